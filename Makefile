@@ -1,0 +1,58 @@
+# A fresh machine needs Python 3.11, pip, make and git. `make demo` and `make test` do the rest.
+#
+#   make demo     train a character language model on real text, and let it write
+#   make test     every test, and every example in the documentation of the code
+#   make check    format, lint, types, architecture
+#   make docs     the documentation, into docs/_build/html
+#   make clean    remove what the other targets made (runs/ is kept: it is yours)
+
+PYTHON ?= $(shell for python in python3.11 python3 python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+TORCH ?= torch==2.13.0
+# Tests run side by side, so each worker keeps to one thread.
+WORKERS ?= 2
+# Flags for the demo, such as DEMO="--steps 200".
+DEMO ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check docs clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+.venv: .venv/.installed
+
+.venv/.installed: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer was found; install one, or say make PYTHON=/path/to/python"; exit 1; }
+	@echo "==> .venv: an environment of its own, from $(PYTHON) ($$($(PYTHON) --version))"
+	@# Some systems ship Python without ensurepip; their pip then fills the environment from outside.
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv >/dev/null 2>&1 || \
+	{ $(PYTHON) -m venv --clear --without-pip .venv && $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
+	@echo "==> .venv: $(TORCH) (the large one; once only)"
+	@$(PIP) "$(TORCH)"
+	@echo "==> .venv: gatework and its tools"
+	@$(PIP) --editable ".[dev,docs,onnx]"
+	@touch $@
+
+demo: .venv/.installed
+	@$(BIN)/gatework train --run runs/demo $(DEMO)
+
+test: .venv/.installed
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -q
+
+check: .venv/.installed
+	@echo "==> format"; $(BIN)/ruff format --check .
+	@echo "==> lint"; $(BIN)/ruff check .
+	@echo "==> types"; $(BIN)/pyrefly check
+	@echo "==> architecture"; $(BIN)/python -m pytest -q tests/test_architecture.py
+
+docs: .venv/.installed
+	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "The documentation is in docs/_build/html/index.html"
+
+clean:
+	rm -rf .venv build dist docs/_build docs/cells/*.md docs/guide/_functions.md
+	rm -rf .pytest_cache .ruff_cache .hypothesis src/*.egg-info
+	find src tests docs -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,77 @@
+"""Gated recurrent networks: a cell is written once, as its paper's equations, and everything else is derived.
+
+The names below are the public ones. Each is imported when first asked for, so that ``import gatework`` is quick and
+the cells can be read on a machine without torch.
+
+Examples:
+    >>> import gatework
+    >>> gatework.CELLS["lstm"].count(input_size=64, hidden_size=128)
+    98816
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from gatework import errors as errors
+    from gatework.cells import CELLS as CELLS
+    from gatework.cells import Cell as Cell
+    from gatework.cells import blocks as blocks
+    from gatework.cells import cell as cell
+    from gatework.cells import coupled as coupled
+    from gatework.cells import layer_norm as layer_norm
+    from gatework.cells import peephole as peephole
+    from gatework.cells import project as project
+    from gatework.cells import recurrent_dropout as recurrent_dropout
+    from gatework.cells import zoneout as zoneout
+    from gatework.nn import GRU as GRU
+    from gatework.nn import LSTM as LSTM
+    from gatework.nn import RNN as RNN
+    from gatework.nn import Recurrent as Recurrent
+    from gatework.training import TrainConfig as TrainConfig
+    from gatework.training import evaluate as evaluate
+    from gatework.training import generate as generate
+    from gatework.training import train as train
+
+# Public name -> the module it lives in; a module stands for itself.
+_PUBLIC = {
+    "CELLS": "gatework.cells",
+    "Cell": "gatework.cells",
+    "GRU": "gatework.nn",
+    "LSTM": "gatework.nn",
+    "RNN": "gatework.nn",
+    "Recurrent": "gatework.nn",
+    "TrainConfig": "gatework.training",
+    "blocks": "gatework.cells",
+    "cell": "gatework.cells",
+    "coupled": "gatework.cells",
+    "errors": "gatework.errors",
+    "evaluate": "gatework.training",
+    "generate": "gatework.training",
+    "layer_norm": "gatework.cells",
+    "peephole": "gatework.cells",
+    "project": "gatework.cells",
+    "recurrent_dropout": "gatework.cells",
+    "train": "gatework.training",
+    "zoneout": "gatework.cells",
+}
+
+__all__ = [*_PUBLIC, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for."""
+    home = _PUBLIC.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(sorted(_PUBLIC))}")
+    module = import_module(home)
+    value = module if home == f"{__name__}.{name}" else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

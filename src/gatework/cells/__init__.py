@@ -1,0 +1,18 @@
+"""The cells, one file each, and the functions that make a cell from a cell. Standard library only."""
+
+from gatework.cells.cell import Cell, cell
+from gatework.cells.registry import CELLS
+from gatework.cells.transform import blocks, coupled, layer_norm, peephole, project, recurrent_dropout, zoneout
+
+__all__ = [
+    "CELLS",
+    "Cell",
+    "blocks",
+    "cell",
+    "coupled",
+    "layer_norm",
+    "peephole",
+    "project",
+    "recurrent_dropout",
+    "zoneout",
+]

@@ -1,0 +1,275 @@
+"""A cell: its equations, and the few facts about it that are not in them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+
+from gatework.errors import CellError, SizeError
+from gatework.language import Step, latex, parse, show
+
+INITIAL_CHOICES = ("identity", "orthogonal", "zeros")
+
+
+@dataclass(frozen=True, init=False)
+class Cell:
+    """A recurrent cell, written once as its paper's equations.
+
+    Args:
+        name: Short name, as in ``gatework.CELLS``.
+        equations: The text of one time step. Above its own line a name means last step's value, below it this step's.
+        states: Names carried from step to step, the output first; words in a string or a sequence. None finds them.
+        inputs: Names given at every step.
+        init: Initial values of parameters that the paper fixes: a number, ``"identity"``, ``"orthogonal"`` or
+            ``"zeros"``.
+        remember: Biases by which the cell remembers: +1 where a larger bias means remembering longer, -1 where a
+            smaller one does. The first entry is the forget gate's, which ``forget_bias`` sets.
+        title: The name in words.
+        source: Paper and equation numbers.
+        year: Year of the paper.
+        notes: What is easy to get wrong, for the cell's page.
+        proj_size: Size of the output where the cell projects it; None leaves it to the layer.
+
+    Example:
+        >>> leaky = Cell(name="leaky", states="h", equations="h = 0.9 * h + 0.1 * tanh(W @ x + R @ h + b)")
+        >>> leaky.parameters(input_size=3, hidden_size=5)
+        {'W': (5, 3), 'R': (5, 5), 'b': (5,)}
+    """
+
+    name: str
+    equations: str
+    states: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ("x",)
+    init: Mapping[str, float | str] = field(default_factory=dict, hash=False)
+    remember: Mapping[str, int] = field(default_factory=dict, hash=False)
+    title: str = ""
+    source: str = ""
+    year: int | None = None
+    notes: str = ""
+    proj_size: int | None = None
+    step: Step = field(compare=False, repr=False, kw_only=True)
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        equations: str,
+        states: Iterable[str] | str | None = None,
+        inputs: Iterable[str] | str = ("x",),
+        init: Mapping[str, float | str] | None = None,
+        remember: Mapping[str, int] | None = None,
+        title: str = "",
+        source: str = "",
+        year: int | None = None,
+        notes: str = "",
+        proj_size: int | None = None,
+    ) -> None:
+        step = parse(equations, states, inputs)
+        # The class is frozen, so that a cell can be shared; only here is it written.
+        values = {
+            "name": name,
+            "equations": equations,
+            "states": step.states,
+            "inputs": step.inputs,
+            "init": MappingProxyType(dict(init or {})),
+            "remember": MappingProxyType(dict(remember or {})),
+            "title": title or name,
+            "source": source,
+            "year": year,
+            "notes": notes,
+            "proj_size": proj_size,
+            "step": step,
+        }
+        for key, value in values.items():
+            object.__setattr__(self, key, value)
+        self._check_facts()
+
+    def _check_facts(self) -> None:
+        known = tuple(parameter.name for parameter in self.step.parameters)
+        for what, names in (("init", self.init), ("remember", self.remember)):
+            unknown = [name for name in names if name not in known]
+            if unknown:
+                raise CellError(
+                    f"{what} of the cell `{self.name}` names {', '.join(unknown)}, which its equations do not have; "
+                    f"they have {', '.join(known)}."
+                )
+        for name, value in self.init.items():
+            if isinstance(value, str) and value not in INITIAL_CHOICES:
+                choices = ", ".join(INITIAL_CHOICES)
+                raise CellError(f"init[{name!r}] is {value!r}; expected a number or one of {choices}.")
+        if self.proj_size is not None and "proj_size" not in self.step.size_keys:
+            raise CellError(f"The cell `{self.name}` has proj_size={self.proj_size} but its output is not projected.")
+
+    def __reduce__(self) -> tuple:
+        # Mapping proxies cannot be copied, so a copy is made from the facts.
+        return _build, (self.facts,)
+
+    @cached_property
+    def facts(self) -> dict:
+        """Everything the cell was made from, as plain data (JSON can hold it)."""
+        return {
+            "name": self.name,
+            "equations": self.equations,
+            "states": list(self.states),
+            "inputs": list(self.inputs),
+            "init": dict(self.init),
+            "remember": dict(self.remember),
+            "title": self.title,
+            "source": self.source,
+            "year": self.year,
+            "notes": self.notes,
+            "proj_size": self.proj_size,
+        }
+
+    def __str__(self) -> str:
+        """Print the equations, one a line; the text parses back to the same cell."""
+        return show(self.step)
+
+    def latex(self) -> str:
+        """Print the equations as LaTeX, with t for this step and t-1 for the last.
+
+        Returns:
+            An ``aligned`` environment without dollar signs.
+        """
+        return latex(self.step)
+
+    def sizes(self, input_size: int | Sequence[int], hidden_size: int, proj_size: int | None = None) -> dict[str, int]:
+        """Name the sizes of one layer, and refuse those that the equations do not allow.
+
+        Args:
+            input_size: Features of the input; a sequence, in order of ``inputs``, for a cell with several.
+            hidden_size: Units.
+            proj_size: Size of the output, where it is projected; None takes the cell's own.
+
+        Returns:
+            ``input_size``, ``hidden_size`` and the further keys that the step's ``sizes_of`` speaks of.
+
+        Raises:
+            SizeError: Where a size is missing, not positive, or at odds with the equations.
+        """
+        given = [input_size] if isinstance(input_size, int) else list(input_size)
+        proj_size = proj_size or self.proj_size
+        sizes = {"hidden_size": hidden_size}
+        if "proj_size" in self.step.size_keys:
+            if not proj_size:
+                raise SizeError(
+                    f"The cell `{self.name}` projects its output and needs a size for it, such as proj_size=64."
+                )
+            sizes["proj_size"] = proj_size
+        elif proj_size:
+            raise SizeError(f"The cell `{self.name}` does not project its output: use `project(cell, {proj_size})`.")
+        self._input_sizes(given, sizes)
+        for key, size in sizes.items():
+            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+                raise SizeError(f"{key} is {size!r}; expected a whole number of at least 1.")
+        if hidden_size % self.step.multiple_of:
+            raise SizeError(
+                f"hidden_size is {hidden_size}; the cell `{self.name}` has blocks and needs a multiple of "
+                f"{self.step.multiple_of}."
+            )
+        return sizes
+
+    def _input_sizes(self, given: list[int], sizes: dict[str, int]) -> None:
+        """Check the size of every input, and note those that are not a size of the states."""
+        fixed = [name for name in self.inputs[1:] if self.step.sizes_of[name] in ("hidden_size", "proj_size")]
+        if len(given) == len(self.inputs) - len(fixed):  # sizes that follow from the states may be left out
+            rest = iter(given)
+            given = [sizes[self.step.sizes_of[name]] if name in fixed else next(rest) for name in self.inputs]
+        if len(given) != len(self.inputs):
+            raise SizeError(
+                f"input_size has {len(given)} entries; the cell `{self.name}` has {len(self.inputs)} inputs: "
+                f"{', '.join(self.inputs)}."
+            )
+        for name, size in zip(self.inputs, given, strict=True):
+            key = self.step.sizes_of[name]
+            if sizes.setdefault(key, size) != size:
+                raise SizeError(
+                    f"The input `{name}` has size {size}; the cell `{self.name}` uses it elementwise, so it must have the "
+                    f"size {sizes[key]} of the states. Choose equal sizes, or put a projection before the layer "
+                    "(input_projection=True)."
+                )
+
+    def parameters(
+        self, input_size: int | Sequence[int], hidden_size: int, proj_size: int | None = None
+    ) -> dict[str, tuple[int, ...]]:
+        """List what one layer learns.
+
+        Args:
+            input_size: As in :meth:`sizes`.
+            hidden_size: As in :meth:`sizes`.
+            proj_size: As in :meth:`sizes`.
+
+        Returns:
+            For each parameter, in order of first use, its shape.
+
+        Raises:
+            SizeError: As in :meth:`sizes`.
+        """
+        sizes = self.sizes(input_size, hidden_size, proj_size)
+        return {parameter.name: parameter.shape(sizes) for parameter in self.step.parameters}
+
+    def count(self, input_size: int | Sequence[int], hidden_size: int, proj_size: int | None = None) -> int:
+        """Count the numbers that one layer learns.
+
+        Args:
+            input_size: As in :meth:`sizes`.
+            hidden_size: As in :meth:`sizes`.
+            proj_size: As in :meth:`sizes`.
+
+        Returns:
+            The number of learned numbers, with one bias where the equations have one.
+
+        Raises:
+            SizeError: As in :meth:`sizes`.
+
+        Example:
+            >>> from gatework.cells import CELLS
+            >>> CELLS["lstm"].count(input_size=64, hidden_size=128)
+            98816
+        """
+        sizes = self.sizes(input_size, hidden_size, proj_size)
+        return sum(parameter.count(sizes) for parameter in self.step.parameters)
+
+
+def _build(facts: dict) -> Cell:
+    return Cell(**facts)
+
+
+def cell(
+    text: str,
+    *,
+    name: str = "cell",
+    states: Iterable[str] | str | None = None,
+    inputs: Iterable[str] | str = ("x",),
+    init: Mapping[str, float | str] | None = None,
+    source: str = "",
+) -> Cell:
+    """Make a cell from equations.
+
+    Args:
+        text: One equation a line; see :class:`Cell`.
+        name: A short name.
+        states: Names carried from step to step, the output first. None takes the names that are read before their own
+            line, ``h`` first.
+        inputs: Names given at every step.
+        init: Initial values, by parameter.
+        source: Where the equations are from.
+
+    Returns:
+        The cell, ready for ``gatework.Recurrent``.
+
+    Raises:
+        EquationError: Where the text cannot be read or does not fit together; the message shows line and caret.
+        CellError: Where ``init`` names a parameter the equations do not have.
+
+    Example:
+        >>> mine = cell('''
+        ...     z = sigmoid(W_z @ x + R_z @ h + b_z)     # update gate
+        ...     h = (1 - z) * h + z * tanh(W_h @ x)      # hidden state
+        ... ''', name="mine")
+        >>> mine.states
+        ('h',)
+        >>> mine.count(input_size=4, hidden_size=8)
+        136
+    """
+    return Cell(name=name, equations=text, states=states, inputs=inputs, init=init, source=source)

@@ -1,0 +1,25 @@
+"""A peephole LSTM whose output is not squashed."""
+
+from gatework.cells.cell import Cell
+
+noaf = Cell(
+    name="noaf",
+    title="No output activation function",
+    states="h c",
+    init={"b_f": 1.0},
+    remember={"b_f": +1, "b_i": -1},
+    source=(
+        "Greff, Srivastava, Koutnik, Steunebrink & Schmidhuber 2015, LSTM: A search space odyssey, "
+        "arXiv:1503.04069, appendix A"
+    ),
+    year=2015,
+    notes=("A variant of the LSTM with peepholes, one thing removed."),
+    equations="""
+        i = sigmoid(W_i @ x + R_i @ h + b_i + p_i * c)  # input gate
+        f = sigmoid(W_f @ x + R_f @ h + b_f + p_f * c)  # forget gate
+        g = tanh(W_g @ x + R_g @ h + b_g)               # candidate
+        c = f * c + i * g                               # cell state
+        o = sigmoid(W_o @ x + R_o @ h + b_o + p_o * c)  # output gate
+        h = o * c                                       # hidden state, not squashed
+    """,
+)

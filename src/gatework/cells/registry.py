@@ -1,0 +1,81 @@
+"""The registry: every cell by name. A new cell is one file beside this one and one line here."""
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+
+from gatework.cells.cell import Cell
+from gatework.cells.cifg import cifg
+from gatework.cells.clockwork import clockwork
+from gatework.cells.depth_gated import depth_gated
+from gatework.cells.fgr import fgr
+from gatework.cells.gru import gru
+from gatework.cells.gru_v3 import gru_v3
+from gatework.cells.indrnn import indrnn
+from gatework.cells.irnn import irnn
+from gatework.cells.janet import janet
+from gatework.cells.lstm import lstm
+from gatework.cells.lstm_1997 import lstm_1997
+from gatework.cells.lstm_layer_norm import lstm_layer_norm
+from gatework.cells.lstm_multiplicative import lstm_multiplicative
+from gatework.cells.lstm_projected import lstm_projected
+from gatework.cells.mgu import mgu
+from gatework.cells.mut1 import mut1
+from gatework.cells.mut2 import mut2
+from gatework.cells.mut3 import mut3
+from gatework.cells.nfg import nfg
+from gatework.cells.niaf import niaf
+from gatework.cells.nig import nig
+from gatework.cells.noaf import noaf
+from gatework.cells.nog import nog
+from gatework.cells.np import np
+from gatework.cells.peephole import peephole
+from gatework.cells.rnn import rnn
+from gatework.cells.rnn_relu import rnn_relu
+from gatework.cells.slstm import slstm
+from gatework.errors import CellError
+
+
+class Registry(Mapping[str, Cell]):
+    """Cells by name; an unknown name is answered with the nearest one.
+
+    Args:
+        cells: The cells, in the order they are listed to people.
+    """
+
+    def __init__(self, *cells: Cell) -> None:
+        self._cells = {cell.name: cell for cell in cells}
+
+    def __getitem__(self, name: str) -> Cell:
+        """Look a cell up, or raise CellError naming the nearest."""
+        if name in self._cells:
+            return self._cells[name]
+        near = get_close_matches(name, self._cells, n=1, cutoff=0.5)
+        hint = f" Did you mean `{near[0]}`?" if near else ""
+        raise CellError(f"There is no cell `{name}`.{hint} The cells are: {', '.join(self._cells)}.")
+
+    def __contains__(self, name: object) -> bool:
+        """Say whether there is a cell of that name."""
+        return name in self._cells
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names in order."""
+        return iter(self._cells)
+
+    def __len__(self) -> int:
+        """Count the cells."""
+        return len(self._cells)
+
+    def __repr__(self) -> str:
+        """List the names."""
+        return f"<{len(self)} cells: {', '.join(self)}>"
+
+
+CELLS = Registry(
+    rnn, rnn_relu, irnn,
+    lstm_1997, lstm, peephole, cifg,
+    nig, nfg, nog, niaf, noaf, np, fgr,
+    gru, gru_v3, mgu, mut1, mut2, mut3, janet,
+    lstm_projected, lstm_layer_norm, lstm_multiplicative, depth_gated, slstm,
+    clockwork, indrnn,
+)  # fmt: skip
+"""Every cell of the library, by name."""

@@ -1,0 +1,405 @@
+"""Functions from cell to cell: options and regularisers as transformations of equations.
+
+Each takes any cell, from the registry or typed by a user, and gives a cell of which nothing else needs to know how it
+came about. They compose in any order.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from gatework.cells.cell import Cell
+from gatework.errors import CellError
+from gatework.language.check import check
+from gatework.language.nodes import Apply, Equation, Name, Node, Number, Product, Step, children, rebuild, walk
+from gatework.language.show import show_equations
+from gatework.language.simplify import needed
+
+
+def peephole(cell: Cell, gates: Iterable[str] = "ifo", state: str | None = None) -> Cell:
+    """Let gates look at the cell state: each adds ``p_gate * c`` inside its activation.
+
+    A gate that the state's own line depends on sees last step's value; any other (the output gate) sees this step's.
+
+    Args:
+        cell: The cell to change.
+        gates: Names of the gates, as letters of a string or a sequence.
+        state: The state to look at; None takes the second.
+
+    Returns:
+        The cell with peepholes.
+
+    Raises:
+        CellError: Where the cell has no such gate or no second state.
+
+    Source:
+        Gers & Schmidhuber 2000, "Recurrent nets that time and count".
+
+    Example:
+        >>> from gatework.cells import CELLS
+        >>> print(str(peephole(CELLS["lstm"], "o")).splitlines()[4])
+        o = sigmoid(W_o @ x + R_o @ h + b_o + p_o * c)  # output gate
+    """
+    state = state or _cell_state(cell)
+    current = _unmasked(cell.step, state)
+    lines = _lines(cell)
+    for gate in gates:
+        equation = _gate(cell, gate)
+        assert isinstance(equation.value, Apply)
+        above = gate in _needs(cell.step, current)
+        seen = Name(state, previous=True) if above else Name(current)
+        weight = _fresh(cell, f"p_{gate}")
+        inside = Apply("add", (equation.value.arguments[0], Apply("mul", (Name(weight), seen))))
+        lines[gate] = replace(equation, value=Apply(equation.value.function, (inside,)))
+    return _changed(cell, f"peephole({','.join(gates)})", lines.values())
+
+
+def coupled(cell: Cell, forget: str = "f", write: str = "i") -> Cell:
+    """Couple two gates: what is forgotten makes room for what is written, ``f = 1 - i``.
+
+    Args:
+        cell: The cell to change.
+        forget: The gate that loses its own equation.
+        write: The gate it follows.
+
+    Returns:
+        The cell with one gate less to learn.
+
+    Raises:
+        CellError: Where the cell lacks one of the gates.
+
+    Source:
+        Greff et al. 2015, variant CIFG.
+
+    Example:
+        >>> from gatework.cells import CELLS
+        >>> print(str(coupled(CELLS["lstm"])).splitlines()[1])
+        f = 1 - i                             # forget gate
+    """
+    _gate(cell, write)
+    lines = _lines(cell)
+    lines[forget] = replace(_gate(cell, forget), value=Apply("sub", (Number(1.0), Name(write))))
+    return _changed(cell, "coupled", lines.values())
+
+
+def layer_norm(cell: Cell) -> Cell:
+    """Normalise every matrix product, each with its own gain, and the cell state where the output reads it.
+
+    The mean and the variance are taken over the units of one gate.
+
+    Args:
+        cell: The cell to change.
+
+    Returns:
+        The cell with layer norm; gains ``a_<matrix>`` start at 1, shifts ``s_<state>`` at 0.
+
+    Source:
+        Ba, Kiros & Hinton 2016, equations 20 to 22.
+
+    Example:
+        >>> from gatework.cells import CELLS
+        >>> print(layer_norm(CELLS["rnn"]))
+        h = tanh(a_W_h * norm(W_h @ x) + a_R_h * norm(R_h @ h) + b_h)  # hidden state
+    """
+    init: dict[str, float | str] = {}
+    projections = {parameter.name for parameter in cell.step.parameters if parameter.role == "projection"}
+
+    def gained(node: Node) -> Node:
+        node = rebuild(node, tuple(gained(child) for child in children(node)))
+        if not isinstance(node, Product) or node.matrix in projections:
+            return node
+        gain = _fresh(cell, f"a_{node.matrix}")
+        init[gain] = 1.0
+        return Apply("mul", (Name(gain), Apply("norm", (node,))))
+
+    lines = {name: replace(equation, value=gained(equation.value)) for name, equation in _lines(cell).items()}
+    output = lines[_unmasked(cell.step, cell.states[0])]
+    for state in cell.states[1:]:
+        current = _unmasked(cell.step, state)
+        if any(node == Name(current) for node in walk(output.value)):
+            gain, shift = _fresh(cell, f"a_{state}"), _fresh(cell, f"s_{state}")
+            init |= {gain: 1.0, shift: 0.0}
+            scaled = Apply("mul", (Name(gain), Apply("norm", (Name(current),))))
+            normed = Apply("add", (scaled, Name(shift)))
+            output = replace(output, value=_replaced(output.value, Name(current), normed))
+    lines[output.target] = output
+    return _changed(cell, "layer_norm", lines.values(), init=init)
+
+
+def zoneout(cell: Cell, **rates: float) -> Cell:
+    """Let units of a state keep last step's value at random; in evaluation the expectation is taken.
+
+    What the rest of the step reads is the value before the masking, as in the paper.
+
+    Args:
+        cell: The cell to change.
+        **rates: For each state, by name, the probability to keep the old value.
+
+    Returns:
+        The cell with masked states.
+
+    Raises:
+        CellError: Where a name is no state, or a rate lies outside 0 to 1.
+
+    Source:
+        Krueger et al. 2016, equation 5.
+
+    Example:
+        >>> from gatework.cells import CELLS
+        >>> print(zoneout(CELLS["rnn"], h=0.05))
+        h_new = tanh(W_h @ x + R_h @ h + b_h)  # hidden state
+        keep_h = bernoulli(0.05)               # zoneout mask: 1 keeps the old value
+        h = keep_h * h + (1 - keep_h) * h_new  # after zoneout
+    """
+    lines, masked = _lines(cell), []
+    for state, rate in rates.items():
+        if state not in cell.states:
+            raise CellError(f"zoneout of `{state}`: the cell `{cell.name}` has the states {', '.join(cell.states)}.")
+        _check_rate("zoneout", rate)
+        new, keep = _fresh(cell, f"{state}_new"), _fresh(cell, f"keep_{state}")
+        lines = {
+            name: replace(line, value=_replaced(line.value, Name(state), Name(new))) for name, line in lines.items()
+        }
+        lines[state] = replace(lines[state], target=new)
+        kept = Apply("mul", (Name(keep), Name(state, previous=True)))
+        taken = Apply("mul", (Apply("sub", (Number(1.0), Name(keep))), Name(new)))
+        mask = Apply("bernoulli", (Number(float(rate)),))
+        masked.append(Equation(keep, mask, "zoneout mask: 1 keeps the old value"))
+        masked.append(Equation(state, Apply("add", (kept, taken)), "after zoneout"))
+    what = ",".join(f"{state}={rate}" for state, rate in rates.items())
+    return _changed(cell, f"zoneout({what})", (*lines.values(), *masked))
+
+
+def recurrent_dropout(cell: Cell, rate: float, on: str | None = None) -> Cell:
+    """Drop parts of what is written into the state, never of what is kept.
+
+    Args:
+        cell: The cell to change.
+        rate: Probability to drop; what stays is divided by 1 - rate, so evaluation needs no change.
+        on: The quantity to drop; None takes the candidate, ``g`` or ``n``.
+
+    Returns:
+        The cell with a mask on its candidate.
+
+    Raises:
+        CellError: Where the cell has no such quantity, or the rate lies outside 0 to 1.
+
+    Source:
+        Semeniuta, Severyn & Barth 2016, equation 9.
+
+    Example:
+        >>> from gatework.cells import CELLS
+        >>> print(str(recurrent_dropout(CELLS["lstm"], 0.25)).splitlines()[3])
+        g = tanh(W_g @ x + R_g @ h + b_g) * (drop_g / 0.75)  # candidate
+    """
+    _check_rate("recurrent_dropout", rate)
+    lines = _lines(cell)
+    target = on or next((name for name in ("g", "n") if name in lines and name not in cell.states), None)
+    if target is None or target not in lines or target in cell.step.draws:
+        raise CellError(
+            f"The cell `{cell.name}` has no candidate `{on or 'g or n'}` to drop; choose with on= one of "
+            f"{', '.join(lines)}."
+        )
+    mask = _fresh(cell, f"drop_{target}")
+    scaled = Apply("div", (Name(mask), Number(1.0 - rate)))
+    dropped = replace(lines[target], value=Apply("mul", (lines[target].value, scaled)))
+    result: list[Equation] = []
+    for name, line in lines.items():
+        if name == target:
+            result.append(Equation(mask, Apply("bernoulli", (Number(1.0 - rate),)), "dropout mask"))
+        result.append(dropped if name == target else line)
+    return _changed(cell, f"recurrent_dropout({rate})", result)
+
+
+def project(cell: Cell, proj_size: int | None = None) -> Cell:
+    """Project the output to another size; matrices on the output then read the projection.
+
+    Where the equations also use the output elementwise, as a GRU does, the unprojected value is carried beside it.
+
+    Args:
+        cell: The cell to change.
+        proj_size: Size of the new output; None leaves it to the layer.
+
+    Returns:
+        The cell with a matrix ``P`` on its output.
+
+    Raises:
+        CellError: Where the output is projected already.
+
+    Source:
+        Sak, Senior & Beaufays 2014, equation 7.
+
+    Example:
+        >>> from gatework.cells import CELLS
+        >>> print(str(project(CELLS["lstm"], 64)).splitlines()[-1])
+        h = P @ (o * tanh(c))                 # hidden state
+    """
+    if "proj_size" in cell.step.size_keys:
+        raise CellError(f"The cell `{cell.name}` projects its output already; its size is proj_size.")
+    output, matrix = cell.states[0], _fresh(cell, "P")
+    lines = _lines(cell)
+    if any(_reads_elementwise(line.value, output) for line in lines.values()):
+        full = _fresh(cell, f"{output}_full")
+        lines = {name: replace(line, value=_unprojected(line.value, output, full)) for name, line in lines.items()}
+        lines[output] = replace(lines[output], target=full)
+        result = (*lines.values(), Equation(output, Product(matrix, Name(full)), "projected output"))
+        states = (*cell.states, full)
+    else:
+        lines[output] = replace(lines[output], value=Product(matrix, lines[output].value))
+        result, states = tuple(lines.values()), cell.states
+    return _changed(cell, f"project({proj_size or ''})", result, states=states, proj_size=proj_size)
+
+
+def blocks(cell: Cell, count: int) -> Cell:
+    """Set the number of blocks: the heads of an sLSTM, the modules of a Clockwork RNN.
+
+    Args:
+        cell: A cell with structured matrices.
+        count: The number of blocks; hidden_size must be a multiple of it.
+
+    Returns:
+        The cell with that many blocks.
+
+    Raises:
+        CellError: Where the cell has no structured matrices.
+
+    Example:
+        >>> from gatework.cells import CELLS
+        >>> blocks(CELLS["clockwork"], 4).step.multiple_of
+        4
+    """
+    if cell.step.multiple_of == 1:
+        raise CellError(f"The cell `{cell.name}` has no blocks to set.")
+
+    def counted(node: Node) -> Node:
+        node = rebuild(node, tuple(counted(child) for child in children(node)))
+        if isinstance(node, Apply) and node.function == "period":
+            return Apply("period", (Number(float(count)),))
+        if isinstance(node, Product) and node.structure != "dense":
+            return replace(node, blocks=count)
+        return node
+
+    lines = [replace(line, value=counted(line.value)) for line in cell.step.equations]
+    return _changed(cell, f"blocks({count})", lines)
+
+
+def _lines(cell: Cell) -> dict[str, Equation]:
+    return {equation.target: equation for equation in cell.step.equations}
+
+
+def _cell_state(cell: Cell) -> str:
+    if len(cell.states) < 2:
+        raise CellError(
+            f"The cell `{cell.name}` has one state, {cell.states[0]}; say with state= which one gates look at."
+        )
+    return cell.states[1]
+
+
+def _gate(cell: Cell, name: str) -> Equation:
+    """Find a gate: a line that is an activation of a sum with a product in it."""
+    gates = {
+        equation.target: equation
+        for equation in cell.step.equations
+        if isinstance(equation.value, Apply)
+        and len(equation.value.arguments) == 1
+        and any(isinstance(node, Product) for node in walk(equation.value))
+    }
+    if name not in gates:
+        raise CellError(f"The cell `{cell.name}` has no gate `{name}` of its own; it has {', '.join(gates) or 'none'}.")
+    return gates[name]
+
+
+def _unmasked(step: Step, state: str) -> str:
+    """Name this step's value of a state as the step itself reads it: before zoneout, where there is any."""
+    value = next(equation.value for equation in step.equations if equation.target == state)
+    names = [node.name for node in walk(value) if isinstance(node, Name)]
+    is_masked = isinstance(value, Apply) and value.function == "add" and any(name in step.draws for name in names)
+    fresh = f"{state}_new"
+    return next((name for name in names if name.rstrip("_") == fresh), state) if is_masked else state
+
+
+def _needs(step: Step, name: str) -> set[str]:
+    """Name everything that this step's value of a name depends on."""
+    lines = {equation.target: equation for equation in step.equations}
+    found: set[str] = set()
+    pending = [name]
+    while pending:
+        for node in walk(lines[pending.pop()].value):
+            if isinstance(node, Name) and not node.previous and node.name in lines and node.name not in found:
+                found.add(node.name)
+                pending.append(node.name)
+    return found
+
+
+def _replaced(node: Node, old: Node, new: Node) -> Node:
+    return new if node == old else rebuild(node, tuple(_replaced(child, old, new) for child in children(node)))
+
+
+def _reads_elementwise(node: Node, output: str) -> bool:
+    if isinstance(node, Product) and isinstance(node.operand, Name):
+        return False
+    if isinstance(node, Name):
+        return node.name == output
+    return any(_reads_elementwise(child, output) for child in children(node))
+
+
+def _unprojected(node: Node, output: str, full: str) -> Node:
+    """Let elementwise uses of the output read the unprojected value."""
+    if isinstance(node, Product) and isinstance(node.operand, Name):
+        return node if node.operand.previous else _replaced(node, Name(output), Name(full))
+    if isinstance(node, Name) and node.name == output:
+        return Name(full, node.previous)
+    return rebuild(node, tuple(_unprojected(child, output, full) for child in children(node)))
+
+
+def _check_rate(what: str, rate: float) -> None:
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
+        raise CellError(f"{what} has the rate {rate!r}; expected a probability from 0 to below 1.")
+
+
+def _fresh(cell: Cell, name: str) -> str:
+    taken = {*cell.inputs, *_lines(cell), *(parameter.name for parameter in cell.step.parameters)}
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _arranged(equations: Iterable[Equation]) -> tuple[Equation, ...]:
+    """Put every line below what it reads of this step, and otherwise leave the order alone."""
+    waiting, placed = list(equations), []
+    names = {equation.target for equation in waiting}
+    while waiting:
+        ready = next(
+            line for line in waiting if not _reads_now(line.value) & (names - {done.target for done in placed})
+        )
+        waiting.remove(ready)
+        placed.append(ready)
+    return tuple(placed)
+
+
+def _reads_now(node: Node) -> set[str]:
+    return {below.name for below in walk(node) if isinstance(below, Name) and not below.previous}
+
+
+def _changed(
+    cell: Cell,
+    what: str,
+    equations: Iterable[Equation],
+    *,
+    states: tuple[str, ...] | None = None,
+    init: Mapping[str, float | str] | None = None,
+    proj_size: int | None = None,
+) -> Cell:
+    """Make the new cell, with the facts of the old one that still hold."""
+    states = states or cell.states
+    lines = _arranged(needed(tuple(equations), states))
+    known = {parameter.name for parameter in check(lines, states, cell.inputs).parameters}
+    facts = cell.facts | {
+        "name": f"{cell.name}+{what}",
+        "title": f"{cell.title} with {what}",
+        "equations": show_equations(lines),
+        "states": states,
+        "init": {name: value for name, value in {**cell.init, **(init or {})}.items() if name in known},
+        "remember": {name: sign for name, sign in cell.remember.items() if name in known},
+        "proj_size": proj_size or cell.proj_size,
+    }
+    return Cell(**facts)

@@ -1,0 +1,77 @@
+"""Every exception the project raises on purpose.
+
+    GateworkError
+    ├── EquationError        equations that cannot be read, or do not fit together (line and caret)
+    ├── CellError            an unknown cell, or a cell asked for what it does not have
+    ├── SizeError            sizes, shapes or options that do not fit a layer
+    ├── ConfigError          a configuration that cannot be used (unknown key, value out of range)
+    ├── DataError            a file, folder or prompt that cannot be used as data
+    └── RunError             a run directory, or a run, that cannot go on
+        ├── CheckpointError      a checkpoint that is damaged, cut short or foreign
+        └── NonFiniteLossError   the loss became NaN or infinite
+
+Each message says what was given, what was expected, where, and what to do.
+"""
+
+
+class GateworkError(Exception):
+    """Base of every error the project raises on purpose."""
+
+
+class EquationError(GateworkError, ValueError):
+    """Equations that cannot be read or do not fit together.
+
+    Args:
+        message: What is wrong and what to do, in one or two sentences.
+        text: The whole text of the equations, to quote the line from.
+        line: Line of the fault, counted from 1; 0 where no single line is at fault.
+        column: Column of the fault, counted from 0.
+    """
+
+    def __init__(self, message: str, *, text: str = "", line: int = 0, column: int = 0) -> None:
+        self.reason = message
+        self.line = line
+        self.column = column
+        lines = text.splitlines()
+        if 0 < line <= len(lines):
+            # A tab before the fault would put the caret elsewhere than the eye expects.
+            quoted = lines[line - 1].replace("\t", " ")
+            shown, start = _window(quoted, column)
+            message = f"{message}\n  line {line}: {shown}\n{' ' * (len(f'  line {line}: ') + column - start)}^"
+        super().__init__(message)
+
+
+class CellError(GateworkError, ValueError):
+    """An unknown cell, or a cell asked for something it does not have."""
+
+
+class SizeError(GateworkError, ValueError):
+    """Sizes, shapes or options that do not fit a layer."""
+
+
+class ConfigError(GateworkError, ValueError):
+    """A configuration that cannot be used."""
+
+
+class DataError(GateworkError, ValueError):
+    """A file, folder or prompt that cannot be used as data."""
+
+
+class RunError(GateworkError, RuntimeError):
+    """A run directory, or a run, that cannot go on."""
+
+
+class CheckpointError(RunError):
+    """A checkpoint that is damaged, cut short or foreign."""
+
+
+class NonFiniteLossError(RunError):
+    """The loss of a training step became NaN or infinite."""
+
+
+def _window(line: str, column: int, width: int = 100) -> tuple[str, int]:
+    """Cut a long line to the part around the fault; returns the part and where it starts."""
+    if len(line) <= width:
+        return line, 0
+    start = max(0, min(column - width // 2, len(line) - width))
+    return line[start : start + width], start

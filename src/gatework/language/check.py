@@ -1,0 +1,281 @@
+"""From nodes to a Step: what each name is, which step's value is meant, and how sizes fit together.
+
+Nothing is declared twice. A name that no line assigns and that is no input is a parameter; left of ``@`` it is a
+matrix, elsewhere a vector. Sizes follow from use: what is added or multiplied elementwise has one size.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from gatework.errors import EquationError
+from gatework.language.nodes import (
+    Apply,
+    Equation,
+    Name,
+    Node,
+    Outer,
+    Parameter,
+    Product,
+    Step,
+    children,
+    rebuild,
+    walk,
+)
+from gatework.language.parse import NOT_NAMES, nearest, normalised, read
+from gatework.language.sizes import Sizes, name_sizes
+
+BELOW = "_below"
+
+
+def parse(
+    text: str,
+    states: Iterable[str] | str | None = None,
+    inputs: Iterable[str] | str = ("x",),
+    outputs: Iterable[str] = (),
+) -> Step:
+    """Read and check the equations of a cell.
+
+    Args:
+        text: The equations, one a line.
+        states: Names carried from step to step, the output first, as a sequence or as words in a string. None takes
+            the names that are read before their own line, ``h`` first.
+        inputs: Names given at every step.
+        outputs: Names delivered at every step without being read (an adjoint's gradients).
+
+    Returns:
+        The checked Step.
+
+    Raises:
+        EquationError: Where the text cannot be read or does not fit together; the message shows line and caret.
+
+    Example:
+        >>> step = parse("h = tanh(W @ x + R @ h + b)", states="h")
+        >>> [parameter.name for parameter in step.parameters]
+        ['W', 'R', 'b']
+    """
+    equations = read(text)
+    return check(equations, states, inputs, outputs, text=normalised(text))
+
+
+def check(
+    equations: tuple[Equation, ...],
+    states: Iterable[str] | str | None,
+    inputs: Iterable[str] | str = ("x",),
+    outputs: Iterable[str] = (),
+    *,
+    text: str = "",
+) -> Step:
+    """Give names their meaning and sizes; refuse what does not fit together.
+
+    Args:
+        equations: The lines, their names resolved or not.
+        states: As in :func:`parse`.
+        inputs: As in :func:`parse`.
+        outputs: As in :func:`parse`.
+        text: The text the equations were read from, to quote in errors.
+
+    Returns:
+        The checked Step.
+
+    Raises:
+        EquationError: Where something does not fit.
+    """
+    given = _words(inputs, "inputs")
+    checker = _Checker(text, equations, given)
+    carried = checker.carried(states)
+    resolved = checker.resolve(carried)
+    checker.used(resolved, carried, tuple(outputs))
+    sizes = Sizes(checker.fault)
+    parameters = _parameters(resolved, given, sizes, checker)
+    for name in given:
+        if name.endswith(BELOW) and name.removesuffix(BELOW) in carried:
+            sizes.same(sizes.of(name), sizes.of(name.removesuffix(BELOW)), None)
+    names = dict.fromkeys((*given, *carried, *(equation.target for equation in equations)))
+    keys = name_sizes(sizes, resolved, given, carried)
+    located = tuple(_located(parameter, sizes, keys, carried, resolved) for parameter in parameters)
+    vectors = {name: keys[sizes.root(name)] for name in names if not sizes.is_matrix(name)}
+    return Step(given, carried, resolved, located, vectors, tuple(outputs))
+
+
+class _Checker:
+    """The checks that need the text, to say where."""
+
+    def __init__(self, text: str, equations: tuple[Equation, ...], inputs: tuple[str, ...]) -> None:
+        self.text = text
+        self.equations = equations
+        self.inputs = inputs
+        self.lines: dict[str, int] = {}  # target -> index of its equation
+        for index, equation in enumerate(equations):
+            if equation.target in self.lines:
+                raise self.at_line(
+                    f"`{equation.target}` is given two equations; name one of them differently.", equation
+                )
+            if equation.target in inputs:
+                raise self.at_line(f"`{equation.target}` is an input and cannot have an equation.", equation)
+            self.lines[equation.target] = index
+
+    def fault(self, message: str, node: Node | None) -> EquationError:
+        line, column = node.at if node is not None else (0, 0)
+        return EquationError(message, text=self.text, line=line, column=column)
+
+    def at_line(self, message: str, equation: Equation) -> EquationError:
+        return EquationError(message, text=self.text, line=equation.line, column=0)
+
+    def carried(self, states: Iterable[str] | str | None) -> tuple[str, ...]:
+        """Check the states, or find them by the reading rule: what is read before its own line is carried."""
+        if states is None:
+            early = [
+                node.name
+                for index, equation in enumerate(self.equations)
+                for node in walk(equation.value)
+                if isinstance(node, Name)
+                and node.name in self.lines
+                and (node.previous or self.lines[node.name] >= index)
+            ]
+            found = sorted(set(early), key=lambda name: (name != "h", self.lines[name]))
+            if "h" in self.lines and "h" not in found:
+                found.insert(0, "h")
+            if not found:
+                raise EquationError("No name is read before its own line, so nothing is carried from step to step.")
+            return tuple(found)
+        carried = _words(states, "states")
+        if not carried:
+            raise EquationError("A cell needs at least one state, such as states='h c'; the first is its output.")
+        for name in carried:
+            if name in self.inputs:
+                raise EquationError(f"`{name}` is both an input and a state.")
+            if name not in self.lines:
+                hint = nearest(name, tuple(self.lines))
+                raise EquationError(f"The state `{name}` has no equation; add a line `{name} = ...`.{hint}")
+        return carried
+
+    def resolve(self, states: tuple[str, ...]) -> tuple[Equation, ...]:
+        """Apply the reading rule: above its own line a name means last step's value, below it this step's."""
+        return tuple(
+            replace(equation, value=self._resolve(equation.value, index, states))
+            for index, equation in enumerate(self.equations)
+        )
+
+    def _resolve(self, node: Node, index: int, states: tuple[str, ...]) -> Node:
+        if not isinstance(node, Name):
+            return rebuild(node, tuple(self._resolve(below, index, states) for below in children(node)))
+        own = self.lines.get(node.name)
+        if node.previous and node.name not in states:
+            expected = f"the states are {', '.join(states)}"
+            raise self.fault(f"`prev({node.name})` needs a state; {expected}.{nearest(node.name, states)}", node)
+        if own is None or node.previous or own < index:
+            return node
+        if node.name not in states:
+            where = "its own line" if own == index else f"line {self.equations[own].line}, further down"
+            raise self.fault(
+                f"`{node.name}` is read here but only defined on {where}: a circular definition. Move its line up, or make "
+                f"`{node.name}` a state if last step's value is meant.",
+                node,
+            )
+        return Name(node.name, True, node.at)
+
+    def used(self, equations: tuple[Equation, ...], states: tuple[str, ...], outputs: tuple[str, ...]) -> None:
+        """Refuse lines and inputs that nothing reads: they are nearly always a slip of the pen."""
+        read_names = {node.name for equation in equations for node in walk(equation.value) if isinstance(node, Name)}
+        for equation in equations:
+            if equation.target not in read_names and equation.target not in (*states, *outputs):
+                unknown = tuple(name for name in read_names if name not in self.lines and name not in self.inputs)
+                hint = nearest(equation.target, unknown)
+                raise self.at_line(
+                    f"`{equation.target}` is never read and is no state: its equation is unused. Remove it or use it.{hint}",
+                    equation,
+                )
+        for name in self.inputs:
+            if name not in read_names:
+                raise EquationError(f"The input `{name}` is never read; use it, or leave it out of the inputs.")
+
+
+def _words(names: Iterable[str] | str, what: str) -> tuple[str, ...]:
+    words = tuple(names.split()) if isinstance(names, str) else tuple(names)
+    for word in words:
+        if not word.isidentifier() or not word.isascii() or word in NOT_NAMES:
+            raise EquationError(
+                f"`{word}` cannot be one of the {what}: a name is letters, digits and _, and no function."
+            )
+    if len(set(words)) != len(words):
+        raise EquationError(f"The {what} {' '.join(words)} name one thing twice.")
+    return words
+
+
+def _parameters(
+    equations: tuple[Equation, ...], inputs: tuple[str, ...], sizes: Sizes, checker: _Checker
+) -> list[Parameter]:
+    """Find what is learned, in order of first use, and relate all sizes on the way."""
+    known = {*inputs, *checker.lines}
+    found: dict[str, Parameter] = {}
+    added_only: dict[str, bool] = {}
+    for equation in equations:
+        _check_source(equation, checker)
+        sizes.relate(equation)
+        for node, parent in _with_parents(equation.value):
+            if isinstance(node, Product):
+                if node.matrix in known:
+                    raise checker.fault(f"`{node.matrix}` is a vector and cannot stand left of `@`.", node)
+                _add_matrix(found, node, inputs, checker)
+            elif isinstance(node, Name) and node.name not in known:
+                additive = isinstance(parent, Apply) and parent.function in ("add", "sub", "neg")
+                added_only[node.name] = added_only.get(node.name, True) and additive
+                _add_vector(found, node, checker)
+    return [
+        replace(parameter, role="bias") if added_only.get(parameter.name) else parameter for parameter in found.values()
+    ]
+
+
+def _add_matrix(found: dict[str, Parameter], node: Product, inputs: tuple[str, ...], checker: _Checker) -> None:
+    role = "input" if isinstance(node.operand, Name) and node.operand.name in inputs else "recurrent"
+    new = Parameter(node.matrix, role, "", "", node.operand, node.structure, node.blocks)
+    old = found.setdefault(node.matrix, new)
+    if old.columns is None:
+        raise checker.fault(f"`{node.matrix}` is a matrix here and a vector before; name one differently.", node)
+    if (old.structure, old.blocks) != (node.structure, node.blocks):
+        raise checker.fault(f"`{node.matrix}` is used with two different structures; name one differently.", node)
+
+
+def _add_vector(found: dict[str, Parameter], node: Name, checker: _Checker) -> None:
+    old = found.setdefault(node.name, Parameter(node.name, "vector", ""))
+    if old.columns is not None:
+        raise checker.fault(
+            f"`{node.name}` is used as a vector here and as a matrix before; write `{node.name} @ ...` or name one "
+            "differently.",
+            node,
+        )
+
+
+def _check_source(equation: Equation, checker: _Checker) -> None:
+    """See that masks stand on a line of their own, so that each has a name and is drawn once."""
+    for node in walk(equation.value):
+        if isinstance(node, Apply) and node.function == "bernoulli" and node is not equation.value:
+            raise checker.fault(
+                "`bernoulli` stands alone on its line, such as `keep_c = bernoulli(0.5)`: a mask has a name.",
+                node,
+            )
+        if isinstance(node, Outer) and node is not equation.value and not isinstance(equation.value, Apply):
+            raise checker.fault("`outer` gives a matrix; only sums of them can be named.", node)
+
+
+def _with_parents(root: Node) -> Iterator[tuple[Node, Node | None]]:
+    pending: list[tuple[Node, Node | None]] = [(root, None)]
+    while pending:
+        node, parent = pending.pop()
+        yield node, parent
+        pending.extend((below, node) for below in reversed(children(node)))
+
+
+def _located(
+    parameter: Parameter, sizes: Sizes, keys: dict[str, str], states: tuple[str, ...], equations: tuple[Equation, ...]
+) -> Parameter:
+    """Write the keys of its sizes, and the role that depends on them, into a parameter."""
+    if parameter.columns is None:
+        return replace(parameter, rows=keys[sizes.root(parameter.name)])
+    rows, columns = keys[sizes.rows(parameter.name)], keys[sizes.columns(parameter.name)]
+    makes_output = any(
+        equation.target == states[0] and isinstance(equation.value, Product) and equation.value.matrix == parameter.name
+        for equation in equations
+    )
+    role = "projection" if makes_output and rows == "proj_size" else parameter.role
+    return replace(parameter, role=role, rows=rows, columns=columns)

@@ -1,0 +1,204 @@
+"""The adjoint: from the equations of a step to the equations of its gradient, as the same kind of object.
+
+The adjoint runs from the last step to the first. Its states ``back_h``, ``back_c`` ... carry to step t-1 the gradient
+that step t's use of last step's h and c sends there; its inputs are the values of the forward step (``h_prev`` is last
+step's h) and ``grad_h``, the gradient that arrives at the output of this step from outside; its outputs are ``d_x``
+and ``d_W`` for every input and every parameter, to be summed over steps and samples for parameters. Each function's
+gradient is text in its row of the table; nothing here knows a function by name.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+
+from gatework.language.check import check
+from gatework.language.functions import FUNCTIONS, OPERATORS
+from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product, Step, children, rebuild, walk
+from gatework.language.parse import read
+from gatework.language.simplify import ZERO, needed, simplify, substitute
+
+_RULES: dict[tuple[str, int], Node | None] = {
+    (row.name, place): None if text is None else read(f"rule = {text}")[0].value
+    for row in FUNCTIONS.values()
+    for place, text in enumerate(row.adjoints)
+}
+
+
+def derive(step: Step, graded: Iterable[str] | None = None) -> Step:
+    """Differentiate a step symbolically.
+
+    Args:
+        step: The forward equations.
+        graded: States whose value at every step receives a gradient from outside, as ``grad_<state>``; None for the
+            output alone.
+
+    Returns:
+        The adjoint Step: states ``back_<state>``, inputs the forward values it needs, outputs ``d_<name>`` for every
+        input and parameter that a gradient reaches.
+
+    Example:
+        >>> from gatework.language import parse, show
+        >>> print(show(derive(parse("h = tanh(W @ x + R @ h + b)", states="h"))))
+        d_h = grad_h + back_h
+        d_h_1 = d_h * (1 - h * h)
+        d_x = W.T @ d_h_1
+        d_W = outer(d_h_1, x)
+        d_R = outer(d_h_1, h_prev)
+        d_b = d_h_1
+        back_h = R.T @ d_h_1
+    """
+    return _Adjoint(step, tuple(graded) if graded is not None else step.states[:1]).step()
+
+
+class _Adjoint:
+    def __init__(self, forward: Step, graded: tuple[str, ...]) -> None:
+        self.forward = forward
+        self.graded = graded
+        self.taken = {
+            *forward.inputs,
+            *(equation.target for equation in forward.equations),
+            *(parameter.name for parameter in forward.parameters),
+        }
+        self.last = {state: self.fresh(f"{state}_prev") for state in forward.states}
+        self.back = {state: self.fresh(f"back_{state}") for state in forward.states}
+        self.grad = {state: self.fresh(f"grad_{state}") for state in graded}
+        self.gradient = {
+            name: self.fresh(f"d_{name}") for name in (*forward.inputs, *self._targets(), *self._learned())
+        }
+        self.arrived: dict[Name, list[Node]] = defaultdict(list)
+        self.lines: list[Equation] = []
+
+    def _targets(self) -> list[str]:
+        return [equation.target for equation in self.forward.equations]
+
+    def _learned(self) -> list[str]:
+        return [parameter.name for parameter in self.forward.parameters]
+
+    def fresh(self, name: str) -> str:
+        """Give a name that nothing bears yet."""
+        while name in self.taken:
+            name += "_"
+        self.taken.add(name)
+        return name
+
+    def step(self) -> Step:
+        """Walk the lines backwards, then hand on what reached the inputs, the parameters and last step's states."""
+        for equation in reversed(self.forward.equations):
+            self.equation(equation)
+        for name in (*self.forward.inputs, *self._learned()):
+            self.deliver(self.gradient[name], Name(name))
+        for state in self.forward.states:
+            self.deliver(self.back[state], Name(state, previous=True), always=True)
+        lines = _shared(tuple(self.lines), self.fresh)
+        states = tuple(self.back.values())
+        made = {line.target for line in lines}
+        learned = (*self.forward.inputs, *self._learned())
+        outputs = tuple(self.gradient[name] for name in learned if self.gradient[name] in made)
+        lines = needed(lines, (*states, *outputs))
+        return check(lines, states, self.inputs(lines), outputs)
+
+    def inputs(self, lines: tuple[Equation, ...]) -> tuple[str, ...]:
+        """List the forward values that the adjoint reads, in the order the forward step has them."""
+        reads = {node.name for line in lines for node in walk(line.value) if isinstance(node, Name)}
+        forward = (*self.forward.inputs, *self.last.values(), *self._targets(), *self.grad.values())
+        return tuple(name for name in forward if name in reads)
+
+    def equation(self, equation: Equation) -> None:
+        """Send what arrived at one line's name back into what the line reads."""
+        target = equation.target
+        total = self.arrived.pop(Name(target), [])
+        if target in self.back:
+            total = [Name(self.back[target], previous=True), *total]
+        if target in self.grad:
+            total = [Name(self.grad[target]), *total]
+        gradient = simplify(_sum(total))
+        if gradient == ZERO:
+            return
+        name = self.gradient[target]
+        self.lines.append(Equation(name, gradient))
+        self.spread(equation.value, Name(name), Name(target), target)
+
+    def spread(self, node: Node, gradient: Node, result: Node, target: str) -> None:
+        """Send a gradient that arrived at a node to its children.
+
+        ``result`` is the cheapest expression of the node's own value: the name of its line at the root.
+        """
+        if isinstance(node, Name):
+            self.arrived[Name(node.name, node.previous)].append(gradient)
+        elif isinstance(node, Product):
+            gradient = self.bound(gradient, target)
+            operand = self.read(node.operand)
+            self.arrived[Name(node.matrix)].append(Outer(gradient, operand, node.structure, node.blocks))
+            sent = Product(node.matrix, gradient, node.structure, node.blocks, transposed=True)
+            self.spread(node.operand, sent, operand, target)
+        elif isinstance(node, Apply):
+            self.spread_applied(node, gradient, result, target)
+
+    def spread_applied(self, node: Apply, gradient: Node, result: Node, target: str) -> None:
+        rules = [_RULES[node.function, place] for place in range(len(node.arguments))]
+        uses = sum(_count(rule, "d") for rule in rules if rule is not None)
+        if uses > 1 or any(isinstance(argument, Product) for argument in node.arguments):
+            gradient = self.bound(gradient, target)
+        values: dict[Name, Node] = {Name("d"): gradient, Name("y"): self.read(result)}
+        for letter, argument in zip("abc", node.arguments, strict=False):
+            values[Name(letter)] = self.read(argument)
+        for rule, argument in zip(rules, node.arguments, strict=True):
+            if rule is not None and not isinstance(argument, Number):
+                self.spread(argument, simplify(substitute(rule, values)), argument, target)
+
+    def bound(self, gradient: Node, target: str) -> Node:
+        """Give a gradient a line of its own, unless it is a name already."""
+        if isinstance(gradient, Name | Number):
+            return gradient
+        count = 1
+        while f"{self.gradient[target]}_{count}" in self.taken:
+            count += 1
+        name = self.fresh(f"{self.gradient[target]}_{count}")
+        self.lines.append(Equation(name, gradient))
+        return Name(name)
+
+    def read(self, node: Node) -> Node:
+        """Express a forward value in the adjoint's names: last step's h is ``h_prev``."""
+        if isinstance(node, Name):
+            return Name(self.last[node.name]) if node.previous else Name(node.name)
+        return rebuild(node, tuple(self.read(child) for child in children(node)))
+
+    def deliver(self, name: str, source: Name, always: bool = False) -> None:
+        total = simplify(_sum(self.arrived.get(source, [])))
+        if total != ZERO or always:
+            self.lines.append(Equation(name, total))
+
+
+def _sum(terms: list[Node]) -> Node:
+    total: Node = ZERO
+    for term in terms:
+        total = Apply("add", (total, term))
+    return total
+
+
+def _count(node: Node, name: str) -> int:
+    return sum(isinstance(below, Name) and below.name == name for below in walk(node))
+
+
+def _shared(lines: tuple[Equation, ...], fresh: Callable[[str], str]) -> tuple[Equation, ...]:
+    """Give a line of its own to every costly expression that is written more than once."""
+    counts = Counter(node for line in lines for node in walk(line.value) if _costly(node))
+    named: dict[Node, str] = {}
+    result: list[Equation] = []
+
+    def use(node: Node, whole: bool = False) -> Node:
+        if node in named:
+            return Name(named[node])
+        rebuilt = rebuild(node, tuple(use(child) for child in children(node)))
+        if whole or counts[node] < 2:
+            return rebuilt
+        named[node] = fresh("again")
+        result.append(Equation(named[node], rebuilt))
+        return Name(named[node])
+
+    for line in lines:
+        result.append(Equation(line.target, use(line.value, whole=line.value not in named)))
+    return tuple(result)
+
+
+def _costly(node: Node) -> bool:
+    return isinstance(node, Product) or (isinstance(node, Apply) and node.function not in OPERATORS)

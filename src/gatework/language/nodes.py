@@ -1,0 +1,215 @@
+"""The nodes that equations are made of, and the checked whole: a Step.
+
+Everything here is plain, immutable, hashable data. Two nodes are equal when they say the same thing; where a node
+stood in the text (``at``) does not count. Nodes are built by :mod:`parse`, given roles and shapes by :mod:`check`,
+turned into their adjoint by :mod:`derive` and printed by :mod:`show`.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import lcm
+
+NOWHERE = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A constant."""
+
+    value: float
+    at: tuple[int, int] = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A quantity: an input, a state, a parameter, or what an equation names.
+
+    ``previous`` is True where the value meant is last step's, written ``prev(c)`` or read above c's own line.
+    """
+
+    name: str
+    previous: bool = False
+    at: tuple[int, int] = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """A row of the function table applied to arguments; the operators are rows too (``add``, ``mul`` ...)."""
+
+    function: str
+    arguments: "tuple[Node, ...]"
+    at: tuple[int, int] = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A matrix times a vector, ``R @ h``.
+
+    ``structure`` is ``dense``, ``block_diagonal`` or ``block_upper``, the last two with a number of ``blocks``.
+    ``transposed`` products, written ``R.T @ d``, occur in adjoints only.
+    """
+
+    matrix: str
+    operand: "Node"
+    structure: str = "dense"
+    blocks: int = 1
+    transposed: bool = False
+    at: tuple[int, int] = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Outer:
+    """The outer product of two vectors, ``outer(d, x)``: a matrix's gradient. In adjoints only."""
+
+    left: "Node"
+    right: "Node"
+    structure: str = "dense"
+    blocks: int = 1
+    at: tuple[int, int] = field(default=NOWHERE, compare=False)
+
+
+Node = Number | Name | Apply | Product | Outer
+
+
+@dataclass(frozen=True, slots=True)
+class Equation:
+    """One line: ``target = value  # comment``."""
+
+    target: str
+    value: Node
+    comment: str = ""
+    line: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """What is learned: a matrix (``columns`` set) or a vector.
+
+    Args:
+        name: Its name in the equations.
+        role: ``input`` (a matrix on an input), ``recurrent`` (a matrix on a state or an intermediate),
+            ``projection`` (the matrix whose product is a state of another size), ``bias`` (a vector that is only ever
+            added) or ``vector`` (any other vector: a peephole, a gain).
+        rows: The size it has as a vector or the size of its product: a key of the sizes, such as ``hidden_size``.
+        columns: The size of what it multiplies; None for a vector.
+        operand: What a matrix multiplies, as a node; None for a vector.
+        structure: ``dense``, ``block_diagonal`` or ``block_upper``.
+        blocks: The number of blocks of a structured matrix.
+    """
+
+    name: str
+    role: str
+    rows: str
+    columns: str | None = None
+    operand: Node | None = None
+    structure: str = "dense"
+    blocks: int = 1
+
+    def shape(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        """Give the shape of the stored tensor for these sizes.
+
+        A block-diagonal matrix of n blocks is stored as ``[rows, columns / n]``, each row holding its own block's
+        columns. A block-upper one is stored whole, and what lies below its blocks is never read.
+        """
+        if self.columns is None:
+            return (sizes[self.rows],)
+        if self.structure == "block_diagonal":
+            return (sizes[self.rows], sizes[self.columns] // self.blocks)
+        return (sizes[self.rows], sizes[self.columns])
+
+    def count(self, sizes: Mapping[str, int]) -> int:
+        """Count the numbers that are learned (of a block-upper matrix only those that are read)."""
+        total = 1
+        for size in self.shape(sizes):
+            total *= size
+        if self.structure == "block_upper":
+            total = total // self.blocks**2 * (self.blocks * (self.blocks + 1) // 2)
+        return total
+
+
+@dataclass(frozen=True)
+class Step:
+    """The checked equations of one time step, with roles and sizes.
+
+    Args:
+        inputs: Names given at every step, ``x`` first.
+        states: Names carried from step to step; the first is the layer's output.
+        equations: The lines, in order. Every ``Name`` in them knows whether it is last step's value.
+        parameters: What is learned, in order of first use.
+        sizes_of: For every name that is a vector: the key of its size (``input_size``, ``hidden_size``,
+            ``proj_size``, or ``input_size_<input>`` for a further input of a size of its own).
+        outputs: Further names that are delivered at every step: an adjoint's gradients. They need not be read.
+    """
+
+    inputs: tuple[str, ...]
+    states: tuple[str, ...]
+    equations: tuple[Equation, ...]
+    parameters: tuple[Parameter, ...]
+    sizes_of: Mapping[str, str] = field(hash=False)
+    outputs: tuple[str, ...] = ()
+
+    @cached_property
+    def draws(self) -> dict[str, float]:
+        """Masks drawn anew at every step: the name of each ``bernoulli(p)`` line, and p."""
+        found = {}
+        for equation in self.equations:
+            value = equation.value
+            if isinstance(value, Apply) and value.function == "bernoulli":
+                probability = value.arguments[0]
+                assert isinstance(probability, Number)  # check() lets nothing else through
+                found[equation.target] = probability.value
+        return found
+
+    @cached_property
+    def multiple_of(self) -> int:
+        """The number that hidden_size must be a multiple of (1 unless there are blocks)."""
+        return lcm(1, *(_blocks(node) for equation in self.equations for node in walk(equation.value)))
+
+    @cached_property
+    def size_keys(self) -> tuple[str, ...]:
+        """The sizes a user must choose, in order of first mention; ``hidden_size`` always among them."""
+        keys = dict.fromkeys(self.sizes_of[name] for name in (*self.inputs, *self.states))
+        keys.setdefault("hidden_size")
+        return tuple(keys)
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """Yield a node and everything below it, outermost first."""
+    pending = [node]
+    while pending:
+        node = pending.pop()
+        yield node
+        pending.extend(reversed(children(node)))
+
+
+def children(node: Node) -> "tuple[Node, ...]":
+    """Give the nodes directly below a node."""
+    if isinstance(node, Apply):
+        return node.arguments
+    if isinstance(node, Product):
+        return (node.operand,)
+    if isinstance(node, Outer):
+        return (node.left, node.right)
+    return ()
+
+
+def rebuild(node: Node, below: "tuple[Node, ...]") -> Node:
+    """Give the same node over other children."""
+    if isinstance(node, Apply):
+        return Apply(node.function, below, node.at)
+    if isinstance(node, Product):
+        return Product(node.matrix, below[0], node.structure, node.blocks, node.transposed, node.at)
+    if isinstance(node, Outer):
+        return Outer(below[0], below[1], node.structure, node.blocks, node.at)
+    return node
+
+
+def _blocks(node: Node) -> int:
+    if isinstance(node, Product | Outer):
+        return node.blocks
+    if isinstance(node, Apply) and node.function == "period":
+        count = node.arguments[0]
+        assert isinstance(count, Number)  # check() lets nothing else through
+        return int(count.value)
+    return 1

@@ -1,0 +1,111 @@
+"""From nodes back to text: what is printed reads back as the same thing."""
+
+from collections.abc import Mapping
+
+from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product, Step
+
+_SYMBOLS = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
+# How tightly each form binds, as in Python: a sum, a product, a minus sign, and whatever stands by itself.
+_SUM, _TERM, _SIGN, _ATOM = 1, 2, 3, 4
+_STRENGTH = {"add": _SUM, "sub": _SUM, "mul": _TERM, "div": _TERM, "neg": _SIGN}
+
+
+def show(step: Step) -> str:
+    """Print the equations of a Step as text that parses back to the same Step.
+
+    Args:
+        step: The checked equations.
+
+    Returns:
+        One equation a line, the comments in a column.
+
+    Example:
+        >>> from gatework.language import parse
+        >>> print(show(parse("h=tanh(W@x+R@h+b) # state", states="h")))
+        h = tanh(W @ x + R @ h + b)  # state
+    """
+    return show_equations(step.equations)
+
+
+def show_equations(equations: tuple[Equation, ...]) -> str:
+    """Print equations, one a line, the comments in a column.
+
+    Args:
+        equations: Resolved equations.
+
+    Returns:
+        The text.
+    """
+    lines = {equation.target: index for index, equation in enumerate(equations)}
+    texts = [
+        f"{equation.target} = {_Printer(lines, index).text(equation.value)}" for index, equation in enumerate(equations)
+    ]
+    commented = [len(text) for text, equation in zip(texts, equations, strict=True) if equation.comment]
+    width = max(commented, default=0)
+    return "\n".join(
+        f"{text:{width}}  # {equation.comment}" if equation.comment else text
+        for text, equation in zip(texts, equations, strict=True)
+    )
+
+
+def show_node(node: Node) -> str:
+    """Print one expression; last step's values are all written ``prev(name)``.
+
+    Args:
+        node: The expression.
+
+    Returns:
+        The text.
+    """
+    return _Printer({}, 0).text(node)
+
+
+def number(value: float) -> str:
+    """Write a constant the short way: 1 for 1.0.
+
+    Args:
+        value: The constant.
+
+    Returns:
+        Text that reads back as the same number.
+    """
+    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+
+
+class _Printer:
+    """Prints the expressions of one line, knowing which names the reading rule makes last step's."""
+
+    def __init__(self, lines: Mapping[str, int], index: int) -> None:
+        self.lines = lines
+        self.index = index
+
+    def text(self, node: Node, least: int = 0) -> str:
+        """Print a node, in parentheses where it binds less tightly than what is around it needs."""
+        text, strength = self.bare(node)
+        return f"({text})" if strength < least else text
+
+    def bare(self, node: Node) -> tuple[str, int]:
+        if isinstance(node, Number):
+            return number(node.value), _SIGN if node.value < 0 else _ATOM
+        if isinstance(node, Name):
+            if node.previous and self.lines.get(node.name, -1) < self.index:
+                return f"prev({node.name})", _ATOM
+            return node.name, _ATOM
+        if isinstance(node, Product):
+            matrix = node.matrix if node.structure == "dense" else f"{node.structure}({node.matrix}, {node.blocks})"
+            return f"{matrix}{'.T' if node.transposed else ''} @ {self.text(node.operand, _SIGN)}", _TERM
+        if isinstance(node, Outer):
+            text = f"outer({self.text(node.left)}, {self.text(node.right)})"
+            return (text if node.structure == "dense" else f"{node.structure}({text}, {node.blocks})"), _ATOM
+        return self.applied(node)
+
+    def applied(self, node: Apply) -> tuple[str, int]:
+        strength = _STRENGTH.get(node.function)
+        if strength is None:
+            return f"{node.function}({', '.join(self.text(argument) for argument in node.arguments)})", _ATOM
+        if node.function == "neg":
+            # Minus a constant reads back as one number, so the constant is put in parentheses it does not need.
+            return f"-{self.text(node.arguments[0], _SIGN)}", _SIGN
+        left, right = node.arguments
+        # Operators group to the left: the right side of equal strength needs parentheses.
+        return f"{self.text(left, strength)} {_SYMBOLS[node.function]} {self.text(right, strength + 1)}", strength

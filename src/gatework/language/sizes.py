@@ -1,0 +1,160 @@
+"""Which vectors have the same size, found by union of sets, and what each size is called."""
+
+from collections.abc import Callable
+
+from gatework.errors import EquationError
+from gatework.language.functions import FUNCTIONS
+from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product
+
+_ROWS, _COLUMNS = ".rows", ".columns"  # a dot cannot occur in a name, so these never meet one
+
+
+class Sizes:
+    """Sets of vectors, rows and columns that must have one size.
+
+    Args:
+        fault: Makes the error for a message and the node at fault.
+    """
+
+    def __init__(self, fault: Callable[[str, Node | None], EquationError]) -> None:
+        self._fault = fault
+        self._above: dict[str, str] = {}
+        self._matrices: set[str] = set()  # names of equations whose value is a matrix
+
+    def of(self, name: str) -> str:
+        """Give the member that stands for a vector's size."""
+        self._above.setdefault(name, name)
+        return name
+
+    def rows(self, matrix: str) -> str:
+        """Give the set of a matrix's rows."""
+        return self.root(matrix + _ROWS)
+
+    def columns(self, matrix: str) -> str:
+        """Give the set of a matrix's columns."""
+        return self.root(matrix + _COLUMNS)
+
+    def is_matrix(self, name: str) -> bool:
+        """Say whether an equation's name is a matrix (a gradient in an adjoint)."""
+        return name in self._matrices
+
+    def root(self, member: str) -> str:
+        """Give the one member that stands for the whole set."""
+        self._above.setdefault(member, member)
+        while self._above[member] != member:
+            self._above[member] = self._above[self._above[member]]
+            member = self._above[member]
+        return member
+
+    def same(self, left: str | None, right: str | None, node: Node | None) -> str | None:
+        """Make two sizes one; None is a plain number, which goes with any size."""
+        if left is None or right is None:
+            return left if right is None else right
+        for name in (left, right):
+            if name in self._matrices:
+                raise self._fault(f"`{name}` is a matrix and does not fit a vector here.", node)
+        left, right = self.root(left), self.root(right)
+        self._above[right] = left
+        return left
+
+    def relate(self, equation: Equation) -> None:
+        """Relate the sizes of everything in an equation."""
+        value = equation.value
+        if _is_matrix(value):
+            self._matrices.add(equation.target)
+            self._relate_matrix(value)
+            return
+        size = self._size(value)
+        if size is not None:
+            self.same(self.of(equation.target), size, value)
+
+    def _relate_matrix(self, node: Node) -> None:
+        """Relate the vectors inside a gradient of a matrix: sums of outer products."""
+        if isinstance(node, Outer):
+            self._size(node.left)
+            self._size(node.right)
+        elif (
+            isinstance(node, Apply) and node.function in ("add", "sub", "neg") and all(map(_is_matrix, node.arguments))
+        ):
+            for argument in node.arguments:
+                self._relate_matrix(argument)
+        else:
+            raise self._fault("A matrix from `outer` can only be added to another.", node)
+
+    def _size(self, node: Node) -> str | None:
+        """Give the size of an expression; None for a plain number."""
+        if isinstance(node, Number):
+            return None
+        if isinstance(node, Name):
+            return self.of(node.name)
+        if isinstance(node, Product):
+            return self._product(node)
+        if isinstance(node, Outer):
+            raise self._fault("A matrix from `outer` can only be added to another.", node)
+        if FUNCTIONS[node.function].kind == "source":
+            # A mask or a row of periods is as long as what it meets; alone it has the size of its equation's name.
+            return self.of(f".{node.function}{node.at}") if node.function == "period" else None
+        size: str | None = None
+        for argument in node.arguments:
+            size = self.same(size, self._size(argument), node)
+        if size is None and FUNCTIONS[node.function].kind == "reduction":
+            raise self._fault(f"`{node.function}` needs a vector, not a plain number.", node)
+        return size
+
+    def _product(self, node: Product) -> str:
+        rows, columns = self.of(node.matrix + _ROWS), self.of(node.matrix + _COLUMNS)
+        if node.transposed:
+            rows, columns = columns, rows
+        operand = self._size(node.operand)
+        if operand is None:
+            raise self._fault(f"`{node.matrix} @` needs a vector, not a plain number.", node)
+        self.same(columns, operand, node)
+        if node.structure == "block_upper":
+            self.same(rows, columns, node)
+        return self.root(rows)
+
+
+def name_sizes(
+    sizes: Sizes, equations: tuple[Equation, ...], inputs: tuple[str, ...], states: tuple[str, ...]
+) -> "Keys":
+    """Name every set of sizes: hidden_size, proj_size, input_size, input_size_<input>.
+
+    The output has a size of its own, ``proj_size``, where it is a matrix times something of another size, as in
+    ``h = P @ (o * tanh(c))``. A set that nothing else fixes has hidden_size.
+
+    Args:
+        sizes: The sets.
+        equations: The resolved lines.
+        inputs: Names of the inputs.
+        states: Names of the states, the output first.
+
+    Returns:
+        For the root of every set, its name.
+    """
+    keys = Keys()
+    output = sizes.root(states[0])
+    state_roots = {sizes.root(name) for name in states}
+    for name in inputs:
+        root = sizes.root(name)
+        if root not in state_roots and root not in keys:
+            keys[root] = "input_size" if name == inputs[0] else f"input_size_{name}"
+    value = next(equation.value for equation in equations if equation.target == states[0])
+    if isinstance(value, Product) and value.structure == "dense":
+        inside = sizes.columns(value.matrix)
+        others = {sizes.root(name) for name in states[1:]}
+        if inside != output and inside not in keys and output not in others:
+            keys[output] = "proj_size"
+    return keys
+
+
+class Keys(dict[str, str]):
+    """Names of sets of sizes; every set that is not mentioned is hidden_size."""
+
+    def __missing__(self, root: str) -> str:
+        return "hidden_size"
+
+
+def _is_matrix(node: Node) -> bool:
+    if isinstance(node, Outer):
+        return True
+    return isinstance(node, Apply) and any(_is_matrix(argument) for argument in node.arguments)

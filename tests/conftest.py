@@ -1,0 +1,26 @@
+"""What every test may ask for, and the order in the house while tests run."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# Workers that run side by side would fight over the cores. This must stand before torch is first imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# The same examples on every machine, and no test judged by how fast the machine was.
+settings.register_profile("gatework", deadline=None, derandomize=True, database=None, print_blob=False)
+settings.load_profile("gatework")
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of real data sets, named by GATEWORK_DATA; tests that need it skip without."""
+    folder = os.environ.get("GATEWORK_DATA", "")
+    if not folder:
+        pytest.skip("GATEWORK_DATA names no folder of real data")
+    if not Path(folder).is_dir():
+        pytest.fail(f"GATEWORK_DATA={folder} is not a folder")
+    return Path(folder)

@@ -1,0 +1,182 @@
+"""The laws of the house: imports only go down, nothing is hidden, names mean one thing."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import gatework
+
+SOURCE = Path(gatework.__file__).parent
+
+# Each package or module directly under gatework, and the floor it stands on.
+FLOORS = {
+    "errors": 0,
+    "language": 1,
+    "cells": 2,
+    "kernels": 2,
+    "nn": 3,
+    "tracing": 4,
+    "exporting": 4,
+    "diagram": 4,
+    "tasks": 4,
+    "training": 5,
+    "search": 5,
+    "explorer": 6,
+    "cli": 6,
+    "__main__": 7,
+    "__init__": 8,
+}
+WITHOUT_THIRD_PARTIES = ("gatework.errors", "gatework.language", "gatework.cells")
+FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
+LONGEST_FILE = 450
+
+FILES = sorted(SOURCE.rglob("*.py"))
+TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+
+
+def module_name(path: Path) -> str:
+    parts = ("gatework", *path.relative_to(SOURCE).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in FILES}
+
+
+def floor_key(module: str) -> str:
+    """The package or module directly under gatework that a module belongs to."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+def imported(path: Path) -> Iterator[tuple[str, str, int]]:
+    """Yield what a file imports from gatework: the module, the name taken from it ('' for the module), the line."""
+    package = module_name(path).split(".")
+    if path.name != "__init__.py":
+        package = package[:-1]
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, "", node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                # `from package import module` is an import of the module.
+                inner = f"{module}.{alias.name}"
+                yield (inner, "", node.lineno) if inner in MODULES else (module, alias.name, node.lineno)
+
+
+def inside(path: Path) -> list[tuple[str, str, int]]:
+    return [found for found in imported(path) if found[0].split(".")[0] == "gatework"]
+
+
+def where(path: Path, line: int) -> str:
+    return f"{path.relative_to(SOURCE.parent)}:{line}"
+
+
+def test_every_package_stands_on_a_floor():
+    assert {floor_key(name) for name in MODULES} <= set(FLOORS)
+
+
+def test_imports_only_go_down():
+    faults = []
+    for path in FILES:
+        own = floor_key(module_name(path))
+        if own == "__init__":
+            continue  # the public table reaches everywhere, lazily
+        for module, name, line in inside(path):
+            other = floor_key(module)
+            if (module, name) == ("gatework", "__version__"):
+                continue  # a constant, there before anything is imported
+            if other != own and FLOORS[other] >= FLOORS[own]:
+                faults.append(f"{where(path, line)}: {own} (floor {FLOORS[own]}) imports {module} ({FLOORS[other]})")
+    assert not faults
+
+
+def test_imported_modules_exist():
+    """A misspelt module would otherwise only fail where it is used."""
+    faults = [
+        f"{where(path, line)}: {module}" for path in FILES for module, _, line in inside(path) if module not in MODULES
+    ]
+    assert not faults
+
+
+def test_no_import_cycle():
+    reaches = {name: {m for m, _, _ in inside(path) if m != "gatework"} for name, path in MODULES.items()}
+    TopologicalSorter(reaches).prepare()  # raises CycleError, which names the cycle
+
+
+def test_no_import_is_hidden():
+    faults = []
+    for path in FILES:
+        if path == SOURCE / "__init__.py":
+            continue  # the lazy public table
+        for node in ast.walk(TREES[path]):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+                hidden = [n for n in ast.walk(node) if isinstance(n, ast.Import | ast.ImportFrom)]
+                faults += [f"{where(path, n.lineno)}: import inside a function" for n in hidden]
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func).rsplit(".", 1)[-1]
+                if called in {"import_module", "__import__"}:
+                    faults.append(f"{where(path, node.lineno)}: {called}() hides an import")
+    assert not faults
+
+
+@pytest.mark.parametrize("module", WITHOUT_THIRD_PARTIES)
+def test_needs_only_the_standard_library(module):
+    """With torch blocked the import works, and nothing that is loaded comes from outside the standard library."""
+    program = (
+        "import sys\n"
+        "sys.modules['torch'] = None\n"
+        "before = set(sys.modules)\n"
+        f"import {module}\n"
+        "loaded = {name.split('.')[0] for name in set(sys.modules) - before} - {'gatework'}\n"
+        "print(*sorted(loaded - sys.stdlib_module_names))\n"
+    )
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == []
+
+
+def test_names_of_files_mean_something():
+    assert not [str(path) for path in FILES if FORBIDDEN_NAMES & {path.stem, *path.relative_to(SOURCE).parts[:-1]}]
+
+
+def test_no_public_function_bears_a_packages_name():
+    packages = {path.parent.name for path in FILES if path.name == "__init__.py"} | set(FLOORS) - {"errors"}
+    faults = [name for name in gatework.__all__ if name in packages]
+    for path, tree in TREES.items():
+        functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+        faults += [f"{where(path, node.lineno)}: {node.name}()" for node in functions if node.name in packages]
+    assert not faults
+
+
+def test_files_fit_one_sitting():
+    lengths = {str(path.relative_to(SOURCE)): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
+    assert not {name: length for name, length in lengths.items() if length > LONGEST_FILE}
+
+
+def test_public_table_keeps_its_word():
+    """Every public name can be had, and the table says truly where it lives."""
+    for name in gatework.__all__:
+        assert getattr(gatework, name) is not None
+    assert set(gatework.__all__) <= set(dir(gatework))
+    # What editors and the type checker are told is what the table does.
+    told = {
+        alias.asname: node.module if node.module != "gatework" else f"gatework.{alias.name}"
+        for node in ast.walk(TREES[SOURCE / "__init__.py"])
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gatework")
+        for alias in node.names
+    }
+    assert told == gatework._PUBLIC
+
+
+def test_unknown_public_name_lists_the_known_ones():
+    with pytest.raises(AttributeError, match=r"no attribute 'LTSM'; it has CELLS, Cell, GRU, LSTM"):
+        gatework.LTSM  # noqa: B018
