@@ -152,9 +152,7 @@ class Cell:
         sizes = {"hidden_size": hidden_size}
         if "proj_size" in self.step.size_keys:
             if not proj_size:
-                raise SizeError(
-                    f"The cell `{self.name}` projects its output and needs a size for it, such as proj_size=64."
-                )
+                raise SizeError(f"The cell `{self.name}` projects its output and needs its size: proj_size=64, say.")
             sizes["proj_size"] = proj_size
         elif proj_size:
             raise SizeError(f"The cell `{self.name}` does not project its output: use `project(cell, {proj_size})`.")
@@ -184,8 +182,8 @@ class Cell:
             key = self.step.sizes_of[name]
             if sizes.setdefault(key, size) != size:
                 raise SizeError(
-                    f"The input `{name}` has size {size}; the cell `{self.name}` uses it elementwise, so it must have the "
-                    f"size {sizes[key]} of the states. Choose equal sizes, or put a projection before the layer "
+                    f"The input `{name}` has size {size}; the cell `{self.name}` uses it elementwise, so it must have "
+                    f"the size {sizes[key]} of the states. Choose equal sizes, or put a projection before the layer "
                     "(input_projection=True)."
                 )
 

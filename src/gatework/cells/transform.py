@@ -10,7 +10,19 @@ from dataclasses import replace
 from gatework.cells.cell import Cell
 from gatework.errors import CellError
 from gatework.language.check import check
-from gatework.language.nodes import Apply, Equation, Name, Node, Number, Product, Step, children, rebuild, walk
+from gatework.language.nodes import (
+    Apply,
+    Equation,
+    Name,
+    Node,
+    Number,
+    Product,
+    Step,
+    before_mask,
+    children,
+    rebuild,
+    walk,
+)
 from gatework.language.show import show_equations
 from gatework.language.simplify import needed
 
@@ -40,7 +52,7 @@ def peephole(cell: Cell, gates: Iterable[str] = "ifo", state: str | None = None)
         o = sigmoid(W_o @ x + R_o @ h + b_o + p_o * c)  # output gate
     """
     state = state or _cell_state(cell)
-    current = _unmasked(cell.step, state)
+    current = before_mask(cell.step.equations, state)
     lines = _lines(cell)
     for gate in gates:
         equation = _gate(cell, gate)
@@ -112,9 +124,9 @@ def layer_norm(cell: Cell) -> Cell:
         return Apply("mul", (Name(gain), Apply("norm", (node,))))
 
     lines = {name: replace(equation, value=gained(equation.value)) for name, equation in _lines(cell).items()}
-    output = lines[_unmasked(cell.step, cell.states[0])]
+    output = lines[before_mask(cell.step.equations, cell.states[0])]
     for state in cell.states[1:]:
-        current = _unmasked(cell.step, state)
+        current = before_mask(cell.step.equations, state)
         if any(node == Name(current) for node in walk(output.value)):
             gain, shift = _fresh(cell, f"a_{state}"), _fresh(cell, f"s_{state}")
             init |= {gain: 1.0, shift: 0.0}
@@ -211,9 +223,10 @@ def recurrent_dropout(cell: Cell, rate: float, on: str | None = None) -> Cell:
 
 
 def project(cell: Cell, proj_size: int | None = None) -> Cell:
-    """Project the output to another size; matrices on the output then read the projection.
+    """Project the output to another size; dense matrices on the output then read the projection.
 
-    Where the equations also use the output elementwise, as a GRU does, the unprojected value is carried beside it.
+    Where the equations also use the output elementwise or by blocks, as a GRU and a Clockwork RNN do, the unprojected
+    value is carried beside it.
 
     Args:
         cell: The cell to change.
@@ -308,15 +321,6 @@ def _gate(cell: Cell, name: str) -> Equation:
     return gates[name]
 
 
-def _unmasked(step: Step, state: str) -> str:
-    """Name this step's value of a state as the step itself reads it: before zoneout, where there is any."""
-    value = next(equation.value for equation in step.equations if equation.target == state)
-    names = [node.name for node in walk(value) if isinstance(node, Name)]
-    is_masked = isinstance(value, Apply) and value.function == "add" and any(name in step.draws for name in names)
-    fresh = f"{state}_new"
-    return next((name for name in names if name.rstrip("_") == fresh), state) if is_masked else state
-
-
 def _needs(step: Step, name: str) -> set[str]:
     """Name everything that this step's value of a name depends on."""
     lines = {equation.target: equation for equation in step.equations}
@@ -334,8 +338,15 @@ def _replaced(node: Node, old: Node, new: Node) -> Node:
     return new if node == old else rebuild(node, tuple(_replaced(child, old, new) for child in children(node)))
 
 
+def _is_plain(node: Node) -> bool:
+    """Tell a dense product with last step's value: all that can read a projected output. Blocks belong to units."""
+    if not isinstance(node, Product) or node.structure != "dense":
+        return False
+    return isinstance(node.operand, Name) and node.operand.previous
+
+
 def _reads_elementwise(node: Node, output: str) -> bool:
-    if isinstance(node, Product) and isinstance(node.operand, Name):
+    if _is_plain(node):
         return False
     if isinstance(node, Name):
         return node.name == output
@@ -344,8 +355,8 @@ def _reads_elementwise(node: Node, output: str) -> bool:
 
 def _unprojected(node: Node, output: str, full: str) -> Node:
     """Let elementwise uses of the output read the unprojected value."""
-    if isinstance(node, Product) and isinstance(node.operand, Name):
-        return node if node.operand.previous else _replaced(node, Name(output), Name(full))
+    if _is_plain(node):
+        return node
     if isinstance(node, Name) and node.name == output:
         return Name(full, node.previous)
     return rebuild(node, tuple(_unprojected(child, output, full) for child in children(node)))

@@ -17,6 +17,7 @@ from gatework.language.nodes import (
     Parameter,
     Product,
     Step,
+    before_mask,
     children,
     rebuild,
     walk,
@@ -84,9 +85,9 @@ def check(
     checker = _Checker(text, equations, given)
     carried = checker.carried(states)
     resolved = checker.resolve(carried)
-    checker.used(resolved, carried, tuple(outputs))
     sizes = Sizes(checker.fault)
     parameters = _parameters(resolved, given, sizes, checker)
+    checker.used(resolved, carried, tuple(outputs))
     for name in given:
         if name.endswith(BELOW) and name.removesuffix(BELOW) in carried:
             sizes.same(sizes.of(name), sizes.of(name.removesuffix(BELOW)), None)
@@ -168,8 +169,8 @@ class _Checker:
         if node.name not in states:
             where = "its own line" if own == index else f"line {self.equations[own].line}, further down"
             raise self.fault(
-                f"`{node.name}` is read here but only defined on {where}: a circular definition. Move its line up, or make "
-                f"`{node.name}` a state if last step's value is meant.",
+                f"`{node.name}` is read here but only defined on {where}: a circular definition. Move its line up, or "
+                f"make `{node.name}` a state if last step's value is meant.",
                 node,
             )
         return Name(node.name, True, node.at)
@@ -182,7 +183,7 @@ class _Checker:
                 unknown = tuple(name for name in read_names if name not in self.lines and name not in self.inputs)
                 hint = nearest(equation.target, unknown)
                 raise self.at_line(
-                    f"`{equation.target}` is never read and is no state: its equation is unused. Remove it or use it.{hint}",
+                    f"`{equation.target}` is never read and is no state: an unused equation. Remove or use it.{hint}",
                     equation,
                 )
         for name in self.inputs:
@@ -231,7 +232,7 @@ def _add_matrix(found: dict[str, Parameter], node: Product, inputs: tuple[str, .
     new = Parameter(node.matrix, role, "", "", node.operand, node.structure, node.blocks)
     old = found.setdefault(node.matrix, new)
     if old.columns is None:
-        raise checker.fault(f"`{node.matrix}` is a matrix here and a vector before; name one differently.", node)
+        raise checker.fault(f"`{node.matrix}` is a matrix here, a vector before; name one differently.", node)
     if (old.structure, old.blocks) != (node.structure, node.blocks):
         raise checker.fault(f"`{node.matrix}` is used with two different structures; name one differently.", node)
 
@@ -251,7 +252,7 @@ def _check_source(equation: Equation, checker: _Checker) -> None:
     for node in walk(equation.value):
         if isinstance(node, Apply) and node.function == "bernoulli" and node is not equation.value:
             raise checker.fault(
-                "`bernoulli` stands alone on its line, such as `keep_c = bernoulli(0.5)`: a mask has a name.",
+                "`bernoulli` stands alone on its line, as in `keep_c = bernoulli(0.5)`: a mask has a name.",
                 node,
             )
         if isinstance(node, Outer) and node is not equation.value and not isinstance(equation.value, Apply):
@@ -273,8 +274,9 @@ def _located(
     if parameter.columns is None:
         return replace(parameter, rows=keys[sizes.root(parameter.name)])
     rows, columns = keys[sizes.rows(parameter.name)], keys[sizes.columns(parameter.name)]
+    source = before_mask(equations, states[0])
     makes_output = any(
-        equation.target == states[0] and isinstance(equation.value, Product) and equation.value.matrix == parameter.name
+        equation.target == source and isinstance(equation.value, Product) and equation.value.matrix == parameter.name
         for equation in equations
     )
     role = "projection" if makes_output and rows == "proj_size" else parameter.role

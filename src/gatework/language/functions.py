@@ -99,7 +99,7 @@ _ROWS = (
              r"\mathrm{{where}}({0}, {1}, {2})"),
     Function("greater", 2, lambda a, b: float(a > b), (None, None), (0, 1), None, "[{0} > {1}]"),
     Function("sign", 1, _sign, (None,), (-1, 1), "sign", r"\mathrm{{sign}}({0})"),
-    Function("mod", 2, lambda a, b: a % b, ("d", None), _REAL, "remainder", r"({0} \bmod {1})"),
+    Function("mod", 2, lambda a, b: a % b, ("d", "d * (y - a) / b"), _REAL, "remainder", r"({0} \bmod {1})"),
     Function("divides", 2, _divides, (None, None), (0, 1), None, r"[{0} \mid {1}]"),
     Function("mean", 1, None, ("mean(d)",), _REAL, None, r"\mathrm{{mean}}({0})", kind="reduction"),
     Function("rstd", 1, None, ("-(y * y * y) * (a - mean(a)) * mean(d)",), (0, INFINITY), None,

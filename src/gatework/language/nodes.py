@@ -5,7 +5,7 @@ stood in the text (``at``) does not count. Nodes are built by :mod:`parse`, give
 turned into their adjoint by :mod:`derive` and printed by :mod:`show`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import lcm
@@ -203,6 +203,30 @@ def rebuild(node: Node, below: "tuple[Node, ...]") -> Node:
     if isinstance(node, Outer):
         return Outer(below[0], below[1], node.structure, node.blocks, node.at)
     return node
+
+
+def before_mask(equations: Iterable[Equation], state: str) -> str:
+    """Name this step's value of a state as it is before zoneout's mask mixes it with last step's.
+
+    Args:
+        equations: Resolved lines.
+        state: A state.
+
+    Returns:
+        The name of the line that is masked, or the state itself where there is no mask.
+    """
+    lines = {equation.target: equation.value for equation in equations}
+    match lines[state]:
+        case Apply(
+            "add",
+            (
+                Apply("mul", (Name(keep), Name(old, True))),
+                Apply("mul", (Apply("sub", (Number(1.0), Name(same))), Name(new, False))),
+            ),
+        ) if keep == same and old == state and new in lines and isinstance(lines.get(keep), Apply):
+            mask = lines[keep]
+            return new if isinstance(mask, Apply) and mask.function == "bernoulli" else state
+    return state
 
 
 def _blocks(node: Node) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from gatework.errors import EquationError
 from gatework.language.functions import FUNCTIONS
-from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product
+from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product, before_mask
 
 _ROWS, _COLUMNS = ".rows", ".columns"  # a dot cannot occur in a name, so these never meet one
 
@@ -138,7 +138,8 @@ def name_sizes(
         root = sizes.root(name)
         if root not in state_roots and root not in keys:
             keys[root] = "input_size" if name == inputs[0] else f"input_size_{name}"
-    value = next(equation.value for equation in equations if equation.target == states[0])
+    source = before_mask(equations, states[0])
+    value = next(equation.value for equation in equations if equation.target == source)
     if isinstance(value, Product) and value.structure == "dense":
         inside = sizes.columns(value.matrix)
         others = {sizes.root(name) for name in states[1:]}
