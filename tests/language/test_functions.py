@@ -35,7 +35,8 @@ def value_of(node: Node, values: dict[str, float]) -> float:
 def test_gradient_text_is_the_derivative(row):
     step = 1e-6
     for arguments in points(row):
-        values: dict[str, float] = dict(zip("abc", arguments, strict=False)) | {"y": row.value(*arguments), "d": 1.7}
+        values = {"a": 0.0, "b": 0.0, "c": 0.0, "y": row.value(*arguments), "d": 1.7}
+        values.update(zip("abc", arguments, strict=False))
         for place, text in enumerate(row.adjoints):
 
             def shifted(by, place=place, arguments=arguments):
