@@ -6,7 +6,7 @@ clockwork = Cell(
     name="clockwork",
     title="Clockwork RNN",
     states="h t",
-    source="Koutnik, Greff, Gomez & Schmidhuber 2014, A Clockwork RNN, arXiv:1402.3511, equations 1 to 4",
+    source="Koutnik, Greff, Gomez & Schmidhuber 2014, A Clockwork RNN, arXiv:1402.3511",
     year=2014,
     notes=(
         "Module k of 8 has the period 2**k and reads modules of equal or longer period only. The step counter "

@@ -6,7 +6,7 @@ indrnn = Cell(
     name="indrnn",
     title="IndRNN",
     states="h",
-    source="Li, Li, Cook, Zhu & Gao 2018, Independently recurrent neural network, arXiv:1803.04831, equation 2",
+    source="Li, Li, Cook, Zhu & Gao 2018, Independently recurrent neural network, arXiv:1803.04831",
     year=2018,
     notes=(
         "Each unit reads only itself, so layers must be stacked for units to meet. The paper keeps |u| below 2**(1/T)."

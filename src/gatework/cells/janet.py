@@ -7,10 +7,7 @@ janet = Cell(
     title="JANET",
     states="h c",
     remember={"b_f": +1},
-    source=(
-        "van der Westhuizen & Lasenby 2018, The unreasonable effectiveness of the forget gate, "
-        "arXiv:1804.04849, equation 6"
-    ),
+    source="van der Westhuizen & Lasenby 2018, The unreasonable effectiveness of the forget gate, arXiv:1804.04849",
     year=2018,
     notes=(
         "What is written is gated by 1 - sigmoid(s - beta) with beta = 1, a little more than what was "

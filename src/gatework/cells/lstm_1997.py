@@ -6,9 +6,7 @@ lstm_1997 = Cell(
     name="lstm_1997",
     title="LSTM of 1997",
     states="h c",
-    source=(
-        "Hochreiter & Schmidhuber 1997, Long short-term memory, Neural Computation 9(8), equations 1 to 9 and section 4"
-    ),
+    source="Hochreiter & Schmidhuber 1997, Long short-term memory, Neural Computation 9(8), appendix A.1",
     year=1997,
     notes=(
         "There is no forget gate: the self-connection of c is exactly 1, so an unending stream makes c grow "

@@ -10,7 +10,7 @@ lstm_projected = Cell(
     remember={"b_f": +1, "b_i": -1},
     source=(
         "Sak, Senior & Beaufays 2014, Long short-term memory based recurrent neural network architectures, "
-        "arXiv:1402.1128, equation 7"
+        "arXiv:1402.1128"
     ),
     year=2014,
     notes=(

@@ -153,7 +153,7 @@ def zoneout(cell: Cell, **rates: float) -> Cell:
         CellError: Where a name is no state, or a rate lies outside 0 to 1.
 
     Source:
-        Krueger et al. 2016, equation 5.
+        Krueger et al. 2016, "Zoneout", arXiv:1606.01305.
 
     Example:
         >>> from gatework.cells import CELLS
@@ -196,7 +196,7 @@ def recurrent_dropout(cell: Cell, rate: float, on: str | None = None) -> Cell:
         CellError: Where the cell has no such quantity, or the rate lies outside 0 to 1.
 
     Source:
-        Semeniuta, Severyn & Barth 2016, equation 9.
+        Semeniuta, Severyn & Barth 2016, "Recurrent dropout without memory loss", arXiv:1603.05118.
 
     Example:
         >>> from gatework.cells import CELLS
@@ -239,7 +239,7 @@ def project(cell: Cell, proj_size: int | None = None) -> Cell:
         CellError: Where the output is projected already.
 
     Source:
-        Sak, Senior & Beaufays 2014, equation 7.
+        Sak, Senior & Beaufays 2014, arXiv:1402.1128.
 
     Example:
         >>> from gatework.cells import CELLS
