@@ -1,0 +1,122 @@
+"""The table of functions as torch computes it, and products with structured matrices."""
+
+import operator
+from collections.abc import Callable
+from functools import cache, reduce
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gatework.language.functions import FUNCTIONS, NORM_EPSILON
+
+# Python's operators take plain numbers on either side, which torch.sub and torch.div do not.
+_OPERATORS: dict[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "neg": operator.neg,
+}
+
+
+def _where(condition: Tensor, chosen: Tensor, otherwise: Tensor) -> Tensor:
+    return torch.where(condition != 0, chosen, otherwise)
+
+
+def _greater(left: Tensor, right: Tensor) -> Tensor:
+    return torch.gt(left, right).to(torch.result_type(left, right))
+
+
+def _divides(divisor: Tensor, dividend: Tensor) -> Tensor:
+    return torch.eq(torch.fmod(dividend, divisor), 0).to(torch.result_type(divisor, dividend))
+
+
+def _mean(vector: Tensor) -> Tensor:
+    # As long as the vector, so that what is called a vector of some size has that size everywhere.
+    return vector.mean(-1, keepdim=True).expand_as(vector)
+
+
+def _rstd(vector: Tensor) -> Tensor:
+    return torch.rsqrt(vector.var(-1, correction=0, keepdim=True) + NORM_EPSILON).expand_as(vector)
+
+
+def _norm(vector: Tensor) -> Tensor:
+    return nn.functional.layer_norm(vector, (vector.shape[-1],), eps=NORM_EPSILON)
+
+
+# Rows that torch has under no name of its own, and norm, which it has in one operation where its definition takes six.
+_KNOWN: dict[str, Callable[..., Any]] = {
+    "where": _where,
+    "greater": _greater,
+    "divides": _divides,
+    "mean": _mean,
+    "rstd": _rstd,
+    "norm": _norm,
+}
+
+
+@cache
+def function(name: str) -> Callable[..., Any] | None:
+    """Give what computes a row of the table; None where the row's definition is to be computed instead."""
+    known = _OPERATORS.get(name) or _KNOWN.get(name)
+    if known is not None:
+        return known
+    dotted = FUNCTIONS[name].torch
+    if dotted is None:
+        return None
+    found: Any = reduce(getattr, dotted.split("."), torch)
+    return found
+
+
+def takes_numbers(name: str) -> bool:
+    """Say whether a row takes plain numbers as they are; the others want tensors."""
+    return name in _OPERATORS
+
+
+def fold(name: str, numbers: list[float]) -> float:
+    """Compute a row on plain numbers, as float64 would."""
+    known = function(name)
+    assert known is not None
+    return float(known(*(torch.tensor(number, dtype=torch.float64) for number in numbers)))
+
+
+def period(blocks: int, size: int, like: Tensor) -> Tensor:
+    """Give the periods of a vector's units: 2**k in block k. Shape [size]."""
+    block = torch.arange(size, device=like.device) * blocks // size
+    return torch.exp2(block.to(like.dtype))
+
+
+def upper_blocks(matrix: Tensor, blocks: int) -> Tensor:
+    """Zero what lies below a matrix's block diagonal, whatever stands there."""
+    rows, columns = matrix.shape[-2:]
+    row_block = torch.arange(rows, device=matrix.device) * blocks // rows
+    column_block = torch.arange(columns, device=matrix.device) * blocks // columns
+    # where, not a product: what is never read may be infinite.
+    return torch.where(row_block[:, None] <= column_block, matrix, torch.zeros_like(matrix))
+
+
+def block_stack(matrices: list[Tensor], blocks: int, transposed: bool) -> Tensor:
+    """Stack block-diagonal matrices [rows, columns / n] for one batched product: [n, inside, k * outside]."""
+    parts = [matrix.reshape(blocks, -1, matrix.shape[1]) for matrix in matrices]
+    if not transposed:
+        parts = [part.transpose(1, 2) for part in parts]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, 2)
+
+
+def block_products(stack: Tensor, vector: Tensor, count: int) -> tuple[Tensor, ...]:
+    """Multiply ``count`` stacked block-diagonal matrices with a vector [..., columns]: as many [..., rows]."""
+    blocks, inside, outside = stack.shape
+    lead = vector.shape[:-1]
+    rows = vector.reshape(-1, blocks, inside).transpose(0, 1)
+    product = torch.bmm(rows, stack).reshape(blocks, -1, count, outside // count)
+    return product.permute(2, 1, 0, 3).reshape(count, *lead, blocks * outside // count).unbind(0)
+
+
+def outer(left: Tensor, right: Tensor, structure: str, blocks: int) -> Tensor:
+    """Sum the outer products of a batch's rows [..., B, rows] and [..., B, columns], as a matrix is stored."""
+    if structure == "block_diagonal":
+        left, right = (part.unflatten(-1, (blocks, -1)).movedim(-2, -3) for part in (left, right))
+        return (left.mT @ right).flatten(-3, -2)
+    matrix = left.mT @ right
+    return upper_blocks(matrix, blocks) if structure == "block_upper" else matrix

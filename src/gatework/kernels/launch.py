@@ -1,0 +1,75 @@
+"""The one door to the kernels: layers come in here, and what runs behind it is chosen from a closed table."""
+
+from collections.abc import Callable, Mapping
+
+from torch import Tensor
+
+from gatework.errors import ConfigError
+from gatework.kernels import reference
+from gatework.kernels.reference import Sequence
+from gatework.kernels.weights import Weights
+from gatework.language.nodes import Step
+
+BACKENDS: Mapping[str, Callable[..., Sequence]] = {"reference": reference.run}
+"""What can run a step, by name. Each takes the arguments of :func:`run` and agrees with ``reference``."""
+
+
+def run(
+    step: Step,
+    weights: Weights | Mapping[str, Tensor],
+    inputs: tuple[Tensor, ...],
+    state: tuple[Tensor, ...],
+    *,
+    lengths: Tensor | None = None,
+    restart: Tensor | None = None,
+    initial: tuple[Tensor, ...] | None = None,
+    reverse: bool = False,
+    draws: dict[str, Tensor] | None = None,
+    record: tuple[str, ...] = (),
+    backend: str = "auto",
+) -> Sequence:
+    """Run a step over a whole sequence.
+
+    Args:
+        step: The checked equations.
+        weights: Its parameters by name, in the shapes that ``Parameter.shape`` gives.
+        inputs: One tensor [T, B, size] for each of the step's inputs.
+        state: One tensor [B, size] for each of the step's states: their values before the first step taken.
+        lengths: How many steps of each row count, int64 [B] on the CPU. Steps beyond leave a row's states as they are
+            and give zeros; what the inputs hold there must be finite. None where all rows have T steps.
+        restart: Rows that start anew, bool [T, B]: where True, the step at that time starts from ``initial``.
+        initial: Where rows start anew, one tensor [B, size] for each state; None for zeros.
+        reverse: Whether time runs from the last step to the first. Results stay in the inputs' order.
+        draws: In training, for each of the step's masks a tensor [T, B, size] of zeros and ones; None in evaluation,
+            where every mask is its probability.
+        record: Further names in the equations whose values are wanted.
+        backend: A row of :data:`BACKENDS`, or ``auto``.
+
+    Returns:
+        The output, the last states and what was to be recorded.
+
+    Raises:
+        ConfigError: For an unknown backend.
+
+    Example:
+        >>> import torch
+        >>> from gatework.language import parse
+        >>> step = parse("h = 0.5 * h + x")
+        >>> run(step, {}, (torch.ones(3, 1, 1),), (torch.zeros(1, 1),)).output.flatten()
+        tensor([1.0000, 1.5000, 1.7500])
+    """
+    chosen = "reference" if backend == "auto" else backend
+    if chosen not in BACKENDS:
+        raise ConfigError(f"There is no backend {backend!r}; choose auto or one of {', '.join(BACKENDS)}.")
+    return BACKENDS[chosen](
+        step,
+        Weights.of(weights),
+        inputs,
+        state,
+        lengths=lengths,
+        restart=restart,
+        initial=initial,
+        reverse=reverse,
+        draws=draws,
+        record=record,
+    )

@@ -1,0 +1,151 @@
+"""The reference: a program run in eager torch. What it computes is what every other backend has to compute.
+
+Nothing is written in place and no decision looks at values, so it works under autograd twice, under ``torch.func``,
+under autocast, in every floating type and on every device that torch has.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gatework.kernels.builder import program_for
+from gatework.kernels.program import CALL, Call, Program, Registers
+from gatework.kernels.survey import Kind
+from gatework.kernels.weights import Weights
+from gatework.language.nodes import Step
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """What a step gives over a whole sequence.
+
+    Args:
+        output: The first state at every step, [T, B, size].
+        state: Every state after the last step, [B, size] each, in the step's order.
+        recorded: What was asked for by name, [T, B, size] each.
+    """
+
+    output: Tensor
+    state: tuple[Tensor, ...]
+    recorded: dict[str, Tensor] = field(default_factory=dict)
+
+
+def run(
+    step: Step,
+    weights: Weights,
+    inputs: tuple[Tensor, ...],
+    state: tuple[Tensor, ...],
+    *,
+    lengths: Tensor | None,
+    restart: Tensor | None,
+    initial: tuple[Tensor, ...] | None,
+    reverse: bool,
+    draws: dict[str, Tensor] | None,
+    record: tuple[str, ...],
+) -> Sequence:
+    """Run a step over a whole sequence; arguments and result as for :func:`gatework.kernels.launch.run`."""
+    program = program_for(step, draws is not None)
+    steps, rows = inputs[0].shape[:2]
+    found = sizes(step, weights, inputs, state)
+    call = Call(weights, draws or {}, steps, rows, found["hidden_size"], state[0])
+    registers = [*program.start]
+    registers[CALL] = call
+    for register, sequence in zip(program.inputs, inputs, strict=True):
+        registers[register] = sequence
+    for action in program.once:
+        action(registers)
+    breaks = _Breaks(lengths, restart, initial, steps, state[0].device)
+    names = dict.fromkeys((step.states[0], *record))
+    collected: dict[str, list[Tensor]] = {name: [] for name in names if program.places[name].kind == Kind.STEP}
+    order = range(steps - 1, -1, -1) if reverse else range(steps)
+    final = _walk(program, registers, order, state, breaks, collected)
+    whole = {}
+    for name in names:
+        if steps and name in collected:
+            sequence = torch.stack(collected[name][::-1] if reverse else collected[name])
+        else:  # the same for all steps, or known for all steps from the start, or there was no step
+            place = program.places[name]
+            known: Any = 0.0 if place.kind == Kind.STEP else registers[place.register]
+            sequence = known if place.kind == Kind.SEQUENCE else call.sequence(known, found[step.sizes_of[name]])
+        whole[name] = sequence if breaks.ended is None else sequence.masked_fill(breaks.ended, 0)
+    return Sequence(whole[step.states[0]], final, {name: whole[name] for name in record})
+
+
+def sizes(step: Step, weights: Weights, inputs: Iterable[Tensor], state: Iterable[Tensor]) -> dict[str, int]:
+    """Read off the sizes of a step from what it is run on: for each key, such as ``hidden_size``, its size."""
+    found = {}
+    for parameter in step.parameters:
+        rows, *columns = weights.shape(parameter.name)
+        found[parameter.rows] = rows
+        if parameter.columns is not None:
+            found[parameter.columns] = columns[0] * (parameter.blocks if parameter.structure == "block_diagonal" else 1)
+    for name, tensor in zip((*step.inputs, *step.states), (*inputs, *state), strict=True):
+        found[step.sizes_of[name]] = tensor.shape[-1]
+    return found
+
+
+class _Breaks:
+    """Where the flow of states is broken: rows that have ended stay as they are, rows may start anew."""
+
+    def __init__(
+        self,
+        lengths: Tensor | None,
+        restart: Tensor | None,
+        initial: tuple[Tensor, ...] | None,
+        steps: int,
+        device: torch.device,
+    ) -> None:
+        self.ended: Tensor | None = None  # [T, B, 1]
+        self._shortest = steps
+        if lengths is not None:
+            self._shortest = int(lengths.min()) if len(lengths) else steps
+            times = torch.arange(steps, device=device)
+            self.ended = (times[:, None] >= lengths.to(device))[..., None]
+            self._ended_at = self.ended.unbind(0)
+        self._restart_at = None if restart is None else restart[..., None].unbind(0)
+        self._initial = initial
+
+    def begin(self, time: int, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Give the states a step starts from."""
+        if self._restart_at is None:
+            return states
+        restart = self._restart_at[time]
+        if self._initial is None:
+            return tuple(state.masked_fill(restart, 0) for state in states)
+        return tuple(torch.where(restart, first, state) for first, state in zip(self._initial, states, strict=True))
+
+    def end(self, time: int, before: tuple[Tensor, ...], after: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Give the states a step leaves behind."""
+        if time < self._shortest:
+            return after
+        ended = self._ended_at[time]
+        return tuple(torch.where(ended, old, new) for old, new in zip(before, after, strict=True))
+
+
+def _walk(
+    program: Program,
+    registers: Registers,
+    order: range,
+    states: tuple[Tensor, ...],
+    breaks: _Breaks,
+    collected: dict[str, list[Tensor]],
+) -> tuple[Tensor, ...]:
+    """Take every step; append to what is collected and return the last states."""
+    fed = [(registers[whole].unbind(0), part) for whole, part in program.sequences]
+    kept = [(values, program.places[name].register) for name, values in collected.items()]
+    actions = program.each
+    for time in order:
+        for values, register in fed:
+            registers[register] = values[time]
+        before = breaks.begin(time, states)
+        for register, state in zip(program.before, before, strict=True):
+            registers[register] = state
+        for action in actions:
+            action(registers)
+        states = breaks.end(time, before, tuple([registers[register] for register in program.after]))
+        for values, register in kept:
+            values.append(registers[register])
+    return states

@@ -1,0 +1,61 @@
+"""The parameters of one layer, by the names in its equations, some of them stacked in one tensor."""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+
+class Weights:
+    """Hand out parameters singly or stacked, and copy nothing where they already lie stacked in memory.
+
+    Args:
+        stacks: Pairs of names and the tensor that holds them one below the other, each with as many rows as the
+            others.
+
+    Example:
+        >>> weights = Weights([(("R_i", "R_f"), torch.arange(8.0).view(4, 2))])
+        >>> weights["R_f"]
+        tensor([[4., 5.],
+                [6., 7.]])
+        >>> weights.stacked(("R_i", "R_f")).shape
+        torch.Size([4, 2])
+    """
+
+    def __init__(self, stacks: Iterable[tuple[tuple[str, ...], Tensor]]) -> None:
+        self._places: dict[str, tuple[Tensor, int, int]] = {}  # name -> tensor, first row, number of rows
+        for names, tensor in stacks:
+            rows = tensor.shape[0] // len(names)
+            for position, name in enumerate(names):
+                self._places[name] = (tensor, position * rows, rows)
+
+    @classmethod
+    def of(cls, weights: "Weights | Mapping[str, Tensor]") -> "Weights":
+        """Take weights as they are, or a plain mapping from name to tensor."""
+        if isinstance(weights, Weights):
+            return weights
+        return cls(((name,), tensor) for name, tensor in weights.items())
+
+    def __getitem__(self, name: str) -> Tensor:
+        tensor, start, rows = self._places[name]
+        return tensor if rows == tensor.shape[0] else tensor.narrow(0, start, rows)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Give the shape of a parameter."""
+        tensor, _, rows = self._places[name]
+        return (rows, *tensor.shape[1:])
+
+    def names(self) -> tuple[str, ...]:
+        """Give every name, in the order of the stacks."""
+        return tuple(self._places)
+
+    def stacked(self, names: tuple[str, ...]) -> Tensor:
+        """Give these parameters one below the other: a view where they lie so in memory, else a copy."""
+        tensor, start, rows = self._places[names[0]]
+        end = start + rows
+        for name in names[1:]:
+            other, first, count = self._places[name]
+            if other is not tensor or first != end:
+                return torch.cat([self[name] for name in names])
+            end += count
+        return tensor if end - start == tensor.shape[0] else tensor.narrow(0, start, end - start)

@@ -1,0 +1,147 @@
+"""What a layer refuses, and how it says so: given, expected, what to do."""
+
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from gatework.cells import Cell
+from gatework.errors import SizeError
+from gatework.nn.layers import Layer, outer_inputs
+
+
+def check_options(
+    hidden_size: int | Sequence[int], num_layers: int, dropout: float, proj_size: int, **flags: bool
+) -> tuple[int, ...]:
+    """Check a layer's options.
+
+    Args:
+        hidden_size: Units of a layer, or of each.
+        num_layers: Number of layers.
+        dropout: Probability of zeroing.
+        proj_size: Size of the output, 0 for none.
+        **flags: Options that are true or false.
+
+    Returns:
+        The hidden size of each layer.
+
+    Raises:
+        SizeError: For an option that cannot be.
+    """
+    for name, flag in flags.items():
+        if not isinstance(flag, bool):
+            raise SizeError(f"{name} is {flag!r}; expected True or False.")
+    if isinstance(num_layers, bool) or not isinstance(num_layers, int) or num_layers < 1:
+        raise SizeError(f"num_layers is {num_layers!r}; expected a whole number of at least 1.")
+    if isinstance(dropout, bool) or not isinstance(dropout, numbers.Real) or not 0 <= dropout <= 1:
+        raise SizeError(f"dropout is {dropout!r}; expected a probability, from 0 to 1.")
+    if isinstance(proj_size, bool) or not isinstance(proj_size, int) or proj_size < 0:
+        raise SizeError(f"proj_size is {proj_size!r}; expected a whole number, 0 for no projection.")
+    if isinstance(hidden_size, int):
+        return (hidden_size,) * num_layers
+    if not isinstance(hidden_size, Sequence) or isinstance(hidden_size, str) or not hidden_size:
+        raise SizeError(f"hidden_size is {hidden_size!r}; expected a whole number, or a list with one for each layer.")
+    if num_layers not in (1, len(hidden_size)):
+        raise SizeError(
+            f"hidden_size names {len(hidden_size)} layers and num_layers is {num_layers}; leave num_layers out, or "
+            "make them agree."
+        )
+    return tuple(hidden_size)
+
+
+def check_names(cell: Cell, names: Sequence[str]) -> None:
+    """Check that the equations have the quantities that are to be recorded.
+
+    Raises:
+        SizeError: Where they have not.
+    """
+    for name in names:
+        if name not in cell.step.sizes_of:
+            known = ", ".join(cell.step.sizes_of)
+            raise SizeError(f"`{name}` cannot be recorded: the cell `{cell.name}` has the quantities {known}.")
+
+
+def check_inputs(cell: Cell, first: Layer, inputs: tuple[Any, ...], weight: Tensor, batch_first: bool) -> int | None:
+    """Check the inputs of a stack.
+
+    Args:
+        cell: The cell.
+        first: The lowest layer.
+        inputs: What was given, one for each input of the cell.
+        weight: One of the layer's parameters, whose type the inputs must have.
+        batch_first: Whether B is the first axis.
+
+    Returns:
+        The number of rows B; None without a batch.
+
+    Raises:
+        SizeError: Where they do not fit.
+    """
+    names = outer_inputs(cell)
+    if len(inputs) != len(names):
+        raise SizeError(
+            f"{len(inputs)} inputs were given; the cell `{cell.name}` has {len(names)}: {', '.join(names)}. Give a "
+            "tuple of tensors in this order."
+        )
+    rows: list[Any] = []
+    for name, given in zip(names, inputs, strict=True):
+        packed = isinstance(given, PackedSequence)
+        tensor = given.data if packed else given
+        if not isinstance(tensor, Tensor):
+            raise SizeError(f"The input `{name}` is a {type(given).__name__}; expected a tensor or a PackedSequence.")
+        size = first.projected_from if name == names[0] and first.projected_from else first.size(name)
+        form = f"[T, B, {size}]" if not batch_first else f"[B, T, {size}]"
+        if tensor.shape[-1:] != (size,) or tensor.dim() not in ((2,) if packed else (2, 3)):
+            raise SizeError(
+                f"The input `{name}` has the shape {tuple(tensor.shape)}; expected {form}, or [T, {size}] without a "
+                "batch."
+            )
+        if tensor.dtype != weight.dtype and not torch.is_autocast_enabled(tensor.device.type):
+            raise SizeError(
+                f"The input `{name}` has the type {tensor.dtype} and the layer {weight.dtype}. Convert one: "
+                f"input.to({weight.dtype}), or layer.to({tensor.dtype})."
+            )
+        rows.append(given.batch_sizes.tolist() if packed else list(tensor.shape[:-1]))
+    if any(other != rows[0] for other in rows):
+        shapes = ", ".join(f"`{name}` {shape}" for name, shape in zip(names, rows, strict=True))
+        raise SizeError(f"The inputs have different numbers of steps or rows: {shapes}.")
+    if isinstance(inputs[0], PackedSequence):
+        return rows[0][0]
+    return None if len(rows[0]) == 1 else rows[0][0 if batch_first else 1]
+
+
+def check_state(
+    cell: Cell, layers: Sequence[Layer], directions: int, state: Any, rows: int | None, together: bool
+) -> None:
+    """Check a state that was given.
+
+    Args:
+        cell: The cell.
+        layers: The layers of the stack.
+        directions: 1, or 2 if bidirectional.
+        state: What was given; None is nothing to check.
+        rows: The number of rows B; None without a batch.
+        together: Whether the states of all layers are one tensor.
+
+    Raises:
+        SizeError: Where it does not fit.
+    """
+    if state is None:
+        return
+    names = cell.states
+    given = (state,) if len(names) == 1 else state
+    if not isinstance(given, tuple | list) or len(given) != len(names):
+        what = f"{len(given)} parts" if isinstance(given, tuple | list) else f"a {type(given).__name__}"
+        raise SizeError(f"state is {what}; the cell `{cell.name}` has {len(names)} states: give ({', '.join(names)}).")
+    row = () if rows is None else (rows,)
+    for name, part in zip(names, given, strict=True):
+        each = [(*row, layer.size(name)) for layer in layers for _ in range(directions)]
+        found = [tuple(tensor.shape) for tensor in ([part] if together else part) if isinstance(tensor, Tensor)]
+        expected = [(len(each), *each[0])] if together else each
+        if found != expected:
+            shown = expected[0] if together else f"a tuple of {', '.join(map(str, expected))}"
+            seen = ", ".join(map(str, found)) or type(part).__name__
+            raise SizeError(f"The state `{name}` has the shape {seen}; expected {shown}.")

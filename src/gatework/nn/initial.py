@@ -1,0 +1,140 @@
+"""Initial values of a layer's parameters: named schemes, and what a cell's paper fixes."""
+
+import math
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+
+import torch
+from torch import Tensor, nn
+
+from gatework.cells import Cell
+from gatework.errors import CellError, SizeError
+from gatework.nn.storage import Stored
+
+Draw = Callable[[Stored, Tensor, int], None]
+
+
+def uniform(stored: Stored, tensor: Tensor, hidden_size: int) -> None:
+    """Draw from U(-1/sqrt(hidden_size), 1/sqrt(hidden_size)), as torch's recurrent layers do."""
+    bound = 1 / math.sqrt(hidden_size)
+    nn.init.uniform_(tensor, -bound, bound)
+
+
+def orthogonal(stored: Stored, tensor: Tensor, hidden_size: int) -> None:
+    """Make recurrent matrices orthogonal and biases zero.
+
+    Other matrices are drawn uniformly as Glorot & Bengio 2010 have it, and other vectors as torch draws them.
+
+    Source:
+        Saxe, McClelland & Ganguli 2014, arXiv:1312.6120, for the orthogonal matrices.
+    """
+    for parameter in stored.parameters:
+        part = stored.view(tensor, parameter.name)
+        if parameter.role == "recurrent":
+            blocks = parameter.blocks if parameter.structure == "block_diagonal" else 1
+            for block in part.chunk(blocks):
+                _orthogonal(block)
+        elif parameter.role == "bias":
+            nn.init.zeros_(part)
+        elif parameter.role == "vector":
+            uniform(stored, part, hidden_size)
+        else:
+            nn.init.xavier_uniform_(part)
+
+
+SCHEMES: dict[str, Draw] = {"torch": uniform, "orthogonal": orthogonal, "chrono": uniform}
+"""The choices of ``init``. Chrono draws the gates' biases on top, see :func:`chrono`."""
+
+
+def scheme(name: str) -> Draw:
+    """Look a scheme up.
+
+    Raises:
+        SizeError: For an unknown name; the message lists the choices.
+    """
+    if name not in SCHEMES:
+        near = get_close_matches(str(name), SCHEMES, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise SizeError(f"init is {name!r}; expected one of {', '.join(SCHEMES)}.{hint}")
+    return SCHEMES[name]
+
+
+def chrono(cell: Cell, steps: int | None, hidden_size: int) -> dict[str, Tensor]:
+    """Draw gate biases for remembering over up to ``steps`` steps.
+
+    Each unit draws a time from U(1, steps - 1), and its forget gate starts with that time's logarithm as bias, its
+    input gate with minus the logarithm.
+
+    Args:
+        cell: The cell; ``cell.remember`` says which biases, and with which sign.
+        steps: The longest time to remember, in steps.
+        hidden_size: The number of units.
+
+    Returns:
+        For each of the biases its values, [H] in float32.
+
+    Raises:
+        SizeError: Where ``steps`` is missing or less than 3.
+        CellError: Where the cell has no bias by which it remembers.
+
+    Source:
+        Tallec & Ollivier 2018, equation 16.
+    """
+    if steps is None or steps < 3:
+        raise SizeError(
+            f"init='chrono' with chrono_steps={steps}; expected the longest time to remember, in steps, at least 3: "
+            "chrono_steps=784, say."
+        )
+    _check_remembers(cell, "init='chrono'")
+    times = torch.empty(hidden_size).uniform_(1, steps - 1).log_()
+    return {name: sign * times for name, sign in cell.remember.items()}
+
+
+def forget_bias(cell: Cell, value: float) -> tuple[str, float]:
+    """Say which bias ``forget_bias`` sets, and to what: a larger value always means remembering longer.
+
+    Raises:
+        CellError: Where the cell has no such bias.
+    """
+    _check_remembers(cell, f"forget_bias={value}")
+    name, sign = next(iter(cell.remember.items()))
+    return name, sign * value
+
+
+def write(parts: Iterable[tuple[Stored, Tensor]], name: str, value: float | str | Tensor) -> None:
+    """Write a value into a parameter.
+
+    Args:
+        parts: A layer's stored tensors.
+        name: The parameter. Where it is stored in two parts, whose sum it is, the second becomes zero.
+        value: A number, ``identity``, ``orthogonal``, ``zeros``, or the values themselves.
+    """
+    views = [stored.view(tensor, name) for stored, tensor in parts if name in stored.names]
+    for view in views:
+        nn.init.zeros_(view)
+    for view in views[:1]:
+        if isinstance(value, Tensor):
+            with torch.no_grad():
+                view.copy_(value)
+        elif value == "identity":
+            nn.init.eye_(view)
+        elif value == "orthogonal":
+            _orthogonal(view)
+        elif not isinstance(value, str):
+            nn.init.constant_(view, value)
+
+
+def _orthogonal(tensor: Tensor) -> None:
+    # The decomposition exists in float32 and float64 only.
+    wide = torch.empty_like(tensor, dtype=torch.float64 if tensor.dtype == torch.float64 else torch.float32)
+    nn.init.orthogonal_(wide)
+    with torch.no_grad():
+        tensor.copy_(wide)
+
+
+def _check_remembers(cell: Cell, what: str) -> None:
+    if not cell.remember:
+        raise CellError(
+            f"{what}: the cell `{cell.name}` names no bias by which it remembers. Leave the option out, or make a Cell "
+            "with remember={'b_f': +1}, naming the forget gate's bias."
+        )

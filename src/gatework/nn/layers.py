@@ -1,0 +1,140 @@
+"""From a cell and a user's sizes to the layers of a stack: each one's equations, sizes and stored tensors."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gatework.cells import CELLS, Cell, project
+from gatework.cells import cell as cell_from_text
+from gatework.errors import CellError, SizeError
+from gatework.language import Step, without
+from gatework.nn.storage import Stored, layout
+
+BELOW = "_below"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a stack, the same in both directions.
+
+    Args:
+        step: Its equations.
+        sizes: The size behind each key of the step's sizes.
+        stored: Its tensors.
+        projected_from: The size of the input that a learned map brings to the size of ``x``; None without a map.
+    """
+
+    step: Step
+    sizes: Mapping[str, int]
+    stored: tuple[Stored, ...]
+    projected_from: int | None = None
+
+    def size(self, name: str) -> int:
+        """Give the size of a named vector."""
+        return self.sizes[self.step.sizes_of[name]]
+
+    @property
+    def hidden_size(self) -> int:
+        """Give the number of units."""
+        return self.sizes["hidden_size"]
+
+
+def read_cell(cell: Cell | str, proj_size: int) -> Cell:
+    """Find the cell that is meant.
+
+    Args:
+        cell: A cell, a name in the registry, or equations.
+        proj_size: Size of the output, 0 where it is not projected.
+
+    Returns:
+        The cell, its output projected where that was asked for.
+
+    Raises:
+        CellError: Where there is no such cell.
+        EquationError: Where equations cannot be read.
+    """
+    if isinstance(cell, str):
+        cell = cell_from_text(cell) if "=" in cell else CELLS[cell]
+    if not isinstance(cell, Cell):
+        raise CellError(
+            f"cell is a {type(cell).__name__}; expected a gatework.Cell, a name such as 'lstm', or equations as text."
+        )
+    if proj_size and "proj_size" not in cell.step.size_keys:
+        return project(cell, proj_size)
+    return cell
+
+
+def plan_layers(
+    cell: Cell,
+    input_size: int | Sequence[int],
+    hidden_sizes: Sequence[int],
+    *,
+    bias: bool,
+    bidirectional: bool,
+    proj_size: int,
+    input_projection: bool,
+    second_bias: Mapping[str, str] | None,
+) -> tuple[Layer, ...]:
+    """Plan the layers of a stack.
+
+    Args:
+        cell: The cell.
+        input_size: Features of the input; one entry for each input of a cell with several.
+        hidden_sizes: Units of each layer.
+        bias: Whether biases are kept.
+        bidirectional: Whether each layer has a second direction, so that the next one's input is twice as long.
+        proj_size: Size of the output, 0 where it is not projected or the cell has its own.
+        input_projection: Whether a learned map stands before the first layer, and before any other whose cell takes
+            its input elementwise and whose input is of another size.
+        second_bias: As for :func:`gatework.nn.storage.layout`.
+
+    Returns:
+        The layers, lowest first.
+
+    Raises:
+        SizeError: Where sizes do not fit the equations.
+    """
+    if bidirectional and wired(cell):
+        raise SizeError(
+            f"The cell `{cell.name}` reads {', '.join(wired(cell))} from the layer below, which is not defined for two "
+            "directions; use bidirectional=False."
+        )
+    sizes = _input_sizes(cell, input_size)
+    first = cell.inputs[0]
+    elementwise = cell.step.sizes_of[first] != "input_size"
+    layers: list[Layer] = []
+    for number, hidden_size in enumerate(hidden_sizes):
+        given = sizes[first] if not layers else layers[-1].size(cell.states[0]) * (2 if bidirectional else 1)
+        maps = input_projection and (number == 0 or (elementwise and given != hidden_size))
+        named = {**sizes, first: hidden_size if maps else given}
+        if number:
+            named |= {name: layers[-1].size(name.removesuffix(BELOW)) for name in wired(cell)}
+        found = cell.sizes(tuple(named.get(name, hidden_size) for name in cell.inputs), hidden_size, proj_size or None)
+        step = cell.step if number else without(cell.step, wired(cell))
+        if not bias:
+            step = without(step, [parameter.name for parameter in step.parameters if parameter.role == "bias"])
+        layers.append(Layer(step, found, layout(step, second_bias), given if maps else None))
+    return tuple(layers)
+
+
+def wired(cell: Cell) -> tuple[str, ...]:
+    """Name the inputs that layers connect by themselves: ``c_below`` is this step's c of the layer below."""
+    return tuple(name for name in cell.inputs if name.endswith(BELOW) and name.removesuffix(BELOW) in cell.states)
+
+
+def outer_inputs(cell: Cell) -> tuple[str, ...]:
+    """Name the inputs that a user gives."""
+    return tuple(name for name in cell.inputs if name not in wired(cell))
+
+
+def _input_sizes(cell: Cell, input_size: int | Sequence[int]) -> dict[str, int]:
+    """Name the sizes a user gave; those that follow from the states may be left out."""
+    given = (input_size,) if isinstance(input_size, int) else tuple(input_size)
+    names = outer_inputs(cell)
+    own = tuple(name for name in names if name == names[0] or cell.step.sizes_of[name].startswith("input_size"))
+    for chosen in (names, own):
+        if len(given) == len(chosen):
+            return dict(zip(chosen, given, strict=True))
+    raise SizeError(
+        f"input_size is {input_size!r}; the cell `{cell.name}` has the inputs {', '.join(names)}, so {len(names)} "
+        "sizes were expected, as a tuple in this order."
+    )

@@ -1,0 +1,410 @@
+"""The layer: any cell, over whole sequences, stacked and in both directions."""
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.rnn import PackedSequence
+
+from gatework.cells import Cell
+from gatework.errors import SizeError
+from gatework.kernels import Sequence as Result
+from gatework.kernels import Weights, run
+from gatework.nn import initial, storage
+from gatework.nn.checks import check_inputs, check_names, check_options, check_state
+from gatework.nn.layers import BELOW, Layer, outer_inputs, plan_layers, read_cell
+from gatework.nn.sequences import Batch, arrange
+from gatework.nn.states import State, given_back, taken
+
+
+class Recurrent(nn.Module):
+    """Run any cell over sequences, as ``torch.nn.LSTM`` runs its own.
+
+    Args:
+        cell: A name in ``gatework.CELLS``, a :class:`gatework.Cell`, or equations as text.
+        input_size: Features of the input; a tuple in the order of ``cell.inputs`` for a cell with several. Sizes that
+            follow from the states may be left out of it, and ``<state>_below`` inputs are connected by the layers.
+        hidden_size: Units of a layer; a list for layers of different sizes.
+        num_layers: Number of layers. A list of hidden sizes says it too.
+        bias: Whether biases are kept; False takes all that is only ever added out of the equations.
+        batch_first: Whether input and output are [B, T, size] rather than [T, B, size].
+        dropout: Probability of zeroing outputs between layers, in training.
+        bidirectional: Whether a second direction runs from the last step to the first.
+        proj_size: Size of the output if positive; the cell is projected unless it projects by itself.
+        init: Initial values: ``torch`` (uniform), ``orthogonal`` or ``chrono``; what the cell's paper fixes is set on
+            top.
+        chrono_steps: For ``chrono``: the longest time to remember, in steps.
+        forget_bias: Initial bias of the gate by which the cell remembers; larger always means longer.
+        learn_initial_state: Whether the state before the first step is learned, rather than zero.
+        input_projection: Whether a learned map brings the input to ``hidden_size`` before the first layer.
+        device: Where parameters are made.
+        dtype: Their type.
+
+    Raises:
+        CellError: For an unknown cell, or one that lacks what was asked for.
+        EquationError: For equations that cannot be read.
+        SizeError: For sizes or options that do not fit.
+
+    Example:
+        >>> layer = Recurrent("gru", input_size=8, hidden_size=16, num_layers=2)
+        >>> output, state = layer(torch.zeros(5, 3, 8))
+        >>> output.shape, state.shape
+        (torch.Size([5, 3, 16]), torch.Size([2, 3, 16]))
+        >>> Recurrent("h = 0.9 * h + 0.1 * tanh(W @ x + R @ h + b)", 8, 16, bias=False)
+        Recurrent(cell, 8, 16, bias=False)
+    """
+
+    # What torch's own layers do otherwise; see gatework.nn.drop_in.
+    _second_bias: Mapping[str, str] | None = None
+    _as_drawn: tuple[str, ...] = ()  # tensors over which the cell's own initial values are not written
+
+    def __init__(
+        self,
+        cell: Cell | str,
+        input_size: int | Sequence[int],
+        hidden_size: int | Sequence[int],
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        *,
+        init: str = "torch",
+        chrono_steps: int | None = None,
+        forget_bias: float | None = None,
+        learn_initial_state: bool = False,
+        input_projection: bool = False,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        flags = {"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional}
+        hidden_sizes = check_options(hidden_size, num_layers, dropout, proj_size, **flags)
+        if dropout > 0 and len(hidden_sizes) == 1:
+            warnings.warn(
+                f"dropout option adds dropout between layers, so dropout={dropout} does nothing with num_layers=1",
+                stacklevel=2,
+            )
+        self.cell = read_cell(cell, proj_size)
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = len(hidden_sizes)
+        self.bias = bias
+        self.batch_first = batch_first
+        self.dropout = float(dropout)
+        self.bidirectional = bidirectional
+        self.proj_size = proj_size
+        self.init = init
+        self.chrono_steps = chrono_steps
+        self.forget_bias = forget_bias
+        self.learn_initial_state = learn_initial_state
+        self.input_projection = input_projection
+        self.layers = plan_layers(
+            self.cell,
+            input_size,
+            hidden_sizes,
+            bias=bias,
+            bidirectional=bidirectional,
+            proj_size=proj_size,
+            input_projection=input_projection,
+            second_bias=self._second_bias,
+        )
+        self._register(device, dtype)
+        self.reset_parameters()
+
+    def _register(self, device: torch.device | str | int | None, dtype: torch.dtype | None) -> None:
+        def register(name: str, *shape: int) -> None:
+            self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
+
+        for number, direction, layer in self._runs():
+            suffix = _suffix(number, direction)
+            if layer.projected_from is not None and direction == 0:
+                size = layer.size(self.cell.inputs[0])
+                register(f"weight_in_l{number}", size, layer.projected_from)
+                if self.bias:
+                    register(f"bias_in_l{number}", size)
+            for stored in layer.stored:
+                register(stored.key + suffix, *stored.shape(layer.sizes))
+            if self.learn_initial_state:
+                for state in self.cell.states:
+                    register(f"initial_{state}{suffix}", layer.size(state))
+
+    def _runs(self) -> Iterator[tuple[int, int, Layer]]:
+        """Yield every layer in every direction, in the order of torch's states."""
+        for number, layer in enumerate(self.layers):
+            for direction in range(2 if self.bidirectional else 1):
+                yield number, direction, layer
+
+    @property
+    def same_sizes(self) -> bool:
+        """Say whether all layers have states of one size, so that a state of all layers is one tensor."""
+        first = self.layers[0]
+        return all(layer.size(state) == first.size(state) for layer in self.layers for state in self.cell.states)
+
+    # --- parameters
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters anew: the scheme ``init``, then what the cell's paper fixes, then ``forget_bias``.
+
+        Raises:
+            SizeError: For an unknown scheme, or one that lacks what it needs.
+            CellError: For a scheme or a ``forget_bias`` where the cell has no bias by which it remembers.
+        """
+        draw = initial.scheme(self.init)
+        for number, direction, layer in self._runs():
+            for key in ("weight_in", "bias_in"):
+                if direction == 0 and f"{key}_l{number}" in self._parameters:
+                    bound = 1 / math.sqrt(layer.projected_from or 1)
+                    nn.init.uniform_(getattr(self, f"{key}_l{number}"), -bound, bound)
+            suffix = _suffix(number, direction)
+            parts = [(stored, getattr(self, stored.key + suffix)) for stored in layer.stored]
+            for stored, tensor in parts:
+                draw(stored, tensor, layer.hidden_size)
+            for name, value in self._fixed(layer).items():
+                initial.write(parts, name, value)
+            if self.learn_initial_state:
+                for state in self.cell.states:
+                    nn.init.zeros_(getattr(self, f"initial_{state}{suffix}"))
+
+    def _fixed(self, layer: Layer) -> dict[str, float | str | Tensor]:
+        """Collect what is written over the drawn values of a layer, by parameter."""
+        kept = {name for stored in layer.stored if stored.key in self._as_drawn for name in stored.names}
+        found: dict[str, float | str | Tensor] = {k: v for k, v in self.cell.init.items() if k not in kept}
+        if self.init == "chrono":
+            found |= initial.chrono(self.cell, self.chrono_steps, layer.hidden_size)
+        if self.forget_bias is not None:
+            name, value = initial.forget_bias(self.cell, self.forget_bias)
+            if not self.bias:
+                raise SizeError(f"forget_bias={self.forget_bias} with bias=False: there is no `{name}` to set.")
+            found[name] = value
+        learned = {name for stored in layer.stored for name in stored.names}
+        return {name: value for name, value in found.items() if name in learned}
+
+    def weights(self, layer: int, direction: int = 0) -> Weights:
+        """Give the parameters of a layer as the kernels take them."""
+        suffix = _suffix(layer, direction)
+        return storage.weights(self.layers[layer].stored, lambda key: getattr(self, key + suffix))
+
+    def named_weights(self, layer: int, direction: int = 0) -> dict[str, Tensor]:
+        """Give the parameters of a layer by their names in the equations.
+
+        Args:
+            layer: The layer, counted from 0 at the input.
+            direction: 0 for forward, 1 for backward in time.
+
+        Returns:
+            For each parameter its values: views of the layer's tensors wherever it is stored once.
+
+        Example:
+            >>> sorted(Recurrent("rnn", 3, 4).named_weights(0))
+            ['R_h', 'W_h', 'b_h']
+        """
+        weights = self.weights(layer, direction)
+        return {name: weights[name] for name in weights.names()}
+
+    # --- running
+
+    def forward(
+        self,
+        input: Any,
+        state: State = None,
+        *,
+        lengths: Tensor | Sequence[int] | None = None,
+        reset: Tensor | None = None,
+    ) -> tuple[Any, State]:
+        """Run over whole sequences.
+
+        Args:
+            input: [T, B, I], [B, T, I] if ``batch_first``, [T, I] without a batch, or a ``PackedSequence``; a tuple of
+                such for a cell with several inputs.
+            state: The state before the first step: a tensor [L * D, B, H], or a tuple of them in the order of
+                ``cell.states``; [L * D, H] without a batch. Where hidden sizes differ, each is a tuple of tensors
+                [B, H], one for each layer. None for zeros, or for the learned state.
+            lengths: The number of steps of each row; what follows is padding. It changes nothing, and where it is the
+                output is zero. A row of length 0 keeps its state.
+            reset: bool [T, B], or [B, T] if ``batch_first``: True where a new sequence starts, from the initial state.
+
+        Returns:
+            The output, [T, B, D * H] in the form of the input, and the state after each row's last step, in the form
+            of ``state``.
+
+        Raises:
+            SizeError: Where shapes or types do not fit the layer.
+        """
+        output, final, _ = self.record(input, state, lengths=lengths, reset=reset)
+        return output, final
+
+    def record(
+        self,
+        input: Any,
+        state: State = None,
+        *,
+        names: Sequence[str] = (),
+        lengths: Tensor | Sequence[int] | None = None,
+        reset: Tensor | None = None,
+    ) -> tuple[Any, State, list[dict[str, Any]]]:
+        """Run over whole sequences and keep named quantities of every step.
+
+        Args:
+            input: As in :meth:`forward`.
+            state: As in :meth:`forward`.
+            names: Names in the cell's equations, such as ``("i", "f")``.
+            lengths: As in :meth:`forward`.
+            reset: As in :meth:`forward`.
+
+        Returns:
+            The output, the final state, and for each layer and direction those of the named quantities that its
+            equations have, [T, B, H] each in the form of the input.
+
+        Raises:
+            SizeError: As in :meth:`forward`, and for a name that the equations do not have.
+
+        Example:
+            >>> output, state, records = Recurrent("lstm", 3, 4).record(torch.zeros(5, 2, 3), names=("i", "f"))
+            >>> records[0]["f"].shape
+            torch.Size([5, 2, 4])
+        """
+        check_names(self.cell, names)
+        inputs = _as_tuple(input)
+        self._check(inputs, state, self.batch_first)
+        batch = arrange(inputs, batch_first=self.batch_first, lengths=lengths, reset=reset)
+        return self._run(batch, state, tuple(names))
+
+    def step(self, input: Any, state: State = None) -> tuple[Tensor, State]:
+        """Run a single step, as a stream of data needs it.
+
+        Args:
+            input: [B, I], or [I] without a batch; a tuple for a cell with several inputs.
+            state: As in :meth:`forward`.
+
+        Returns:
+            The output [B, H], and the state for the next step.
+
+        Raises:
+            SizeError: Where shapes do not fit, or the layer is bidirectional, so that a step needs the future.
+
+        Example:
+            >>> layer = Recurrent("lstm", 3, 4)
+            >>> output, state = layer.step(torch.zeros(2, 3))
+            >>> output, state = layer.step(torch.zeros(2, 3), state)
+        """
+        if self.bidirectional:
+            raise SizeError(
+                "step() was called on a bidirectional layer, whose output needs steps to come; use forward()."
+            )
+        inputs = tuple(one.unsqueeze(0) for one in _as_tuple(input))
+        self._check(inputs, state, False)
+        output, final, _ = self._run(arrange(inputs, batch_first=False, lengths=None, reset=None), state, ())
+        return output.squeeze(0), final
+
+    def _check(self, inputs: tuple[Any, ...], state: State, batch_first: bool) -> None:
+        """Refuse inputs and states that do not fit."""
+        first = getattr(self, f"{self.layers[0].stored[0].key}_l0")
+        rows = check_inputs(self.cell, self.layers[0], inputs, first, batch_first)
+        check_state(self.cell, self.layers, 2 if self.bidirectional else 1, state, rows, self.same_sizes)
+
+    def _run(self, batch: Batch, state: State, names: tuple[str, ...]) -> tuple[Any, State, list[dict[str, Any]]]:
+        """Run the layers one above the other."""
+        fresh = self._fresh_states(batch)
+        states = fresh if state is None else taken(batch, state, len(self.cell.states), self.same_sizes)
+        given = dict(zip(outer_inputs(self.cell), batch.inputs, strict=True))
+        finals: list[tuple[Tensor, ...]] = []
+        records: list[dict[str, Any]] = []
+        first = self.cell.inputs[0]
+        for number, layer in enumerate(self.layers):
+            if layer.projected_from is not None:
+                bias = getattr(self, f"bias_in_l{number}") if self.bias else None
+                given[first] = functional.linear(given[first], getattr(self, f"weight_in_l{number}"), bias)
+            above = self._read_above(number)
+            wanted = tuple(dict.fromkeys((*(name for name in names if name in layer.step.sizes_of), *above)))
+            results = []
+            for direction in range(2 if self.bidirectional else 1):
+                place = len(finals)
+                results.append(self._run_one(batch, number, direction, given, states[place], fresh[place], wanted))
+                finals.append(results[-1].state)
+                recorded = results[-1].recorded
+                records.append({name: batch.give_back(recorded[name]) for name in names if name in recorded})
+            given |= {f"{name}{BELOW}": results[0].recorded[name] for name in above}
+            outputs = [result.output for result in results]
+            given[first] = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
+            if self.dropout and number + 1 < len(self.layers):
+                given[first] = functional.dropout(given[first], self.dropout, self.training)
+        return batch.give_back(given[first]), given_back(batch, finals, self.same_sizes), records
+
+    def _run_one(
+        self,
+        batch: Batch,
+        number: int,
+        direction: int,
+        given: dict[str, Tensor],
+        state: tuple[Tensor, ...],
+        fresh: tuple[Tensor, ...],
+        names: tuple[str, ...],
+    ) -> Result:
+        """Run one layer in one direction."""
+        layer = self.layers[number]
+        reverse = direction == 1
+        return run(
+            layer.step,
+            self.weights(number, direction),
+            tuple(given[name] for name in layer.step.inputs),
+            state,
+            lengths=batch.lengths,
+            restart=batch.restart(reverse),
+            initial=fresh if self.learn_initial_state else None,
+            reverse=reverse,
+            draws=self._drawn(layer, given[self.cell.inputs[0]]) if self.training else None,
+            record=names,
+        )
+
+    def _fresh_states(self, batch: Batch) -> list[tuple[Tensor, ...]]:
+        """Give the states before a first step, for every layer and direction."""
+        like = batch.inputs[0]
+        return [
+            tuple(
+                getattr(self, f"initial_{name}{_suffix(number, direction)}").expand(batch.rows, -1)
+                if self.learn_initial_state
+                else like.new_zeros(batch.rows, layer.size(name))
+                for name in self.cell.states
+            )
+            for number, direction, layer in self._runs()
+        ]
+
+    def _drawn(self, layer: Layer, like: Tensor) -> dict[str, Tensor]:
+        """Draw the masks of every step."""
+        lead = like.shape[:2]
+        return {
+            name: torch.bernoulli(torch.full((*lead, layer.size(name)), rate, dtype=like.dtype, device=like.device))
+            for name, rate in layer.step.draws.items()
+        }
+
+    def _read_above(self, number: int) -> tuple[str, ...]:
+        """Name the states of a layer that the layer above reads."""
+        if number + 1 == len(self.layers):
+            return ()
+        inputs = self.layers[number + 1].step.inputs
+        return tuple(state for state in self.cell.states if f"{state}{BELOW}" in inputs)
+
+    def extra_repr(self) -> str:
+        """Print the options that are not their default, as torch's layers do."""
+        defaults = {"bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False, "proj_size": 0}
+        defaults |= {"init": "torch", "forget_bias": None, "learn_initial_state": False, "input_projection": False}
+        shown = [self.cell.name, str(self.input_size), str(self.hidden_size)]
+        if self.num_layers > 1 and isinstance(self.hidden_size, int):
+            shown.append(f"num_layers={self.num_layers}")
+        shown += [f"{key}={getattr(self, key)!r}" for key, value in defaults.items() if getattr(self, key) != value]
+        return ", ".join(shown)
+
+
+def _suffix(layer: int, direction: int) -> str:
+    return f"_l{layer}_reverse" if direction else f"_l{layer}"
+
+
+def _as_tuple(input: Any) -> tuple[Any, ...]:
+    """Make one input a tuple; a PackedSequence is a tuple too, but one input."""
+    return input if isinstance(input, tuple) and not isinstance(input, PackedSequence) else (input,)

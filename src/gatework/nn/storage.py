@@ -1,0 +1,126 @@
+"""How a cell's parameters are stored in a layer: gates one below the other in few tensors, as torch stores them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gatework.kernels import Weights
+from gatework.language import Name, Parameter, Step
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One tensor of a layer.
+
+    Args:
+        key: Its name less layer and direction, such as ``weight_ih``.
+        parameters: The cell's parameters in it, one below the other, all of one shape.
+    """
+
+    key: str
+    parameters: tuple[Parameter, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Give the names of the parameters, in order."""
+        return tuple(parameter.name for parameter in self.parameters)
+
+    def shape(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        """Give the shape of the tensor for these sizes."""
+        rows, *columns = self.parameters[0].shape(sizes)
+        return (rows * len(self.parameters), *columns)
+
+    def view(self, tensor: Tensor, name: str) -> Tensor:
+        """Give the rows of the tensor that one parameter has."""
+        rows = tensor.shape[0] // len(self.parameters)
+        return tensor.narrow(0, self.names.index(name) * rows, rows)
+
+
+def layout(step: Step, second_bias: Mapping[str, str] | None = None) -> tuple[Stored, ...]:
+    """Decide which parameters share a tensor.
+
+    Dense matrices on the first input lie in ``weight_ih``, dense ones on the output state in ``weight_hh``, the
+    projection in ``weight_hr`` and biases in ``bias``, in order of first use; what fits nowhere has its own tensor.
+
+    Args:
+        step: The checked equations.
+        second_bias: For torch's layers, which have two biases a gate: the biases of ``bias_ih``, each with the one of
+            ``bias_hh`` that lies in the same place (the same one, where the equations lack it). One name in both means
+            their sum.
+
+    Returns:
+        The tensors in the order in which torch's layers register theirs.
+
+    Example:
+        >>> from gatework.cells import CELLS
+        >>> [(stored.key, *stored.names) for stored in layout(CELLS["peephole"].step)][2:]
+        [('bias', 'b_i', 'b_f', 'b_g', 'b_o'), ('p_i', 'p_i'), ('p_f', 'p_f'), ('p_o', 'p_o')]
+    """
+    by_name = {parameter.name: parameter for parameter in step.parameters}
+    keys: dict[str, list[Parameter]] = {
+        key: [] for key in ("weight_ih", "weight_hh", *_bias_keys(second_bias), "weight_hr")
+    }
+    alone: dict[str, list[Parameter]] = {}
+    for parameter in step.parameters:
+        key = _shared(parameter, step)
+        if key == "bias" and second_bias is not None:
+            if parameter.name in second_bias:
+                keys["bias_ih"].append(parameter)
+                keys["bias_hh"].append(by_name.get(second_bias[parameter.name], parameter))
+            elif parameter.name not in second_bias.values():
+                alone[parameter.name] = [parameter]
+        elif key is None:
+            alone[parameter.name] = [parameter]
+        else:
+            keys[key].append(parameter)
+    return tuple(Stored(key, tuple(held)) for key, held in (keys | alone).items() if held)
+
+
+def weights(stored: tuple[Stored, ...], tensor: Callable[[str], Tensor]) -> Weights:
+    """Give the kernels a layer's parameters by name.
+
+    Args:
+        stored: The tensors of the layer.
+        tensor: Gives the tensor of a key.
+
+    Returns:
+        The parameters, as views wherever they are stored once.
+    """
+    held = {part.key: part for part in stored}
+    stacks = [(part.names, tensor(part.key)) for part in stored if part.key not in ("bias_ih", "bias_hh")]
+    if "bias_ih" in held:
+        stacks.append(_summed(held["bias_ih"], held["bias_hh"], tensor("bias_ih"), tensor("bias_hh")))
+    return Weights(stacks)
+
+
+def _bias_keys(second_bias: Mapping[str, str] | None) -> tuple[str, ...]:
+    return ("bias",) if second_bias is None else ("bias_ih", "bias_hh")
+
+
+def _shared(parameter: Parameter, step: Step) -> str | None:
+    """Name the tensor a parameter shares; None where it fits in none."""
+    full = parameter.rows == "hidden_size"
+    if parameter.role == "bias":
+        return "bias" if full else None
+    if parameter.columns is None or parameter.structure != "dense":
+        return None
+    if parameter.role == "projection":
+        return "weight_hr"
+    if parameter.role == "input":
+        return "weight_ih" if full and parameter.operand == Name(step.inputs[0]) else None
+    return "weight_hh" if full and parameter.columns == step.sizes_of[step.states[0]] else None
+
+
+def _summed(first: Stored, second: Stored, left: Tensor, right: Tensor) -> tuple[tuple[str, ...], Tensor]:
+    """Add two stacks of biases where they hold the same parameter; what only one holds stays as it is."""
+    if first.names == second.names:
+        return first.names, left + right
+    only_second = tuple(name for name in second.names if name not in first.names)
+    parts = [
+        first.view(left, name) + second.view(right, name) if name in second.names else first.view(left, name)
+        for name in first.names
+    ]
+    parts += [second.view(right, name) for name in only_second]
+    return (*first.names, *only_second), torch.cat(parts)
