@@ -1,0 +1,138 @@
+"""Which files a text is made of: one file, a folder, or the Python standard library's own source."""
+
+import re
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from gatework.errors import DataError
+
+SPLITS = ("train", "valid", "test")
+STANDARD_LIBRARY = "python"
+
+_SPLIT_FILE = re.compile(r"(?P<prefix>(?:.*\.)?)(?P<split>train|valid|test)\.txt")
+# Tests repeat themselves, bundled packages and configuration differ from one installation to the next, and the
+# character tables under encodings/ and pydoc_data/ are not what a reader would call Python.
+_LEFT_OUT = re.compile(
+    r"(^|/)(tests?|idle_test|site-packages|dist-packages|encodings|pydoc_data|lib-dynload|__pycache__|_bundled"
+    r"|config-[^/]*)/|(^|/)(_sysconfigdata|_sysconfig_vars|sitecustomize)[^/]*$"
+)
+_STANDARD_LIBRARY_BYTES = 4_000_000
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file of a text.
+
+    Args:
+        name: How to call it: its path relative to the folder that was given.
+        split: ``train``, ``valid`` or ``test``, or ``""`` where a part of it is to be held out.
+        content: Its bytes.
+    """
+
+    name: str
+    split: str
+    content: bytes
+
+
+def find_sources(data: str, pattern: str = "") -> list[Source]:
+    """Read the files of a text.
+
+    A folder that holds ``train.txt`` (or ``*.train.txt``, with ``valid`` and ``test`` beside it) is read as those
+    splits. Of any other folder every file counts that matches the pattern, in the order of their names.
+
+    Args:
+        data: A file, a folder, or ``""`` for the source of Python's standard library.
+        pattern: Which files of a folder, such as ``*.py``; when empty ``*.txt`` if there are any, and otherwise all.
+
+    Returns:
+        The files, at least one, none of them empty.
+
+    Raises:
+        DataError: When there is nothing to read.
+    """
+    if not data:
+        return _standard_library()
+    path = Path(data).expanduser()
+    if not path.exists():
+        raise DataError(f"data '{data}' does not exist: expected a file or a folder of text; check --data")
+    if path.is_dir():
+        return _folder(path, pattern)
+    if not path.is_file():
+        raise DataError(f"data '{data}' is not a regular file: expected a file or a folder of text; check --data")
+    source = Source(path.name, "", _read(path))
+    if not source.content:
+        raise DataError(f"data '{data}' is empty: expected a file with text in it; check --data")
+    return [source]
+
+
+def _folder(folder: Path, pattern: str) -> list[Source]:
+    if not pattern and (splits := _split_files(folder)):
+        sources = [Source(path.name, split, _read(path)) for split, path in splits.items()]
+        for source in sources:
+            if not source.content:
+                raise DataError(f"data '{folder / source.name}' is empty: expected the {source.split} split's text")
+        return sources
+    paths = sorted(_visible(folder, pattern or "*.txt")) or (sorted(_visible(folder, "*")) if not pattern else [])
+    sources = [Source(path.relative_to(folder).as_posix(), "", _read(path)) for path in paths]
+    sources = [source for source in sources if source.content]
+    if not sources:
+        kind = f"file that matches '{pattern}'" if pattern else "file"
+        raise DataError(f"data '{folder}' holds no {kind} with anything in it: expected text; check --data, --pattern")
+    return sources
+
+
+def _split_files(folder: Path) -> dict[str, Path]:
+    """Find the files of ready-made splits; empty when there is no train file."""
+    found: dict[str, dict[str, Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if (match := _SPLIT_FILE.fullmatch(path.name)) and path.is_file():
+            found.setdefault(match["prefix"], {})[match["split"]] = path
+    with_training = [prefix for prefix, files in found.items() if "train" in files]
+    if not with_training:
+        return {}
+    if len(with_training) > 1:
+        names = ", ".join(f"{prefix}train.txt" for prefix in with_training)
+        raise DataError(f"data '{folder}' holds several training files ({names}): expected one; give one file itself")
+    files = found[with_training[0]]
+    return {split: files[split] for split in SPLITS if split in files}
+
+
+def _visible(folder: Path, pattern: str) -> Iterator[Path]:
+    for path in folder.rglob(pattern):
+        parts = path.relative_to(folder).parts
+        if path.is_file() and not any(part.startswith(".") or part == "__pycache__" for part in parts):
+            yield path
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"data '{path}' cannot be read ({error.strerror}): check that it is yours to read") from error
+
+
+def _standard_library() -> list[Source]:
+    """Read the first megabytes of the standard library, in an order that is mixed and yet always the same."""
+    root = Path(sysconfig.get_path("stdlib"))
+    paths = {path.relative_to(root).as_posix(): path for path in root.rglob("*.py")}
+    names = [name for name in paths if not _LEFT_OUT.search(name)]
+    sources: list[Source] = []
+    room = _STANDARD_LIBRARY_BYTES
+    for name in sorted(names, key=lambda name: sha256(name.encode()).digest()):
+        content = _read(paths[name])
+        if content and _is_text(content) and len(content) <= room:
+            sources.append(Source(name, "", content))
+            room -= len(content)
+    if not sources:
+        raise DataError(f"Python's standard library has no source at '{root}' to train on: give a text with --data")
+    return sources
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        return "\0" not in content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False

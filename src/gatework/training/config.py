@@ -1,0 +1,250 @@
+"""What a training run is told: one typed, frozen configuration."""
+
+import codecs
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from gatework.cells import CELLS
+from gatework.errors import ConfigError
+
+DEFAULT_STEPS = 2000
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Size = Annotated[int, Field(ge=1, le=2**24)]
+
+
+class TrainConfig(BaseModel):
+    """Everything that decides how a run goes; the same configuration always gives the same run.
+
+    Build it with :func:`make_config`, whose errors are sentences.
+
+    Example:
+        >>> TrainConfig(hidden_size=64).cell
+        'lstm'
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    task: Literal["text"] = Field("text", description="The job: text is a language model.")
+
+    data: str = Field("", description="A file or a folder of text; by default the source of Python's own library.")
+    pattern: str = Field("", description="Which files of a folder to read, such as *.py; by default *.txt, else all.")
+    level: Literal["byte", "char", "word"] = Field("char", description="What the model reads and writes one by one.")
+    encoding: str = Field("utf-8", description="The encoding of the text (not used at level byte).")
+    vocabulary_size: int | None = Field(
+        None, ge=3, le=2**24, description="Keep only so many symbols, the most frequent; the rest become <unk>."
+    )
+    valid_fraction: float = Field(
+        0.1, gt=0, lt=1, description="The part of the text held out, where the data does not come with splits."
+    )
+
+    cell: str = Field("lstm", description="A cell's name (see `gatework cells`), or a .txt file of equations.")
+    hidden_size: Size = Field(256, description="Units of each layer.")
+    num_layers: int = Field(1, ge=1, le=1024, description="Layers, one above the other.")
+    embedding_size: Size | None = Field(None, description="Size of a symbol's vector; by default the layer's output.")
+    proj_size: int = Field(
+        0, ge=0, le=2**24, description="Size of a projected output, smaller than hidden_size; 0: none."
+    )
+    tie_weights: bool = Field(False, description="Let the embedding and the output layer share one matrix.")
+    init: Literal["torch", "orthogonal", "chrono"] = Field("torch", description="How the recurrent weights begin.")
+    forget_bias: float | None = Field(
+        None, ge=-100, le=100, description="Where the forget gate's bias begins; by default the cell's own choice."
+    )
+    layer_norm: bool = Field(False, description="Normalise inside the cell (Ba et al. 2016).")
+
+    dropout: Fraction = Field(0.0, description="Dropout on what flows upwards, never in time (Zaremba et al. 2014).")
+    recurrent_dropout: Fraction = Field(0.0, description="Dropout on the cell's update (Semeniuta et al. 2016).")
+    zoneout: dict[str, Fraction] = Field(
+        {}, description="Per state the chance that a unit stays as it was, as in c=0.5,h=0.05 (Krueger et al. 2016)."
+    )
+
+    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="The rule that turns gradients into steps.")
+    learning_rate: float = Field(3e-3, gt=0, le=1e4, description="The learning rate at its highest.")
+    weight_decay: float = Field(0.0, ge=0, le=1e4, description="Pull of the matrices towards zero.")
+    schedule: Literal["constant", "cosine", "zaremba"] = Field(
+        "cosine", description="How the learning rate goes: constant, cosine to zero, or Zaremba et al.'s decay."
+    )
+    decay: float = Field(1.2, ge=1, le=1e4, description="With zaremba: what the rate is divided by each epoch.")
+    decay_after: int = Field(6, ge=0, description="With zaremba: epochs before the first division.")
+    warmup_steps: int = Field(0, ge=0, description="Steps over which the learning rate first grows to its height.")
+    clip_norm: float = Field(1.0, ge=0, le=1e9, description="Largest norm of the whole gradient; 0: no clipping.")
+
+    batch_size: int = Field(64, ge=1, le=2**20, description="Streams of text read side by side, over all processes.")
+    window: int = Field(128, ge=1, le=2**20, description="Time steps that a gradient flows back through.")
+    steps: int | None = Field(None, ge=1, le=10**9, description=f"Training steps in all; by default {DEFAULT_STEPS}.")
+    epochs: int | None = Field(None, ge=1, le=10**9, description="Passes over the text, in place of steps.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Where all chance begins.")
+
+    run: str = Field("", description="The run's directory; by default runs/<cell>-<data>.")
+    log_every: int = Field(10, ge=1, description="Steps between two lines of training loss.")
+    evaluate_every: int = Field(500, ge=1, description="Steps between two looks at the held-out text.")
+    checkpoint_every: int = Field(250, ge=1, description="Steps between two checkpoints.")
+    keep_checkpoints: int = Field(2, ge=2, le=10**6, description="How many of the latest checkpoints are kept.")
+    threads: int | None = Field(None, ge=1, le=4096, description="CPU threads; by default what torch chooses.")
+    device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?|auto)$", description="cpu, cuda, cuda:N, or auto.")
+    dtype: Literal["float32", "float64", "bfloat16"] = Field("float32", description="The kind of number to compute in.")
+
+    @field_validator("cell")
+    @classmethod
+    def _cell_is_known(cls, value: str) -> str:
+        """Take the text out of a file of equations, so that the run does not depend on the file."""
+        if "\n" not in value and (value.endswith(".txt") or ("/" in value and "=" not in value)):
+            return _equations_of(Path(value))
+        if is_equations(value):
+            return value
+        CELLS[value]  # raises CellError, with the nearest name
+        return value
+
+    @field_validator("zoneout", mode="before")
+    @classmethod
+    def _zoneout_in_words(cls, value: Any) -> Any:
+        """Read ``c=0.5,h=0.05``, the way it is written on a command line."""
+        if not isinstance(value, str):
+            return value
+        pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+        if not all(equals and name.strip() for name, equals, _ in pairs):
+            raise ValueError(f"zoneout is '{value}': expected rates by state, such as c=0.5,h=0.05")
+        return {name.strip(): rate.strip() for name, _, rate in pairs}
+
+    @field_validator("encoding")
+    @classmethod
+    def _encoding_is_known(cls, value: str) -> str:
+        try:
+            b"a".decode(value)
+            return codecs.lookup(value).name
+        except (LookupError, UnicodeError) as error:
+            raise ValueError(f"'{value}' is not the name of a text encoding; try utf-8, latin-1 or utf-16") from error
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "TrainConfig":
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError(f"steps is {self.steps} and epochs is {self.epochs}: expected one of the two")
+        if self.proj_size >= self.hidden_size:
+            raise ValueError(
+                f"proj_size is {self.proj_size} and hidden_size {self.hidden_size}: "
+                "expected a projection smaller than hidden_size, or 0 for none"
+            )
+        if self.tie_weights and self.embedding_size not in (None, self.output_size):
+            raise ValueError(
+                f"tie_weights needs an embedding of the layer's output size {self.output_size}, and embedding_size is "
+                f"{self.embedding_size}: leave embedding_size out, or set it to {self.output_size}"
+            )
+        if self.vocabulary_size is not None and self.level == "byte":
+            raise ValueError("vocabulary_size has no meaning at level byte, which always has 256 symbols: leave it out")
+        return self
+
+    @property
+    def output_size(self) -> int:
+        """The size of what a layer gives upwards."""
+        return self.proj_size or self.hidden_size
+
+    @property
+    def input_size(self) -> int:
+        """The size of a symbol's vector."""
+        return self.output_size if self.embedding_size is None else self.embedding_size
+
+    def total_steps(self, steps_per_epoch: int) -> int:
+        """Give the number of steps in all, whichever way it is said."""
+        if self.epochs is not None:
+            return self.epochs * steps_per_epoch
+        return DEFAULT_STEPS if self.steps is None else self.steps
+
+    @property
+    def directory(self) -> Path:
+        """The run's directory."""
+        if self.run:
+            return Path(self.run).expanduser()
+        return Path("runs") / f"{'own-cell' if is_equations(self.cell) else self.cell}-{self.title}"
+
+    @property
+    def title(self) -> str:
+        """What to call the text."""
+        return Path(self.data).expanduser().resolve().stem if self.data else "python"
+
+
+def is_equations(cell: str) -> bool:
+    """Tell equations from a cell's name or a file's."""
+    return "=" in cell
+
+
+def make_config(values: Mapping[str, Any], where: str = "") -> TrainConfig:
+    """Check values and build the configuration.
+
+    Args:
+        values: Any of the fields of :class:`TrainConfig`, by name; the others keep their defaults.
+        where: Where the values come from, such as a file's name, for the error's sentence.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        ConfigError: For an unknown key, with the nearest one that exists, or a value out of range.
+
+    Example:
+        >>> make_config({"hiden_size": 64})
+        Traceback (most recent call last):
+        gatework.errors.ConfigError: 'hiden_size' is no setting; did you mean 'hidden_size'?
+    """
+    place = f"{where}: " if where else ""
+    for key in values:
+        if key not in TrainConfig.model_fields:
+            raise ConfigError(f"{place}'{key}' is no setting; {nearest(key, TrainConfig.model_fields)}")
+    try:
+        return TrainConfig(**values)
+    except ValidationError as error:
+        raise ConfigError(place + "; ".join(_sentence(dict(fault)) for fault in error.errors())) from error
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Read settings from a TOML file.
+
+    Args:
+        path: The file: one ``key = value`` per line, the keys being fields of :class:`TrainConfig`.
+
+    Returns:
+        The values that the file sets; :func:`make_config` checks them.
+
+    Raises:
+        ConfigError: When the file cannot be read, is not TOML, or has an unknown key.
+    """
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"settings '{path}' cannot be read ({error.strerror}): expected a TOML file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"settings '{path}' are not TOML: {error}") from error
+    for key in values:
+        if key not in TrainConfig.model_fields:
+            raise ConfigError(f"settings '{path}': '{key}' is no setting; {nearest(key, TrainConfig.model_fields)}")
+    return values
+
+
+def nearest(key: str, known: Mapping[str, Any]) -> str:
+    """Say which known key an unknown one may have meant, or list them all."""
+    close = get_close_matches(key.replace("-", "_"), known, n=1)
+    return f"did you mean '{close[0]}'?" if close else f"expected one of {', '.join(known)}"
+
+
+def _sentence(fault: Mapping[str, Any]) -> str:
+    name = ".".join(str(part) for part in fault["loc"])
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    if not name or fault["type"] == "value_error":  # ours, and whole
+        return message
+    return f"{name} is {fault['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _equations_of(path: Path) -> str:
+    try:
+        text = path.expanduser().read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cell '{path}' cannot be read ({error.strerror}): expected a file of equations") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"cell '{path}' is not UTF-8 text: expected a file of equations") from error
+    if not is_equations(text):
+        raise ConfigError(f"cell '{path}' holds no equation: expected lines such as h = tanh(W @ x + R @ h + b)")
+    return text

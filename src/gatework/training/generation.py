@@ -1,0 +1,96 @@
+"""Let a run's model write."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from gatework.errors import ConfigError, DataError
+from gatework.tasks.sampling import check_sampling, write_on
+from gatework.tasks.vocabulary import split_symbols
+from gatework.training.restore import load_model
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What a model wrote.
+
+    Args:
+        run: The run directory.
+        step: The step of the checkpoint.
+        prompt: What it was given.
+        text: The prompt and what follows it.
+        seed: The seed, which writes the same again.
+    """
+
+    run: str
+    step: int
+    prompt: str
+    text: str
+    seed: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the result as plain data."""
+        return asdict(self)
+
+
+def generate(
+    run: str,
+    prompt: str = "",
+    *,
+    length: int = 500,
+    temperature: float = 0.8,
+    top_p: float = 1.0,
+    top_k: int = 0,
+    seed: int = 0,
+    step: int | None = None,
+    device: str = "cpu",
+) -> Generation:
+    """Let a run's model go on with a prompt.
+
+    Args:
+        run: The run directory.
+        prompt: The text to go on with; when empty the model starts at the beginning of a line.
+        length: How many bytes, characters or words to add.
+        temperature: Below 1 the likely gets likelier; 0 always takes the likeliest symbol.
+        top_p: Choose among the likeliest symbols that together have this probability.
+        top_k: Choose among so many of the likeliest symbols; 0 for no limit.
+        seed: Where the chance begins.
+        step: Which checkpoint; the newest when None.
+        device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
+
+    Returns:
+        The text.
+
+    Raises:
+        RunError: When this is no run, or there is no such checkpoint.
+        CheckpointError: When the checkpoint is damaged.
+        ConfigError: When a setting is out of its range.
+        DataError: When the vocabulary lacks a symbol of the prompt.
+    """
+    check_sampling(temperature, top_p, top_k)
+    if length < 1:
+        raise ConfigError(f"length is {length}: expected 1 or more")
+    if not 0 <= seed < 2**63:
+        raise ConfigError(f"seed is {seed}: expected a whole number from 0 to 2**63 - 1")
+    loaded = load_model(run, step=step, device=device)
+    symbols = split_symbols(prompt, loaded.config.level)
+    missing = loaded.vocabulary.missing(symbols)
+    if missing:
+        what = "words" if loaded.config.level == "word" else "characters"
+        named = ", ".join(repr(symbol) for symbol in missing[:10]) + (" …" if missing[10:] else "")
+        raise DataError(
+            f"the prompt has {what} that the run's vocabulary lacks: {named}; its training text has none of them. "
+            f"Leave them out, or train at level byte"
+        )
+    start = loaded.vocabulary.encode(symbols)
+    numbers = write_on(
+        loaded.model,
+        loaded.vocabulary,
+        start,
+        length,
+        seed=seed,
+        temperature=temperature,
+        top_p=top_p,
+        top_k=top_k,
+    )
+    text = loaded.vocabulary.decode([*start.tolist(), *numbers])
+    return Generation(run, loaded.step, prompt, text, seed)

@@ -1,0 +1,277 @@
+"""Train: from a configuration to a finished run directory, or on from where one stopped."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from platform import python_version
+from time import monotonic
+from typing import Any
+
+import torch
+
+from gatework import __version__
+from gatework.errors import NonFiniteLossError, RunError
+from gatework.tasks.sampling import write_on
+from gatework.tasks.vocabulary import Vocabulary
+from gatework.training.build import Text, read_text
+from gatework.training.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
+from gatework.training.config import TrainConfig, is_equations
+from gatework.training.curve import draw_curve
+from gatework.training.files import saving, write_file
+from gatework.training.parallel import Group
+from gatework.training.progress import Beginning, Quiet, Reporter
+from gatework.training.run import RunDirectory, check_same, fingerprint
+from gatework.training.stop import Stopped, StopSignals
+from gatework.training.trainer import Trainer, mixed_seed
+
+SAMPLE_LENGTH = {"byte": 600, "char": 600, "word": 120}
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """A finished run.
+
+    Args:
+        run: Its directory.
+        step: Its last step.
+        already: True where there was nothing left to do.
+        metrics: The last held-out results: ``loss``, ``perplexity`` and bits per symbol.
+        sample: What the model wrote at the end.
+        curve: The picture of the loss.
+        seconds: How long it took, over all starts.
+    """
+
+    run: Path
+    step: int
+    already: bool
+    metrics: Mapping[str, float]
+    sample: str
+    curve: Path
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the result as plain data."""
+        return asdict(self) | {"run": str(self.run), "curve": str(self.curve), "metrics": dict(self.metrics)}
+
+
+def train(config: TrainConfig, reporter: Reporter | None = None) -> TrainResult:
+    """Train a model, or go on where the same command stopped, to the very bit.
+
+    Args:
+        config: What to do. Where its run directory holds a run of the same configuration, that run goes on.
+        reporter: What is told how it goes; nothing when None.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        DataError: When the text cannot be used.
+        ConfigError: When the model would not fit in memory, or the device is not there.
+        RunError: When the run directory is another run's or cannot be written.
+        CheckpointError: When the newest checkpoint is damaged.
+        NonFiniteLossError: When the loss becomes NaN or infinite; the last good checkpoint stays.
+        Stopped: After Ctrl-C or SIGTERM; the step under way is finished and saved.
+    """
+    group = Group.join(config.device)
+    reporter = reporter if reporter is not None and group.first else Quiet()
+    try:
+        with _own_settings(config, group):
+            return _Training(config, group, reporter).go()
+    finally:
+        reporter.end()
+        group.leave()
+
+
+class _Training:
+    """The run directory and the trainer, kept in step."""
+
+    def __init__(self, config: TrainConfig, group: Group, reporter: Reporter) -> None:
+        self.config = config
+        self.group = group
+        self.reporter = reporter
+        self.directory = RunDirectory(config.directory)
+        # Whatever can be wrong with text, cell and sizes shows here, before anything is written.
+        self.text: Text = read_text(config)
+        self.trainer = Trainer(config, self.text, group)
+        self.fingerprint = fingerprint(config, self.text.corpus.fingerprint)
+        self.seconds_before = 0.0
+        self.began = monotonic()
+        self.saved: int | None = None
+
+    def go(self) -> TrainResult:
+        lock = self.directory.lock() if self.group.first else None
+        try:
+            self._open()
+            already = self.trainer.step >= self.trainer.steps
+            if not already:
+                self.reporter.begin(self._beginning())
+                with StopSignals(patient=self.group.size > 1) as stop:
+                    self._loop(stop)
+            return self._result(already)
+        finally:
+            if lock is not None:
+                lock.release()
+
+    def _open(self) -> None:
+        """Make the run directory, or go on from its newest checkpoint."""
+        checkpoint = None
+        if self.group.first and self.directory.exists():
+            check_same(self.directory, self.config, self.text.corpus.fingerprint)
+            newest = self.directory.latest()
+            if newest is not None:
+                checkpoint = load_checkpoint(self.directory.checkpoints, newest, self.fingerprint)
+                self.seconds_before = checkpoint.facts["seconds"]
+            self._take_changes(newest or 0)
+            self.directory.cut_metrics(newest or 0)
+            self.saved = newest
+        elif self.group.first:
+            self.directory.create(self.config, self.text.facts(), self.text.vocabulary)
+        self.trainer.restore(checkpoint)
+
+    def _take_changes(self, step: int) -> None:
+        """Write down settings that have changed, where they may."""
+        before = self.directory.read_config()
+        windows = self.trainer.streams.windows
+        old, new = before.total_steps(windows), self.trainer.steps
+        if new < old:
+            raise RunError(
+                f"run '{self.directory.path}' is to go to step {old:,}, is at {step:,}, and is now told to stop at "
+                f"{new:,}: steps may only be raised; for a shorter run choose another directory with --run"
+            )
+        if new > old:
+            self.reporter.note(f"this run goes on to step {new:,} instead of {old:,}")
+            if self.config.schedule == "cosine":
+                self.reporter.note("its cosine schedule is stretched, so the learning rate rises again")
+        if before != self.config:
+            self.directory.write_config(self.config)
+
+    def _beginning(self) -> Beginning:
+        trainer = self.trainer
+        return Beginning(
+            run=str(self.directory.path),
+            cell="own cell" if is_equations(self.config.cell) else self.config.cell,
+            parameters=sum(parameter.numel() for parameter in trainer.parameters.values()),
+            level=self.config.level,
+            vocabulary=len(self.text.vocabulary),
+            train_tokens=trainer.streams.length * self.config.batch_size,
+            valid_tokens=len(self.text.tokens["valid"]),
+            steps=trainer.steps,
+            step=trainer.step,
+            processes=self.group.size,
+            device=str(self.group.device),
+        )
+
+    def _loop(self, stop: StopSignals) -> None:
+        trainer, mark, marked = self.trainer, monotonic(), 0
+        while trainer.step < trainer.steps:
+            try:
+                tokens, loss = trainer.train_step()
+            except NonFiniteLossError as error:
+                raise self._not_finite(str(error)) from error
+            marked += tokens
+            self.reporter.step(trainer.step, tokens, loss)
+            last = trainer.step == trainer.steps
+            if last or trainer.step % self.config.log_every == 0:
+                now = monotonic()
+                self._write_line(trainer.take_sums() | {"tokens_per_second": round(marked / max(1e-9, now - mark), 1)})
+                mark, marked = now, 0
+            if last or trainer.step % self.config.evaluate_every == 0:
+                self._evaluate()
+                mark, marked = monotonic(), 0
+            # A signal may have reached only one of the processes; all must stop at the same step.
+            signal_number = int(self.group.largest(stop.number))
+            if last or signal_number or trainer.step % self.config.checkpoint_every == 0:
+                self._save()
+            if signal_number and not last:
+                self._draw()
+                raise Stopped(signal_number, trainer.step, str(self.directory.path))
+
+    def _evaluate(self) -> None:
+        """Measure the held-out text, and let the model write."""
+        named = self.trainer.measure("valid").named()
+        self._write_line({f"valid_{name}": value for name, value in named.items()})
+        if self.group.first:
+            path = self.directory.samples / f"step-{self.trainer.step}.txt"
+            with saving(f"'{path}'"):
+                write_file(path, self._sample(self.text.vocabulary).encode("utf-8"))
+
+    def _sample(self, vocabulary: Vocabulary) -> str:
+        # From a seed of its own, so that looking at the model does not change how it goes on.
+        numbers = write_on(
+            self.trainer.model,
+            vocabulary,
+            torch.zeros(0, dtype=torch.int32),
+            SAMPLE_LENGTH[vocabulary.level],
+            seed=mixed_seed(self.config.seed, -1, self.trainer.step),
+            temperature=0.7,
+        )
+        return vocabulary.decode(numbers)
+
+    def _write_line(self, values: Mapping[str, Any]) -> None:
+        step, windows = self.trainer.step, self.trainer.streams.windows
+        line = {"step": step, "epoch": round(step / windows, 4), **values, "seconds": round(self._seconds(), 3)}
+        if self.group.first:
+            self.directory.append_metrics(line)
+        self.reporter.line(line)
+
+    def _save(self) -> None:
+        if self.saved == self.trainer.step:
+            return
+        if not self.trainer.is_finite():
+            raise self._not_finite(f"a parameter is no longer a number after step {self.trainer.step:,}")
+        versions = {"gatework": __version__, "torch": torch.__version__, "python": python_version()}
+        facts = {"fingerprint": self.fingerprint, "seconds": self._seconds(), "versions": versions}
+        checkpoint = self.trainer.checkpoint(facts)
+        if self.group.first:
+            self.directory.flush_metrics()
+            kept = "Nothing was saved before it." if self.saved is None else f"Checkpoint step-{self.saved} is intact."
+            with saving(f"checkpoint step-{checkpoint.step} of run '{self.directory.path}'", kept):
+                save_checkpoint(self.directory.checkpoints, checkpoint)
+                remove_checkpoints(self.directory.checkpoints, self.config.keep_checkpoints)
+        self.saved = self.trainer.step
+
+    def _not_finite(self, what: str) -> NonFiniteLossError:
+        kept = "there is no checkpoint yet" if self.saved is None else f"the last good checkpoint is step-{self.saved}"
+        return NonFiniteLossError(
+            f"{what}, so the run '{self.directory.path}' was stopped; {kept}. "
+            f"Begin another run (--run) with a lower --learning-rate than {self.config.learning_rate:g}, "
+            f"or a smaller --clip-norm than {self.config.clip_norm:g}"
+        )
+
+    def _seconds(self) -> float:
+        return self.seconds_before + monotonic() - self.began
+
+    def _draw(self) -> None:
+        if self.group.first:
+            title = f"{self._beginning().cell}, {self.config.hidden_size} units, on {self.config.title}"
+            picture = draw_curve(self.directory.read_metrics(), self.config.level, title)
+            with saving(f"'{self.directory.curve}'"):
+                write_file(self.directory.curve, picture)
+
+    def _result(self, already: bool) -> TrainResult:
+        step = self.trainer.step
+        if not already or not self.directory.curve.exists():
+            self._draw()
+        if not self.group.first:
+            return TrainResult(self.directory.path, step, already, {}, "", self.directory.curve, self._seconds())
+        held_out = [line for line in self.directory.read_metrics() if "valid_loss" in line]
+        last = held_out[-1] if held_out else {}
+        metrics = {key.removeprefix("valid_"): value for key, value in last.items() if key.startswith("valid_")}
+        path = self.directory.samples / f"step-{step}.txt"
+        sample = path.read_text(encoding="utf-8") if path.exists() else ""
+        seconds = self.seconds_before if already else self._seconds()
+        return TrainResult(self.directory.path, step, already, metrics, sample, self.directory.curve, seconds)
+
+
+@contextmanager
+def _own_settings(config: TrainConfig, group: Group) -> Iterator[None]:
+    """Use the run's number of threads, and leave torch's global settings and generators as they were."""
+    threads = torch.get_num_threads()
+    devices = [group.device] if group.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        try:
+            torch.set_num_threads(config.threads or threads)
+            yield
+        finally:
+            torch.set_num_threads(threads)

@@ -1,0 +1,255 @@
+"""What a person (or a program) sees while a run goes on."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import IO, Any, Literal, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from gatework.tasks.text import bits_name
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What there is to say when a run begins or goes on.
+
+    Args:
+        run: Its directory.
+        cell: The name of its cell.
+        parameters: How many numbers it learns.
+        level: ``byte``, ``char`` or ``word``.
+        vocabulary: How many symbols it knows.
+        train_tokens: Symbols trained on in one epoch.
+        valid_tokens: Symbols held out.
+        steps: Steps in all.
+        step: The step it goes on from; 0 at the beginning.
+        processes: How many train together.
+        device: Where it computes.
+    """
+
+    run: str
+    cell: str
+    parameters: int
+    level: str
+    vocabulary: int
+    train_tokens: int
+    valid_tokens: int
+    steps: int
+    step: int
+    processes: int
+    device: str
+
+
+class Reporter(Protocol):
+    """Anything that is told how a run goes. Lines are those of ``metrics.jsonl``."""
+
+    def begin(self, beginning: Beginning) -> None:
+        """Hear that a run begins or goes on."""
+        ...
+
+    def step(self, step: int, tokens: int, loss: float) -> None:
+        """Hear that a step is done: its number, its symbols, its loss in nats per symbol."""
+        ...
+
+    def line(self, values: Mapping[str, Any]) -> None:
+        """Hear a line of metrics."""
+        ...
+
+    def note(self, message: str) -> None:
+        """Hear something out of the ordinary."""
+        ...
+
+    def end(self) -> None:
+        """Hear that it is over, whichever way."""
+        ...
+
+
+def make_reporter(
+    mode: Literal["auto", "live", "plain", "json", "quiet"] = "auto", file: IO[str] | None = None
+) -> Reporter:
+    """Choose a reporter.
+
+    Args:
+        mode: ``live`` is a moving display, ``plain`` lines of text, ``json`` the lines of ``metrics.jsonl``, ``quiet``
+            nothing; ``auto`` is live on a terminal and plain otherwise.
+        file: Where it goes; standard error when None.
+
+    Returns:
+        The reporter.
+    """
+    stream = file or sys.stderr
+    console = Console(file=stream, highlight=False)
+    if mode == "live" or (mode == "auto" and console.is_terminal):
+        return Live(console)
+    if mode in ("auto", "plain"):
+        return Plain(stream)
+    return JsonLines(stream) if mode == "json" else Quiet()
+
+
+class Quiet:
+    """Say nothing."""
+
+    def begin(self, beginning: Beginning) -> None:
+        """Say nothing."""
+
+    def step(self, step: int, tokens: int, loss: float) -> None:
+        """Say nothing."""
+
+    def line(self, values: Mapping[str, Any]) -> None:
+        """Say nothing."""
+
+    def note(self, message: str) -> None:
+        """Say nothing."""
+
+    def end(self) -> None:
+        """Say nothing."""
+
+
+class JsonLines(Quiet):
+    """One JSON object a line: ``metrics.jsonl`` as it comes, and notes as ``{"note": …}``."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    def line(self, values: Mapping[str, Any]) -> None:
+        """Print a line of metrics."""
+        print(json.dumps(values, ensure_ascii=False), file=self._file, flush=True)
+
+    def note(self, message: str) -> None:
+        """Print a note."""
+        print(json.dumps({"note": message}, ensure_ascii=False), file=self._file, flush=True)
+
+
+class Plain(Quiet):
+    """Lines of text, ten or so a minute at most, for a file or a pipe."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        self._level = "char"
+        self._steps = 0
+        self._per_step = 0
+        self._seconds: float | None = None
+
+    def begin(self, beginning: Beginning) -> None:
+        """Print what the run is."""
+        self._level, self._steps = beginning.level, beginning.steps
+        for text in describe(beginning):
+            self._print(text)
+
+    def step(self, step: int, tokens: int, loss: float) -> None:
+        """Remember how much a step is."""
+        self._per_step = tokens
+
+    def line(self, values: Mapping[str, Any]) -> None:
+        """Print a line of metrics; of the training loss only one every few seconds."""
+        if "valid_loss" in values:
+            self._print(
+                f"step {values['step']:>6,}/{self._steps:,}  held out: {_quality(values, 'valid', self._level)}"
+            )
+        elif "train_loss" in values and (self._seconds is None or values["seconds"] - self._seconds >= 5):
+            self._seconds = values["seconds"]
+            left = (self._steps - values["step"]) * self._per_step / max(1e-9, values["tokens_per_second"])
+            self._print(
+                f"step {values['step']:>6,}/{self._steps:,}  training: {_quality(values, 'train', self._level)}  "
+                f"{values['tokens_per_second']:,.0f} {self._level}s/s  {_duration(left)} left"
+            )
+
+    def note(self, message: str) -> None:
+        """Print a note."""
+        self._print(message)
+
+    def _print(self, text: str) -> None:
+        print(text, file=self._file, flush=True)
+
+
+class Live(Quiet):
+    """A display that moves: one bar with loss, speed and the time left, and the held-out results above it."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._level = "char"
+        self._bar = Progress(
+            TextColumn("step {task.completed:,.0f}/{task.total:,.0f}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[quality]}"),
+            _Speed(),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=console,
+            speed_estimate_period=30,
+            expand=True,
+        )
+        self._task: TaskID | None = None
+
+    def begin(self, beginning: Beginning) -> None:
+        """Show what the run is, and the bar."""
+        self._level = beginning.level
+        for text in describe(beginning):
+            self._console.print(text, markup=False)
+        self._bar.start()
+        self._task = self._bar.add_task(
+            "", total=beginning.steps, completed=beginning.step, quality="", per_step=0, level=beginning.level
+        )
+
+    def step(self, step: int, tokens: int, loss: float) -> None:
+        """Move the bar."""
+        if self._task is not None:
+            self._bar.update(self._task, completed=step, per_step=tokens)
+
+    def line(self, values: Mapping[str, Any]) -> None:
+        """Show the training loss in the bar, the held-out loss above it."""
+        if "valid_loss" in values:
+            self._console.print(
+                f"step {values['step']:>6,}  held out: {_quality(values, 'valid', self._level)}", markup=False
+            )
+        elif "train_loss" in values and self._task is not None:
+            self._bar.update(self._task, quality=_quality(values, "train", self._level))
+
+    def note(self, message: str) -> None:
+        """Show a note above the bar."""
+        self._console.print(message, markup=False)
+
+    def end(self) -> None:
+        """Leave the display as it stands."""
+        self._bar.stop()
+
+
+class _Speed(ProgressColumn):
+    """Symbols per second, over the last half minute."""
+
+    def render(self, task: Any) -> Text:
+        """Print the speed, or nothing before there is one."""
+        speed = (task.finished_speed or task.speed or 0) * task.fields["per_step"]
+        return Text(f"{speed:,.0f} {task.fields['level']}s/s" if speed else "", style="progress.data.speed")
+
+
+def describe(beginning: Beginning) -> list[str]:
+    """Say in two or three lines what a run is."""
+    units = f"{beginning.level}s"
+    lines = [
+        f"{beginning.cell}: {beginning.parameters:,} parameters on {beginning.device}"
+        + (f", {beginning.processes} processes" if beginning.processes > 1 else ""),
+        f"text: {beginning.train_tokens:,} {units} to train on, {beginning.valid_tokens:,} held out, "
+        f"{beginning.vocabulary:,} different",
+    ]
+    if beginning.step:
+        lines.append(f"going on from step {beginning.step:,} of {beginning.steps:,} in {beginning.run}")
+    else:
+        lines.append(f"run: {beginning.steps:,} steps into {beginning.run}")
+    return lines
+
+
+def _quality(values: Mapping[str, Any], split: str, level: str) -> str:
+    bits = f"{split}_{bits_name(level)}"
+    if bits in values:
+        return f"{values[bits]:.3f} bits/{level}"
+    return f"perplexity {values[f'{split}_perplexity']:.1f}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

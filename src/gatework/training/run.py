@@ -1,0 +1,270 @@
+"""The run directory: everything there is to know about a run, and the only thing that is.
+
+    config.json         what the run was told; equations of the user's own are in it
+    data.json           which files, how many symbols, a fingerprint of the text
+    vocabulary.json     what each number means
+    metrics.jsonl       one line per look at the training loss or the held-out text
+    checkpoints/step-N  see :mod:`gatework.training.checkpoint`
+    samples/step-N.txt  what the model wrote
+    loss.png            the curve
+    .lock               held while a process writes
+
+In ``metrics.jsonl`` every number is the same in a run that was killed and went on as in one that never stopped, except
+``seconds`` and ``tokens_per_second``: lines later than the checkpoint that a run goes on from are cut.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from gatework.errors import ConfigError, DataError, RunError
+from gatework.tasks.vocabulary import Vocabulary
+from gatework.training.checkpoint import list_checkpoints
+from gatework.training.config import TrainConfig, make_config
+from gatework.training.files import digest, flush_folder, saving, sweep, write_file, write_json
+
+WALL_CLOCK = ("seconds", "tokens_per_second")
+
+# What may be different when a run goes on: where things are, how often it reports, and how long it goes on. The text is
+# compared by its content.
+_PLACES = ("run", "data", "pattern", "device", "threads")
+_RHYTHMS = ("log_every", "evaluate_every", "checkpoint_every", "keep_checkpoints")
+MAY_CHANGE = frozenset((*_PLACES, *_RHYTHMS, "steps", "epochs"))
+_BEFORE_CONFIG = frozenset((".lock", "data.json", "vocabulary.json", "checkpoints", "samples"))
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The files of a run.
+
+    Args:
+        path: The directory.
+    """
+
+    path: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def samples(self) -> Path:
+        """The folder of samples."""
+        return self.path / "samples"
+
+    @property
+    def metrics(self) -> Path:
+        """The lines of metrics."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def curve(self) -> Path:
+        """The picture of the loss."""
+        return self.path / "loss.png"
+
+    def exists(self) -> bool:
+        """Tell whether there is a run here."""
+        return (self.path / "config.json").is_file()
+
+    def require(self) -> None:
+        """Refuse a directory that is not a run.
+
+        Raises:
+            RunError: Saying what is there instead.
+        """
+        if not self.exists():
+            what = "holds no config.json" if self.path.is_dir() else "does not exist"
+            raise RunError(f"'{self.path}' is not a run: it {what}; give the directory of a run that `train` made")
+
+    def read_config(self) -> TrainConfig:
+        """Read what the run was told.
+
+        Raises:
+            RunError: When there is no run here, or its configuration cannot be read.
+        """
+        self.require()
+        path = self.path / "config.json"
+        try:
+            return make_config(self._read_json(path), where=f"'{path}'")
+        except ConfigError as error:
+            raise RunError(f"the run's configuration cannot be used: {error}") from error
+
+    def read_data(self) -> dict[str, Any]:
+        """Read which text the run is on.
+
+        Raises:
+            RunError: When that is not there.
+        """
+        data = self._read_json(self.path / "data.json")
+        if "fingerprint" not in data:
+            raise RunError(f"'{self.path / 'data.json'}' has no fingerprint: it is not what `train` wrote")
+        return data
+
+    def read_vocabulary(self) -> Vocabulary:
+        """Read what each number means.
+
+        Raises:
+            RunError: When that is not there.
+        """
+        path = self.path / "vocabulary.json"
+        try:
+            return Vocabulary.from_json(self._read_json(path))
+        except DataError as error:
+            raise RunError(f"'{path}': {error}") from error
+
+    def _read_json(self, path: Path) -> dict[str, Any]:
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise RunError(f"the run's file '{path}' cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise RunError(f"the run's file '{path}' is damaged: it is not JSON ({error})") from error
+        if not isinstance(data, dict):
+            raise RunError(f"the run's file '{path}' is damaged: expected a JSON object")
+        return data
+
+    def create(self, config: TrainConfig, data: Mapping[str, Any], vocabulary: Vocabulary) -> None:
+        """Begin a run: ``config.json`` comes last, so that where it is the rest is too."""
+        with saving(f"run directory '{self.path}'"):
+            for folder in (self.checkpoints, self.samples):
+                folder.mkdir(exist_ok=True)
+            write_json(self.path / "data.json", data)
+            write_json(self.path / "vocabulary.json", vocabulary.to_json())
+            write_json(self.path / "config.json", config.model_dump(mode="json"))
+
+    def write_config(self, config: TrainConfig) -> None:
+        """Replace what the run is told, after a change that is allowed."""
+        with saving(f"run directory '{self.path}'"):
+            write_json(self.path / "config.json", config.model_dump(mode="json"))
+
+    def lock(self) -> "Lock":
+        """Take the directory for writing, making it where there is none, and sweep what a killed process left.
+
+        Raises:
+            RunError: When another process writes it, or it holds something else than a run.
+        """
+        with saving(f"run directory '{self.path}'"):
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+            except FileExistsError as error:
+                raise RunError(f"'{self.path}' is a file: expected the name of a directory for the run") from error
+            if not self.exists():
+                others = sorted(p.name for p in self.path.iterdir() if not p.name.startswith(".unfinished-"))
+                others = [name for name in others if name not in _BEFORE_CONFIG]
+                if others:
+                    raise RunError(
+                        f"'{self.path}' is not a run and not empty (it holds {', '.join(others[:3])}"
+                        f"{' …' if others[3:] else ''}): choose another directory with --run"
+                    )
+            lock = Lock(self.path / ".lock")
+            for folder in (self.path, self.checkpoints, self.samples):
+                sweep(folder)
+        return lock
+
+    def latest(self) -> int | None:
+        """Give the step of the newest checkpoint; None before the first."""
+        steps = list_checkpoints(self.checkpoints)
+        return steps[-1] if steps else None
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """Read the lines of metrics, leaving out a last one that was cut short.
+
+        Raises:
+            RunError: When a line in the middle is damaged.
+        """
+        if not self.metrics.exists():
+            return []
+        lines = self.metrics.read_bytes().split(b"\n")
+        found: list[dict[str, Any]] = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                # A crash leaves half a line at the end, or one of zeros: nothing sound stands below it.
+                if any(below.strip(b"\0") for below in lines[number:]):
+                    raise RunError(f"'{self.metrics}' is damaged: line {number} is not JSON") from None
+                break
+        return found
+
+    def cut_metrics(self, step: int) -> None:
+        """Cut the lines later than a step, as if the run had never gone beyond it."""
+        kept = [line for line in self.read_metrics() if line["step"] <= step]
+        with saving(f"'{self.metrics}'"):
+            write_file(self.metrics, b"".join(_line(line) for line in kept))
+
+    def append_metrics(self, line: Mapping[str, Any]) -> None:
+        """Add one line of metrics."""
+        with saving(f"'{self.metrics}'"), self.metrics.open("ab") as file:
+            file.write(_line(line))
+
+    def flush_metrics(self) -> None:
+        """See all lines to the disk: done before each checkpoint, whose step they lead up to."""
+        with saving(f"'{self.metrics}'"), self.metrics.open("ab") as file:
+            file.flush()
+            os.fsync(file.fileno())
+            flush_folder(self.path)
+
+
+class Lock:
+    """The right to write a run directory; the system takes it back when the process ends, however it ends."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: IO[str] = path.open("a+")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._file.seek(0)
+            holder = self._file.read().strip()
+            self._file.close()
+            raise RunError(
+                f"run directory '{path.parent}' is being written by another process ({holder or 'unknown'}): "
+                "wait for it, or choose another directory with --run"
+            ) from error
+        self._file.truncate(0)
+        self._file.write(f"process {os.getpid()}")
+        self._file.flush()
+
+    def release(self) -> None:
+        """Give the right back."""
+        self._file.close()
+
+
+def fingerprint(config: TrainConfig, text_fingerprint: str) -> str:
+    """Give one number for everything that decides the course of a run: its fixed settings and its text."""
+    fixed = {key: value for key, value in config.model_dump(mode="json").items() if key not in MAY_CHANGE}
+    return digest(json.dumps([fixed, text_fingerprint], sort_keys=True).encode())
+
+
+def check_same(run: RunDirectory, config: TrainConfig, text_fingerprint: str) -> None:
+    """Refuse to go on with a run whose configuration or text was another.
+
+    Raises:
+        RunError: Naming every setting that differs, with both values.
+    """
+    before, now = run.read_config().model_dump(mode="json"), config.model_dump(mode="json")
+    differing = [key for key in now if key not in MAY_CHANGE and before[key] != now[key]]
+    if differing:
+        told = "; ".join(f"{key} is {_short(before[key])} there and {_short(now[key])} now" for key in differing)
+        raise RunError(
+            f"run directory '{run.path}' has another configuration: {told}. "
+            "Give the same settings, or another directory with --run"
+        )
+    if run.read_data()["fingerprint"] != text_fingerprint:
+        raise RunError(
+            f"run directory '{run.path}' was trained on another text than '{config.data or 'the standard library'}' is "
+            "now: give the same text, or another directory with --run"
+        )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _line(values: Mapping[str, Any]) -> bytes:
+    return (json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8")

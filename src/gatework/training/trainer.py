@@ -1,0 +1,267 @@
+"""One training run in memory: the model, the optimiser, the carried state, the place in the text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from math import isfinite
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import SGD, AdamW, Optimizer
+
+from gatework.errors import CheckpointError, NonFiniteLossError
+from gatework.tasks.text import LanguageModel, Metric, State, Streams, measure, surprise
+from gatework.training.build import Text, build_model
+from gatework.training.checkpoint import Checkpoint
+from gatework.training.config import TrainConfig
+from gatework.training.parallel import Group
+from gatework.training.schedule import learning_rate
+
+
+@dataclass
+class Sums:
+    """What has come together since the last line of training loss."""
+
+    nats: float = 0.0
+    tokens: int = 0
+    norm: float = 0.0
+    steps: int = 0
+
+
+@dataclass
+class Trainer:
+    """Everything that changes while a run goes on, and the step that changes it.
+
+    Args:
+        config: What the run was told.
+        text: What it is trained on.
+        group: The processes that train together.
+    """
+
+    config: TrainConfig
+    text: Text
+    group: Group
+    step: int = 0
+    sums: Sums = field(default_factory=Sums)
+    state: State = None
+
+    def __post_init__(self) -> None:
+        """Draw the model from the seed, and put everything in its place."""
+        config, vocabulary = self.config, self.text.vocabulary
+        self.streams = Streams(self.text.tokens["train"], vocabulary.start, config.batch_size, config.window)
+        self.group.check_batch(config.batch_size)
+        self.rows = self.group.rows(config.batch_size)
+        self.steps = config.total_steps(self.streams.windows)
+        torch.manual_seed(config.seed)
+        self.model: LanguageModel = build_model(config, len(vocabulary), self.group.device)
+        self.parameters: dict[str, Tensor] = dict(self.model.named_parameters())
+        self.optimizer = _optimizer(config, self.parameters)
+        # Processes start from the same parameters and then draw different masks.
+        self._seed_generators(0)
+
+    def train_step(self) -> tuple[int, float]:
+        """Train on the next window of every stream.
+
+        Returns:
+            The symbols of the step and its loss in nats per symbol, over all processes.
+
+        Raises:
+            NonFiniteLossError: When the loss or its gradient is not a number; the parameters are as they were before.
+        """
+        place = self.step % self.streams.windows
+        if place == 0:
+            self.state = None
+        read, targets = self.streams.window(place, self.rows)
+        tokens = targets.shape[0] * self.config.batch_size
+        self.model.train()
+        scores, state = self.model(read.to(self.group.device), self.state)
+        nats = surprise(scores, targets.to(self.group.device))
+        self.optimizer.zero_grad(set_to_none=True)
+        (nats / tokens).backward()
+        self.group.add_gradients(self.parameters.values())
+        total = self.group.add(float(nats.detach()))[0]
+        norm = self._clip()
+        self._check(total / tokens, norm)
+        for settings in self.optimizer.param_groups:
+            settings["lr"] = self.learning_rate(self.step + 1)
+        self.optimizer.step()
+        self.state = _detached(state)
+        self.step += 1
+        self.sums = Sums(self.sums.nats + total, self.sums.tokens + tokens, self.sums.norm + norm, self.sums.steps + 1)
+        return tokens, total / tokens
+
+    def learning_rate(self, step: int) -> float:
+        """Give the learning rate of a step, counted from 1."""
+        return learning_rate(self.config, step, self.steps, self.streams.windows)
+
+    def take_sums(self) -> dict[str, float]:
+        """Give the training loss since the last call, by the names of a line of metrics."""
+        sums, self.sums = self.sums, Sums()
+        named = Metric(sums.nats, sums.tokens, self.config.level).named()
+        line = {f"train_{name}": value for name, value in named.items()}
+        return line | {"gradient_norm": sums.norm / sums.steps, "learning_rate": self.learning_rate(self.step)}
+
+    def measure(self, split: str, streams: int | None = None) -> Metric:
+        """Measure the model on a split, each process on its share."""
+        share = (self.group.rank, self.group.size)
+        mine = measure(self.model, self.text.tokens[split], self.text.vocabulary, streams=streams, share=share)
+        nats, tokens = self.group.add(mine.nats, mine.tokens)
+        return Metric(nats, int(tokens), self.config.level)
+
+    def is_finite(self) -> bool:
+        """Tell whether every parameter is a number."""
+        return all(bool(torch.isfinite(parameter).all()) for parameter in self.parameters.values())
+
+    def _clip(self) -> float:
+        """Measure the norm of the whole gradient and, where it is too large, scale the gradient down to the limit."""
+        limit = self.config.clip_norm or float("inf")
+        return float(torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), limit))
+
+    def _check(self, loss: float, norm: float) -> None:
+        if isfinite(loss) and isfinite(norm):
+            return
+        what = f"the loss became {loss}" if not isfinite(loss) else f"the gradient's norm became {norm}"
+        raise NonFiniteLossError(f"{what} at step {self.step + 1:,}")
+
+    def _seed_generators(self, step: int) -> None:
+        torch.manual_seed(mixed_seed(self.config.seed, self.group.rank, step))
+
+    def checkpoint(self, facts: Mapping[str, Any]) -> Checkpoint:
+        """Collect everything into a checkpoint; every process must call this, and the first one's is whole.
+
+        Args:
+            facts: Further plain data to keep in it.
+        """
+        state = {f"state.{number}": tensor for number, tensor in enumerate(self._gathered_state())}
+        optimizer = {
+            f"{name}/{quantity}": value.cpu()
+            for name, parameter in self.parameters.items()
+            for quantity, value in self.optimizer.state[parameter].items()
+            if isinstance(value, Tensor)
+        }
+        model = {name: parameter.detach().cpu() for name, parameter in self.parameters.items()}
+        own = {"processes": self.group.size, "sums": vars(self.sums), "epoch": self.step // self.streams.windows}
+        own |= {"window": self.step % self.streams.windows, "windows": self.streams.windows}
+        return Checkpoint(self.step, model, optimizer, state | self._gathered_generators(), own | dict(facts))
+
+    def restore(self, checkpoint: Checkpoint | None) -> None:
+        """Go on from a checkpoint, which only the first process needs to have; None is the beginning.
+
+        Raises:
+            CheckpointError: When its tensors are not this model's.
+        """
+        tensors, facts = None, None
+        if checkpoint is not None:
+            facts = {"step": checkpoint.step, "processes": checkpoint.facts["processes"]}
+            facts["sums"] = checkpoint.facts["sums"]
+            parts = {"model": checkpoint.model, "optimizer": checkpoint.optimizer, "state": checkpoint.state}
+            tensors = {f"{part}:{name}": t for part, named in parts.items() for name, t in named.items()}
+        shared, facts = self.group.share(tensors, facts)
+        if facts is None:
+            return
+        parts = {part: _part(shared, part) for part in ("model", "optimizer", "state")}
+        self.step, self.sums = facts["step"], Sums(**facts["sums"])
+        load_parameters(self.model, parts["model"])
+        self._restore_optimizer(parts["optimizer"])
+        carried = [parts["state"][f"state.{n}"] for n in range(len(parts["state"])) if f"state.{n}" in parts["state"]]
+        self.state = self._own_rows(carried)
+        self._restore_generators(parts["state"], facts["processes"])
+
+    def _restore_optimizer(self, saved: Mapping[str, Tensor]) -> None:
+        for name, parameter in self.parameters.items():
+            own = {key.removeprefix(f"{name}/"): value for key, value in saved.items() if key.startswith(f"{name}/")}
+            for quantity, value in own.items():
+                # AdamW counts its steps on the CPU wherever the parameters are.
+                where = value if quantity == "step" else value.to(self.group.device)
+                self.optimizer.state[parameter][quantity] = where.clone()
+
+    def _gathered_state(self) -> list[Tensor]:
+        """Put the rows of all processes together, in the order of the global batch."""
+        if self.state is None:
+            return []
+        whole = []
+        for tensor in _tensors(self.state):
+            rows = [self.group.rows(self.config.batch_size, rank) for rank in range(self.group.size)]
+            shapes = [torch.Size((len(tensor), row.stop - row.start, *tensor.shape[2:])) for row in rows]
+            whole.append(torch.cat(self.group.gather(tensor, shapes), dim=1).cpu())
+        return whole
+
+    def _own_rows(self, carried: list[Tensor]) -> State:
+        mine = tuple(tensor[:, self.rows].to(self.group.device).contiguous() for tensor in carried)
+        if not mine:
+            return None
+        return mine[0] if len(self.model.recurrent.cell.states) == 1 else mine
+
+    def _gathered_generators(self) -> dict[str, Tensor]:
+        """Collect the state of every process's random generators."""
+        own = {"cpu": torch.get_rng_state()}
+        if self.group.device.type == "cuda":
+            own["cuda"] = torch.cuda.get_rng_state(self.group.device)
+        found = {}
+        for kind, generator in own.items():
+            for rank, tensor in enumerate(self.group.gather(generator, [generator.shape] * self.group.size)):
+                found[f"generator.{rank}.{kind}"] = tensor.cpu()
+        return found
+
+    def _restore_generators(self, saved: Mapping[str, Tensor], processes: int) -> None:
+        if processes != self.group.size:
+            # Another number of processes draws other masks in any case: begin anew from seed, process and step.
+            self._seed_generators(self.step)
+            return
+        torch.set_rng_state(saved[f"generator.{self.group.rank}.cpu"])
+        name = f"generator.{self.group.rank}.cuda"
+        if self.group.device.type == "cuda" and name in saved:
+            torch.cuda.set_rng_state(saved[name], self.group.device)
+
+
+def load_parameters(model: LanguageModel, saved: Mapping[str, Tensor]) -> None:
+    """Copy saved parameters into a model.
+
+    Raises:
+        CheckpointError: When names or shapes are not the model's.
+    """
+    own = dict(model.named_parameters())
+    shapes = {name: tuple(parameter.shape) for name, parameter in own.items()}
+    given = {name: tuple(tensor.shape) for name, tensor in saved.items()}
+    if shapes != given:
+        differing = sorted({name for name in {*shapes, *given} if shapes.get(name) != given.get(name)})
+        raise CheckpointError(
+            f"the checkpoint's parameters are not this model's: {', '.join(differing[:4])} differ in name or shape; "
+            "it was written by another version of the program"
+        )
+    with torch.no_grad():
+        for name, parameter in own.items():
+            parameter.copy_(saved[name])
+
+
+def mixed_seed(seed: int, rank: int, step: int) -> int:
+    """Make one seed out of three numbers, so that no two processes and places share one."""
+    return int.from_bytes(sha256(f"{seed} {rank} {step}".encode()).digest()[:8], "big") >> 1
+
+
+def _optimizer(config: TrainConfig, parameters: Mapping[str, Tensor]) -> Optimizer:
+    # Biases and gains are not pulled to zero: they are few, and zero means nothing special to them.
+    matrices = [parameter for parameter in parameters.values() if parameter.dim() > 1]
+    vectors = [parameter for parameter in parameters.values() if parameter.dim() <= 1]
+    groups: list[dict[str, Any]] = [{"params": matrices}]
+    if vectors:
+        groups.append({"params": vectors, "weight_decay": 0.0})
+    kind = AdamW if config.optimizer == "adamw" else SGD
+    return kind(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
+
+
+def _tensors(state: State) -> tuple[Tensor, ...]:
+    if state is None:
+        return ()
+    return (state,) if isinstance(state, Tensor) else state
+
+
+def _detached(state: State) -> State:
+    if state is None or isinstance(state, Tensor):
+        return None if state is None else state.detach()
+    return tuple(tensor.detach() for tensor in state)
+
+
+def _part(shared: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    return {name.removeprefix(f"{part}:"): tensor for name, tensor in shared.items() if name.startswith(f"{part}:")}

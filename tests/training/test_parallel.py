@@ -1,0 +1,109 @@
+"""Two processes train as one: the same result within rounding, one writer, resumed by any number."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+import safetensors.torch
+import torch
+
+from gatework.errors import ConfigError
+from gatework.training import train
+from gatework.training.parallel import Group, pick_device
+
+PROGRAM = """
+import json, sys
+from gatework.training import make_config, make_reporter, train
+train(make_config(json.loads(sys.argv[1])), make_reporter("json", sys.stdout))
+"""
+
+
+@pytest.fixture
+def together(tmp_path):
+    """Train in several real processes, as torchrun starts them."""
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+
+    def run(config, processes):
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            [*command, str(program), config.model_dump_json()],
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+            env=environment,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+def weights(run, step):
+    return safetensors.torch.load_file(run / "checkpoints" / f"step-{step}" / "model.safetensors")
+
+
+def test_two_processes_are_one_within_rounding(configure, together, metrics):
+    # Five streams over two processes: their shares are of different sizes. The clipping bites, so its norm is global.
+    changes = {"batch_size": 5, "clip_norm": 0.05, "dtype": "float64", "cell": "gru", "schedule": "constant"}
+    one = train(configure("one", **changes)).run
+    two = configure("two", **changes)
+    printed = together(two, 2)
+
+    assert len(printed.splitlines()) == len(metrics(one))  # only one of them speaks
+    for ours, theirs in zip(metrics(one), metrics(two.directory), strict=True):
+        assert theirs == pytest.approx(ours, rel=1e-9)
+    expected, found = weights(one, 24), weights(two.directory, 24)
+    for name in expected:
+        torch.testing.assert_close(found[name], expected[name], rtol=1e-9, atol=1e-12)
+
+    # The carried state is that of the global batch, so that any number of processes can go on.
+    states = [
+        safetensors.torch.load_file(run / "checkpoints" / "step-24" / "state.safetensors")
+        for run in (one, two.directory)
+    ]
+    torch.testing.assert_close(states[1]["state.0"], states[0]["state.0"], rtol=1e-9, atol=1e-12)
+    assert {name for name in states[1] if name.startswith("generator")} == {"generator.0.cpu", "generator.1.cpu"}
+
+    onward = changes | {"steps": 30}
+    train(configure("one", **onward))
+    train(configure("two", **onward))  # begun by two, ended by one
+    expected, found = weights(one, 30), weights(two.directory, 30)
+    for name in expected:
+        torch.testing.assert_close(found[name], expected[name], rtol=1e-9, atol=1e-12)
+
+
+def test_two_processes_go_on_to_the_same_bit(configure, together):
+    """With dropout each process draws from its own generator, which its checkpoint brings back."""
+    changes = {"dropout": 0.3, "checkpoint_every": 6}
+    straight, again = configure("straight", **changes), configure("again", **changes)
+    together(straight, 2)
+    shutil.copytree(straight.directory, again.directory)
+    shutil.rmtree(again.directory / "checkpoints" / "step-24")
+    together(again, 2)
+    for name in ("model", "optimizer", "state"):
+        paths = [run.directory / "checkpoints" / "step-24" / f"{name}.safetensors" for run in (straight, again)]
+        assert paths[0].read_bytes() == paths[1].read_bytes()
+    facts = json.loads((again.directory / "checkpoints" / "step-24" / "training.json").read_text())
+    assert facts["processes"] == 2
+
+
+def test_rows_are_dealt_out_whole():
+    for size in (1, 2, 3, 7):
+        rows = [Group(rank, size).rows(10) for rank in range(size)]
+        assert [row for part in rows for row in range(10)[part]] == list(range(10))
+
+
+def test_a_device_that_is_not_there():
+    with pytest.raises(ConfigError, match="device is 'cuda:63', and torch sees"):
+        pick_device("cuda:63")
+
+
+def test_more_processes_than_streams():
+    with pytest.raises(ConfigError, match="batch_size is 4, and 5 processes are to share it"):
+        Group(0, 5).check_batch(4)
