@@ -1,0 +1,177 @@
+"""The door: finds the verb, and turns whatever goes wrong into one sentence and an exit code.
+
+| exit code | what happened |
+|---|---|
+| 0 | all went well |
+| 1 | a fault in gatework itself |
+| 2 | something given was not right; nothing was changed |
+| 130, 143 | Ctrl-C, SIGTERM |
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandError, UnusedCliTokensError
+from rich.markup import escape
+
+from gatework import __version__
+from gatework.errors import GateworkError
+
+from .output import err, out
+
+FAULT, REFUSED, INTERRUPTED, TERMINATED, PIPE_CLOSED = 1, 2, 130, 143, 141
+
+
+class Verb(NamedTuple):
+    """A row of the table of verbs: where its function is, what it does, an example."""
+
+    function: str
+    purpose: str
+    example: str
+
+
+# The file is imported when the verb is used, since only some of them need torch.
+VERBS = {
+    "cells": Verb("cells:list_cells", "List the cells, with their sizes.", "gatework cells --hidden-size 512"),
+    "show": Verb("show:show_cell", "Show a cell: equations, parameters, source.", "gatework show gru --latex"),
+    "train": Verb(
+        "train:train", "Train a language model on text.", "gatework train --data book.txt --cell gru --run runs/book"
+    ),
+    "evaluate": Verb(
+        "evaluate:evaluate", "Measure a trained model on its held-out text.", "gatework evaluate runs/book"
+    ),
+    "generate": Verb(
+        "generate:generate",
+        "Let a trained model write.",
+        'gatework generate runs/book --prompt "Once upon" --temperature 0.8',
+    ),
+    "doctor": Verb("doctor:doctor", "Look at this machine, and say what would help.", "gatework doctor"),
+}
+DEBUG = "With --debug, an error shows its traceback."
+
+WELCOME = """\
+[bold]gatework[/bold] {version}: gated recurrent networks, each cell written once as its paper's equations.
+
+Start with
+  [cyan]gatework show lstm[/cyan]     a cell: its equations, its parameters, where it comes from
+  [cyan]gatework train[/cyan]         train a language model on Python's own source, and read what it writes
+  [cyan]gatework --help[/cyan]        everything else
+"""
+
+app = App(
+    name="gatework",
+    help="Gated recurrent networks: a cell is written once, as its paper's equations.",
+    help_epilogue=DEBUG,
+    help_format="plaintext",
+    version=__version__,
+    result_action="return_value",
+    exit_on_error=False,
+    print_error=False,
+)
+for _order, (_name, _verb) in enumerate(VERBS.items()):
+    app.command(
+        f"gatework.cli.{_verb.function}",
+        name=_name,
+        help=_verb.purpose,
+        help_epilogue=f"Example: {_verb.example}\n\n{DEBUG}",
+        sort_key=_order,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with its exit code.
+
+    Args:
+        arguments: The words after ``gatework``; those of this process if not given.
+
+    Raises:
+        SystemExit: Always, with the exit code.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character gets a stand-in for it, not a crash.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and give its exit code.
+
+    Args:
+        arguments: The words after ``gatework``.
+
+    Returns:
+        The exit code, as listed at the top of this file.
+    """
+    debug = "--debug" in arguments
+    words = [word for word in arguments if word != "--debug"]
+    try:
+        status = app(words) if words else welcome()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has left, as `head` does. Python would complain once more when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except (GateworkError, CycloptsError, OSError) as error:
+        return _complain(error, REFUSED, debug)
+    except Exception as error:
+        return _complain(error, REFUSED if _missing(error) else FAULT, debug)
+    return status if isinstance(status, int) else 0
+
+
+def welcome() -> int:
+    """Say where to start."""
+    out().print(WELCOME.format(version=__version__), end="")
+    return 0
+
+
+def _complain(error: Exception, status: int, debug: bool) -> int:
+    """Print one sentence on standard error, or the traceback when asked; give back the status."""
+    if debug:
+        traceback.print_exception(error)
+        return status
+    if status == FAULT:
+        # KeyError('x') prints as 'x' alone, so the type is part of what happened.
+        cause = error.__cause__ or error
+        message = f"{type(cause).__name__}: {cause}. This is a fault in gatework; --debug shows where."
+    else:
+        message = _sentence(error)
+    err().print(f"[bold red]gatework:[/bold red] {escape(message)}", soft_wrap=True)
+    return status
+
+
+def _sentence(error: Exception) -> str:
+    """Say what was refused and what to do."""
+    if isinstance(error, UnknownCommandError) and error.unused_tokens:
+        given = error.unused_tokens[0]
+        is_flag = given.startswith("-")
+        near = get_close_matches(given, ("--help", "--version") if is_flag else VERBS, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        return f"there is no {'flag' if is_flag else 'verb'} {given!r} here.{hint} The verbs are {', '.join(VERBS)}."
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        return f"nothing takes {error.unused_tokens[0]!r} here; {_see_help(error)}"
+    if isinstance(error, MissingArgumentError):
+        return f"{str(error).rstrip('.')}; {_see_help(error)}"
+    if missing := _missing(error):
+        return f"{missing} cannot be imported, which gatework needs: pip install --upgrade gatework puts that right."
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror}."
+    return str(error)
+
+
+def _missing(error: Exception) -> str:
+    """Name the package of somebody else's that could not be imported; empty when it was something else."""
+    cause = error.__cause__ if isinstance(error.__cause__, ImportError) else error
+    name = (cause.name or "") if isinstance(cause, ImportError) else ""
+    return "" if name.split(".")[0] == "gatework" else name
+
+
+def _see_help(error: CycloptsError) -> str:
+    return f"see {' '.join(['gatework', *(error.command_chain or ())])} --help."

@@ -1,0 +1,62 @@
+"""``gatework cells``: list the cells."""
+
+from rich.markup import escape
+
+from gatework.cells import CELLS, Cell
+from gatework.errors import SizeError
+
+from .output import Json, Size, grid, out, print_json
+from .parameters import fitting_sizes
+
+
+def list_cells(*, input_size: Size = 64, hidden_size: Size = 128, json: Json = False) -> None:
+    """List the cells, with their sizes.
+
+    Args:
+        input_size: Units of the input, for the count of parameters.
+        hidden_size: Units of the state, for the count of parameters.
+        json: Print JSON, for programs.
+    """
+    listed = [_row(cell, input_size, hidden_size) for cell in CELLS.values()]
+    if json:
+        print_json(listed)
+        return
+    columns = ("cell", "what it is", "year", "states", "parameters")
+    console = out()
+    console.print(grid(columns, [_shown(row, input_size) for row in listed], right=("year", "parameters")))
+    console.print(f"Parameters for {input_size} inputs and {hidden_size} hidden units.")
+    widened = [row["name"] for row in listed if row["input_size"] != input_size]
+    if widened:
+        console.print(
+            f"* {', '.join(widened)}: with {hidden_size} inputs, since x stands elementwise in the equations."
+        )
+    projected = {row["proj_size"]: row["name"] for row in listed if row["proj_size"]}
+    for size, name in projected.items():
+        console.print(f"* {name}: with an output of {size} units.")
+    if any(row["parameters"] is None for row in listed):
+        console.print("- This hidden size does not fit the cell; gatework show CELL --hidden-size N says why.")
+    console.print("Next: [cyan]gatework show lstm[/cyan]")
+
+
+def _row(cell: Cell, input_size: int, hidden_size: int) -> dict:
+    sizes = fitting_sizes(cell, input_size, hidden_size)
+    try:
+        count = cell.count(**sizes)
+    except SizeError:  # hidden_size is no multiple of the cell's blocks: shown as a dash, and said below the table
+        count = None
+    return {
+        "name": cell.name,
+        "title": cell.title,
+        "year": cell.year,
+        "states": list(cell.states),
+        "inputs": list(cell.inputs),
+        "parameters": count,
+        **sizes,
+        "source": cell.source,
+    }
+
+
+def _shown(row: dict, input_size: int) -> list[str]:
+    special = row["input_size"] != input_size or row["proj_size"] is not None
+    count = "-" if row["parameters"] is None else f"{row['parameters']:,}{'*' if special else ' '}"
+    return [row["name"], escape(row["title"]), str(row["year"] or ""), " ".join(row["states"]), count]

@@ -1,0 +1,59 @@
+"""``gatework generate``: let a run's model write."""
+
+import sys
+
+from rich.text import Text
+
+from gatework.training import generate as write
+
+from .output import Json, out, print_json, printable
+
+
+def generate(
+    run: str,
+    /,
+    *,
+    prompt: str = "",
+    temperature: float = 0.8,
+    top_p: float = 1.0,
+    top_k: int = 0,
+    length: int = 500,
+    seed: int = 0,
+    step: int | None = None,
+    device: str = "cpu",
+    json: Json = False,
+) -> None:
+    """Let a trained model write.
+
+    Args:
+        run: The run's directory.
+        prompt: What to go on with; by default the beginning of a line.
+        temperature: Below 1 the likely gets likelier; 0 always takes the likeliest.
+        top_p: Choose among the likeliest symbols that together have this probability.
+        top_k: Choose among so many of the likeliest symbols; 0 for no limit.
+        length: How many bytes, characters or words to add.
+        seed: The same seed writes the same text.
+        step: The checkpoint of this step; by default the newest.
+        device: cpu, cuda, cuda:N, or auto.
+        json: Print JSON, for programs.
+    """
+    result = write(
+        run,
+        prompt,
+        length=length,
+        temperature=temperature,
+        top_p=top_p,
+        top_k=top_k,
+        seed=seed,
+        step=step,
+        device=device,
+    )
+    if json:
+        print_json(result.to_json())
+    elif sys.stdout.isatty():
+        text = Text(printable(result.text))
+        if prompt and result.text.startswith(prompt):
+            text.stylize("bold", 0, len(printable(prompt)))
+        out().print(text, soft_wrap=True)
+    else:
+        print(result.text)

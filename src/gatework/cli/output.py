@@ -1,0 +1,99 @@
+"""Where the verbs write: tables for people on the terminal, JSON for programs."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+# Not a terminal: nobody's window limits the line, so wide tables stay whole.
+PIPED_WIDTH = 140
+
+# Types of options that several verbs have.
+Size = Annotated[int, Parameter(validator=Number(gte=1))]
+Flag = Annotated[bool, Parameter(negative="")]
+Json = Annotated[bool, Parameter(negative="", help="Print JSON, for programs.")]
+
+
+def out() -> Console:
+    """Give the console for results: standard output as it is now."""
+    return _console(sys.stdout.isatty(), stderr=False)
+
+
+def err() -> Console:
+    """Give the console for errors and progress: standard error as it is now."""
+    return _console(sys.stderr.isatty(), stderr=True)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON, indented, on standard output."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def grid(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> Table:
+    """Make a table that looks the same in every verb.
+
+    Args:
+        columns: The headings.
+        rows: The cells of each row, as text; square brackets are markup.
+        right: Headings of the columns set flush right.
+
+    Returns:
+        The table, ready to print.
+    """
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for position, column in enumerate(columns):
+        table.add_column(
+            column,
+            justify="right" if column in right else "left",
+            style="cyan" if position == 0 else "",
+            no_wrap=position == 0 or column in right,
+        )
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def pairs(values: Mapping[str, str]) -> Table:
+    """Make a table of names and what they are."""
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column()
+    for name, value in values.items():
+        table.add_row(name, value)
+    return table
+
+
+def printable(text: str) -> str:
+    r"""Spell out the control characters in a text: what a model writes must not steer the terminal.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The text, where line ends and tabs are as they were.
+
+    Example:
+        >>> printable("a\x1b[2Jb")
+        'a\\x1b[2Jb'
+    """
+    return "".join(letter if letter in "\n\t" or letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+class _PipeConsole(Console):
+    """A console that leaves a closed pipe to the door, which knows the exit code for it."""
+
+    def on_broken_pipe(self) -> None:
+        """Say again what rich has just caught."""
+        raise BrokenPipeError
+
+
+def _console(is_terminal: bool, *, stderr: bool) -> Console:
+    width = None if is_terminal or "COLUMNS" in os.environ else PIPED_WIDTH
+    return _PipeConsole(stderr=stderr, width=width, highlight=False)

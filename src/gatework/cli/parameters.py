@@ -1,0 +1,94 @@
+"""What a cell learns, as rows of a table: which parameter, in which equation, of which shape."""
+
+from typing import Any, TypedDict
+
+from gatework.cells import Cell
+from gatework.language import Name, Product, Step
+from gatework.language.nodes import walk
+
+
+class Sizes(TypedDict):
+    """The sizes of one layer, as ``Cell.count`` and ``Cell.parameters`` take them."""
+
+    input_size: int
+    hidden_size: int
+    proj_size: int | None
+
+
+def fitting_sizes(cell: Cell, input_size: int, hidden_size: int, proj_size: int | None = None) -> Sizes:
+    """Fit sizes to a cell: some need the input as wide as the state, some need a projected size.
+
+    Args:
+        cell: The cell.
+        input_size: Units of the input; gives way where the equations want another size.
+        hidden_size: Units of the state; never changed.
+        proj_size: Units of a projected output; half the state where the cell needs one and none is given.
+
+    Returns:
+        The keyword arguments for ``cell.count`` and ``cell.parameters``.
+
+    Example:
+        >>> from gatework.cells import CELLS
+        >>> fitting_sizes(CELLS["mut2"], 64, 128)
+        {'input_size': 128, 'hidden_size': 128, 'proj_size': None}
+    """
+    if "proj_size" in cell.step.size_keys and proj_size is None:
+        proj_size = cell.proj_size or max(1, hidden_size // 2)
+    tied = {"hidden_size": hidden_size, "proj_size": proj_size}.get(cell.step.sizes_of["x"])
+    return {"input_size": input_size if tied is None else tied, "hidden_size": hidden_size, "proj_size": proj_size}
+
+
+def parameter_table(
+    cell: Cell, input_size: int, hidden_size: int, proj_size: int | None = None
+) -> list[dict[str, Any]]:
+    """List the parameters of one layer, each with the equation it belongs to.
+
+    Args:
+        cell: The cell.
+        input_size: Units of the input.
+        hidden_size: Units of the state.
+        proj_size: Units of the output, where the cell projects it.
+
+    Returns:
+        A row per parameter: ``name``, ``equation``, ``role``, ``structure``, ``shape`` and ``count``.
+
+    Raises:
+        SizeError: Where the cell cannot have these sizes.
+
+    Example:
+        >>> from gatework.cells import CELLS
+        >>> [(row["name"], row["shape"], row["count"]) for row in parameter_table(CELLS["rnn"], 3, 5)]
+        [('W_h', [5, 3], 15), ('R_h', [5, 5], 25), ('b_h', [5], 5)]
+    """
+    sizes = cell.sizes(input_size, hidden_size, proj_size)
+    owner = owners(cell.step)
+    return [
+        {
+            "name": parameter.name,
+            "equation": owner[parameter.name],
+            "role": parameter.role,
+            "structure": parameter.structure,
+            "shape": list(parameter.shape(sizes)),
+            "count": parameter.count(sizes),
+        }
+        for parameter in cell.step.parameters
+    ]
+
+
+def owners(step: Step) -> dict[str, str]:
+    """Find the equation that each parameter belongs to: the first that reads it.
+
+    Args:
+        step: The cell's equations.
+
+    Returns:
+        Parameter -> the target of its equation, in the order of the parameters.
+    """
+    first: dict[str, str] = {}
+    for equation in step.equations:
+        for node in walk(equation.value):
+            if isinstance(node, Product):
+                first.setdefault(node.matrix, equation.target)
+            elif isinstance(node, Name):
+                first.setdefault(node.name, equation.target)
+    return {parameter.name: first[parameter.name] for parameter in step.parameters}

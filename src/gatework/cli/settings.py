@@ -1,0 +1,86 @@
+"""The flags of ``gatework train``: one for each field of its configuration, made from the fields themselves."""
+
+import json
+from dataclasses import make_dataclass
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from cyclopts import Group, Parameter
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from gatework.training.config import TrainConfig
+
+# The heading under which flags are listed, and the field at which it begins.
+HEADINGS = {"task": "Text", "cell": "Model", "dropout": "Regularisation", "optimizer": "Training", "run": "Run"}
+
+
+def make_flags(model: type[BaseModel]) -> type:
+    """Make a dataclass of flags, all of them optional, from a configuration's fields.
+
+    Args:
+        model: The configuration.
+
+    Returns:
+        A dataclass for cyclopts; a flag that was not given is None.
+    """
+    fields: list[tuple[str, Any, Any]] = []
+    heading = Group("Parameters")
+    for order, (name, field) in enumerate(model.model_fields.items()):
+        if name in HEADINGS:
+            heading = Group(HEADINGS[name], sort_key=order)
+        shown = "" if field.default in (None, "", {}) else f" [default: {field.default}]"
+        parameter = Parameter(help=f"{field.description}{shown}", group=heading, show_default=False)
+        kind: Any = _type_of(field) | None
+        fields.append((name, Annotated[kind, parameter], None))
+    # Without a module of its own the class would look like one of Python's, whose fields cyclopts does not open.
+    return make_dataclass("Flags", fields, frozen=True, kw_only=True, namespace={"__module__": __name__})
+
+
+def given(flags: Any) -> dict[str, Any]:
+    """List the flags that were given.
+
+    Args:
+        flags: What cyclopts made.
+
+    Returns:
+        Name -> value.
+    """
+    return {name: value for name, value in vars(flags).items() if value is not None}
+
+
+def as_toml(config: TrainConfig) -> str:
+    """Write a configuration as TOML, with what each key means; ``--config`` reads it back.
+
+    Args:
+        config: The configuration.
+
+    Returns:
+        One ``key = value`` a line; keys without a value are comments.
+
+    Example:
+        >>> print(as_toml(TrainConfig(level="word")).splitlines()[3])
+        level = "word"  # What the model reads and writes one by one.
+    """
+    values = config.model_dump(mode="json")
+    lines = []
+    for name, field in TrainConfig.model_fields.items():
+        line = f"# {name} =" if values[name] is None else f"{name} = {_toml_value(values[name])}"
+        lines.append(f"{line}  # {field.description}")
+    return "\n".join(lines) + "\n"
+
+
+def _type_of(field: FieldInfo) -> Any:
+    """Give the type a flag is read as; what is no plain value is read as text and taken apart by the configuration."""
+    kind = field.annotation
+    plain = [part for part in get_args(kind) if part is not type(None)]
+    if get_origin(kind) in (Union, UnionType) and len(plain) == 1:
+        kind = plain[0]
+    return str if get_origin(kind) is dict else kind
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name} = {_toml_value(inner)}" for name, inner in value.items()) + "}"
+    # Apart from mappings, JSON's way to write a text, a number or a truth value is also TOML's.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,107 @@
+"""``gatework show``: a cell's equations, parameters and source."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from gatework.cells import Cell
+from gatework.language import derive, show
+
+from .cellfile import find_cell
+from .output import Flag, Json, Size, grid, out, print_json
+from .parameters import fitting_sizes, parameter_table
+
+
+def show_cell(
+    cell: str,
+    /,
+    *,
+    input_size: Size | None = None,
+    hidden_size: Size = 128,
+    proj_size: Size | None = None,
+    latex: Flag = False,
+    adjoint: Flag = False,
+    json: Json = False,
+) -> None:
+    """Show a cell: equations, parameters, source.
+
+    Args:
+        cell: A name (see `gatework cells`), or a .txt file of equations.
+        input_size: Units of the input, for the parameter table; by default 64, or what the equations need.
+        hidden_size: Units of the state, for the parameter table.
+        proj_size: Units of the output, where the cell projects it; by default half of the hidden size.
+        latex: Print the equations as LaTeX.
+        adjoint: Print the equations of the gradient, last step to first.
+        json: Print JSON, for programs.
+    """
+    found = find_cell(cell)
+    console = out()
+    sizes = fitting_sizes(found, 64, hidden_size, proj_size)
+    if input_size is not None:
+        sizes["input_size"] = input_size
+    if json:
+        print_json(_described(found, parameter_table(found, **sizes)))
+    elif latex:
+        console.out(found.latex(), highlight=False)
+    elif adjoint:
+        console.out(show(derive(found.step)), highlight=False)
+    else:
+        _print(console, found, parameter_table(found, **sizes))
+
+
+def _described(cell: Cell, parameters: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "name": cell.name,
+        "title": cell.title,
+        "year": cell.year,
+        "source": cell.source,
+        "states": list(cell.states),
+        "inputs": list(cell.inputs),
+        "equations": str(cell),
+        "latex": cell.latex(),
+        "adjoint": show(derive(cell.step)),
+        "init": dict(cell.init),
+        "notes": cell.notes,
+        "parameters": parameters,
+        "count": sum(parameter["count"] for parameter in parameters),
+    }
+
+
+def _print(console: Console, cell: Cell, parameters: list[dict[str, Any]]) -> None:
+    title = f": {escape(cell.title)}" if cell.title != cell.name else ""
+    console.print(f"[bold]{escape(cell.name)}[/bold]{title}", soft_wrap=True)
+    if cell.source:
+        console.print(f"[dim]{escape(cell.source)}[/dim]", soft_wrap=True)
+    console.print()
+    for line in str(cell).splitlines():
+        code, hash_sign, comment = line.partition("#")
+        console.print(f"  {escape(code)}[green]{escape(hash_sign + comment)}[/green]", soft_wrap=True)
+    console.print()
+    comments = {equation.target: equation.comment for equation in cell.step.equations}
+    rows = []
+    for target in dict.fromkeys(parameter["equation"] for parameter in parameters):
+        own = [parameter for parameter in parameters if parameter["equation"] == target]
+        shapes = "   ".join(f"{parameter['name']} {_shape(parameter)}" for parameter in own)
+        rows.append([target, escape(comments[target]), escape(shapes), f"{sum(p['count'] for p in own):,}"])
+    if rows:
+        total = sum(parameter["count"] for parameter in parameters)
+        rows.append(["", "", "[bold]together[/bold]", f"[bold]{total:,}[/bold]"])
+        console.print(grid(("", "equation", "what it learns", "parameters"), rows, right=("parameters",)))
+    else:
+        console.print("It learns nothing: there are no parameters.\n")
+    if cell.init:
+        begins = ", ".join(f"{name} = {value}" for name, value in cell.init.items())
+        console.print(f"Begins with {escape(begins)}.", soft_wrap=True)
+    console.print(
+        f"States: {', '.join(cell.states)} ({cell.states[0]} is the output). A name above its own line means last "
+        "step's value.",
+        soft_wrap=True,
+    )
+    if cell.notes:
+        console.print(f"\n{escape(cell.notes)}")
+
+
+def _shape(parameter: dict[str, Any]) -> str:
+    text = "×".join(str(size) for size in parameter["shape"])
+    return text if parameter["structure"] == "dense" else f"{text} {parameter['structure']}"

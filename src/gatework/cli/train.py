@@ -1,0 +1,91 @@
+"""``gatework train``: train a language model, or go on with one."""
+
+import json as json_text
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.markup import escape
+
+from gatework.training import Stopped, TrainConfig, TrainResult, make_config, make_reporter, read_toml
+from gatework.training import train as train_model
+
+from .output import Flag, Json, err, out, print_json, printable
+from .settings import as_toml, given, make_flags
+
+FLAGS: Any = make_flags(TrainConfig)
+NO_FLAGS = FLAGS()
+
+
+def train(
+    *, config: Path | None = None, print_config: Flag = False, json: Json = False, settings: Any = NO_FLAGS
+) -> int | None:
+    """Train a language model on text, or go on where the same command stopped.
+
+    Args:
+        config: Settings from a TOML file; flags win over it.
+        print_config: Print the settings as TOML, and do nothing.
+        json: Print JSON, one line per measurement and the result last, for programs.
+        settings: The flags of the configuration, which stand for its fields.
+
+    Returns:
+        An exit code, where it is not 0.
+    """
+    chosen = make_config({**(read_toml(config) if config else {}), **given(settings)})
+    if print_config:
+        if json:
+            print_json(chosen.model_dump(mode="json"))
+        else:
+            out().out(as_toml(chosen), end="", highlight=False)
+        return None
+    reporter = make_reporter("json", sys.stdout) if json else make_reporter()
+    try:
+        result = train_model(chosen, reporter)
+    except Stopped as stopped:
+        if _speaks():
+            err().print(escape(str(stopped)), soft_wrap=True)
+        return stopped.exit_code
+    if _speaks():
+        if json:
+            print(json_text.dumps({"result": result.to_json()}, ensure_ascii=False))
+        else:
+            _print(out(), chosen, result)
+    return None
+
+
+# The flags are made from the fields of TrainConfig, so their type cannot be written into the signature.
+train.__annotations__["settings"] = Annotated[FLAGS, Parameter(name="*")]
+
+
+def _speaks() -> bool:
+    """Tell whether this process is the one to say something: under torchrun, the first."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _print(console: Console, config: TrainConfig, result: TrainResult) -> None:
+    run = shlex.quote(str(result.run))
+    if result.already:
+        console.print(f"The run {escape(run)} is at step {result.step:,} already: nothing was left to do.")
+    if result.sample:
+        console.print(f"\n[bold]What it writes after step {result.step:,}[/bold]")
+        for line in printable(result.sample).strip("\n").splitlines():
+            console.print(f"  {escape(line)}", soft_wrap=True)
+    if result.metrics:
+        named = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in result.metrics.items())
+        console.print(f"\nHeld-out text: [bold]{named}[/bold]", soft_wrap=True)
+    console.print(f"The curve: {escape(str(result.curve))}", soft_wrap=True)
+    # A prompt out of the sample holds only symbols that the model knows.
+    words = printable(result.sample).split()
+    prompt = f" --prompt {shlex.quote(words[0])}" if words else ""
+    console.print("\nNext")
+    for command in (
+        f"gatework generate {run}{prompt} --temperature 0.5",
+        f"gatework evaluate {run}",
+    ):
+        console.print(f"  [cyan]{escape(command)}[/cyan]", soft_wrap=True)
+    if config.steps is not None or config.epochs is None:
+        console.print(f"  the same command with [cyan]--steps {2 * result.step}[/cyan], which goes on from here")
