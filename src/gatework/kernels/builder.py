@@ -126,7 +126,7 @@ class _Builder:
             assert isinstance(node.arguments[0], Number)
             blocks = int(node.arguments[0].value)
             return self.compute(
-                Kind.CONSTANT, lambda call: arithmetic.period(blocks, call.hidden_size, call.like), CALL
+                Kind.CONSTANT, lambda call: arithmetic.period(blocks, call.sizes["hidden_size"], call.like), CALL
             )
         return self._apply(node)
 

@@ -6,11 +6,11 @@ from torch import Tensor
 
 from gatework.errors import ConfigError
 from gatework.kernels import reference
-from gatework.kernels.reference import Sequence
+from gatework.kernels.reference import Result
 from gatework.kernels.weights import Weights
 from gatework.language.nodes import Step
 
-BACKENDS: Mapping[str, Callable[..., Sequence]] = {"reference": reference.run}
+BACKENDS: Mapping[str, Callable[..., Result]] = {"reference": reference.run}
 """What can run a step, by name. Each takes the arguments of :func:`run` and agrees with ``reference``."""
 
 
@@ -27,7 +27,7 @@ def run(
     draws: dict[str, Tensor] | None = None,
     record: tuple[str, ...] = (),
     backend: str = "auto",
-) -> Sequence:
+) -> Result:
     """Run a step over a whole sequence.
 
     Args:

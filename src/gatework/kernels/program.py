@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from gatework.kernels.survey import Group, Kind
 from gatework.kernels.weights import Weights
+from gatework.language.nodes import Step
 
 Registers = list[Any]
 Action = Callable[[Registers], None]
@@ -17,23 +19,39 @@ CALL = 0  # the register that holds the Call
 
 @dataclass(frozen=True)
 class Call:
-    """What one run of a program is given besides inputs and states.
+    """What one run of a program is given.
 
     Args:
+        step: The equations.
         weights: The parameters.
+        inputs: [T, B, size] each.
+        state: [B, size] each.
         draws: The masks, [T, B, size] each.
-        steps: T.
-        rows: B.
-        hidden_size: The number of units.
-        like: A tensor of the device and type that constants are made in.
     """
 
+    step: Step
     weights: Weights
+    inputs: tuple[Tensor, ...]
+    state: tuple[Tensor, ...]
     draws: dict[str, Tensor]
-    steps: int
-    rows: int
-    hidden_size: int
-    like: Tensor
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Read the size behind each key, such as ``hidden_size``, off the tensors."""
+        found = {}
+        for parameter in self.step.parameters:
+            rows, *columns = self.weights.shape(parameter.name)
+            found[parameter.rows] = rows
+            if parameter.columns is not None:
+                split = parameter.blocks if parameter.structure == "block_diagonal" else 1
+                found[parameter.columns] = columns[0] * split
+        named = zip((*self.step.inputs, *self.step.states), (*self.inputs, *self.state), strict=True)
+        return found | {self.step.sizes_of[name]: tensor.shape[-1] for name, tensor in named}
+
+    @property
+    def like(self) -> Tensor:
+        """Give a tensor of the device and type that constants are made in."""
+        return self.state[0]
 
     def number(self, value: float) -> Tensor:
         """Make a plain number a tensor without axes."""
@@ -45,7 +63,7 @@ class Call:
 
     def sequence(self, value: float | Tensor, size: int) -> Tensor:
         """Make what is known beforehand a whole sequence [T, B, size]."""
-        shape = (self.steps, self.rows, size)
+        shape = (*self.inputs[0].shape[:2], size)
         return (value if isinstance(value, Tensor) else self.number(value)).broadcast_to(shape)
 
 

@@ -4,7 +4,6 @@ Nothing is written in place and no decision looks at values, so it works under a
 under autocast, in every floating type and on every device that torch has.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +18,7 @@ from gatework.language.nodes import Step
 
 
 @dataclass(frozen=True)
-class Sequence:
+class Result:
     """What a step gives over a whole sequence.
 
     Args:
@@ -45,12 +44,11 @@ def run(
     reverse: bool,
     draws: dict[str, Tensor] | None,
     record: tuple[str, ...],
-) -> Sequence:
+) -> Result:
     """Run a step over a whole sequence; arguments and result as for :func:`gatework.kernels.launch.run`."""
     program = program_for(step, draws is not None)
-    steps, rows = inputs[0].shape[:2]
-    found = sizes(step, weights, inputs, state)
-    call = Call(weights, draws or {}, steps, rows, found["hidden_size"], state[0])
+    steps = inputs[0].shape[0]
+    call = Call(step, weights, inputs, state, draws or {})
     registers = [*program.start]
     registers[CALL] = call
     for register, sequence in zip(program.inputs, inputs, strict=True):
@@ -69,22 +67,9 @@ def run(
         else:  # the same for all steps, or known for all steps from the start, or there was no step
             place = program.places[name]
             known: Any = 0.0 if place.kind == Kind.STEP else registers[place.register]
-            sequence = known if place.kind == Kind.SEQUENCE else call.sequence(known, found[step.sizes_of[name]])
+            sequence = known if place.kind == Kind.SEQUENCE else call.sequence(known, call.sizes[step.sizes_of[name]])
         whole[name] = sequence if breaks.ended is None else sequence.masked_fill(breaks.ended, 0)
-    return Sequence(whole[step.states[0]], final, {name: whole[name] for name in record})
-
-
-def sizes(step: Step, weights: Weights, inputs: Iterable[Tensor], state: Iterable[Tensor]) -> dict[str, int]:
-    """Read off the sizes of a step from what it is run on: for each key, such as ``hidden_size``, its size."""
-    found = {}
-    for parameter in step.parameters:
-        rows, *columns = weights.shape(parameter.name)
-        found[parameter.rows] = rows
-        if parameter.columns is not None:
-            found[parameter.columns] = columns[0] * (parameter.blocks if parameter.structure == "block_diagonal" else 1)
-    for name, tensor in zip((*step.inputs, *step.states), (*inputs, *state), strict=True):
-        found[step.sizes_of[name]] = tensor.shape[-1]
-    return found
+    return Result(whole[step.states[0]], final, {name: whole[name] for name in record})
 
 
 class _Breaks:

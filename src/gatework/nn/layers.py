@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from gatework.cells import CELLS, Cell, project
 from gatework.cells import cell as cell_from_text
 from gatework.errors import CellError, SizeError
-from gatework.language import Step, without
+from gatework.language import FUNCTIONS, Apply, Name, Step, without
+from gatework.language.nodes import Node, children
 from gatework.nn.storage import Stored, layout
 
 BELOW = "_below"
@@ -126,9 +127,33 @@ def outer_inputs(cell: Cell) -> tuple[str, ...]:
     return tuple(name for name in cell.inputs if name not in wired(cell))
 
 
+def learnable_states(step: Step) -> tuple[str, ...]:
+    """Name the states through which a gradient reaches the output; the others count steps, say.
+
+    Example:
+        >>> learnable_states(CELLS["clockwork"].step)
+        ('h',)
+    """
+    lines = {equation.target: equation.value for equation in step.equations}
+    reached: set[str] = set()
+    pending: list[Node] = [Name(step.states[0])]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, Name):
+            if node.name in lines and node.name not in reached:
+                reached.add(node.name)
+                pending.append(lines[node.name])
+        elif isinstance(node, Apply):
+            rules = FUNCTIONS[node.function].adjoints
+            pending += [below for below, rule in zip(node.arguments, rules, strict=True) if rule is not None]
+        else:
+            pending += children(node)
+    return tuple(name for name in step.states if name in reached)
+
+
 def _input_sizes(cell: Cell, input_size: int | Sequence[int]) -> dict[str, int]:
     """Name the sizes a user gave; those that follow from the states may be left out."""
-    given = (input_size,) if isinstance(input_size, int) else tuple(input_size)
+    given = tuple(input_size) if isinstance(input_size, Sequence) else (input_size,)
     names = outer_inputs(cell)
     own = tuple(name for name in names if name == names[0] or cell.step.sizes_of[name].startswith("input_size"))
     for chosen in (names, own):

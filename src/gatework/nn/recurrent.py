@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -12,11 +12,10 @@ from torch.nn.utils.rnn import PackedSequence
 
 from gatework.cells import Cell
 from gatework.errors import SizeError
-from gatework.kernels import Sequence as Result
-from gatework.kernels import Weights, run
+from gatework.kernels import Result, Weights, run
 from gatework.nn import initial, storage
 from gatework.nn.checks import check_inputs, check_names, check_options, check_state
-from gatework.nn.layers import BELOW, Layer, outer_inputs, plan_layers, read_cell
+from gatework.nn.layers import BELOW, Layer, learnable_states, outer_inputs, plan_layers, read_cell
 from gatework.nn.sequences import Batch, arrange
 from gatework.nn.states import State, given_back, taken
 
@@ -57,6 +56,11 @@ class Recurrent(nn.Module):
         >>> Recurrent("h = 0.9 * h + 0.1 * tanh(W @ x + R @ h + b)", 8, 16, bias=False)
         Recurrent(cell, 8, 16, bias=False)
     """
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Tell type checkers that parameters are attributes; which there are depends on the cell."""
 
     # What torch's own layers do otherwise; see gatework.nn.drop_in.
     _second_bias: Mapping[str, str] | None = None
@@ -131,7 +135,7 @@ class Recurrent(nn.Module):
             for stored in layer.stored:
                 register(stored.key + suffix, *stored.shape(layer.sizes))
             if self.learn_initial_state:
-                for state in self.cell.states:
+                for state in learnable_states(layer.step):
                     register(f"initial_{state}{suffix}", layer.size(state))
 
     def _runs(self) -> Iterator[tuple[int, int, Layer]]:
@@ -157,9 +161,9 @@ class Recurrent(nn.Module):
         """
         draw = initial.scheme(self.init)
         for number, direction, layer in self._runs():
-            for key in ("weight_in", "bias_in"):
-                if direction == 0 and f"{key}_l{number}" in self._parameters:
-                    bound = 1 / math.sqrt(layer.projected_from or 1)
+            if layer.projected_from is not None and direction == 0:
+                for key in ("weight_in", "bias_in") if self.bias else ("weight_in",):
+                    bound = 1 / math.sqrt(layer.projected_from)
                     nn.init.uniform_(getattr(self, f"{key}_l{number}"), -bound, bound)
             suffix = _suffix(number, direction)
             parts = [(stored, getattr(self, stored.key + suffix)) for stored in layer.stored]
@@ -168,7 +172,7 @@ class Recurrent(nn.Module):
             for name, value in self._fixed(layer).items():
                 initial.write(parts, name, value)
             if self.learn_initial_state:
-                for state in self.cell.states:
+                for state in learnable_states(layer.step):
                     nn.init.zeros_(getattr(self, f"initial_{state}{suffix}"))
 
     def _fixed(self, layer: Layer) -> dict[str, float | str | Tensor]:
@@ -364,16 +368,17 @@ class Recurrent(nn.Module):
 
     def _fresh_states(self, batch: Batch) -> list[tuple[Tensor, ...]]:
         """Give the states before a first step, for every layer and direction."""
-        like = batch.inputs[0]
-        return [
-            tuple(
-                getattr(self, f"initial_{name}{_suffix(number, direction)}").expand(batch.rows, -1)
-                if self.learn_initial_state
-                else like.new_zeros(batch.rows, layer.size(name))
-                for name in self.cell.states
+        fresh = []
+        for number, direction, layer in self._runs():
+            learned = (getattr(self, f"initial_{name}{_suffix(number, direction)}", None) for name in self.cell.states)
+            sizes = (layer.size(name) for name in self.cell.states)
+            fresh.append(
+                tuple(
+                    batch.inputs[0].new_zeros(batch.rows, size) if value is None else value.expand(batch.rows, -1)
+                    for value, size in zip(learned, sizes, strict=True)
+                )
             )
-            for number, direction, layer in self._runs()
-        ]
+        return fresh
 
     def _drawn(self, layer: Layer, like: Tensor) -> dict[str, Tensor]:
         """Draw the masks of every step."""
