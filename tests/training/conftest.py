@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gatework.training.config import make_config
 
-WORDS = "the gate opens and the gate closes while a cell keeps what it has to keep".split()
+SENTENCE = "the gate opens and the gate closes while a cell keeps what it has to keep"
+WORDS = SENTENCE.split()
 TEXT = "\n".join(" ".join(WORDS[(7 * i + j * j) % len(WORDS)] for j in range(3 + i % 5)) for i in range(58)) + "\n"
 
 SMALL = {
@@ -47,7 +49,7 @@ def metrics_of(run):
 def contents_of(run):
     """Everything in a run directory that has to be the same, however the run came there."""
     run = Path(run)
-    found = {"metrics": metrics_of(run)}
+    found: dict[str, Any] = {"metrics": metrics_of(run)}
     for path in sorted(run.rglob("*")):
         name = path.relative_to(run).as_posix()
         if path.suffix in (".safetensors", ".txt") or name in ("vocabulary.json", "data.json"):

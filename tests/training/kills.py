@@ -13,7 +13,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
+WORDS = "the gate opens and closes while a cell keeps what it has to keep"
 PROGRAM = "import json, sys; from gatework.training import make_config, make_reporter, train; \
 train(make_config(json.loads(sys.argv[1])), make_reporter('json', sys.stdout))"
 
@@ -25,7 +27,7 @@ def start(settings):
 
 def contents(run):
     """Everything in a run directory but what a clock has written."""
-    found = {}
+    found: dict[str, Any] = {}
     for path in sorted(path for path in run.rglob("*") if path.is_file()):
         name = path.relative_to(run).as_posix()
         if name == "metrics.jsonl":
@@ -90,7 +92,7 @@ def main():
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp())
     text = folder / "text.txt"
-    words = random.Random(1).choices("the gate opens and closes while a cell keeps what it has to keep".split(), k=5000)
+    words = random.Random(1).choices(WORDS.split(), k=5000)
     text.write_text(" ".join(word + "\n" * (len(word) == 3) for word in words))
     settings = {"data": str(text), "hidden_size": 32, "num_layers": 2, "dropout": 0.2, "batch_size": 8, "window": 32}
     settings |= {"steps": options.steps, "checkpoint_every": 7, "evaluate_every": 50, "log_every": 3, "threads": 1}

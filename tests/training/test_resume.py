@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from gatework.errors import NonFiniteLossError, RunError
+from gatework.tasks.text import Metric
 from gatework.training import Stopped, make_config, train
 from gatework.training import loop as loop_module
 from gatework.training.checkpoint import list_checkpoints
@@ -87,6 +88,7 @@ def test_an_epoch_ends_between_the_kills(configure):
     """The tests above mean what they say only if they go through the start of an epoch, where memory is cleared."""
     reporter = At(0, kill)
     train(configure(epochs=1, steps=None), reporter)
+    assert reporter.began is not None
     assert 13 < reporter.began.steps < 22
 
 
@@ -186,6 +188,14 @@ def test_a_loss_that_is_no_number_stops_the_run(configure, monkeypatch):
     assert list_checkpoints(config.directory / "checkpoints") == [10]
     monkeypatch.undo()
     assert train(config).step == 24
+
+
+def test_a_held_out_loss_that_is_no_number_stops_the_run(configure, monkeypatch):
+    monkeypatch.setattr(loop_module.Trainer, "measure", lambda self, split: Metric(float("inf"), 9, "char"))
+    config = configure()
+    with pytest.raises(NonFiniteLossError, match="the held-out loss became inf after step 12"):
+        train(config)
+    assert list_checkpoints(config.directory / "checkpoints") == [10]
 
 
 def test_parameters_that_are_no_numbers_are_never_saved(configure, monkeypatch):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from string import ascii_letters
 
 from gatework.errors import DataError
 
@@ -123,7 +124,7 @@ def _standard_library() -> list[Source]:
     room = _STANDARD_LIBRARY_BYTES
     for name in sorted(names, key=lambda name: sha256(name.encode()).digest()):
         content = _read(paths[name])
-        if content and _is_text(content) and len(content) <= room:
+        if len(content) <= room and _is_prose(content):
             sources.append(Source(name, "", content))
             room -= len(content)
     if not sources:
@@ -131,8 +132,10 @@ def _standard_library() -> list[Source]:
     return sources
 
 
-def _is_text(content: bytes) -> bool:
+def _is_prose(content: bytes) -> bool:
+    """Tell code from tables of numbers and signs, which have few letters, and from what is not UTF-8 at all."""
+    letters = len(content) - len(content.translate(None, ascii_letters.encode()))
     try:
-        return "\0" not in content.decode("utf-8")
+        return "\0" not in content.decode("utf-8") and letters > 0.42 * len(content)
     except UnicodeDecodeError:
         return False

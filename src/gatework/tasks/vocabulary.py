@@ -1,5 +1,6 @@
 """The symbols a language model knows: bytes, characters or words, each with a number."""
 
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from gatework.errors import DataError
 LEVELS = ("byte", "char", "word")
 UNKNOWN = "<unk>"
 END_OF_LINE = "<eos>"
+
+# Characters that are encoded at once: they take twelve bytes each while it lasts.
+_AT_ONCE = 2**22
 
 # What a text is, per level: bytes, characters in a string, or words in a list.
 Symbols = bytes | str | list[str]
@@ -80,7 +84,7 @@ class Vocabulary:
         """
         if level == "byte":
             return cls(level, ())
-        counts: Counter[str] = Counter(map(str, training))
+        counts: Counter[str] = Counter(training if not isinstance(training, bytes) else ())
         fixed = (UNKNOWN, str(line_end(level)))
         found = [symbol for symbol in counts if symbol not in fixed]
         # Counter keeps first-seen order, which would do; but equal counts must not depend on which file came first.
@@ -143,12 +147,13 @@ class Vocabulary:
         return torch.tensor([self.numbers.get(word, 0) for word in symbols], dtype=torch.int32)
 
     def _encode_characters(self, text: str) -> Tensor:
-        codes = torch.frombuffer(bytearray(text.encode("utf-32-le")), dtype=torch.int32)
-        # The table maps code points to numbers in one gather: a dictionary per character takes seconds on a long text.
-        table = torch.zeros(max(int(codes.max()), *map(ord, self.symbols[1:])) + 1, dtype=torch.int32)
+        # A table from code points to numbers: to look up each character by itself takes seconds on a long text.
+        table = torch.zeros(sys.maxunicode + 1, dtype=torch.int32)
         for number, character in enumerate(self.symbols[1:], start=1):
             table[ord(character)] = number
-        return table[codes.long()]
+        parts = (text[begin : begin + _AT_ONCE] for begin in range(0, len(text), _AT_ONCE))
+        codes = (torch.frombuffer(bytearray(part.encode("utf-32-le")), dtype=torch.int32) for part in parts)
+        return torch.cat([table[code.long()] for code in codes])
 
     def missing(self, symbols: Symbols) -> list[str]:
         """List the symbols that the vocabulary lacks, each once, in order."""

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from gatework.cells import CELLS
 from gatework.errors import ConfigError
 
-DEFAULT_STEPS = 2000
+DEFAULT_STEPS = 4000
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Size = Annotated[int, Field(ge=1, le=2**24)]
@@ -28,7 +28,7 @@ class TrainConfig(BaseModel):
         'lstm'
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
     task: Literal["text"] = Field("text", description="The job: text is a language model.")
 
@@ -74,8 +74,8 @@ class TrainConfig(BaseModel):
     warmup_steps: int = Field(0, ge=0, description="Steps over which the learning rate first grows to its height.")
     clip_norm: float = Field(1.0, ge=0, le=1e9, description="Largest norm of the whole gradient; 0: no clipping.")
 
-    batch_size: int = Field(64, ge=1, le=2**20, description="Streams of text read side by side, over all processes.")
-    window: int = Field(128, ge=1, le=2**20, description="Time steps that a gradient flows back through.")
+    batch_size: int = Field(32, ge=1, le=2**20, description="Streams of text read side by side, over all processes.")
+    window: int = Field(64, ge=1, le=2**20, description="Time steps that a gradient flows back through.")
     steps: int | None = Field(None, ge=1, le=10**9, description=f"Training steps in all; by default {DEFAULT_STEPS}.")
     epochs: int | None = Field(None, ge=1, le=10**9, description="Passes over the text, in place of steps.")
     seed: int = Field(0, ge=0, lt=2**63, description="Where all chance begins.")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from math import isfinite
 from pathlib import Path
 from platform import python_version
 from time import monotonic
@@ -189,7 +190,10 @@ class _Training:
 
     def _evaluate(self) -> None:
         """Measure the held-out text, and let the model write."""
-        named = self.trainer.measure("valid").named()
+        metric = self.trainer.measure("valid")
+        if not isfinite(metric.nats):
+            raise self._not_finite(f"the held-out loss became {metric.nats} after step {self.trainer.step:,}")
+        named = metric.named()
         self._write_line({f"valid_{name}": value for name, value in named.items()})
         if self.group.first:
             path = self.directory.samples / f"step-{self.trainer.step}.txt"

@@ -135,12 +135,12 @@ class RunDirectory:
                 folder.mkdir(exist_ok=True)
             write_json(self.path / "data.json", data)
             write_json(self.path / "vocabulary.json", vocabulary.to_json())
-            write_json(self.path / "config.json", config.model_dump(mode="json"))
+            write_json(self.path / "config.json", _told(config))
 
     def write_config(self, config: TrainConfig) -> None:
         """Replace what the run is told, after a change that is allowed."""
         with saving(f"run directory '{self.path}'"):
-            write_json(self.path / "config.json", config.model_dump(mode="json"))
+            write_json(self.path / "config.json", _told(config))
 
     def lock(self) -> "Lock":
         """Take the directory for writing, making it where there is none, and sweep what a killed process left.
@@ -259,6 +259,12 @@ def check_same(run: RunDirectory, config: TrainConfig, text_fingerprint: str) ->
             f"run directory '{run.path}' was trained on another text than '{config.data or 'the standard library'}' is "
             "now: give the same text, or another directory with --run"
         )
+
+
+def _told(config: TrainConfig) -> dict[str, Any]:
+    """Give the configuration as plain data; the text's place holds wherever the run is looked at from."""
+    data = str(Path(config.data).expanduser().absolute()) if config.data else ""
+    return config.model_dump(mode="json") | {"data": data}
 
 
 def _short(value: Any) -> str:
