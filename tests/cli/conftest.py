@@ -26,6 +26,12 @@ class Outcome:
         return json.loads(self.out)
 
 
+@pytest.fixture(autouse=True)
+def _no_window(monkeypatch):
+    """Nobody's window: a width in the environment would break lines."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def gatework(capsys):
     """Call the command line in this process."""

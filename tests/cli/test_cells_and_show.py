@@ -124,9 +124,8 @@ def test_missing_cell_file_and_folder(gatework, tmp_path):
     assert gatework("show", path).err == (
         f"gatework: cell file '{path}' cannot be read (No such file or directory); {HINT}\n"
     )
-    assert (
-        gatework("show", tmp_path).err == f"gatework: cell file '{tmp_path}' cannot be read (Is a directory); {HINT}\n"
-    )
+    path.mkdir()
+    assert gatework("show", path).err == f"gatework: cell file '{path}' cannot be read (Is a directory); {HINT}\n"
 
 
 def test_syntax_error_in_a_cell_file_shows_line_and_caret(gatework, tmp_path):

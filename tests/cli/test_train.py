@@ -147,7 +147,7 @@ NONSENSE = {
     "--cell none.txt": "cell 'none.txt' cannot be read (No such file or directory)",
     "--steps 3 --epochs 3": "steps is 3 and epochs is 3: expected one of the two",
     "--zoneout q": "zoneout is 'q': expected rates by state, such as c=0.5,h=0.05",
-    "--encoding utf-9": "encoding: 'utf-9' is not the name of a text encoding",
+    "--encoding utf-9": "'utf-9' is not the name of a text encoding",
     "--config none.toml": "settings 'none.toml' cannot be read (No such file or directory)",
     "--config {folder}/bad.toml": "settings '{folder}/bad.toml' are not TOML",
     "--config {folder}/unknown.toml": (
@@ -201,7 +201,7 @@ NONSENSE_AFTERWARDS = {
     "evaluate {run} --streams 0": 'Invalid value "0" for --streams. Must be >= 1.',
     "evaluate {run} --step 7": "run '{run}' has no checkpoint of step 7; it has 5, 10",
     "evaluate {run} --data nowhere.txt": "data 'nowhere.txt' does not exist",
-    "evaluate {run} --device gpu": "",
+    "evaluate {run} --device gpu": "device is 'gpu'",
     "generate nowhere": "'nowhere' is not a run: it does not exist",
     "generate {run} --temperature -1": "temperature is -1.0: expected 0 (always the likeliest) or a number above it",
     "generate {run} --top-p 2": "top_p is 2.0: expected a number above 0, up to 1",

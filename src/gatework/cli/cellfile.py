@@ -10,7 +10,7 @@ def find_cell(given: str) -> Cell:
     """Find the cell that a word on the command line means.
 
     Args:
-        given: A cell's name, or the path of a text file with equations (``.txt``, or any path with a slash in it).
+        given: A cell's name, or the path of a ``.txt`` file of equations.
 
     Returns:
         The cell. One from a file bears the file's name.
@@ -20,9 +20,9 @@ def find_cell(given: str) -> Cell:
         DataError: The file is missing, empty or no text.
         EquationError: The file's equations are not right; the message shows the line and a caret.
     """
-    path = Path(given).expanduser()
-    if path.suffix != ".txt" and path.name == given:
+    if not given.endswith(".txt"):
         return CELLS[given]
+    path = Path(given).expanduser()
     expected = "expected a file of equations such as h = tanh(W @ x + R @ h + b)"
     try:
         text = path.read_text(encoding="utf-8-sig")

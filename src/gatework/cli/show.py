@@ -72,7 +72,7 @@ def _print(console: Console, cell: Cell, parameters: list[dict[str, Any]]) -> No
     title = f": {escape(cell.title)}" if cell.title != cell.name else ""
     console.print(f"[bold]{escape(cell.name)}[/bold]{title}", soft_wrap=True)
     if cell.source:
-        console.print(f"[dim]{escape(cell.source)}[/dim]", soft_wrap=True)
+        console.print(f"[dim]{escape(cell.source)}[/dim]")
     console.print()
     for line in str(cell).splitlines():
         code, hash_sign, comment = line.partition("#")

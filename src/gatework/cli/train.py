@@ -69,7 +69,9 @@ def _speaks() -> bool:
 def _print(console: Console, config: TrainConfig, result: TrainResult) -> None:
     run = shlex.quote(str(result.run))
     if result.already:
-        console.print(f"The run {escape(run)} is at step {result.step:,} already: nothing was left to do.")
+        console.print(
+            f"The run {escape(run)} is at step {result.step:,} already: nothing was left to do.", soft_wrap=True
+        )
     if result.sample:
         console.print(f"\n[bold]What it writes after step {result.step:,}[/bold]")
         for line in printable(result.sample).strip("\n").splitlines():
