@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# Workers that run side by side would fight over the cores. This must stand before torch is first imported.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The tensors of tests are so small that waiting for a second thread takes most of the time, and workers that run side
+# by side would fight over the cores. This must stand before torch is first imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The same examples on every machine, and no test judged by how fast the machine was.
 settings.register_profile("gatework", deadline=None, derandomize=True, database=None, print_blob=False)

@@ -6,7 +6,7 @@ from tests.tolerances import assert_close, assert_same
 from torch import nn
 
 import gatework
-from gatework.cells import CELLS, coupled, layer_norm, peephole, recurrent_dropout, zoneout
+from gatework.cells import CELLS, coupled, layer_norm, peephole, project, recurrent_dropout, zoneout
 from gatework.errors import GateworkError
 
 STEPS, ROWS, INPUT_SIZE, HIDDEN_SIZE = 5, 3, 3, 4
@@ -26,7 +26,10 @@ LSTM_OPTIONS = {
         {"peephole": "ifo", "layer_norm": True, "zoneout": {"c": 0.5, "h": 0.05}, "recurrent_dropout": 0.25},
         zoneout(recurrent_dropout(layer_norm(peephole(CELLS["lstm"])), 0.25), c=0.5, h=0.05),
     ),
-    "projected": ({"peephole": "ifo", "proj_size": 2, "zoneout": {"c": 0.5}}, zoneout(peephole(CELLS["lstm"]), c=0.5)),
+    "projected": (
+        {"peephole": "ifo", "proj_size": 2, "zoneout": 0.5},
+        zoneout(project(peephole(CELLS["lstm"])), h=0.5, c=0.5),
+    ),
 }
 CASES = [
     *((gatework.LSTM, f"LSTM {name}", *row) for name, row in LSTM_OPTIONS.items()),
@@ -118,7 +121,6 @@ ERRORS = [
     (gatework.LSTM, {"zoneout": 1.5}, "zoneout"),
     (gatework.LSTM, {"zoneout": {"d": 0.5}}, "zoneout of `d`"),
     (gatework.LSTM, {"zoneout": (0.1, 0.2, 0.3)}, "expected a rate for each of h, c"),
-    (gatework.LSTM, {"zoneout": 0.1, "proj_size": 2}, "the projected h cannot be zoned out"),
     (gatework.LSTM, {"recurrent_dropout": -0.5}, "recurrent_dropout"),
     (gatework.LSTM, {"forget_gate": False, "forget_bias": 1.0}, "names no bias by which it remembers"),
     (gatework.GRU, {"zoneout": {"c": 0.5}}, "zoneout of `c`"),

@@ -12,12 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from gatework.cells import CELLS, Cell, cell, coupled, peephole
+from gatework.cells import CELLS, Cell, cell, coupled, peephole, project
 from gatework.cells import layer_norm as with_layer_norm
 from gatework.cells import recurrent_dropout as with_recurrent_dropout
 from gatework.cells import zoneout as with_zoneout
 from gatework.errors import CellError
-from gatework.nn.layers import read_cell
 from gatework.nn.recurrent import Recurrent
 
 Device = torch.device | str | int | None
@@ -202,12 +201,8 @@ class LSTM(_TorchLayer):
         options = (input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size)
         _check_options(*options)
         cell = _lstm(peephole, coupled, forget_gate)
-        cell = _regularised(cell, layer_norm, zoneout, recurrent_dropout)
-        if len(read_cell(cell, proj_size).states) != 2:
-            raise CellError(
-                f"zoneout={zoneout} with proj_size={proj_size}: the projected h cannot be zoned out. Zone out the cell "
-                "state alone, as in zoneout={'c': 0.5}."
-            )
+        # Projected before zoneout, so that it is the projected h that zoneout keeps, and there are still two states.
+        cell = _regularised(project(cell) if proj_size else cell, layer_norm, zoneout, recurrent_dropout)
         super().__init__(cell, *options, forget_bias=forget_bias, device=device, dtype=dtype)
         self.mode = "LSTM"
 
