@@ -1,5 +1,7 @@
 """Every exception the project raises on purpose.
 
+The tree::
+
     GateworkError
     ├── EquationError        equations that cannot be read, or do not fit together (line and caret)
     ├── CellError            an unknown cell, or a cell asked for what it does not have

@@ -1,6 +1,7 @@
 """The cells, one file each, and the functions that make a cell from a cell. Standard library only."""
 
 from gatework.cells.cell import Cell, cell
+from gatework.cells.files import read_equations
 from gatework.cells.registry import CELLS
 from gatework.cells.transform import blocks, coupled, layer_norm, peephole, project, recurrent_dropout, zoneout
 
@@ -13,6 +14,7 @@ __all__ = [
     "layer_norm",
     "peephole",
     "project",
+    "read_equations",
     "recurrent_dropout",
     "zoneout",
 ]

@@ -1,5 +1,5 @@
 """The command line, one file per verb."""
 
-from .app import main
+from gatework.cli.app import main
 
 __all__ = ["main"]

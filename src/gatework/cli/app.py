@@ -19,9 +19,8 @@ from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandErr
 from rich.markup import escape
 
 from gatework import __version__
+from gatework.cli.output import err, out
 from gatework.errors import GateworkError
-
-from .output import err, out
 
 FAULT, REFUSED, INTERRUPTED, TERMINATED, PIPE_CLOSED = 1, 2, 130, 143, 141
 

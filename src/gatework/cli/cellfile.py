@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from gatework.cells import CELLS, Cell, cell
-from gatework.errors import DataError
+from gatework.cells import CELLS, Cell, cell, read_equations
 
 
 def find_cell(given: str) -> Cell:
@@ -22,14 +21,4 @@ def find_cell(given: str) -> Cell:
     """
     if not given.endswith(".txt"):
         return CELLS[given]
-    path = Path(given).expanduser()
-    expected = "expected a file of equations such as h = tanh(W @ x + R @ h + b)"
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"cell file '{given}' cannot be read ({error.strerror}); {expected}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"cell file '{given}' is not text (byte {error.start} is not UTF-8); {expected}") from error
-    if not text.strip():
-        raise DataError(f"cell file '{given}' is empty; {expected}")
-    return cell(text, name=path.stem)
+    return cell(read_equations(given), name=Path(given).stem)

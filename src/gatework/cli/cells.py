@@ -3,10 +3,9 @@
 from rich.markup import escape
 
 from gatework.cells import CELLS, Cell
+from gatework.cli.output import Json, Size, grid, out, print_json
+from gatework.cli.parameters import fitting_sizes
 from gatework.errors import SizeError
-
-from .output import Json, Size, grid, out, print_json
-from .parameters import fitting_sizes
 
 
 def list_cells(*, input_size: Size = 64, hidden_size: Size = 128, json: Json = False) -> None:

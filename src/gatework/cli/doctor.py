@@ -13,8 +13,7 @@ import torch
 from rich.markup import escape
 
 from gatework import __version__
-
-from .output import Json, out, pairs, print_json
+from gatework.cli.output import Json, out, pairs, print_json
 
 # Package -> what it is for.
 OPTIONAL_PACKAGES = {

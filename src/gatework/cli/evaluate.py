@@ -1,8 +1,7 @@
 """``gatework evaluate``: measure a run's model on text."""
 
+from gatework.cli.output import Json, Size, out, pairs, print_json
 from gatework.training import evaluate as measure
-
-from .output import Json, Size, out, pairs, print_json
 
 
 def evaluate(

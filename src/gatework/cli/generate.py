@@ -4,9 +4,8 @@ import sys
 
 from rich.text import Text
 
+from gatework.cli.output import Json, out, print_json, printable
 from gatework.training import generate as write
-
-from .output import Json, out, print_json, printable
 
 
 def generate(

@@ -6,11 +6,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from gatework.cells import Cell
+from gatework.cli.cellfile import find_cell
+from gatework.cli.output import Flag, Json, Size, grid, out, print_json
+from gatework.cli.parameters import fitting_sizes, parameter_table
 from gatework.language import derive, show
-
-from .cellfile import find_cell
-from .output import Flag, Json, Size, grid, out, print_json
-from .parameters import fitting_sizes, parameter_table
 
 
 def show_cell(

@@ -11,11 +11,10 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
 
+from gatework.cli.output import Flag, Json, err, out, print_json, printable
+from gatework.cli.settings import as_toml, given, make_flags
 from gatework.training import Stopped, TrainConfig, TrainResult, make_config, make_reporter, read_toml
 from gatework.training import train as train_model
-
-from .output import Flag, Json, err, out, print_json, printable
-from .settings import as_toml, given, make_flags
 
 FLAGS: Any = make_flags(TrainConfig)
 NO_FLAGS = FLAGS()
