@@ -13,6 +13,7 @@ from gatework.cells import CELLS
 from gatework.errors import ConfigError
 
 DEFAULT_STEPS = 4000
+DEVICE = r"cpu|cuda(:\d+)?|auto"
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Size = Annotated[int, Field(ge=1, le=2**24)]
@@ -86,7 +87,7 @@ class TrainConfig(BaseModel):
     checkpoint_every: int = Field(250, ge=1, description="Steps between two checkpoints.")
     keep_checkpoints: int = Field(2, ge=2, le=10**6, description="How many of the latest checkpoints are kept.")
     threads: int | None = Field(None, ge=1, le=4096, description="CPU threads; by default what torch chooses.")
-    device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?|auto)$", description="cpu, cuda, cuda:N, or auto.")
+    device: str = Field("cpu", pattern=f"^({DEVICE})$", description="cpu, cuda, cuda:N, or auto.")
     dtype: Literal["float32", "float64", "bfloat16"] = Field("float32", description="The kind of number to compute in.")
 
     @field_validator("cell")

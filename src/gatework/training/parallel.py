@@ -7,6 +7,7 @@ its own masks. Nothing is pickled: what processes tell each other are tensors an
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch import distributed as dist
 
 from gatework.errors import ConfigError
+from gatework.training.config import DEVICE
 
 
 class Group:
@@ -169,6 +171,8 @@ def pick_device(device: str) -> torch.device:
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if not re.fullmatch(DEVICE, device):
+        raise ConfigError(f"device is '{device}': expected cpu, cuda, cuda:N or auto")
     chosen = torch.device(device)
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise ConfigError(
