@@ -9,7 +9,7 @@ depth_gated = Cell(
     inputs="x c_below",
     init={"b_f": 1.0},
     remember={"b_f": +1, "b_i": -1},
-    source="Yao, Cohn, Vylomova, Duh & Dyer 2015, Depth-gated recurrent neural networks, arXiv:1508.03790",
+    source="Yao, Cohn, Vylomova, Duh & Dyer 2015, Depth-Gated LSTM, arXiv:1508.03790",
     year=2015,
     notes=(
         "c_below is this step's cell state of the layer below, which the layers connect by themselves; the "
