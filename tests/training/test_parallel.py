@@ -16,8 +16,11 @@ from gatework.training.parallel import Group, pick_device
 
 PROGRAM = """
 import json, sys
+from pathlib import Path
 from gatework.training import make_config, make_reporter, train
 train(make_config(json.loads(sys.argv[1])), make_reporter("json", sys.stdout))
+threads = [path.read_text() for path in Path("/proc/self/task").glob("*/comm")]
+assert not [name for name in threads if "gloo" in name], "the group has outlived its end"
 """
 
 

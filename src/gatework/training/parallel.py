@@ -13,6 +13,10 @@ from datetime import timedelta
 from typing import Any
 
 import torch
+
+# Imported before a group exists: its functions have the group of that moment as a default, and torch imports it when an
+# optimiser first steps. The group would then outlive its end, and its threads abort the process as it leaves.
+import torch.distributed.nn.functional
 from torch import Tensor
 from torch import distributed as dist
 
