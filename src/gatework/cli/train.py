@@ -80,7 +80,7 @@ def _print(console: Console, config: TrainConfig, result: TrainResult) -> None:
         console.print(f"\nHeld-out text: [bold]{named}[/bold]", soft_wrap=True)
     console.print(f"The curve: {escape(str(result.curve))}", soft_wrap=True)
     # A prompt out of the sample holds only symbols that the model knows.
-    words = printable(result.sample).split()
+    words = [word for word in result.sample.split() if word.isalnum()]
     prompt = f" --prompt {shlex.quote(words[0])}" if words else ""
     console.print("\nNext")
     for command in (
