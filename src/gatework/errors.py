@@ -34,7 +34,7 @@ class EquationError(GateworkError, ValueError):
         self.reason = message
         self.line = line
         self.column = column
-        lines = text.splitlines()
+        lines = text.split("\n")
         if 0 < line <= len(lines):
             # A tab before the fault would put the caret elsewhere than the eye expects.
             quoted = lines[line - 1].replace("\t", " ")

@@ -3,6 +3,7 @@
 import copy
 import math
 import re
+from typing import Any
 
 import pytest
 
@@ -99,6 +100,10 @@ def test_transformation_gives_the_paper_s_cell(made, name):
     assert set(made.init) == set(CELLS[name].init)
 
 
+def test_a_gate_named_twice_gets_one_peephole():
+    assert peephole(CELLS["lstm"], "ii").step == peephole(CELLS["lstm"], "i").step
+
+
 def test_transformations_compose_in_any_order():
     one = peephole(layer_norm(zoneout(coupled(CELLS["lstm"]), c=0.5, h=0.05)), "io")
     other = zoneout(layer_norm(coupled(peephole(CELLS["lstm"], "io"))), c=0.5, h=0.05)
@@ -190,3 +195,39 @@ def test_cells_are_values():
     assert Cell(**lstm.facts) == lstm
     with pytest.raises(AttributeError):
         setattr(lstm, "name", "other")  # noqa: B010 (the plain form does not pass the type checker, rightly)
+
+
+def test_get_gives_the_default_as_every_mapping_does():
+    assert CELLS.get("lstm") is CELLS["lstm"]
+    assert CELLS.get("nope") is None
+    assert CELLS.get("nope", 3) == 3
+
+
+def test_facts_that_cannot_be_are_refused():
+    text = "h = tanh(W @ x + R @ h + b)"
+    values: list[Any] = [None, [1], True]
+    for value in values:
+        with pytest.raises(CellError, match=re.escape("expected a number or one of identity")):
+            cell(text, init={"W": value})
+    with pytest.raises(CellError, match="`b` is a vector; give a number or 'zeros'"):
+        cell(text, init={"b": "orthogonal"})
+    sizes: list[Any] = [-1, "a", 2.0, True]
+    for size in sizes:
+        with pytest.raises(CellError, match="expected a whole number of at least 1, or None"):
+            project(CELLS["lstm"], size)
+    counts: list[Any] = [0, "2", True]
+    for count in counts:
+        with pytest.raises(CellError, match="expected a whole number of at least 1"):
+            blocks(CELLS["slstm"], count)
+    nothing: Any = None
+    with pytest.raises(SizeError, match="input_size is None; expected a whole number"):
+        CELLS["lstm"].count(nothing, 4)
+
+
+def test_a_change_that_would_go_in_a_circle_is_refused():
+    with pytest.raises(CellError, match="depend on one another within one step"):
+        coupled(CELLS["lstm"], "i", "i")
+
+
+def test_layer_norm_leaves_states_that_the_output_divides_by():
+    assert "h = o * (c / n)" in str(layer_norm(CELLS["slstm"]))

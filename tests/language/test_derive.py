@@ -88,3 +88,7 @@ def test_names_of_the_user_are_left_alone():
     adjoint = derive(step)
     assert {"d_h_", "back_h_"} <= {equation.target for equation in adjoint.equations} | set(adjoint.states)
     assert len({*adjoint.inputs, *adjoint.states}) == len(adjoint.inputs) + len(adjoint.states)
+
+
+def test_a_product_of_constants_that_overflows_stays_written():
+    assert "1e+308 * 10" in show(derive(parse("h = 1e308 * 10 * x + h")))

@@ -1,6 +1,7 @@
 """Nonsense at the door of the language: each fault has its own sentence, its line and its caret."""
 
 import time
+from typing import Any
 
 import pytest
 
@@ -126,3 +127,35 @@ def test_hostile_text_ends_in_an_error_at_once(name):
     with pytest.raises(EquationError):
         parse(HOSTILE[name], "h")
     assert time.perf_counter() - start < 0.5
+
+
+def test_what_is_no_text_is_refused():
+    texts: list[Any] = [None, 5, b"h = x", ["h = x"]]
+    for given in texts:
+        with pytest.raises(EquationError, match=f"given as {type(given).__name__}; expected text"):
+            parse(given)
+    with pytest.raises(EquationError, match="states is 5; expected names"):
+        parse("h = x + h", texts[1])
+    with pytest.raises(EquationError, match="`5` cannot be one of the inputs"):
+        parse("h = x + h", "h", texts[1:2])
+
+
+def test_a_lone_carriage_return_ends_a_line():
+    assert parse("h = x + c  # one\rc = h") == parse("h = x + c  # one\nc = h")
+
+
+def test_a_comment_that_is_no_unicode_is_shown():
+    with pytest.raises(EquationError) as caught:
+        parse("c = x\nh = c + h  # \ud800", "h")
+    assert str(caught.value).startswith("This character is no valid Unicode")
+    assert (caught.value.line, caught.value.column) == (2, 13)
+
+
+def test_odd_line_ends_in_comments_do_not_move_the_quoted_line():
+    with pytest.raises(EquationError, match="line 2: q = h"):
+        parse("h = x  # a\x85b\u2028c\nq = h", "h")
+
+
+def test_a_state_is_a_vector():
+    with pytest.raises(EquationError, match="The state `h` is a matrix; a state is a vector"):
+        parse("h = outer(x, h)")

@@ -126,6 +126,8 @@ def test_simplifying_twice_changes_nothing_more(node):
 def test_latex():
     assert latex(CELLS["lstm"].step).splitlines()[5] == r"c_t &= f_t \odot c_{t-1} + i_t \odot g_t \\"
     assert r"R_n \left(r_t \odot h_{t-1}\right)" in CELLS["gru_v3"].latex()
+    tiny = latex(parse("h = 1e-6 * x - 2.5e-7 * h"))
+    assert r"10^{-6} \odot x_t - 2.5 \cdot 10^{-7} \odot h_{t-1}" in tiny
     assert r"\left(1 - z_t\right) \odot n_t" in CELLS["gru"].latex()
     assert r"c^{\mathrm{below}}_{t}" in CELLS["depth_gated"].latex()
     for cell in CELLS.values():

@@ -7,6 +7,7 @@ import torch
 from tests.tolerances import assert_close, assert_same
 
 import gatework
+from gatework.errors import SizeError
 
 
 def layer_of(cell, input_size=6, hidden_size=8, *arguments, **options):
@@ -133,3 +134,21 @@ def test_drawn_anew_from_the_same_seed():
 def test_without_a_bias_there_is_nothing_to_fix():
     layer = layer_of("lstm", bias=False)
     assert set(named(layer)) == {f"{kind}_{gate}" for kind in "WR" for gate in "ifgo"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"init": ["torch"]}, "expected one of torch, orthogonal, chrono"),
+        ({"init": "chrono", "chrono_steps": "9"}, "chrono_steps='9'; expected the longest time"),
+        ({"init": "chrono", "chrono_steps": math.nan}, "chrono_steps=nan; expected the longest time"),
+        ({"init": "chrono", "chrono_steps": 9, "bias": False}, "there are no gate biases to draw"),
+        ({"forget_bias": "1"}, "forget_bias is '1'; expected a finite number"),
+        ({"forget_bias": math.nan}, "forget_bias is nan; expected a finite number"),
+        ({"learn_initial_state": 1}, "learn_initial_state is 1; expected True or False"),
+        ({"input_projection": "yes"}, "input_projection is 'yes'; expected True or False"),
+    ],
+)
+def test_choices_that_cannot_be_are_refused(options, message):
+    with pytest.raises(SizeError, match=message):
+        layer_of("lstm", **options)

@@ -382,3 +382,29 @@ def test_further_forward_errors():
 def test_equations_typed_by_hand():
     layer = gatework.Recurrent(LEAKY, 3, 5, bidirectional=True)
     assert layer(zeros(STEPS, ROWS, 3))[0].shape == (STEPS, ROWS, 10)
+
+
+@pytest.mark.parametrize(("cell", "bias"), [("h = 0.5 * h + x", True), ("h = 0.5 * h + x + b", False)])
+def test_a_layer_without_parameters(cell, bias):
+    layer = gatework.Recurrent(cell, 3, 3, bias=bias)
+    assert not list(layer.parameters())
+    assert_same(layer(torch.ones(2, 1, 3))[0][:, 0, 0], torch.tensor([1.0, 1.5]))
+
+
+def test_what_is_no_tensor_and_states_of_another_type_are_refused():
+    layer = gatework.Recurrent("gru", 3, [4, 5])
+    with pytest.raises(SizeError, match=re.escape("step() was given list; expected a tensor [B, I]")):
+        layer.step([zeros(2, 3)])
+    with pytest.raises(SizeError, match="`h` has the shape int; expected a tuple"):
+        layer(zeros(4, 3, 3), 5)
+    with pytest.raises(SizeError, match=re.escape("type torch.float64 and the layer torch.float32. Convert it")):
+        layer(zeros(4, 3, 3), (zeros(3, 4).double(), zeros(3, 5).double()))
+    with pytest.raises(SizeError, match="has no input; a layer needs one"):
+        gatework.Recurrent(gatework.cell("h = tanh(R @ h + b)", inputs=()), 3, 4)
+
+
+def test_only_states_that_are_read_from_the_step_before_are_learned():
+    layer = gatework.Recurrent(gatework.project(gatework.CELLS["indrnn"]), 3, 4, proj_size=2, learn_initial_state=True)
+    assert [name for name in keys(layer) if name.startswith("initial")] == ["initial_h_full_l0"]
+    layer(torch.ones(2, 1, 3))[0].sum().backward()
+    assert all(parameter.grad is not None for parameter in layer.parameters())

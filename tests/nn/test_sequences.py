@@ -253,3 +253,12 @@ def test_errors_of_packed_and_single_sequences():
         layer_of()(torch.zeros(2, INPUT_SIZE), reset=torch.zeros(2, 1, dtype=torch.bool))
     with pytest.raises(SizeError, match=r"expected \[B, T\] = \(1, 2\)"):
         layer_of(batch_first=True)(torch.zeros(1, 2, INPUT_SIZE), reset=torch.zeros(2, 1, dtype=torch.bool))
+
+
+def test_lengths_and_resets_that_are_no_tensors_are_refused():
+    layer, input = layer_of("gru"), torch.zeros(2, 1, INPUT_SIZE)
+    for lengths in ("ab", [[1], [2, 3]]):
+        with pytest.raises(SizeError, match="expected a tensor or a list of whole numbers"):
+            layer(input, lengths=lengths)
+    with pytest.raises(SizeError, match=r"reset is a list; expected a tensor of torch\.bool"):
+        layer(input, reset=[[True], [False]])

@@ -93,10 +93,16 @@ class Cell:
                     f"{what} of the cell `{self.name}` names {', '.join(unknown)}, which its equations do not have; "
                     f"they have {', '.join(known)}."
                 )
+        vectors = [parameter.name for parameter in self.step.parameters if parameter.columns is None]
         for name, value in self.init.items():
-            if isinstance(value, str) and value not in INITIAL_CHOICES:
+            if not _is_number(value) and value not in INITIAL_CHOICES:
                 choices = ", ".join(INITIAL_CHOICES)
                 raise CellError(f"init[{name!r}] is {value!r}; expected a number or one of {choices}.")
+            if value in ("identity", "orthogonal") and name in vectors:
+                raise CellError(f"init[{name!r}] is {value!r}, but `{name}` is a vector; give a number or 'zeros'.")
+        given = self.proj_size
+        if given is not None and (isinstance(given, bool) or not isinstance(given, int) or given < 1):
+            raise CellError(f"proj_size is {given!r}; expected a whole number of at least 1, or None.")
         if self.proj_size is not None and "proj_size" not in self.step.size_keys:
             raise CellError(f"The cell `{self.name}` has proj_size={self.proj_size} but its output is not projected.")
 
@@ -147,7 +153,7 @@ class Cell:
         Raises:
             SizeError: Where a size is missing, not positive, or at odds with the equations.
         """
-        given = [input_size] if isinstance(input_size, int) else list(input_size)
+        given = list(input_size) if isinstance(input_size, Sequence) else [input_size]
         proj_size = proj_size or self.proj_size
         sizes = {"hidden_size": hidden_size}
         if "proj_size" in self.step.size_keys:
@@ -227,6 +233,10 @@ class Cell:
         """
         sizes = self.sizes(input_size, hidden_size, proj_size)
         return sum(parameter.count(sizes) for parameter in self.step.parameters)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _build(facts: dict) -> Cell:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from typing import Any
 
 from gatework.cells.cell import Cell
 from gatework.cells.cifg import cifg
@@ -49,9 +50,13 @@ class Registry(Mapping[str, Cell]):
         """Look a cell up, or raise CellError naming the nearest."""
         if name in self._cells:
             return self._cells[name]
-        near = get_close_matches(name, self._cells, n=1, cutoff=0.5)
+        near = get_close_matches(str(name), self._cells, n=1, cutoff=0.5)
         hint = f" Did you mean `{near[0]}`?" if near else ""
         raise CellError(f"There is no cell `{name}`.{hint} The cells are: {', '.join(self._cells)}.")
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Look a cell up, or give the default, as every mapping does."""
+        return self._cells.get(key, default)
 
     def __contains__(self, name: object) -> bool:
         """Say whether there is a cell of that name."""

@@ -12,7 +12,8 @@ slstm = Cell(
     notes=(
         "The stabiliser m changes no output: c and n are both scaled by exp(-m). The forget gate is the "
         "paper's sigmoid choice; four heads make the recurrent matrices block-diagonal, so hidden_size must "
-        "be a multiple of 4 (blocks(cell, n) changes that)."
+        "be a multiple of 4 (blocks(cell, n) changes that). Before the first step n is 0, so an input gate whose "
+        "logarithm there is below about -105 underflows and gives 0 / 0; in float16 below about -18."
     ),
     equations="""
         z_i = W_i @ x + block_diagonal(R_i, 4) @ h + b_i                 # logarithm of the input gate

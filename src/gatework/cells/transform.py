@@ -4,7 +4,7 @@ Each takes any cell, from the registry or typed by a user, and gives a cell of w
 came about. They compose in any order.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from gatework.cells.cell import Cell
@@ -54,6 +54,7 @@ def peephole(cell: Cell, gates: Iterable[str] = "ifo", state: str | None = None)
     state = state or _cell_state(cell)
     current = before_mask(cell.step.equations, state)
     lines = _lines(cell)
+    gates = tuple(dict.fromkeys(gates))
     for gate in gates:
         equation = _gate(cell, gate)
         assert isinstance(equation.value, Apply)
@@ -96,7 +97,8 @@ def coupled(cell: Cell, forget: str = "f", write: str = "i") -> Cell:
 def layer_norm(cell: Cell) -> Cell:
     """Normalise every matrix product, each with its own gain, and the cell state where the output reads it.
 
-    The mean and the variance are taken over the units of one gate.
+    The mean and the variance are taken over the units of one gate. Where the output divides by a state, as
+    that of an sLSTM does, the states stay as they are: the norm of a divisor may be zero.
 
     Args:
         cell: The cell to change.
@@ -125,9 +127,12 @@ def layer_norm(cell: Cell) -> Cell:
 
     lines = {name: replace(equation, value=gained(equation.value)) for name, equation in _lines(cell).items()}
     output = lines[before_mask(cell.step.equations, cell.states[0])]
-    for state in cell.states[1:]:
-        current = before_mask(cell.step.equations, state)
-        if any(node == Name(current) for node in walk(output.value)):
+    currents = {state: before_mask(cell.step.equations, state) for state in cell.states[1:]}
+    divides = {node for divisor in _divisors(output.value) for node in walk(divisor)}
+    for state, current in currents.items():
+        if divides.isdisjoint(map(Name, currents.values())) and any(
+            node == Name(current) for node in walk(output.value)
+        ):
             gain, shift = _fresh(cell, f"a_{state}"), _fresh(cell, f"s_{state}")
             init |= {gain: 1.0, shift: 0.0}
             scaled = Apply("mul", (Name(gain), Apply("norm", (Name(current),))))
@@ -280,6 +285,8 @@ def blocks(cell: Cell, count: int) -> Cell:
         >>> blocks(CELLS["clockwork"], 4).step.multiple_of
         4
     """
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise CellError(f"blocks has the count {count!r}; expected a whole number of at least 1.")
     if cell.step.multiple_of == 1:
         raise CellError(f"The cell `{cell.name}` has no blocks to set.")
 
@@ -338,6 +345,12 @@ def _replaced(node: Node, old: Node, new: Node) -> Node:
     return new if node == old else rebuild(node, tuple(_replaced(child, old, new) for child in children(node)))
 
 
+def _divisors(node: Node) -> Iterator[Node]:
+    for below in walk(node):
+        if isinstance(below, Apply) and below.function == "div":
+            yield below.arguments[1]
+
+
 def _is_plain(node: Node) -> bool:
     """Tell a dense product with last step's value: all that can read a projected output. Blocks belong to units."""
     if not isinstance(node, Product) or node.structure != "dense":
@@ -379,9 +392,11 @@ def _arranged(equations: Iterable[Equation]) -> tuple[Equation, ...]:
     waiting, placed = list(equations), []
     names = {equation.target for equation in waiting}
     while waiting:
-        ready = next(
-            line for line in waiting if not _reads_now(line.value) & (names - {done.target for done in placed})
-        )
+        missing = names - {done.target for done in placed}
+        ready = next((line for line in waiting if not _reads_now(line.value) & missing), None)
+        if ready is None:
+            circle = ", ".join(line.target for line in waiting)
+            raise CellError(f"This change would make {circle} depend on one another within one step; choose others.")
         waiting.remove(ready)
         placed.append(ready)
     return tuple(placed)

@@ -92,6 +92,10 @@ def check(
         if name.endswith(BELOW) and name.removesuffix(BELOW) in carried:
             sizes.same(sizes.of(name), sizes.of(name.removesuffix(BELOW)), None)
     names = dict.fromkeys((*given, *carried, *(equation.target for equation in equations)))
+    for name in carried:
+        if sizes.is_matrix(name):
+            line = next(equation for equation in resolved if equation.target == name)
+            raise checker.at_line(f"The state `{name}` is a matrix; a state is a vector.", line)
     keys = name_sizes(sizes, resolved, given, carried)
     located = tuple(_located(parameter, sizes, keys, carried, resolved) for parameter in parameters)
     vectors = {name: keys[sizes.root(name)] for name in names if not sizes.is_matrix(name)}
@@ -192,9 +196,11 @@ class _Checker:
 
 
 def _words(names: Iterable[str] | str, what: str) -> tuple[str, ...]:
+    if not isinstance(names, Iterable):
+        raise EquationError(f"{what} is {names!r}; expected names, as words in a string or a sequence of them.")
     words = tuple(names.split()) if isinstance(names, str) else tuple(names)
     for word in words:
-        if not word.isidentifier() or not word.isascii() or word in NOT_NAMES:
+        if not isinstance(word, str) or not word.isidentifier() or not word.isascii() or word in NOT_NAMES:
             raise EquationError(
                 f"`{word}` cannot be one of the {what}: a name is letters, digits and _, and no function."
             )

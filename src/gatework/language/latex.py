@@ -53,9 +53,18 @@ def _text(node: Node, changing: frozenset[str], least: int = 0) -> tuple[str, in
     return (f"\\left({text}\\right)", _ATOM) if strength < least else (text, strength)
 
 
+def _number(value: float) -> str:
+    """Write a constant; a power of ten as such, not with an e, which would read as a name."""
+    digits, _, power = number(value).partition("e")
+    if not power:
+        return digits
+    exponent = f"10^{{{int(power)}}}"
+    return f"-{exponent}" if digits == "-1" else exponent if digits == "1" else rf"{digits} \cdot {exponent}"
+
+
 def _bare(node: Node, changing: frozenset[str]) -> tuple[str, int]:
     if isinstance(node, Number):
-        return number(node.value), _SIGN if node.value < 0 else _ATOM
+        return _number(node.value), _SIGN if node.value < 0 else _ATOM
     if isinstance(node, Name):
         if node.name not in changing:
             return _symbol(node.name, ""), _ATOM

@@ -51,6 +51,11 @@ def read(text: str) -> tuple[Equation, ...]:
     Raises:
         EquationError: Where the text is not in the grammar; the message shows the line and a caret.
     """
+    if not isinstance(text, str):
+        raise EquationError(
+            f"The equations are given as {type(text).__name__}; expected text, one equation a line, such as "
+            "'h = tanh(W @ x + R @ h + b)'."
+        )
     if len(text) > MOST_CHARACTERS:
         raise EquationError(f"The equations have {len(text):,} characters; at most {MOST_CHARACTERS:,} are read.")
     text = normalised(text)
@@ -59,6 +64,12 @@ def read(text: str) -> tuple[Equation, ...]:
         module = ast.parse(text)
     except SyntaxError as error:
         raise _syntax(error, text) from None
+    except UnicodeEncodeError as error:  # half of a surrogate pair, in a comment
+        line = text.count("\n", 0, error.start) + 1
+        column = error.start - (text.rfind("\n", 0, error.start) + 1)
+        message = "This character is no valid Unicode; leave it out of the comment."
+        shown = text.encode("utf-8", "replace").decode()
+        raise EquationError(message, text=shown, line=line, column=column) from None
     except (RecursionError, MemoryError, ValueError):
         raise EquationError("The equations are nested too deeply to be read; split them into several lines.") from None
     if not module.body:
@@ -80,7 +91,7 @@ def normalised(text: str) -> str:
     Returns:
         The same lines, each without space at either end.
     """
-    return "\n".join(line.strip() for line in text.replace("\r\n", "\n").split("\n"))
+    return "\n".join(line.strip() for line in re.split(r"\r\n|\r|\n", text))
 
 
 def nearest(word: str, choices: "tuple[str, ...] | list[str] | frozenset[str]") -> str:

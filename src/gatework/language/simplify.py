@@ -1,5 +1,6 @@
 """Plain arithmetic on nodes: what is known to be 0, 1 or constant goes away, and the lines that no longer matter."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -29,9 +30,10 @@ def simplify(node: Node) -> Node:
     row = FUNCTIONS[node.function]
     if row.value is not None and all(isinstance(child, Number) for child in below):
         try:
-            return Number(float(row.value(*(child.value for child in below if isinstance(child, Number)))))
+            value = float(row.value(*(child.value for child in below if isinstance(child, Number))))
         except (ArithmeticError, ValueError):
             return node  # 1 / 0 and its like stay as written, and give what the target gives for them
+        return Number(value) if math.isfinite(value) else node  # infinity cannot be written as a number
     if row.kind == "reduction" and node.function != "rstd" and isinstance(below[0], Number):
         return below[0] if node.function == "mean" else ZERO
     return _neutral(node)

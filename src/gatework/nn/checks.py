@@ -64,14 +64,16 @@ def check_names(cell: Cell, names: Sequence[str]) -> None:
             raise SizeError(f"`{name}` cannot be recorded: the cell `{cell.name}` has the quantities {known}.")
 
 
-def check_inputs(cell: Cell, first: Layer, inputs: tuple[Any, ...], weight: Tensor, batch_first: bool) -> int | None:
+def check_inputs(
+    cell: Cell, first: Layer, inputs: tuple[Any, ...], weight: Tensor | None, batch_first: bool
+) -> int | None:
     """Check the inputs of a stack.
 
     Args:
         cell: The cell.
         first: The lowest layer.
         inputs: What was given, one for each input of the cell.
-        weight: One of the layer's parameters, whose type the inputs must have.
+        weight: One of the layer's parameters, whose type the inputs must have; None where there are none.
         batch_first: Whether B is the first axis.
 
     Returns:
@@ -99,7 +101,7 @@ def check_inputs(cell: Cell, first: Layer, inputs: tuple[Any, ...], weight: Tens
                 f"The input `{name}` has the shape {tuple(tensor.shape)}; expected {form}, or [T, {size}] without a "
                 "batch."
             )
-        if tensor.dtype != weight.dtype and not torch.is_autocast_enabled(tensor.device.type):
+        if weight is not None and tensor.dtype != weight.dtype and not torch.is_autocast_enabled(tensor.device.type):
             raise SizeError(
                 f"The input `{name}` has the type {tensor.dtype} and the layer {weight.dtype}. Convert one: "
                 f"input.to({weight.dtype}), or layer.to({tensor.dtype})."
@@ -114,7 +116,13 @@ def check_inputs(cell: Cell, first: Layer, inputs: tuple[Any, ...], weight: Tens
 
 
 def check_state(
-    cell: Cell, layers: Sequence[Layer], directions: int, state: Any, rows: int | None, together: bool
+    cell: Cell,
+    layers: Sequence[Layer],
+    directions: int,
+    state: Any,
+    rows: int | None,
+    together: bool,
+    weight: Tensor | None,
 ) -> None:
     """Check a state that was given.
 
@@ -125,6 +133,7 @@ def check_state(
         state: What was given; None is nothing to check.
         rows: The number of rows B; None without a batch.
         together: Whether the states of all layers are one tensor.
+        weight: As for :func:`check_inputs`.
 
     Raises:
         SizeError: Where it does not fit.
@@ -139,9 +148,20 @@ def check_state(
     row = () if rows is None else (rows,)
     for name, part in zip(names, given, strict=True):
         each = [(*row, layer.size(name)) for layer in layers for _ in range(directions)]
-        found = [tuple(tensor.shape) for tensor in ([part] if together else part) if isinstance(tensor, Tensor)]
+        tensors = part if isinstance(part, tuple | list) and not together else [part]
+        found = [tuple(tensor.shape) for tensor in tensors if isinstance(tensor, Tensor)]
         expected = [(len(each), *each[0])] if together else each
         if found != expected:
             shown = expected[0] if together else f"a tuple of {', '.join(map(str, expected))}"
             seen = ", ".join(map(str, found)) or type(part).__name__
             raise SizeError(f"The state `{name}` has the shape {seen}; expected {shown}.")
+        for tensor in tensors:
+            if (
+                weight is not None
+                and tensor.dtype != weight.dtype
+                and not torch.is_autocast_enabled(tensor.device.type)
+            ):
+                raise SizeError(
+                    f"The state `{name}` has the type {tensor.dtype} and the layer {weight.dtype}. Convert it: "
+                    f"state.to({weight.dtype})."
+                )

@@ -52,7 +52,7 @@ def scheme(name: str) -> Draw:
     Raises:
         SizeError: For an unknown name; the message lists the choices.
     """
-    if name not in SCHEMES:
+    if not isinstance(name, str) or name not in SCHEMES:
         near = get_close_matches(str(name), SCHEMES, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise SizeError(f"init is {name!r}; expected one of {', '.join(SCHEMES)}.{hint}")
@@ -80,9 +80,9 @@ def chrono(cell: Cell, steps: int | None, hidden_size: int) -> dict[str, Tensor]
     Source:
         Tallec & Ollivier 2018, equation 16.
     """
-    if steps is None or steps < 3:
+    if not isinstance(steps, int | float) or not 3 <= steps < math.inf:
         raise SizeError(
-            f"init='chrono' with chrono_steps={steps}; expected the longest time to remember, in steps, at least 3: "
+            f"init='chrono' with chrono_steps={steps!r}; expected the longest time to remember, in steps, at least 3: "
             "chrono_steps=784, say."
         )
     _check_remembers(cell, "init='chrono'")
@@ -94,8 +94,11 @@ def forget_bias(cell: Cell, value: float) -> tuple[str, float]:
     """Say which bias ``forget_bias`` sets, and to what: a larger value always means remembering longer.
 
     Raises:
+        SizeError: Where the value is no finite number.
         CellError: Where the cell has no such bias.
     """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise SizeError(f"forget_bias is {value!r}; expected a finite number, such as 1.0, or None.")
     _check_remembers(cell, f"forget_bias={value}")
     name, sign = next(iter(cell.remember.items()))
     return name, sign * value

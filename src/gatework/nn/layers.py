@@ -136,10 +136,13 @@ def learnable_states(step: Step) -> tuple[str, ...]:
     """
     lines = {equation.target: equation.value for equation in step.equations}
     reached: set[str] = set()
+    carried: set[str] = set()  # read from the step before
     pending: list[Node] = [Name(step.states[0])]
     while pending:
         node = pending.pop()
         if isinstance(node, Name):
+            if node.previous:
+                carried.add(node.name)
             if node.name in lines and node.name not in reached:
                 reached.add(node.name)
                 pending.append(lines[node.name])
@@ -148,13 +151,15 @@ def learnable_states(step: Step) -> tuple[str, ...]:
             pending += [below for below, rule in zip(node.arguments, rules, strict=True) if rule is not None]
         else:
             pending += children(node)
-    return tuple(name for name in step.states if name in reached)
+    return tuple(name for name in step.states if name in carried)
 
 
 def _input_sizes(cell: Cell, input_size: int | Sequence[int]) -> dict[str, int]:
     """Name the sizes a user gave; those that follow from the states may be left out."""
     given = tuple(input_size) if isinstance(input_size, Sequence) else (input_size,)
     names = outer_inputs(cell)
+    if not names:
+        raise SizeError(f"The cell `{cell.name}` has no input; a layer needs one to know how many steps there are.")
     own = tuple(name for name in names if name == names[0] or cell.step.sizes_of[name].startswith("input_size"))
     for chosen in (names, own):
         if len(given) == len(chosen):

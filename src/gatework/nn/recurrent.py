@@ -88,6 +88,7 @@ class Recurrent(nn.Module):
     ) -> None:
         super().__init__()
         flags = {"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional}
+        flags |= {"learn_initial_state": learn_initial_state, "input_projection": input_projection}
         hidden_sizes = check_options(hidden_size, num_layers, dropout, proj_size, **flags)
         if dropout > 0 and len(hidden_sizes) == 1:
             warnings.warn(
@@ -180,6 +181,8 @@ class Recurrent(nn.Module):
         kept = {name for stored in layer.stored if stored.key in self._as_drawn for name in stored.names}
         found: dict[str, float | str | Tensor] = {k: v for k, v in self.cell.init.items() if k not in kept}
         if self.init == "chrono":
+            if not self.bias:
+                raise SizeError("init='chrono' with bias=False: there are no gate biases to draw. Drop one of them.")
             found |= initial.chrono(self.cell, self.chrono_steps, layer.hidden_size)
         if self.forget_bias is not None:
             name, value = initial.forget_bias(self.cell, self.forget_bias)
@@ -301,16 +304,22 @@ class Recurrent(nn.Module):
             raise SizeError(
                 "step() was called on a bidirectional layer, whose output needs steps to come; use forward()."
             )
-        inputs = tuple(one.unsqueeze(0) for one in _as_tuple(input))
+        given = _as_tuple(input)
+        if not all(isinstance(one, Tensor) for one in given):
+            found = ", ".join(type(one).__name__ for one in given)
+            raise SizeError(f"step() was given {found}; expected a tensor [B, I] or [I], or a tuple of them.")
+        inputs = tuple(one.unsqueeze(0) for one in given)
         self._check(inputs, state, False)
         output, final, _ = self._run(arrange(inputs, batch_first=False, lengths=None, reset=None), state, ())
         return output.squeeze(0), final
 
     def _check(self, inputs: tuple[Any, ...], state: State, batch_first: bool) -> None:
         """Refuse inputs and states that do not fit."""
-        first = getattr(self, f"{self.layers[0].stored[0].key}_l0")
+        stored = self.layers[0].stored
+        first = getattr(self, f"{stored[0].key}_l0") if stored else None
         rows = check_inputs(self.cell, self.layers[0], inputs, first, batch_first)
-        check_state(self.cell, self.layers, 2 if self.bidirectional else 1, state, rows, self.same_sizes)
+        directions = 2 if self.bidirectional else 1
+        check_state(self.cell, self.layers, directions, state, rows, self.same_sizes, first)
 
     def _run(self, batch: Batch, state: State, names: tuple[str, ...]) -> tuple[Any, State, list[dict[str, Any]]]:
         """Run the layers one above the other."""

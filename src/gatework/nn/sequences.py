@@ -131,7 +131,10 @@ def _without_padding(
 
 
 def _checked_lengths(lengths: Tensor | Sequence[int], steps: int, rows: int) -> Tensor:
-    known = torch.as_tensor(lengths).cpu()
+    try:
+        known = torch.as_tensor(lengths).cpu()
+    except (TypeError, ValueError, RuntimeError):
+        raise SizeError(f"lengths are {lengths!r}; expected a tensor or a list of whole numbers, one a row.") from None
     if known.shape != (rows,):
         raise SizeError(
             f"lengths have the shape {tuple(known.shape)}; expected one for each of the {rows} rows of the batch."
@@ -151,6 +154,10 @@ def _checked_reset(reset: Tensor | None, steps: int, rows: int, batched: bool, b
     shape, axes = ((rows, steps), "[B, T]") if batch_first else ((steps, rows), "[T, B]")
     if not batched:
         shape, axes = (steps,), "[T]"
+    if not isinstance(reset, Tensor):
+        raise SizeError(
+            f"reset is a {type(reset).__name__}; expected a tensor of torch.bool, of shape {axes} = {shape}."
+        )
     if reset.dtype != torch.bool:
         raise SizeError(f"reset has the type {reset.dtype}; expected torch.bool, True where a new sequence starts.")
     if reset.shape != shape:
