@@ -73,6 +73,8 @@ def test_unknown_cell_is_answered_with_the_nearest():
     ):
         CELLS["lstmm"]
     assert "lstmm" not in CELLS
+    with pytest.raises(CellError, match=r"There is no cell `LSTM`. Did you mean `lstm`\?"):
+        CELLS["LSTM"]
 
 
 def test_counts_of_the_essay():

@@ -142,9 +142,12 @@ NONSENSE = {
     "--hiden-size 3": "Unknown option: --hiden-size. Did you mean --hidden-size?",
     "--hidden-size -3": "hidden_size is -3: ",
     "--hidden-size abc": 'Invalid value for --hidden-size: unable to convert "abc" into int.',
+    "--hidden-size 1.5": 'Invalid value for --hidden-size: unable to convert "1.5" into int.',
+    "--embedding-size 0": "embedding_size is 0: ",
+    "--data ~nobody-of-this-name/a.txt": "data '~nobody-of-this-name/a.txt' does not exist",
     "--level chr": 'Invalid value "chr" for --level. Choose from: "byte", "char", "word". Did you mean "char"?',
     "--cell lstmm": "There is no cell `lstmm`. Did you mean `lstm`?",
-    "--cell none.txt": "cell 'none.txt' cannot be read (No such file or directory)",
+    "--cell none.txt": "cell file 'none.txt' cannot be read (No such file or directory)",
     "--steps 3 --epochs 3": "steps is 3 and epochs is 3: expected one of the two",
     "--zoneout q": "zoneout is 'q': expected rates by state, such as c=0.5,h=0.05",
     "--encoding utf-9": "'utf-9' is not the name of a text encoding",
@@ -196,6 +199,7 @@ def test_nonsense_gets_one_sentence_and_damages_nothing(
 NONSENSE_AFTERWARDS = {
     "evaluate": 'Command "evaluate" parameter RUN requires an argument; see gatework evaluate --help.',
     "evaluate nowhere": "'nowhere' is not a run: it does not exist",
+    "evaluate {run}/config.json": "'{run}/config.json' is not a run: it is a file",
     "evaluate {run}/samples": "'{run}/samples' is not a run: it holds no config.json",
     "evaluate {run} --split test": "the text has no split 'test': it has train, valid",
     "evaluate {run} --streams 0": 'Invalid value "0" for --streams. Must be >= 1.',
@@ -220,6 +224,17 @@ def test_nonsense_about_a_run(gatework, trained, words, message):
     assert outcome.err.count("\n") == 1
     assert (outcome.code, outcome.out) == (2, "")
     assert contents(trained) == before
+
+
+def test_names_and_prompts_that_are_not_utf_8(process, tmp_path):
+    name = os.fsdecode(b"caf\xe9.txt")
+    (tmp_path / name).write_text("one two three\n" * 40)
+    outcome = process("train", "--data", name, "--run-dir", "r", "--level", "byte", *SMALL, "--steps", 2)
+    assert outcome.code == 0, outcome.err
+    assert json.loads((tmp_path / "r/config.json").read_bytes())["data"] == str(tmp_path / name)
+    assert process("evaluate", "r").code == 0
+    written = process("generate", "r", "--length", 1, "--prompt", os.fsdecode(b"\xe9"))
+    assert written.code == 0, written.err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -89,6 +89,9 @@ def test_encodings(tmp_path):
     assert read(path, "byte").splits["train"][2] == 0xFC
     path.write_bytes("\ufeffGrüße an alle".encode())
     assert read(path).splits["train"] == "Grüße an al"
+    path.write_bytes(b"\xef\xbb\xbfabc\xff")
+    with pytest.raises(DataError, match="byte 0xff at offset 6 does not fit"):
+        read(path)
     path.write_bytes("Grüße an alle".encode("utf-16"))
     with pytest.raises(DataError, match="--encoding"):
         read(path)

@@ -1,5 +1,7 @@
 """Symbols and their numbers."""
 
+import os
+
 import pytest
 import torch
 from hypothesis import given
@@ -31,6 +33,10 @@ def test_bytes_are_their_own_numbers(content):
     assert vocabulary.missing(content) == []
     assert vocabulary.unknown is None
     assert vocabulary.start == ord("\n")
+
+
+def test_bytes_of_the_command_line_that_are_not_utf_8_are_those_bytes():
+    assert split_symbols(os.fsdecode(b"a\xe9"), "byte") == b"a\xe9"
 
 
 def test_words_are_what_stands_between_white_space():

@@ -31,7 +31,7 @@ def test_a_configuration_cannot_be_changed():
         ({"hidden_size": -1}, "hidden_size is -1: input should be greater than or equal to 1"),
         (
             {"hidden_size": 1.5},
-            "hidden_size is 1.5: input should be a valid integer, got a number with a fractional part",
+            "hidden_size is 1.5: input should be a valid integer",
         ),
         ({"dropout": 1}, "dropout is 1: input should be less than 1"),
         ({"learning_rate": float("nan")}, "learning_rate is nan: input should be a finite number"),
@@ -45,10 +45,15 @@ def test_a_configuration_cannot_be_changed():
         ({"encoding": "base64"}, "'base64' is not the name of a text encoding"),
         ({"vocabulary_size": 99, "level": "byte"}, "vocabulary_size has no meaning at level byte"),
         ({"cell": "lstmm"}, "lstm"),
-        ({"cell": "nowhere.txt"}, "cell 'nowhere.txt' cannot be read (No such file or directory)"),
+        ({"cell": "nowhere.txt"}, "cell file 'nowhere.txt' cannot be read (No such file or directory)"),
         ({"zoneout": "c0.5"}, "zoneout is 'c0.5': expected rates by state, such as c=0.5,h=0.05"),
+        ({"zoneout": "c=half"}, "zoneout is 'c=half': expected a number per state, such as c=0.5,h=0.05"),
+        ({"hidden_size": True}, "hidden_size is True: input should be a valid integer"),
+        ({"steps": "6"}, "steps is '6': input should be a valid integer"),
+        ({"tie_weights": "yes"}, "tie_weights is 'yes': input should be a valid boolean"),
+        ({"run": "a\0b"}, "run is 'a\\x00b': "),
         ({"zoneout": {"c": 1.5}}, "zoneout.c is 1.5: input should be less than 1"),
-        ({"device": "gpu"}, "device is 'gpu': string should match pattern"),
+        ({"device": "gpu"}, "device is 'gpu': expected cpu, cuda, cuda:N or auto"),
     ],
 )
 def test_what_cannot_be_used(values, sentence):
@@ -63,6 +68,23 @@ def test_what_cannot_be_used(values, sentence):
 def test_zoneout_in_words():
     assert make_config({"zoneout": "c=0.5, h=0.05"}).zoneout == {"c": 0.5, "h": 0.05}
     assert make_config({"zoneout": ""}).zoneout == {}
+
+
+def test_files_of_editors_that_begin_with_a_mark(tmp_path):
+    (tmp_path / "mine.toml").write_bytes(b"\xef\xbb\xbfhidden_size = 64\n")
+    (tmp_path / "mine.txt").write_bytes(b"\xef\xbb\xbfh = tanh(W @ x + R @ h)\n")
+    assert read_toml(tmp_path / "mine.toml") == {"hidden_size": 64}
+    assert make_config({"cell": str(tmp_path / "mine.txt")}).cell == "h = tanh(W @ x + R @ h)\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "cp1252"])
+def test_encodings_of_more_than_a_byte(encoding):
+    assert make_config({"encoding": encoding}).encoding == encoding
+
+
+def test_a_home_that_does_not_exist_is_a_name_like_any_other():
+    config = make_config({"run": "~nobody-of-this-name/run", "data": "~nobody-of-this-name/book.txt"})
+    assert (str(config.directory), config.title) == ("~nobody-of-this-name/run", "book")
 
 
 def test_toml(tmp_path):

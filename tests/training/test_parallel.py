@@ -96,6 +96,25 @@ def test_two_processes_go_on_to_the_same_bit(configure, together):
     assert facts["processes"] == 2
 
 
+def test_what_the_first_process_refuses_is_no_fault_of_the_others(text, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_bytes(b"meow")
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "gatework"]
+    done = subprocess.run(
+        [*start, "train", "--data", str(text), "--run-dir", "photos", "--hidden-size", "4"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    said = [line for line in done.stderr.splitlines() if line.startswith("gatework: ")]
+    assert done.returncode != 0
+    assert [line for line in said if "'photos' is not a run and not empty" in line]
+    assert "fault in gatework" not in done.stderr
+
+
 def test_rows_are_dealt_out_whole():
     for size in (1, 2, 3, 7):
         rows = [Group(rank, size).rows(10) for rank in range(size)]

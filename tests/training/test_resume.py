@@ -144,6 +144,25 @@ def test_steps_may_be_raised_but_not_lowered(configure, same):
         train(configure("longer", schedule="constant", steps=39))
 
 
+@pytest.mark.parametrize("damage", [b"[1, 2]\n", b'{"seconds": 1}\n', b"{]\n{}\n", None])
+def test_damaged_metrics_stop_before_anything_is_changed(configure, damage):
+    train(configure(steps=12))
+    run = configure().directory
+    metrics = run / "metrics.jsonl"
+    metrics.unlink()
+    metrics.mkdir() if damage is None else metrics.write_bytes(damage)
+    before = (run / "config.json").read_bytes()
+    with pytest.raises(RunError, match=r"metrics\.jsonl' (is damaged: line 1 |cannot be read: )"):
+        train(configure(steps=24))
+    assert (run / "config.json").read_bytes() == before
+
+
+def test_a_damaged_sample_is_shown_as_it_is(configure):
+    train(configure(steps=12))
+    (configure().directory / "samples" / "step-12.txt").write_bytes(b"a\xffb")
+    assert train(configure(steps=12)).sample == "a\ufffdb"
+
+
 def test_another_configuration_is_refused_by_name(configure):
     run = train(configure()).run
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}

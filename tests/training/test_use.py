@@ -138,6 +138,10 @@ def test_the_curve_is_a_picture_with_two_curves(run, metrics):
     assert {(0xC8, 0x45, 0x1B), (0x2F, 0x6C, 0xA8)} <= colours
 
 
+def test_a_dollar_in_a_title_is_no_formula():
+    assert draw_curve([], "char", "lstm, on a$\\b^$").startswith(b"\x89PNG")
+
+
 def test_a_curve_of_nothing_and_of_one_point():
     assert draw_curve([], "char", "")[:4] == b"\x89PNG"
     assert draw_curve([{"step": 1, "train_perplexity": 9.0}], "word", "")[:4] == b"\x89PNG"

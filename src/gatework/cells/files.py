@@ -1,5 +1,6 @@
 """A file of equations: how a user's own cell comes in on the command line."""
 
+import os
 from pathlib import Path
 
 from gatework.errors import DataError
@@ -19,7 +20,7 @@ def read_equations(path: str | Path) -> str:
     """
     expected = "expected a file of equations such as h = tanh(W @ x + R @ h + b)"
     try:
-        text = Path(path).expanduser().read_text(encoding="utf-8-sig")
+        text = Path(os.path.expanduser(path)).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise DataError(f"cell file '{path}' cannot be read ({error.strerror}); {expected}") from error
     except UnicodeDecodeError as error:

@@ -50,7 +50,7 @@ class Registry(Mapping[str, Cell]):
         """Look a cell up, or raise CellError naming the nearest."""
         if name in self._cells:
             return self._cells[name]
-        near = get_close_matches(str(name), self._cells, n=1, cutoff=0.5)
+        near = get_close_matches(str(name).lower(), self._cells, n=1, cutoff=0.5)
         hint = f" Did you mean `{near[0]}`?" if near else ""
         raise CellError(f"There is no cell `{name}`.{hint} The cells are: {', '.join(self._cells)}.")
 

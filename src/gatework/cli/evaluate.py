@@ -1,6 +1,6 @@
 """``gatework evaluate``: measure a run's model on text."""
 
-from gatework.cli.output import Json, Size, out, pairs, print_json
+from gatework.cli.output import Json, Size, Whole, out, pairs, print_json
 from gatework.training import evaluate as measure
 
 
@@ -10,7 +10,7 @@ def evaluate(
     *,
     split: str = "valid",
     data: str = "",
-    step: int | None = None,
+    step: Whole | None = None,
     streams: Size | None = None,
     device: str = "cpu",
     json: Json = False,

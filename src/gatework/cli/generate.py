@@ -4,7 +4,7 @@ import sys
 
 from rich.text import Text
 
-from gatework.cli.output import Json, out, print_json, printable
+from gatework.cli.output import Json, Whole, out, print_json, printable
 from gatework.training import generate as write
 
 
@@ -15,10 +15,10 @@ def generate(
     prompt: str = "",
     temperature: float = 0.8,
     top_p: float = 1.0,
-    top_k: int = 0,
-    length: int = 500,
-    seed: int = 0,
-    step: int | None = None,
+    top_k: Whole = 0,
+    length: Whole = 500,
+    seed: Whole = 0,
+    step: Whole | None = None,
     device: str = "cpu",
     json: Json = False,
 ) -> None:

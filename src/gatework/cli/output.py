@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 from cyclopts.validators import Number
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -15,8 +15,29 @@ from rich.table import Table
 # Not a terminal: nobody's window limits the line, so wide tables stay whole.
 PIPED_WIDTH = 140
 
+
+def whole_number(kind: type, tokens: Sequence[Token]) -> int:
+    """Read a whole number; cyclopts by itself would round 1.5.
+
+    Args:
+        kind: The type asked for, int.
+        tokens: The one word given.
+
+    Returns:
+        The number.
+
+    Raises:
+        ValueError: When it is none; cyclopts puts the name of the option before this message.
+    """
+    try:
+        return int(tokens[0].value)
+    except ValueError:
+        raise ValueError(f'unable to convert "{tokens[0].value}" into {kind.__name__}.') from None
+
+
 # Types of options that several verbs have.
-Size = Annotated[int, Parameter(validator=Number(gte=1))]
+Whole = Annotated[int, Parameter(converter=whole_number)]
+Size = Annotated[int, Parameter(converter=whole_number, validator=Number(gte=1))]
 Flag = Annotated[bool, Parameter(negative="")]
 Json = Annotated[bool, Parameter(negative="", help="Print JSON, for programs.")]
 

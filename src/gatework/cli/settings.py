@@ -9,10 +9,14 @@ from cyclopts import Group, Parameter
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from gatework.cli.output import whole_number
 from gatework.training.config import TrainConfig
 
 # The heading under which flags are listed, and the field at which it begins.
 HEADINGS = {"task": "Text", "cell": "Model", "dropout": "Regularisation", "optimizer": "Training", "run": "Run"}
+
+# `torchrun -m gatework train --run DIR` takes --run for a short form of its own --run-path.
+ALSO_CALLED = {"run": ("--run", "--run-dir")}
 
 
 def make_flags(model: type[BaseModel]) -> type:
@@ -30,9 +34,15 @@ def make_flags(model: type[BaseModel]) -> type:
         if name in HEADINGS:
             heading = Group(HEADINGS[name], sort_key=order)
         shown = "" if field.default in (None, "", {}) else f" [default: {field.default}]"
-        parameter = Parameter(help=f"{field.description}{shown}", group=heading, show_default=False)
-        kind: Any = _type_of(field) | None
-        fields.append((name, Annotated[kind, parameter], None))
+        kind = _type_of(field)
+        parameter = Parameter(
+            name=ALSO_CALLED.get(name),
+            help=f"{field.description}{shown}",
+            group=heading,
+            show_default=False,
+            converter=whole_number if kind is int else None,
+        )
+        fields.append((name, Annotated[kind | None, parameter], None))
     # Without a module of its own the class would look like one of Python's, whose fields cyclopts does not open.
     return make_dataclass("Flags", fields, frozen=True, kw_only=True, namespace={"__module__": __name__})
 
@@ -76,6 +86,8 @@ def _type_of(field: FieldInfo) -> Any:
     plain = [part for part in get_args(kind) if part is not type(None)]
     if get_origin(kind) in (Union, UnionType) and len(plain) == 1:
         kind = plain[0]
+    if get_origin(kind) is Annotated:  # its range is the configuration's to check
+        kind = get_args(kind)[0]
     return str if get_origin(kind) is dict else kind
 
 

@@ -101,13 +101,16 @@ def decode_text(content: bytes, name: str, encoding: str) -> str:
         DataError: With the offset of the first byte that does not fit.
     """
     try:
-        text = content.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
+        text = content.decode(encoding)
     except UnicodeError as error:
         offset = getattr(error, "start", 0)
         raise DataError(
             f"'{name}' is not {encoding} text: byte 0x{content[offset]:02x} at offset {offset} does not fit; "
             "name its encoding with --encoding (such as latin-1 or utf-16), or take bytes as they are with --level byte"
         ) from error
+    if encoding.lower() in ("utf-8", "utf8"):
+        # Not left to the codec utf-8-sig, which counts a fault's offset from behind the mark.
+        text = text.removeprefix("\ufeff")
     if "\0" in text:
         offset = content.index(b"\0")
         raise DataError(

@@ -1,5 +1,6 @@
 """Which files a text is made of: one file, a folder, or the Python standard library's own source."""
 
+import os
 import re
 import sysconfig
 from collections.abc import Iterator
@@ -56,7 +57,7 @@ def find_sources(data: str, pattern: str = "") -> list[Source]:
     """
     if not data:
         return _standard_library()
-    path = Path(data).expanduser()
+    path = Path(os.path.expanduser(data))
     if not path.exists():
         raise DataError(f"data '{data}' does not exist: expected a file or a folder of text; check --data")
     if path.is_dir():

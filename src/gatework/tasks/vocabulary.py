@@ -38,7 +38,8 @@ def split_symbols(text: str, level: str) -> Symbols:
         ['no', 'more', '<eos>', 'no', 'less', '<eos>']
     """
     if level == "byte":
-        return text.encode("utf-8")
+        # Bytes of the command line that are not UTF-8 come as stand-ins, and are those bytes again.
+        return text.encode("utf-8", errors="surrogateescape")
     if level == "char":
         return text
     return text.replace("\n", f" {END_OF_LINE} ").split()

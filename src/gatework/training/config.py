@@ -1,6 +1,8 @@
 """What a training run is told: one typed, frozen configuration."""
 
 import codecs
+import os
+import re
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -9,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from gatework.cells import CELLS
+from gatework.cells import CELLS, read_equations
 from gatework.errors import ConfigError
 
 DEFAULT_STEPS = 4000
@@ -29,7 +31,8 @@ class TrainConfig(BaseModel):
         'lstm'
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+    # Strict: true is not the number 1, and "6" is not 6.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False)
 
     task: Literal["text"] = Field("text", description="The job: text is a language model.")
 
@@ -81,13 +84,13 @@ class TrainConfig(BaseModel):
     epochs: int | None = Field(None, ge=1, le=10**9, description="Passes over the text, in place of steps.")
     seed: int = Field(0, ge=0, lt=2**63, description="Where all chance begins.")
 
-    run: str = Field("", description="The run's directory; by default runs/<cell>-<data>.")
+    run: str = Field("", pattern=r"^[^\x00]*$", description="The run's directory; by default runs/<cell>-<data>.")
     log_every: int = Field(10, ge=1, description="Steps between two lines of training loss.")
     evaluate_every: int = Field(500, ge=1, description="Steps between two looks at the held-out text.")
     checkpoint_every: int = Field(250, ge=1, description="Steps between two checkpoints.")
     keep_checkpoints: int = Field(2, ge=2, le=10**6, description="How many of the latest checkpoints are kept.")
     threads: int | None = Field(None, ge=1, le=4096, description="CPU threads; by default what torch chooses.")
-    device: str = Field("cpu", pattern=f"^({DEVICE})$", description="cpu, cuda, cuda:N, or auto.")
+    device: str = Field("cpu", description="cpu, cuda, cuda:N, or auto.")
     dtype: Literal["float32", "float64", "bfloat16"] = Field("float32", description="The kind of number to compute in.")
 
     @field_validator("cell")
@@ -95,7 +98,7 @@ class TrainConfig(BaseModel):
     def _cell_is_known(cls, value: str) -> str:
         """Take the text out of a file of equations, so that the run does not depend on the file."""
         if "\n" not in value and (value.endswith(".txt") or ("/" in value and "=" not in value)):
-            return _equations_of(Path(value))
+            return read_equations(value)
         if is_equations(value):
             return value
         CELLS[value]  # raises CellError, with the nearest name
@@ -110,13 +113,24 @@ class TrainConfig(BaseModel):
         pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
         if not all(equals and name.strip() for name, equals, _ in pairs):
             raise ValueError(f"zoneout is '{value}': expected rates by state, such as c=0.5,h=0.05")
-        return {name.strip(): rate.strip() for name, _, rate in pairs}
+        try:
+            return {name.strip(): float(rate) for name, _, rate in pairs}
+        except ValueError as error:
+            raise ValueError(f"zoneout is '{value}': expected a number per state, such as c=0.5,h=0.05") from error
+
+    @field_validator("device")
+    @classmethod
+    def _device_is_known(cls, value: str) -> str:
+        if not re.fullmatch(DEVICE, value):
+            raise ValueError(f"device is '{value}': expected cpu, cuda, cuda:N or auto")
+        return value
 
     @field_validator("encoding")
     @classmethod
     def _encoding_is_known(cls, value: str) -> str:
         try:
-            b"a".decode(value)
+            # Four bytes: fewer are no character in utf-32. A codec that gives no text, such as rot13, is refused.
+            b"\0\0\0\0".decode(value)
             return codecs.lookup(value).name
         except (LookupError, UnicodeError) as error:
             raise ValueError(f"'{value}' is not the name of a text encoding; try utf-8, latin-1 or utf-16") from error
@@ -159,13 +173,16 @@ class TrainConfig(BaseModel):
     def directory(self) -> Path:
         """The run's directory."""
         if self.run:
-            return Path(self.run).expanduser()
+            return Path(os.path.expanduser(self.run))
         return Path("runs") / f"{'own-cell' if is_equations(self.cell) else self.cell}-{self.title}"
 
     @property
     def title(self) -> str:
         """What to call the text."""
-        return Path(self.data).expanduser().resolve().stem if self.data else "python"
+        if not self.data:
+            return "python"
+        # A file's name need not be UTF-8, and a title must be.
+        return Path(os.path.expanduser(self.data)).resolve().stem.encode("utf-8", errors="replace").decode("utf-8")
 
 
 def is_equations(cell: str) -> bool:
@@ -214,7 +231,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         ConfigError: When the file cannot be read, is not TOML, or has an unknown key.
     """
     try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"settings '{path}' cannot be read ({error.strerror}): expected a TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -237,15 +254,3 @@ def _sentence(fault: Mapping[str, Any]) -> str:
     if not name or fault["type"] == "value_error":  # ours, and whole
         return message
     return f"{name} is {fault['input']!r}: {message[0].lower()}{message[1:]}"
-
-
-def _equations_of(path: Path) -> str:
-    try:
-        text = path.expanduser().read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"cell '{path}' cannot be read ({error.strerror}): expected a file of equations") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"cell '{path}' is not UTF-8 text: expected a file of equations") from error
-    if not is_equations(text):
-        raise ConfigError(f"cell '{path}' holds no equation: expected lines such as h = tanh(W @ x + R @ h + b)")
-    return text

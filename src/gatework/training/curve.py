@@ -43,7 +43,7 @@ def draw_curve(lines: Sequence[Mapping[str, Any]], level: str, title: str) -> by
         axes.yaxis.set_minor_locator(LogLocator(subs=(1.5, 2, 3, 5, 7)))
     elif valid or train:
         _zoom(axes, [value for _, value in train], [value for _, value in valid])
-    axes.set_title(title, loc="left", fontsize=12, color=_INK, pad=12)
+    axes.set_title(title, parse_math=False, loc="left", fontsize=12, color=_INK, pad=12)
     axes.set_xlabel("step", color=_INK)
     axes.set_ylabel("perplexity" if level == "word" else quantity.replace("_", " "), color=_INK)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

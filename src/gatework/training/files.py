@@ -42,7 +42,8 @@ def write_json(path: Path, data: Any) -> None:
 
 def to_json(data: Any) -> bytes:
     """Turn data into the bytes of a JSON file for people to read."""
-    return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
+    # A file's name need not be UTF-8: Python then holds stand-ins for its bytes, and JSON spells them as this does.
+    return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode("utf-8", errors="backslashreplace")
 
 
 def write_flushed(path: Path, content: bytes) -> None:

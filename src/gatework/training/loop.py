@@ -16,13 +16,13 @@ from gatework.errors import NonFiniteLossError, RunError
 from gatework.tasks.sampling import write_on
 from gatework.tasks.vocabulary import Vocabulary
 from gatework.training.build import Text, read_text
-from gatework.training.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
+from gatework.training.checkpoint import Checkpoint, load_checkpoint, remove_checkpoints, save_checkpoint
 from gatework.training.config import TrainConfig, is_equations
 from gatework.training.curve import draw_curve
 from gatework.training.files import saving, write_file
 from gatework.training.parallel import Group
 from gatework.training.progress import Beginning, Quiet, Reporter
-from gatework.training.run import RunDirectory, check_same, fingerprint
+from gatework.training.run import Lock, RunDirectory, check_same, fingerprint
 from gatework.training.stop import Stopped, StopSignals
 from gatework.training.trainer import Trainer, mixed_seed
 
@@ -101,9 +101,15 @@ class _Training:
         self.saved: int | None = None
 
     def go(self) -> TrainResult:
-        lock = self.directory.lock() if self.group.first else None
+        lock: Lock | None = None
         try:
-            self._open()
+            with self.group.first_goes_ahead():
+                if self.group.first:
+                    lock = self.directory.lock()
+                    checkpoint = self._open()
+                else:
+                    checkpoint = None
+            self.trainer.restore(checkpoint)
             already = self.trainer.step >= self.trainer.steps
             if not already:
                 self.reporter.begin(self._beginning())
@@ -114,21 +120,20 @@ class _Training:
             if lock is not None:
                 lock.release()
 
-    def _open(self) -> None:
-        """Make the run directory, or go on from its newest checkpoint."""
+    def _open(self) -> Checkpoint | None:
+        """Make the run directory, or give the newest checkpoint to go on from."""
         checkpoint = None
-        if self.group.first and self.directory.exists():
+        if self.directory.exists():
             check_same(self.directory, self.config, self.text.corpus.fingerprint)
             newest = self.directory.latest()
             if newest is not None:
                 checkpoint = load_checkpoint(self.directory.checkpoints, newest, self.fingerprint)
                 self.seconds_before = checkpoint.facts["seconds"]
             self._take_changes(newest or 0)
-            self.directory.cut_metrics(newest or 0)
             self.saved = newest
-        elif self.group.first:
+        else:
             self.directory.create(self.config, self.text.facts(), self.text.vocabulary)
-        self.trainer.restore(checkpoint)
+        return checkpoint
 
     def _take_changes(self, step: int) -> None:
         """Write down settings that have changed, where they may."""
@@ -144,6 +149,8 @@ class _Training:
             self.reporter.note(f"this run goes on to step {new:,} instead of {old:,}")
             if self.config.schedule == "cosine":
                 self.reporter.note("its cosine schedule is stretched, so the learning rate rises again")
+        # Lines that cannot be read are refused before anything is changed.
+        self.directory.cut_metrics(step)
         if before != self.config:
             self.directory.write_config(self.config)
 
@@ -237,10 +244,11 @@ class _Training:
 
     def _not_finite(self, what: str) -> NonFiniteLossError:
         kept = "there is no checkpoint yet" if self.saved is None else f"the last good checkpoint is step-{self.saved}"
+        limit = self.config.clip_norm
+        clip = f"a smaller --clip-norm than {limit:g}" if limit else "with a --clip-norm, such as 1"
         return NonFiniteLossError(
             f"{what}, so the run '{self.directory.path}' was stopped; {kept}. "
-            f"Begin another run (--run) with a lower --learning-rate than {self.config.learning_rate:g}, "
-            f"or a smaller --clip-norm than {self.config.clip_norm:g}"
+            f"Begin another run (--run) with a lower --learning-rate than {self.config.learning_rate:g}, or {clip}"
         )
 
     def _seconds(self) -> float:
@@ -263,7 +271,7 @@ class _Training:
         last = held_out[-1] if held_out else {}
         metrics = {key.removeprefix("valid_"): value for key, value in last.items() if key.startswith("valid_")}
         path = self.directory.samples / f"step-{step}.txt"
-        sample = path.read_text(encoding="utf-8") if path.exists() else ""
+        sample = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
         seconds = self.seconds_before if already else self._seconds()
         return TrainResult(self.directory.path, step, already, metrics, sample, self.directory.curve, seconds)
 

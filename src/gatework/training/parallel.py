@@ -8,7 +8,8 @@ its own masks. Nothing is pickled: what processes tell each other are tensors an
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -20,7 +21,7 @@ import torch.distributed.nn.functional
 from torch import Tensor
 from torch import distributed as dist
 
-from gatework.errors import ConfigError
+from gatework.errors import ConfigError, GateworkError, RunError
 from gatework.training.config import DEVICE
 
 
@@ -67,6 +68,21 @@ class Group:
     def first(self) -> bool:
         """True in the one process that writes."""
         return self.rank == 0
+
+    @contextmanager
+    def first_goes_ahead(self) -> Iterator[None]:
+        """Let the others wait until the first process is through, and stop with it where it refuses.
+
+        Raises:
+            RunError: In the others, when the first process has refused; it says itself why.
+        """
+        try:
+            yield
+        except GateworkError:
+            self.largest(1)
+            raise
+        if self.largest(0):
+            raise RunError(f"process {self.rank} stops too: the first process says why")
 
     def check_batch(self, batch_size: int) -> None:
         """Refuse a batch that does not give every process a stream.

@@ -1,5 +1,6 @@
 """A model out of a run directory, to be used and not trained; nothing in the directory is touched."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def load_model(run: str, *, step: int | None = None, device: str = "cpu") -> Loa
         RunError: When this is no run, or there is no such checkpoint.
         CheckpointError: When the checkpoint is damaged.
     """
-    directory = RunDirectory(Path(run).expanduser())
+    directory = RunDirectory(Path(os.path.expanduser(run)))
     config = directory.read_config()
     vocabulary = directory.read_vocabulary()
     steps = list_checkpoints(directory.checkpoints)

@@ -78,7 +78,13 @@ class RunDirectory:
             RunError: Saying what is there instead.
         """
         if not self.exists():
-            what = "holds no config.json" if self.path.is_dir() else "does not exist"
+            what = (
+                "holds no config.json"
+                if self.path.is_dir()
+                else "is a file"
+                if self.path.is_file()
+                else "does not exist"
+            )
             raise RunError(f"'{self.path}' is not a run: it {what}; give the directory of a run that `train` made")
 
     def read_config(self) -> TrainConfig:
@@ -179,16 +185,22 @@ class RunDirectory:
         """
         if not self.metrics.exists():
             return []
-        lines = self.metrics.read_bytes().split(b"\n")
+        try:
+            lines = self.metrics.read_bytes().split(b"\n")
+        except OSError as error:
+            raise RunError(f"the run's file '{self.metrics}' cannot be read: {error.strerror}") from error
         found: list[dict[str, Any]] = []
         for number, line in enumerate(lines, start=1):
             try:
-                found.append(json.loads(line))
+                values = json.loads(line)
             except ValueError:
                 # A crash leaves half a line at the end, or one of zeros: nothing sound stands below it.
                 if any(below.strip(b"\0") for below in lines[number:]):
                     raise RunError(f"'{self.metrics}' is damaged: line {number} is not JSON") from None
                 break
+            if not isinstance(values, dict) or not isinstance(values.get("step"), int):
+                raise RunError(f"'{self.metrics}' is damaged: line {number} has no step")
+            found.append(values)
         return found
 
     def cut_metrics(self, step: int) -> None:
@@ -263,7 +275,7 @@ def check_same(run: RunDirectory, config: TrainConfig, text_fingerprint: str) ->
 
 def _told(config: TrainConfig) -> dict[str, Any]:
     """Give the configuration as plain data; the text's place holds wherever the run is looked at from."""
-    data = str(Path(config.data).expanduser().absolute()) if config.data else ""
+    data = str(Path(os.path.expanduser(config.data)).absolute()) if config.data else ""
     return config.model_dump(mode="json") | {"data": data}
 
 
