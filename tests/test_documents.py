@@ -36,7 +36,7 @@ def test_python_in_documents_runs(path, tmp_path, monkeypatch, capsys):
 
 def commands(path: Path) -> list[str]:
     lines = [line.split("#")[0].strip() for block in blocks(path, "sh") for line in block.splitlines()]
-    return [line.removeprefix("torchrun --nproc-per-node 2 -m -- ") for line in lines if "gatework " in line]
+    return [line.removeprefix("torchrun --nproc-per-node 2 -m ") for line in lines if "gatework " in line]
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
