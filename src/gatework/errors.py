@@ -10,10 +10,13 @@ The tree::
     ├── DataError            a file, folder or prompt that cannot be used as data
     └── RunError             a run directory, or a run, that cannot go on
         ├── CheckpointError      a checkpoint that is damaged, cut short or foreign
-        └── NonFiniteLossError   the loss became NaN or infinite
+        ├── NonFiniteLossError   the loss became NaN or infinite
+        └── Stopped              Ctrl-C or SIGTERM; everything is saved
 
 Each message says what was given, what was expected, where, and what to do.
 """
+
+import signal
 
 
 class GateworkError(Exception):
@@ -69,6 +72,28 @@ class CheckpointError(RunError):
 
 class NonFiniteLossError(RunError):
     """The loss of a training step became NaN or infinite."""
+
+
+class Stopped(RunError):
+    """A run that a signal stopped; everything is saved.
+
+    Args:
+        number: The signal.
+        step: The last step, which is in the checkpoint.
+        run: The run directory.
+
+    Attributes:
+        exit_code: What a shell expects: 130 after Ctrl-C, 143 after SIGTERM.
+    """
+
+    def __init__(self, number: int, step: int, run: str) -> None:
+        self.number = number
+        self.step = step
+        self.exit_code = 128 + number
+        name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        super().__init__(
+            f"stopped by {name} after step {step:,}, saved in '{run}': the same command goes on from there"
+        )
 
 
 def _window(line: str, column: int, width: int = 100) -> tuple[str, int]:

@@ -6,10 +6,10 @@ import signal
 import pytest
 import torch
 
-from gatework.errors import NonFiniteLossError, RunError
+from gatework.errors import NonFiniteLossError, RunError, Stopped
 from gatework.tasks.text import Metric
-from gatework.training import Stopped, make_config, train
 from gatework.training import loop as loop_module
+from gatework.training import make_config, train
 from gatework.training.checkpoint import list_checkpoints
 from gatework.training.progress import Quiet
 from gatework.training.run import RunDirectory

@@ -24,7 +24,7 @@ from gatework.language.nodes import (
     walk,
 )
 from gatework.language.show import show_equations
-from gatework.language.simplify import needed
+from gatework.language.simplify import needed, substitute
 
 
 def peephole(cell: Cell, gates: Iterable[str] = "ifo", state: str | None = None) -> Cell:
@@ -137,7 +137,7 @@ def layer_norm(cell: Cell) -> Cell:
             init |= {gain: 1.0, shift: 0.0}
             scaled = Apply("mul", (Name(gain), Apply("norm", (Name(current),))))
             normed = Apply("add", (scaled, Name(shift)))
-            output = replace(output, value=_replaced(output.value, Name(current), normed))
+            output = replace(output, value=substitute(output.value, {Name(current): normed}))
     lines[output.target] = output
     return _changed(cell, "layer_norm", lines.values(), init=init)
 
@@ -174,7 +174,7 @@ def zoneout(cell: Cell, **rates: float) -> Cell:
         _check_rate("zoneout", rate)
         new, keep = _fresh(cell, f"{state}_new"), _fresh(cell, f"keep_{state}")
         lines = {
-            name: replace(line, value=_replaced(line.value, Name(state), Name(new))) for name, line in lines.items()
+            name: replace(line, value=substitute(line.value, {Name(state): Name(new)})) for name, line in lines.items()
         }
         lines[state] = replace(lines[state], target=new)
         kept = Apply("mul", (Name(keep), Name(state, previous=True)))
@@ -339,10 +339,6 @@ def _needs(step: Step, name: str) -> set[str]:
                 found.add(node.name)
                 pending.append(node.name)
     return found
-
-
-def _replaced(node: Node, old: Node, new: Node) -> Node:
-    return new if node == old else rebuild(node, tuple(_replaced(child, old, new) for child in children(node)))
 
 
 def _divisors(node: Node) -> Iterator[Node]:

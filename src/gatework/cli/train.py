@@ -13,7 +13,8 @@ from rich.markup import escape
 
 from gatework.cli.output import Flag, Json, err, out, print_json, printable
 from gatework.cli.settings import as_toml, given, make_flags
-from gatework.training import Stopped, TrainConfig, TrainResult, make_config, make_reporter, read_toml
+from gatework.errors import Stopped
+from gatework.training import TrainConfig, TrainResult, make_config, make_reporter, read_toml
 from gatework.training import train as train_model
 
 FLAGS: Any = make_flags(TrainConfig)

@@ -9,13 +9,11 @@ from gatework.training.evaluation import Evaluation, evaluate
 from gatework.training.generation import Generation, generate
 from gatework.training.loop import TrainResult, train
 from gatework.training.progress import Reporter, make_reporter
-from gatework.training.stop import Stopped
 
 __all__ = [
     "Evaluation",
     "Generation",
     "Reporter",
-    "Stopped",
     "TrainConfig",
     "TrainResult",
     "evaluate",

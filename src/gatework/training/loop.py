@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from gatework import __version__
-from gatework.errors import NonFiniteLossError, RunError
+from gatework.errors import NonFiniteLossError, RunError, Stopped
 from gatework.tasks.sampling import write_on
 from gatework.tasks.vocabulary import Vocabulary
 from gatework.training.build import Text, read_text
@@ -23,7 +23,7 @@ from gatework.training.files import saving, write_file
 from gatework.training.parallel import Group
 from gatework.training.progress import Beginning, Quiet, Reporter
 from gatework.training.run import Lock, RunDirectory, check_same, fingerprint
-from gatework.training.stop import Stopped, StopSignals
+from gatework.training.stop import StopSignals
 from gatework.training.trainer import Trainer, mixed_seed
 
 SAMPLE_LENGTH = {"byte": 600, "char": 600, "word": 120}

@@ -78,13 +78,9 @@ class RunDirectory:
             RunError: Saying what is there instead.
         """
         if not self.exists():
-            what = (
-                "holds no config.json"
-                if self.path.is_dir()
-                else "is a file"
-                if self.path.is_file()
-                else "does not exist"
-            )
+            what = "is a file" if self.path.is_file() else "does not exist"
+            if self.path.is_dir():
+                what = "holds no config.json"
             raise RunError(f"'{self.path}' is not a run: it {what}; give the directory of a run that `train` made")
 
     def read_config(self) -> TrainConfig:

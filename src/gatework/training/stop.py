@@ -5,30 +5,6 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-from gatework.errors import RunError
-
-
-class Stopped(RunError):
-    """A run that a signal stopped; everything is saved.
-
-    Args:
-        number: The signal.
-        step: The last step, which is in the checkpoint.
-        run: The run directory.
-
-    Attributes:
-        exit_code: What a shell expects: 130 after Ctrl-C, 143 after SIGTERM.
-    """
-
-    def __init__(self, number: int, step: int, run: str) -> None:
-        self.number = number
-        self.step = step
-        self.exit_code = 128 + number
-        name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-        super().__init__(
-            f"stopped by {name} after step {step:,}, saved in '{run}': the same command goes on from there"
-        )
-
 
 class StopSignals:
     """Notice Ctrl-C and SIGTERM within a ``with`` block instead of dying of them.
