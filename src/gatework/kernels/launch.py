@@ -2,16 +2,45 @@
 
 from collections.abc import Callable, Mapping
 
+import torch
 from torch import Tensor
 
 from gatework.errors import ConfigError
-from gatework.kernels import reference
+from gatework.kernels import fused, reference
 from gatework.kernels.reference import Result
 from gatework.kernels.weights import Weights
 from gatework.language.nodes import Step
 
-BACKENDS: Mapping[str, Callable[..., Result]] = {"reference": reference.run}
+BACKENDS: Mapping[str, Callable[..., Result]] = {"cpu": fused.run, "reference": reference.run}
 """What can run a step, by name. Each takes the arguments of :func:`run` and agrees with ``reference``."""
+
+
+def choose(
+    step: Step, inputs: tuple[Tensor, ...], state: tuple[Tensor, ...], drawn: bool, record: tuple[str, ...]
+) -> tuple[str, str]:
+    """Choose the backend for a call.
+
+    Returns:
+        A row of :data:`BACKENDS`, and the reason.
+    """
+    kinds = {one.dtype for one in (*inputs, *state)}
+    if {one.device.type for one in inputs} != {"cpu"}:
+        return "reference", "tensors are not on the CPU"
+    if len(kinds) > 1 or kinds.pop() not in (torch.float32, torch.float64):
+        return "reference", "the type is neither float32 nor float64"
+    if not inputs[0].numel():
+        return "reference", "the batch is empty"
+    if torch.is_autocast_enabled("cpu"):
+        return "reference", "autocast is on"
+    if torch._C._functorch.peek_interpreter_stack() is not None:
+        return "reference", "a transformation of torch.func is at work"
+    if torch.autograd.forward_ad._current_level >= 0:
+        return "reference", "gradients are taken forward"
+    if step.outputs:
+        return "reference", "the step is an adjoint"
+    if record and not fused.can_record(step, drawn, record):
+        return "reference", "inputs, masks or constants are recorded"
+    return "cpu", "float numbers on the CPU"
 
 
 def run(
@@ -58,7 +87,7 @@ def run(
         >>> run(step, {}, (torch.ones(3, 1, 1),), (torch.zeros(1, 1),)).output.flatten()
         tensor([1.0000, 1.5000, 1.7500])
     """
-    chosen = "reference" if backend == "auto" else backend
+    chosen = choose(step, inputs, state, draws is not None, record)[0] if backend == "auto" else backend
     if chosen not in BACKENDS:
         raise ConfigError(f"There is no backend {backend!r}; choose auto or one of {', '.join(BACKENDS)}.")
     return BACKENDS[chosen](

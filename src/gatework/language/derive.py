@@ -8,7 +8,8 @@ gradient is text in its row of the table; nothing here knows a function by name.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from gatework.language.check import check
 from gatework.language.functions import FUNCTIONS, OPERATORS
@@ -21,6 +22,25 @@ _RULES: dict[tuple[str, int], Node | None] = {
     for row in FUNCTIONS.values()
     for place, text in enumerate(row.adjoints)
 }
+
+
+@dataclass(frozen=True)
+class Adjoint:
+    """A step's adjoint, and what its names mean.
+
+    Args:
+        step: The adjoint.
+        last: For each state of the forward step, the input that holds its last value.
+        back: For each state, the adjoint's state that carries its gradient.
+        grad: For each graded state, the input by which a gradient arrives from outside.
+        gradients: For each forward name that a gradient reaches, the name of the gradient.
+    """
+
+    step: Step
+    last: Mapping[str, str]
+    back: Mapping[str, str]
+    grad: Mapping[str, str]
+    gradients: Mapping[str, str]
 
 
 def derive(step: Step, graded: Iterable[str] | None = None) -> Step:
@@ -46,10 +66,23 @@ def derive(step: Step, graded: Iterable[str] | None = None) -> Step:
         d_b = d_h_1
         back_h = R.T @ d_h_1
     """
-    return _Adjoint(step, tuple(graded) if graded is not None else step.states[:1]).step()
+    return differentiate(step, graded).step
 
 
-class _Adjoint:
+def differentiate(step: Step, graded: Iterable[str] | None = None) -> Adjoint:
+    """Differentiate a step symbolically, and say what the names of the adjoint mean.
+
+    Args:
+        step: As in :func:`derive`.
+        graded: As in :func:`derive`.
+
+    Returns:
+        The adjoint and its names.
+    """
+    return _Deriver(step, tuple(graded) if graded is not None else step.states[:1]).adjoint()
+
+
+class _Deriver:
     def __init__(self, forward: Step, graded: tuple[str, ...]) -> None:
         self.forward = forward
         self.graded = graded
@@ -80,7 +113,7 @@ class _Adjoint:
         self.taken.add(name)
         return name
 
-    def step(self) -> Step:
+    def adjoint(self) -> Adjoint:
         """Walk the lines backwards, then hand on what reached the inputs, the parameters and last step's states."""
         for equation in reversed(self.forward.equations):
             self.equation(equation)
@@ -94,7 +127,9 @@ class _Adjoint:
         learned = (*self.forward.inputs, *self._learned())
         outputs = tuple(self.gradient[name] for name in learned if self.gradient[name] in made)
         lines = needed(lines, (*states, *outputs))
-        return check(lines, states, self.inputs(lines), outputs)
+        step = check(lines, states, self.inputs(lines), outputs)
+        reached = {name: gradient for name, gradient in self.gradient.items() if gradient in made}
+        return Adjoint(step, self.last, self.back, self.grad, reached)
 
     def inputs(self, lines: tuple[Equation, ...]) -> tuple[str, ...]:
         """List the forward values that the adjoint reads, in the order the forward step has them."""

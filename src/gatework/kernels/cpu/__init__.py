@@ -1,0 +1,1 @@
+"""Fused kernels for CPUs: machine code made from a Plan by LLVM, with no compiler on the machine."""

@@ -1,0 +1,122 @@
+"""From a plan to a kernel: all its functions in one module, compiled, and the slots of its table."""
+
+from dataclasses import dataclass
+from functools import cache
+from threading import RLock
+
+from gatework.kernels.cpu import drivers
+from gatework.kernels.cpu.build import Library, compile_text
+from gatework.kernels.cpu.code import Code
+from gatework.kernels.cpu.library import library_text
+from gatework.kernels.cpu.slots import Slots
+from gatework.kernels.cpu.stages import STAGE, StageWriter, vectors_per_block, write_columns, write_moments
+from gatework.kernels.cpu.target import Target, host
+from gatework.kernels.plan import Plan
+
+_ROWS = "ptr %table, i64 %flat, i64 %row, i64 %count, i64 %step"
+
+
+@dataclass(frozen=True)
+class Generated:
+    """The text of a kernel, before it is compiled.
+
+    Args:
+        text: LLVM's text.
+        slots: For each name its slot in the table.
+        blocks: For each stage, how many units a block has.
+    """
+
+    text: str
+    slots: dict[str, int]
+    blocks: tuple[int, ...]
+
+
+class Kernel:
+    """A compiled plan.
+
+    Args:
+        plan: The plan.
+        target: The machine.
+        dtype: The type of the numbers.
+    """
+
+    def __init__(self, plan: Plan, target: Target, dtype: str) -> None:
+        self.plan = plan
+        self.target = target
+        self.dtype = dtype
+        generated = generate(plan, target, dtype)
+        self.slots = generated.slots
+        self.blocks = generated.blocks
+        self._library = Library(compile_text(generated.text, target), target)
+        self.sized: dict[object, object] = {}  # what depends on sizes; see execute.sized
+        self.shared = shared_library(target, dtype)
+        self.entries = {name: self._library.address(name) for name in _entries(plan)}
+
+
+def kernel_for(plan: Plan, dtype: str) -> Kernel:
+    """Give the kernel of a plan for this machine, compiled at its first use.
+
+    Args:
+        plan: The plan; kept, and known by its identity.
+        dtype: The type of the numbers.
+
+    Returns:
+        The kernel.
+    """
+    key = (id(plan), dtype)
+    with _LOCK:
+        if key not in _KERNELS:
+            _KERNELS[key] = Kernel(plan, host(), dtype)
+        return _KERNELS[key]
+
+
+def generate(plan: Plan, target: Target, dtype: str) -> Generated:
+    """Write the module of a plan.
+
+    Args:
+        plan: The plan.
+        target: The machine.
+        dtype: The type of the numbers.
+
+    Returns:
+        The text, and what a caller must know to call it.
+    """
+    slots, declarations = Slots(), {}
+    parts = [drivers.write_barrier(target, slots, declarations)]
+    looped = []
+    for number, stage in enumerate(plan.stages):
+        code = Code(target, dtype, f"define internal void @stage_{number}({STAGE})", declarations)
+        parts.append(StageWriter(plan, stage, number, code, slots).write())
+        for which, moments in enumerate(stage.moments):
+            code = Code(target, dtype, f"define internal void @moments_{number}_{which}({_ROWS})", declarations)
+            parts.append(write_moments(plan, moments, code, slots))
+        if stage.phase == "each":
+            looped.append((number, len(stage.moments)))
+        else:
+            parts.append(drivers.write_flat(target, dtype, slots, number, len(stage.moments), declarations))
+    for number, columns in enumerate(plan.columns):
+        head = f"define internal void @sum_{number}(ptr %table, i64 %begin, i64 %end, i64 %first, i64 %last)"
+        parts.append(write_columns(plan, columns, Code(target, dtype, head, declarations), slots))
+        parts.append(drivers.write_columns_entry(target, dtype, slots, number, declarations))
+    parts.append(drivers.write_each(target, dtype, slots, looped, declarations))
+    lanes = target.lanes(dtype)
+    blocks = tuple(vectors_per_block(stage, target.tile_vectors) * lanes for stage in plan.stages)
+    return Generated("\n".join([*parts, *declarations.values()]) + "\n", slots.places, blocks)
+
+
+def _entries(plan: Plan) -> list[str]:
+    flat = [f"flat_{number}" for number, stage in enumerate(plan.stages) if stage.phase != "each"]
+    return ["each", *flat, *(f"columns_{number}" for number in range(len(plan.columns)))]
+
+
+@cache
+def shared_library(target: Target, dtype: str) -> dict[str, int]:
+    """Give the addresses of the functions that no cell changes."""
+    library = Library(compile_text(library_text(target, dtype), target), target)
+    _KEPT.append(library)
+    return {name: library.address(name) for name in ("tiles", "pack", "turn", "panel", "outer")}
+
+
+_KERNELS: dict[tuple[int, str], Kernel] = {}
+_LOCK = RLock()
+_KEPT: list[Library] = []  # machine code lives as long as its library

@@ -1,0 +1,179 @@
+"""Functions that no cell changes: tiles, packing, and products summed over time. Compiled once for a machine.
+
+Each entry works off a list of jobs, numbers in a row, which the threads of a team deal out among themselves in turn.
+"""
+
+from collections.abc import Callable
+
+from gatework.kernels.cpu.code import Code
+from gatework.kernels.cpu.drivers import entry, leave
+from gatework.kernels.cpu.slots import Slots
+from gatework.kernels.cpu.target import Target
+from gatework.kernels.cpu.tiles import tile_functions
+
+SLOTS = ("ticket", "team", "team_function", "jobs", "count")
+"""The table of these entries; that of a cell's entries begins the same way."""
+
+PACK = ("source", "unit_stride", "k_stride", "units", "depth", "target", "target_stride")
+"""A job of ``@pack``: a vector of units for every k. Units from ``units`` on become zero."""
+
+GATHER = ("source", "stride", "index", "begin", "end", "columns", "target", "target_stride")
+"""A job of ``@turn`` and ``@panel``: rows begin to end of a sequence, found by an index where there is one."""
+
+OUTER = ("left", "left_stride", "units", "right", "columns", "target", "stride", "depth")
+"""A job of ``@outer``: turned rows times a panel, added to a matrix [units, columns]."""
+
+
+def library_text(target: Target, dtype: str) -> str:
+    """Write the module of functions that all kernels share.
+
+    Args:
+        target: The machine.
+        dtype: The type of the numbers.
+
+    Returns:
+        LLVM's text.
+    """
+    declarations: dict[str, str] = {}
+    names = ", ".join(f"ptr @tile_{rows}" for rows in range(1, target.tile_rows + 1))
+    parts = [
+        tile_functions(target, dtype, declarations),
+        f"@tiles = constant [{target.tile_rows} x ptr] [{names}]",
+        _entry(target, dtype, "pack", PACK, _pack, declarations),
+        _entry(target, dtype, "turn", GATHER, _turn, declarations),
+        _entry(target, dtype, "panel", GATHER, _panel, declarations),
+        _entry(target, dtype, "outer", OUTER, _outer, declarations),
+    ]
+    return "\n".join([*parts, *declarations.values()]) + "\n"
+
+
+def _entry(
+    target: Target,
+    dtype: str,
+    name: str,
+    fields: tuple[str, ...],
+    body: Callable[[Code, dict[str, str]], None],
+    declarations: dict[str, str],
+) -> str:
+    slots = Slots(SLOTS)
+    code = Code(target, dtype, f"define void @{name}(ptr %table)", declarations)
+    thread, team = entry(code, slots)
+    with code.loop(thread, slots.integer(code, "count"), team) as job:
+        place = code.offset(slots.pointer(code, "jobs"), code.mul(job, str(len(fields))), "i64")
+        loaded = {
+            field: code.let(f"load i64, ptr {code.offset(place, str(number), 'i64')}")
+            for number, field in enumerate(fields)
+        }
+        body(code, loaded)
+    leave(code)
+    return code.text()
+
+
+def _pointer(code: Code, number: str) -> str:
+    return code.let(f"inttoptr i64 {number} to ptr")
+
+
+def _pack(code: Code, job: dict[str, str]) -> None:
+    source, target = _pointer(code, job["source"]), _pointer(code, job["target"])
+    full = code.let(f"icmp eq i64 {job['units']}, {code.lanes}")
+    with code.when(full), code.loop("0", job["depth"]) as k:
+        here = code.offset(source, code.mul(k, job["k_stride"]))
+        there = code.offset(target, code.mul(k, job["target_stride"]))
+        # Written out lane by lane: as fast as the stores go, and no shuffles to compile.
+        for lane in range(code.lanes):
+            value = code.load(code.offset(here, code.mul(str(lane), job["unit_stride"])), code.scalar)
+            code.do(f"store {code.scalar} {value}, ptr {code.offset(there, str(lane))}")
+    with code.when(code.let(f"xor i1 {full}, true")), code.loop("0", job["depth"]) as k:
+        here = code.offset(source, code.mul(k, job["k_stride"]))
+        there = code.offset(target, code.mul(k, job["target_stride"]))
+        code.store("zeroinitializer", there)
+        with code.loop("0", job["units"]) as lane:
+            value = code.load(code.offset(here, code.mul(lane, job["unit_stride"])), code.scalar)
+            code.do(f"store {code.scalar} {value}, ptr {code.offset(there, lane)}")
+
+
+def _gathered(code: Code, job: dict[str, str], flat: str) -> str:
+    """Give where a row of a sequence begins."""
+    row = code.slot("i64")
+    code.do(f"store i64 {flat}, ptr {row}")
+    with code.when(code.let(f"icmp ne i64 {job['index']}, 0")):
+        index = code.let(f"load i32, ptr {code.offset(_pointer(code, job['index']), flat, 'i32')}")
+        code.do(f"store i64 {code.let(f'sext i32 {index} to i64')}, ptr {row}")
+    at = code.mul(code.let(f"load i64, ptr {row}"), job["stride"])
+    return code.offset(_pointer(code, job["source"]), at)
+
+
+def _turn(code: Code, job: dict[str, str]) -> None:
+    """Write up to ``lanes`` columns of a sequence as rows."""
+    target = _pointer(code, job["target"])
+    full = code.let(f"icmp eq i64 {job['columns']}, {code.lanes}")
+    with code.loop(job["begin"], job["end"]) as flat:
+        here = _gathered(code, job, flat)
+        there = code.offset(target, code.let(f"sub i64 {flat}, {job['begin']}"))
+        with code.when(full):
+            for lane in range(code.lanes):
+                value = code.load(code.offset(here, str(lane)), code.scalar)
+                at = code.offset(there, code.mul(str(lane), job["target_stride"]))
+                code.do(f"store {code.scalar} {value}, ptr {at}")
+        with code.when(code.let(f"xor i1 {full}, true")), code.loop("0", job["columns"]) as lane:
+            value = code.load(code.offset(here, lane), code.scalar)
+            at = code.offset(there, code.mul(lane, job["target_stride"]))
+            code.do(f"store {code.scalar} {value}, ptr {at}")
+
+
+def _panel(code: Code, job: dict[str, str]) -> None:
+    """Write the columns of a panel, side by side for each row, and zeros where there are fewer."""
+    width = code.target.tile_vectors * code.lanes
+    target = _pointer(code, job["target"])
+    full = code.let(f"icmp eq i64 {job['columns']}, {width}")
+    with code.loop(job["begin"], job["end"]) as flat:
+        here = _gathered(code, job, flat)
+        ahead = code.let(f"sub i64 {flat}, {job['begin']}")
+        there = code.offset(target, code.mul(ahead, job["target_stride"]))
+        with code.when(full):
+            for vector in range(code.target.tile_vectors):
+                at = str(vector * code.lanes)
+                code.store(code.load(code.offset(here, at)), code.offset(there, at))
+        with code.when(code.let(f"xor i1 {full}, true")):
+            for vector in range(code.target.tile_vectors):
+                code.store("zeroinitializer", code.offset(there, str(vector * code.lanes)))
+            with code.loop("0", job["columns"]) as column:
+                value = code.load(code.offset(here, column), code.scalar)
+                code.do(f"store {code.scalar} {value}, ptr {code.offset(there, column)}")
+
+
+def _outer(code: Code, job: dict[str, str]) -> None:
+    most, vectors = code.target.tile_rows, code.target.tile_vectors
+    width = vectors * code.lanes
+    left, right, target = (_pointer(code, job[name]) for name in ("left", "right", "target"))
+    scratch = code.slot(code.scalar, most * width, align=64)
+    rows, span = code.slot("ptr", most, align=8), code.slot("i64", 2, align=8)
+    code.do(f"store i64 0, ptr {span}")
+    code.do(f"store i64 {job['depth']}, ptr {code.offset(span, '1', 'i64')}")
+    blocks = code.let(f"sdiv i64 {code.add(job['units'], str(most - 1))}, {most}")
+    full = code.let(f"icmp eq i64 {job['columns']}, {width}")
+    with code.loop("0", blocks) as block:
+        start = code.let(f"sdiv i64 {code.mul(block, job['units'])}, {blocks}")
+        stop = code.let(f"sdiv i64 {code.mul(code.add(block, '1'), job['units'])}, {blocks}")
+        height = code.let(f"sub i64 {stop}, {start}")
+        with code.loop("0", height) as row:
+            at = code.offset(left, code.mul(code.add(start, row), job["left_stride"]))
+            code.do(f"store ptr {at}, ptr {code.offset(rows, row, 'ptr')}")
+        table = code.let(
+            f"getelementptr inbounds [{most} x ptr], ptr @tiles, i64 0, i64 {code.let(f'sub i64 {height}, 1')}"
+        )
+        tile = code.let(f"load ptr, ptr {table}")
+        code.do(f"call void {tile}(ptr {scratch}, ptr {right}, ptr {rows}, i64 0, i64 1, ptr {span})")
+        with code.loop("0", height) as row:
+            here = code.offset(scratch, code.mul(row, str(width)))
+            there = code.offset(target, code.mul(code.add(start, row), job["stride"]))
+            with code.when(full):
+                for vector in range(vectors):
+                    at = str(vector * code.lanes)
+                    place = code.offset(there, at)
+                    total = f"fadd {code.vector} {code.load(place)}, {code.load(code.offset(here, at))}"
+                    code.store(code.let(total), place)
+            with code.when(code.let(f"xor i1 {full}, true")), code.loop("0", job["columns"]) as column:
+                place = code.offset(there, column)
+                old, new = code.load(place, code.scalar), code.load(code.offset(here, column), code.scalar)
+                code.do(f"store {code.scalar} {code.let(f'fadd {code.scalar} {old}, {new}')}, ptr {place}")

@@ -1,0 +1,78 @@
+"""What the generated code may use: vector registers, how wide and how many, and the tile that fits them."""
+
+import platform
+from dataclasses import dataclass
+from functools import cache
+
+from llvmlite import binding as llvm
+
+from gatework.errors import ConfigError
+
+TYPES = {"float32": ("float", 4), "float64": ("double", 8)}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A machine as the code generator sees it.
+
+    Args:
+        level: The name of the row below.
+        cpu: The processor, as LLVM names it.
+        features: Its features, as LLVM writes them.
+        bits: The width of a vector register.
+        tile_rows: Most rows of a tile of a product.
+        tile_vectors: Vectors side by side in a tile; rows times vectors accumulators stay in registers.
+    """
+
+    level: str
+    cpu: str
+    features: str
+    bits: int
+    tile_rows: int
+    tile_vectors: int
+
+    def lanes(self, dtype: str) -> int:
+        """Count the numbers of a type ("float32", "float64") in a register."""
+        return self.bits // (8 * TYPES[dtype][1])
+
+
+# level: (bits, rows of a tile, vectors of a tile, a feature it needs, features to switch off where it is forced)
+_LEVELS: dict[str, tuple[int, int, int, str, tuple[str, ...]]] = {
+    "avx512": (512, 6, 4, "avx512f", ()),
+    "avx2": (256, 6, 2, "fma", ("avx512f", "avx512vl", "avx512bw", "avx512dq", "avx512cd")),
+    "sse": (128, 6, 2, "sse2", ("avx512f", "avx512vl", "avx512bw", "avx512dq", "avx512cd", "avx", "avx2", "fma")),
+    "neon": (128, 6, 4, "neon", ()),
+}
+LEVELS = tuple(_LEVELS)
+
+
+@cache
+def host(level: str | None = None) -> Target:
+    """Describe this machine.
+
+    Args:
+        level: A row of ``LEVELS`` to keep to, below what the machine has; None for the best it has.
+
+    Returns:
+        The target to generate code for.
+
+    Raises:
+        ConfigError: For a level the machine does not have.
+    """
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    features = dict(llvm.get_host_cpu_features())
+    if platform.machine().lower() in ("arm64", "aarch64"):
+        features["neon"] = True
+    found = [name for name, (_, _, _, needed, _) in _LEVELS.items() if features.get(needed)]
+    chosen = level or (found[0] if found else "")
+    if chosen not in found:
+        have = ", ".join(found) or "none of them"
+        raise ConfigError(f"level={chosen!r}: this machine has {have} of the vector units {', '.join(LEVELS)}.")
+    bits, rows, vectors, _, off = _LEVELS[chosen]
+    if chosen != found[0]:
+        for name in features:
+            if name in off or name.startswith("avx512") or (chosen == "sse" and name.startswith("avx")):
+                features[name] = False
+    flat = ",".join(f"{'+' if on else '-'}{name}" for name, on in sorted(features.items()))
+    return Target(chosen, llvm.get_host_cpu_name(), flat, bits, rows, vectors)

@@ -1,0 +1,89 @@
+"""All that follows from a step before a size or a machine is known: its forward plans and its adjoint's plan."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from gatework.kernels.normal import named, normal, settled
+from gatework.kernels.plan import Plan, make_plan
+from gatework.language.derive import Adjoint, differentiate
+from gatework.language.nodes import Name, Node, Outer, Product, Step, children
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """The plans of a step, each made when it is first asked for.
+
+    Args:
+        step: The checked equations.
+        drawn: Whether masks are drawn; if not, each mask is its probability.
+        record: Further names whose values at every step are wanted, with gradients.
+    """
+
+    step: Step
+    drawn: bool
+    record: tuple[str, ...] = ()
+
+    @cached_property
+    def named(self) -> Step:
+        """Give the step whose every pre-activation has a name."""
+        return named(settled(self.step, self.drawn))
+
+    @cached_property
+    def adjoint(self) -> Adjoint:
+        """Give the adjoint of the named step."""
+        return differentiate(self.named, (self.step.states[0], *self.record))
+
+    @cached_property
+    def inference(self) -> Plan:
+        """Give the plan of a forward pass after which nothing comes."""
+        step = normal(self.named)
+        lines = [name for name in self.record if name not in step.states]
+        return make_plan(step, self._sizes(step, {}), wanted=lines)
+
+    @cached_property
+    def training(self) -> Plan:
+        """Give the plan of a forward pass that keeps what the adjoint reads."""
+        step = normal(self.named)
+        return make_plan(step, self._sizes(step, {}), wanted=self.saved)
+
+    @cached_property
+    def backward(self) -> Plan:
+        """Give the plan of the adjoint."""
+        step = normal(self.adjoint.step)
+        forward = self._sizes(self.named, {})
+        known = dict(forward)
+        for table in (self.adjoint.last, self.adjoint.back, self.adjoint.grad, self.adjoint.gradients):
+            known |= {name: forward[of] for of, name in table.items() if of in forward}
+        learned = [parameter.name for parameter in self.named.parameters]
+        summed = [self.adjoint.gradients[name] for name in learned if name in self.adjoint.gradients]
+        return make_plan(step, self._sizes(step, known), summed=summed, indexed=self.adjoint.last.values())
+
+    @cached_property
+    def saved(self) -> tuple[str, ...]:
+        """Name the lines, other than states, whose values the adjoint reads or that are recorded."""
+        lines = {line.target for line in self.named.equations} - set(self.named.states)
+        return tuple(dict.fromkeys(name for name in (*self.adjoint.step.inputs, *self.record) if name in lines))
+
+    def _sizes(self, step: Step, known: Mapping[str, str]) -> dict[str, str]:
+        """Give the key of the size of every vector of a derived step, in the keys of the step it comes from."""
+        matrices = {parameter.name: parameter for parameter in self.step.parameters if parameter.columns is not None}
+        found = {**self._known, **known}
+
+        def size(node: Node) -> str | None:
+            if isinstance(node, Name):
+                return found.get(node.name)
+            if isinstance(node, Product):
+                matrix = matrices[node.matrix]
+                return matrix.columns if node.transposed else matrix.rows
+            return next((key for key in map(size, children(node)) if key), None)
+
+        for line in step.equations:
+            if line.target not in found and not isinstance(line.value, Outer):
+                found[line.target] = size(line.value) or "hidden_size"
+        return found
+
+    @property
+    def _known(self) -> dict[str, str]:
+        vectors = {parameter.name: parameter.rows for parameter in self.step.parameters if parameter.columns is None}
+        return {**self.step.sizes_of, **vectors}
