@@ -10,14 +10,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from gatework.kernels import reference
 from gatework.kernels.cpu import adjoint, execute
 from gatework.kernels.cpu.kernel import kernel_for
-from gatework.kernels.cpu.rows import even_rows, lay_out
+from gatework.kernels.cpu.layout import Layout
 from gatework.kernels.recipe import Recipe
 from gatework.kernels.weights import Weights
 from gatework.language.check import parse
@@ -31,9 +30,8 @@ _SIGNATURE = (
 _library = torch.library.Library("gatework", "DEF")
 _library.define(f"forward({_SIGNATURE.format('bool keep, ')}) -> Tensor[]")
 _library.define(
-    f"backward({_SIGNATURE.format('')}, Tensor[] kept, Tensor? grad_output, Tensor?[] grad_state, Tensor?[] grad_record, "
-    "bool[] needed)"
-    " -> Tensor[]"
+    f"backward({_SIGNATURE.format('')}, Tensor[] kept, Tensor? grad_output, Tensor?[] grad_state, "
+    "Tensor?[] grad_record, bool[] needed) -> Tensor[]"
 )
 
 _MOST_STEPS = 256
@@ -59,7 +57,9 @@ _texts: dict[int, tuple[Step, str]] = {}
 def recipe_of(text: str, drawn: bool, record: str = "") -> Recipe:
     """Make the recipe of a step that was written as text; what is recorded are words."""
     parts = json.loads(text)
-    return Recipe(parse(parts["equations"], parts["states"], parts["inputs"], parts["outputs"]), drawn, tuple(record.split()))
+    return Recipe(
+        parse(parts["equations"], parts["states"], parts["inputs"], parts["outputs"]), drawn, tuple(record.split())
+    )
 
 
 def run(
@@ -80,23 +80,32 @@ def run(
     given = [*inputs, *(draws[name] for name in step.draws)] if drawn and draws is not None else [*inputs]
     values = [weights[parameter.name] for parameter in step.parameters]
     begin = [] if initial is None or restart is None else [*initial]
+    lines = [name for name in record if name not in step.inputs and name not in step.draws]
     keep = torch.is_grad_enabled() and any(one.requires_grad for one in (*given, *state, *values, *begin))
     results = torch.ops.gatework.forward(
-        text_of(step), drawn, reverse, keep, given, [*state], values, lengths, restart, begin, " ".join(record)
+        text_of(step), drawn, reverse, keep, given, [*state], values, lengths, restart, begin, " ".join(lines)
     )
     steps, batch = inputs[0].shape[:2]
     output = results[0]
     if lengths is None:
         output = output[2 * batch :, : state[0].shape[1]].reshape(steps, batch, state[0].shape[1])
     last = 1 + len(state)
-    return reference.Result(
-        output, tuple(results[1:last]), dict(zip(record, results[last : last + len(record)], strict=True))
-    )
+    recorded = dict(zip(lines, results[last : last + len(lines)], strict=True))
+    for name in (name for name in record if name not in recorded):
+        recorded[name] = _without_padding(given[(*step.inputs, *step.draws).index(name)], lengths)
+    return reference.Result(output, tuple(results[1:last]), {name: recorded[name] for name in record})
+
+
+def _without_padding(sequence: Tensor, lengths: Tensor | None) -> Tensor:
+    if lengths is None:
+        return sequence
+    return sequence.masked_fill((torch.arange(len(sequence))[:, None] >= lengths)[..., None], 0)
 
 
 def can_record(step: Step, drawn: bool, names: tuple[str, ...]) -> bool:
-    """Say whether values of these names are at hand in a kernel: they are lines, and not constant."""
-    lines = {line.target for line in recipe_of(text_of(step), drawn and bool(step.draws)).named.equations}
+    """Say whether values of these names are at hand in a kernel: they are not constant."""
+    named = recipe_of(text_of(step), drawn and bool(step.draws)).named
+    lines = {*named.inputs, *(line.target for line in named.equations)}
     return all(name in lines for name in names)
 
 
@@ -181,54 +190,6 @@ def _backward_shapes(
 # --- running
 
 
-class _Layout:
-    """A batch as the kernels lay it out, and the way between that and [T, B, size]."""
-
-    def __init__(self, steps: int, batch: int, reverse: bool, lengths: Tensor | None, restart: Tensor | None) -> None:
-        self.steps, self.batch = steps, batch
-        self.order: Tensor | None = None  # the rows by length, the longest first
-        self.flat: Tensor | None = None  # for each flat row, its place in [T * B]
-        if lengths is None and restart is None:
-            self.rows = even_rows(steps, batch, reverse)
-            return
-        anew = None if restart is None else restart.numpy()
-        counts = np.full(steps, batch, np.int64)
-        if lengths is not None:
-            self.order = torch.argsort(lengths, descending=True, stable=True)
-            ordered = lengths[self.order].numpy()
-            counts = (ordered[None, :] > np.arange(steps)[:, None]).sum(1)
-            anew = None if anew is None else anew[:, self.order.numpy()]
-        self.rows = lay_out(counts, batch, reverse, anew)
-        if self.order is not None:
-            time = np.repeat(np.arange(steps), counts)
-            row = np.arange(self.rows.flat) - self.rows.offsets[time]
-            self.flat = torch.from_numpy(time * batch) + self.order[torch.from_numpy(row)]
-
-    def sequence(self, tensor: Tensor) -> Tensor:
-        """Lay [T, B, size] out as flat rows."""
-        tensor = tensor.detach()
-        if self.flat is None:
-            return tensor.reshape(self.steps * self.batch, tensor.shape[2])
-        return tensor.reshape(self.steps * self.batch, tensor.shape[2]).index_select(0, self.flat)
-
-    def give_back(self, flat: Tensor) -> Tensor:
-        """Bring flat rows back to [T, B, size], with zeros where there is nothing."""
-        if self.flat is None:
-            return flat.reshape(self.steps, self.batch, flat.shape[1]).contiguous()
-        whole = flat.new_zeros(self.steps * self.batch, flat.shape[1])
-        return whole.index_copy_(0, self.flat, flat).view(self.steps, self.batch, flat.shape[1])
-
-    def state(self, tensor: Tensor) -> Tensor:
-        """Sort the rows of a state."""
-        return tensor.detach() if self.order is None else tensor.detach()[self.order]
-
-    def give_back_state(self, tensor: Tensor) -> Tensor:
-        """Undo :meth:`state`."""
-        if self.order is None:
-            return tensor
-        return torch.empty_like(tensor).index_copy_(0, self.order, tensor)
-
-
 @torch.library.impl("gatework::forward", "CPU")
 def _forward(
     step: str,
@@ -247,7 +208,7 @@ def _forward(
     plan = recipe.training if keep else recipe.inference
     sized = execute.sized(kernel_for(plan, _dtype(state[0])), _sizes(recipe, inputs, state, weights))
     steps, batch = inputs[0].shape[:2]
-    layout = _Layout(steps, batch, reverse, lengths, restart)
+    layout = Layout(steps, batch, reverse, lengths, restart)
     states = recipe.step.states
     kept = execute.forward(
         sized,
@@ -271,7 +232,8 @@ def _forward(
         results.append(layout.give_back_state(last))
     for name in recipe.record:
         whole = kept.states[name][2 * batch :] if name in states else kept.saved[name]
-        results.append(layout.give_back(whole[: layout.rows.flat, : sized.size(name)].clone()))
+        whole = whole[: layout.rows.flat, : sized.size(name)]
+        results.append(layout.give_back(whole.expand(-1, sized.size(name)).clone()))
     if keep:
         if lengths is not None:
             results.append(store)
@@ -301,22 +263,22 @@ def _backward(
     recipe = recipe_of(step, drawn, record)
     sized = execute.sized(kernel_for(recipe.backward, _dtype(state[0])), _sizes(recipe, inputs, state, weights))
     steps, batch = inputs[0].shape[:2]
-    layout = _Layout(steps, batch, reverse, lengths, restart)
+    layout = Layout(steps, batch, reverse, lengths, restart)
     states = recipe.step.states
     names = (*_sequences(recipe), *states, *(parameter.name for parameter in recipe.step.parameters))
     asked = frozenset(name for name, wanted in zip(names, needed, strict=False) if wanted and name not in states)
     passed = execute.Kept(
         dict(zip(states, kept, strict=False)), dict(zip(recipe.saved, kept[len(states) :], strict=True))
     )
-    like = state[0]
-    grads = {}
-    for name, grad in zip((states[0], *recipe.record), (grad_output, *grad_record), strict=True):
-        if grad is None:
-            grads[name] = like.new_zeros(layout.rows.flat, sized.size(recipe.adjoint.grad[name]))
-        elif grad is grad_output and lengths is None:
-            grads[name] = grad[2 * batch :]
-        else:
-            grads[name] = layout.sequence(grad)
+    grads: dict[str, Tensor] = {}
+    for place, (name, grad) in enumerate(zip((states[0], *recipe.record), (grad_output, *grad_record), strict=True)):
+        if grad is not None:
+            arrived = grad[2 * batch :] if place == 0 and lengths is None else layout.sequence(grad)
+            # The output may be recorded as well; its store is padded, what was recorded is not.
+            grads[name] = arrived if name not in grads else grads[name][:, : arrived.shape[1]] + arrived
+    for name, arriving in recipe.adjoint.grad.items():
+        if name not in grads:
+            grads[name] = state[0].new_zeros(layout.rows.flat, sized.size(arriving))
     ends = {name: None if grad is None else layout.state(grad) for name, grad in zip(states, grad_state, strict=True)}
     found = adjoint.backward(
         sized,

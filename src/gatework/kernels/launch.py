@@ -39,7 +39,7 @@ def choose(
     if step.outputs:
         return "reference", "the step is an adjoint"
     if record and not fused.can_record(step, drawn, record):
-        return "reference", "inputs, masks or constants are recorded"
+        return "reference", "constants are recorded"
     return "cpu", "float numbers on the CPU"
 
 

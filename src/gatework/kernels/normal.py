@@ -83,10 +83,7 @@ class _Namer:
 
     def line(self, line: Equation) -> None:
         value = _written_out(line.value) if self.split else line.value
-        if _is_matrix(value):
-            value = self.outer(value, line.target)
-        else:
-            value = self.tree(value, line.target, root=True)
+        value = self.outer(value, line.target) if _is_matrix(value) else self.tree(value, line.target, root=True)
         self.put(line.target, value, line.comment)
 
     def put(self, target: str, value: Node, comment: str = "") -> None:

@@ -139,6 +139,7 @@ def make_plan(
     wanted: Iterable[str] = (),
     summed: Iterable[str] = (),
     indexed: Iterable[str] = (),
+    scalars: Iterable[str] = (),
 ) -> Plan:
     """Plan a step.
 
@@ -148,12 +149,14 @@ def make_plan(
         wanted: Lines whose values at every step are kept.
         summed: Outputs that are summed over time and batch.
         indexed: Inputs that are found by an index of rows.
+        scalars: Inputs of which there is one number for each step and row.
 
     Returns:
         The plan.
     """
     plan = _Planner(step, sizes_of, frozenset(wanted), frozenset(summed)).plan()
-    return replace(plan, indexed=frozenset(indexed))
+    homes = {**plan.homes, **dict.fromkeys(scalars, "scalar")}
+    return replace(plan, homes=homes, indexed=frozenset(indexed))
 
 
 class _Planner:

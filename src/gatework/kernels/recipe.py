@@ -1,13 +1,14 @@
 """All that follows from a step before a size or a machine is known: its forward plans and its adjoint's plan."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from gatework.kernels.normal import named, normal, settled
+from gatework.kernels.normal import REDUCTIONS, named, normal, settled
 from gatework.kernels.plan import Plan, make_plan
+from gatework.language.check import check
 from gatework.language.derive import Adjoint, differentiate
-from gatework.language.nodes import Name, Node, Outer, Product, Step, children
+from gatework.language.nodes import Apply, Name, Node, Outer, Product, Step, children, walk
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,35 +36,62 @@ class Recipe:
         return differentiate(self.named, (self.step.states[0], *self.record))
 
     @cached_property
+    def forward(self) -> Step:
+        """Give the step in normal form."""
+        return normal(self.named)
+
+    @cached_property
+    def reverse(self) -> Step:
+        """Give the adjoint in normal form; a reduction that the forward step has made already is an input."""
+        step = normal(self.adjoint.step)
+        taken = {line.target for line in step.equations}
+        made = {
+            line.value: line.target
+            for line in self.forward.equations
+            if isinstance(line.value, Apply) and line.value.function in REDUCTIONS and line.target not in taken
+        }
+        lines = tuple(
+            replace(line, value=Name(made[line.value])) if line.value in made else line for line in step.equations
+        )
+        reads = dict.fromkeys(node.name for line in lines for node in walk(line.value) if isinstance(node, Name))
+        inputs = dict.fromkeys(name for name in (*step.inputs, *made.values()) if name in reads)
+        return check(lines, step.states, inputs, step.outputs)
+
+    @cached_property
     def inference(self) -> Plan:
         """Give the plan of a forward pass after which nothing comes."""
-        step = normal(self.named)
+        step = self.forward
         lines = [name for name in self.record if name not in step.states]
         return make_plan(step, self._sizes(step, {}), wanted=lines)
 
     @cached_property
     def training(self) -> Plan:
         """Give the plan of a forward pass that keeps what the adjoint reads."""
-        step = normal(self.named)
+        step = self.forward
         return make_plan(step, self._sizes(step, {}), wanted=self.saved)
 
     @cached_property
     def backward(self) -> Plan:
         """Give the plan of the adjoint."""
-        step = normal(self.adjoint.step)
-        forward = self._sizes(self.named, {})
+        step = self.reverse
+        forward = self._sizes(self.forward, {})
         known = dict(forward)
         for table in (self.adjoint.last, self.adjoint.back, self.adjoint.grad, self.adjoint.gradients):
             known |= {name: forward[of] for of, name in table.items() if of in forward}
         learned = [parameter.name for parameter in self.named.parameters]
         summed = [self.adjoint.gradients[name] for name in learned if name in self.adjoint.gradients]
-        return make_plan(step, self._sizes(step, known), summed=summed, indexed=self.adjoint.last.values())
+        return make_plan(step, self._sizes(step, known), summed=summed, indexed=self.adjoint.last.values(), scalars=self.scalars)
 
     @cached_property
     def saved(self) -> tuple[str, ...]:
         """Name the lines, other than states, whose values the adjoint reads or that are recorded."""
-        lines = {line.target for line in self.named.equations} - set(self.named.states)
-        return tuple(dict.fromkeys(name for name in (*self.adjoint.step.inputs, *self.record) if name in lines))
+        lines = {line.target for line in self.forward.equations} - set(self.forward.states)
+        return tuple(dict.fromkeys(name for name in (*self.reverse.inputs, *self.record) if name in lines))
+
+    @cached_property
+    def scalars(self) -> tuple[str, ...]:
+        """Name what is saved as one number for each step and row."""
+        return tuple(name for name in self.saved if self.training.homes.get(name) == "scalar")
 
     def _sizes(self, step: Step, known: Mapping[str, str]) -> dict[str, str]:
         """Give the key of the size of every vector of a derived step, in the keys of the step it comes from."""

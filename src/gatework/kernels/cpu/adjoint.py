@@ -97,10 +97,9 @@ class _Backward:
         run.temporaries(longest)
         passing = [name for name, home in self.plan.homes.items() if home == "sequence" and name not in outputs]
         rooms = {name: run.empty(longest, name) for name in passing}
-        for name in (name for name, home in self.plan.homes.items() if home == "scalar"):
-            room = run.like.new_empty(rows.flat)
-            table.set(f"base:{name}", room.data_ptr())
-            table.kept.append(room)
+        for name, home in self.plan.homes.items():
+            if home == "scalar" and name not in self.kept.saved:
+                table.point(name, run.empty(rows.flat, name))
         columns = self._columns()
         outers = Outers(run, [(name, terms) for name, terms in self.plan.outers if name in self.wanted], longest)
         times = np.ascontiguousarray(rows.times[::-1])

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gatework.kernels.arithmetic import period, upper_blocks
+from gatework.kernels.arithmetic import period
 from gatework.kernels.cpu.kernel import Kernel
 from gatework.kernels.cpu.panels import Panels, dense, lay_out_panels, stage_columns
 from gatework.kernels.cpu.rows import Rows
@@ -98,7 +98,9 @@ class Sizes:
         self.padded = {key: -(-size // lanes) * lanes for key, size in self.sizes.items()}
 
     def width(self, name: str) -> int:
-        """Give the padded size of a vector."""
+        """Give the padded size of a vector; of what there is one number for each row, 1."""
+        if self.kernel.plan.homes.get(name) == "scalar":
+            return 1
         return self.padded[self.kernel.plan.sizes_of[name]]
 
     def size(self, name: str) -> int:
@@ -301,7 +303,7 @@ def forward(
         table.index(f"before:{name}", store.before)
     saved = {name: run.empty(room, name) for name in wanted or ()}
     passing = [name for name, home in plan.homes.items() if home == "sequence" and name not in saved]
-    scalars = [name for name, home in plan.homes.items() if home == "scalar"]
+    scalars = [name for name, home in plan.homes.items() if home == "scalar" and name not in saved]
     bytes_a_row = sum(sized.width(name) for name in passing) * table.bytes or 1
     chunks = list(run.chunks(max(CHUNK // bytes_a_row, rows.batch)))
     longest = max(stop - start for *_, start, stop in chunks)
@@ -311,9 +313,7 @@ def forward(
         table.point(name, tensor)
     before = [number for number, stage in enumerate(plan.stages) if stage.phase == "before"]
     for name in scalars:
-        room = like.new_empty(rows.flat)
-        table.set(f"base:{name}", room.data_ptr())
-        table.kept.append(room)
+        table.point(name, run.empty(rows.flat, name))
     times = rows.times
     table.kept.append(times)
     for begin, end, start, stop in chunks:

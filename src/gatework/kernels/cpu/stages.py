@@ -88,19 +88,18 @@ class StageWriter:
         room = sum(panels) * most * self.width
         scratch = code.slot(code.scalar, room, align=64)
         blocks = code.let(f"sdiv i64 {code.add('%count', str(most - 1))}, {most}")
-        with code.loop("%first", "%last") as block:
-            with code.loop("0", blocks) as tile:
-                # Tiles of nearly the same height: 16 rows are 6, 5 and 5.
-                start = code.let(f"sdiv i64 {code.mul(tile, '%count')}, {blocks}")
-                stop = code.let(f"sdiv i64 {code.mul(code.add(tile, '1'), '%count')}, {blocks}")
-                height = code.let(f"sub i64 {stop}, {start}")
-                offset = 0
-                for number, group in enumerate(self.stage.groups):
-                    self._tiles(
-                        number, len(group.segments), panels[number], scratch, offset, block, start, height, pointers
-                    )
-                    offset += panels[number]
-                self._epilogue(scratch, block, start, height)
+        with code.loop("%first", "%last") as block, code.loop("0", blocks) as tile:
+            # Tiles of nearly the same height: 16 rows are 6, 5 and 5.
+            start = code.let(f"sdiv i64 {code.mul(tile, '%count')}, {blocks}")
+            stop = code.let(f"sdiv i64 {code.mul(code.add(tile, '1'), '%count')}, {blocks}")
+            height = code.let(f"sub i64 {stop}, {start}")
+            offset = 0
+            for number, group in enumerate(self.stage.groups):
+                self._tiles(
+                    number, len(group.segments), panels[number], scratch, offset, block, start, height, pointers
+                )
+                offset += panels[number]
+            self._epilogue(scratch, block, start, height)
 
     def _panels(self, sums: int) -> int:
         """Count the panels of a block of a group."""
@@ -369,7 +368,7 @@ def write_columns(plan: Plan, columns: Columns, code: Code, slots: Slots) -> str
         unit = code.mul(block, str(code.lanes))
         totals = [code.slot(code.vector) for _ in columns.sums]
         places = [code.offset(slots.pointer(code, f"base:{name}"), unit) for name, _ in columns.sums]
-        for total, place in zip(totals, places, strict=True):
+        for total in totals:
             code.do(f"store {code.vector} zeroinitializer, ptr {total}")
         with code.loop("%begin", "%end") as flat:
             values.at_row(flat, flat)
