@@ -4,6 +4,7 @@
 #   make test     every test, and every example in the documentation of the code
 #   make check    format, lint, types, architecture
 #   make docs     the documentation, into docs/_build/html
+#   make bench    the CPU kernels beside their peers (installs the peers; BENCH="--only lstm --quick" for less)
 #   make clean    remove what the other targets made (runs/ is kept: it is yours)
 
 PYTHON ?= $(shell for python in python3.11 python3 python; do \
@@ -15,9 +16,11 @@ TORCH ?= torch==2.13.0
 WORKERS ?= 2
 # Flags for the demo, such as DEMO="--steps 200".
 DEMO ?=
+# Flags for the benchmarks, such as BENCH="--only lstm,gru".
+BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs clean
+.PHONY: help demo test check docs bench clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -51,6 +54,11 @@ check: .venv/.installed
 docs: .venv/.installed
 	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "The documentation is in docs/_build/html/index.html"
+
+bench: .venv/.installed
+	@$(PIP) --requirement benchmarks/requirements.txt || \
+	echo "==> not every peer could be installed; the table of one that is missing says so"
+	@$(BIN)/python -m benchmarks.cpu $(BENCH)
 
 clean:
 	rm -rf .venv build dist docs/_build docs/cells/*.md docs/guide/_functions.md

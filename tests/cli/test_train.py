@@ -83,7 +83,7 @@ def test_evaluate(gatework, trained, text):
 def test_evaluate_counts_what_the_vocabulary_lacks(gatework, trained, tmp_path):
     other = tmp_path / "other.txt"
     other.write_text("Row, Ωmega!\n")
-    assert "2 of them, which the vocabulary lacks" in gatework("evaluate", trained, "--data", other).out
+    assert "2 of them, which the vocabulary lacks or" in gatework("evaluate", trained, "--data", other).out
 
 
 def test_generate(gatework, trained):
@@ -115,6 +115,31 @@ def test_print_config_reads_back(gatework, tmp_path):
     both = gatework("train", "--config", path, "--hidden-size", 64, "--print-config", "--json").json
     assert (both["hidden_size"], both["tie_weights"]) == (64, True)
     assert not list(tmp_path.glob("runs*"))
+
+
+def test_steps_and_epochs_win_over_one_another(gatework, tmp_path):
+    path = tmp_path / "settings.toml"
+    for told, flag, other in (("epochs = 13", "steps", "epochs"), ("steps = 13", "epochs", "steps")):
+        path.write_text(told)
+        found = gatework("train", "--config", path, f"--{flag}", 5, "--print-config", "--json").json
+        assert (found[flag], found[other]) == (5, None)
+    both = gatework("train", "--config", path, "--steps", 5, "--epochs", 5)
+    assert both.err == "gatework: steps is 5 and epochs is 5: expected one of the two\n"
+
+
+def test_words_with_a_test_split_by_an_example(gatework, tmp_path):
+    for split in ("train", "valid", "test"):
+        (tmp_path / f"song.{split}.txt").write_text("row row row your boat\n gently <unk> the stream\n" * 30)
+    example = Path(__file__).parents[2] / "examples" / "ptb_small_lstm.toml"
+    run = tmp_path / "r"
+    outcome = gatework(
+        "train", "--config", example, "--data", tmp_path, "--run", run, "--hidden-size", 8, "--epochs", 2
+    )
+    assert outcome.code == 0, outcome.err
+    assert re.search(r"^Held-out text: loss \d\.\d{3}, perplexity \d+\.\d{3}$", outcome.out, re.MULTILINE)
+    assert f"gatework evaluate {run} --split test --streams 1\n" in outcome.out
+    found = gatework("evaluate", run, "--split", "test", "--streams", 1, "--json").json
+    assert (found["text"], found["tokens"]) == ("test", 30 * 11)
 
 
 def test_a_cell_file_in_the_settings_becomes_its_equations(gatework, tmp_path):

@@ -32,6 +32,7 @@ def evaluate(
         return
     values = {"run": f"{result.run}, step {result.step:,}", "text": result.text, "symbols": f"{result.tokens:,}"}
     if result.unknown:
-        values["unknown"] = f"{result.unknown:,} of them, which the vocabulary lacks"
+        # A text may have been prepared with rare words taken out, and <unk> written where they stood.
+        values["unknown"] = f"{result.unknown:,} of them, which the vocabulary lacks or the text itself calls <unk>"
     values |= {name.replace("_", " "): f"{value:.4f}" for name, value in result.metrics.items()}
     out().print(pairs(values))

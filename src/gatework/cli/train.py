@@ -35,7 +35,7 @@ def train(
     Returns:
         An exit code, where it is not 0.
     """
-    chosen = make_config({**(read_toml(config) if config else {}), **given(settings)})
+    chosen = make_config(_together(read_toml(config) if config else {}, given(settings)))
     if print_config:
         if json:
             print_json(chosen.model_dump(mode="json"))
@@ -61,6 +61,14 @@ def train(
 train.__annotations__["settings"] = Annotated[FLAGS, Parameter(name="*")]
 
 
+def _together(file: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
+    """Let flags win over a file; steps and epochs say the same thing, so that each wins over the other too."""
+    lengths = ("steps", "epochs")
+    if any(name in flags for name in lengths):
+        file = {name: value for name, value in file.items() if name not in lengths}
+    return {**file, **flags}
+
+
 def _speaks() -> bool:
     """Tell whether this process is the one to say something: under torchrun, the first."""
     return os.environ.get("RANK", "0") == "0"
@@ -84,9 +92,12 @@ def _print(console: Console, config: TrainConfig, result: TrainResult) -> None:
     words = [word for word in result.sample.split() if word.isalnum()]
     prompt = f" --prompt {shlex.quote(words[0])}" if words else ""
     console.print("\nNext")
+    # Carried through the whole text, as papers measure it.
+    test = [f"gatework evaluate {run} --split test --streams 1"] if "test" in result.splits else []
     for command in (
         f"gatework generate {run}{prompt} --temperature 0.5",
         f"gatework evaluate {run}",
+        *test,
     ):
         console.print(f"  [cyan]{escape(command)}[/cyan]", soft_wrap=True)
     if config.steps is not None or config.epochs is None:

@@ -7,17 +7,18 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from gatework.errors import DataError, SizeError
 from gatework.nn import Recurrent
+from gatework.tasks.loss import IGNORED, LeanSurprise, surprise
 from gatework.tasks.vocabulary import Vocabulary
 
 # A layer's state: one tensor [L, B, H], or a tuple of them. None at the start of a text.
 State = Tensor | tuple[Tensor, ...] | None
 
-_IGNORED = -100
 _MOST_SCORES = 2**23
+# With fewer symbols the scores of a step stay in the processor's cache, and there is nothing to be gained.
+_LARGE_VOCABULARY = 2048
 
 
 class Streams:
@@ -77,6 +78,9 @@ class LanguageModel(nn.Module):
         dropout: Dropout on the embedding, between the layers and before the head: wherever the signal goes upwards and
             never where it goes on in time (Zaremba et al. 2014, arXiv:1409.2329, section 3.1).
         tie_weights: Let head and embedding share one matrix (Press & Wolf 2017, arXiv:1608.05859).
+        init_range: Draw every weight and bias, embedding and head too, from U(-init_range, init_range), as Zaremba et
+            al. do, in place of the layer's scheme and of the biases that the cell's paper fixes. Matrices and gains
+            that it fixes stay, and so does a ``forget_bias`` that is given.
         options: Further keyword options of :class:`gatework.nn.Recurrent`.
 
     Raises:
@@ -94,6 +98,7 @@ class LanguageModel(nn.Module):
         proj_size: int = 0,
         dropout: float = 0.0,
         tie_weights: bool = False,
+        init_range: float | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -115,6 +120,21 @@ class LanguageModel(nn.Module):
         nn.init.zeros_(self.head.bias)
         if tie_weights:
             self.head.weight = self.embedding.weight
+        self._lean = LeanSurprise()
+        if init_range is not None:
+            self._draw(init_range, keep_forget_bias=options.get("forget_bias") is not None)
+
+    def _draw(self, init_range: float, *, keep_forget_bias: bool) -> None:
+        """Draw all parameters anew, but for what makes the cell what it is."""
+        cell = self.recurrent.cell
+        biases = {parameter.name for parameter in cell.step.parameters if parameter.role == "bias"}
+        kept = {name for name in cell.init if name not in biases}
+        if keep_forget_bias:
+            kept.add(next(iter(cell.remember)))
+        layers = [self.recurrent.named_weights(number) for number in range(self.recurrent.num_layers)]
+        drawn = [tensor for layer in layers for name, tensor in layer.items() if name not in kept]
+        for tensor in (self.embedding.weight, *drawn, self.head.weight, self.head.bias):
+            nn.init.uniform_(tensor, -init_range, init_range)
 
     def forward(self, tokens: Tensor, state: State = None, *, reset: Tensor | None = None) -> tuple[Tensor, State]:
         """Score every symbol as the next one.
@@ -127,25 +147,37 @@ class LanguageModel(nn.Module):
         Returns:
             Unnormalised log-probabilities ``[T, B, V]`` and the state to carry on with.
         """
+        output, state = self._read(tokens, state, reset)
+        return self.head(output), state
+
+    def surprise(
+        self, tokens: Tensor, targets: Tensor, state: State = None, *, reset: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Sum the cross entropy of what comes, without keeping the scores where they would be many.
+
+        Args:
+            tokens: What is read ``[T, B]``, int64.
+            targets: The symbols that came ``[T, B]``; -100 where none did.
+            state: The state that the last window ended with; None at the start of a text.
+            reset: ``[T, B]``, True where another text starts.
+
+        Returns:
+            The sum in nats, and the state to carry on with. Its gradient can be taken once.
+        """
+        output, state = self._read(tokens, state, reset)
+        # On a GPU torch's own loss takes fewer passes; half precision has to be widened first, which is a copy.
+        lean = output.device.type == "cpu" and output.dtype in (torch.float32, torch.float64)
+        if lean and self.head.out_features >= _LARGE_VOCABULARY:
+            return self._lean(output, self.head, targets), state
+        return surprise(self.head(output), targets), state
+
+    def _read(self, tokens: Tensor, state: State, reset: Tensor | None) -> tuple[Tensor, State]:
+        """Give what the head reads ``[T, B, H]``, and the state to carry on with."""
         signal = self.dropout(self.embedding(tokens))
         # Left out where there is none: a layer need not look for resets then.
         options = {} if reset is None else {"reset": reset}
         output, state = self.recurrent(signal, state, **options)
-        return self.head(self.dropout(output)), state
-
-
-def surprise(scores: Tensor, targets: Tensor) -> Tensor:
-    """Sum the cross entropy over all targets that count.
-
-    Args:
-        scores: Unnormalised log-probabilities ``[T, B, V]``.
-        targets: The symbols that came ``[T, B]``; -100 where none did.
-
-    Returns:
-        The sum, in nats, at least in float32.
-    """
-    wide = scores.float() if scores.dtype in (torch.bfloat16, torch.float16) else scores
-    return functional.cross_entropy(wide.flatten(0, 1), targets.flatten(), ignore_index=_IGNORED, reduction="sum")
+        return self.dropout(output), state
 
 
 @dataclass(frozen=True)
@@ -240,8 +272,9 @@ def measure(
     model.eval()
     state: State = None
     for read, targets, reset in _evaluation_windows(tokens, mine, vocabulary, min(context, len(tokens) // count)):
-        scores, state = model(read.to(device), state, reset=None if reset is None else reset.to(device))
-        total += surprise(scores, targets.to(device)).double()
+        starts = None if reset is None else reset.to(device)
+        nats, state = model.surprise(read.to(device), targets.to(device), state, reset=starts)
+        total += nats.double()
     model.train(training)
     return Metric(float(total), sum(part.end - part.begin for part in mine), vocabulary.level)
 
@@ -271,6 +304,6 @@ def _evaluation_windows(
         reset = (place == context) & (begins == 0) if context else None
         yield (
             before[inside].long(),
-            torch.where(counted, tokens[inside].long(), _IGNORED),
+            torch.where(counted, tokens[inside].long(), IGNORED),
             reset if reset is not None and bool(reset.any()) else None,
         )

@@ -111,6 +111,7 @@ def build_model(config: TrainConfig, vocabulary_size: int, device: torch.device)
         proj_size=config.proj_size,
         dropout=config.dropout,
         tie_weights=config.tie_weights,
+        init_range=config.init_range,
         init=config.init,
         forget_bias=config.forget_bias,
         chrono_steps=config.window if config.init == "chrono" else None,

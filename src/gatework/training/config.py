@@ -56,6 +56,9 @@ class TrainConfig(BaseModel):
     )
     tie_weights: bool = Field(False, description="Let the embedding and the output layer share one matrix.")
     init: Literal["torch", "orthogonal", "chrono"] = Field("torch", description="How the recurrent weights begin.")
+    init_range: float | None = Field(
+        None, gt=0, le=100, description="Draw every weight and bias evenly from -range to range, in place of init."
+    )
     forget_bias: float | None = Field(
         None, ge=-100, le=100, description="Where the forget gate's bias begins; by default the cell's own choice."
     )
@@ -77,6 +80,10 @@ class TrainConfig(BaseModel):
     decay_after: int = Field(6, ge=0, description="With zaremba: epochs before the first division.")
     warmup_steps: int = Field(0, ge=0, description="Steps over which the learning rate first grows to its height.")
     clip_norm: float = Field(1.0, ge=0, le=1e9, description="Largest norm of the whole gradient; 0: no clipping.")
+    reduction: Literal["mean", "sum_over_time"] = Field(
+        "mean",
+        description="The loss of a step: the mean over its symbols, or over its streams of their sums over time.",
+    )
 
     batch_size: int = Field(32, ge=1, le=2**20, description="Streams of text read side by side, over all processes.")
     window: int = Field(64, ge=1, le=2**20, description="Time steps that a gradient flows back through.")
@@ -149,6 +156,8 @@ class TrainConfig(BaseModel):
                 f"tie_weights needs an embedding of the layer's output size {self.output_size}, and embedding_size is "
                 f"{self.embedding_size}: leave embedding_size out, or set it to {self.output_size}"
             )
+        if self.init_range is not None and self.init != "torch":
+            raise ValueError(f"init is '{self.init}' and init_range {self.init_range:g}: expected one of the two")
         if self.vocabulary_size is not None and self.level == "byte":
             raise ValueError("vocabulary_size has no meaning at level byte, which always has 256 symbols: leave it out")
         return self

@@ -41,6 +41,7 @@ class TrainResult:
         sample: What the model wrote at the end.
         curve: The picture of the loss.
         seconds: How long it took, over all starts.
+        splits: The splits of the text.
     """
 
     run: Path
@@ -50,6 +51,7 @@ class TrainResult:
     sample: str
     curve: Path
     seconds: float
+    splits: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Give the result as plain data."""
@@ -262,18 +264,20 @@ class _Training:
                 write_file(self.directory.curve, picture)
 
     def _result(self, already: bool) -> TrainResult:
-        step = self.trainer.step
+        step, splits = self.trainer.step, tuple(self.text.tokens)
         if not already or not self.directory.curve.exists():
             self._draw()
         if not self.group.first:
-            return TrainResult(self.directory.path, step, already, {}, "", self.directory.curve, self._seconds())
+            return TrainResult(
+                self.directory.path, step, already, {}, "", self.directory.curve, self._seconds(), splits
+            )
         held_out = [line for line in self.directory.read_metrics() if "valid_loss" in line]
         last = held_out[-1] if held_out else {}
         metrics = {key.removeprefix("valid_"): value for key, value in last.items() if key.startswith("valid_")}
         path = self.directory.samples / f"step-{step}.txt"
         sample = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
         seconds = self.seconds_before if already else self._seconds()
-        return TrainResult(self.directory.path, step, already, metrics, sample, self.directory.curve, seconds)
+        return TrainResult(self.directory.path, step, already, metrics, sample, self.directory.curve, seconds, splits)
 
 
 @contextmanager

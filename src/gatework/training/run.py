@@ -34,6 +34,9 @@ WALL_CLOCK = ("seconds", "tokens_per_second")
 _PLACES = ("run", "data", "pattern", "device", "threads")
 _RHYTHMS = ("log_every", "evaluate_every", "checkpoint_every", "keep_checkpoints")
 MAY_CHANGE = frozenset((*_PLACES, *_RHYTHMS, "steps", "epochs"))
+# Settings that came after the first runs. At its default such a setting changes nothing, so that it is left out of a
+# run's fingerprint, and a run from before goes on.
+_LATER = frozenset(("init_range", "reduction"))
 _BEFORE_CONFIG = frozenset((".lock", "data.json", "vocabulary.json", "checkpoints", "samples"))
 
 
@@ -244,7 +247,8 @@ class Lock:
 
 def fingerprint(config: TrainConfig, text_fingerprint: str) -> str:
     """Give one number for everything that decides the course of a run: its fixed settings and its text."""
-    fixed = {key: value for key, value in config.model_dump(mode="json").items() if key not in MAY_CHANGE}
+    default = {key for key in _LATER if getattr(config, key) == TrainConfig.model_fields[key].default}
+    fixed = {key: v for key, v in config.model_dump(mode="json").items() if key not in MAY_CHANGE | default}
     return digest(json.dumps([fixed, text_fingerprint], sort_keys=True).encode())
 
 

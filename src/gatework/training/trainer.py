@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import SGD, AdamW, Optimizer
 
 from gatework.errors import CheckpointError, NonFiniteLossError
-from gatework.tasks.text import LanguageModel, Metric, State, Streams, measure, surprise
+from gatework.tasks.text import LanguageModel, Metric, State, Streams, measure
 from gatework.training.build import Text, build_model
 from gatework.training.checkpoint import Checkpoint
 from gatework.training.config import TrainConfig
@@ -75,10 +75,11 @@ class Trainer:
         read, targets = self.streams.window(place, self.rows)
         tokens = targets.shape[0] * self.config.batch_size
         self.model.train()
-        scores, state = self.model(read.to(self.group.device), self.state)
-        nats = surprise(scores, targets.to(self.group.device))
+        nats, state = self.model.surprise(read.to(self.group.device), targets.to(self.group.device), self.state)
         self.optimizer.zero_grad(set_to_none=True)
-        (nats / tokens).backward()
+        # Summed over time, the loss of a longer window weighs more, in the step and against the limit of its gradient.
+        by_time = self.config.reduction == "sum_over_time"
+        (nats / (self.config.batch_size if by_time else tokens)).backward()
         self.group.add_gradients(self.parameters.values())
         total = self.group.add(float(nats.detach()))[0]
         norm = self._clip()
