@@ -3,7 +3,7 @@
 ``launch`` is the one door. Behind it stands a closed table of backends, which all do what ``reference`` does.
 """
 
-from gatework.kernels.launch import BACKENDS, Result, run
+from gatework.kernels.launch import BACKENDS, CHOICES, MEMORY, Result, run
 from gatework.kernels.weights import Weights
 
-__all__ = ["BACKENDS", "Result", "Weights", "run"]
+__all__ = ["BACKENDS", "CHOICES", "MEMORY", "Result", "Weights", "run"]

@@ -1,6 +1,6 @@
 """The one door to the kernels: layers come in here, and what runs behind it is chosen from a closed table."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -14,6 +14,15 @@ from gatework.language.nodes import Step
 BACKENDS: Mapping[str, Callable[..., Result]] = {"cpu": fused.run, "reference": reference.run}
 """What can run a step, by name. Each takes the arguments of :func:`run` and agrees with ``reference``."""
 
+CHOICES = ("auto", *BACKENDS)
+"""What may be asked for: ``auto`` takes the kernels where they can run, and the reference elsewhere."""
+
+MEMORY = ("fast", "small")
+"""What training keeps for the way back: all that is read there, or what the rest can be computed from again."""
+
+_FLOATS = {torch.float32, torch.float64}
+_REMEDY = "Remove the cause, or choose backend='auto', which takes the reference here."
+
 
 def choose(
     step: Step, inputs: tuple[Tensor, ...], state: tuple[Tensor, ...], drawn: bool, record: tuple[str, ...]
@@ -21,26 +30,43 @@ def choose(
     """Choose the backend for a call.
 
     Returns:
-        A row of :data:`BACKENDS`, and the reason.
+        A row of :data:`BACKENDS`, and the reason: what was found and, where kernels cannot run, what to change.
     """
     kinds = {one.dtype for one in (*inputs, *state)}
-    if {one.device.type for one in inputs} != {"cpu"}:
-        return "reference", "tensors are not on the CPU"
-    if len(kinds) > 1 or kinds.pop() not in (torch.float32, torch.float64):
-        return "reference", "the type is neither float32 nor float64"
+    devices = {one.device.type for one in inputs}
+    if devices != {"cpu"}:
+        found = ", ".join(sorted(devices))
+        return "reference", f"the input is on {found}, and kernels run on the CPU: move layer and input with .to('cpu')"
+    if len(kinds) > 1:
+        return "reference", f"input and state are of different types, {_spelt(kinds)}: convert one of them"
+    if not kinds <= _FLOATS:
+        return (
+            "reference",
+            f"the type is {_spelt(kinds)}, and kernels compute in {_spelt(_FLOATS)}: convert layer and input",
+        )
     if not inputs[0].numel():
-        return "reference", "the batch is empty"
+        return "reference", "the input is empty: there is nothing to compute"
     if torch.is_autocast_enabled("cpu"):
-        return "reference", "autocast is on"
+        return "reference", "autocast is on, and lowers the type: leave torch.autocast"
     if torch._C._functorch.peek_interpreter_stack() is not None:
-        return "reference", "a transformation of torch.func is at work"
+        return (
+            "reference",
+            "a transformation of torch.func (vmap, jvp, ...) is at work, which looks into every operation",
+        )
     if torch.autograd.forward_ad._current_level >= 0:
-        return "reference", "gradients are taken forward"
+        return "reference", "gradients are taken forward (forward_ad), for which there are no kernels: use backward()"
     if step.outputs:
-        return "reference", "the step is an adjoint"
+        return "reference", "the step is an adjoint, and kernels take a forward step"
     if record and not fused.can_record(step, drawn, record):
-        return "reference", "constants are recorded"
-    return "cpu", "float numbers on the CPU"
+        return (
+            "reference",
+            f"what is recorded ({', '.join(record)}) has a part that is constant in a kernel: record less",
+        )
+    return "cpu", "the type and the device are those of the kernels, and nothing is at work that they do not know"
+
+
+def _spelt(kinds: Iterable[torch.dtype]) -> str:
+    return " and ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))
 
 
 def run(
@@ -56,6 +82,7 @@ def run(
     draws: dict[str, Tensor] | None = None,
     record: tuple[str, ...] = (),
     backend: str = "auto",
+    memory: str = "fast",
 ) -> Result:
     """Run a step over a whole sequence.
 
@@ -73,12 +100,13 @@ def run(
             where every mask is its probability.
         record: Further names in the equations whose values are wanted.
         backend: A row of :data:`BACKENDS`, or ``auto``.
+        memory: What training keeps for the way back, a row of :data:`MEMORY`; the reference keeps what autograd keeps.
 
     Returns:
         The output, the last states and what was to be recorded.
 
     Raises:
-        ConfigError: For an unknown backend.
+        ConfigError: For an unknown backend or memory, and for a backend that cannot run this.
 
     Example:
         >>> import torch
@@ -87,9 +115,17 @@ def run(
         >>> run(step, {}, (torch.ones(3, 1, 1),), (torch.zeros(1, 1),)).output.flatten()
         tensor([1.0000, 1.5000, 1.7500])
     """
-    chosen = choose(step, inputs, state, draws is not None, record)[0] if backend == "auto" else backend
-    if chosen not in BACKENDS:
+    if backend not in CHOICES:
         raise ConfigError(f"There is no backend {backend!r}; choose auto or one of {', '.join(BACKENDS)}.")
+    if memory not in MEMORY:
+        raise ConfigError(f"memory is {memory!r}; choose one of {', '.join(MEMORY)}.")
+    chosen = backend
+    if backend != "reference":
+        chosen, reason = choose(step, inputs, state, draws is not None, record)
+        if backend not in ("auto", chosen):
+            raise ConfigError(f"backend={backend!r} cannot run this: {reason}. {_REMEDY}")
+    # "fast" is what every backend does by itself; the reference has no other way.
+    options = {"memory": memory} if memory != "fast" and chosen != "reference" else {}
     return BACKENDS[chosen](
         step,
         Weights.of(weights),
@@ -101,4 +137,5 @@ def run(
         reverse=reverse,
         draws=draws,
         record=record,
+        **options,
     )

@@ -9,6 +9,7 @@ units, ends a stage.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from gatework.kernels.normal import REDUCTIONS, is_sum
 from gatework.kernels.survey import addends
@@ -115,7 +116,7 @@ class Plan:
         """Give the stages of a phase."""
         return tuple(stage for stage in self.stages if stage.phase == name)
 
-    @property
+    @cached_property
     def periods(self) -> frozenset[int]:
         """Give the numbers of blocks for which a vector of periods is read."""
         lines = [line for part in (*self.stages, *self.columns) for line in part.lines]
@@ -125,7 +126,7 @@ class Plan:
                 found.add(int(node.arguments[0].value))
         return frozenset(found)
 
-    @property
+    @cached_property
     def pointwise_reads(self) -> frozenset[str]:
         """Give the names that are read unit by unit, rather than by products alone."""
         lines = [line for part in (*self.stages, *self.columns) for line in part.lines]
@@ -293,12 +294,15 @@ class _Planner:
         )
 
     def _moments(self, names: list[str]) -> tuple[Moments, ...]:
-        found: dict[Name, dict[str, str]] = {}
+        found: dict[tuple[Name, int], dict[str, str]] = {}
         for name in names:
             value = self.lines[name].value
             if self.kinds[name] == "reduction" and isinstance(value, Apply) and isinstance(value.arguments[0], Name):
-                found.setdefault(value.arguments[0], {})[value.function] = name
-        return tuple(Moments(source, held.get("mean"), held.get("rstd")) for source, held in found.items())
+                again = 0  # the same reduction under a second name has moments of its own
+                while value.function in found.setdefault((value.arguments[0], again), {}):
+                    again += 1
+                found[value.arguments[0], again][value.function] = name
+        return tuple(Moments(source, held.get("mean"), held.get("rstd")) for (source, _), held in found.items())
 
     # --- what is kept, and where
 

@@ -8,7 +8,8 @@ from gatework.kernels.normal import REDUCTIONS, named, normal, settled
 from gatework.kernels.plan import Plan, make_plan
 from gatework.language.check import check
 from gatework.language.derive import Adjoint, differentiate
-from gatework.language.nodes import Apply, Name, Node, Outer, Product, Step, children, walk
+from gatework.language.nodes import Apply, Name, Node, Outer, Product, Step, children, rebuild, walk
+from gatework.language.simplify import needed
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +81,31 @@ class Recipe:
             known |= {name: forward[of] for of, name in table.items() if of in forward}
         learned = [parameter.name for parameter in self.named.parameters]
         summed = [self.adjoint.gradients[name] for name in learned if name in self.adjoint.gradients]
-        return make_plan(step, self._sizes(step, known), summed=summed, indexed=self.adjoint.last.values(), scalars=self.scalars)
+        return make_plan(
+            step, self._sizes(step, known), summed=summed, indexed=self.adjoint.last.values(), scalars=self.scalars
+        )
+
+    @cached_property
+    def replay(self) -> Plan:
+        """Give the plan that makes again what the adjoint reads, from inputs and states that were kept."""
+        last = self.adjoint.last
+        before: dict[Name, Node] = {Name(state, True): Name(name) for state, name in last.items()}
+        lines = needed(
+            (
+                replace(line, value=substitute_last(line.value, before))
+                for line in self.forward.equations
+                if line.target not in self.forward.states
+            ),
+            self.saved,
+        )
+        made = {line.target for line in lines}
+        reads = dict.fromkeys(node.name for line in lines for node in walk(line.value) if isinstance(node, Name))
+        vectors = {parameter.name for parameter in self.step.parameters}
+        inputs = tuple(name for name in reads if name not in made and name not in vectors)
+        forward = self._sizes(self.forward, {})
+        step = replace(self.forward, inputs=inputs, states=(), equations=lines, outputs=self.saved)
+        known = self._sizes(step, {name: forward[state] for state, name in last.items()} | forward)
+        return make_plan(step, known, wanted=self.saved, indexed=last.values())
 
     @cached_property
     def saved(self) -> tuple[str, ...]:
@@ -115,3 +140,10 @@ class Recipe:
     def _known(self) -> dict[str, str]:
         vectors = {parameter.name: parameter.rows for parameter in self.step.parameters if parameter.columns is None}
         return {**self.step.sizes_of, **vectors}
+
+
+def substitute_last(node: Node, before: Mapping[Name, Node]) -> Node:
+    """Put names in the place of last step's values; this step's values of the same names stay."""
+    if isinstance(node, Name):
+        return before.get(node, node)
+    return rebuild(node, tuple(substitute_last(child, before) for child in children(node)))

@@ -1,6 +1,6 @@
 """The parameters of one layer, by the names in its equations, some of them stacked in one tensor."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 
 import torch
 from torch import Tensor
@@ -48,6 +48,14 @@ class Weights:
     def names(self) -> tuple[str, ...]:
         """Give every name, in the order of the stacks."""
         return tuple(self._places)
+
+    def stacks(self, wanted: Set[str]) -> tuple[tuple[tuple[str, ...], ...], list[Tensor]]:
+        """Give the tensors that hold these parameters, whole, and the names of what lies in each, in order."""
+        found: dict[int, tuple[list[str], Tensor]] = {}
+        for name, (tensor, _, _) in self._places.items():
+            found.setdefault(id(tensor), ([], tensor))[0].append(name)
+        kept = [(tuple(names), tensor) for names, tensor in found.values() if not wanted.isdisjoint(names)]
+        return tuple(names for names, _ in kept), [tensor for _, tensor in kept]
 
     def stacked(self, names: tuple[str, ...]) -> Tensor:
         """Give these parameters one below the other: a view where they lie so in memory, else a copy."""

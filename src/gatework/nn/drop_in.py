@@ -156,6 +156,8 @@ class LSTM(_TorchLayer):
             in that order (Krueger et al. 2016).
         recurrent_dropout: Probability of dropping from what is written (Semeniuta et al. 2016).
         forget_bias: Initial forget bias, the sum of the two biases; None leaves it as torch draws it.
+        backend: As for :class:`Recurrent`.
+        memory: As for :class:`Recurrent`.
 
     Raises:
         TypeError: For options of a wrong type, as torch.
@@ -197,13 +199,17 @@ class LSTM(_TorchLayer):
         zoneout: Zoneout = None,
         recurrent_dropout: float = 0.0,
         forget_bias: float | None = None,
+        backend: str = "auto",
+        memory: str = "fast",
     ) -> None:
         options = (input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size)
         _check_options(*options)
         cell = _lstm(peephole, coupled, forget_gate)
         # Projected before zoneout, so that it is the projected h that zoneout keeps, and there are still two states.
         cell = _regularised(project(cell) if proj_size else cell, layer_norm, zoneout, recurrent_dropout)
-        super().__init__(cell, *options, forget_bias=forget_bias, device=device, dtype=dtype)
+        super().__init__(
+            cell, *options, forget_bias=forget_bias, backend=backend, memory=memory, device=device, dtype=dtype
+        )
         self.mode = "LSTM"
 
 
@@ -227,6 +233,8 @@ class GRU(_TorchLayer):
         layer_norm: Whether products are normalised (Ba et al. 2016).
         zoneout: Probability that a unit keeps its old state (Krueger et al. 2016).
         recurrent_dropout: Probability of dropping from the candidate (Semeniuta et al. 2016).
+        backend: As for :class:`Recurrent`.
+        memory: As for :class:`Recurrent`.
         proj_size: Refused, as torch refuses it.
 
     Raises:
@@ -256,13 +264,15 @@ class GRU(_TorchLayer):
         layer_norm: bool = False,
         zoneout: Zoneout = None,
         recurrent_dropout: float = 0.0,
+        backend: str = "auto",
+        memory: str = "fast",
         proj_size: int | None = None,
     ) -> None:
         _refuse_projection(proj_size)
         options = (input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
         _check_options(*options)
         cell = _regularised(CELLS["gru"] if reset_after else _RESET_BEFORE, layer_norm, zoneout, recurrent_dropout)
-        super().__init__(cell, *options, device=device, dtype=dtype)
+        super().__init__(cell, *options, backend=backend, memory=memory, device=device, dtype=dtype)
         self.mode = "GRU"
 
 
@@ -282,6 +292,8 @@ class RNN(_TorchLayer):
         dtype: Their type.
         layer_norm: Whether products are normalised (Ba et al. 2016).
         zoneout: Probability that a unit keeps its old state (Krueger et al. 2016).
+        backend: As for :class:`Recurrent`.
+        memory: As for :class:`Recurrent`.
         proj_size: Refused, as torch refuses it.
 
     Raises:
@@ -310,6 +322,8 @@ class RNN(_TorchLayer):
         *,
         layer_norm: bool = False,
         zoneout: Zoneout = None,
+        backend: str = "auto",
+        memory: str = "fast",
         proj_size: int | None = None,
     ) -> None:
         _refuse_projection(proj_size)
@@ -319,7 +333,7 @@ class RNN(_TorchLayer):
         options = (input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
         _check_options(*options)
         cell = _regularised(CELLS[_NONLINEARITIES[nonlinearity]], layer_norm, zoneout, 0.0)
-        super().__init__(cell, *options, device=device, dtype=dtype)
+        super().__init__(cell, *options, backend=backend, memory=memory, device=device, dtype=dtype)
         self.nonlinearity = nonlinearity
         self.mode = f"RNN_{nonlinearity.upper()}"
 

@@ -12,9 +12,10 @@ from torch.nn.utils.rnn import PackedSequence
 
 from gatework.cells import Cell
 from gatework.errors import SizeError
-from gatework.kernels import Result, Weights, run
+from gatework.kernels import CHOICES, MEMORY, Result, Weights, run
 from gatework.nn import initial, storage
 from gatework.nn.checks import check_inputs, check_names, check_options, check_state
+from gatework.nn.choices import Choice
 from gatework.nn.layers import BELOW, Layer, learnable_states, outer_inputs, plan_layers, read_cell
 from gatework.nn.sequences import Batch, arrange
 from gatework.nn.states import State, given_back, taken
@@ -40,6 +41,8 @@ class Recurrent(nn.Module):
         forget_bias: Initial bias of the gate by which the cell remembers; larger always means longer.
         learn_initial_state: Whether the state before the first step is learned, rather than zero.
         input_projection: Whether a learned map brings the input to ``hidden_size`` before the first layer.
+        backend: What runs it: ``auto``, ``cpu`` (compiled kernels) or ``reference``; can be set at any time.
+        memory: In training, ``fast`` keeps what the way back reads, ``small`` computes it again; can be set any time.
         device: Where parameters are made.
         dtype: Their type.
 
@@ -47,6 +50,7 @@ class Recurrent(nn.Module):
         CellError: For an unknown cell, or one that lacks what was asked for.
         EquationError: For equations that cannot be read.
         SizeError: For sizes or options that do not fit.
+        ConfigError: For an unknown backend or memory.
 
     Example:
         >>> layer = Recurrent("gru", input_size=8, hidden_size=16, num_layers=2)
@@ -61,6 +65,9 @@ class Recurrent(nn.Module):
 
         def __getattr__(self, name: str) -> Any:
             """Tell type checkers that parameters are attributes; which there are depends on the cell."""
+
+    backend = Choice(CHOICES)
+    memory = Choice(MEMORY)
 
     # What torch's own layers do otherwise; see gatework.nn.drop_in.
     _second_bias: Mapping[str, str] | None = None
@@ -83,6 +90,8 @@ class Recurrent(nn.Module):
         forget_bias: float | None = None,
         learn_initial_state: bool = False,
         input_projection: bool = False,
+        backend: str = "auto",
+        memory: str = "fast",
         device: torch.device | str | int | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -109,6 +118,8 @@ class Recurrent(nn.Module):
         self.forget_bias = forget_bias
         self.learn_initial_state = learn_initial_state
         self.input_projection = input_projection
+        self.backend = backend
+        self.memory = memory
         self.layers = plan_layers(
             self.cell,
             input_size,
@@ -373,6 +384,8 @@ class Recurrent(nn.Module):
             reverse=reverse,
             draws=self._drawn(layer, given[self.cell.inputs[0]]) if self.training else None,
             record=names,
+            backend=self.backend,
+            memory=self.memory,
         )
 
     def _fresh_states(self, batch: Batch) -> list[tuple[Tensor, ...]]:
@@ -408,6 +421,7 @@ class Recurrent(nn.Module):
         """Print the options that are not their default, as torch's layers do."""
         defaults = {"bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False, "proj_size": 0}
         defaults |= {"init": "torch", "forget_bias": None, "learn_initial_state": False, "input_projection": False}
+        defaults |= {"backend": "auto", "memory": "fast"}
         shown = [self.cell.name, str(self.input_size), str(self.hidden_size)]
         if self.num_layers > 1 and isinstance(self.hidden_size, int):
             shown.append(f"num_layers={self.num_layers}")

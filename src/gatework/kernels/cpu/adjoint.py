@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from gatework.kernels.cpu.execute import Kept, Runner, Sizes
+from gatework.kernels.cpu.execute import Kept
 from gatework.kernels.cpu.outers import Outers
 from gatework.kernels.cpu.rows import Rows
+from gatework.kernels.cpu.workspace import Sized, Workspace, put_back, take
 from gatework.kernels.recipe import Recipe
 
 DEEPEST = 512  # steps and rows that are summed over at once: what a panel of that depth holds stays in the cache
@@ -17,132 +17,128 @@ DEEPEST = 512  # steps and rows that are summed over at once: what a panel of th
 
 @dataclass
 class Gradients:
-    """What a backward pass gives.
+    """What a backward pass gives, beside the gradients of parameters.
 
     Args:
         inputs: For each input a gradient reaches, its gradient [flat rows, size].
         state: For each state, the gradient of its value before the first step [B, size].
         initial: For each state, the sum of the gradients where a row starts anew [B, size]; empty without restarts.
-        weights: For each parameter a gradient reaches, its gradient.
     """
 
     inputs: dict[str, Tensor] = field(default_factory=dict)
     state: dict[str, Tensor] = field(default_factory=dict)
     initial: dict[str, Tensor] = field(default_factory=dict)
-    weights: dict[str, Tensor] = field(default_factory=dict)
 
 
-def backward(
-    sized: Sizes,
-    recipe: Recipe,
-    rows: Rows,
-    weights: Mapping[str, Tensor],
-    inputs: Mapping[str, Tensor],
-    kept: Kept,
-    grads: Mapping[str, Tensor],
-    grad_state: Mapping[str, Tensor | None],
-    asked: frozenset[str],
-) -> Gradients:
-    """Run the adjoint of a forward pass.
+class Backward:
+    """One backward pass.
 
     Args:
+        recipe: The recipe both passes are from.
         sized: The adjoint's kernel for its sizes.
-        recipe: The recipe both are from.
+        replay: The kernel that makes again what the forward pass did not keep; None where it kept all.
         rows: The rows of the batch.
         weights: The parameters by name.
         inputs: As in the forward pass.
         kept: What the forward pass kept.
-        grads: For the output and what was recorded, the gradient [flat rows, size].
-        grad_state: For each state, the gradient of its last value [B, size]; None for zero.
-        asked: Inputs and parameters whose gradients are wanted.
-
-    Returns:
-        The gradients.
     """
-    return _Backward(sized, recipe, rows, weights, kept, asked).go(inputs, grads, grad_state)
 
-
-class _Backward:
     def __init__(
         self,
-        sized: Sizes,
         recipe: Recipe,
+        sized: Sized,
+        replay: Sized | None,
         rows: Rows,
         weights: Mapping[str, Tensor],
+        inputs: Mapping[str, Tensor],
         kept: Kept,
-        asked: frozenset[str],
     ) -> None:
-        self.recipe = recipe
-        self.rows = rows
-        self.kept = kept
-        self.weights = weights
-        like = next(iter(kept.states.values()))
-        self.run = Runner(sized, rows, weights, like)
-        self.sized, self.plan, self.table = sized, self.run.plan, self.run.table
-        names = recipe.adjoint.gradients
-        self.wanted = {names[name]: name for name in asked if name in names}  # name of a gradient -> of what
-        self.result = Gradients()
+        self.recipe, self.sized, self.rows, self.kept = recipe, sized, rows, kept
+        self.weights, self.inputs = weights, inputs
+        self.plan = sized.kernel.plan
+        self.dtype = next(iter(kept.states.values())).dtype
+        outputs = {name for name in self.plan.step.outputs if self.plan.homes.get(name) == "sequence"}
+        self.outputs = frozenset(outputs)
+        self.work = take(sized, rows, self.dtype, DEEPEST, True, self.outputs)
+        self.replay = None if replay is None else take(replay, rows, self.dtype, DEEPEST, True, frozenset())
 
-    def go(
-        self, inputs: Mapping[str, Tensor], grads: Mapping[str, Tensor], grad_state: Mapping[str, Tensor | None]
+    def run(
+        self,
+        grads: Mapping[str, Tensor],
+        grad_state: Mapping[str, Tensor | None],
+        asked: frozenset[str],
+        into: Mapping[str, Tensor],
     ) -> Gradients:
-        run, table, rows = self.run, self.table, self.rows
-        self._given(inputs, grads)
+        """Run it.
+
+        Args:
+            grads: For the output and what was recorded, the gradient [flat rows, size].
+            grad_state: For each state, the gradient of its last value [B, size]; None for zero.
+            asked: Inputs whose gradients are wanted.
+            into: For each parameter whose gradient is wanted, a tensor to add it to; block-diagonal matrices as they
+                are stored.
+
+        Returns:
+            The other gradients.
+        """
+        work, rows, names = self.work, self.rows, self.recipe.adjoint.gradients
+        alive = [work.load(self.weights), self._given(work, grads)]
+        if self.replay is not None:
+            alive += [self.replay.load(self.weights), self._given(self.replay, {})]
         states = self._states(grad_state)
-        outputs = {name: run.empty(rows.flat, name) for name in self.plan.step.outputs if self._is_sequence(name)}
+        outputs = {name: work.empty(rows.flat, name) for name in self.outputs}
         for name, tensor in outputs.items():
-            table.point(name, tensor)
-        chunks = list(run.chunks(max(DEEPEST, rows.batch), backward=True))
-        longest = max((stop - start for *_, start, stop in chunks), default=1)
-        run.temporaries(longest)
-        passing = [name for name, home in self.plan.homes.items() if home == "sequence" and name not in outputs]
-        rooms = {name: run.empty(longest, name) for name in passing}
-        for name, home in self.plan.homes.items():
-            if home == "scalar" and name not in self.kept.saved:
-                table.point(name, run.empty(rows.flat, name))
+            work.table.point(name, tensor)
         columns = self._columns()
-        outers = Outers(run, [(name, terms) for name, terms in self.plan.outers if name in self.wanted], longest)
-        times = np.ascontiguousarray(rows.times[::-1])
-        table.kept.append(times)
-        stages = list(enumerate(self.plan.stages))
-        before = [number for number, stage in stages if stage.phase == "before"]
-        after = [number for number, stage in stages if stage.phase == "after" and self._needed(number)]
-        for begin, end, start, stop in chunks:
-            for name, room in rooms.items():
-                table.point(name, room, start)
-            table.set("begin", start)
-            table.set("end", stop)
-            for number in before:
-                table.run(f"flat_{number}", run.threads)
-            table.set("times", times.ctypes.data + 16 * begin)
-            table.set("steps", end - begin)
-            table.run("each", run.threads)
-            for number in after:
-                table.run(f"flat_{number}", run.threads)
-            for number, part in enumerate(self.plan.columns):
-                if any(name in self.wanted for name, _ in part.sums):
-                    table.run(f"columns_{number}", run.threads)
+        targets = {names[name]: tensor for name, tensor in into.items() if name in names}
+        outers = self._outers(targets)
+        after = self._after({names[name] for name in asked if name in names})
+        sums = [
+            f"columns_{number}"
+            for number, part in enumerate(self.plan.columns)
+            if any(name in targets for name, _ in part.sums)
+        ]
+        for begin, end, start, stop in work.chunks:
+            work.chunk(start, stop)
+            self._replay(start, stop)
+            work.flat("before")
+            work.loop(begin, end)
+            for entry in (*after, *sums):
+                work.table.run(entry, work.threads)
             outers.add(start, stop)
-        self._collect(states, outputs, columns, outers)
-        return self.result
+        for name, tensor in columns.items():
+            if name in targets:
+                targets[name] += tensor[: self.sized.size(name)]
+        put_back(work)
+        if self.replay is not None:
+            put_back(self.replay)
+        del alive
+        return self._result(states, outputs, asked)
 
-    def _is_sequence(self, name: str) -> bool:
-        return self.plan.homes.get(name) == "sequence"
+    def _replay(self, start: int, stop: int) -> None:
+        """Make again, for a chunk, what the forward pass did not keep."""
+        if self.replay is None:
+            return
+        self.replay.chunk(start, stop)
+        self.replay.flat("before")
+        for name in self.recipe.saved:
+            self.work.table.point(name, self.replay.rooms[name], start)
 
-    def _needed(self, number: int) -> bool:
-        """Say whether a stage after the loop makes anything that was asked for."""
-        stage = self.plan.stages[number]
-        made = {*stage.stores, *(name for part in stage.moments for name in (part.mean, part.rstd) if name)}
-        outputs = set(self.plan.step.outputs)
-        return any(name in self.wanted or name not in outputs for name in made)
+    def _after(self, wanted: set[str]) -> list[str]:
+        """List the stages after the loop that make anything that was asked for."""
+        outputs, entries = set(self.plan.step.outputs), []
+        for number, stage in enumerate(self.plan.stages):
+            if stage.phase == "after":
+                made = {*stage.stores, *(name for part in stage.moments for name in (part.mean, part.rstd) if name)}
+                if any(name in wanted or name not in outputs for name in made):
+                    entries.append(f"flat_{number}")
+        return entries
 
-    def _given(self, inputs: Mapping[str, Tensor], grads: Mapping[str, Tensor]) -> None:
-        """Give the adjoint what the forward pass read and made."""
-        rows, table, adjoint = self.rows, self.table, self.recipe.adjoint
-        reads = set(self.plan.step.inputs)  # by the code, or by products over time
-        for name, sequence in inputs.items():
-            if name in reads:
-                self.run.given(name, sequence)
+    def _given(self, work: Workspace, grads: Mapping[str, Tensor]) -> list[Tensor]:
+        """Give a kernel what the forward pass read and made; give what must live until the run is over."""
+        rows, table, adjoint = self.rows, work.table, self.recipe.adjoint
+        reads = set(work.plan.step.inputs)  # by the code, or by products over time
+        alive = [work.given(name, sequence) for name, sequence in self.inputs.items() if name in reads]
         for name, sequence in self.kept.saved.items():
             if name in reads:
                 table.point(name, sequence)
@@ -150,24 +146,24 @@ class _Backward:
             if name in reads:
                 table.point(name, store[2 * rows.batch :])
             if adjoint.last[name] in reads:
-                table.point(adjoint.last[name], store)
-                table.found_by(adjoint.last[name], rows.kept.before)
-        for of, name in adjoint.grad.items():
-            if name in reads:
-                self.run.given(name, grads[of])
+                table.point(adjoint.last[name], store, index=rows.kept.before.ctypes.data)
+        for name, grad in grads.items():
+            if adjoint.grad[name] in reads:
+                alive.append(work.given(adjoint.grad[name], grad))
+        return alive
 
     def _states(self, grad_state: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
         """Make the stores of the states, which begin with the gradients of the final states."""
-        rows, table, states = self.rows, self.table, {}
+        rows, table, states = self.rows, self.work.table, {}
         for name, back in self.recipe.adjoint.back.items():
-            store = self.run.empty(rows.back.rows, back)
+            store = self.work.empty(rows.back.rows, back)
             given = grad_state.get(name)
             store[: 2 * rows.batch] = 0
             if given is not None:
                 store[: rows.batch, : given.shape[1]] = given
             table.point(back, store)
-            table.index(f"here:{back}", rows.back.here)
-            table.index(f"before:{back}", rows.back.before)
+            table.set(f"here:{back}", rows.back.here.ctypes.data)
+            table.set(f"before:{back}", rows.back.before.ctypes.data)
             states[name] = store
         return states
 
@@ -176,27 +172,32 @@ class _Backward:
         found = {}
         for part in self.plan.columns:
             for name, _ in part.sums:
-                found[name] = self.run.like.new_zeros(self.sized.width(name))
-                self.table.set(f"base:{name}", found[name].data_ptr())
+                found[name] = torch.zeros(self.sized.width(name), dtype=self.dtype)
+                self.work.table.set(f"base:{name}", found[name].data_ptr())
         return found
 
-    def _collect(
-        self, states: dict[str, Tensor], outputs: dict[str, Tensor], columns: dict[str, Tensor], outers: Outers
-    ) -> None:
-        rows, result = self.rows, self.result
-        matrices = outers.finish()
-        final = torch.from_numpy(rows.back.final).long()
+    def _outers(self, targets: Mapping[str, Tensor]) -> Outers:
+        """Prepare the products over time of the gradients that are wanted."""
+        strides = {name: tensor.stride(0) for name, tensor in targets.items() if tensor.dim() == 2}
+        key = tuple(strides.items())
+        found = self.work.extra.get(key)
+        if not isinstance(found, Outers):
+            wanted = [(name, terms) for name, terms in self.plan.outers if name in strides]
+            found = self.work.extra[key] = Outers(self.work, wanted, strides)
+        found.into(targets)
+        return found
+
+    def _result(self, states: dict[str, Tensor], outputs: dict[str, Tensor], asked: frozenset[str]) -> Gradients:
+        rows, result, names = self.rows, Gradients(), self.recipe.adjoint.gradients
+        final = torch.from_numpy(rows.back.final)
         for name, store in states.items():
             size = self.sized.size(self.recipe.adjoint.back[name])
-            result.state[name] = store[final, :size]
+            result.state[name] = store.index_select(0, final)[:, :size]
             if len(rows.restarts[0]):
-                sinks = store[torch.from_numpy(rows.back.sinks).long(), :size]
+                sinks = store.index_select(0, torch.from_numpy(rows.back.sinks))[:, :size]
                 room = store.new_zeros(rows.batch, size)
-                result.initial[name] = room.index_add_(0, torch.from_numpy(rows.restarts[1]).long(), sinks)
-        for gradient, name in self.wanted.items():
-            if gradient in outputs:
-                result.inputs[name] = outputs[gradient][:, : self.sized.size(gradient)]
-            elif gradient in columns:
-                result.weights[name] = columns[gradient][: self.sized.size(gradient)]
-            else:
-                result.weights[name] = matrices[gradient]
+                result.initial[name] = room.index_add_(0, torch.from_numpy(rows.restarts[1]), sinks)
+        for name in asked:
+            if names.get(name) in outputs:
+                result.inputs[name] = outputs[names[name]][:, : self.sized.size(names[name])]
+        return result

@@ -4,90 +4,96 @@ Both operands are laid out anew for a chunk: the left one turned, so that each o
 one in panels. Then they are what tiles take, and the gradient is made in the shape its parameter has.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gatework.kernels.arithmetic import upper_blocks
-from gatework.kernels.cpu.execute import Runner
+from gatework.kernels.cpu.workspace import Workspace
 from gatework.language.nodes import Name, Node, Outer
 
 Jobs = NDArray[np.int64]
 _JOBS_A_THREAD = 4  # enough for threads to end together
-_START, _STOP, _DEPTH = 3, 4, 7  # places in the jobs
+_START, _STOP, _DEPTH, _TARGET = 3, 4, 7, 5  # places in the jobs
 
 
 class Outers:
-    """The gradients of a kernel's matrices.
+    """The gradients of a kernel's matrices, for one layout of a batch.
 
     Args:
-        run: The run of the adjoint's kernel.
+        work: The workspace of the adjoint's kernel.
         outers: For each gradient that is wanted, the outer products whose sum it is.
-        longest: The most steps and rows of a chunk.
+        strides: For each of them the distance of its rows, in numbers.
     """
 
-    def __init__(self, run: Runner, outers: Iterable[tuple[str, tuple[Outer, ...]]], longest: int) -> None:
-        kernel = run.sized.kernel
-        self.run = run
-        self.bytes = run.table.bytes
+    def __init__(
+        self, work: Workspace, outers: Iterable[tuple[str, tuple[Outer, ...]]], strides: Mapping[str, int]
+    ) -> None:
+        kernel = work.sized.kernel
+        self.work = work
+        self.bytes = work.table.bytes
         self.lanes = kernel.target.lanes(kernel.dtype)
         self.panel = self.lanes * kernel.target.tile_vectors
         # Rows a power of two apart would all fall into the same few places of the cache.
-        self.depth = -(-longest // self.lanes) * self.lanes + self.lanes
-        self.longest = longest
-        self.gradients: dict[str, Tensor] = {}
-        self.masks: dict[str, int] = {}  # gradients of block-upper matrices, and their blocks
-        self._turned: dict[str, Tensor] = {}
-        self._panels: dict[tuple[str, int], Tensor] = {}
+        self.depth = -(-work.longest // self.lanes) * self.lanes + self.lanes
+        self._rooms: dict[tuple[str, int], Tensor] = {}
         self._turns: list[tuple[str, list[int]]] = []
         self._gathers: list[tuple[str, list[int]]] = []
         products: list[list[int]] = []
+        self._names: list[str] = []  # whose gradient each product adds to
         for name, terms in outers:
             for term in terms:
-                products += self._term(name, term)
+                jobs = self._term(term, strides[name])
+                self._names += [name] * len(jobs)
+                products += jobs
         self._products = np.array(products, np.int64).reshape(-1, 8)
+        self._offsets = self._products[:, _TARGET].copy()
+        self._turn_jobs, self._turned = self._template(self._turns)
+        self._gather_jobs, self._gathered = self._template(self._gathers)
+
+    def into(self, gradients: Mapping[str, Tensor]) -> None:
+        """Say where gradients are to be added."""
+        places = {name: tensor.data_ptr() for name, tensor in gradients.items()}
+        if len(self._products):
+            self._products[:, _TARGET] = self._offsets + np.array([places[name] for name in self._names], np.int64)
 
     def add(self, start: int, stop: int) -> None:
         """Add what a chunk of flat rows contributes."""
         if not len(self._products):
             return
-        run, threads = self.run, self.run.threads
-        run.table.jobs("turn", self._placed(self._turns, start, stop), threads)
-        run.table.jobs("panel", self._placed(self._gathers, start, stop), threads)
+        table, threads = self.work.table, self.work.threads
+        table.jobs("turn", self._placed(self._turn_jobs, self._turned, start, stop), threads)
+        table.jobs("panel", self._placed(self._gather_jobs, self._gathered, start, stop), threads)
         self._products[:, _DEPTH] = stop - start
-        run.table.jobs("outer", self._products, threads)
+        table.jobs("outer", self._products, threads)
 
-    def finish(self) -> dict[str, Tensor]:
-        """Give the gradients; what a structured matrix never reads has none."""
-        for name, blocks in self.masks.items():
-            self.gradients[name] = upper_blocks(self.gradients[name], blocks)
-        return self.gradients
+    @staticmethod
+    def _template(jobs: list[tuple[str, list[int]]]) -> tuple[Jobs, tuple[list[str], NDArray[np.int64]]]:
+        names = list(dict.fromkeys(name for name, _ in jobs))
+        which = np.array([names.index(name) for name, _ in jobs], np.int64)
+        return np.array([job for _, job in jobs], np.int64).reshape(-1, 8), (names, which)
 
-    def _placed(self, jobs: list[tuple[str, list[int]]], start: int, stop: int) -> Jobs:
+    def _placed(self, template: Jobs, operands: tuple[list[str], NDArray[np.int64]], start: int, stop: int) -> Jobs:
         """Fill in where operands lie now; chunks reuse their room."""
-        filled = np.array([job for _, job in jobs], np.int64)
-        places = np.array([self.run.table.places[name] for name, _ in jobs], np.int64)
+        names, which = operands
+        places = np.array([self.work.table.places[name] for name in names], np.int64)[which]
+        filled = template.copy()
         filled[:, 0] += places[:, 0]
         filled[:, 1:3] = places[:, 1:]
         filled[:, _START], filled[:, _STOP] = start, stop
         return filled
 
-    def _term(self, name: str, term: Outer) -> list[list[int]]:
-        """Plan the jobs of one outer product."""
-        rows, columns = self.run.sized.size(_name(term.left)), self.run.sized.size(_name(term.right))
+    def _term(self, term: Outer, stride: int) -> list[list[int]]:
+        """Plan the jobs of one outer product; targets are counted in bytes from the gradient's start."""
+        rows, columns = self.work.sized.size(_name(term.left)), self.work.sized.size(_name(term.right))
         blocks = term.blocks if term.structure == "block_diagonal" else 1
-        if term.structure == "block_upper":
-            self.masks[name] = term.blocks
         rows, columns = rows // blocks, columns // blocks
-        if name not in self.gradients:
-            self.gradients[name] = self.run.like.new_zeros(rows * blocks, columns)
-        gradient = self.gradients[name]
         left, right = self._left(_name(term.left)), self._right(_name(term.right), blocks)
         jobs = []
         count = -(-columns // self.panel)
-        parts = min(rows, max(1, -(-_JOBS_A_THREAD * self.run.threads // (count * blocks))))
+        parts = min(rows, max(1, -(-_JOBS_A_THREAD * self.work.threads // (count * blocks))))
         for block in range(blocks):
             for part in range(parts):
                 first, last = block * rows + rows * part // parts, block * rows + rows * (part + 1) // parts
@@ -99,8 +105,8 @@ class Outers:
                             last - first,
                             right[block * count + panel].data_ptr(),
                             min(self.panel, columns - panel * self.panel),
-                            gradient.data_ptr() + (first * gradient.stride(0) + panel * self.panel) * self.bytes,
-                            gradient.stride(0),
+                            (first * stride + panel * self.panel) * self.bytes,
+                            stride,
                             0,
                         ]
                     )
@@ -108,28 +114,29 @@ class Outers:
 
     def _left(self, name: str) -> Tensor:
         """Have an operand turned in each chunk: [size, depth]."""
-        if name not in self._turned:
-            size = self.run.sized.size(name)
-            room = self._turned[name] = self.run.like.new_empty(size, self.depth)
+        if (name, 0) not in self._rooms:
+            size = self.work.sized.size(name)
+            room = self._rooms[name, 0] = torch.empty(size, self.depth, dtype=self.work.dtype)
             for unit in range(0, size, self.lanes):
                 target = room.data_ptr() + unit * self.depth * self.bytes
                 count = min(self.lanes, size - unit)
                 self._turns.append((name, [unit * self.bytes, 0, 0, 0, 0, count, target, self.depth]))
-        return self._turned[name]
+        return self._rooms[name, 0]
 
     def _right(self, name: str, blocks: int) -> Tensor:
         """Have an operand, or each of its blocks, laid out in panels: [panels, longest, numbers of a panel]."""
-        if (name, blocks) not in self._panels:
-            size = self.run.sized.size(name) // blocks
+        if (name, blocks) not in self._rooms:
+            size = self.work.sized.size(name) // blocks
             count = -(-size // self.panel)
-            room = self._panels[name, blocks] = self.run.like.new_empty(blocks * count, self.longest, self.panel)
+            room = torch.empty(blocks * count, self.work.longest, self.panel, dtype=self.work.dtype)
+            self._rooms[name, blocks] = room
             for block in range(blocks):
                 for panel in range(count):
                     source = (block * size + panel * self.panel) * self.bytes
                     target = room[block * count + panel].data_ptr()
                     wide = min(self.panel, size - panel * self.panel)
                     self._gathers.append((name, [source, 0, 0, 0, 0, wide, target, self.panel]))
-        return self._panels[name, blocks]
+        return self._rooms[name, blocks]
 
 
 def _name(node: Node) -> str:

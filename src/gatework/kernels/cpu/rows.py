@@ -7,7 +7,7 @@ flat row, where its new state goes and where its last one is. So lengths, direct
 kernel.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -36,7 +36,7 @@ class Store:
     sinks: Index
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rows:
     """The rows of a batch, for one direction.
 
@@ -50,6 +50,7 @@ class Rows:
         back: The store of an adjoint's states, whose first B rows are the gradients of the final states and whose
             next B are zero.
         restarts: Flat rows that start anew, and the row of the batch each belongs to.
+        even: Whether all rows have all steps and none starts anew, so that others are likely to be laid out the same.
     """
 
     batch: int
@@ -60,6 +61,7 @@ class Rows:
     passing: Store
     back: Store
     restarts: tuple[Index, Index]
+    even: bool = False
 
     @property
     def flat(self) -> int:
@@ -76,7 +78,7 @@ def even_rows(steps: int, batch: int, reverse: bool) -> Rows:
         batch: B.
         reverse: Whether time runs backwards.
     """
-    return lay_out(np.full(steps, batch, np.int64), batch, reverse, None)
+    return replace(lay_out(np.full(steps, batch, np.int64), batch, reverse, None), even=True)
 
 
 def lay_out(counts: NDArray[np.int64], batch: int, reverse: bool, restart: NDArray[np.bool_] | None) -> Rows:

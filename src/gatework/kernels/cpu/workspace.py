@@ -1,0 +1,254 @@
+"""Everything a run of a kernel needs beside its data: sizes, packed weights, room for what passes by.
+
+A workspace is made for a batch's layout and used again by the next run of the same layout; of two runs at once each
+has its own.
+"""
+
+from collections.abc import Iterator, Mapping
+from threading import Lock
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gatework.kernels.arithmetic import period
+from gatework.kernels.cpu.kernel import Kernel
+from gatework.kernels.cpu.panels import Panels, dense, lay_out_panels, stage_columns
+from gatework.kernels.cpu.rows import Rows
+from gatework.kernels.cpu.table import Table
+from gatework.kernels.cpu.team import team
+
+FEW_ROWS = 3  # rows from which a tile runs at full speed
+SMALL = 1 << 15  # multiplications of a step that are not worth a second thread
+MOST_KEPT = 4  # workspaces kept for later runs, for each kernel and sizes
+
+
+class Sized:
+    """What depends on a kernel and on sizes alone.
+
+    Args:
+        kernel: The kernel.
+        sizes: The size behind each key.
+    """
+
+    def __init__(self, kernel: Kernel, sizes: Mapping[str, int]) -> None:
+        self.kernel = kernel
+        self.sizes = sizes
+        self.free: list[Workspace] = []
+        self.lock = Lock()
+        self.panels: dict[tuple[int, int], Panels] = {}
+        for number, stage in enumerate(kernel.plan.stages):
+            columns = stage_columns(kernel, stage, sizes)
+            for which, group in enumerate(stage.groups):
+                self.panels[number, which] = lay_out_panels(kernel, number, group, sizes, columns)
+        self.lanes = kernel.target.lanes(kernel.dtype)
+        self.padded = {key: -(-size // self.lanes) * self.lanes for key, size in sizes.items()}
+        looped = [(number, stage) for number, stage in enumerate(kernel.plan.stages) if stage.phase == "each"]
+        self.products = max(
+            (self.panels[number, which].size for number, stage in looped for which in range(len(stage.groups))),
+            default=0,
+        )
+        # How many threads can share the units of every stage that has products.
+        self.blocks = min((-(-sizes[stage.size] // kernel.blocks[n]) for n, stage in looped if stage.groups), default=1)
+
+    def width(self, name: str) -> int:
+        """Give the padded size of a vector; of what there is one number for each row, 1."""
+        if self.kernel.plan.homes.get(name) == "scalar":
+            return 1
+        return self.padded[self.kernel.plan.sizes_of[name]]
+
+    def size(self, name: str) -> int:
+        """Give the size of a vector."""
+        return self.sizes[self.kernel.plan.sizes_of[name]]
+
+
+def sized(kernel: Kernel, sizes: Mapping[str, int]) -> Sized:
+    """Give what depends on sizes, made at first use."""
+    key = tuple(sizes.items())
+    found = kernel.sized.get(key)
+    if found is None:
+        found = kernel.sized[key] = Sized(kernel, dict(sizes))
+    return found
+
+
+class Workspace:
+    """Room for one run of a kernel over one layout of a batch.
+
+    Args:
+        sized: The kernel and its sizes.
+        rows: The layout.
+        dtype: The type of the numbers.
+        most: The most flat rows of a chunk.
+        backward: Whether time is cut from its end.
+        lasting: Names of sequences whose room the caller brings, for all of time.
+    """
+
+    def __init__(
+        self, sized: Sized, rows: Rows, dtype: torch.dtype, most: int, backward: bool, lasting: frozenset[str]
+    ) -> None:
+        self.sized = sized
+        self.plan = sized.kernel.plan
+        self.rows = rows
+        self.dtype = dtype
+        self.table = Table(sized.kernel)
+        self.key = (rows, dtype, most, backward, lasting, self.table.team.threads())
+        self.threads = self._threads()
+        self.times = np.ascontiguousarray(rows.times[::-1]) if backward else rows.times
+        self.chunks = list(self._chunks(max(most, rows.batch)))
+        self.longest = max((stop - start for *_, start, stop in self.chunks), default=0)
+        self.extra: dict[object, object] = {}  # what a kind of run keeps beside
+        self._lasting: list[object] = []  # what the table points to for good
+        self._constants()
+        self._panels()
+        self.rooms = self._temporaries(lasting)
+        self.entries = {
+            phase: [f"flat_{number}" for number, stage in enumerate(self.plan.stages) if stage.phase == phase]
+            for phase in ("before", "after")
+        }
+
+    def _threads(self) -> int:
+        """Decide how many threads share the work, and what they share."""
+        most = self.table.team.threads()
+        if self.sized.products * max(1, self.rows.batch) < SMALL:
+            most = 1
+        by_units = most > 1 and self.rows.batch < FEW_ROWS * most
+        self.table.set("split", int(by_units))
+        return max(1, min(most, self.sized.blocks)) if by_units else most
+
+    def _chunks(self, most: int) -> Iterator[tuple[int, int, int, int]]:
+        """Cut time into chunks of at most so many flat rows: places in ``times``, and the flat range."""
+        times, begin = self.times, 0
+        while begin < len(times):
+            end, total = begin, 0
+            while end < len(times) and (end == begin or total + times[end, 1] <= most):
+                total += int(times[end, 1])
+                end += 1
+            first = int(min(times[begin, 0], times[end - 1, 0]))
+            yield begin, end, first, first + total
+            begin = end
+
+    def empty(self, rows: int, name: str) -> Tensor:
+        """Make room for a vector, padded to whole registers."""
+        return torch.empty(rows, self.sized.width(name), dtype=self.dtype)
+
+    def _constants(self) -> None:
+        """Write down what sizes alone decide."""
+        table, sized = self.table, self.sized
+        for key, size in sized.sizes.items():
+            table.set(f"size:{key}", size)
+        for number, stage in enumerate(self.plan.stages):
+            table.set(f"blocks:{number}", -(-sized.sizes[stage.size] // sized.kernel.blocks[number]))
+            table.set(f"vectors:{stage.size}", -(-sized.sizes[stage.size] // sized.lanes))
+        for number, columns in enumerate(self.plan.columns):
+            table.set(f"column_blocks:{number}", -(-sized.sizes[columns.size] // sized.lanes))
+        for blocks in self.plan.periods:
+            like = torch.empty((), dtype=self.dtype)
+            self.vector(f"period {blocks}", period(blocks, sized.sizes["hidden_size"], like), "hidden_size", True)
+
+    def _panels(self) -> None:
+        """Make room for packed weights, and list the jobs that pack them."""
+        jobs, names, which, dtype = [], [], [], self.dtype
+        for (number, group), panels in self.sized.panels.items():
+            room = torch.empty(panels.size, dtype=dtype)
+            own = panels.jobs.copy()
+            own[:, 0] *= self.table.bytes
+            own[:, 5] = own[:, 5] * self.table.bytes + room.data_ptr()
+            jobs.append(own)
+            which.append(panels.matrices + len(names))
+            names += panels.names
+            self.table.set(f"panels:{number}.{group}", room.data_ptr())
+            self.table.set(f"spans:{number}.{group}", panels.spans.ctypes.data)
+            self._lasting.append(room)
+        self._matrices = names
+        self._which = np.concatenate(which) if which else np.zeros(0, np.int64)
+        self._jobs = np.concatenate(jobs) if jobs else np.zeros((0, 7), np.int64)
+        self._vectors = [one.name for one in self.plan.step.parameters if one.columns is None]
+
+    def _temporaries(self, lasting: frozenset[str]) -> dict[str, Tensor]:
+        """Make room for what lives for a step or a chunk; give the room of what lives for a chunk."""
+        segments = max((sum(len(group.segments) for group in stage.groups) for stage in self.plan.stages), default=0)
+        most = max(self.longest, self.rows.batch) * max(segments, 1)
+        pointers = torch.empty(most * self.threads, dtype=torch.int64)
+        self.table.set("pointers", pointers.data_ptr())
+        self.table.set("pointers_size", most)
+        self._lasting.append(pointers)
+        rooms = {}
+        for name, home in self.plan.homes.items():
+            if home == "row":
+                row = self.empty(self.rows.batch, name)
+                self.table.point(name, row)
+                self._lasting.append(row)
+            elif home in ("sequence", "scalar") and name not in lasting and name not in self.plan.step.inputs:
+                rooms[name] = self.empty(self.longest, name)
+        return rooms
+
+    def load(self, weights: Mapping[str, Tensor]) -> list[object]:
+        """Pack matrices and pad vectors; give what must live until the run is over."""
+        matrices = [dense(weights[name], structure, blocks) for name, structure, blocks in self._matrices]
+        vectors = [self.vector(name, weights[name]) for name in self._vectors]
+        if len(self._jobs):
+            jobs: NDArray[np.int64] = self._jobs.copy()
+            jobs[:, 0] += np.array([matrix.data_ptr() for matrix in matrices], np.int64)[self._which]
+            self.table.jobs("pack", jobs, self.threads)
+        return [matrices, vectors]
+
+    def vector(self, name: str, values: Tensor, key: str | None = None, lasting: bool = False) -> Tensor:
+        """Give the kernel a vector that is the same at every step."""
+        padded = self.sized.padded[key or self.plan.sizes_of[name]]
+        if values.shape[0] != padded or not values.is_contiguous():
+            room = torch.zeros(padded, dtype=self.dtype)
+            room[: values.shape[0]] = values
+            values = room
+        self.table.set(f"base:{name}", values.data_ptr())
+        if lasting:
+            self._lasting.append(values)
+        return values
+
+    def given(self, name: str, sequence: Tensor) -> Tensor:
+        """Give the kernel a sequence [flat rows, size]; give what must live until the run is over."""
+        if name in self.plan.pointwise_reads and sequence.shape[1] < self.sized.width(name):
+            room = sequence.new_zeros(sequence.shape[0], self.sized.width(name))
+            room[:, : sequence.shape[1]] = sequence
+            sequence = room
+        elif sequence.shape[1] > 1 and sequence.stride(1) != 1:
+            sequence = sequence.contiguous()
+        self.table.point(name, sequence)
+        return sequence
+
+    def chunk(self, start: int, stop: int) -> None:
+        """Turn to a chunk of flat rows."""
+        for name, room in self.rooms.items():
+            self.table.point(name, room, start)
+        self.table.set("begin", start)
+        self.table.set("end", stop)
+
+    def flat(self, phase: str) -> None:
+        """Run the stages of a phase outside the loop, over the chunk."""
+        for entry in self.entries[phase]:
+            self.table.run(entry, self.threads)
+
+    def loop(self, begin: int, end: int) -> None:
+        """Run the loop over steps, by their places in ``times``."""
+        self.table.set("times", self.times.ctypes.data + 16 * begin)
+        self.table.set("steps", end - begin)
+        self.table.run("each", self.threads)
+
+
+def take(sized: Sized, rows: Rows, dtype: torch.dtype, most: int, backward: bool, lasting: frozenset[str]) -> Workspace:
+    """Take a workspace that no other run is using, or make one; the arguments are those of :class:`Workspace`."""
+    threads = team().threads()
+    with sized.lock:
+        for place, workspace in enumerate(sized.free):
+            if workspace.key == (rows, dtype, most, backward, lasting, threads):
+                return sized.free.pop(place)
+    return Workspace(sized, rows, dtype, most, backward, lasting)
+
+
+def put_back(workspace: Workspace) -> None:
+    """Keep a workspace for a later run."""
+    sized = workspace.sized
+    with sized.lock:
+        if workspace.rows.even:
+            sized.free.insert(0, workspace)
+            del sized.free[MOST_KEPT:]

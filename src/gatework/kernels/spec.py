@@ -1,0 +1,142 @@
+"""What the operators are told about a run beside its tensors, as text from which any process makes the same kernels."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from torch import Tensor
+
+from gatework.kernels.recipe import Recipe
+from gatework.language.check import parse
+from gatework.language.nodes import Step
+from gatework.language.show import show
+
+_MOST = 512
+KEEP = ("nothing", "fast", "small")
+"""What a forward pass keeps for the adjoint: nothing, all it reads, or the states alone."""
+
+
+@dataclass(frozen=True, eq=False)
+class Spec:
+    """A run, beside its tensors.
+
+    Args:
+        recipe: The plans of the step.
+        reverse: Whether time runs backwards.
+        keep: A row of ``KEEP``.
+        layout: For each tensor of weights, the parameters in it, one below the other.
+    """
+
+    recipe: Recipe
+    reverse: bool
+    keep: str
+    layout: tuple[tuple[str, ...], ...]
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """Name what comes as a sequence: the inputs, and the masks that are drawn."""
+        step = self.recipe.step
+        return (*step.inputs, *step.draws) if self.recipe.drawn else step.inputs
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Name the states, the output first."""
+        return self.recipe.step.states
+
+    @property
+    def saved(self) -> tuple[str, ...]:
+        """Name what a forward pass keeps beside the states."""
+        return self.recipe.saved if self.keep == "fast" else ()
+
+    @property
+    def keeps_states(self) -> bool:
+        """Say whether all states are kept at every step."""
+        return self.keep != "nothing" or bool(self.recipe.record)
+
+    def by_name(self, weights: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Give each parameter as a view of the tensor it lies in."""
+        found = {}
+        for names, tensor in zip(self.layout, weights, strict=True):
+            if len(names) == 1:
+                found[names[0]] = tensor
+            else:
+                found |= zip(names, tensor.chunk(len(names)), strict=True)
+        return found
+
+    def sizes(self, inputs: Sequence[Tensor], state: Sequence[Tensor], weights: Sequence[Tensor]) -> dict[str, int]:
+        """Find the size behind each key from the tensors."""
+        step, sizes = self.recipe.step, {}
+        for name, tensor in zip((*step.inputs, *step.states), (*inputs[: len(step.inputs)], *state), strict=True):
+            sizes[step.sizes_of[name]] = int(tensor.shape[-1])
+        rows = {
+            name: tensor.shape[0] // len(names)
+            for names, tensor in zip(self.layout, weights, strict=True)
+            for name in names
+        }
+        for parameter in step.parameters:
+            sizes.setdefault(parameter.rows, int(rows[parameter.name]))
+        for key in step.size_keys:
+            sizes.setdefault(key, int(state[0].shape[-1]))
+        return sizes
+
+
+_texts: dict[tuple[object, ...], tuple[Step, str]] = {}
+
+
+def write_spec(
+    step: Step, drawn: bool, reverse: bool, keep: str, record: tuple[str, ...], layout: tuple[tuple[str, ...], ...]
+) -> str:
+    """Write a run as text; :func:`read_spec` makes a :class:`Spec` of it.
+
+    Args:
+        step: The checked equations.
+        drawn: Whether masks are drawn.
+        reverse: Whether time runs backwards.
+        keep: A row of ``KEEP``.
+        record: Lines that are recorded.
+        layout: For each tensor of weights, the parameters in it.
+
+    Returns:
+        JSON.
+    """
+    # By identity, for hashing a step means walking all its equations. The step is kept, so its id stays its own.
+    key = (id(step), drawn, reverse, keep, record, layout)
+    found = _texts.get(key)
+    if found is None:
+        parts = {
+            "equations": show(step),
+            "states": step.states,
+            "inputs": step.inputs,
+            "outputs": step.outputs,
+            "drawn": drawn,
+            "record": record,
+            "reverse": reverse,
+            "keep": keep,
+            "weights": layout,
+        }
+        if len(_texts) >= _MOST:
+            _texts.clear()
+        found = _texts[key] = (step, json.dumps(parts))
+    return found[1]
+
+
+@lru_cache(maxsize=_MOST)
+def read_spec(text: str) -> Spec:
+    """Read a run that was written as text."""
+    parts = json.loads(text)
+    step = (parts["equations"], tuple(parts["states"]), tuple(parts["inputs"]), tuple(parts["outputs"]))
+    recipe = _recipe(*step, parts["drawn"], tuple(parts["record"]))
+    return Spec(recipe, parts["reverse"], parts["keep"], tuple(map(tuple, parts["weights"])))
+
+
+@lru_cache(maxsize=_MOST)
+def _recipe(
+    equations: str,
+    states: tuple[str, ...],
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    drawn: bool,
+    record: tuple[str, ...],
+) -> Recipe:
+    return Recipe(parse(equations, states, inputs, outputs), drawn, record)
