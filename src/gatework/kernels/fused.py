@@ -3,14 +3,11 @@
 import torch
 from torch import Tensor
 
-from gatework.kernels import operators as _operators  # registers the operators
+from gatework.kernels import operators
 from gatework.kernels.reference import Result
 from gatework.kernels.spec import read_spec, write_spec
 from gatework.kernels.weights import Weights
 from gatework.language.nodes import Step
-
-__all__ = ["can_record", "run"]
-del _operators
 
 
 def run(
@@ -35,11 +32,16 @@ def run(
     layout, stacks = weights.stacks({parameter.name for parameter in step.parameters})
     differentiated = torch.is_grad_enabled() and any(one.requires_grad for one in (*given, *state, *stacks, *begin))
     spec = write_spec(step, drawn, reverse, memory if differentiated else "nothing", lines, layout)
-    results = torch.ops.gatework.forward(spec, given, [*state], stacks, lengths, restart, begin)
-    steps, batch = inputs[0].shape[:2]
+    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or type(given[0]) is not Tensor:
+        results = torch.ops.gatework.forward(spec, given, [*state], stacks, lengths, restart, begin)
+    elif differentiated:
+        counts = (len(given), len(state), len(stacks), len(begin))
+        results = operators.Fused.apply(spec, lengths, restart, counts, *given, *state, *stacks, *begin)
+    else:
+        results = operators.run_forward(spec, given, [*state], stacks, lengths, restart, begin)
     output = results[0]
-    if lengths is None:
-        output = output[2 * batch :, : state[0].shape[1]].reshape(steps, batch, state[0].shape[1])
+    if output.dim() == 2:
+        output = operators.output_of(output, given[0], state[0])
     last = 1 + len(state)
     recorded = dict(zip(lines, results[last : last + len(lines)], strict=True))
     for name in (name for name in record if name not in recorded):

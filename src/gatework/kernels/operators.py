@@ -8,7 +8,7 @@ all rows have all steps, the output comes as the store of the first state, which
 no output (see :mod:`gatework.kernels.cpu.rows`): so nothing is copied, and no tensor is given twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -89,8 +89,7 @@ def _backward_shapes(
     ]
 
 
-@torch.library.impl("gatework::forward", "CPU")
-def _forward(
+def run_forward(
     spec: str,
     inputs: Tensors,
     state: Tensors,
@@ -99,6 +98,7 @@ def _forward(
     restart: Tensor | None,
     initial: Tensors,
 ) -> list[Tensor]:
+    """Run a step; see the module. Arguments and results are those of the operator ``forward``."""
     run = read_spec(spec)
     known = _sized(_forward_plan(run), run, inputs, state, weights)
     steps, batch = inputs[0].shape[:2]
@@ -136,8 +136,7 @@ def _part(store: Tensor, first: int, count: int, size: int) -> Tensor:
     return store[first : first + count, :size]
 
 
-@torch.library.impl("gatework::backward", "CPU")
-def _backward(
+def run_backward(
     spec: str,
     inputs: Tensors,
     state: Tensors,
@@ -149,6 +148,7 @@ def _backward(
     grads: Sequence[Tensor | None],
     needed: Sequence[bool],
 ) -> list[Tensor]:
+    """Run an adjoint; see the module. Arguments and results are those of the operator ``backward``."""
     run = read_spec(spec)
     known = _sized(run.recipe.backward, run, inputs, state, weights)
     replay = _sized(run.recipe.replay, run, inputs, state, weights) if run.keep == "small" else None
@@ -205,7 +205,8 @@ def _arriving(
     recorded = grads[1 + len(run.states) :]
     for place, (name, grad) in enumerate(zip((run.states[0], *run.recipe.record), (grads[0], *recorded), strict=True)):
         if grad is not None:
-            arrived = grad[2 * layout.batch :] if place == 0 and lengths is None else layout.sequence(grad)
+            is_store = place == 0 and lengths is None and grad.dim() == 2
+            arrived = grad[2 * layout.batch :] if is_store else layout.sequence(grad)
             # The output may be recorded as well; its store is padded, what was recorded is not.
             found[name] = arrived if name not in found else found[name][:, : arrived.shape[1]] + arrived
     for name, arriving in run.recipe.adjoint.grad.items():
@@ -231,23 +232,39 @@ def _remember(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
 
 
 def _differentiate(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
+    _, given, state, weights, _, _, initial = ctx.needs_input_grad
+    needed = [bool(flag) for part in (given, state, weights, initial) for flag in part]
+    found = gradients(ctx, list(grads[: ctx.results]), needed, torch.ops.gatework.backward)
+    results = iter(found)
+    given, state, weights, initial = ([next(results) for _ in range(count)] for count in ctx.counts)
+    return (None, given, state, weights, None, None, initial)
+
+
+def gradients(
+    ctx: Any, grads: list[Tensor | None], needed: list[bool], backward: Callable[..., list[Tensor]]
+) -> list[Tensor | None]:
+    """Give the gradients of a forward pass.
+
+    Args:
+        ctx: What :func:`_remember` wrote down.
+        grads: What arrives at the output, the last states and what was recorded.
+        needed: For each tensor the forward pass took, whether its gradient is wanted.
+        backward: The operator, or what it calls.
+
+    Returns:
+        For each tensor its gradient, None where it is not wanted.
+    """
     saved, parts, place = ctx.saved_tensors, [], 0
     for count in ctx.counts:
         parts.append(list(saved[place : place + count]))
         place += count
-    kept, arrived = list(saved[place:]), list(grads[: ctx.results])
-    _, given, state, weights, _, _, initial = ctx.needs_input_grad
-    needed = [bool(flag) for part in (given, state, weights, initial) for flag in part]
     if torch.is_grad_enabled():
-        found = _by_reference(ctx, parts, arrived, needed)
+        found = _by_reference(ctx, parts, grads, needed)
     else:
         given, state, weights, initial = parts
-        found = torch.ops.gatework.backward(
-            ctx.spec, given, state, weights, ctx.lengths, ctx.restart, initial, kept, arrived, needed
-        )
-    results = iter([one if wanted else None for one, wanted in zip(found, needed, strict=True)])
-    given, state, weights, initial = ([next(results) for _ in part] for part in parts)
-    return (None, given, state, weights, None, None, initial)
+        kept = list(saved[place:])
+        found = backward(ctx.spec, given, state, weights, ctx.lengths, ctx.restart, initial, kept, grads, needed)
+    return [one if wanted else None for one, wanted in zip(found, needed, strict=True)]
 
 
 def _by_reference(ctx: Any, parts: list[list[Tensor]], grads: list[Tensor | None], needed: list[bool]) -> list[Tensor]:
@@ -268,7 +285,7 @@ def _by_reference(ctx: Any, parts: list[list[Tensor]], grads: list[Tensor | None
         draws=dict(zip(step.draws, given[count:], strict=True)) if run.recipe.drawn else None,
         record=run.recipe.record,
     )
-    if grads[0] is not None and ctx.lengths is None:
+    if grads[0] is not None and grads[0].dim() == 2:
         grads[0] = grads[0][2 * batch :, : state[0].shape[1]].reshape(result.output.shape)
     recorded = [result.recorded[name] for name in run.recipe.record]
     pairs = [
@@ -290,4 +307,42 @@ def _by_reference(ctx: Any, parts: list[list[Tensor]], grads: list[Tensor | None
     return [torch.zeros_like(one) if grad is None else grad for one, grad in zip(everything, asked, strict=True)]
 
 
+_library.impl("forward", run_forward, "CPU")
+_library.impl("backward", run_backward, "CPU")
 torch.library.register_autograd("gatework::forward", _differentiate, setup_context=_remember)
+
+
+class Fused(torch.autograd.Function):
+    """The same in eager mode, where the detour through torch's registry of operators would cost more than a short run.
+
+    The output is a view of the first state's store, so its gradient needs no room of the store's size.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, spec: str, lengths: Tensor | None, restart: Tensor | None, counts: tuple[int, ...], *tensors: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Run the forward pass; tensors are inputs, states, weights and initial states, as many as counts say."""
+        parts, place = [], 0
+        for count in counts:
+            parts.append(list(tensors[place : place + count]))
+            place += count
+        given, state, weights, initial = parts
+        results = run_forward(spec, given, state, weights, lengths, restart, initial)
+        _remember(ctx, (spec, given, state, weights, lengths, restart, initial), results)
+        output = results[0]
+        if lengths is None:
+            output = output_of(output, given[0], state[0])
+        return (output, *results[1 : ctx.results])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
+        """Run the backward pass."""
+        found = gradients(ctx, list(grads), list(ctx.needs_input_grad[4:]), run_backward)
+        return (None, None, None, None, *found)
+
+
+def output_of(store: Tensor, given: Tensor, state: Tensor) -> Tensor:
+    """Give the output [T, B, size] that lies in the first state's store."""
+    steps, batch = given.shape[:2]
+    return store[2 * batch :, : state.shape[1]].reshape(steps, batch, state.shape[1])

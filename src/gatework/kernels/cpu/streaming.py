@@ -14,7 +14,6 @@ from functools import cache
 from weakref import WeakSet
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from gatework.kernels.cpu.build import Library, compile_text
