@@ -21,7 +21,6 @@ from gatework.kernels.cpu.execute import Kept, forward, last_states
 from gatework.kernels.cpu.kernel import kernel_for
 from gatework.kernels.cpu.layout import Layout
 from gatework.kernels.cpu.workspace import Sized, sized
-from gatework.kernels.plan import Plan
 from gatework.kernels.spec import Spec, read_spec
 from gatework.kernels.weights import Weights
 
@@ -35,13 +34,19 @@ _library.define(f"backward({_SIGNATURE}, Tensor[] kept, Tensor?[] grads, bool[] 
 Tensors = Sequence[Tensor]
 
 
-def _sized(plan: Plan, spec: Spec, inputs: Tensors, state: Tensors, weights: Tensors) -> Sized:
-    dtype = "float32" if state[0].dtype == torch.float32 else "float64"
-    return sized(kernel_for(plan, dtype), spec.sizes(inputs, state, weights))
+def _sized(which: str, run: Spec, inputs: Tensors, state: Tensors, weights: Tensors) -> Sized:
+    """Give the kernel of one of a recipe's plans for these tensors' sizes and type."""
+    key = (which, state[0].dtype, *[one.shape[-1] for one in inputs], *[one.shape[-1] for one in state])
+    found = run.known.get(key)
+    if not isinstance(found, Sized):
+        dtype = "float32" if state[0].dtype == torch.float32 else "float64"
+        kernel = kernel_for(getattr(run.recipe, which), dtype)
+        found = run.known[key] = sized(kernel, run.sizes(inputs, state, weights))
+    return found
 
 
-def _forward_plan(spec: Spec) -> Plan:
-    return spec.recipe.training if spec.keep == "fast" else spec.recipe.inference
+def _forward_plan(run: Spec) -> str:
+    return "training" if run.keep == "fast" else "inference"
 
 
 @torch.library.register_fake("gatework::forward")
@@ -150,8 +155,8 @@ def run_backward(
 ) -> list[Tensor]:
     """Run an adjoint; see the module. Arguments and results are those of the operator ``backward``."""
     run = read_spec(spec)
-    known = _sized(run.recipe.backward, run, inputs, state, weights)
-    replay = _sized(run.recipe.replay, run, inputs, state, weights) if run.keep == "small" else None
+    known = _sized("backward", run, inputs, state, weights)
+    replay = _sized("replay", run, inputs, state, weights) if run.keep == "small" else None
     steps, batch = inputs[0].shape[:2]
     layout = Layout(steps, batch, run.reverse, lengths, restart)
     states, count = run.states, len(run.states)

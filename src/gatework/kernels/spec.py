@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 
 from torch import Tensor
 
@@ -26,25 +26,27 @@ class Spec:
         reverse: Whether time runs backwards.
         keep: A row of ``KEEP``.
         layout: For each tensor of weights, the parameters in it, one below the other.
+        known: What was found out for tensors of some sizes, by whoever found it out.
     """
 
     recipe: Recipe
     reverse: bool
     keep: str
     layout: tuple[tuple[str, ...], ...]
+    known: dict[tuple[object, ...], object] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def sequences(self) -> tuple[str, ...]:
         """Name what comes as a sequence: the inputs, and the masks that are drawn."""
         step = self.recipe.step
         return (*step.inputs, *step.draws) if self.recipe.drawn else step.inputs
 
-    @property
+    @cached_property
     def states(self) -> tuple[str, ...]:
         """Name the states, the output first."""
         return self.recipe.step.states
 
-    @property
+    @cached_property
     def saved(self) -> tuple[str, ...]:
         """Name what a forward pass keeps beside the states."""
         return self.recipe.saved if self.keep == "fast" else ()

@@ -57,10 +57,9 @@ class Backward:
         self.weights, self.inputs = weights, inputs
         self.plan = sized.kernel.plan
         self.dtype = next(iter(kept.states.values())).dtype
-        outputs = {name for name in self.plan.step.outputs if self.plan.homes.get(name) == "sequence"}
-        self.outputs = frozenset(outputs)
+        self.outputs = tuple(name for name in self.plan.step.outputs if self.plan.homes.get(name) == "sequence")
         self.work = take(sized, rows, self.dtype, DEEPEST, True, self.outputs)
-        self.replay = None if replay is None else take(replay, rows, self.dtype, DEEPEST, True, frozenset())
+        self.replay = None if replay is None else take(replay, rows, self.dtype, DEEPEST, True, ())
 
     def run(
         self,

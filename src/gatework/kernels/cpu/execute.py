@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gatework.kernels.cpu import memory
 from gatework.kernels.cpu.rows import Rows
 from gatework.kernels.cpu.team import team
 from gatework.kernels.cpu.workspace import Sized, put_back, take
@@ -53,17 +54,22 @@ def forward(
     Returns:
         The store of each state, and what else was kept.
     """
-    plan, output = sized.kernel.plan, sized.kernel.plan.step.states[0]
+    output = sized.kernel.plan.step.states[0]
     dtype = state[output].dtype
-    passing = [name for name, home in plan.homes.items() if home == "sequence" and name not in wanted]
-    bytes_a_row = sum(sized.width(name) for name in passing) * dtype.itemsize or 1
-    work = take(sized, rows, dtype, CHUNK * team().threads() // bytes_a_row, False, frozenset(wanted))
+    work = take(sized, rows, dtype, CHUNK * team().threads() // sized.passing(wanted), False, wanted)
     table = work.table
     alive = [work.load(weights), [work.given(name, sequence) for name, sequence in inputs.items()]]
-    states = {}
+    stores = {name: rows.kept if keep_states or name == output else rows.passing for name in state}
+    lengths = {
+        **{name: store.rows + (room - rows.flat if store is rows.kept else 0) for name, store in stores.items()},
+        **dict.fromkeys(wanted, room),
+    }
+    # The output goes to the caller, who may keep it for long; all else comes back when the adjoint has read it.
+    found = {output: work.empty(lengths[output], output)}
+    inside = [name for name in lengths if name != output]
+    found |= zip(inside, memory.room([(lengths[name], sized.width(name)) for name in inside], dtype), strict=True)
     for name, first in state.items():
-        store = rows.kept if keep_states or name == output else rows.passing
-        whole = states[name] = work.empty(store.rows + (room - rows.flat if store is rows.kept else 0), name)
+        whole, store = found[name], stores[name]
         whole[: rows.batch, : first.shape[1]] = first
         if len(rows.restarts[0]):
             begin = initial[name] if initial is not None else 0.0
@@ -71,16 +77,15 @@ def forward(
         table.point(name, whole)
         table.set(f"here:{name}", store.here.ctypes.data)
         table.set(f"before:{name}", store.before.ctypes.data)
-    saved = {name: work.empty(room, name) for name in wanted}
-    for name, tensor in saved.items():
-        table.point(name, tensor)
+    for name in wanted:
+        table.point(name, found[name])
     for begin, end, start, stop in work.chunks:
         work.chunk(start, stop)
         work.flat("before")
         work.loop(begin, end)
     put_back(work)
     del alive
-    return Kept(states, saved)
+    return Kept({name: found[name] for name in state}, {name: found[name] for name in wanted})
 
 
 def last_states(kept: Kept, rows: Rows, keep_states: bool, sizes: Mapping[str, int]) -> dict[str, Tensor]:

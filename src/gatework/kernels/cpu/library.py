@@ -76,20 +76,50 @@ def _pointer(code: Code, number: str) -> str:
 def _pack(code: Code, job: dict[str, str]) -> None:
     source, target = _pointer(code, job["source"]), _pointer(code, job["target"])
     full = code.let(f"icmp eq i64 {job['units']}, {code.lanes}")
-    with code.when(full), code.loop("0", job["depth"]) as k:
-        here = code.offset(source, code.mul(k, job["k_stride"]))
+    down = code.let(f"icmp eq i64 {job['k_stride']}, 1")  # a unit's numbers lie side by side
+    whole = code.let(f"and i64 {job['depth']}, {-code.lanes}")
+    squares = code.let(f"select i1 {code.let(f'and i1 {full}, {down}')}, i64 {whole}, i64 0")
+    with code.loop("0", squares, str(code.lanes)) as k:
+        here = code.offset(source, k)
         there = code.offset(target, code.mul(k, job["target_stride"]))
-        # Written out lane by lane: as fast as the stores go, and no shuffles to compile.
-        for lane in range(code.lanes):
-            value = code.load(code.offset(here, code.mul(str(lane), job["unit_stride"])), code.scalar)
-            code.do(f"store {code.scalar} {value}, ptr {code.offset(there, str(lane))}")
-    with code.when(code.let(f"xor i1 {full}, true")), code.loop("0", job["depth"]) as k:
+        rows = [code.load(code.offset(here, code.mul(str(row), job["unit_stride"]))) for row in range(code.lanes)]
+        for row, value in enumerate(_turned(code, rows)):
+            code.store(value, code.offset(there, code.mul(str(row), job["target_stride"])))
+    across = code.let(f"icmp eq i64 {job['unit_stride']}, 1")  # all units of one k lie side by side
+    vectors = code.let(f"select i1 {code.let(f'and i1 {full}, {across}')}, i64 {job['depth']}, i64 {squares}")
+    with code.loop(squares, vectors) as k:
+        value = code.load(code.offset(source, code.mul(k, job["k_stride"])))
+        code.store(value, code.offset(target, code.mul(k, job["target_stride"])))
+    with code.loop(vectors, job["depth"]) as k:
         here = code.offset(source, code.mul(k, job["k_stride"]))
         there = code.offset(target, code.mul(k, job["target_stride"]))
         code.store("zeroinitializer", there)
         with code.loop("0", job["units"]) as lane:
             value = code.load(code.offset(here, code.mul(lane, job["unit_stride"])), code.scalar)
             code.do(f"store {code.scalar} {value}, ptr {code.offset(there, lane)}")
+
+
+def _turned(code: Code, rows: list[str]) -> list[str]:
+    """Transpose a square of numbers, a vector for each row: swap ever smaller squares off its diagonal."""
+    distance = code.lanes // 2
+    while distance:
+        swapped = list(rows)
+        upper = [lane if not lane & distance else lane - distance + code.lanes for lane in range(code.lanes)]
+        lower = [lane + distance if not lane & distance else lane + code.lanes for lane in range(code.lanes)]
+        for row in range(code.lanes):
+            if not row & distance:
+                pair = rows[row], rows[row + distance]
+                swapped[row] = _shuffled(code, *pair, upper)
+                swapped[row + distance] = _shuffled(code, *pair, lower)
+        rows = swapped
+        distance //= 2
+    return rows
+
+
+def _shuffled(code: Code, left: str, right: str, places: list[int]) -> str:
+    mask = ", ".join(f"i32 {place}" for place in places)
+    kind = f"<{code.lanes} x i32>"
+    return code.let(f"shufflevector {code.vector} {left}, {code.vector} {right}, {kind} <{mask}>")
 
 
 def _gathered(code: Code, job: dict[str, str], flat: str) -> str:
@@ -107,15 +137,18 @@ def _turn(code: Code, job: dict[str, str]) -> None:
     """Write up to ``lanes`` columns of a sequence as rows."""
     target = _pointer(code, job["target"])
     full = code.let(f"icmp eq i64 {job['columns']}, {code.lanes}")
-    with code.loop(job["begin"], job["end"]) as flat:
+    count = code.let(f"sub i64 {job['end']}, {job['begin']}")
+    whole = code.let(f"select i1 {full}, i64 {code.let(f'and i64 {count}, {-code.lanes}')}, i64 0")
+    squares = code.add(job["begin"], whole)
+    with code.loop(job["begin"], squares, str(code.lanes)) as flat:
+        rows = [code.load(_gathered(code, job, code.add(flat, str(row)))) for row in range(code.lanes)]
+        there = code.offset(target, code.let(f"sub i64 {flat}, {job['begin']}"))
+        for row, value in enumerate(_turned(code, rows)):
+            code.store(value, code.offset(there, code.mul(str(row), job["target_stride"])))
+    with code.loop(squares, job["end"]) as flat:
         here = _gathered(code, job, flat)
         there = code.offset(target, code.let(f"sub i64 {flat}, {job['begin']}"))
-        with code.when(full):
-            for lane in range(code.lanes):
-                value = code.load(code.offset(here, str(lane)), code.scalar)
-                at = code.offset(there, code.mul(str(lane), job["target_stride"]))
-                code.do(f"store {code.scalar} {value}, ptr {at}")
-        with code.when(code.let(f"xor i1 {full}, true")), code.loop("0", job["columns"]) as lane:
+        with code.loop("0", job["columns"]) as lane:
             value = code.load(code.offset(here, lane), code.scalar)
             at = code.offset(there, code.mul(lane, job["target_stride"]))
             code.do(f"store {code.scalar} {value}, ptr {at}")

@@ -37,6 +37,7 @@ class Sized:
         self.sizes = sizes
         self.free: list[Workspace] = []
         self.lock = Lock()
+        self._passing: dict[tuple[str, ...], int] = {}
         self.panels: dict[tuple[int, int], Panels] = {}
         for number, stage in enumerate(kernel.plan.stages):
             columns = stage_columns(kernel, stage, sizes)
@@ -57,6 +58,15 @@ class Sized:
         if self.kernel.plan.homes.get(name) == "scalar":
             return 1
         return self.padded[self.kernel.plan.sizes_of[name]]
+
+    def passing(self, lasting: tuple[str, ...]) -> int:
+        """Count the bytes of a flat row of what passes from stage to stage, less what is kept for all of time."""
+        if lasting not in self._passing:
+            homes = self.kernel.plan.homes
+            names = [name for name, home in homes.items() if home == "sequence" and name not in lasting]
+            size = 4 if self.kernel.dtype == "float32" else 8
+            self._passing[lasting] = sum(map(self.width, names)) * size or 1
+        return self._passing[lasting]
 
     def size(self, name: str) -> int:
         """Give the size of a vector."""
@@ -85,7 +95,7 @@ class Workspace:
     """
 
     def __init__(
-        self, sized: Sized, rows: Rows, dtype: torch.dtype, most: int, backward: bool, lasting: frozenset[str]
+        self, sized: Sized, rows: Rows, dtype: torch.dtype, most: int, backward: bool, lasting: tuple[str, ...]
     ) -> None:
         self.sized = sized
         self.plan = sized.kernel.plan
@@ -102,6 +112,8 @@ class Workspace:
         self._constants()
         self._panels()
         self.rooms = self._temporaries(lasting)
+        if len(self.chunks) == 1:
+            self._turn(*self.chunks[0][2:])
         self.entries = {
             phase: [f"flat_{number}" for number, stage in enumerate(self.plan.stages) if stage.phase == phase]
             for phase in ("before", "after")
@@ -165,7 +177,7 @@ class Workspace:
         self._jobs = np.concatenate(jobs) if jobs else np.zeros((0, 7), np.int64)
         self._vectors = [one.name for one in self.plan.step.parameters if one.columns is None]
 
-    def _temporaries(self, lasting: frozenset[str]) -> dict[str, Tensor]:
+    def _temporaries(self, lasting: tuple[str, ...]) -> dict[str, Tensor]:
         """Make room for what lives for a step or a chunk; give the room of what lives for a chunk."""
         segments = max((sum(len(group.segments) for group in stage.groups) for stage in self.plan.stages), default=0)
         most = max(self.longest, self.rows.batch) * max(segments, 1)
@@ -218,6 +230,10 @@ class Workspace:
 
     def chunk(self, start: int, stop: int) -> None:
         """Turn to a chunk of flat rows."""
+        if len(self.chunks) > 1:
+            self._turn(start, stop)
+
+    def _turn(self, start: int, stop: int) -> None:
         for name, room in self.rooms.items():
             self.table.point(name, room, start)
         self.table.set("begin", start)
@@ -235,7 +251,9 @@ class Workspace:
         self.table.run("each", self.threads)
 
 
-def take(sized: Sized, rows: Rows, dtype: torch.dtype, most: int, backward: bool, lasting: frozenset[str]) -> Workspace:
+def take(
+    sized: Sized, rows: Rows, dtype: torch.dtype, most: int, backward: bool, lasting: tuple[str, ...]
+) -> Workspace:
     """Take a workspace that no other run is using, or make one; the arguments are those of :class:`Workspace`."""
     threads = team().threads()
     with sized.lock:
