@@ -124,7 +124,7 @@ def run_forward(
     store = kept.states[states[0]]
     output = store if lengths is None else layout.give_back(_part(store, 2 * batch, rows.flat, state[0].shape[1]))
     last = last_states(kept, rows, run.keeps_states, {name: known.size(name) for name in states})
-    results = [output, *(layout.give_back_state(last[name].contiguous()) for name in states)]
+    results = [output, *(layout.give_back_state(last[name]) for name in states)]
     for name in run.recipe.record:
         whole, first = (kept.states[name], 2 * batch) if name in states else (kept.saved[name], 0)
         found = _part(whole, first, rows.flat, known.size(name)).expand(-1, known.size(name))
@@ -194,7 +194,7 @@ def run_backward(
         layout.give_back(found.inputs[name]) if name in found.inputs else torch.zeros_like(one)
         for name, one in zip(run.sequences, inputs, strict=True)
     ]
-    results += [layout.give_back_state(found.state[name].contiguous()) for name in states]
+    results += [layout.give_back_state(found.state[name]) for name in states]
     results += [one.new_empty(0) if stack is None else stack for one, stack in zip(weights, stacks, strict=True)]
     for name, one in zip(states, initial, strict=False):
         grad = found.initial.get(name)

@@ -188,10 +188,9 @@ class Backward:
 
     def _result(self, states: dict[str, Tensor], outputs: dict[str, Tensor], asked: frozenset[str]) -> Gradients:
         rows, result, names = self.rows, Gradients(), self.recipe.adjoint.gradients
-        final = torch.from_numpy(rows.back.final)
         for name, store in states.items():
             size = self.sized.size(self.recipe.adjoint.back[name])
-            result.state[name] = store.index_select(0, final)[:, :size]
+            result.state[name] = rows.back.last(store, size)
             if len(rows.restarts[0]):
                 sinks = store.index_select(0, torch.from_numpy(rows.back.sinks))[:, :size]
                 room = store.new_zeros(rows.batch, size)

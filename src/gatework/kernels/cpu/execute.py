@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from gatework.kernels.cpu import memory
@@ -103,5 +102,5 @@ def last_states(kept: Kept, rows: Rows, keep_states: bool, sizes: Mapping[str, i
     found = {}
     for place, (name, store) in enumerate(kept.states.items()):
         where = rows.kept if keep_states or place == 0 else rows.passing
-        found[name] = store.index_select(0, torch.from_numpy(where.final))[:, : sizes[name]]
+        found[name] = where.last(store, sizes[name])
     return found

@@ -16,6 +16,8 @@ MOST_KEPT = 256 << 20  # bytes of freed memory that are kept
 _ALIGNED = 64  # bytes: a line of the cache, and the widest register
 _GRAIN = 1 << 16  # sizes are rounded up to this, so that nearly equal ones share
 
+_SMALL = 1 << 18  # bytes that are had as fast from the system
+
 _freed: list[NDArray[np.uint8]] = []  # the oldest first
 _lock = RLock()  # one that a thread may take twice: a block can come back while another is being looked for
 
@@ -30,6 +32,8 @@ def room(sizes: list[tuple[int, int]], dtype: torch.dtype) -> list[Tensor]:
     Returns:
         The matrices; when all of them are gone the memory is free for the next.
     """
+    if sum(rows * columns for rows, columns in sizes) * dtype.itemsize < _SMALL:
+        return [torch.empty(rows, columns, dtype=dtype) for rows, columns in sizes]
     numbers = [-(-rows * columns * dtype.itemsize // _ALIGNED) * _ALIGNED // dtype.itemsize for rows, columns in sizes]
     whole = _take(sum(numbers) * dtype.itemsize).view(dtype)
     parts = whole.split([*numbers, whole.numel() - sum(numbers)])

@@ -8,10 +8,12 @@ kernel.
 """
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 Index = NDArray[np.int32]
 
@@ -34,6 +36,18 @@ class Store:
     before: Index
     final: Index
     sinks: Index
+
+    def last(self, store: Tensor, size: int) -> Tensor:
+        """Give each row's state in the end, [B, size]."""
+        first = int(self.final[0])
+        if self.in_turn:
+            return store[first : first + len(self.final), :size].clone()
+        return store.index_select(0, torch.from_numpy(self.final))[:, :size].contiguous()
+
+    @cached_property
+    def in_turn(self) -> bool:
+        """Say whether the final states lie one behind the other."""
+        return bool((np.diff(self.final) == 1).all())
 
 
 @dataclass(frozen=True, eq=False)

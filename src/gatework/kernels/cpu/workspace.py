@@ -9,7 +9,6 @@ from threading import Lock
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from gatework.kernels.arithmetic import period
@@ -175,6 +174,8 @@ class Workspace:
         self._matrices = names
         self._which = np.concatenate(which) if which else np.zeros(0, np.int64)
         self._jobs = np.concatenate(jobs) if jobs else np.zeros((0, 7), np.int64)
+        self._placed = self._jobs.copy()
+        self._loaded: tuple[int, ...] | None = None  # where the weights lay that the jobs are for
         self._vectors = [one.name for one in self.plan.step.parameters if one.columns is None]
 
     def _temporaries(self, lasting: tuple[str, ...]) -> dict[str, Tensor]:
@@ -197,12 +198,22 @@ class Workspace:
 
     def load(self, weights: Mapping[str, Tensor]) -> list[object]:
         """Pack matrices and pad vectors; give what must live until the run is over."""
-        matrices = [dense(weights[name], structure, blocks) for name, structure, blocks in self._matrices]
         vectors = [self.vector(name, weights[name]) for name in self._vectors]
-        if len(self._jobs):
-            jobs: NDArray[np.int64] = self._jobs.copy()
-            jobs[:, 0] += np.array([matrix.data_ptr() for matrix in matrices], np.int64)[self._which]
-            self.table.jobs("pack", jobs, self.threads)
+        given = [weights[name] for name, _, _ in self._matrices]
+        where = tuple([matrix.data_ptr() for matrix in given])
+        if where == self._loaded:
+            matrices = given
+        else:
+            matrices = [
+                dense(one, structure, blocks) for one, (_, structure, blocks) in zip(given, self._matrices, strict=True)
+            ]
+            sources = np.array([matrix.data_ptr() for matrix in matrices], np.int64)
+            if len(self._jobs):
+                self._placed[:, 0] = self._jobs[:, 0] + sources[self._which]
+            # Where nothing had to be copied the next run may find all where this one did.
+            copied = any(one is not matrix for one, matrix in zip(given, matrices, strict=True))
+            self._loaded = None if copied else where
+        self.table.jobs("pack", self._placed, self.threads)
         return [matrices, vectors]
 
     def vector(self, name: str, values: Tensor, key: str | None = None, lasting: bool = False) -> Tensor:
