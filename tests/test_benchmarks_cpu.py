@@ -8,7 +8,7 @@ import pytest
 import torch
 from benchmarks.cpu import __main__ as command
 from benchmarks.cpu import measure, memory, report
-from benchmarks.cpu.contestants import in_double, keywords_for, over_sequence, random_input, random_state
+from benchmarks.cpu.contestants import in_double, over_sequence, random_input, random_state
 from benchmarks.cpu.measure import GRADIENT, Effort, Pair, compare, compare_exactly
 from benchmarks.cpu.outcome import Outcome, measure_table
 from benchmarks.cpu.plan import MODES, Table
@@ -112,7 +112,7 @@ def test_double_precision_has_the_same_masks():
     """Or a cell with masks would have other numbers there."""
     units = SHAPE[2]
     options = {"layer_norm": True, "zoneout": 0.3, "recurrent_dropout": 0.3}
-    layer = gatework.LSTM(units, units, **options, **keywords_for(gatework.LSTM, backend="reference"))
+    layer = gatework.LSTM(units, units, **options, backend="reference")
     given, state = random_input(SHAPE, units), random_state(SHAPE, 2)
     outputs = []
     for network in (over_sequence("single", layer, given, state), in_double(layer, given, state)):

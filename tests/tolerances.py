@@ -11,6 +11,9 @@ TOLERANCES = {
     ("values", torch.bfloat16): (2e-2, 1e-2),
     ("gradients", torch.float64): (1e-9, 1e-11),
     ("gradients", torch.float32): (1e-4, 1e-5),
+    # What a kernel computes beside the reference in float64; relative to the largest number of the whole tensor.
+    ("kernel", torch.float64): (1e-13, 1e-14),
+    ("kernel", torch.float32): (1e-5, 2e-6),
 }
 
 
@@ -23,6 +26,21 @@ def assert_close(actual: Any, expected: Any, what: str = "values") -> None:
         return
     relative, absolute = TOLERANCES[what, expected.dtype]
     torch.testing.assert_close(actual, expected, rtol=relative, atol=absolute)
+
+
+def assert_all_near(actual: dict[str, Any], expected: dict[str, Any], dtype: torch.dtype) -> None:
+    """Compare tensors by name with their true values in float64: their type is ``dtype``, and no number is far off.
+
+    Errors are measured by the largest number of a tensor, for what nearly cancels has no digits of its own.
+    """
+    assert list(actual) == list(expected)
+    relative, absolute = TOLERANCES["kernel", dtype]
+    for name, true in expected.items():
+        found = actual[name]
+        assert (found.dtype, found.shape, true.dtype) == (dtype, true.shape, torch.float64), name
+        if true.numel():
+            error, most = (found.double() - true).abs().max().item(), true.abs().max().item()
+            assert error <= relative * most + absolute, f"{name}: off by {error:.2g}, and the largest is {most:.2g}"
 
 
 def assert_same(actual: Any, expected: Any) -> None:

@@ -21,7 +21,6 @@ from typing import Any
 
 import torch
 from benchmarks.cpu import report
-from benchmarks.cpu.contestants import MISSING_KEYWORDS
 from benchmarks.cpu.machine import describe, measure_peak, processors
 from benchmarks.cpu.measure import TOLERANCES, Effort
 from benchmarks.cpu.memory import measure_memory
@@ -60,7 +59,6 @@ def main(words: list[str] | None = None) -> int:
             if not given.json:
                 for outcome in made:
                     report.show(out, outcome, given.quick)
-        run["missing_keywords"] = sorted(MISSING_KEYWORDS)
         run["machine"]["load_after"] = [round(load, 2) for load in os.getloadavg()]
         refused = refused or any(outcome.refused for outcome in outcomes)
         everything.append(report.facts(name, run, outcomes))
@@ -68,8 +66,6 @@ def main(words: list[str] | None = None) -> int:
             print(f"written: {report.write(given.write, name, run, outcomes)}", file=sys.stderr)
     if given.json:
         print(json.dumps(everything, indent=1))
-    for keyword in sorted(MISSING_KEYWORDS):
-        print(f"KEYWORD MISSING: the layers do not have {keyword} yet; this was measured without.", file=sys.stderr)
     return int(refused)
 
 

@@ -1,7 +1,6 @@
 """Our layers and torch's as contestants: what is run, what is timed, what is compared."""
 
 import copy
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,6 @@ from gatework.nn.layers import Layer
 
 Shape = tuple[int, int, int]  # B, T, H; the input is as wide as the state
 Run = Callable[[], tuple[Any, Any]]
-MISSING_KEYWORDS: set[str] = set()  # keywords of the layers that were asked for and are not there yet
 
 
 @dataclass(frozen=True)
@@ -160,21 +158,6 @@ def in_double(single: gatework.Recurrent, given: Tensor, state: Any) -> Network:
     exact._drawn = drawn  # a generator draws other masks for another type
     parts = tuple(part.double() for part in _as_tuple(state))
     return over_sequence("in double", exact, given.double(), parts if isinstance(state, tuple) else parts[0])
-
-
-def keywords_for(kind: Callable[..., Any], **wanted: Any) -> dict[str, Any]:
-    """Keep those keywords that a layer has; the report names the others.
-
-    Args:
-        kind: The layer's class.
-        wanted: The keywords.
-
-    Returns:
-        The keywords there are.
-    """
-    known = inspect.signature(kind).parameters
-    MISSING_KEYWORDS.update(name for name in wanted if name not in known)
-    return {name: value for name, value in wanted.items() if name in known}
 
 
 def twin_of(layer: nn.Module, twin: nn.Module) -> nn.Module:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from benchmarks.cpu.contestants import Network, Shape, inference, keywords_for, training
+from benchmarks.cpu.contestants import Network, Shape, inference, training
 from benchmarks.cpu.measure import Contestant, Pair
 from benchmarks.cpu.targets import Target
 
@@ -103,12 +103,11 @@ def lstm_flops(shape: Shape, mode: str) -> float:
 def recurrent(plan: Plan, cell: str, units: int, **options: Any) -> gatework.Recurrent:
     """Make one of our layers with random weights, the same every time."""
     torch.manual_seed(0)
-    known = keywords_for(gatework.Recurrent, backend=plan.backend)
-    return gatework.Recurrent(cell, units, units, **options, **known)
+    return gatework.Recurrent(cell, units, units, **options, backend=plan.backend)
 
 
 def drop_in(plan: Plan, name: str, units: int, **options: Any) -> gatework.Recurrent:
     """Make the layer that stands in for torch's of that name, with random weights, the same every time."""
     torch.manual_seed(0)
     kind = getattr(gatework, name)
-    return kind(units, units, **options, **keywords_for(kind, backend=plan.backend))
+    return kind(units, units, **options, backend=plan.backend)

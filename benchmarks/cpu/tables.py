@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from benchmarks.cpu import jax_peer, onnx_peer, torchrecurrent_peer
 from benchmarks.cpu.contestants import (
-    MISSING_KEYWORDS,
     Network,
     Shape,
     gradients_by_name,
@@ -224,22 +223,6 @@ def ragged(plan: Plan) -> list[Table]:
 # --- one step at a time
 
 
-class _Stream:
-    """Our layer one step at a time, its state carried from call to call."""
-
-    def __init__(self, layer: gatework.Recurrent) -> None:
-        self._layer, self._state = layer, None
-        if hasattr(layer, "stream"):
-            self.step = layer.stream(batch_size=1).step
-        else:
-            MISSING_KEYWORDS.add("stream()")
-            self.step = self._carried
-
-    def _carried(self, given: Tensor) -> Tensor:
-        output, self._state = self._layer.step(given, self._state)
-        return output
-
-
 def _stream_pair(plan: Plan, units: int, threads: int, form: str, label: str) -> Pair:
     layer = recurrent(plan, "lstm", units).eval()
     given = random_input((1, 20, units), units)  # [T, 1, I]
@@ -251,10 +234,8 @@ def _stream_pair(plan: Plan, units: int, threads: int, form: str, label: str) ->
             return {f"step {place}": output.flatten() for place, output in enumerate(outputs)}
 
     def ours() -> Contestant:
-        step, first = _Stream(layer).step, given[0]
-        return Contestant(
-            "gatework", lambda: step(first), partial(numbers, _Stream(layer).step, given), around=torch.no_grad
-        )
+        step, first = layer.stream().step, given[0]
+        return Contestant("gatework", lambda: step(first), partial(numbers, layer.stream().step, given))
 
     def theirs() -> Contestant:
         kind, first = onnx_peer.FORMS[form], feeds[0]

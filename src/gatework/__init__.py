@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gatework.nn import LSTM as LSTM
     from gatework.nn import RNN as RNN
     from gatework.nn import Recurrent as Recurrent
+    from gatework.nn import explain as explain
     from gatework.training import TrainConfig as TrainConfig
     from gatework.training import evaluate as evaluate
     from gatework.training import generate as generate
@@ -49,6 +50,7 @@ _PUBLIC = {
     "coupled": "gatework.cells",
     "errors": "gatework.errors",
     "evaluate": "gatework.training",
+    "explain": "gatework.nn",
     "generate": "gatework.training",
     "layer_norm": "gatework.cells",
     "peephole": "gatework.cells",

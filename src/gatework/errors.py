@@ -7,6 +7,8 @@ The tree::
     ├── CellError            an unknown cell, or a cell asked for what it does not have
     ├── SizeError            sizes, shapes or options that do not fit a layer
     ├── ConfigError          a configuration that cannot be used (unknown key, value out of range)
+    ├── KernelError          equations that could not be compiled for this machine
+    ├── PlanError            a plan that no code can be made of: a fault of ours, not of the equations
     ├── DataError            a file, folder or prompt that cannot be used as data
     └── RunError             a run directory, or a run, that cannot go on
         ├── CheckpointError      a checkpoint that is damaged, cut short or foreign
@@ -56,6 +58,14 @@ class SizeError(GateworkError, ValueError):
 
 class ConfigError(GateworkError, ValueError):
     """A configuration that cannot be used."""
+
+
+class KernelError(GateworkError, RuntimeError):
+    """Equations that could not be compiled for this machine."""
+
+
+class PlanError(GateworkError, RuntimeError):
+    """A plan of kernels that no code can be made of: a fault of ours, not of the equations."""
 
 
 class DataError(GateworkError, ValueError):

@@ -3,6 +3,7 @@
 import torch
 
 from gatework.cli.doctor import advise, examine
+from gatework.kernels.cpu.cache import key_of, write
 
 HEALTHY = {
     "memory_free": 8 * 2**30,
@@ -11,6 +12,8 @@ HEALTHY = {
     "cores": 2,
     "devices": ["cpu", "cuda:0"],
     "optional_packages": {"onnx": "1", "onnxscript": "1", "onnxruntime": "1", "sphinx": None},
+    "kernels": "avx2",
+    "kernel_cache_trouble": "",
     "default_text": "/lib",
 }
 
@@ -30,6 +33,25 @@ def test_examine_measures_sizes_in_bytes():
     report = examine()
     assert 0 < report["memory_free"] <= report["memory"]
     assert report["disk_free"] > 0
+
+
+def test_doctor_says_where_kernels_are_kept(gatework, monkeypatch, tmp_path):
+    monkeypatch.setenv("GATEWORK_CACHE", str(tmp_path))
+    report = gatework("doctor", "--json").json
+    assert report["kernel_cache"] == str(tmp_path / "kernels")
+    assert (report["kernel_cache_files"], report["kernel_cache_size"]) == (0, 0)
+    assert write(key_of("a text"), b"machine code")
+    report = gatework("doctor", "--json").json
+    assert report["kernel_cache_files"] == 1
+    assert report["kernel_cache_size"] > len(b"machine code")
+    monkeypatch.setenv("GATEWORK_CACHE", "")
+    report = gatework("doctor", "--json").json
+    assert report["kernel_cache"] is None
+    assert any(
+        one == "Kernels are compiled anew in each process, as none are kept on disk: GATEWORK_CACHE is empty; "
+        "see GATEWORK_CACHE."
+        for one in report["advice"]
+    )
 
 
 def test_nothing_to_say_to_the_healthy(monkeypatch):
@@ -55,6 +77,9 @@ def test_advice(monkeypatch):
         "There is an NVIDIA driver, but this torch has no CUDA: install a CUDA build from pytorch.org.",
         "This Python ships without its source, so gatework train needs --data FILE or --data FOLDER.",
         "For export, onnx are missing: pip install 'gatework[onnx]'.",
+    ]
+    assert advise(HEALTHY | {"kernels": None, "kernel_cache_trouble": "unasked"}) == [
+        "Kernels know none of this processor's vector units, so layers run on torch's operations, which is slower."
     ]
     assert advise(HEALTHY | {"threads": 16}) == [
         "torch uses 16 threads on 2 cores, which is slow: export OMP_NUM_THREADS=2."

@@ -11,7 +11,7 @@
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
 
@@ -50,6 +50,11 @@ VERBS = {
     ),
     "doctor": Verb("doctor:doctor", "Look at this machine, and say what would help.", "gatework doctor"),
 }
+# Parts of a verb that need torch where the rest does not; the verb asks for them here, so that they are imported then.
+PARTS = {
+    "show-plan": "compiled:print_plans",
+    "show-kernel": "compiled:print_code",
+}
 DEBUG = "With --debug, an error shows its traceback."
 
 WELCOME = """\
@@ -79,6 +84,8 @@ for _order, (_name, _verb) in enumerate(VERBS.items()):
         help_epilogue=f"Example: {_verb.example}\n\n{DEBUG}",
         sort_key=_order,
     )
+for _name, _function in PARTS.items():
+    app.command(f"gatework.cli.{_function}", name=_name, show=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -122,6 +129,13 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         return _complain(error, REFUSED if _missing(error) else FAULT, debug)
     return status if isinstance(status, int) else 0
+
+
+def part(name: str) -> Callable[..., None]:
+    """Give a function of :data:`PARTS`, imported now."""
+    function = app[name].default_command
+    assert function is not None  # the table has one for each
+    return function
 
 
 def welcome() -> int:

@@ -6,9 +6,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from gatework.cells import Cell
+from gatework.cli.app import part
 from gatework.cli.cellfile import find_cell
 from gatework.cli.output import Flag, Json, Size, grid, out, print_json
 from gatework.cli.parameters import fitting_sizes, parameter_table
+from gatework.errors import ConfigError
 from gatework.language import derive, show
 
 
@@ -21,6 +23,10 @@ def show_cell(
     proj_size: Size | None = None,
     latex: Flag = False,
     adjoint: Flag = False,
+    plan: Flag = False,
+    kernel: Flag = False,
+    backward: Flag = False,
+    assembly: Flag = False,
     json: Json = False,
 ) -> None:
     """Show a cell: equations, parameters, source.
@@ -32,8 +38,22 @@ def show_cell(
         proj_size: Units of the output, where the cell projects it; by default half of the hidden size.
         latex: Print the equations as LaTeX.
         adjoint: Print the equations of the gradient, last step to first.
+        plan: Print the plans of its kernels: what is hoisted out of time, what each step does, what is kept.
+        kernel: Print the code of its kernel for this machine, as LLVM takes it.
+        backward: With --plan or --kernel: those of the gradient.
+        assembly: With --kernel: the machine code.
         json: Print JSON, for programs.
     """
+    if (backward and not (plan or kernel)) or (assembly and not kernel) or (plan and kernel):
+        raise ConfigError(
+            "--plan and --kernel are shown one at a time; --backward goes with either, and --assembly with --kernel."
+        )
+    if plan:
+        part("show-plan")(cell, backward=backward, json=json)
+        return
+    if kernel:
+        part("show-kernel")(cell, backward=backward, assembly=assembly, json=json)
+        return
     found = find_cell(cell)
     console = out()
     sizes = fitting_sizes(found, 64, hidden_size, proj_size)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from gatework.kernels import operators
+from gatework.kernels.cpu.kernel import kernel_for
 from gatework.kernels.reference import Result
 from gatework.kernels.spec import read_spec, write_spec
 from gatework.kernels.weights import Weights
@@ -31,7 +32,10 @@ def run(
     lines = tuple(name for name in record if name not in step.inputs and name not in step.draws)
     layout, stacks = weights.stacks({parameter.name for parameter in step.parameters})
     differentiated = torch.is_grad_enabled() and any(one.requires_grad for one in (*given, *state, *stacks, *begin))
-    spec = write_spec(step, drawn, reverse, memory if differentiated else "nothing", lines, layout)
+    keep = memory if differentiated else "nothing"
+    spec = write_spec(step, drawn, reverse, keep, lines, layout)
+    if not torch.compiler.is_compiling():
+        ready(step, drawn, lines, state[0].dtype, keep)
     if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or type(given[0]) is not Tensor:
         results = torch.ops.gatework.forward(spec, given, [*state], stacks, lengths, restart, begin)
     elif differentiated:
@@ -60,3 +64,27 @@ def can_record(step: Step, drawn: bool, names: tuple[str, ...]) -> bool:
     recipe = read_spec(write_spec(step, drawn and bool(step.draws), False, "nothing", (), ())).recipe
     lines = {*recipe.named.inputs, *(line.target for line in recipe.named.equations)}
     return all(name in lines for name in names)
+
+
+def ready(step: Step, drawn: bool, record: tuple[str, ...], dtype: torch.dtype, keep: str) -> None:
+    """Compile all kernels a run will need, those of the way back too, so that none fails in the middle of training.
+
+    Args:
+        step: The checked equations.
+        drawn: Whether masks are drawn.
+        record: Names in the equations whose values are wanted.
+        dtype: The type of the numbers.
+        keep: What the forward pass keeps for the way back, a row of :data:`gatework.kernels.spec.KEEP`.
+
+    Raises:
+        KernelError: For a kernel that cannot be compiled here; it is tried once, and the answer stays the same.
+    """
+    lines = tuple(name for name in record if name not in step.inputs and name not in step.draws)
+    recipe = read_spec(write_spec(step, drawn and bool(step.draws), False, keep, lines, ())).recipe
+    plans = [recipe.training if keep == "fast" else recipe.inference]
+    if keep != "nothing":
+        plans.append(recipe.backward)
+    if keep == "small":
+        plans.append(recipe.replay)
+    for plan in plans:
+        kernel_for(plan, "float32" if dtype == torch.float32 else "float64")

@@ -1,11 +1,13 @@
 """The one door to the kernels: layers come in here, and what runs behind it is chosen from a closed table."""
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from gatework.errors import ConfigError
+from gatework.errors import ConfigError, KernelError
 from gatework.kernels import fused, reference
 from gatework.kernels.reference import Result
 from gatework.kernels.weights import Weights
@@ -21,7 +23,7 @@ MEMORY = ("fast", "small")
 """What training keeps for the way back: all that is read there, or what the rest can be computed from again."""
 
 _FLOATS = {torch.float32, torch.float64}
-_REMEDY = "Remove the cause, or choose backend='auto', which takes the reference here."
+REMEDY = "Remove the cause, or choose backend='auto', which takes the reference here."
 
 
 def choose(
@@ -40,33 +42,29 @@ def choose(
     if len(kinds) > 1:
         return "reference", f"input and state are of different types, {_spelt(kinds)}: convert one of them"
     if not kinds <= _FLOATS:
-        return (
-            "reference",
-            f"the type is {_spelt(kinds)}, and kernels compute in {_spelt(_FLOATS)}: convert layer and input",
-        )
+        known = _spelt(_FLOATS)
+        return "reference", f"the type is {_spelt(kinds)}, and kernels compute in {known}: convert layer and input"
     if not inputs[0].numel():
         return "reference", "the input is empty: there is nothing to compute"
     if torch.is_autocast_enabled("cpu"):
         return "reference", "autocast is on, and lowers the type: leave torch.autocast"
-    if torch._C._functorch.peek_interpreter_stack() is not None:
-        return (
-            "reference",
-            "a transformation of torch.func (vmap, jvp, ...) is at work, which looks into every operation",
-        )
+    if torch._C._are_functorch_transforms_active():
+        return "reference", "a transformation of torch.func (vmap, jvp, ...) is at work, which kernels do not know"
     if torch.autograd.forward_ad._current_level >= 0:
         return "reference", "gradients are taken forward (forward_ad), for which there are no kernels: use backward()"
     if step.outputs:
         return "reference", "the step is an adjoint, and kernels take a forward step"
     if record and not fused.can_record(step, drawn, record):
-        return (
-            "reference",
-            f"what is recorded ({', '.join(record)}) has a part that is constant in a kernel: record less",
-        )
+        wanted = ", ".join(record)
+        return "reference", f"what is recorded ({wanted}) has a part that is constant in a kernel: record less"
     return "cpu", "the type and the device are those of the kernels, and nothing is at work that they do not know"
 
 
 def _spelt(kinds: Iterable[torch.dtype]) -> str:
     return " and ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))
+
+
+_said: set[str] = set()  # what has been warned of
 
 
 def run(
@@ -107,6 +105,7 @@ def run(
 
     Raises:
         ConfigError: For an unknown backend or memory, and for a backend that cannot run this.
+        KernelError: Where ``backend`` is ``cpu`` and its kernels cannot be built.
 
     Example:
         >>> import torch
@@ -123,19 +122,24 @@ def run(
     if backend != "reference":
         chosen, reason = choose(step, inputs, state, draws is not None, record)
         if backend not in ("auto", chosen):
-            raise ConfigError(f"backend={backend!r} cannot run this: {reason}. {_REMEDY}")
-    # "fast" is what every backend does by itself; the reference has no other way.
-    options = {"memory": memory} if memory != "fast" and chosen != "reference" else {}
-    return BACKENDS[chosen](
-        step,
-        Weights.of(weights),
-        inputs,
-        state,
-        lengths=lengths,
-        restart=restart,
-        initial=initial,
-        reverse=reverse,
-        draws=draws,
-        record=record,
-        **options,
-    )
+            raise ConfigError(f"backend={backend!r} cannot run this: {reason}. {REMEDY}")
+    call: dict[str, Any] = {
+        "lengths": lengths,
+        "restart": restart,
+        "initial": initial,
+        "reverse": reverse,
+        "draws": draws,
+        "record": record,
+    }
+    held = Weights.of(weights)
+    if chosen == "reference":  # what it keeps for the way back is autograd's affair
+        return reference.run(step, held, inputs, state, **call)
+    try:
+        return BACKENDS[chosen](step, held, inputs, state, **call, memory=memory)
+    except KernelError as error:
+        if backend != "auto":
+            raise
+        if str(error) not in _said:
+            _said.add(str(error))
+            warnings.warn(f"{error} The reference runs instead, and is slower.", RuntimeWarning, stacklevel=2)
+        return reference.run(step, held, inputs, state, **call)

@@ -34,7 +34,9 @@ def settled(step: Step, drawn: bool) -> Step:
         if line.target not in step.draws
     )
     inputs = (*step.inputs, *step.draws) if drawn else step.inputs
-    return without(check(lines, step.states, inputs, step.outputs), ())
+    read = {node.name for line in lines for node in walk(line.value) if isinstance(node, Name)}
+    # What only a mask that is never drawn let through is read no more.
+    return without(check(lines, step.states, [name for name in inputs if name in read], step.outputs), ())
 
 
 def named(step: Step) -> Step:
@@ -75,6 +77,8 @@ class _Namer:
         self.taken |= {*step.sizes_of, *(parameter.name for parameter in step.parameters)}
         self.taken |= {line.target for line in step.equations}
         self.late: set[str] = set()  # lines that a state enters, directly or through others
+        self.single: set[str] = set()  # lines that are reductions: one number for each row
+        self.vectors = {*step.states, *step.outputs}  # lines that must have a number for each unit
         self.found: dict[Node, str] = {}  # what has a line of its own already
         self._lines: list[Equation] = []
         for line in step.equations:
@@ -84,11 +88,15 @@ class _Namer:
     def line(self, line: Equation) -> None:
         value = _written_out(line.value) if self.split else line.value
         value = self.outer(value, line.target) if _is_matrix(value) else self.tree(value, line.target, root=True)
+        if line.target in self.vectors and _is_reduction(value):
+            value = self.own(value, line.target)
         self.put(line.target, value, line.comment)
 
     def put(self, target: str, value: Node, comment: str = "") -> None:
         if self.is_late(value):
             self.late.add(target)
+        if _is_reduction(value):
+            self.single.add(target)
         self._lines.append(Equation(target, value, comment))
 
     def own(self, value: Node, target: str) -> Name:
@@ -106,8 +114,9 @@ class _Namer:
         return any(isinstance(part, Name) and (part.previous or part.name in self.late) for part in walk(node))
 
     def name_of(self, node: Node, target: str) -> Name:
-        """Give a name to what a product or a reduction takes."""
-        return node if isinstance(node, Name) else self.own(self.tree(node, target, root=True), target)
+        """Give a name to what a product or a reduction takes, which look for a number of each unit."""
+        name = node if isinstance(node, Name) else self.own(self.tree(node, target, root=True), target)
+        return self.own(name, target) if not name.previous and name.name in self.single else name
 
     def tree(self, node: Node, target: str, root: bool = False) -> Node:
         """Rewrite an expression, in which products and reductions become names (but for the whole, where it may be)."""
@@ -145,6 +154,10 @@ class _Namer:
             left, right = self.name_of(node.left, target), self.name_of(node.right, target)
             return Outer(left, right, node.structure, node.blocks)
         return rebuild(node, tuple(self.outer(child, target) for child in children(node)))
+
+
+def _is_reduction(node: Node) -> bool:
+    return isinstance(node, Apply) and node.function in REDUCTIONS
 
 
 def _is_matrix(node: Node) -> bool:

@@ -36,7 +36,7 @@ Tensors = Sequence[Tensor]
 
 def _sized(which: str, run: Spec, inputs: Tensors, state: Tensors, weights: Tensors) -> Sized:
     """Give the kernel of one of a recipe's plans for these tensors' sizes and type."""
-    key = (which, state[0].dtype, *[one.shape[-1] for one in inputs], *[one.shape[-1] for one in state])
+    key = (which, state[0].dtype, *[int(one.shape[-1]) for one in (*inputs, *state)])  # ints where shapes are symbols
     found = run.known.get(key)
     if not isinstance(found, Sized):
         dtype = "float32" if state[0].dtype == torch.float32 else "float64"

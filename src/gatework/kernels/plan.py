@@ -191,9 +191,16 @@ class _Planner:
     def _phases(self) -> dict[str, str]:
         late: set[str] = set()
         for name, line in self.lines.items():
-            if any(part.previous or part.name in late for part in _names(line.value)):
+            if name in self.step.states or any(part.previous or part.name in late for part in _names(line.value)):
                 late.add(name)
-        each = self._closure((*self.step.states, *self.wanted), late) | set(self.step.states)
+        # States outlive a step by one; what reads them directly is computed while they are there.
+        direct = [
+            name
+            for name, line in self.lines.items()
+            if self.kinds[name] != "outer"
+            and any(part.previous or part.name in self.step.states for part in _names(line.value))
+        ]
+        each = self._closure((*self.step.states, *self.wanted, *direct), late) | set(self.step.states)
         changed = True
         while changed:  # operands of what comes after the loop are computed inside it, where that is possible
             changed = False
@@ -334,7 +341,16 @@ class _Planner:
         return homes
 
     def _all_reads(self, name: str) -> set[str]:
-        return set(self.reads(name))
+        """Give the lines that a line reads, also through lines that are computed where they are read."""
+        found: set[str] = set()
+        pending = self.reads(name)
+        while pending:
+            read = pending.pop()
+            if read not in found:
+                found.add(read)
+                if self._inlined(read):
+                    pending.extend(self.reads(read))
+        return found
 
     def _apart(self, name: str, reader: str) -> bool:
         """Say whether a line is read in another stage than it is made in."""

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from gatework.kernels.normal import REDUCTIONS, named, normal, settled
 from gatework.kernels.plan import Plan, make_plan
+from gatework.kernels.verify import verified
 from gatework.language.check import check
 from gatework.language.derive import Adjoint, differentiate
 from gatework.language.nodes import Apply, Name, Node, Outer, Product, Step, children, rebuild, walk
@@ -63,13 +64,13 @@ class Recipe:
         """Give the plan of a forward pass after which nothing comes."""
         step = self.forward
         lines = [name for name in self.record if name not in step.states]
-        return make_plan(step, self._sizes(step, {}), wanted=lines)
+        return verified(make_plan(step, self._sizes(step, {}), wanted=lines))
 
     @cached_property
     def training(self) -> Plan:
         """Give the plan of a forward pass that keeps what the adjoint reads."""
         step = self.forward
-        return make_plan(step, self._sizes(step, {}), wanted=self.saved)
+        return verified(make_plan(step, self._sizes(step, {}), wanted=self.saved))
 
     @cached_property
     def backward(self) -> Plan:
@@ -81,9 +82,9 @@ class Recipe:
             known |= {name: forward[of] for of, name in table.items() if of in forward}
         learned = [parameter.name for parameter in self.named.parameters]
         summed = [self.adjoint.gradients[name] for name in learned if name in self.adjoint.gradients]
-        return make_plan(
-            step, self._sizes(step, known), summed=summed, indexed=self.adjoint.last.values(), scalars=self.scalars
-        )
+        last, sizes = self.adjoint.last.values(), self._sizes(step, known)
+        scalars = [name for name in self.scalars if name in step.inputs]
+        return verified(make_plan(step, sizes, summed=summed, indexed=last, scalars=scalars))
 
     @cached_property
     def replay(self) -> Plan:
@@ -105,7 +106,7 @@ class Recipe:
         forward = self._sizes(self.forward, {})
         step = replace(self.forward, inputs=inputs, states=(), equations=lines, outputs=self.saved)
         known = self._sizes(step, {name: forward[state] for state, name in last.items()} | forward)
-        return make_plan(step, known, wanted=self.saved, indexed=last.values())
+        return verified(make_plan(step, known, wanted=self.saved, indexed=last.values()))
 
     @cached_property
     def saved(self) -> tuple[str, ...]:

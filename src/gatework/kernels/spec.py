@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
+import torch
 from torch import Tensor
 
 from gatework.kernels.recipe import Recipe
@@ -119,8 +120,14 @@ def write_spec(
         }
         if len(_texts) >= _MOST:
             _texts.clear()
-        found = _texts[key] = (step, json.dumps(parts))
+        found = _texts[key] = (step, _written(parts))
     return found[1]
+
+
+@torch.compiler.assume_constant_result
+def _written(parts: dict[str, object]) -> str:
+    """Write JSON, whose encoder torch's compiler cannot look into."""
+    return json.dumps(parts)
 
 
 @lru_cache(maxsize=_MOST)

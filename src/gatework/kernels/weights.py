@@ -51,9 +51,11 @@ class Weights:
 
     def stacks(self, wanted: Set[str]) -> tuple[tuple[tuple[str, ...], ...], list[Tensor]]:
         """Give the tensors that hold these parameters, whole, and the names of what lies in each, in order."""
-        found: dict[int, tuple[list[str], Tensor]] = {}
-        for name, (tensor, _, _) in self._places.items():
-            found.setdefault(id(tensor), ([], tensor))[0].append(name)
+        found: dict[tuple[int, str], tuple[list[str], Tensor]] = {}
+        for name, (tensor, _, rows) in self._places.items():
+            # A tensor may be two parameters, each of them all of it.
+            alone = name if rows == tensor.shape[0] else ""
+            found.setdefault((id(tensor), alone), ([], tensor))[0].append(name)
         kept = [(tuple(names), tensor) for names, tensor in found.values() if not wanted.isdisjoint(names)]
         return tuple(names for names, _ in kept), [tensor for _, tensor in kept]
 

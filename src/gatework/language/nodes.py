@@ -149,6 +149,10 @@ class Step:
     sizes_of: Mapping[str, str] = field(hash=False)
     outputs: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        # Found at once: in Python 3.11 a first look takes a lock, into which torch's compiler cannot follow.
+        _ = self.draws
+
     @cached_property
     def draws(self) -> dict[str, float]:
         """Masks drawn anew at every step: the name of each ``bernoulli(p)`` line, and p."""

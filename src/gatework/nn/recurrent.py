@@ -19,6 +19,7 @@ from gatework.nn.choices import Choice
 from gatework.nn.layers import BELOW, Layer, learnable_states, outer_inputs, plan_layers, read_cell
 from gatework.nn.sequences import Batch, arrange
 from gatework.nn.states import State, given_back, taken
+from gatework.nn.stream import Stream
 
 
 class Recurrent(nn.Module):
@@ -288,7 +289,7 @@ class Recurrent(nn.Module):
             torch.Size([5, 2, 4])
         """
         check_names(self.cell, names)
-        inputs = _as_tuple(input)
+        inputs = as_tuple(input)
         self._check(inputs, state, self.batch_first)
         batch = arrange(inputs, batch_first=self.batch_first, lengths=lengths, reset=reset)
         return self._run(batch, state, tuple(names))
@@ -315,7 +316,7 @@ class Recurrent(nn.Module):
             raise SizeError(
                 "step() was called on a bidirectional layer, whose output needs steps to come; use forward()."
             )
-        given = _as_tuple(input)
+        given = as_tuple(input)
         if not all(isinstance(one, Tensor) for one in given):
             found = ", ".join(type(one).__name__ for one in given)
             raise SizeError(f"step() was given {found}; expected a tensor [B, I] or [I], or a tuple of them.")
@@ -323,6 +324,14 @@ class Recurrent(nn.Module):
         self._check(inputs, state, False)
         output, final, _ = self._run(arrange(inputs, batch_first=False, lengths=None, reset=None), state, ())
         return output.squeeze(0), final
+
+    def stream(self, batch_size: int = 1) -> Stream:
+        """Prepare to run step by step at full speed; see :class:`gatework.nn.Stream`.
+
+        Args:
+            batch_size: B, how many streams run side by side.
+        """
+        return Stream(self, batch_size)
 
     def _check(self, inputs: tuple[Any, ...], state: State, batch_first: bool) -> None:
         """Refuse inputs and states that do not fit."""
@@ -433,6 +442,6 @@ def _suffix(layer: int, direction: int) -> str:
     return f"_l{layer}_reverse" if direction else f"_l{layer}"
 
 
-def _as_tuple(input: Any) -> tuple[Any, ...]:
+def as_tuple(input: Any) -> tuple[Any, ...]:
     """Make one input a tuple; a PackedSequence is a tuple too, but one input."""
     return input if isinstance(input, tuple) and not isinstance(input, PackedSequence) else (input,)

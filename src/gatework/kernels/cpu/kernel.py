@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from functools import cache
-from threading import RLock
 
+from gatework.errors import ConfigError, KernelError
 from gatework.kernels.cpu import drivers
-from gatework.kernels.cpu.build import Library, compile_text
+from gatework.kernels.cpu.build import LOCK, Library, build
 from gatework.kernels.cpu.code import Code
 from gatework.kernels.cpu.library import library_text
 from gatework.kernels.cpu.slots import Slots
@@ -47,7 +47,7 @@ class Kernel:
         generated = generate(plan, target, dtype)
         self.slots = generated.slots
         self.blocks = generated.blocks
-        self._library = Library(compile_text(generated.text, target), target)
+        self._library = build(generated.text, target)
         self.sized: dict[object, object] = {}  # what depends on sizes; see execute.sized
         self.shared = shared_library(target, dtype)
         self.entries = {name: self._library.address(name) for name in _entries(plan)}
@@ -62,12 +62,44 @@ def kernel_for(plan: Plan, dtype: str) -> Kernel:
 
     Returns:
         The kernel.
+
+    Raises:
+        KernelError: Where it cannot be compiled; at every call, though it is tried once.
     """
     key = (id(plan), dtype)
-    with _LOCK:
+    with LOCK:
         if key not in _KERNELS:
-            _KERNELS[key] = Kernel(plan, host(), dtype)
-        return _KERNELS[key]
+            try:
+                _KERNELS[key] = Kernel(plan, host(), dtype)
+            except (KernelError, ConfigError) as error:  # ConfigError: a processor without a vector unit that is known
+                _KERNELS[key] = _failure(plan, dtype, error)
+        found = _KERNELS[key]
+    if isinstance(found, Failure):
+        raise KernelError(found.message)
+    return found
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A plan that could not be compiled.
+
+    Args:
+        plan: The plan; kept, so that its identity stays its own.
+        message: What went wrong, and what to do.
+    """
+
+    plan: Plan
+    message: str
+
+
+def _failure(plan: Plan, dtype: str, error: Exception) -> Failure:
+    lines = [line.target for line in plan.step.equations]
+    named = ", ".join(lines[:4]) + (", ..." if len(lines) > 4 else "")
+    return Failure(
+        plan,
+        f"The kernel ({dtype}) of the equations for {named} could not be compiled. {error} "
+        "Choose backend='reference', which needs no kernels; 'gatework doctor' shows what kernels find here.",
+    )
 
 
 def generate(plan: Plan, target: Target, dtype: str) -> Generated:
@@ -112,11 +144,10 @@ def _entries(plan: Plan) -> list[str]:
 @cache
 def shared_library(target: Target, dtype: str) -> dict[str, int]:
     """Give the addresses of the functions that no cell changes."""
-    library = Library(compile_text(library_text(target, dtype), target), target)
+    library = build(library_text(target, dtype), target)
     _KEPT.append(library)
     return {name: library.address(name) for name in ("tiles", "pack", "turn", "panel", "outer")}
 
 
-_KERNELS: dict[tuple[int, str], Kernel] = {}
-_LOCK = RLock()
+_KERNELS: dict[tuple[int, str], Kernel | Failure] = {}
 _KEPT: list[Library] = []  # machine code lives as long as its library

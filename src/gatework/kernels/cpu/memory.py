@@ -5,7 +5,8 @@ milliseconds that clearing is a tenth of the time, so what one step has freed is
 """
 
 import weakref
-from threading import RLock
+from collections import deque
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -18,8 +19,9 @@ _GRAIN = 1 << 16  # sizes are rounded up to this, so that nearly equal ones shar
 
 _SMALL = 1 << 18  # bytes that are had as fast from the system
 
-_freed: list[NDArray[np.uint8]] = []  # the oldest first
-_lock = RLock()  # one that a thread may take twice: a block can come back while another is being looked for
+# The oldest first. Appending and popping are whole in themselves, and a block can come back at any moment; a lock might
+# be held by another thread when a process forks.
+_freed: deque[NDArray[np.uint8]] = deque()
 
 
 def room(sizes: list[tuple[int, int]], dtype: torch.dtype) -> list[Tensor]:
@@ -43,21 +45,25 @@ def room(sizes: list[tuple[int, int]], dtype: torch.dtype) -> list[Tensor]:
 def _take(size: int) -> Tensor:
     wanted = max(1, -(-size // _GRAIN)) * _GRAIN
     block = None
-    with _lock:
-        for place, candidate in enumerate(_freed):
-            if candidate.nbytes == wanted + _ALIGNED:
-                block = _freed.pop(place)
-                break
+    for _ in range(len(_freed)):
+        try:
+            candidate = _freed.popleft()
+        except IndexError:  # another thread took the last one
+            break
+        if candidate.nbytes == wanted + _ALIGNED:
+            block = candidate
+            break
+        _freed.append(candidate)
     if block is None:
         block = np.empty(wanted + _ALIGNED, np.uint8)
     first = -block.ctypes.data % _ALIGNED
     handle = block[first : first + wanted]  # the tensor holds this view; when it goes, the block comes back
-    weakref.finalize(handle, _give_back, block).atexit = False
+    weakref.finalize(handle, _give_back, block)
     return torch.from_numpy(handle)
 
 
 def _give_back(block: NDArray[np.uint8]) -> None:
-    with _lock:
-        _freed.append(block)
-        while sum(one.nbytes for one in _freed) > MOST_KEPT:
-            _freed.pop(0)
+    _freed.append(block)
+    while sum(one.nbytes for one in _freed.copy()) > MOST_KEPT:
+        with suppress(IndexError):  # another thread was faster
+            _freed.popleft()

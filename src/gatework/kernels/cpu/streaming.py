@@ -14,9 +14,10 @@ from functools import cache
 from weakref import WeakSet
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
-from gatework.kernels.cpu.build import Library, compile_text
+from gatework.kernels.cpu.build import Library, build
 from gatework.kernels.cpu.code import Code
 from gatework.kernels.cpu.kernel import Kernel
 from gatework.kernels.cpu.rows import even_rows
@@ -39,10 +40,19 @@ PROGRAM = (
     "target",  # where the output goes
     "rows",
     "row_bytes",
+    "best",  # cycles of the fastest step
+    "alone",  # how many steps more one thread takes, since others need the processor
+    "retreat",  # how many it takes the next time: doubled each time, and one less for each step that several took
 )
 """The argument of ``@advance``. What is prepared twice lies one behind the other, that of parity 1 second."""
 
-WORTH = 1 << 17  # multiplications of a step from which a second thread pays; see docs/measured.md
+WORTH = 1 << 18  # multiplications of a step worth a second thread, which costs more than it brings where cores are busy
+
+CROWDED = 8  # a step that takes so many times as long as the fastest waited for a thread that did not get to run
+RETREAT = (32, 1024)  # steps that are then taken by one thread, least and most: one in so many may be slow
+FIRST = 8  # steps that one thread takes first, so that it is known how long a step may take
+
+Numbers = NDArray[np.int64]
 
 _ADVANCE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 
@@ -85,22 +95,26 @@ class Chain:
         links: The layers, lowest first.
         batch: B.
         like: A tensor of the type of all.
+        output: Where the output goes, [B, H].
 
     Attributes:
-        output: The output of the last step, [B, H]; every step writes it anew.
-        given: Where the outer inputs lie, as addresses; the first is an argument of :attr:`advance`.
         threads: For each link, how many threads run it.
+        direct: For each outer input whether it is read where it lies, if it is contiguous.
+        call: The machine code of a step: takes :attr:`address` and the address of the first outer input.
+        address: Where the chain's own numbers lie.
     """
 
-    def __init__(self, links: Sequence[Link], batch: int, like: Tensor) -> None:
+    def __init__(self, links: Sequence[Link], batch: int, like: Tensor, output: Tensor) -> None:
+        self.output = output
         self._links, self._batch = links, batch
         self._sized = [sized(link.kernel, link.sizes) for link in links]
         self._states = [
             {name: like.new_zeros(2 * batch, known.width(name)) for name in link.kernel.plan.step.states}
             for link, known in zip(links, self._sized, strict=True)
         ]
-        outer = [source for link in links for source in link.inputs.values() if isinstance(source, int)]
-        self.given = np.zeros(1 + max(outer, default=0), np.int64)
+        self._rooms = self._outer(like)
+        self.direct = [room is view for room, view in self._rooms]
+        self._given = np.array([room.data_ptr() for room, _ in self._rooms], np.int64)
         self._feeds: tuple[list[tuple[int, int]], list[tuple[int, int]]] = ([], [])
         self._calls: tuple[list[tuple[int, int, int]], list[tuple[int, int, int]]] = ([], [])
         self._kept: list[object] = []
@@ -108,16 +122,34 @@ class Chain:
         for number in range(len(links)):
             self._prepare(number, like)
         first = links[-1].kernel.plan.step.states[0]
-        self.output = like.new_empty(batch, self._sized[-1].size(first))
-        self._program = self._written(self._states[-1][first])
-        self.advance = _advance(links[0].kernel.target)
+        self._written = np.array(self._calls, np.int64)
+        self._program = self._numbers(self._states[-1][first])
+        self.call = _advance(links[0].kernel.target)
         self.address = self._program.ctypes.data
         _CHAINS.add(self)
+
+    def _outer(self, like: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Make room for the outer inputs, for what does not lie as it is read; give each with the part that is filled.
+
+        What is read unit by unit is read in whole registers, beyond its last unit.
+        """
+        found: dict[int, tuple[int, int]] = {}
+        for link, known in zip(self._links, self._sized, strict=True):
+            for name, source in link.inputs.items():
+                if isinstance(source, int):
+                    size = known.size(name)
+                    width = known.width(name) if name in link.kernel.plan.pointwise_reads else size
+                    found[source] = (max(width, found.get(source, (0, 0))[0]), size)
+        rooms = []
+        for _, (width, size) in sorted(found.items()):
+            room = like.new_zeros(self._batch, width)
+            rooms.append((room, room if width == size else room[:, :size]))
+        return rooms
 
     def _prepare(self, number: int, like: Tensor) -> None:
         """Fill the tables of a link."""
         link, batch = self._links[number], self._batch
-        work = Workspace(self._sized[number], even_rows(1, batch, False), like.dtype, batch, False, frozenset())
+        work = Workspace(self._sized[number], even_rows(1, batch, False), like.dtype, batch, False, ())
         if not _parallel() or batch * sum(one.size for one in self._sized[number].panels.values()) < WORTH:
             work.threads = 1
             work.table.set("split", 0)
@@ -144,10 +176,7 @@ class Chain:
             table.set(f"here:{name}", here.ctypes.data)
         for name, source in link.inputs.items():
             if isinstance(source, int):
-                stride = self._sized[number].size(name)
-                if name in link.kernel.plan.pointwise_reads:
-                    stride = self._sized[number].width(name)
-                table.set(f"stride:{name}", stride)
+                table.set(f"stride:{name}", self._rooms[source][0].stride(0))
             else:
                 below, state = source
                 table.point(name, self._states[below][state][batch * (1 - parity) :])
@@ -155,32 +184,49 @@ class Chain:
         for name, source in link.inputs.items():
             place = link.kernel.slots.get(f"base:{name}")
             if isinstance(source, int) and place is not None:
-                reads = self.given.ctypes.data + 8 * source
+                reads = self._given.ctypes.data + 8 * source
                 self._feeds[parity].append((reads, numbers.ctypes.data + 8 * place))
         self._kept += [numbers, places]
         return link.kernel.entries["each"], numbers.ctypes.data, work.threads
 
-    def _written(self, store: Tensor) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        feeds, calls = np.array(self._feeds, np.int64), np.array(self._calls, np.int64)
+    def _numbers(self, store: Tensor) -> Numbers:
+        """Write the argument of ``@advance``; the store is that of the output."""
+        feeds, calls = np.array(self._feeds, np.int64), self._written
         row = store.stride(0) * store.element_size()
         # A step of parity 0 writes the second place.
         sources = np.array([store.data_ptr() + self._batch * row, store.data_ptr()], np.int64)
-        self._kept += [feeds, calls, sources]
+        self._kept += [feeds, sources]
         values = {
-            "given": self.given.ctypes.data,
+            "given": self._given.ctypes.data,
             "feeds": feeds.ctypes.data,
             "feed_count": feeds.shape[1],
             "links": calls.ctypes.data,
             "link_count": calls.shape[1],
-            "parallel": _parallel(),
+            "parallel": _parallel() if max(self.threads) > 1 else 0,
+            "best": -1,  # as an unsigned number, the largest
+            "alone": FIRST,
+            "retreat": RETREAT[0],
             "sources": sources.ctypes.data,
             "source_stride": row,
             "target": self.output.data_ptr(),
             "rows": self._batch,
             "row_bytes": self.output.shape[1] * self.output.element_size(),
         }
-        self._calls_written = calls
         return np.array([values.get(name, 0) for name in PROGRAM], np.int64)
+
+    def step(self, inputs: Sequence[Tensor]) -> None:
+        """Go a step.
+
+        Args:
+            inputs: The outer inputs, [B, size] each, of the chain's type.
+        """
+        for number, (given, (room, part)) in enumerate(zip(inputs, self._rooms, strict=True)):
+            if self.direct[number] and given.is_contiguous():
+                self._given[number] = given.data_ptr()
+            else:
+                part.copy_(given.detach())
+                self._given[number] = room.data_ptr()
+        self.call(self.address, int(self._given[0]))
 
     def state(self, number: int) -> dict[str, Tensor]:
         """Give the states of a link, [B, size]: views that hold until the next step, and may be written to."""
@@ -194,7 +240,7 @@ class Chain:
         """Run on one thread from now on: in a forked child, whose parent's threads are gone."""
         for parity in range(2):
             for number, (_, table, _) in enumerate(self._calls[parity]):
-                self._calls_written[parity, number, 2] = 1
+                self._written[parity, number, 2] = 1
                 _write(table, FIXED.index("team"), 1)
                 _write(table, FIXED.index("team_function"), 0)
         self.threads = [1] * len(self.threads)
@@ -218,6 +264,7 @@ def advance_text(target: Target) -> str:
     code = Code(target, "float32", "define void @advance(ptr %table, ptr %x)", declarations)
     parity, given = slots.integer(code, "parity"), slots.pointer(code, "given")
     code.do(f"store ptr %x, ptr {given}")
+    begun = _cycles(code)
     feeds = slots.integer(code, "feed_count")
     with code.loop("0", feeds) as number:
         feed = _part(code, slots.pointer(code, "feeds"), code.add(code.mul(parity, feeds), number), 2)
@@ -232,12 +279,15 @@ def advance_text(target: Target) -> str:
         threads = code.let(f"load i64, ptr {code.offset(link, '2', 'i64')}")
         for name in ("ticket", "arrived"):
             code.do(f"store i64 0, ptr {code.offset(table, str(FIXED.index(name)), 'i64')}")
-        one = code.let(f"icmp eq i64 {threads}, 1")
+        # On one thread that is outside of any team, an entry finds that it is alone, and does everything.
+        retreat = code.let(f"icmp ne i64 {slots.integer(code, 'alone')}, 0")
+        one = code.let(f"or i1 {code.let(f'icmp eq i64 {threads}, 1')}, {retreat}")
         with code.when(one):
             code.do(f"call void {entry}(ptr {table})")
         with code.when(code.let(f"xor i1 {one}, true")):
             count = code.let(f"trunc i64 {threads} to i32")
             code.do(f"call void {slots.pointer(code, 'parallel')}(ptr {entry}, ptr {table}, i32 {count}, i32 0)")
+    _watch(code, slots, begun)
     source = code.let(f"load ptr, ptr {code.offset(slots.pointer(code, 'sources'), parity, 'ptr')}")
     size = slots.integer(code, "row_bytes")
     with code.loop("0", slots.integer(code, "rows")) as row:
@@ -249,6 +299,36 @@ def advance_text(target: Target) -> str:
     return "\n".join([code.text(), *declarations.values()]) + "\n"
 
 
+def _cycles(code: Code) -> str:
+    """Read the processor's clock; 0 where programs may not."""
+    return code.let("add i64 0, 0") if code.target.level == "neon" else code.call("i64", "llvm.readcyclecounter")
+
+
+def _watch(code: Code, slots: Slots, begun: str) -> None:
+    """Leave the other threads for a while where one of them was not let run.
+
+    A team waits until its last thread has come. Where something else has the processor that may take milliseconds,
+    a hundred times the step. How a step is shared changes no bit of its result.
+    """
+    alone = slots.integer(code, "alone")
+    with code.when(code.let(f"icmp ne ptr {slots.pointer(code, 'parallel')}, null")):
+        took = code.let(f"sub i64 {_cycles(code)}, {begun}")
+        best = code.call("i64", "llvm.umin.i64", ("i64", slots.integer(code, "best")), ("i64", took))
+        code.do(f"store i64 {best}, ptr {slots.address(code, 'best')}")
+        waited = code.let(f"icmp ugt i64 {code.let(f'udiv i64 {took}, {CROWDED}')}, {best}")
+        team = code.let(f"icmp eq i64 {alone}, 0")
+        crowded = code.let(f"and i1 {waited}, {team}")
+        retreat = slots.integer(code, "retreat")
+        left = code.call("i64", "llvm.smax.i64", ("i64", code.let(f"sub i64 {alone}, 1")), ("i64", "0"))
+        after = code.let(f"select i1 {crowded}, i64 {retreat}, i64 {left}")
+        code.do(f"store i64 {after}, ptr {slots.address(code, 'alone')}")
+        longer = code.call("i64", "llvm.smin.i64", ("i64", code.add(retreat, retreat)), ("i64", str(RETREAT[1])))
+        shorter = code.let(f"sub i64 {retreat}, {code.let(f'zext i1 {team} to i64')}")
+        shorter = code.call("i64", "llvm.smax.i64", ("i64", shorter), ("i64", str(RETREAT[0])))
+        following = code.let(f"select i1 {crowded}, i64 {longer}, i64 {shorter}")
+        code.do(f"store i64 {following}, ptr {slots.address(code, 'retreat')}")
+
+
 def _part(code: Code, pointer: str, number: str, fields: int) -> str:
     """Give the address of an entry of a list, whose entries have so many fields of eight bytes."""
     return code.offset(pointer, code.mul(number, str(fields)), "i64")
@@ -256,16 +336,17 @@ def _part(code: Code, pointer: str, number: str, fields: int) -> str:
 
 @cache
 def _advance(target: Target) -> Callable[[int, int], None]:
-    library = Library(compile_text(advance_text(target), target), target)
+    library = build(advance_text(target), target)
     _KEPT.append(library)
     return _ADVANCE(library.address("advance"))
 
 
-@cache
 def _parallel() -> int:
-    """Give the address of OpenMP's call on several threads; 0 without one."""
+    """Give the address of OpenMP's call on several threads; 0 without one, and in a forked child."""
     function = team()._parallel
-    return 0 if function is None else ctypes.cast(function, ctypes.c_void_p).value or 0
+    if not isinstance(function, ctypes._CFuncPtr) or not team().size_function:
+        return 0
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
 def _after_fork() -> None:

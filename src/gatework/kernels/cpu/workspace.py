@@ -4,8 +4,9 @@ A workspace is made for a batch's layout and used again by the next run of the s
 has its own.
 """
 
+from collections import deque
 from collections.abc import Iterator, Mapping
-from threading import Lock
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -34,8 +35,7 @@ class Sized:
     def __init__(self, kernel: Kernel, sizes: Mapping[str, int]) -> None:
         self.kernel = kernel
         self.sizes = sizes
-        self.free: list[Workspace] = []
-        self.lock = Lock()
+        self.free: deque[Workspace] = deque()
         self._passing: dict[tuple[str, ...], int] = {}
         self.panels: dict[tuple[int, int], Panels] = {}
         for number, stage in enumerate(kernel.plan.stages):
@@ -76,7 +76,7 @@ def sized(kernel: Kernel, sizes: Mapping[str, int]) -> Sized:
     """Give what depends on sizes, made at first use."""
     key = tuple(sizes.items())
     found = kernel.sized.get(key)
-    if found is None:
+    if not isinstance(found, Sized):
         found = kernel.sized[key] = Sized(kernel, dict(sizes))
     return found
 
@@ -266,18 +266,24 @@ def take(
     sized: Sized, rows: Rows, dtype: torch.dtype, most: int, backward: bool, lasting: tuple[str, ...]
 ) -> Workspace:
     """Take a workspace that no other run is using, or make one; the arguments are those of :class:`Workspace`."""
-    threads = team().threads()
-    with sized.lock:
-        for place, workspace in enumerate(sized.free):
-            if workspace.key == (rows, dtype, most, backward, lasting, threads):
-                return sized.free.pop(place)
+    key = (rows, dtype, most, backward, lasting, team().threads())
+    # Appending and popping are whole in themselves; a lock might be held by another thread when a process forks.
+    for _ in range(len(sized.free)):
+        try:
+            workspace = sized.free.popleft()
+        except IndexError:  # another thread took the last one
+            break
+        if workspace.key == key:
+            return workspace
+        sized.free.append(workspace)
     return Workspace(sized, rows, dtype, most, backward, lasting)
 
 
 def put_back(workspace: Workspace) -> None:
     """Keep a workspace for a later run."""
-    sized = workspace.sized
-    with sized.lock:
-        if workspace.rows.even:
-            sized.free.insert(0, workspace)
-            del sized.free[MOST_KEPT:]
+    free = workspace.sized.free
+    if workspace.rows.even:
+        free.appendleft(workspace)
+        if len(free) > MOST_KEPT:
+            with suppress(IndexError):  # another thread was faster
+                free.pop()

@@ -1,0 +1,53 @@
+"""What ``gatework show --plan`` and ``--kernel`` print; apart from the rest of the verb, which does without torch."""
+
+from gatework.cli.cellfile import find_cell
+from gatework.cli.output import Flag, Json, out, print_json
+from gatework.kernels.cpu.target import host
+from gatework.kernels.listing import PASSES_OF_A_CELL, assembly_of, code_of, plan_of
+from gatework.kernels.plan import show_plan
+
+_TITLES = {
+    "inference": "Forward, nothing kept",
+    "training": "Forward, keeping what the way back reads",
+    "backward": "Backward",
+}
+
+
+def print_plans(cell: str, /, *, backward: Flag = False, json: Json = False) -> None:
+    """Print the plans of a cell.
+
+    Args:
+        cell: A name, or a .txt file of equations.
+        backward: Whether only that of the way back is wanted.
+        json: Whether programs will read it.
+    """
+    found = find_cell(cell)
+    wanted = ("backward",) if backward else PASSES_OF_A_CELL
+    plans = {which: show_plan(plan_of(found.step, which)) for which in wanted}
+    if json:
+        print_json({"name": found.name, "plans": plans})
+        return
+    parts = [f"{_TITLES[which]}\n{'-' * len(_TITLES[which])}\n{text}" for which, text in plans.items()]
+    out().out("\n\n".join(parts), highlight=False)
+
+
+def print_code(cell: str, /, *, backward: Flag = False, assembly: Flag = False, json: Json = False) -> None:
+    """Print the code of a cell's kernel for this machine.
+
+    Args:
+        cell: A name, or a .txt file of equations.
+        backward: Whether that of the way back is wanted, rather than that of the way forward.
+        assembly: Whether machine code is wanted, rather than LLVM's.
+        json: Whether programs will read it.
+
+    Raises:
+        ConfigError: Where there are no kernels for this machine.
+    """
+    found = find_cell(cell)
+    which = "backward" if backward else "inference"
+    text = (assembly_of if assembly else code_of)(found.step, which)
+    if json:
+        form = "assembly" if assembly else "llvm"
+        print_json({"name": found.name, "pass": which, "form": form, "level": host().level, "text": text})
+    else:
+        out().out(text.rstrip("\n"), highlight=False)

@@ -1,0 +1,225 @@
+"""Compiled kernels on disk, so that a process need not compile what another has compiled before.
+
+A file holds one object, under the hash of all that went into it, and says so itself: a header with that hash, the
+length and the hash of the bytes. What does not match to the last bit, or could have been written by another user, is
+not read; it is compiled again. Nothing here ever stops a run: a folder that cannot be used is a cache that is empty,
+and :func:`look` says why.
+"""
+
+import hashlib
+import os
+import secrets
+import stat
+import struct
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+VARIABLE = "GATEWORK_CACHE"
+"""The environment variable that names the folder; empty to keep nothing on disk."""
+
+FORMAT = 1
+MOST = 64 << 20  # bytes of all files together; a kernel takes 3 to 30 thousand
+ABANDONED = 3600  # seconds after which a file that was never finished is removed
+
+_MAGIC = b"gatework"
+_HEADER = struct.Struct("<8sI32sQ32s")  # magic, format, key, length, hash of the bytes
+_SUFFIX, _UNFINISHED = ".kernel", ".unfinished"
+_FOREIGN = stat.S_IWGRP | stat.S_IWOTH
+
+
+@dataclass(frozen=True)
+class Place:
+    """The cache as it is on disk.
+
+    Args:
+        folder: Where it is; None where nothing is kept.
+        trouble: Why it cannot be used; empty where it can.
+        files: How many kernels it has.
+        bytes: Their size.
+    """
+
+    folder: Path | None
+    trouble: str = ""
+    files: int = 0
+    bytes: int = 0
+
+
+def key_of(*parts: str) -> str:
+    """Hash all that an object is made from.
+
+    Args:
+        parts: Texts; where one ends and the next begins counts.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    found = hashlib.sha256(struct.pack("<I", FORMAT))
+    for part in parts:
+        data = part.encode()
+        found.update(struct.pack("<Q", len(data)))
+        found.update(data)
+    return found.hexdigest()
+
+
+def folder() -> Path | None:
+    """Give the folder for compiled kernels, which need not exist.
+
+    Returns:
+        What ``GATEWORK_CACHE`` names, else ``gatework`` in the user's cache folder, and in it ``kernels``; None where
+        the variable is empty, there is no home, or the system does not tell whose a file is.
+    """
+    if not hasattr(os, "geteuid") or os.open not in os.supports_dir_fd:
+        return None
+    named = os.environ.get(VARIABLE)
+    if named is not None:
+        return Path(named).expanduser().absolute() / "kernels" if named else None
+    try:
+        home = Path.home()
+    except RuntimeError:  # a user without an entry, as in some containers
+        return None
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches" / "gatework" / "kernels"
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))  # which is to be ignored unless absolute
+    return (base if base.is_absolute() else home / ".cache") / "gatework" / "kernels"
+
+
+def read(key: str) -> bytes | None:
+    """Give an object that was written under a key.
+
+    Args:
+        key: Its :func:`key_of`.
+
+    Returns:
+        The bytes, exactly as they were written; None where there are none that can be trusted.
+    """
+    try:
+        with _opened(make=False) as place:
+            data = _read_own(place, key + _SUFFIX)
+    except OSError:  # none yet, or not to be trusted: either way it is compiled
+        return None
+    if len(data) < _HEADER.size:
+        return None
+    body = data[_HEADER.size :]
+    return body if data[: _HEADER.size] == _header(key, body) else None
+
+
+def write(key: str, body: bytes) -> bool:
+    """Keep an object under a key, in one go: no reader ever sees a part of it.
+
+    Args:
+        key: Its :func:`key_of`.
+        body: The object.
+
+    Returns:
+        Whether it was kept; :func:`look` says why not.
+    """
+    unfinished = f"{key}.{secrets.token_hex(8)}{_UNFINISHED}"
+    try:
+        with _opened(make=True) as place:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            with open(os.open(unfinished, flags, 0o600, dir_fd=place), "wb") as file:
+                try:
+                    file.write(_header(key, body) + body)
+                    file.flush()
+                    os.replace(unfinished, key + _SUFFIX, src_dir_fd=place, dst_dir_fd=place)
+                except OSError:
+                    os.unlink(unfinished, dir_fd=place)
+                    raise
+            if key[0] == "0":  # a look at all files takes longer than a write, so only one in sixteen looks
+                _sweep(place)
+    except OSError:  # a full or read-only disk, or a folder of someone else's: the run goes on without
+        return False
+    return True
+
+
+def look() -> Place:
+    """Look at the cache, without changing it.
+
+    Returns:
+        Where it is, how large, and what keeps it from being used.
+    """
+    path = folder()
+    if path is None:
+        off = os.environ.get(VARIABLE) == ""
+        return Place(None, f"{VARIABLE} is empty" if off else "there is no folder that is this user's alone")
+    try:
+        with _opened(make=False) as place:
+            sizes = [size for name, _, size in _listed(place) if name.endswith(_SUFFIX)]
+    except FileNotFoundError:
+        above = next(parent for parent in path.parents if parent.exists())
+        can = above.is_dir() and os.access(above, os.W_OK | os.X_OK)
+        return Place(path, "" if can else f"'{above}' cannot be written to")
+    except OSError as error:
+        return Place(path, f"'{path}': {error.strerror}" if error.strerror else str(error))
+    trouble = "" if os.access(path, os.W_OK | os.X_OK) else f"'{path}' cannot be written to"
+    return Place(path, trouble, len(sizes), sum(sizes))
+
+
+# --- trust
+
+
+@contextmanager
+def _opened(make: bool) -> Iterator[int]:
+    """Open the folder, which must be this user's alone; what is done in it is done by this handle, not by its name."""
+    path = folder()
+    if path is None:
+        raise PermissionError("Nothing is kept on disk.")
+    if make:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    place = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        found = os.fstat(place)
+        if found.st_uid != os.geteuid() or found.st_mode & _FOREIGN:
+            raise PermissionError(f"'{path}' can be written by others than this user: chmod 700 it, or remove it.")
+        yield place
+    finally:
+        os.close(place)
+
+
+def _read_own(place: int, name: str) -> bytes:
+    # A pipe would keep an ordinary open waiting.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with open(os.open(name, flags, dir_fd=place), "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & _FOREIGN:
+            raise PermissionError(f"'{name}' can be written by others than this user.")
+        if found.st_size > MOST:
+            raise PermissionError(f"'{name}' is larger than all kernels together may be.")
+        return file.read()
+
+
+def _header(key: str, body: bytes) -> bytes:
+    return _HEADER.pack(_MAGIC, FORMAT, bytes.fromhex(key), len(body), hashlib.sha256(body).digest())
+
+
+# --- size
+
+
+def _listed(place: int) -> Iterator[tuple[str, float, int]]:
+    """List this cache's own files: name, when written, and size. Other files are none of its business."""
+    for name in os.listdir(place):
+        if name.endswith((_SUFFIX, _UNFINISHED)):
+            try:
+                found = os.stat(name, dir_fd=place, follow_symlinks=False)
+            except FileNotFoundError:  # another process sweeps too
+                continue
+            if not stat.S_ISDIR(found.st_mode):
+                yield name, found.st_mtime, found.st_size
+
+
+def _sweep(place: int) -> None:
+    """Remove the oldest files until the rest may stay, and what was never finished."""
+    files = sorted(_listed(place), key=lambda file: file[1])
+    total = sum(size for *_, size in files)
+    now = time.time()
+    for name, written, size in files:
+        if total > MOST or (name.endswith(_UNFINISHED) and now - written > ABANDONED):
+            total -= size
+            try:
+                os.unlink(name, dir_fd=place)
+            except FileNotFoundError:  # another process was faster
+                continue

@@ -1,0 +1,67 @@
+"""What a cell becomes before it runs: its plans, and the code of its kernels, as text to read."""
+
+from llvmlite import binding as llvm
+
+from gatework.kernels.cpu.build import LEVEL, PASSES
+from gatework.kernels.cpu.kernel import generate
+from gatework.kernels.cpu.target import Target, host
+from gatework.kernels.plan import Plan
+from gatework.kernels.recipe import Recipe
+from gatework.language.nodes import Step
+
+PASSES_OF_A_CELL = ("inference", "training", "backward")
+"""The ways a step is run: forward with nothing kept, forward with what the way back reads, and the way back."""
+
+
+def plan_of(step: Step, which: str) -> Plan:
+    """Plan one of a cell's passes.
+
+    Args:
+        step: The checked equations.
+        which: A row of :data:`PASSES_OF_A_CELL`. In the last two, masks are drawn.
+
+    Returns:
+        The plan.
+    """
+    recipe = Recipe(step, which != "inference" and bool(step.draws))
+    plans = {"inference": lambda: recipe.inference, "training": lambda: recipe.training}
+    return plans.get(which, lambda: recipe.backward)()
+
+
+def code_of(step: Step, which: str, dtype: str = "float32") -> str:
+    """Write the LLVM code of one of a cell's passes for this machine.
+
+    Args:
+        step: The checked equations.
+        which: A row of :data:`PASSES_OF_A_CELL`.
+        dtype: The type of the numbers.
+
+    Returns:
+        LLVM's text, as it is before LLVM improves it.
+    """
+    return generate(plan_of(step, which), host(), dtype).text
+
+
+def assembly_of(step: Step, which: str, dtype: str = "float32") -> str:
+    """Compile one of a cell's passes for this machine, and write its machine code.
+
+    Args:
+        step: The checked equations.
+        which: A row of :data:`PASSES_OF_A_CELL`.
+        dtype: The type of the numbers.
+
+    Returns:
+        Assembly, as the machine's assembler takes it.
+    """
+    target: Target = host()
+    machine = llvm.Target.from_default_triple().create_target_machine(
+        cpu=target.cpu, features=target.features, opt=LEVEL, reloc="pic", codemodel="jitdefault", jit=True
+    )
+    module = llvm.parse_assembly(code_of(step, which, dtype))
+    module.triple = machine.triple
+    module.data_layout = str(machine.target_data)
+    passes = llvm.create_new_module_pass_manager()
+    for name in PASSES:
+        getattr(passes, f"add_{name}_pass")()
+    passes.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(LEVEL)))
+    return machine.emit_assembly(module)

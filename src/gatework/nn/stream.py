@@ -1,0 +1,250 @@
+"""A layer that goes step by step, for data that comes as it goes: nothing is made anew, and the state is kept."""
+
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gatework.errors import SizeError
+from gatework.kernels import Weights, stepping
+from gatework.kernels.cpu.streaming import Chain
+from gatework.language import parse
+from gatework.nn.checks import check_state
+from gatework.nn.layers import BELOW, outer_inputs
+from gatework.nn.states import State
+
+_MAPS = {True: parse("h = W @ x + b"), False: parse("h = W @ x")}  # the learned map before a layer, with bias or not
+_version = attrgetter("_version")
+
+
+class Stream:
+    """Run a layer step by step, as fast as a step can be had; made by :meth:`gatework.nn.Recurrent.stream`.
+
+    It computes what ``layer.eval()`` computes over a whole sequence: masks are their probabilities, and nothing is
+    dropped between layers. No gradient flows. A stream belongs to one thread at a time.
+
+    Weights are packed when the stream is made, and again by the first step after one was changed in place (by an
+    optimiser, or ``load_state_dict``). A change that leaves no trace in the tensor needs :meth:`refresh`: parameters
+    replaced by others, values written through ``.data`` or in inference mode, the layer moved to another type or
+    device, or another ``layer.backend``.
+
+    Args:
+        layer: A :class:`gatework.nn.Recurrent`.
+        batch_size: B, how many streams run side by side.
+
+    Attributes:
+        backend: What runs it, ``cpu`` or ``reference``.
+        reason: Why.
+
+    Raises:
+        SizeError: For a bidirectional layer, whose output needs steps to come, and for a batch size that cannot be.
+        ConfigError: Where the layer's ``backend`` cannot run.
+
+    Example:
+        >>> import gatework
+        >>> layer = gatework.Recurrent("lstm", 3, 4)
+        >>> stream = layer.stream()
+        >>> for x in torch.zeros(5, 1, 3):
+        ...     output = stream.step(x)
+        >>> output.shape
+        torch.Size([1, 4])
+    """
+
+    def __init__(self, layer: Any, batch_size: int = 1) -> None:
+        if layer.bidirectional:
+            raise SizeError("stream() was called on a bidirectional layer, whose output needs steps to come.")
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+            raise SizeError(f"batch_size is {batch_size!r}; expected a whole number of at least 1.")
+        self._layer, self.batch_size = layer, batch_size
+        self._prepare()
+        self.reset()
+
+    # --- running
+
+    def step(self, input: Any) -> Tensor:
+        """Run a single step.
+
+        Args:
+            input: [B, I]; a tuple for a cell with several inputs.
+
+        Returns:
+            The output, [B, H]. It is the same tensor at every step: clone what is to be kept beyond the next.
+
+        Raises:
+            SizeError: Where shapes, types or devices do not fit.
+        """
+        try:
+            fits = (
+                input.shape == self._shape
+                and input.dtype is self._dtype
+                and input.is_cpu
+                and input.is_contiguous()
+                and sum(map(_version, self._watched)) == self._versions
+            )
+        except AttributeError:  # no tensor
+            fits = False
+        if fits:
+            self._call(self._address, input.data_ptr())
+            return self.output
+        return self._step(input)
+
+    def _step(self, input: Any) -> Tensor:
+        """Run a step after a look at everything: where inputs have to be copied, and where something does not fit."""
+        inputs = tuple(input) if isinstance(input, tuple) else (input,)
+        names = outer_inputs(self._layer.cell)
+        if len(inputs) != len(names):
+            raise SizeError(
+                f"step() was given {len(inputs)} inputs; the cell `{self._layer.cell.name}` has {len(names)}: "
+                f"{', '.join(names)}. Give a tuple of tensors in this order."
+            )
+        for name, given, size in zip(names, inputs, self._sizes, strict=True):
+            expected = (self.batch_size, size)
+            if not isinstance(given, Tensor):
+                raise SizeError(
+                    f"step() was given a {type(given).__name__} for `{name}`; expected a tensor {list(expected)}."
+                )
+            if given.shape != expected:
+                raise SizeError(
+                    f"step() was given `{name}` of the shape {tuple(given.shape)}; expected {expected}, which is "
+                    "(batch_size, input size). For another batch size make another stream."
+                )
+            if given.dtype != self._like.dtype or given.device != self._like.device:
+                raise SizeError(
+                    f"step() was given `{name}` of {given.dtype} on {given.device}; the stream is of "
+                    f"{self._like.dtype} on {self._like.device}. Convert the input, or call refresh() if the layer "
+                    "was moved."
+                )
+        if sum(map(_version, self._watched)) != self._versions:
+            self.refresh()
+        self._chain.step(inputs)
+        return self.output
+
+    # --- state
+
+    @property
+    def state(self) -> State:
+        """The state after the last step, in the form of the layer's: a copy. Set it to go on from another.
+
+        Raises:
+            SizeError: Where a state that is set does not fit.
+        """
+        names = self._layer.cell.states
+        parts = tuple(tuple(self._chain.state(place)[name].clone() for place in self._places) for name in names)
+        if self._layer.same_sizes:
+            parts = tuple(torch.stack(part) for part in parts)
+        return parts if len(parts) > 1 else parts[0]
+
+    @state.setter
+    def state(self, state: State) -> None:
+        if state is None:
+            self.reset()
+            return
+        layer = self._layer
+        check_state(layer.cell, layer.layers, 1, state, self.batch_size, layer.same_sizes, self._like)
+        names = layer.cell.states
+        for name, part in zip(names, (state,) if len(names) == 1 else state, strict=True):
+            for place, given in zip(self._places, part, strict=True):
+                self._chain.state(place)[name].copy_(given.detach())
+
+    def reset(self, rows: Tensor | Sequence[int] | Sequence[bool] | int | None = None) -> None:
+        """Begin anew, from zeros or from the learned initial state.
+
+        Args:
+            rows: Which of the B streams: their numbers, or B times True or False. None for all.
+
+        Raises:
+            SizeError: For rows that there are not.
+        """
+        chosen = self._rows(rows)
+        layer = self._layer
+        for number, place in enumerate(self._places):
+            for name, part in self._chain.state(place).items():
+                learned = getattr(layer, f"initial_{name}_l{number}", None)
+                part[chosen] = 0.0 if learned is None else learned.detach()
+
+    def _rows(self, rows: Any) -> Tensor | slice:
+        if rows is None:
+            return slice(None)
+        chosen = torch.as_tensor(rows, device=self._like.device)
+        if chosen.dtype == torch.bool:
+            if chosen.shape != (self.batch_size,):
+                raise SizeError(
+                    f"rows has the shape {tuple(chosen.shape)}; expected {self.batch_size} times True or False."
+                )
+            return chosen
+        chosen = chosen.reshape(-1) if chosen.numel() else chosen.new_zeros(0, dtype=torch.int64)
+        if chosen.is_floating_point() or ((chosen < 0) | (chosen >= self.batch_size)).any():
+            raise SizeError(f"rows is {rows!r}; expected whole numbers from 0 to {self.batch_size - 1}.")
+        return chosen.long()
+
+    # --- weights
+
+    def refresh(self) -> None:
+        """Take the layer's weights, type, device and backend anew; the state stays.
+
+        Raises:
+            ConfigError: Where the layer's ``backend`` cannot run.
+        """
+        states = [dict(self._chain.state(place)) for place in self._places]
+        self._prepare(self.output)
+        for place, held in zip(self._places, states, strict=True):
+            for name, part in self._chain.state(place).items():
+                part.copy_(held[name])
+
+    @torch.no_grad()
+    def _prepare(self, output: Tensor | None = None) -> None:
+        """Choose what runs the steps, and make all there is to make."""
+        layer = self._layer
+        parameters = list(layer.parameters())
+        # A tensor made in inference mode counts no changes.
+        self._watched = [one for one in parameters if not one.is_inference()]
+        self._versions = sum(map(_version, self._watched))
+        self._like = parameters[0].detach() if parameters else torch.zeros(())
+        levels, self._places, self._sizes = _levels(layer)
+        found = stepping.prepare(levels, self.batch_size, self._like, layer.backend, output)
+        self._chain, self.backend, self.reason = found
+        self.output = self._chain.output
+        self._dtype = self._like.dtype
+        # What a step can be given as it is; None where there is no such thing.
+        self._shape: torch.Size | None = None
+        if isinstance(self._chain, Chain):
+            self._call, self._address = self._chain.call, self._chain.address
+            if self._chain.direct == [True]:
+                self._shape = torch.Size((self.batch_size, self._sizes[0]))
+
+    @property
+    def threads(self) -> list[int]:
+        """How many threads run each layer, and each learned map before one; empty for the reference."""
+        return list(self._chain.threads) if isinstance(self._chain, Chain) else []
+
+    def __repr__(self) -> str:
+        return f"Stream({self._layer!r}, batch_size={self.batch_size})"
+
+
+def _levels(layer: Any) -> tuple[list[stepping.Level], list[int], list[int]]:
+    """Take a layer apart: its levels, the level of each of its layers, and the sizes of the inputs."""
+    names = outer_inputs(layer.cell)
+    first = layer.cell.inputs[0]
+    sources: dict[str, int | tuple[int, str]] = {name: number for number, name in enumerate(names)}
+    bottom = layer.layers[0]
+    sizes = [bottom.size(name) for name in names]
+    if bottom.projected_from is not None:
+        sizes[0] = bottom.projected_from
+    levels: list[stepping.Level] = []
+    places: list[int] = []
+    for number, one in enumerate(layer.layers):
+        if one.projected_from is not None:
+            held = {"W": getattr(layer, f"weight_in_l{number}").detach()}
+            if layer.bias:
+                held["b"] = getattr(layer, f"bias_in_l{number}").detach()
+            known = {"input_size": one.projected_from, "hidden_size": one.size(first)}
+            levels.append(stepping.Level(_MAPS[layer.bias], Weights.of(held), known, {"x": sources[first]}))
+            sources[first] = (len(levels) - 1, "h")
+        inputs = {name: sources[name] for name in one.step.inputs}
+        levels.append(stepping.Level(one.step, layer.weights(number), one.sizes, inputs))
+        places.append(len(levels) - 1)
+        sources |= {f"{state}{BELOW}": (places[-1], state) for state in layer.cell.states}
+        sources[first] = (places[-1], layer.cell.states[0])
+    return levels, places, sizes

@@ -1,0 +1,174 @@
+"""One run of a step with everything that a backend is given, drawn at random, and all that comes out of it by name."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from tests.kernels.test_reference import STEPS
+from torch import Tensor
+from torch.utils import deterministic
+
+from gatework.cells import CELLS, layer_norm, peephole, project, recurrent_dropout, zoneout
+from gatework.kernels import Weights, run
+from gatework.kernels.cpu import memory
+from gatework.language import Step, parse
+
+OPTIONS = {
+    "all options": zoneout(recurrent_dropout(layer_norm(peephole(CELLS["lstm"])), 0.2), c=0.3, h=0.1).step,
+    "zoneout gru": zoneout(CELLS["gru"], h=0.4).step,
+    "projected peephole": project(peephole(CELLS["lstm"]), 3).step,
+    "heads": parse("h = tanh(block_diagonal(R, 3) @ h + block_diagonal(W, 3) @ x + block_upper(S, 3) @ h + b)"),
+    "reductions after": parse("d = tanh(W @ x)\ne = d * mean(d) + norm(x)\nh = tanh(R @ h + V @ e + norm(h) * mean(h))"),
+}
+STEPS = STEPS | OPTIONS
+PADDED = 1000.0  # what inputs hold beyond a row's end: finite, and wrong wherever it is seen
+
+
+@dataclass
+class Case:
+    """What a run is given. Numbers are drawn in float32, so that every type is given the same ones.
+
+    Args:
+        step: The equations.
+        steps: T.
+        rows: B.
+        hidden_size: H, made a multiple of what the step asks for.
+        other_sizes: Sizes by name that are not to follow from H.
+        seed: What the numbers are drawn from.
+        lengths: How many steps of each row count; None for all.
+        restart: Whether rows start anew here and there, and at the first step.
+        learned: Whether they start anew from states that are given.
+        reverse: Whether time runs backwards.
+        drawn: Whether masks are drawn.
+        strided: Whether no tensor that is given is contiguous.
+        shifted: Whether every tensor that is given begins one number after where memory is aligned.
+        record: Further names that are wanted.
+        memory: What is kept for the way back.
+    """
+
+    step: Step
+    steps: int = 5
+    rows: int = 3
+    hidden_size: int = 9
+    seed: int = 0
+    lengths: list[int] | None = None
+    restart: bool = False
+    learned: bool = False
+    reverse: bool = False
+    drawn: bool = False
+    strided: bool = False
+    shifted: bool = False
+    record: tuple[str, ...] = ()
+    memory: str = "fast"
+    other_sizes: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.generator = torch.Generator().manual_seed(self.seed)
+        step, multiple = self.step, self.step.multiple_of
+        size = -(-self.hidden_size // multiple) * multiple
+        self.sizes = {"hidden_size": size, "input_size": -(-(size + 3) // multiple) * multiple, "proj_size": size // 2 + 1}
+        self.sizes |= {f"input_size_{name}": size + 1 for name in step.inputs} | self.other_sizes
+        weights = {p.name: self.random(*p.shape(self.sizes)) for p in step.parameters}
+        self.weights = {name: one * (0.6 * one.shape[-1] ** -0.5 if one.dim() == 2 else 0.4) for name, one in weights.items()}
+        shape = (self.steps, self.rows)
+        self.inputs = {name: self.random(*shape, self.width(name)) for name in step.inputs}
+        if self.lengths is not None:
+            ended = torch.arange(self.steps)[:, None] >= torch.tensor(self.lengths)
+            self.inputs = {name: one.masked_fill(ended[..., None], PADDED) for name, one in self.inputs.items()}
+        self.masks = {name: (self.random(*shape, size) > 0).float() for name in step.draws} if self.drawn else {}
+        self.state = self.plausible()
+        self.initial = self.plausible() if self.learned else {}
+        self.anew = torch.rand(shape, generator=self.generator) < 0.3 if self.restart else None
+        if self.anew is not None:
+            self.anew[0, 0] = self.anew[-1, -1] = True
+            if self.lengths is not None:
+                self.anew &= torch.arange(self.steps)[:, None] < torch.tensor(self.lengths)
+        wanted = {"output": (*shape, self.width(step.states[0]))}
+        wanted |= {f"state {name}": (self.rows, self.width(name)) for name in step.states}
+        wanted |= {f"recorded {name}": (*shape, self.width(name)) for name in self.record}
+        self.arriving = {name: self.random(*one) for name, one in wanted.items()}
+
+    def random(self, *shape: int) -> Tensor:
+        return torch.randn(*shape, generator=self.generator)
+
+    def width(self, name: str) -> int:
+        return self.sizes[self.step.sizes_of[name]]
+
+    def plausible(self) -> dict[str, Tensor]:
+        """Draw states that the cell itself comes to, so that no normaliser is negative and no counter is broken."""
+        states = tuple(torch.zeros(self.rows, self.width(name)).double() for name in self.step.states)
+        inputs = tuple(self.random(3, self.rows, self.width(name)).double() for name in self.step.inputs)
+        weights = {name: one.double() for name, one in self.weights.items()}
+        found = run(self.step, weights, inputs, states, backend="reference").state
+        return {name: one.float() for name, one in zip(self.step.states, found, strict=True)}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name everything that may have a gradient."""
+        groups = (self.inputs, self.weights, {f"first {name}": None for name in self.state})
+        return tuple(name for group in (*groups, {f"initial {name}": None for name in self.initial}) for name in group)
+
+    def leaf(self, tensor: Tensor, dtype: torch.dtype, needed: bool) -> Tensor:
+        tensor = tensor.to(dtype, copy=True)
+        if self.strided:
+            room = torch.full((*tensor.shape, 2), float("nan"), dtype=dtype)
+            room[..., 1] = tensor
+            tensor = room[..., 1]
+            assert not tensor.is_contiguous() or tensor.numel() < 2
+        if self.shifted:
+            room = torch.full((tensor.numel() + 1,), float("nan"), dtype=dtype)
+            room[1:] = tensor.flatten()
+            tensor = room[1:].view(tensor.shape)
+        return tensor.requires_grad_(needed)
+
+    def run(self, backend: str, dtype: torch.dtype, needed: tuple[str, ...] | None = None) -> dict[str, Tensor]:
+        """Run, and give all that comes out: the results, then the gradient of what is needed, None meaning all."""
+        needed = self.names if needed is None else needed
+        leaves = {name: self.leaf(one, dtype, name in needed) for name, one in {**self.inputs, **self.weights}.items()}
+        for kind, states in (("first", self.state), ("initial", self.initial)):
+            leaves |= {f"{kind} {name}": self.leaf(one, dtype, f"{kind} {name}" in needed) for name, one in states.items()}
+        result = run(
+            self.step,
+            Weights.of({name: leaves[name] for name in self.weights}),
+            tuple(leaves[name] for name in self.step.inputs),
+            tuple(leaves[f"first {name}"] for name in self.step.states),
+            lengths=None if self.lengths is None else torch.tensor(self.lengths),
+            restart=self.anew,
+            initial=tuple(leaves[f"initial {name}"] for name in self.step.states) if self.learned else None,
+            reverse=self.reverse,
+            draws={name: mask.to(dtype) for name, mask in self.masks.items()} if self.drawn else None,
+            record=self.record,
+            backend=backend,
+            memory=self.memory,
+        )
+        found = {"output": result.output}
+        found |= {f"state {name}": one for name, one in zip(self.step.states, result.state, strict=True)}
+        found |= {f"recorded {name}": one for name, one in result.recorded.items()}
+        asked = {name: leaf for name, leaf in leaves.items() if leaf.requires_grad}
+        if asked:
+            ends = [name for name, one in found.items() if one.requires_grad]
+            grads = torch.autograd.grad(
+                [found[name] for name in ends],
+                list(asked.values()),
+                [self.arriving[name].to(dtype) for name in ends],
+                allow_unused=True,
+            )
+            pairs = zip(asked.items(), grads, strict=True)
+            found |= {f"grad {name}": torch.zeros_like(leaf) if grad is None else grad for (name, leaf), grad in pairs}
+        return {name: one.detach() for name, one in found.items()}
+
+
+@contextmanager
+def memory_full_of_nan() -> Iterator[None]:
+    """Fill all memory that is handed out empty with NaN: torch's, and what the kernels use again."""
+    before = torch.are_deterministic_algorithms_enabled(), deterministic.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True)
+    deterministic.fill_uninitialized_memory = True
+    for block in memory._freed:
+        block.fill(255)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        deterministic.fill_uninitialized_memory = before[1]

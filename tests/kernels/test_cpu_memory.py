@@ -1,0 +1,209 @@
+"""What kernels do to memory: nothing outside their tensors, nothing kept for ever, nothing shared by accident."""
+
+import gc
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from tests.kernels.cases import STEPS, Case
+from tests.tolerances import assert_same
+
+from gatework.kernels import run
+from gatework.kernels.cpu import workspace
+from gatework.kernels.launch import MEMORY
+
+GUARD = 64  # numbers before and after every tensor
+MARK = 12345.0
+ROOT = Path(__file__).parents[2]
+
+
+class Guarded:
+    """Stand in for torch's ways to make tensors, and put marks around every tensor of floats that is made."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.rooms: list[torch.Tensor] = []
+        empty = torch.empty
+
+        def room(*shape, dtype=None, **options):
+            sizes = shape[0] if shape and not isinstance(shape[0], int) else shape
+            kind = torch.get_default_dtype() if dtype is None else dtype
+            if not kind.is_floating_point or options:
+                return empty(*shape, dtype=dtype, **options)
+            count = torch.Size(sizes).numel()
+            whole = torch.full((count + 2 * GUARD,), MARK, dtype=kind)
+            whole[GUARD : GUARD + count] = float("nan")
+            self.rooms.append(whole)
+            return whole[GUARD : GUARD + count].view(torch.Size(sizes))
+
+        def zeros(*shape, dtype=None, **options):
+            return room(*shape, dtype=dtype, **options).zero_()
+
+        patch.setattr(torch, "empty", room)
+        patch.setattr(torch, "zeros", zeros)
+        patch.setattr(torch.Tensor, "new_empty", lambda one, *shape: room(*shape, dtype=one.dtype))
+        patch.setattr(torch.Tensor, "new_zeros", lambda one, *shape: zeros(*shape, dtype=one.dtype))
+
+    def check(self) -> None:
+        assert len(self.rooms) > 5
+        for whole in self.rooms:
+            assert (whole[:GUARD] == MARK).all()
+            assert (whole[-GUARD:] == MARK).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("memory", MEMORY)
+@pytest.mark.parametrize("name", ["lstm", "gru_v3", "structures", "all options", "projected peephole", "heads"])
+def test_nothing_is_written_beside_a_tensor(name, memory, dtype, monkeypatch):
+    for size, options in ((9, {}), (19, {"lengths": [6, 0, 4, 1, 6], "restart": True}), (33, {"reverse": True})):
+        case = Case(STEPS[name], 6, 5, size, memory=memory, drawn=True, seed=size, **options)
+        with monkeypatch.context() as patch:
+            patch.setattr(workspace, "MOST_KEPT", 0)  # so that the second run makes all its room
+            expected = case.run("cpu", dtype)
+            guarded = Guarded(patch)
+            found = case.run("cpu", dtype)
+        guarded.check()
+        assert_same(list(found.values()), list(expected.values()))
+
+
+AT_THE_EDGE = """
+import ctypes, mmap, sys
+import torch
+from tests.kernels.cases import STEPS, Case
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+held = []
+
+def at_the_edge(self, tensor, dtype, needed):
+    "Copy a tensor to where the next byte behind it, or before it, must not be touched."
+    size, page = tensor.numel() * dtype.itemsize, mmap.PAGESIZE
+    pages = -(-size // page)
+    area = mmap.mmap(-1, (pages + 2) * page)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(area))
+    for place in (start, start + (pages + 1) * page):
+        assert libc.mprotect(place, page, 0) == 0
+    held.append(area)
+    offset = page + (pages * page - size if sys.argv[1] == "behind" else 0)
+    found = torch.frombuffer(area, dtype=dtype, count=tensor.numel(), offset=offset).view(tensor.shape)
+    return found.copy_(tensor).requires_grad_(needed)
+
+Case.leaf = at_the_edge
+for name in ("lstm", "gru_v3", "structures", "all options", "projected peephole", "depth_gated", "indrnn"):
+    for size in (1, 7, 16, 33, 64):
+        for options in ({}, {"lengths": [3, 0, 2], "restart": True, "learned": True, "memory": "small"}):
+            for dtype in (torch.float32, torch.float64):
+                Case(STEPS[name], 3, 3, size, **options).run("cpu", dtype)
+print("done")
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="pages are guarded by Linux's mprotect")
+@pytest.mark.parametrize("side", ["before", "behind"])
+def test_nothing_is_read_beside_a_tensor(side):
+    """Tensors that a caller gives end, or begin, where memory ends: to read on would end the process."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
+    command = [sys.executable, "-c", AT_THE_EDGE, side]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment)
+    assert result.stdout.split() == ["done"], result.stderr[-2000:]
+
+
+def test_two_models_train_in_two_threads():
+    """Two runs at once, of two cells and of the same: each gives what it gives alone."""
+    cases = [Case(STEPS[name], 20, 6, 40, seed=seed) for name in ("lstm", "gru_v3") for seed in (0, 1)]
+
+    def train(case: Case) -> list[torch.Tensor]:
+        weights = {name: one.clone().requires_grad_() for name, one in case.weights.items()}
+        state = tuple(case.state[name] for name in case.step.states)
+        optimiser = torch.optim.SGD(weights.values(), 0.05)
+        for _ in range(25):
+            optimiser.zero_grad()
+            run(case.step, weights, tuple(case.inputs.values()), state).output.square().sum().backward()
+            optimiser.step()
+        return [one.detach() for one in weights.values()]
+
+    alone = [train(case) for case in cases]
+    together: dict[int, list[torch.Tensor]] = {}
+    workers = [
+        threading.Thread(target=lambda place=place, case=case: together.update({place: train(case)}))
+        for place, case in enumerate(cases)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    for place, expected in enumerate(alone):
+        assert_same(together[place], expected)
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+@pytest.mark.parametrize("memory", MEMORY)
+def test_a_thousand_runs_leave_nothing(memory):
+    """Runs forward and back, of rows of all lengths: a leak of one output each would be 30 MB."""
+    plain = Case(STEPS["lstm"], 20, 12, 32, memory=memory)
+    ragged = [Case(STEPS["lstm"], 20, 12, 32, memory=memory, seed=n, lengths=[20 - n] * 6 + [n] * 6) for n in range(10)]
+
+    def runs(number: int) -> None:
+        for place in range(number):
+            (plain if place % 2 else ragged[place // 2 % 10]).run("cpu", torch.float32)
+        gc.collect()
+
+    runs(200)
+    before, objects = _resident(), len(gc.get_objects())
+    runs(1000)
+    assert _resident() - before < 4 << 20
+    assert len(gc.get_objects()) - objects < 500
+
+
+def test_outputs_are_the_callers():
+    """A later run of the same shape does not write into what an earlier one gave."""
+    case, other = Case(STEPS["lstm"], 5, 3, 9), Case(STEPS["lstm"], 5, 3, 9, seed=1)
+    first = case.run("cpu", torch.float32)
+    held = {name: one.clone() for name, one in first.items()}
+    other.run("cpu", torch.float32)
+    assert_same(list(first.values()), list(held.values()))
+
+
+@pytest.mark.parametrize("lengths", [None, [5, 2, 0]])
+@pytest.mark.parametrize("what", ["output", "detached output", "state", "detached state"])
+def test_results_changed_in_place_are_noticed(what, lengths):
+    """Either the gradient is what it is without the change, or autograd refuses; never a wrong number."""
+    case = Case(STEPS["lstm"], 5, 3, 9, lengths=lengths)
+    weights = {name: one.double().requires_grad_() for name, one in case.weights.items()}
+    state = tuple(case.state[name].double() for name in case.step.states)
+    ends = None if lengths is None else torch.tensor(lengths)
+
+    def loss(change: bool) -> torch.Tensor:
+        result = run(case.step, weights, (case.inputs["x"].double(),), state, lengths=ends, backend="cpu")
+        one = result.output if "output" in what else result.state[0]
+        total = result.output.sum() + result.state[0].sum() + result.state[1].sum()
+        if change:
+            (one.detach() if "detached" in what else one).mul_(2)
+        return total
+
+    expected = torch.autograd.grad(loss(False), list(weights.values()))
+    try:
+        found = torch.autograd.grad(loss(True), list(weights.values()))
+    except RuntimeError as error:
+        assert "inplace" in str(error)  # noqa: PT017 - to refuse is right, and so is the right number
+        return
+    assert_same(found, expected)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_results_without_gradients_may_be_changed(mode):
+    case = Case(STEPS["lstm"], 5, 3, 9)
+    with mode():
+        found = case.run("cpu", torch.float32, ())
+        held = {name: one.clone() for name, one in found.items()}
+        for one in found.values():
+            one.mul_(2)
+        again = case.run("cpu", torch.float32, ())
+    assert_same(list(again.values()), list(held.values()))
