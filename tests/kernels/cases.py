@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from tests.kernels.test_reference import STEPS
@@ -19,9 +20,12 @@ OPTIONS = {
     "zoneout gru": zoneout(CELLS["gru"], h=0.4).step,
     "projected peephole": project(peephole(CELLS["lstm"]), 3).step,
     "heads": parse("h = tanh(block_diagonal(R, 3) @ h + block_diagonal(W, 3) @ x + block_upper(S, 3) @ h + b)"),
-    "reductions after": parse("d = tanh(W @ x)\ne = d * mean(d) + norm(x)\nh = tanh(R @ h + V @ e + norm(h) * mean(h))"),
+    "reductions after": parse(
+        "d = tanh(W @ x)\ne = d * mean(d) + norm(x)\nh = tanh(R @ h + V @ e + norm(h) * mean(h))"
+    ),
 }
 STEPS = STEPS | OPTIONS
+MEMORY_OF_TORCH: Any = deterministic
 PADDED = 1000.0  # what inputs hold beyond a row's end: finite, and wrong wherever it is seen
 
 
@@ -67,10 +71,16 @@ class Case:
         self.generator = torch.Generator().manual_seed(self.seed)
         step, multiple = self.step, self.step.multiple_of
         size = -(-self.hidden_size // multiple) * multiple
-        self.sizes = {"hidden_size": size, "input_size": -(-(size + 3) // multiple) * multiple, "proj_size": size // 2 + 1}
+        self.sizes = {
+            "hidden_size": size,
+            "input_size": -(-(size + 3) // multiple) * multiple,
+            "proj_size": size // 2 + 1,
+        }
         self.sizes |= {f"input_size_{name}": size + 1 for name in step.inputs} | self.other_sizes
         weights = {p.name: self.random(*p.shape(self.sizes)) for p in step.parameters}
-        self.weights = {name: one * (0.6 * one.shape[-1] ** -0.5 if one.dim() == 2 else 0.4) for name, one in weights.items()}
+        self.weights = {
+            name: one * (0.6 * one.shape[-1] ** -0.5 if one.dim() == 2 else 0.4) for name, one in weights.items()
+        }
         shape = (self.steps, self.rows)
         self.inputs = {name: self.random(*shape, self.width(name)) for name in step.inputs}
         if self.lengths is not None:
@@ -127,7 +137,9 @@ class Case:
         needed = self.names if needed is None else needed
         leaves = {name: self.leaf(one, dtype, name in needed) for name, one in {**self.inputs, **self.weights}.items()}
         for kind, states in (("first", self.state), ("initial", self.initial)):
-            leaves |= {f"{kind} {name}": self.leaf(one, dtype, f"{kind} {name}" in needed) for name, one in states.items()}
+            leaves |= {
+                f"{kind} {name}": self.leaf(one, dtype, f"{kind} {name}" in needed) for name, one in states.items()
+            }
         result = run(
             self.step,
             Weights.of({name: leaves[name] for name in self.weights}),
@@ -162,13 +174,13 @@ class Case:
 @contextmanager
 def memory_full_of_nan() -> Iterator[None]:
     """Fill all memory that is handed out empty with NaN: torch's, and what the kernels use again."""
-    before = torch.are_deterministic_algorithms_enabled(), deterministic.fill_uninitialized_memory
+    before = torch.are_deterministic_algorithms_enabled(), MEMORY_OF_TORCH.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True)
-    deterministic.fill_uninitialized_memory = True
+    MEMORY_OF_TORCH.fill_uninitialized_memory = True
     for block in memory._freed:
         block.fill(255)
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before[0])
-        deterministic.fill_uninitialized_memory = before[1]
+        MEMORY_OF_TORCH.fill_uninitialized_memory = before[1]

@@ -1,5 +1,7 @@
 """The CPU kernels beside the reference in float64: outputs, last states and every gradient, from memory full of NaN."""
 
+from typing import Any
+
 import pytest
 import torch
 from tests.kernels.cases import STEPS, Case, memory_full_of_nan
@@ -41,7 +43,13 @@ every_memory = pytest.mark.parametrize("memory", MEMORY)
 def test_every_cell(name, memory, dtype):
     """Plainly, and with all that can break the flow of states; masks as probabilities, and drawn."""
     check(Case(STEPS[name], memory=memory), dtype)
-    broken = {"lengths": [4, 0, 2, 1, 3, 4, 2], "restart": True, "learned": True, "reverse": True, "drawn": True}
+    broken: dict[str, Any] = {
+        "lengths": [4, 0, 2, 1, 3, 4, 2],
+        "restart": True,
+        "learned": True,
+        "reverse": True,
+        "drawn": True,
+    }
     check(Case(STEPS[name], steps=4, rows=7, hidden_size=20, memory=memory, **broken), dtype)
 
 
@@ -73,7 +81,9 @@ def test_every_cell(name, memory, dtype):
 def test_cells_at_the_edge_of_the_grammar(text, states):
     step = parse(text, states)
     lines = tuple(line.target for line in step.equations)
-    for options in ({}, {"memory": "small", "reverse": True, "lengths": [3, 0, 5]}, {"record": lines}):
+    broken: dict[str, Any] = {"memory": "small", "reverse": True, "lengths": [3, 0, 5]}
+    recorded: dict[str, Any] = {"record": lines}
+    for options in ({}, broken, recorded):
         check(Case(step, 5, 3, 9, **options), torch.float64)
 
 
@@ -101,8 +111,9 @@ def test_what_breaks_the_flow_of_states(lengths, restart, learned, reverse, draw
 @pytest.mark.parametrize("how", ["strided", "shifted"])
 def test_where_tensors_lie_does_not_matter(name, how, dtype):
     """Tensors with gaps between their numbers, and tensors that begin where no vector would."""
+    options: dict[str, Any] = {how: True}
     for lengths in (None, [3, 5, 0, 2]):
-        check(Case(STEPS[name], 5, 4, 18, lengths=lengths, **{how: True}), dtype)
+        check(Case(STEPS[name], 5, 4, 18, lengths=lengths, **options), dtype)
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru_v3", "lstm_layer_norm", "slstm", "mixed inputs", "constant"])
@@ -150,14 +161,20 @@ def test_gradients_from_one_end_alone(end):
     case = Case(STEPS["lstm"], 4, 3, 9)
     found = []
     for backend in ("reference", "cpu"):
-        leaves = {name: one.double().requires_grad_() for name, one in (case.inputs | case.weights | case.state).items()}
+        leaves = {
+            name: one.double().requires_grad_() for name, one in (case.inputs | case.weights | case.state).items()
+        }
         state = tuple(leaves[name] for name in case.step.states)
         weights = Weights.of({name: leaves[name] for name in case.weights})
         with memory_full_of_nan():
             result = run(case.step, weights, (leaves["x"],), state, backend=backend)
             ends = {"output": result.output, "state h": result.state[0], "state c": result.state[1]}
-            grads = torch.autograd.grad(ends[end], list(leaves.values()), case.arriving[end].double(), allow_unused=True)
-        grads = [torch.zeros_like(leaf) if one is None else one for leaf, one in zip(leaves.values(), grads, strict=True)]
+            grads = torch.autograd.grad(
+                ends[end], list(leaves.values()), case.arriving[end].double(), allow_unused=True
+            )
+        grads = [
+            torch.zeros_like(leaf) if one is None else one for leaf, one in zip(leaves.values(), grads, strict=True)
+        ]
         found.append(dict(zip(leaves, grads, strict=True)))
     assert_all_near(found[1], found[0], torch.float64)
 
@@ -226,7 +243,9 @@ def test_one_tensor_may_be_two_parameters():
         case = Case(step, 4, 3, 9)
         square, vector = (case.weights[name].double().requires_grad_() for name in ("R", "b"))
         weights = {**dict.fromkeys(("W", "R", "S"), square), **dict.fromkeys(("b", "p", "q"), vector)}
-        result = run(step, weights, (case.state["h"].double().expand(4, 3, 9),), (case.state["h"].double(),), backend=backend)
+        result = run(
+            step, weights, (case.state["h"].double().expand(4, 3, 9),), (case.state["h"].double(),), backend=backend
+        )
         grads = torch.autograd.grad(result.output, (square, vector), case.arriving["output"].double())
         found.append({"output": result.output, "matrix": grads[0], "vector": grads[1]})
     assert_all_near(found[1], found[0], torch.float64)

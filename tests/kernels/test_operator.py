@@ -72,8 +72,7 @@ def test_backward_is_an_operator_as_torch_wants_it(name):
     ends = 1 + len(case.step.states) + len(case.record)
     own = case.lengths is not None
     kept = [results[ends] if own else results[0], *results[ends + own :]]
-    grads = [torch.ones_like(one) for one in results[:ends]]
-    grads[-1] = None
+    grads = [*(torch.ones_like(one) for one in results[: ends - 1]), None]
     tensors = [one for part in (*given[1:4], given[6]) for one in part]
     for needed in ([True] * len(tensors), [place % 2 == 0 for place in range(len(tensors))]):
         torch.library.opcheck(torch.ops.gatework.backward.default, (*given, kept, grads, needed))
@@ -81,7 +80,7 @@ def test_backward_is_an_operator_as_torch_wants_it(name):
 
 BACKENDS = ["aot_eager", *(["inductor"] if shutil.which("g++") or shutil.which("c++") else [])]
 LAYERS = {
-    "LSTM": lambda: gatework.LSTM(3, 5, 2, bidirectional=True),
+    "LSTM": lambda: gatework.LSTM(3, 5, bidirectional=True),
     "GRU": lambda: gatework.GRU(3, 5),
     "Recurrent": lambda: gatework.Recurrent("lstm_layer_norm", 3, 5, learn_initial_state=True),
     "zoneout": lambda: gatework.Recurrent(gatework.zoneout(gatework.CELLS["lstm"], c=0.5), 3, 5),

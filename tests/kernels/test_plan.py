@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.kernels.cases import STEPS
@@ -11,7 +12,7 @@ from gatework.kernels.plan import Columns, Moments, Plan, Stage
 from gatework.kernels.recipe import Recipe
 from gatework.kernels.verify import verified
 from gatework.language import parse
-from gatework.language.nodes import Apply, Equation, Name, Number, Outer, Product
+from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product
 
 # Forward: before the loop b_1 = W @ x; in the loop a_1 = R @ prev(h), a, its mean, q = S @ a, and h.
 TEXT = "a = tanh(W @ x + R @ h + b)\nh = tanh(S @ a) + mean(a)"
@@ -21,26 +22,26 @@ BACKWARD = Recipe(STEP, False).backward
 X = Name("x")
 
 
-def staged(plan: Plan, number: int, **changes: object) -> Plan:
+def staged(plan: Plan, number: int, **changes: Any) -> Plan:
     """Change a stage."""
     stages = list(plan.stages)
     stages[number] = replace(stages[number], **changes)
     return replace(plan, stages=tuple(stages))
 
 
-def with_line(plan: Plan, number: int, value: object, target: str = "extra", size: str = "hidden_size") -> Plan:
+def with_line(plan: Plan, number: int, value: Node, target: str = "extra", size: str = "hidden_size") -> Plan:
     """Add a line to a stage."""
     lines = (*plan.stages[number].lines, Equation(target, value))
     return staged(replace(plan, sizes_of={**plan.sizes_of, target: size}), number, lines=lines)
 
 
-def grouped(plan: Plan, number: int, **changes: object) -> Plan:
+def grouped(plan: Plan, number: int, **changes: Any) -> Plan:
     """Change the first group of a stage."""
     first, *others = plan.stages[number].groups
     return staged(plan, number, groups=(replace(first, **changes), *others))
 
 
-def segmented(plan: Plan, number: int, **changes: object) -> Plan:
+def segmented(plan: Plan, number: int, **changes: Any) -> Plan:
     """Change the first operand of a stage's first group."""
     first, *others = plan.stages[number].groups[0].segments
     return grouped(plan, number, segments=(replace(first, **changes), *others))
@@ -149,7 +150,10 @@ BROKEN: dict[str, tuple[Callable[[], Plan], str]] = {
         lambda: staged(FORWARD, LAST, stores=("h", "a")),
         "'a' is kept, and not made here",
     ),
-    "one number a row kept as a vector": (lambda: at_home(FORWARD, "a", "scalar"), "'a' is kept, and has the home 'scalar'"),
+    "one number a row kept as a vector": (
+        lambda: at_home(FORWARD, "a", "scalar"),
+        "'a' is kept, and has the home 'scalar'",
+    ),
     "a name kept without a home": (
         lambda: at_home(FORWARD, "a", None),
         "'a' is kept, and has the home None",
@@ -194,7 +198,10 @@ BROKEN: dict[str, tuple[Callable[[], Plan], str]] = {
         lambda: replace(BACKWARD, outers=(("d_W", (Outer(Name("d_a_2"), X),)),)),
         "an outer product takes 'd_a_2', of which there is one number a row",
     ),
-    "an output that is not delivered": (lambda: replace(BACKWARD, outers=BACKWARD.outers[1:]), "in 0 ways; expected one"),
+    "an output that is not delivered": (
+        lambda: replace(BACKWARD, outers=BACKWARD.outers[1:]),
+        "in 0 ways; expected one",
+    ),
     "an output that is delivered twice": (lambda: replace(BACKWARD, outers=BACKWARD.outers * 2), "in 2 ways"),
 }
 

@@ -4,6 +4,7 @@ Nothing here decides anything. A plan that is refused is a fault of the planner,
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 from gatework.errors import PlanError
 from gatework.kernels.normal import REDUCTIONS
@@ -74,9 +75,9 @@ class _Verifier:
                 "report the equations. Until then backend='reference' runs them."
             )
 
-    def _shown(self, **parts: tuple[object, ...]) -> str:
-        empty = {"stages": (), "columns": (), "outers": ()}
-        return show_plan(Plan(self.plan.step, self.plan.sizes_of, homes=self.plan.homes, **{**empty, **parts}))
+    def _shown(self, **parts: Any) -> str:
+        stages, columns, outers = (parts.get(name, ()) for name in ("stages", "columns", "outers"))
+        return show_plan(Plan(self.plan.step, self.plan.sizes_of, stages, columns, outers, self.plan.homes))
 
     def _homes(self) -> None:
         self.where = "the table of homes"

@@ -194,15 +194,20 @@ def _each_by_units(
 def write_flat(
     target: Target, dtype: str, slots: Slots, number: int, moments: int, declarations: dict[str, str]
 ) -> str:
-    """Write the entry ``@flat_<number>``: one stage for a range of steps and rows, shared by rows."""
+    """Write the entry ``@flat_<number>``: one stage for a range of steps and rows, dealt out by rows."""
     code = Code(target, dtype, f"define void @flat_{number}(ptr %table)", declarations)
     thread, team = entry(code, slots)
     code.do(f"%thread = add i64 {thread}, 0")
     begin, end = slots.integer(code, "begin"), slots.integer(code, "end")
-    total = code.let(f"sub i64 {end}, {begin}")
-    mine, stop = share(code, total, thread, team)
-    first, count = code.add(begin, mine), code.let(f"sub i64 {stop}, {mine}")
-    call_stage(code, slots, number, moments, (first, first, count, "1"), ("0", slots.integer(code, f"blocks:{number}")))
+    # Dealt out in turn, as the loop deals out rows: where all steps have equally many rows, and as many as a multiple of
+    # the team, every thread finds in its own cache what it will read in the loop.
+    left = code.let(f"sub i64 {code.let(f'sub i64 {end}, {begin}')}, {thread}")
+    rest = code.let(f"sub i64 {code.add(left, team)}, 1")
+    count = code.let(f"sdiv i64 {rest}, {team}")
+    first = code.add(begin, thread)
+    call_stage(
+        code, slots, number, moments, (first, first, count, team), ("0", slots.integer(code, f"blocks:{number}"))
+    )
     leave(code)
     return code.text()
 

@@ -134,23 +134,36 @@ def _gathered(code: Code, job: dict[str, str], flat: str) -> str:
 
 
 def _turn(code: Code, job: dict[str, str]) -> None:
-    """Write up to ``lanes`` columns of a sequence as rows."""
+    """Write columns of a sequence, as many as a panel has, as rows.
+
+    Rows are taken by the square, and within them all columns before the next rows: what another thread has written is
+    then fetched several lines of the cache at a time.
+    """
     target = _pointer(code, job["target"])
-    full = code.let(f"icmp eq i64 {job['columns']}, {code.lanes}")
     count = code.let(f"sub i64 {job['end']}, {job['begin']}")
-    whole = code.let(f"select i1 {full}, i64 {code.let(f'and i64 {count}, {-code.lanes}')}, i64 0")
-    squares = code.add(job["begin"], whole)
+    whole = code.let(f"and i64 {job['columns']}, {-code.lanes}")
+    squares = code.add(job["begin"], code.let(f"and i64 {count}, {-code.lanes}"))
     with code.loop(job["begin"], squares, str(code.lanes)) as flat:
-        rows = [code.load(_gathered(code, job, code.add(flat, str(row)))) for row in range(code.lanes)]
-        there = code.offset(target, code.let(f"sub i64 {flat}, {job['begin']}"))
-        for row, value in enumerate(_turned(code, rows)):
-            code.store(value, code.offset(there, code.mul(str(row), job["target_stride"])))
-    with code.loop(squares, job["end"]) as flat:
+        places = [_gathered(code, job, code.add(flat, str(row))) for row in range(code.lanes)]
+        ahead = code.offset(target, code.let(f"sub i64 {flat}, {job['begin']}"))
+        with code.loop("0", whole, str(code.lanes)) as column:
+            rows = [code.load(code.offset(place, column)) for place in places]
+            there = code.offset(ahead, code.mul(column, job["target_stride"]))
+            for row, value in enumerate(_turned(code, rows)):
+                code.store(value, code.offset(there, code.mul(str(row), job["target_stride"])))
+    _turn_singly(code, job, (job["begin"], squares), whole)
+    _turn_singly(code, job, (squares, job["end"]), "0")
+
+
+def _turn_singly(code: Code, job: dict[str, str], rows: tuple[str, str], first: str) -> None:
+    """Turn what makes no square, number by number: some rows, the columns from the first on."""
+    target = _pointer(code, job["target"])
+    with code.loop(*rows) as flat:
         here = _gathered(code, job, flat)
         there = code.offset(target, code.let(f"sub i64 {flat}, {job['begin']}"))
-        with code.loop("0", job["columns"]) as lane:
-            value = code.load(code.offset(here, lane), code.scalar)
-            at = code.offset(there, code.mul(lane, job["target_stride"]))
+        with code.loop(first, job["columns"]) as column:
+            value = code.load(code.offset(here, column), code.scalar)
+            at = code.offset(there, code.mul(column, job["target_stride"]))
             code.do(f"store {code.scalar} {value}, ptr {at}")
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 MOST_KEPT = 256 << 20  # bytes of freed memory that are kept
 _ALIGNED = 64  # bytes: a line of the cache, and the widest register
+_APART = 17  # lines between matrices: odd, so that many of them fall on different places
 _GRAIN = 1 << 16  # sizes are rounded up to this, so that nearly equal ones share
 
 _SMALL = 1 << 18  # bytes that are had as fast from the system
@@ -34,10 +35,29 @@ def room(sizes: list[tuple[int, int]], dtype: torch.dtype) -> list[Tensor]:
     Returns:
         The matrices; when all of them are gone the memory is free for the next.
     """
-    if sum(rows * columns for rows, columns in sizes) * dtype.itemsize < _SMALL:
-        return [torch.empty(rows, columns, dtype=dtype) for rows, columns in sizes]
-    numbers = [-(-rows * columns * dtype.itemsize // _ALIGNED) * _ALIGNED // dtype.itemsize for rows, columns in sizes]
-    whole = _take(sum(numbers) * dtype.itemsize).view(dtype)
+    numbers = _numbers(sizes, dtype)
+    size = sum(numbers) * dtype.itemsize
+    whole = torch.empty(sum(numbers), dtype=dtype) if size < _SMALL else _take(size).view(dtype)
+    return _split(whole, numbers, sizes)
+
+
+def lasting_room(sizes: list[tuple[int, int]], dtype: torch.dtype) -> list[Tensor]:
+    """Make room for several matrices that stay; arguments and result as for :func:`room`."""
+    numbers = _numbers(sizes, dtype)
+    return _split(torch.empty(sum(numbers), dtype=dtype), numbers, sizes)
+
+
+def _numbers(sizes: list[tuple[int, int]], dtype: torch.dtype) -> list[int]:
+    """Say how many numbers apart matrices begin.
+
+    A step reads the same row of a dozen matrices. If they began a power of two apart, all those rows would compete for
+    the eight places that a cache has for them; a few lines between the matrices spread them out.
+    """
+    lines = [-(-rows * columns * dtype.itemsize // _ALIGNED) + _APART for rows, columns in sizes]
+    return [line * _ALIGNED // dtype.itemsize for line in lines]
+
+
+def _split(whole: Tensor, numbers: list[int], sizes: list[tuple[int, int]]) -> list[Tensor]:
     parts = whole.split([*numbers, whole.numel() - sum(numbers)])
     return [part[: rows * columns].view(rows, columns) for part, (rows, columns) in zip(parts[:-1], sizes, strict=True)]
 

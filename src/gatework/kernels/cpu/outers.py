@@ -117,9 +117,9 @@ class Outers:
         if (name, 0) not in self._rooms:
             size = self.work.sized.size(name)
             room = self._rooms[name, 0] = torch.empty(size, self.depth, dtype=self.work.dtype)
-            for unit in range(0, size, self.lanes):
+            for unit in range(0, size, self.panel):
                 target = room.data_ptr() + unit * self.depth * self.bytes
-                count = min(self.lanes, size - unit)
+                count = min(self.panel, size - unit)
                 self._turns.append((name, [unit * self.bytes, 0, 0, 0, 0, count, target, self.depth]))
         return self._rooms[name, 0]
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gatework.kernels.arithmetic import period
 from gatework.kernels.cpu.kernel import Kernel
+from gatework.kernels.cpu.memory import lasting_room
 from gatework.kernels.cpu.panels import Panels, dense, lay_out_panels, stage_columns
 from gatework.kernels.cpu.rows import Rows
 from gatework.kernels.cpu.table import Table
@@ -186,14 +187,18 @@ class Workspace:
         self.table.set("pointers", pointers.data_ptr())
         self.table.set("pointers_size", most)
         self._lasting.append(pointers)
-        rooms = {}
+        lengths = {}
         for name, home in self.plan.homes.items():
             if home == "row":
-                row = self.empty(self.rows.batch, name)
-                self.table.point(name, row)
-                self._lasting.append(row)
+                lengths[name] = self.rows.batch
             elif home in ("sequence", "scalar") and name not in lasting and name not in self.plan.step.inputs:
-                rooms[name] = self.empty(self.longest, name)
+                lengths[name] = self.longest
+        sizes = [(length, self.sized.width(name)) for name, length in lengths.items()]
+        rooms = dict(zip(lengths, lasting_room(sizes, self.dtype), strict=True))
+        for name in [name for name in rooms if self.plan.homes[name] == "row"]:
+            row = rooms.pop(name)
+            self.table.point(name, row)
+            self._lasting.append(row)
         return rooms
 
     def load(self, weights: Mapping[str, Tensor]) -> list[object]:
