@@ -42,7 +42,7 @@ FULL = Sizes(
     ragged=(32, 1000, 128),
     streaming=(128, 512),
     memory=(32, 128, 512),
-    peak_rounds=10_000_000,
+    peak_rounds=100_000_000,
 )
 QUICK = Sizes(
     shapes=((1, 12, 16), (5, 9, 32)),

@@ -9,9 +9,8 @@ from torch import Tensor
 from gatework.errors import KernelError
 from gatework.kernels import launch
 from gatework.kernels.cpu import cache
-from gatework.kernels.cpu import kernel as compiled
 from gatework.kernels.cpu.build import object_key
-from gatework.kernels.cpu.kernel import generate, kernel_for
+from gatework.kernels.cpu.kernel import generate, is_compiled, kernel_for
 from gatework.kernels.cpu.rows import even_rows
 from gatework.kernels.cpu.target import host
 from gatework.kernels.cpu.workspace import Workspace, sized
@@ -128,7 +127,7 @@ def _of_kernel(
 
 def _origin(plan: Plan, dtype: str) -> str:
     """Say whether a kernel is compiled already."""
-    if (id(plan), dtype) in compiled._KERNELS:
+    if is_compiled(plan, dtype):
         return "compiled in this process"
     if cache.read(object_key(generate(plan, host(), dtype).text, host())) is not None:
         return "on disk, compiled by an earlier process"

@@ -1,10 +1,8 @@
 """What a cell becomes before it runs: its plans, and the code of its kernels, as text to read."""
 
-from llvmlite import binding as llvm
-
-from gatework.kernels.cpu.build import LEVEL, PASSES
+from gatework.kernels.cpu import build
 from gatework.kernels.cpu.kernel import generate
-from gatework.kernels.cpu.target import Target, host
+from gatework.kernels.cpu.target import host
 from gatework.kernels.plan import Plan
 from gatework.kernels.recipe import Recipe
 from gatework.language.nodes import Step
@@ -53,15 +51,4 @@ def assembly_of(step: Step, which: str, dtype: str = "float32") -> str:
     Returns:
         Assembly, as the machine's assembler takes it.
     """
-    target: Target = host()
-    machine = llvm.Target.from_default_triple().create_target_machine(
-        cpu=target.cpu, features=target.features, opt=LEVEL, reloc="pic", codemodel="jitdefault", jit=True
-    )
-    module = llvm.parse_assembly(code_of(step, which, dtype))
-    module.triple = machine.triple
-    module.data_layout = str(machine.target_data)
-    passes = llvm.create_new_module_pass_manager()
-    for name in PASSES:
-        getattr(passes, f"add_{name}_pass")()
-    passes.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(LEVEL)))
-    return machine.emit_assembly(module)
+    return build.assembly_of(code_of(step, which, dtype), host())

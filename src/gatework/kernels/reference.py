@@ -130,7 +130,8 @@ def _walk(
             registers[register] = state
         for action in actions:
             action(registers)
-        states = breaks.end(time, before, tuple([registers[register] for register in program.after]))
+        # What a row that has ended keeps is its last state, even where a new sequence would begin.
+        states = breaks.end(time, states, tuple([registers[register] for register in program.after]))
         for values, register in kept:
             values.append(registers[register])
     return states

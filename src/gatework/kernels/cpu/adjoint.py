@@ -58,8 +58,10 @@ class Backward:
         self.plan = sized.kernel.plan
         self.dtype = next(iter(kept.states.values())).dtype
         self.outputs = tuple(name for name in self.plan.step.outputs if self.plan.homes.get(name) == "sequence")
-        self.work = take(sized, rows, self.dtype, DEEPEST, True, self.outputs)
-        self.replay = None if replay is None else take(replay, rows, self.dtype, DEEPEST, True, ())
+        # Where memory is short, what a chunk needs is part of what there is to save.
+        depth = DEEPEST if replay is None else DEEPEST // 2
+        self.work = take(sized, rows, self.dtype, depth, True, self.outputs)
+        self.replay = None if replay is None else take(replay, rows, self.dtype, depth, True, ())
 
     def run(
         self,

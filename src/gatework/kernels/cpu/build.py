@@ -39,6 +39,23 @@ def compile_text(text: str, target: Target) -> bytes:
     Returns:
         The bytes of the object.
     """
+    return _machine(target).emit_object(_optimised(text, target))
+
+
+def assembly_of(text: str, target: Target) -> str:
+    """Compile a module's text to the assembly that its object file holds.
+
+    Args:
+        text: LLVM's assembly.
+        target: The machine it is for.
+
+    Returns:
+        The machine's own assembly.
+    """
+    return _machine(target).emit_assembly(_optimised(text, target))
+
+
+def _optimised(text: str, target: Target) -> llvm.ModuleRef:
     machine = _machine(target)
     module = llvm.parse_assembly(text)
     module.triple = machine.triple
@@ -48,7 +65,7 @@ def compile_text(text: str, target: Target) -> bytes:
     for name in PASSES:
         getattr(passes, f"add_{name}_pass")()
     passes.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(LEVEL)))
-    return machine.emit_object(module)
+    return module
 
 
 def build(text: str, target: Target) -> "Library":

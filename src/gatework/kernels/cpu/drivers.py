@@ -199,8 +199,8 @@ def write_flat(
     thread, team = entry(code, slots)
     code.do(f"%thread = add i64 {thread}, 0")
     begin, end = slots.integer(code, "begin"), slots.integer(code, "end")
-    # Dealt out in turn, as the loop deals out rows: where all steps have equally many rows, and as many as a multiple of
-    # the team, every thread finds in its own cache what it will read in the loop.
+    # Dealt out in turn, as the loop deals out rows: where steps have equally many rows, and that is a multiple of the
+    # team, every thread finds in its own cache what it will read in the loop.
     left = code.let(f"sub i64 {code.let(f'sub i64 {end}, {begin}')}, {thread}")
     rest = code.let(f"sub i64 {code.add(left, team)}, 1")
     count = code.let(f"sdiv i64 {rest}, {team}")

@@ -74,9 +74,16 @@ def kernel_for(plan: Plan, dtype: str) -> Kernel:
             except (KernelError, ConfigError) as error:  # ConfigError: a processor without a vector unit that is known
                 _KERNELS[key] = _failure(plan, dtype, error)
         found = _KERNELS[key]
+        while len(_KERNELS) > _MOST:  # who still uses a kernel holds it
+            del _KERNELS[next(iter(_KERNELS))]
     if isinstance(found, Failure):
         raise KernelError(found.message)
     return found
+
+
+def is_compiled(plan: Plan, dtype: str) -> bool:
+    """Say whether this process has compiled a plan's kernel already."""
+    return isinstance(_KERNELS.get((id(plan), dtype)), Kernel)
 
 
 @dataclass(frozen=True)
@@ -149,5 +156,6 @@ def shared_library(target: Target, dtype: str) -> dict[str, int]:
     return {name: library.address(name) for name in ("tiles", "pack", "turn", "panel", "outer")}
 
 
+_MOST = 1024
 _KERNELS: dict[tuple[int, str], Kernel | Failure] = {}
 _KEPT: list[Library] = []  # machine code lives as long as its library

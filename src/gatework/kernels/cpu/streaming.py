@@ -150,7 +150,7 @@ class Chain:
         """Fill the tables of a link."""
         link, batch = self._links[number], self._batch
         work = Workspace(self._sized[number], even_rows(1, batch, False), like.dtype, batch, False, ())
-        if not _parallel() or batch * sum(one.size for one in self._sized[number].panels.values()) < WORTH:
+        if not team().parallel_function or batch * sum(one.size for one in self._sized[number].panels.values()) < WORTH:
             work.threads = 1
             work.table.set("split", 0)
         # Vectors are read where they lie: they are copied, so that all weights change together.
@@ -202,7 +202,7 @@ class Chain:
             "feed_count": feeds.shape[1],
             "links": calls.ctypes.data,
             "link_count": calls.shape[1],
-            "parallel": _parallel() if max(self.threads) > 1 else 0,
+            "parallel": team().parallel_function if max(self.threads) > 1 else 0,
             "best": -1,  # as an unsigned number, the largest
             "alone": FIRST,
             "retreat": RETREAT[0],
@@ -339,14 +339,6 @@ def _advance(target: Target) -> Callable[[int, int], None]:
     library = build(advance_text(target), target)
     _KEPT.append(library)
     return _ADVANCE(library.address("advance"))
-
-
-def _parallel() -> int:
-    """Give the address of OpenMP's call on several threads; 0 without one, and in a forked child."""
-    function = team()._parallel
-    if not isinstance(function, ctypes._CFuncPtr) or not team().size_function:
-        return 0
-    return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
 def _after_fork() -> None:

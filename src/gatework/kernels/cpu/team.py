@@ -41,6 +41,13 @@ class Team:
         """Give the address of what tells a thread the size of its team; 0 where it is the size that was asked for."""
         return 0 if _is_child() else self._size_function
 
+    @property
+    def parallel_function(self) -> int:
+        """Give the address of OpenMP's call on several threads; 0 without one, and in a forked child."""
+        if self._parallel is None or _is_child():
+            return 0
+        return ctypes.cast(self._parallel, ctypes.c_void_p).value or 0  # pyrefly: ignore[bad-argument-type]
+
     def threads(self) -> int:
         """Count the threads that will be asked for: as many as torch would take at this moment."""
         return torch.get_num_threads()
