@@ -9,6 +9,7 @@ no output (see :mod:`gatework.kernels.cpu.rows`): so nothing is copied, and no t
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -102,8 +103,12 @@ def run_forward(
     lengths: Tensor | None,
     restart: Tensor | None,
     initial: Tensors,
+    apart: bool = False,
 ) -> list[Tensor]:
-    """Run a step; see the module. Arguments and results are those of the operator ``forward``."""
+    """Run a step; see the module. Arguments and results are those of the operator ``forward``.
+
+    Results may share memory unless they are to be ``apart``.
+    """
     run = read_spec(spec)
     known = _sized(_forward_plan(run), run, inputs, state, weights)
     steps, batch = inputs[0].shape[:2]
@@ -120,6 +125,7 @@ def run_forward(
         run.saved or recorded,
         run.keeps_states,
         steps * batch,
+        apart,
     )
     store = kept.states[states[0]]
     output = store if lengths is None else layout.give_back(_part(store, 2 * batch, rows.flat, state[0].shape[1]))
@@ -312,7 +318,7 @@ def _by_reference(ctx: Any, parts: list[list[Tensor]], grads: list[Tensor | None
     return [torch.zeros_like(one) if grad is None else grad for one, grad in zip(everything, asked, strict=True)]
 
 
-_library.impl("forward", run_forward, "CPU")
+_library.impl("forward", partial(run_forward, apart=True), "CPU")
 _library.impl("backward", run_backward, "CPU")
 torch.library.register_autograd("gatework::forward", _differentiate, setup_context=_remember)
 
