@@ -10,6 +10,7 @@ from torch import Tensor
 from gatework.errors import ConfigError, KernelError
 from gatework.kernels import fused, reference
 from gatework.kernels.reference import Result
+from gatework.kernels.spec import MEMORY
 from gatework.kernels.weights import Weights
 from gatework.language.nodes import Step
 
@@ -18,9 +19,6 @@ BACKENDS: Mapping[str, Callable[..., Result]] = {"cpu": fused.run, "reference": 
 
 CHOICES = ("auto", *BACKENDS)
 """What may be asked for: ``auto`` takes the kernels where they can run, and the reference elsewhere."""
-
-MEMORY = ("fast", "small")
-"""What training keeps for the way back: all that is read there, or what the rest can be computed from again."""
 
 _FLOATS = {torch.float32, torch.float64}
 REMEDY = "Remove the cause, or choose backend='auto', which takes the reference here."

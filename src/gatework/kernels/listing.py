@@ -22,8 +22,8 @@ def plan_of(step: Step, which: str) -> Plan:
         The plan.
     """
     recipe = Recipe(step, which != "inference" and bool(step.draws))
-    plans = {"inference": lambda: recipe.inference, "training": lambda: recipe.training}
-    return plans.get(which, lambda: recipe.backward)()
+    plan: Plan = getattr(recipe, which)
+    return plan
 
 
 def code_of(step: Step, which: str, dtype: str = "float32") -> str:

@@ -7,11 +7,9 @@ products of names), or pointwise arithmetic, in which none of the others occur. 
 from collections.abc import Iterable
 from dataclasses import replace
 
-from gatework.kernels.survey import addends
+from gatework.kernels.survey import addends, written_out
 from gatework.language.check import check
-from gatework.language.functions import FUNCTIONS
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product, Step, children, rebuild, walk
-from gatework.language.parse import read
 from gatework.language.simplify import simplify, substitute, without
 
 REDUCTIONS = ("mean", "rstd")
@@ -86,7 +84,7 @@ class _Namer:
         self.lines = tuple(self._lines)
 
     def line(self, line: Equation) -> None:
-        value = _written_out(line.value) if self.split else line.value
+        value = written_out(line.value) if self.split else line.value
         value = self.outer(value, line.target) if _is_matrix(value) else self.tree(value, line.target, root=True)
         if line.target in self.vectors and _is_reduction(value):
             value = self.own(value, line.target)
@@ -170,14 +168,3 @@ def _added(terms: Iterable[Node]) -> Node:
         total = term if total is None else Apply("add", (total, term))
     assert total is not None
     return total
-
-
-def _written_out(node: Node) -> Node:
-    """Replace functions that are defined in terms of others by their definition."""
-    below = tuple(_written_out(part) for part in children(node))
-    if isinstance(node, Apply) and FUNCTIONS[node.function].definition:
-        definition = FUNCTIONS[node.function].definition
-        assert definition is not None
-        arguments = {Name(letter): part for letter, part in zip("abc", below, strict=False)}
-        return substitute(read(f"y = {definition}")[0].value, arguments)
-    return rebuild(node, below)

@@ -265,17 +265,22 @@ def gradients(
     Returns:
         For each tensor its gradient, None where it is not wanted.
     """
-    saved, parts, place = ctx.saved_tensors, [], 0
-    for count in ctx.counts:
-        parts.append(list(saved[place : place + count]))
-        place += count
+    *parts, kept = _parted(ctx.saved_tensors, ctx.counts)
     if torch.is_grad_enabled():
         found = _by_reference(ctx, parts, grads, needed)
     else:
         given, state, weights, initial = parts
-        kept = list(saved[place:])
         found = backward(ctx.spec, given, state, weights, ctx.lengths, ctx.restart, initial, kept, grads, needed)
     return [one if wanted else None for one, wanted in zip(found, needed, strict=True)]
+
+
+def _parted(tensors: tuple[Tensor, ...], counts: tuple[int, ...]) -> list[list[Tensor]]:
+    """Part tensors in a row into groups of so many, and what is left."""
+    parts, place = [], 0
+    for count in (*counts, len(tensors) - sum(counts)):
+        parts.append(list(tensors[place : place + count]))
+        place += count
+    return parts
 
 
 def _by_reference(ctx: Any, parts: list[list[Tensor]], grads: list[Tensor | None], needed: list[bool]) -> list[Tensor]:
@@ -334,11 +339,7 @@ class Fused(torch.autograd.Function):
         ctx: Any, spec: str, lengths: Tensor | None, restart: Tensor | None, counts: tuple[int, ...], *tensors: Tensor
     ) -> tuple[Tensor, ...]:
         """Run the forward pass; tensors are inputs, states, weights and initial states, as many as counts say."""
-        parts, place = [], 0
-        for count in counts:
-            parts.append(list(tensors[place : place + count]))
-            place += count
-        given, state, weights, initial = parts
+        given, state, weights, initial, _ = _parted(tensors, counts)
         results = run_forward(spec, given, state, weights, lengths, restart, initial)
         _remember(ctx, (spec, given, state, weights, lengths, restart, initial), results)
         output = results[0]

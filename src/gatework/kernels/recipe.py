@@ -9,8 +9,8 @@ from gatework.kernels.plan import Plan, make_plan
 from gatework.kernels.verify import verified
 from gatework.language.check import check
 from gatework.language.derive import Adjoint, differentiate
-from gatework.language.nodes import Apply, Name, Node, Outer, Product, Step, children, rebuild, walk
-from gatework.language.simplify import needed
+from gatework.language.nodes import Apply, Name, Node, Outer, Product, Step, children, walk
+from gatework.language.simplify import needed, substitute
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +93,7 @@ class Recipe:
         before: dict[Name, Node] = {Name(state, True): Name(name) for state, name in last.items()}
         lines = needed(
             (
-                replace(line, value=substitute_last(line.value, before))
+                replace(line, value=substitute(line.value, before))
                 for line in self.forward.equations
                 if line.target not in self.forward.states
             ),
@@ -141,10 +141,3 @@ class Recipe:
     def _known(self) -> dict[str, str]:
         vectors = {parameter.name: parameter.rows for parameter in self.step.parameters if parameter.columns is None}
         return {**self.step.sizes_of, **vectors}
-
-
-def substitute_last(node: Node, before: Mapping[Name, Node]) -> Node:
-    """Put names in the place of last step's values; this step's values of the same names stay."""
-    if isinstance(node, Name):
-        return before.get(node, node)
-    return rebuild(node, tuple(substitute_last(child, before) for child in children(node)))

@@ -14,8 +14,11 @@ from gatework.language.nodes import Step
 from gatework.language.show import show
 
 _MOST = 512
-KEEP = ("nothing", "fast", "small")
-"""What a forward pass keeps for the adjoint: nothing, all it reads, or the states alone."""
+MEMORY = ("fast", "small")
+"""What training keeps for the way back: all that is read there, or what the rest can be computed from again."""
+
+KEEP = ("nothing", *MEMORY)
+"""What a forward pass keeps for the adjoint; nothing where no gradient is asked for."""
 
 
 @dataclass(frozen=True, eq=False)

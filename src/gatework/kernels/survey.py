@@ -9,6 +9,7 @@ This is pass one of two over the equations; :mod:`program` is the second. It dec
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -69,7 +70,9 @@ class Survey:
         masks: dict[Name, Node] = {} if drawn else {Name(name): Number(rate) for name, rate in step.draws.items()}
         for equation in step.equations:
             name = equation.target
-            value = masks.get(Name(name)) or written_out(equation.value)
+            value = masks.get(Name(name)) or written_out(
+                equation.value, lambda row: arithmetic.function(row) is not None
+            )
             self.values[name] = simplify(substitute(value, masks)) if masks else value
             self._kinds[name] = Kind.SEQUENCE if drawn and name in step.draws else self.kind(self.values[name])
         for value in self.values.values():
@@ -146,14 +149,22 @@ def addends(node: Node) -> list[Node]:
     return [node]
 
 
-def written_out(node: Node) -> Node:
-    """Replace functions that are only defined in terms of others by their definition."""
-    below = tuple(written_out(part) for part in children(node))
-    if isinstance(node, Apply) and FUNCTIONS[node.function].definition and arithmetic.function(node.function) is None:
+def written_out(node: Node, known: Callable[[str], bool] = lambda row: False) -> Node:
+    """Replace functions that are defined in terms of others by their definition.
+
+    Args:
+        node: The expression.
+        known: Says whether a row of the table is to stay as it is.
+
+    Returns:
+        The expression without such functions.
+    """
+    below = tuple(written_out(part, known) for part in children(node))
+    if isinstance(node, Apply) and FUNCTIONS[node.function].definition and not known(node.function):
         definition = FUNCTIONS[node.function].definition
         assert definition is not None
         arguments = {Name(letter): part for letter, part in zip("abc", below, strict=False)}
-        return written_out(substitute(read(f"y = {definition}")[0].value, arguments))
+        return written_out(substitute(read(f"y = {definition}")[0].value, arguments), known)
     return rebuild(node, below)
 
 

@@ -33,7 +33,7 @@ def entry(code: Code, slots: Slots) -> tuple[str, str]:
 
 def leave(code: Code) -> None:
     """End an entry function: treat denormals again as the caller had it."""
-    if "neon" in code.target.level:
+    if code.target.level == "neon":
         code.call("void", "llvm.aarch64.set.fpcr", ("i64", "%control"))
     elif code.target.level in ("avx512", "avx2", "sse"):
         code.call("void", "llvm.x86.sse.ldmxcsr", ("ptr", "%control"))
@@ -95,20 +95,20 @@ def write_barrier(target: Target, slots: Slots, declarations: dict[str, str]) ->
 
 
 def call_stage(
-    code: Code, slots: Slots, number: int, moments: int, where: tuple[str, str, str, str], units: tuple[str, str]
+    code: Code, number: int, moments: int, where: tuple[str, str, str, str], units: tuple[str, str], thread: str
 ) -> None:
     """Call a stage's function, and what reduces its results where nobody else has a share in them.
 
     Args:
         code: The function being written.
-        slots: The table's slots.
         number: The stage.
         moments: How many reductions follow it.
         where: Flat row, row, count and step.
         units: The first block of units and the one after the last.
+        thread: The thread's number.
     """
     rows = ", ".join(f"i64 {value}" for value in where)
-    code.do(f"call void @stage_{number}(ptr %table, {rows}, i64 {units[0]}, i64 {units[1]}, i64 %thread)")
+    code.do(f"call void @stage_{number}(ptr %table, {rows}, i64 {units[0]}, i64 {units[1]}, i64 {thread})")
     for which in range(moments):
         code.do(f"call void @moments_{number}_{which}(ptr %table, {rows})")
 
@@ -162,7 +162,7 @@ def _each_by_rows(
         count = code.let(f"sdiv i64 {left}, %team")
         where = (code.add(flat, "%thread"), "%thread", count, "%team")
         for number, moments in stages:
-            call_stage(code, slots, number, moments, where, ("0", slots.integer(code, f"blocks:{number}")))
+            call_stage(code, number, moments, where, ("0", slots.integer(code, f"blocks:{number}")), "%thread")
     code.do("ret void")
     return code.text()
 
@@ -176,7 +176,7 @@ def _each_by_units(
     with code.loop("0", slots.integer(code, "steps")) as step:
         flat, rows = _times(code, slots, step)
         for number, moments in stages:
-            call_stage(code, slots, number, 0, (flat, "0", rows, "1"), shares[number])
+            call_stage(code, number, 0, (flat, "0", rows, "1"), shares[number], "%thread")
             code.do("call void @barrier(ptr %table, i64 %team)")
             if moments:
                 begin, end = share(code, rows, "%thread", "%team")
@@ -197,7 +197,6 @@ def write_flat(
     """Write the entry ``@flat_<number>``: one stage for a range of steps and rows, dealt out by rows."""
     code = Code(target, dtype, f"define void @flat_{number}(ptr %table)", declarations)
     thread, team = entry(code, slots)
-    code.do(f"%thread = add i64 {thread}, 0")
     begin, end = slots.integer(code, "begin"), slots.integer(code, "end")
     # Dealt out in turn, as the loop deals out rows: where steps have equally many rows, and that is a multiple of the
     # team, every thread finds in its own cache what it will read in the loop.
@@ -206,7 +205,7 @@ def write_flat(
     count = code.let(f"sdiv i64 {rest}, {team}")
     first = code.add(begin, thread)
     call_stage(
-        code, slots, number, moments, (first, first, count, team), ("0", slots.integer(code, f"blocks:{number}"))
+        code, number, moments, (first, first, count, team), ("0", slots.integer(code, f"blocks:{number}")), thread
     )
     leave(code)
     return code.text()

@@ -48,7 +48,7 @@ class Kernel:
         self.slots = generated.slots
         self.blocks = generated.blocks
         self._library = build(generated.text, target)
-        self.sized: dict[object, object] = {}  # what depends on sizes; see execute.sized
+        self.sized: dict[object, object] = {}  # what depends on sizes; see workspace.sized
         self.shared = shared_library(target, dtype)
         self.entries = {name: self._library.address(name) for name in _entries(plan)}
 
