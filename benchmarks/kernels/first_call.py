@@ -6,6 +6,7 @@ GATEWORK_CACHE= python benchmarks/kernels/first_call.py
 import time
 
 import torch
+
 from gatework import CELLS, Recurrent
 
 SIZE = 16

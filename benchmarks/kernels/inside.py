@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 
 import torch
+
 from gatework import CELLS, Recurrent
 from gatework.kernels.cpu.table import Table
 

@@ -4,6 +4,7 @@ python benchmarks/kernels/rounding.py
 """
 
 import torch
+
 from gatework import CELLS, Recurrent, coupled, layer_norm, peephole, recurrent_dropout, zoneout
 
 UNITS, ROWS = 256, 8
