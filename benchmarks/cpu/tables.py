@@ -27,6 +27,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 import gatework
+from gatework.language.nodes import Apply, walk
+
+_STEPS_BEFORE_CHAOS = 8
 
 # --- torch.nn.LSTM, GRU and RNN
 
@@ -81,12 +84,27 @@ def _reference_pair(plan: Plan, cell: str, mode: str, shape: Shape) -> Pair:
     judge = recurrent(replace(plan, backend="reference"), cell, units, **options)
     ours = twin_of(judge, recurrent(plan, cell, units, **options))
     given, state = random_input(shape, units), reached_state(judge, shape, units)
+    compared = _before_chaos(judge, given)
+    timed = MODES[mode](over_sequence("gatework", ours, given, state))
     return Pair(
         f"{cell} {label_of(shape)}",
-        MODES[mode](over_sequence("gatework", ours, given, state)),
+        replace(timed, numbers=MODES[mode](over_sequence("gatework", ours, compared, state)).numbers),
         MODES[mode](over_sequence("the reference", judge, given, state)),
-        exact=lambda: MODES[mode](in_double(judge, given, state)).numbers(),
+        judge=MODES[mode](over_sequence("the reference", judge, compared, state)),
+        exact=lambda: MODES[mode](in_double(judge, compared, state)).numbers(),
     )
+
+
+def _before_chaos(layer: gatework.Recurrent, given: Tensor) -> Tensor:
+    """Give the steps over which numbers are compared: all of them, but few for a cell with layer norm.
+
+    Over a hundred steps such a cell carries one rounding to where float32 runs no longer agree with each other, the
+    reference with itself in another order among them. Times are always those of all steps.
+    """
+    functions = {
+        node.function for line in layer.cell.step.equations for node in walk(line.value) if isinstance(node, Apply)
+    }
+    return given[:_STEPS_BEFORE_CHAOS] if "norm" in functions else given
 
 
 def against_reference(plan: Plan) -> list[Table]:
@@ -299,12 +317,14 @@ def _option_pair(plan: Plan, option: str, mode: str, shape: Shape) -> Pair:
     ours = twin_of(judge, drop_in(plan, "LSTM", units, **_OPTIONS[option]))
     given, state = random_input(shape, units), random_state(shape, 2)
     plain = drop_in(plan, "LSTM", units)
+    compared = _before_chaos(judge, given)
+    timed = MODES[mode](over_sequence("with it", ours, given, state))
     return Pair(
         option,
-        MODES[mode](over_sequence("with it", ours, given, state)),
+        replace(timed, numbers=MODES[mode](over_sequence("with it", ours, compared, state)).numbers),
         MODES[mode](over_sequence("plain", plain, given, state)),
-        judge=MODES[mode](over_sequence("the reference", judge, given, state)),
-        exact=lambda: MODES[mode](in_double(judge, given, state)).numbers(),
+        judge=MODES[mode](over_sequence("the reference", judge, compared, state)),
+        exact=lambda: MODES[mode](in_double(judge, compared, state)).numbers(),
     )
 
 

@@ -65,6 +65,7 @@ class Case:
     shifted: bool = False
     record: tuple[str, ...] = ()
     memory: str = "fast"
+    packed: bool = False  # the same sequences without their padding; lengths must not rise
     other_sizes: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -132,6 +133,20 @@ class Case:
             tensor = room[1:].view(tensor.shape)
         return tensor.requires_grad_(needed)
 
+    def without_padding(self, sequence: Tensor) -> Tensor:
+        """Pack a sequence [T, B, size]: [N, size]."""
+        return sequence.flatten(0, 1).index_select(0, self.counted)
+
+    def with_padding(self, rows: Tensor) -> Tensor:
+        """Undo :meth:`without_padding`, with zeros for padding."""
+        whole = rows.new_zeros(self.steps * self.rows, rows.shape[1])
+        return whole.index_copy(0, self.counted, rows).unflatten(0, (self.steps, self.rows))
+
+    @property
+    def counted(self) -> Tensor:
+        """Give the places in [T * B] that are no padding."""
+        return (torch.arange(self.steps)[:, None] < torch.tensor(self.lengths)).flatten().nonzero().squeeze(1)
+
     def run(self, backend: str, dtype: torch.dtype, needed: tuple[str, ...] | None = None) -> dict[str, Tensor]:
         """Run, and give all that comes out: the results, then the gradient of what is needed, None meaning all."""
         needed = self.names if needed is None else needed
@@ -140,23 +155,25 @@ class Case:
             leaves |= {
                 f"{kind} {name}": self.leaf(one, dtype, f"{kind} {name}" in needed) for name, one in states.items()
             }
+        given = self.without_padding if self.packed else _as_it_is
+        back = self.with_padding if self.packed else _as_it_is
         result = run(
             self.step,
             Weights.of({name: leaves[name] for name in self.weights}),
-            tuple(leaves[name] for name in self.step.inputs),
+            tuple(given(leaves[name]) for name in self.step.inputs),
             tuple(leaves[f"first {name}"] for name in self.step.states),
             lengths=None if self.lengths is None else torch.tensor(self.lengths),
             restart=self.anew,
             initial=tuple(leaves[f"initial {name}"] for name in self.step.states) if self.learned else None,
             reverse=self.reverse,
-            draws={name: mask.to(dtype) for name, mask in self.masks.items()} if self.drawn else None,
+            draws={name: given(mask.to(dtype)) for name, mask in self.masks.items()} if self.drawn else None,
             record=self.record,
             backend=backend,
             memory=self.memory,
         )
-        found = {"output": result.output}
+        found = {"output": back(result.output)}
         found |= {f"state {name}": one for name, one in zip(self.step.states, result.state, strict=True)}
-        found |= {f"recorded {name}": one for name, one in result.recorded.items()}
+        found |= {f"recorded {name}": back(one) for name, one in result.recorded.items()}
         asked = {name: leaf for name, leaf in leaves.items() if leaf.requires_grad}
         if asked:
             ends = [name for name, one in found.items() if one.requires_grad]
@@ -169,6 +186,10 @@ class Case:
             pairs = zip(asked.items(), grads, strict=True)
             found |= {f"grad {name}": torch.zeros_like(leaf) if grad is None else grad for (name, leaf), grad in pairs}
         return {name: one.detach() for name, one in found.items()}
+
+
+def _as_it_is(sequence: Tensor) -> Tensor:
+    return sequence
 
 
 @contextmanager

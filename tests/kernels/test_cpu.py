@@ -1,5 +1,6 @@
 """The CPU kernels beside the reference in float64: outputs, last states and every gradient, from memory full of NaN."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -177,6 +178,22 @@ def test_gradients_from_one_end_alone(end):
         ]
         found.append(dict(zip(leaves, grads, strict=True)))
     assert_all_near(found[1], found[0], torch.float64)
+
+
+@every_memory
+@pytest.mark.parametrize("name", ["lstm", "gru_v3", "lstm_layer_norm", "all options"])
+def test_packed_rows_are_padded_rows(name, memory):
+    """Bit by bit, whatever breaks the flow of states, and on the reference too."""
+    for more in ({}, {"restart": True, "learned": True, "reverse": True, "record": (STEPS[name].states[0],)}):
+        case = Case(STEPS[name], 6, 4, 9, lengths=[6, 4, 3, 1], drawn=True, memory=memory, **more)
+        packed = dataclasses.replace(case, packed=True)
+        for backend in ("cpu", "reference"):
+            expected = case.run(backend, torch.float64)
+            with memory_full_of_nan():
+                found = packed.run(backend, torch.float64)
+            assert_same(list(found.values()), list(expected.values()))
+            for key, one in packed.run(backend, torch.float64, ()).items():
+                assert_same([one], [expected[key]])
 
 
 def test_padding_is_never_read():

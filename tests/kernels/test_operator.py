@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch._dynamo.testing
 from tests.kernels.cases import STEPS, Case
 from tests.tolerances import assert_close, assert_same
 
@@ -27,6 +28,7 @@ SAMPLES = {
     "gru_v3, lengths": Case(STEPS["gru_v3"], 3, 4, 5, lengths=[3, 0, 2, 1]),
     "all options": Case(STEPS["all options"], 3, 2, 5, drawn=True, restart=True, learned=True, reverse=True),
     "small": Case(STEPS["lstm_layer_norm"], 3, 2, 5, memory="small", lengths=[2, 3]),
+    "packed": Case(STEPS["lstm"], 3, 3, 5, lengths=[3, 2, 1], packed=True, record=("f",)),
     "recorded": Case(STEPS["lstm"], 3, 2, 5, record=("i", "h", "c")),
     "nothing kept": Case(STEPS["structures"], 3, 2, 8, memory="nothing"),
 }
@@ -38,6 +40,8 @@ def arguments(case: Case, differentiated: bool = True) -> tuple:
     state = [case.state[name].double() for name in step.states]
     initial = [case.initial[name].double() for name in step.states] if case.learned else []
     given = [one.double() for one in (*case.inputs.values(), *case.masks.values())]
+    if case.packed:
+        given = [case.without_padding(one) for one in given]
     layout, weights = Weights.of({name: one.double() for name, one in case.weights.items()}).stacks({*case.weights})
     if differentiated and case.memory != "nothing":
         for one in (*state, *initial, *given[: len(case.inputs)], *weights):
@@ -70,7 +74,7 @@ def test_backward_is_an_operator_as_torch_wants_it(name):
     given = arguments(case, differentiated=False)
     results = torch.ops.gatework.forward(*given)
     ends = 1 + len(case.step.states) + len(case.record)
-    own = case.lengths is not None
+    own = case.lengths is not None and not case.packed
     kept = [results[ends] if own else results[0], *results[ends + own :]]
     grads = [*(torch.ones_like(one) for one in results[: ends - 1]), None]
     tensors = [one for part in (*given[1:4], given[6]) for one in part]

@@ -36,15 +36,17 @@ def run(
     spec = write_spec(step, drawn, reverse, keep, lines, layout)
     if not torch.compiler.is_compiling():
         ready(step, drawn, lines, state[0].dtype, keep)
+    stored = operators.is_store(given, lengths)
     if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or type(given[0]) is not Tensor:
         results = torch.ops.gatework.forward(spec, given, [*state], stacks, lengths, restart, begin)
     elif differentiated:
+        stored = False  # it gives the output itself
         counts = (len(given), len(state), len(stacks), len(begin))
         results = operators.Fused.apply(spec, lengths, restart, counts, *given, *state, *stacks, *begin)
     else:
         results = operators.run_forward(spec, given, [*state], stacks, lengths, restart, begin)
     output = results[0]
-    if output.dim() == 2:
+    if stored:
         output = operators.output_of(output, given[0], state[0])
     last = 1 + len(state)
     recorded = dict(zip(lines, results[last : last + len(lines)], strict=True))
@@ -54,7 +56,7 @@ def run(
 
 
 def _without_padding(sequence: Tensor, lengths: Tensor | None) -> Tensor:
-    if lengths is None:
+    if lengths is None or sequence.dim() == 2:
         return sequence
     return sequence.masked_fill((torch.arange(len(sequence))[:, None] >= lengths)[..., None], 0)
 

@@ -85,10 +85,11 @@ def run(
     Args:
         step: The checked equations.
         weights: Its parameters by name, in the shapes that ``Parameter.shape`` gives.
-        inputs: One tensor [T, B, size] for each of the step's inputs.
+        inputs: One tensor [T, B, size] for each of the step's inputs; or, with lengths that never rise, [N, size],
+            packed as in a PackedSequence: what is given back for every step is packed then as well.
         state: One tensor [B, size] for each of the step's states: their values before the first step taken.
         lengths: How many steps of each row count, int64 [B] on the CPU. Steps beyond leave a row's states as they are
-            and give zeros; what the inputs hold there must be finite. None where all rows have T steps.
+            and give zeros, whatever the inputs hold there. None where all rows have T steps.
         restart: Rows that start anew, bool [T, B]: where True, the step at that time starts from ``initial``.
         initial: Where rows start anew, one tensor [B, size] for each state; None for zeros.
         reverse: Whether time runs from the last step to the first. Results stay in the inputs' order.

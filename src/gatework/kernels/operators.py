@@ -4,12 +4,14 @@
 cannot do by kernels - a gradient of a gradient - is done by the reference.
 
 The forward operator gives the output, the last states, what was recorded, and what the backward pass will read. Where
-all rows have all steps, the output comes as the store of the first state, which begins with ``2 * B`` rows that are
-no output (see :mod:`gatework.kernels.cpu.rows`): so nothing is copied, and no tensor is given twice.
+there is no padding - all rows have all steps, or the batch is packed, [N, size] - the output comes as the store of the
+first state, which begins with ``2 * B`` rows that are no output (see :mod:`gatework.kernels.cpu.rows`): so nothing is
+copied, and no tensor is given twice.
 """
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import prod
 from typing import Any
 
 import torch
@@ -62,18 +64,25 @@ def _forward_shapes(
 ) -> list[Tensor]:
     run = read_spec(spec)
     known = _sized(_forward_plan(run), run, inputs, state, weights)
-    steps, batch = inputs[0].shape[:2]
-    like, store = state[0], 2 * batch + steps * batch
+    lead, like = inputs[0].shape[:-1], state[0]
+    room = prod(lead)  # Size.numel() would fix sizes that are symbols
+    store = 2 * like.shape[0] + room
     first = like.new_empty(store, known.width(run.states[0]))
-    results = [first if lengths is None else like.new_empty(steps, batch, like.shape[-1])]
+    own = not is_store(inputs, lengths)
+    results = [like.new_empty(*lead, like.shape[-1]) if own else first]
     results += [torch.empty_like(one, memory_format=torch.contiguous_format) for one in state]
-    results += [like.new_empty(steps, batch, known.size(name)) for name in run.recipe.record]
+    results += [like.new_empty(*lead, known.size(name)) for name in run.recipe.record]
     if run.keep != "nothing":
-        if lengths is not None:
+        if own:
             results.append(like.new_empty(store, known.width(run.states[0])))
         results += [like.new_empty(store, known.width(name)) for name in run.states[1:]]
-        results += [like.new_empty(steps * batch, known.width(name)) for name in run.saved]
+        results += [like.new_empty(room, known.width(name)) for name in run.saved]
     return results
+
+
+def is_store(inputs: Tensors, lengths: Tensor | None) -> bool:
+    """Say whether the output is given as the store it lies in: there is no padding to lay between its rows."""
+    return lengths is None or inputs[0].dim() == 2
 
 
 @torch.library.register_fake("gatework::backward")
@@ -111,8 +120,8 @@ def run_forward(
     """
     run = read_spec(spec)
     known = _sized(_forward_plan(run), run, inputs, state, weights)
-    steps, batch = inputs[0].shape[:2]
-    layout = Layout(steps, batch, run.reverse, lengths, restart)
+    batch = state[0].shape[0]
+    layout = Layout(inputs[0].shape[:-1], batch, run.reverse, lengths, restart)
     rows, states = layout.rows, run.states
     recorded = tuple(name for name in run.recipe.record if name not in states)
     kept = forward(
@@ -124,11 +133,12 @@ def run_forward(
         dict(zip(states, map(layout.state, initial), strict=True)) if initial else None,
         run.saved or recorded,
         run.keeps_states,
-        steps * batch,
+        layout.room,
         apart,
     )
     store = kept.states[states[0]]
-    output = store if lengths is None else layout.give_back(_part(store, 2 * batch, rows.flat, state[0].shape[1]))
+    own = not is_store(inputs, lengths)
+    output = layout.give_back(_part(store, 2 * batch, rows.flat, state[0].shape[1])) if own else store
     last = last_states(kept, rows, run.keeps_states, {name: known.size(name) for name in states})
     results = [output, *(layout.give_back_state(last[name]) for name in states)]
     for name in run.recipe.record:
@@ -136,7 +146,7 @@ def run_forward(
         found = _part(whole, first, rows.flat, known.size(name)).expand(-1, known.size(name))
         results.append(layout.give_back(found.clone()))
     if run.keep != "nothing":
-        if lengths is not None:
+        if own:
             results.append(store)
         results += [kept.states[name] for name in states[1:]]
         results += [kept.saved[name] for name in run.saved]
@@ -163,8 +173,7 @@ def run_backward(
     run = read_spec(spec)
     known = _sized("backward", run, inputs, state, weights)
     replay = _sized("replay", run, inputs, state, weights) if run.keep == "small" else None
-    steps, batch = inputs[0].shape[:2]
-    layout = Layout(steps, batch, run.reverse, lengths, restart)
+    layout = Layout(inputs[0].shape[:-1], state[0].shape[0], run.reverse, lengths, restart)
     states, count = run.states, len(run.states)
     asked = frozenset(name for name, wanted in zip(run.sequences, needed, strict=False) if wanted)
     first = len(inputs) + count
@@ -185,7 +194,7 @@ def run_backward(
         dict(zip(run.sequences, map(layout.sequence, inputs), strict=True)),
         Kept(dict(zip(states, kept, strict=False)), dict(zip(run.saved, kept[count:], strict=True))),
     ).run(
-        _arriving(run, known, layout, grads, state[0], lengths),
+        _arriving(run, known, layout, grads, state[0]),
         {
             name: None if grad is None else layout.state(grad)
             for name, grad in zip(states, grads[1 : 1 + count], strict=True)
@@ -209,15 +218,17 @@ def run_backward(
 
 
 def _arriving(
-    run: Spec, known: Sized, layout: Layout, grads: Sequence[Tensor | None], like: Tensor, lengths: Tensor | None
+    run: Spec, known: Sized, layout: Layout, grads: Sequence[Tensor | None], like: Tensor
 ) -> dict[str, Tensor]:
     """Collect the gradients that arrive at every step, as flat rows."""
     found: dict[str, Tensor] = {}
     recorded = grads[1 + len(run.states) :]
     for place, (name, grad) in enumerate(zip((run.states[0], *run.recipe.record), (grads[0], *recorded), strict=True)):
         if grad is not None:
-            is_store = place == 0 and lengths is None and grad.dim() == 2
-            arrived = grad[2 * layout.batch :] if is_store else layout.sequence(grad)
+            # The operator gives the output as its store, so the store's gradient arrives; in eager mode the output's.
+            before = 2 * layout.batch
+            stored = place == 0 and layout.in_place and grad.dim() == 2 and len(grad) == before + layout.room
+            arrived = grad[before:] if stored else layout.sequence(grad)
             # The output may be recorded as well; its store is padded, what was recorded is not.
             found[name] = arrived if name not in found else found[name][:, : arrived.shape[1]] + arrived
     for name, arriving in run.recipe.adjoint.grad.items():
@@ -237,7 +248,7 @@ def _remember(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     ctx.results = 1 + len(state) + len(run.recipe.record)  # what a gradient can arrive at
     kept: list[Tensor] = []
     if run.keep != "nothing":
-        own = lengths is not None  # the output is not the store
+        own = not is_store(given, lengths)
         kept = [output[ctx.results] if own else output[0], *output[ctx.results + own :]]
     ctx.save_for_backward(*given, *state, *weights, *initial, *kept)
 
@@ -287,7 +298,7 @@ def _by_reference(ctx: Any, parts: list[list[Tensor]], grads: list[Tensor | None
     """Differentiate in a way that can be differentiated again: through the reference."""
     run = read_spec(ctx.spec)
     given, state, weights, initial = parts
-    step, batch = run.recipe.step, given[0].shape[1]
+    step, batch = run.recipe.step, state[0].shape[0]
     count = len(step.inputs)
     result = reference.run(
         step,
@@ -301,7 +312,7 @@ def _by_reference(ctx: Any, parts: list[list[Tensor]], grads: list[Tensor | None
         draws=dict(zip(step.draws, given[count:], strict=True)) if run.recipe.drawn else None,
         record=run.recipe.record,
     )
-    if grads[0] is not None and grads[0].dim() == 2:
+    if grads[0] is not None and grads[0].shape != result.output.shape:
         grads[0] = grads[0][2 * batch :, : state[0].shape[1]].reshape(result.output.shape)
     recorded = [result.recorded[name] for name in run.recipe.record]
     pairs = [
@@ -343,7 +354,7 @@ class Fused(torch.autograd.Function):
         results = run_forward(spec, given, state, weights, lengths, restart, initial)
         _remember(ctx, (spec, given, state, weights, lengths, restart, initial), results)
         output = results[0]
-        if lengths is None:
+        if is_store(given, lengths):
             output = output_of(output, given[0], state[0])
         return (output, *results[1 : ctx.results])
 
@@ -355,6 +366,5 @@ class Fused(torch.autograd.Function):
 
 
 def output_of(store: Tensor, given: Tensor, state: Tensor) -> Tensor:
-    """Give the output [T, B, size] that lies in the first state's store."""
-    steps, batch = given.shape[:2]
-    return store[2 * batch :, : state.shape[1]].reshape(steps, batch, state.shape[1])
+    """Give the output, [T, B, size] or packed, that lies in the first state's store."""
+    return store[2 * state.shape[0] :, : state.shape[1]].reshape(*given.shape[:-1], state.shape[1])

@@ -46,6 +46,61 @@ def run(
     record: tuple[str, ...],
 ) -> Result:
     """Run a step over a whole sequence; arguments and result as for :func:`gatework.kernels.launch.run`."""
+    if lengths is not None:
+        return _with_lengths(
+            step, weights, inputs, state, lengths, restart, initial, reverse=reverse, draws=draws, record=record
+        )
+    return _run(step, weights, inputs, state, None, restart, initial, reverse, draws, record)
+
+
+def _with_lengths(
+    step: Step,
+    weights: Weights,
+    inputs: tuple[Tensor, ...],
+    state: tuple[Tensor, ...],
+    lengths: Tensor,
+    restart: Tensor | None,
+    initial: tuple[Tensor, ...] | None,
+    *,
+    reverse: bool,
+    draws: dict[str, Tensor] | None,
+    record: tuple[str, ...],
+) -> Result:
+    """Run where rows have lengths of their own: over sequences whose padding is zero, whatever it held."""
+    packed = inputs[0].dim() == 2
+    steps = int(lengths.max()) if packed else inputs[0].shape[0]
+    padding = (torch.arange(steps)[:, None] >= lengths).to(inputs[0].device)  # [T, B]
+    index = (~padding).flatten().nonzero().squeeze(1)  # where the rows of a packed batch lie in [T * B]
+
+    def padded(sequence: Tensor) -> Tensor:
+        if not packed:
+            # Filling, unlike a product with zeros, keeps NaN and infinities out, and gradients too.
+            return sequence.masked_fill(padding[..., None], 0)
+        whole = sequence.new_zeros(padding.numel(), sequence.shape[1])
+        return whole.index_copy(0, index, sequence).unflatten(0, padding.shape)
+
+    def given_back(sequence: Tensor) -> Tensor:
+        return sequence.flatten(0, 1).index_select(0, index) if packed else sequence
+
+    whole = tuple(padded(one) for one in inputs)
+    masks = None if draws is None else {name: padded(mask) for name, mask in draws.items()}
+    result = _run(step, weights, whole, state, lengths, restart, initial, reverse, masks, record)
+    recorded = {name: given_back(sequence) for name, sequence in result.recorded.items()}
+    return Result(given_back(result.output), result.state, recorded)
+
+
+def _run(
+    step: Step,
+    weights: Weights,
+    inputs: tuple[Tensor, ...],
+    state: tuple[Tensor, ...],
+    lengths: Tensor | None,
+    restart: Tensor | None,
+    initial: tuple[Tensor, ...] | None,
+    reverse: bool,
+    draws: dict[str, Tensor] | None,
+    record: tuple[str, ...],
+) -> Result:
     program = program_for(step, draws is not None)
     steps = inputs[0].shape[0]
     call = Call(step, weights, inputs, state, draws or {})

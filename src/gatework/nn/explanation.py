@@ -104,7 +104,7 @@ def explain(layer: Recurrent, input: Any) -> Explanation:
     like = batch.inputs[0].detach()
     tensors = [one.data if isinstance(one, PackedSequence) else one for one in inputs]
     differentiated = torch.is_grad_enabled() and any(one.requires_grad for one in (*tensors, *layer.parameters()))
-    steps, rows = like.shape[:2]
+    steps, rows = batch.steps, batch.rows
 
     def sequence(size: int) -> Tensor:
         return like.new_empty(()).expand(steps, rows, size)  # one number in memory, whatever the shape

@@ -352,7 +352,8 @@ class Recurrent(nn.Module):
         for number, layer in enumerate(self.layers):
             if layer.projected_from is not None:
                 bias = getattr(self, f"bias_in_l{number}") if self.bias else None
-                given[first] = functional.linear(given[first], getattr(self, f"weight_in_l{number}"), bias)
+                whole = batch.without_padding(given[first])
+                given[first] = functional.linear(whole, getattr(self, f"weight_in_l{number}"), bias)
             above = self._read_above(number)
             wanted = tuple(dict.fromkeys((*(name for name in names if name in layer.step.sizes_of), *above)))
             results = []
@@ -413,7 +414,7 @@ class Recurrent(nn.Module):
 
     def _drawn(self, layer: Layer, like: Tensor) -> dict[str, Tensor]:
         """Draw the masks of every step."""
-        lead = like.shape[:2]
+        lead = like.shape[:-1]
         return {
             name: torch.bernoulli(torch.full((*lead, layer.size(name)), rate, dtype=like.dtype, device=like.device))
             for name, rate in layer.step.draws.items()

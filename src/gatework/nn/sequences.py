@@ -1,7 +1,7 @@
-"""Sequences as users have them - padded, packed, unbatched, batch first - and as the kernels want them: [T, B, size].
+"""Sequences as users have them - padded, packed, unbatched, batch first - and as the kernels want them.
 
-Steps beyond a row's length are replaced by zeros before anything is computed, and the time axis is cut to the longest
-row. So nothing depends on what padding holds or how much of it there is, and no gradient flows into it.
+That is [T, B, size], the time axis cut to the longest row, or packed as it came, [N, size]. Nothing depends on what
+padding holds or how much of it there is, and no gradient flows into it.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ class Batch:
     """One batch of sequences, ready for the kernels.
 
     Args:
-        inputs: [T, B, size] each, T the longest length.
+        inputs: [T, B, size] each, T the longest length; [N, size] where they are packed and lengths differ.
         lengths: The number of steps of each row, int64 [B] on the CPU; None where every row has T.
         reset: Where a new sequence starts, bool [T, B]; None where none does.
         steps: The number of steps that were given, at least T.
@@ -40,7 +40,7 @@ class Batch:
     @property
     def rows(self) -> int:
         """Give B."""
-        return self.inputs[0].shape[1]
+        return int(self.packed.batch_sizes[0]) if self.packed is not None else self.inputs[0].shape[1]
 
     def restart(self, reverse: bool) -> Tensor | None:
         """Give where a step starts from the initial state, bool [T, B].
@@ -51,10 +51,19 @@ class Batch:
             return self.reset
         return torch.cat([self.reset[1:], torch.zeros_like(self.reset[:1])])
 
+    def without_padding(self, sequence: Tensor) -> Tensor:
+        """Put zeros where a sequence [T, B, size] has padding, for what reads all of it."""
+        if self.lengths is None or self.packed is not None:
+            return sequence
+        # Filling, unlike a product with zeros, keeps NaN and infinities out, and gradients too.
+        return sequence.masked_fill(_padding(self.lengths, sequence.shape[0])[..., None].to(sequence.device), 0)
+
     def give_back(self, sequence: Tensor) -> Tensor | PackedSequence:
-        """Bring a result [T, B, size] into the form the input had."""
-        if self.packed is not None:
-            return _packed_like(self.packed, sequence, self.lengths)
+        """Bring a result [T, B, size], or [N, size] where the batch is packed, into the form the input had."""
+        packed = self.packed
+        if packed is not None:
+            data = sequence if self.lengths is not None else sequence.flatten(0, 1)
+            return PackedSequence(data, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices)
         missing = self.steps - sequence.shape[0]
         if missing:
             sequence = functional.pad(sequence, (0, 0, 0, 0, 0, missing))
@@ -113,21 +122,20 @@ def arrange(
     if known is not None:
         longest = int(known.max()) if rows else 0
         tensors, starts = tuple(tensor[:longest] for tensor in tensors), starts if starts is None else starts[:longest]
-        tensors, starts, known = _without_padding(tensors, starts, known)
+        # Without a row that is shorter there are no lengths from here on.
+        known = None if bool((known == longest).all()) else known
+        starts = starts if known is None else _among_steps(starts, known)
     return Batch(tensors, known, starts, steps, batched, batch_first)
 
 
-def _without_padding(
-    tensors: tuple[Tensor, ...], reset: Tensor | None, lengths: Tensor
-) -> tuple[tuple[Tensor, ...], Tensor | None, Tensor | None]:
-    """Zero what lies beyond each row's length; lengths are None from here on where no row is shorter than T."""
-    steps = tensors[0].shape[0]
-    if bool((lengths == steps).all()):
-        return tensors, reset, None
-    padding = (torch.arange(steps)[:, None] >= lengths).to(tensors[0].device)
-    # Filling, unlike a product with zeros, keeps NaN and infinities out, and gradients too.
-    tensors = tuple(tensor.masked_fill(padding[..., None], 0) for tensor in tensors)
-    return tensors, None if reset is None else reset & ~padding, lengths
+def _padding(lengths: Tensor, steps: int) -> Tensor:
+    """Say what is padding, bool [T, B]."""
+    return torch.arange(steps)[:, None] >= lengths
+
+
+def _among_steps(reset: Tensor | None, lengths: Tensor) -> Tensor | None:
+    """Forget the starts that lie in padding: going back in time, they would be taken for a row's last step."""
+    return None if reset is None else reset & ~_padding(lengths, len(reset)).to(reset.device)
 
 
 def _checked_lengths(lengths: Tensor | Sequence[int], steps: int, rows: int) -> Tensor:
@@ -168,28 +176,17 @@ def _checked_reset(reset: Tensor | None, steps: int, rows: int, batched: bool, b
 
 
 def _unpacked(inputs: tuple[PackedSequence, ...], reset: Tensor | None, batch_first: bool) -> Batch:
-    """Lay packed sequences out as [T, B, size], the rows in packed order."""
+    """Take packed sequences as they are, or as [T, B, size] where all rows are as long."""
     packed = inputs[0]
     sizes = packed.batch_sizes
     steps, rows = len(sizes), int(sizes[0])
     starts = _checked_reset(reset, steps, rows, True, batch_first)
     if starts is not None:
         starts = _permuted(starts, packed.sorted_indices)
+    if int(sizes[-1]) == rows:
+        return Batch(tuple(one.data.unflatten(0, (steps, rows)) for one in inputs), None, starts, steps, packed=packed)
     lengths = (sizes[:, None] > torch.arange(rows)).sum(0)
-    # Row b of step t stands behind all earlier steps; where there is none, anything may be read: it is zeroed next.
-    index = (sizes.cumsum(0) - sizes)[:, None] + torch.arange(rows)
-    index = torch.where(torch.arange(rows) < sizes[:, None], index, 0).flatten().to(packed.data.device)
-    tensors = tuple(one.data.index_select(0, index).unflatten(0, (steps, rows)) for one in inputs)
-    tensors, starts, known = _without_padding(tensors, starts, lengths)
-    return Batch(tensors, known, starts, steps, packed=packed)
-
-
-def _packed_like(packed: PackedSequence, sequence: Tensor, lengths: Tensor | None) -> PackedSequence:
-    data = sequence.flatten(0, 1)
-    if lengths is not None:
-        counted = torch.arange(sequence.shape[0])[:, None] < lengths
-        data = data.index_select(0, counted.flatten().nonzero().squeeze(1).to(data.device))
-    return PackedSequence(data, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices)
+    return Batch(tuple(one.data for one in inputs), lengths, _among_steps(starts, lengths), steps, packed=packed)
 
 
 def _permuted(tensor: Tensor, order: Tensor | None) -> Tensor:

@@ -1,4 +1,10 @@
-"""The way between a batch as torch has it, [T, B, size] with padding, and flat rows as the kernels have it."""
+"""The way between a batch as torch has it, [T, B, size] with padding, and flat rows as the kernels have it.
+
+A packed batch, [N, size] as in a PackedSequence, is flat already.
+"""
+
+from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 import torch
@@ -11,46 +17,56 @@ class Layout:
     """A batch as the kernels lay it out.
 
     Args:
-        steps: T.
+        lead: T and B; N alone where the batch is packed, its rows sorted by length.
         batch: B.
         reverse: Whether time runs backwards.
         lengths: How many steps of each row count; None where all do.
         restart: Where rows start anew, bool [T, B]; None where none does.
     """
 
-    def __init__(self, steps: int, batch: int, reverse: bool, lengths: Tensor | None, restart: Tensor | None) -> None:
-        self.steps, self.batch = steps, batch
+    def __init__(
+        self, lead: Sequence[int], batch: int, reverse: bool, lengths: Tensor | None, restart: Tensor | None
+    ) -> None:
+        self.lead, self.batch = tuple(lead), batch
+        self.room = prod(self.lead)  # for how many rows there is room in a tensor of the form that the user has
         self.order: Tensor | None = None  # the rows by length, the longest first
         self.flat: Tensor | None = None  # for each flat row, its place in [T * B]
         if lengths is None and restart is None:
-            self.rows = even_rows(steps, batch, reverse)
+            self.rows = even_rows(self.lead[0], batch, reverse)
             return
         anew = None if restart is None else restart.numpy()
-        counts = np.full(steps, batch, np.int64)
-        if lengths is not None:
+        if lengths is None:
+            self.rows = lay_out(np.full(self.lead[0], batch, np.int64), batch, reverse, anew)
+            return
+        packed = len(self.lead) == 1
+        steps = int(lengths.max()) if packed else self.lead[0]
+        if not packed:
             self.order = torch.argsort(lengths, descending=True, stable=True)
-            ordered = lengths[self.order].numpy()
-            counts = (ordered[None, :] > np.arange(steps)[:, None]).sum(1)
+            lengths = lengths[self.order]
             anew = None if anew is None else anew[:, self.order.numpy()]
+        counts = (lengths.numpy()[None, :] > np.arange(steps)[:, None]).sum(1)
         self.rows = lay_out(counts, batch, reverse, anew)
         if self.order is not None:
             time = np.repeat(np.arange(steps), counts)
             row = np.arange(self.rows.flat) - self.rows.offsets[time]
             self.flat = torch.from_numpy(time * batch) + self.order[torch.from_numpy(row)]
 
+    @property
+    def in_place(self) -> bool:
+        """Say whether flat rows, as they are, have the form that the user has."""
+        return self.flat is None
+
     def sequence(self, tensor: Tensor) -> Tensor:
-        """Lay [T, B, size] out as flat rows."""
-        tensor = tensor.detach()
-        if self.flat is None:
-            return tensor.reshape(self.steps * self.batch, tensor.shape[2])
-        return tensor.reshape(self.steps * self.batch, tensor.shape[2]).index_select(0, self.flat)
+        """Lay a sequence out as flat rows."""
+        rows = tensor.detach().reshape(self.room, tensor.shape[-1])
+        return rows if self.flat is None else rows.index_select(0, self.flat)
 
     def give_back(self, flat: Tensor) -> Tensor:
-        """Bring flat rows back to [T, B, size], with zeros where there is nothing."""
+        """Bring flat rows back into the form that the user has, with zeros where there is nothing."""
         if self.flat is None:
-            return flat.reshape(self.steps, self.batch, flat.shape[1]).contiguous()
-        whole = flat.new_zeros(self.steps * self.batch, flat.shape[1])
-        return whole.index_copy_(0, self.flat, flat).view(self.steps, self.batch, flat.shape[1])
+            return flat.reshape(*self.lead, flat.shape[1]).contiguous()
+        whole = flat.new_zeros(self.room, flat.shape[1])
+        return whole.index_copy_(0, self.flat, flat).view(*self.lead, flat.shape[1])
 
     def state(self, tensor: Tensor) -> Tensor:
         """Sort the rows of a state."""

@@ -45,13 +45,15 @@ class Sized:
                 self.panels[number, which] = lay_out_panels(kernel, number, group, sizes, columns)
         self.lanes = kernel.target.lanes(kernel.dtype)
         self.padded = {key: -(-size // self.lanes) * self.lanes for key, size in sizes.items()}
-        looped = [(number, stage) for number, stage in enumerate(kernel.plan.stages) if stage.phase == "each"]
+        working = [(number, stage) for number, stage in enumerate(kernel.plan.stages) if stage.groups]
+        # What the loop multiplies decides about threads; in a cell without recurrent products, what comes around it.
+        decisive = [(number, stage) for number, stage in working if stage.phase == "each"] or working
         self.products = max(
-            (self.panels[number, which].size for number, stage in looped for which in range(len(stage.groups))),
+            (self.panels[number, which].size for number, stage in decisive for which in range(len(stage.groups))),
             default=0,
         )
         # How many threads can share the units of every stage that has products.
-        self.blocks = min((-(-sizes[stage.size] // kernel.blocks[n]) for n, stage in looped if stage.groups), default=1)
+        self.blocks = min((-(-sizes[stage.size] // kernel.blocks[number]) for number, stage in decisive), default=1)
 
     def width(self, name: str) -> int:
         """Give the padded size of a vector; of what there is one number for each row, 1."""
