@@ -88,6 +88,14 @@ def test_cells_at_the_edge_of_the_grammar(text, states):
         check(Case(step, 5, 3, 9, **options), torch.float64)
 
 
+@pytest.mark.parametrize("drawn", [False, True])
+def test_what_a_mask_never_lets_through(drawn):
+    """With its probability in the place of the mask, a line is read no more, nor is a matrix that only it has."""
+    step = parse("m = bernoulli(0)\nu = tanh(W @ x)\nh = m * u + (1 - m) * tanh(R @ h + b)", "h")
+    found = check(Case(step, 5, 3, 9, drawn=drawn), torch.float64)
+    assert bool(found["grad W"].any()) == drawn
+
+
 @every_dtype
 @pytest.mark.parametrize(("hidden_size", "rows", "steps"), SHAPES)
 @pytest.mark.parametrize("name", ODD)

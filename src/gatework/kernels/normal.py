@@ -10,7 +10,7 @@ from dataclasses import replace
 from gatework.kernels.survey import addends, written_out
 from gatework.language.check import check
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product, Step, children, rebuild, walk
-from gatework.language.simplify import simplify, substitute, without
+from gatework.language.simplify import needed, simplify, substitute, without
 
 REDUCTIONS = ("mean", "rstd")
 
@@ -26,14 +26,17 @@ def settled(step: Step, drawn: bool) -> Step:
         A step without ``bernoulli``.
     """
     masks: dict[Name, Node] = {} if drawn else {Name(name): Number(rate) for name, rate in step.draws.items()}
-    lines = tuple(
-        replace(line, value=simplify(substitute(line.value, masks)))
-        for line in step.equations
-        if line.target not in step.draws
+    # What only a mask that is never drawn let through is read no more.
+    lines = needed(
+        (
+            replace(line, value=simplify(substitute(line.value, masks)))
+            for line in step.equations
+            if line.target not in step.draws
+        ),
+        (*step.states, *step.outputs),
     )
     inputs = (*step.inputs, *step.draws) if drawn else step.inputs
     read = {node.name for line in lines for node in walk(line.value) if isinstance(node, Name)}
-    # What only a mask that is never drawn let through is read no more.
     return without(check(lines, step.states, [name for name in inputs if name in read], step.outputs), ())
 
 

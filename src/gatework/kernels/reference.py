@@ -69,8 +69,9 @@ def _with_lengths(
     """Run where rows have lengths of their own: over sequences whose padding is zero, whatever it held."""
     packed = inputs[0].dim() == 2
     steps = int(lengths.max()) if packed else inputs[0].shape[0]
-    padding = (torch.arange(steps)[:, None] >= lengths).to(inputs[0].device)  # [T, B]
+    padding = torch.arange(steps)[:, None] >= lengths  # [T, B]
     index = (~padding).flatten().nonzero().squeeze(1)  # where the rows of a packed batch lie in [T * B]
+    padding, index = padding.to(inputs[0].device), index.to(inputs[0].device)
 
     def padded(sequence: Tensor) -> Tensor:
         if not packed:
