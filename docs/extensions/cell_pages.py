@@ -1,4 +1,4 @@
-"""Write a page for every cell, and the table of functions, from the equations themselves, each time sphinx runs."""
+"""Write a page for every cell, its pictures, and the table of functions, from the equations, each time sphinx runs."""
 
 from pathlib import Path
 from typing import Any
@@ -7,9 +7,12 @@ from sphinx.application import Sphinx
 
 from gatework.cells import CELLS, Cell
 from gatework.cli.parameters import fitting_sizes, parameter_table
+from gatework.diagram import Picture, draw, notation_scene
 from gatework.language import FUNCTIONS, Function, derive, show
 
 INPUT_SIZE, HIDDEN_SIZE = 64, 128
+# Under a folder that is never in git, seen from the pages in cells/ and guide/.
+PICTURES = "../_build/pictures"
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -28,6 +31,10 @@ def write_pages(app: Sphinx) -> None:
             old.unlink()
     for name, text in pages.items():
         write(folder / name, text)
+    drawn = folder / PICTURES
+    drawn.mkdir(parents=True, exist_ok=True)
+    for name, text in pictures().items():
+        write(drawn / f"{name}.svg", text)
     write(source / "guide" / "_functions.md", function_table())
 
 
@@ -35,6 +42,29 @@ def write(path: Path, text: str) -> None:
     """Write a page only where it changed, so that sphinx rebuilds only what is new."""
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")
+
+
+def pictures() -> dict[str, str]:
+    """Draw every picture of the pages, on light and on dark paper, by the name of its file."""
+    found = {}
+    for dark in (False, True):
+        paper = "dark" if dark else "light"
+        drawn = {
+            f"{name}-{kind}": draw(cell, kind, dark=dark) for name, cell in CELLS.items() for kind in ("cell", "walk")
+        }
+        drawn |= {f"lstm-{kind}": draw("lstm", kind, dark=dark) for kind in ("chain", "unrolled", "memory")}
+        drawn["lstm-compare"] = draw("lstm", "compare", other="peephole", dark=dark)
+        drawn["notation"] = Picture(notation_scene(), dark)
+        found |= {f"{name}-{paper}": picture.svg() for name, picture in drawn.items()}
+    return found
+
+
+def image(name: str, description: str) -> str:
+    """Show a picture as it suits the reader's paper."""
+    return "\n\n".join(
+        fence("{image} " + f"{PICTURES}/{name}-{paper}.svg", f":class: only-{paper}\n:alt: {description}")
+        for paper in ("light", "dark")
+    )
 
 
 def index_page() -> str:
@@ -68,11 +98,15 @@ def cell_page(cell: Cell) -> str:
     if cell.notes:
         parts.append(cell.notes)
     parts += [
+        image(f"{cell.name}-cell", f"One step of {cell.title}"),
+        "Yellow boxes are learned layers, pink signs pointwise operations; [the notation](../guide/pictures.md).",
         "## Equations",
         fence("text", str(cell)),
         fence("{math}", cell.latex()),
         f"States: {', '.join(f'`{state}`' for state in cell.states)}; `{cell.states[0]}` is the output. "
         "In the text a name read above its own line is last step's value; in the formulas that is $t-1$.",
+        "## Step by step",
+        image(f"{cell.name}-walk", f"{cell.title}, step by step"),
         "## Parameters",
         parameters(cell),
     ]

@@ -9,8 +9,9 @@ Examples:
     98816
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from gatework.lazy import lazily
 
 __version__ = "0.1.0"
 
@@ -26,11 +27,18 @@ if TYPE_CHECKING:
     from gatework.cells import project as project
     from gatework.cells import recurrent_dropout as recurrent_dropout
     from gatework.cells import zoneout as zoneout
+    from gatework.diagram import Picture as Picture
+    from gatework.diagram import draw as draw
     from gatework.nn import GRU as GRU
     from gatework.nn import LSTM as LSTM
     from gatework.nn import RNN as RNN
     from gatework.nn import Recurrent as Recurrent
     from gatework.nn import explain as explain
+    from gatework.tracing import Trace as Trace
+    from gatework.tracing import clamp as clamp
+    from gatework.tracing import gradient_flow as gradient_flow
+    from gatework.tracing import probe as probe
+    from gatework.tracing import trace as trace
     from gatework.training import TrainConfig as TrainConfig
     from gatework.training import evaluate as evaluate
     from gatework.training import generate as generate
@@ -42,36 +50,33 @@ _PUBLIC = {
     "Cell": "gatework.cells",
     "GRU": "gatework.nn",
     "LSTM": "gatework.nn",
+    "Picture": "gatework.diagram",
     "RNN": "gatework.nn",
     "Recurrent": "gatework.nn",
+    "Trace": "gatework.tracing",
     "TrainConfig": "gatework.training",
     "blocks": "gatework.cells",
     "cell": "gatework.cells",
+    "clamp": "gatework.tracing",
     "coupled": "gatework.cells",
+    "draw": "gatework.diagram",
     "errors": "gatework.errors",
     "evaluate": "gatework.training",
     "explain": "gatework.nn",
     "generate": "gatework.training",
+    "gradient_flow": "gatework.tracing",
     "layer_norm": "gatework.cells",
     "peephole": "gatework.cells",
+    "probe": "gatework.tracing",
     "project": "gatework.cells",
     "recurrent_dropout": "gatework.cells",
+    "trace": "gatework.tracing",
     "train": "gatework.training",
     "zoneout": "gatework.cells",
 }
 
 __all__ = [*_PUBLIC, "__version__"]
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for."""
-    home = _PUBLIC.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(sorted(_PUBLIC))}")
-    module = import_module(home)
-    value = module if home == f"{__name__}.{name}" else getattr(module, name)
-    globals()[name] = value
-    return value
+__getattr__, _names = lazily(__name__, _PUBLIC)
 
 
 def __dir__() -> list[str]:

@@ -10,6 +10,7 @@ The tree::
     ├── KernelError          equations that could not be compiled for this machine
     ├── PlanError            a plan that no code can be made of: a fault of ours, not of the equations
     ├── DataError            a file, folder or prompt that cannot be used as data
+    ├── ExplorerError        a request that the explorer refuses, with HTTP's number for the reason
     └── RunError             a run directory, or a run, that cannot go on
         ├── CheckpointError      a checkpoint that is damaged, cut short or foreign
         ├── NonFiniteLossError   the loss became NaN or infinite
@@ -70,6 +71,20 @@ class PlanError(GateworkError, RuntimeError):
 
 class DataError(GateworkError, ValueError):
     """A file, folder or prompt that cannot be used as data."""
+
+
+class ExplorerError(GateworkError, ValueError):
+    """A request that the explorer refuses.
+
+    Args:
+        message: What was asked for, what is to be had, and what to do.
+        status: HTTP's number for the reason: 400 for a request that makes no sense, 404 for what is not there, 413 for
+            too much, 503 where there is too much to do already.
+    """
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        self.status = status
+        super().__init__(message)
 
 
 class RunError(GateworkError, RuntimeError):

@@ -192,7 +192,8 @@ def test_gradients_from_one_end_alone(end):
 @pytest.mark.parametrize("name", ["lstm", "gru_v3", "lstm_layer_norm", "all options"])
 def test_packed_rows_are_padded_rows(name, memory):
     """Bit by bit, whatever breaks the flow of states, and on the reference too."""
-    for more in ({}, {"restart": True, "learned": True, "reverse": True, "record": (STEPS[name].states[0],)}):
+    broken: dict[str, Any] = {"restart": True, "learned": True, "reverse": True, "record": (STEPS[name].states[0],)}
+    for more in ({}, broken):
         case = Case(STEPS[name], 6, 4, 9, lengths=[6, 4, 3, 1], drawn=True, memory=memory, **more)
         packed = dataclasses.replace(case, packed=True)
         for backend in ("cpu", "reference"):

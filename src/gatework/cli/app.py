@@ -13,7 +13,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandError, UnusedCliTokensError
 from rich.markup import escape
@@ -37,6 +37,7 @@ class Verb(NamedTuple):
 VERBS = {
     "cells": Verb("cells:list_cells", "List the cells, with their sizes.", "gatework cells --hidden-size 512"),
     "show": Verb("show:show_cell", "Show a cell: equations, parameters, source.", "gatework show gru --latex"),
+    "draw": Verb("draw:draw_cell", "Draw a cell from its equations.", "gatework draw gru --kind walk -o gru.svg"),
     "train": Verb(
         "train:train", "Train a language model on text.", "gatework train --data book.txt --cell gru --run runs/book"
     ),
@@ -48,13 +49,24 @@ VERBS = {
         "Let a trained model write.",
         'gatework generate runs/book --prompt "Once upon" --temperature 0.8',
     ),
+    "explore": Verb(
+        "explore:explore", "Look at what a trained model computes, in the browser.", "gatework explore --demo"
+    ),
+    "report": Verb(
+        "report:report",
+        "Write what a model computes on one text into a file for the browser.",
+        "gatework report runs/book --sample s2 -o report.html",
+    ),
     "doctor": Verb("doctor:doctor", "Look at this machine, and say what would help.", "gatework doctor"),
 }
 # Parts of a verb that need torch where the rest does not; the verb asks for them here, so that they are imported then.
 PARTS = {
     "show-plan": "compiled:print_plans",
     "show-kernel": "compiled:print_code",
+    "explore-open": "opening:open_runs",
 }
+# Packages that only some verbs need, and the extra that brings each.
+EXTRAS = {"anyio": "explore", "starlette": "explore", "uvicorn": "explore"}
 DEBUG = "With --debug, an error shows its traceback."
 
 WELCOME = """\
@@ -131,7 +143,7 @@ def run(arguments: Sequence[str]) -> int:
     return status if isinstance(status, int) else 0
 
 
-def part(name: str) -> Callable[..., None]:
+def part(name: str) -> Callable[..., Any]:
     """Give a function of :data:`PARTS`, imported now."""
     function = app[name].default_command
     assert function is not None  # the table has one for each
@@ -171,7 +183,10 @@ def _sentence(error: Exception) -> str:
         return f"nothing takes {error.unused_tokens[0]!r} here; {_see_help(error)}"
     if isinstance(error, MissingArgumentError):
         return f"{str(error).rstrip('.')}; {_see_help(error)}"
-    if missing := _missing(error):
+    missing = _missing(error).split(".")[0]
+    if missing in EXTRAS:
+        return f"{missing} is not installed, which this verb needs: pip install 'gatework[{EXTRAS[missing]}]'."
+    if missing:
         return f"{missing} cannot be imported, which gatework needs: pip install --upgrade gatework puts that right."
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""

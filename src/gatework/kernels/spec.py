@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
-import torch
 from torch import Tensor
 
 from gatework.kernels.recipe import Recipe
@@ -110,7 +109,7 @@ def write_spec(
     key = (id(step), drawn, reverse, keep, record, layout)
     found = _texts.get(key)
     if found is None:
-        parts = {
+        parts: dict[str, object] = {
             "equations": show(step),
             "states": step.states,
             "inputs": step.inputs,
@@ -127,10 +126,13 @@ def write_spec(
     return found[1]
 
 
-@torch.compiler.assume_constant_result
 def _written(parts: dict[str, object]) -> str:
     """Write JSON, whose encoder torch's compiler cannot look into."""
     return json.dumps(parts)
+
+
+# What torch.compiler.assume_constant_result does, which first imports the compiler: a second that few will need.
+setattr(_written, "_dynamo_marked_constant", True)  # noqa: B010
 
 
 @lru_cache(maxsize=_MOST)

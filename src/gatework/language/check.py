@@ -17,8 +17,8 @@ from gatework.language.nodes import (
     Parameter,
     Product,
     Step,
-    before_mask,
     children,
+    origin,
     rebuild,
     walk,
 )
@@ -96,8 +96,10 @@ def check(
         if sizes.is_matrix(name):
             line = next(equation for equation in resolved if equation.target == name)
             raise checker.at_line(f"The state `{name}` is a matrix; a state is a vector.", line)
-    keys = name_sizes(sizes, resolved, given, carried)
-    located = tuple(_located(parameter, sizes, keys, carried, resolved) for parameter in parameters)
+    source = origin(resolved, carried[0], given)
+    made = next(equation.value for equation in resolved if equation.target == source)
+    keys = name_sizes(sizes, made, given, carried)
+    located = tuple(_located(parameter, sizes, keys, made) for parameter in parameters)
     vectors = {name: keys[sizes.root(name)] for name in names if not sizes.is_matrix(name)}
     return Step(given, carried, resolved, located, vectors, tuple(outputs))
 
@@ -273,17 +275,11 @@ def _with_parents(root: Node) -> Iterator[tuple[Node, Node | None]]:
         pending.extend((below, node) for below in reversed(children(node)))
 
 
-def _located(
-    parameter: Parameter, sizes: Sizes, keys: dict[str, str], states: tuple[str, ...], equations: tuple[Equation, ...]
-) -> Parameter:
-    """Write the keys of its sizes, and the role that depends on them, into a parameter."""
+def _located(parameter: Parameter, sizes: Sizes, keys: dict[str, str], made: Node) -> Parameter:
+    """Write the keys of its sizes, and the role that depends on them, into a parameter; ``made`` makes the output."""
     if parameter.columns is None:
         return replace(parameter, rows=keys[sizes.root(parameter.name)])
     rows, columns = keys[sizes.rows(parameter.name)], keys[sizes.columns(parameter.name)]
-    source = before_mask(equations, states[0])
-    makes_output = any(
-        equation.target == source and isinstance(equation.value, Product) and equation.value.matrix == parameter.name
-        for equation in equations
-    )
+    makes_output = isinstance(made, Product) and made.matrix == parameter.name
     role = "projection" if makes_output and rows == "proj_size" else parameter.role
     return replace(parameter, role=role, rows=rows, columns=columns)

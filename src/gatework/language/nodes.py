@@ -220,7 +220,12 @@ def before_mask(equations: Iterable[Equation], state: str) -> str:
         The name of the line that is masked, or the state itself where there is no mask.
     """
     lines = {equation.target: equation.value for equation in equations}
-    match lines[state]:
+    return _unmasked(lines[state], state, lines) or state
+
+
+def _unmasked(value: Node, state: str, lines: Mapping[str, Node]) -> str | None:
+    """Name the line that zoneout's mask mixes with last step's value of a state; None where none does."""
+    match value:
         case Apply(
             "add",
             (
@@ -229,8 +234,36 @@ def before_mask(equations: Iterable[Equation], state: str) -> str:
             ),
         ) if keep == same and old == state and new in lines and isinstance(lines.get(keep), Apply):
             mask = lines[keep]
-            return new if isinstance(mask, Apply) and mask.function == "bernoulli" else state
-    return state
+            return new if isinstance(mask, Apply) and mask.function == "bernoulli" else None
+    return None
+
+
+def origin(equations: Iterable[Equation], state: str, inputs: Iterable[str]) -> str:
+    """Name the line that a state comes from: before a mask, an override or a push from outside changes its value.
+
+    Args:
+        equations: Resolved lines.
+        state: A state.
+        inputs: The inputs of the step.
+
+    Returns:
+        The name of the first such line, or the state itself where nothing changes it.
+    """
+    lines = {equation.target: equation.value for equation in equations}
+    given, name = {*inputs}, state
+    while True:
+        match lines[name]:
+            case Apply("add", (Name(free, False), Name(push))) if free in lines and push in given:
+                name = free
+            case Apply("where", (Name(chosen), Name(value), Name(free, False))) if (
+                free in lines and {chosen, value} <= given
+            ):
+                name = free
+            case value:
+                masked = _unmasked(value, state, lines)
+                if masked is None:
+                    return name
+                name = masked
 
 
 def _blocks(node: Node) -> int:

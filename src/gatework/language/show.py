@@ -60,6 +60,20 @@ def show_node(node: Node) -> str:
     return _Printer({}, 0).text(node)
 
 
+def show_within(node: Node, lines: Mapping[str, int], index: int) -> str:
+    """Print one expression as a line of equations writes it; last step's values only where they need it as ``prev``.
+
+    Args:
+        node: The expression.
+        lines: For each name that has a line, the place of the line.
+        index: The place of the line the expression stands in.
+
+    Returns:
+        The text.
+    """
+    return _Printer(lines, index).text(node)
+
+
 def number(value: float) -> str:
     """Write a constant the short way: 1 for 1.0.
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from gatework.errors import EquationError
 from gatework.language.functions import FUNCTIONS
-from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product, before_mask
+from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product
 
 _ROWS, _COLUMNS = ".rows", ".columns"  # a dot cannot occur in a name, so these never meet one
 
@@ -114,9 +114,7 @@ class Sizes:
         return self.root(rows)
 
 
-def name_sizes(
-    sizes: Sizes, equations: tuple[Equation, ...], inputs: tuple[str, ...], states: tuple[str, ...]
-) -> "Keys":
+def name_sizes(sizes: Sizes, made: Node, inputs: tuple[str, ...], states: tuple[str, ...]) -> "Keys":
     """Name every set of sizes: hidden_size, proj_size, input_size, input_size_<input>.
 
     The output has a size of its own, ``proj_size``, where it is a matrix times something of another size, as in
@@ -124,7 +122,7 @@ def name_sizes(
 
     Args:
         sizes: The sets.
-        equations: The resolved lines.
+        made: What makes the output, before a mask or anything from outside changes it.
         inputs: Names of the inputs.
         states: Names of the states, the output first.
 
@@ -138,10 +136,8 @@ def name_sizes(
         root = sizes.root(name)
         if root not in state_roots and root not in keys:
             keys[root] = "input_size" if name == inputs[0] else f"input_size_{name}"
-    source = before_mask(equations, states[0])
-    value = next(equation.value for equation in equations if equation.target == source)
-    if isinstance(value, Product) and value.structure == "dense":
-        inside = sizes.columns(value.matrix)
+    if isinstance(made, Product) and made.structure == "dense":
+        inside = sizes.columns(made.matrix)
         others = {sizes.root(name) for name in states[1:]}
         if inside != output and inside not in keys and output not in others:
             keys[output] = "proj_size"

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -73,6 +73,7 @@ class Recurrent(nn.Module):
     # What torch's own layers do otherwise; see gatework.nn.drop_in.
     _second_bias: Mapping[str, str] | None = None
     _as_drawn: tuple[str, ...] = ()  # tensors over which the cell's own initial values are not written
+    _inside: Callable[..., Callable[..., Result]] | None = None  # stands before `run` while gatework.tracing looks in
 
     def __init__(
         self,
@@ -383,7 +384,8 @@ class Recurrent(nn.Module):
         """Run one layer in one direction."""
         layer = self.layers[number]
         reverse = direction == 1
-        return run(
+        door = run if (inside := self._inside) is None else inside(batch, number, direction)
+        return door(
             layer.step,
             self.weights(number, direction),
             tuple(given[name] for name in layer.step.inputs),

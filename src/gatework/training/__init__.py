@@ -4,22 +4,36 @@ In the order in which a run passes through them: ``config``, ``build`` (text and
 directory), ``trainer`` (one step), ``loop`` (all steps), ``curve``; then ``evaluation`` and ``generation``.
 """
 
-from gatework.training.config import TrainConfig, make_config, read_toml
-from gatework.training.evaluation import Evaluation, evaluate
-from gatework.training.generation import Generation, generate
-from gatework.training.loop import TrainResult, train
-from gatework.training.progress import Reporter, make_reporter
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "Evaluation",
-    "Generation",
-    "Reporter",
-    "TrainConfig",
-    "TrainResult",
-    "evaluate",
-    "generate",
-    "make_config",
-    "make_reporter",
-    "read_toml",
-    "train",
-]
+from gatework.lazy import lazily
+
+if TYPE_CHECKING:
+    from gatework.training.config import TrainConfig as TrainConfig
+    from gatework.training.config import make_config as make_config
+    from gatework.training.config import read_toml as read_toml
+    from gatework.training.evaluation import Evaluation as Evaluation
+    from gatework.training.evaluation import evaluate as evaluate
+    from gatework.training.generation import Generation as Generation
+    from gatework.training.generation import generate as generate
+    from gatework.training.loop import TrainResult as TrainResult
+    from gatework.training.loop import train as train
+    from gatework.training.progress import Reporter as Reporter
+    from gatework.training.progress import make_reporter as make_reporter
+
+# To look at a finished run nobody has to wait for what draws the curve of one in training.
+_PUBLIC = {
+    "Evaluation": "gatework.training.evaluation",
+    "Generation": "gatework.training.generation",
+    "Reporter": "gatework.training.progress",
+    "TrainConfig": "gatework.training.config",
+    "TrainResult": "gatework.training.loop",
+    "evaluate": "gatework.training.evaluation",
+    "generate": "gatework.training.generation",
+    "make_config": "gatework.training.config",
+    "make_reporter": "gatework.training.progress",
+    "read_toml": "gatework.training.config",
+    "train": "gatework.training.loop",
+}
+__all__ = [*_PUBLIC]
+__getattr__, __dir__ = lazily(__name__, _PUBLIC)

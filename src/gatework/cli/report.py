@@ -1,0 +1,65 @@
+"""``gatework report``: a text as a model read it, as one file for the browser."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from gatework.cli.output import Flag, Json, out, print_json
+from gatework.errors import ConfigError, DataError
+from gatework.explorer.answers import open_answers
+from gatework.explorer.messages import LATEST, TraceRequest
+from gatework.explorer.report import write_report
+from gatework.explorer.settings import PAGE, Settings
+from gatework.tasks.corpus import decode_text
+from gatework.training.files import saving, write_file
+
+
+def report(
+    run: str = "",
+    /,
+    *,
+    output: Annotated[Path, Parameter(alias="-o")] = Path("report.html"),
+    text: Annotated[str, Parameter(allow_leading_hyphen=True)] = "",
+    sample: str = "",
+    demo: Flag = False,
+    json: Json = False,
+) -> None:
+    """Write the explorer's page with one text into a file that opens without a server.
+
+    Args:
+        run: The run's directory.
+        output: The file to write.
+        text: A file with the text, at most 2,000 symbols of it; - for standard input.
+        sample: One of the run's samples: s1, s2 …; by default the first.
+        demo: Take the small model that comes with the package.
+        json: Print JSON, for programs.
+    """
+    if bool(run) == demo:
+        raise ConfigError("what is the report about? Give a run's directory, or --demo for the model that comes along")
+    if text and sample:
+        raise ConfigError("--text and --sample are two texts: give one of them")
+    settings = Settings()
+    answers = open_answers([run] if run else [], demo, settings)
+    id = next(iter(answers.runs))
+    if text:
+        request = TraceRequest(run=id, checkpoint=LATEST, text=_read(text))
+    else:
+        request = TraceRequest(run=id, checkpoint=LATEST, sample=f"{id}-{sample or 's1'}")
+    content = write_report(answers, request, PAGE).encode("utf-8")
+    with saving(f"'{output}'"):
+        write_file(output, content)
+    if json:
+        print_json({"report": str(output), "bytes": len(content)})
+    else:
+        out().print(f"{output}: {len(content) / 1e6:.1f} MB; any browser opens it.", soft_wrap=True, markup=False)
+
+
+def _read(name: str) -> str:
+    try:
+        content = sys.stdin.buffer.read() if name == "-" else Path(os.path.expanduser(name)).read_bytes()
+    except OSError as error:
+        raise DataError(f"'{name}' cannot be read: {error.strerror}") from error
+    return decode_text(content, name, "utf-8")

@@ -1,0 +1,230 @@
+"""Routes as curves on paper: rounded corners, branches that leave in the direction of flow, bridges, arrowheads."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from gatework.diagram.graph import INPUT, OPERATION, Vertex
+from gatework.diagram.paper import Paper
+from gatework.diagram.route import Point, Route, crossings
+from gatework.diagram.scene import Command
+from gatework.diagram.wiring import EXIT, JUNCTION, UP, Wiring
+
+RADIUS = 11.0
+ARROW = 11.0
+_BRIDGE = 6.5  # half of the gap that a line leaves for the one it passes under
+Place = tuple[float, float]
+_Bridges = dict[int, list[Place]]  # by the route that passes under
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A route as it is drawn.
+
+    Args:
+        route: The route.
+        path: Its own line, from where it leaves another of the same vector.
+        whole: The line all the way from where the vector comes.
+        head: The tip of its arrow and the direction, if it has one.
+        corners: Where its own line turns.
+    """
+
+    route: Route
+    path: tuple[Command, ...]
+    whole: tuple[Command, ...]
+    head: tuple[float, float, float, float] | None
+    corners: tuple[Place, ...]
+
+
+def make_curves(wiring: Wiring, routes: Sequence[Route], paper: Paper) -> list[Curve]:
+    """Turn routes into curves.
+
+    Args:
+        wiring: The wiring of a cell.
+        routes: Its routes.
+        paper: Where the grid lies.
+
+    Returns:
+        A curve for each route.
+    """
+    bridged: _Bridges = {}
+    for point, _, upright in crossings(routes):
+        bridged.setdefault(id(upright), []).append(paper.at(point))
+    return [_curve(wiring, found, routes, paper, bridged) for found in routes]
+
+
+def rounded(places: Sequence[Place], radius: float = RADIUS, forks: Collection[Place] = ()) -> tuple[Command, ...]:
+    """Draw a line through places, its corners rounded.
+
+    Args:
+        places: Start, corners and end.
+        radius: Of the corners; less where two are near to one another.
+        forks: Places on the line where others leave it; half of the way there belongs to them.
+
+    Returns:
+        A path.
+    """
+    corners = _without_straight(places)
+    path: list[Command] = [("M", *corners[0])]
+    last = len(corners) - 3
+    for place, (before, corner, after) in enumerate(zip(corners, corners[1:], corners[2:], strict=False)):
+        # A piece between two corners is shared by them.
+        reach = min(
+            radius,
+            _length(before, corner) / (2 if place else 1),
+            _length(corner, after) / (2 if place < last else 1),
+            *(
+                _length(corner, fork) / 2
+                for fork in forks
+                if _between(corner, fork, before) or _between(corner, fork, after)
+            ),
+        )
+        path.append(("L", *_toward(corner, before, reach)))
+        path.append(("Q", *corner, *_toward(corner, after, reach)))
+    path.append(("L", *corners[-1]))
+    return tuple(path)
+
+
+def _between(one: Place, place: Place, other: Place) -> bool:
+    """Tell whether a place lies on a straight piece, beyond its beginning."""
+    return one != place and abs(_length(one, place) + _length(place, other) - _length(one, other)) < 0.01
+
+
+def _curve(wiring: Wiring, found: Route, routes: Sequence[Route], paper: Paper, bridges: _Bridges) -> Curve:
+    own = _placed(found, found.points, routes, paper)
+    whole = _placed(found, _whole_way(found, routes), routes, paper)
+    head = None
+    if _has_head(wiring, found):
+        tip, before = own[-1], _without_straight(own)[-2]
+        length = _length(before, tip)
+        across, down = (tip[0] - before[0]) / length, (tip[1] - before[1]) / length
+        head = (*tip, across, down)
+        own[-1] = whole[-1] = (tip[0] - across * ARROW * 0.8, tip[1] - down * ARROW * 0.8)
+    family = [other for other in routes if other.source is found.source]
+    forks = [paper.at(other.points[0]) for other in family if other.points[0] != _origin(routes, found.source)]
+    broken = _broken(own, bridges.get(id(found), ()))
+    path = tuple(command for piece in broken for command in rounded(piece, forks=forks))
+    under = [place for other in family for place in bridges.get(id(other), ())]
+    whole_path = tuple(command for piece in _broken(whole, under) for command in rounded(piece, forks=forks))
+    return Curve(found, path, whole_path, head, tuple(_without_straight(own)))
+
+
+def _placed(found: Route, points: Sequence[Point], routes: Sequence[Route], paper: Paper) -> list[Place]:
+    """Put a way on paper, its ends clipped at signs or bent into the lines they leave and join."""
+    places = [paper.at(point) for point in _corners(points)]
+    places[-1] = _clipped(paper, found.target, places[-1], places[-2])
+    if points[0] == _origin(routes, found.source):
+        places[0] = _clipped(paper, found.source, places[0], places[1])
+        if found.source.kind == JUNCTION and not _comes_straight(points, found.source, routes):
+            places[0] = _bent_to(places[0], places[1])
+    else:
+        flow = _flow_into(points[0], found, routes)
+        if flow is not None:
+            # A branch leaves in the direction in which its vector flows, from before the other may turn away.
+            places.insert(0, _bent_to(places[0], paper.at(flow)))
+    if found.target.kind == JUNCTION:
+        onward = next((other for other in routes if other.source is found.target), None)
+        if onward is not None:
+            places.append(_bent_to(places[-1], paper.at(_corners(onward.points)[1])))
+    return places
+
+
+def _whole_way(found: Route, routes: Sequence[Route]) -> tuple[Point, ...]:
+    """Follow a vector from where it comes to the end of one of its branches."""
+    points = found.points
+    origin = _origin(routes, found.source)
+    family = [other for other in routes if other.source is found.source]
+    while points[0] != origin:
+        before = next(other.points for other in family if points[0] in other.points[1:])
+        points = (*before[: before.index(points[0])], *points)
+    return points
+
+
+def _has_head(wiring: Wiring, found: Route) -> bool:
+    """Say whether a line ends in an arrow: at an end, where it enters a state's line, and where it comes round."""
+    if found.target.kind in (EXIT, UP):
+        return True
+    if found.target.kind != OPERATION:
+        return False
+    line = wiring.on_line(found.target)
+    if line:
+        return not (wiring.on_line(found.source) == line or found.source is wiring.graph.previous[line])
+    straight_up = len({x for x, _ in found.points}) == 1
+    return not straight_up
+
+
+def _origin(routes: Sequence[Route], source: Vertex) -> Point:
+    return next(found.points[0] for found in routes if found.source is source)
+
+
+def _flow_into(point: Point, branch: Route, routes: Sequence[Route]) -> Point | None:
+    """Give the corner from which a vector comes straight to where one of its branches begins."""
+    for other in routes:
+        if other.source is branch.source and other is not branch and point in other.points[1:]:
+            return _corners(other.points[: other.points.index(point) + 1])[-2]
+    return None
+
+
+def _comes_straight(points: Sequence[Point], junction: Vertex, routes: Sequence[Route]) -> bool:
+    """Tell whether one of the vectors that a junction joins goes straight on; if none does, all come in curves."""
+    (x, y), (u, v) = points[:2]
+    return any(other.target is junction and other.points[-2] == (2 * x - u, 2 * y - v) for other in routes)
+
+
+def _clipped(paper: Paper, vertex: Vertex, place: Place, neighbour: Place) -> Place:
+    """Move the end of a line from the middle of a sign to its edge."""
+    width, height = paper.sizes[vertex]
+    if not width or vertex.kind in (INPUT, UP):
+        return place  # a disc stands beyond the end of its line
+    if abs(neighbour[0] - place[0]) > abs(neighbour[1] - place[1]):
+        centre = place[0]
+        return (centre + (width / 2 if neighbour[0] > centre else -width / 2), place[1])
+    return (place[0], place[1] + (height / 2 if neighbour[1] > place[1] else -height / 2))
+
+
+def _broken(places: Sequence[Place], bridges: Iterable[Place]) -> list[list[Place]]:
+    """Break a line where it passes under others."""
+    corners = _without_straight(places)
+    pieces: list[list[Place]] = [[corners[0]]]
+    for start, end in pairwise(corners):
+        low, high = sorted((start[1], end[1]))
+        on_way = [bridge for bridge in bridges if start[0] == end[0] == bridge[0] and low < bridge[1] < high]
+        down = 1.0 if end[1] > start[1] else -1.0
+        for _, level in sorted(on_way, key=lambda bridge: down * bridge[1]):
+            pieces[-1].append((start[0], level - down * _BRIDGE))
+            pieces.append([(start[0], level + down * _BRIDGE)])
+        pieces[-1].append(end)
+    return pieces
+
+
+def _without_straight(places: Sequence[Place]) -> list[Place]:
+    """Leave out the places that lie on a straight piece."""
+    kept = [places[0]]
+    for place, after in zip(places[1:], [*places[2:], None], strict=True):
+        if _length(kept[-1], place) < 0.01:
+            continue
+        if after is not None and (kept[-1][0] == place[0] == after[0] or kept[-1][1] == place[1] == after[1]):
+            continue
+        kept.append(place)
+    return kept if len(kept) > 1 else [places[0], places[-1]]
+
+
+def _corners(points: Sequence[Point]) -> list[Point]:
+    """Keep the two ends of a way and where it turns: what lies between has no place of its own on paper."""
+    turns = zip(points, points[1:], points[2:], strict=False)
+    return [points[0], *(b for a, b, c in turns if a[0] != c[0] and a[1] != c[1]), points[-1]]
+
+
+def _bent_to(place: Place, corner: Place) -> Place:
+    """Go as far toward a corner as a bend at this place may reach."""
+    return _toward(place, corner, min(RADIUS, _length(place, corner) / 2))
+
+
+def _toward(place: Place, other: Place, length: float) -> Place:
+    distance = _length(place, other) or 1.0
+    share = min(1.0, length / distance)
+    return (place[0] + (other[0] - place[0]) * share, place[1] + (other[1] - place[1]) * share)
+
+
+def _length(one: Place, other: Place) -> float:
+    return abs(one[0] - other[0]) + abs(one[1] - other[1])

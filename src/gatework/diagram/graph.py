@@ -1,0 +1,298 @@
+"""Equations as a graph of what is drawn: learned layers, pointwise operations, and the vectors between them.
+
+A learned layer is a function of a weighted sum, ``sigmoid(W @ x + R @ h + b)``, or the sum alone. Everything else that
+is computed is a pointwise operation; constants and functions of one argument around it are drawn with it, so that
+``2 * sigmoid(c) - 1`` is one sign. Equal expressions are one vertex.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from gatework.diagram.notation import MINUS, Runs, function_text, roman, symbol
+from gatework.language.functions import FUNCTIONS
+from gatework.language.nodes import Apply, Equation, Name, Node, Number, Product, Step, children
+from gatework.language.show import number, show_equations
+from gatework.language.simplify import needed, simplify, substitute
+
+STATE, INPUT, LAYER, OPERATION, SOURCE = "state", "input", "layer", "operation", "source"
+HOLE = "·"  # where the argument stands in the text of a function
+# Signs of the operators, and what stands beside the arrow of each argument where their order matters.
+_SIGNS = {"add": "+", "sub": MINUS, "mul": "×", "div": "÷", "neg": MINUS}
+_MARKS = {"sub": ("", MINUS), "div": ("", "÷"), "where": ("if", "", "else"), "greater": ("", "<"),
+          "mod": ("", "mod")}  # fmt: skip
+
+
+@dataclass(eq=False)
+class Vertex:
+    """One sign of the picture, and the vector that comes out of it.
+
+    Args:
+        kind: ``state`` (last step's value), ``input``, ``layer``, ``operation`` or ``source`` (drawn from nothing).
+        label: What is written on it.
+        quantity: The value that comes out, as the equations name or write it.
+        inputs: What goes in, in order; for a layer what its matrices and vectors multiply.
+        marks: For each input, what is written beside its arrow; empty where nothing is.
+        names: The targets whose value this is.
+        line: The index of the equation it first stands in; -1 for states and inputs.
+    """
+
+    kind: str
+    label: Runs
+    quantity: str
+    inputs: "tuple[Vertex, ...]" = ()
+    marks: tuple[str, ...] = ()
+    names: list[str] = field(default_factory=list)
+    line: int = -1
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.quantity}>"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A cell as vertices.
+
+    Args:
+        vertices: All of them, each after what it reads.
+        previous: For each state, last step's value.
+        current: For each state, this step's value.
+        inputs: The inputs, ``x`` first.
+        equations: The lines that are drawn; those that are plain numbers are written into the others.
+    """
+
+    vertices: tuple[Vertex, ...]
+    previous: Mapping[str, Vertex]
+    current: Mapping[str, Vertex]
+    inputs: tuple[Vertex, ...]
+    equations: tuple[Equation, ...]
+
+    def readers(self, vertex: Vertex) -> list[Vertex]:
+        """List the vertices that read this one."""
+        return [other for other in self.vertices if vertex in other.inputs]
+
+
+def make_graph(step: Step) -> Graph:
+    """Turn the equations of a step into the graph that is drawn.
+
+    Args:
+        step: The checked equations.
+
+    Returns:
+        The graph.
+
+    Example:
+        >>> from gatework.language import parse
+        >>> graph = make_graph(parse("h = z * tanh(W @ x) + (1 - z) * h", inputs="x z"))
+        >>> [vertex.quantity for vertex in graph.vertices]
+        ['prev(h)', 'x', 'z', 'tanh(W @ x)', 'z * tanh(W @ x)', '1 - z', '(1 - z) * h', 'h']
+    """
+    return _Grapher(step).graph()
+
+
+def addends(node: Node) -> Iterator[Node]:
+    """Yield the terms of a sum, signs left out."""
+    if isinstance(node, Apply) and node.function in ("add", "sub", "neg"):
+        for argument in node.arguments:
+            yield from addends(argument)
+    else:
+        yield node
+
+
+class _Grapher:
+    """Makes the vertices of one step, each once."""
+
+    def __init__(self, step: Step) -> None:
+        self.step = step
+        self.lines = _without_numbers(step)
+        self.values = {equation.target: equation.value for equation in self.lines}
+        self.parameters = {parameter.name for parameter in step.parameters}
+        self.found: dict[Node, Vertex] = {}
+        self.line = -1
+        self.previous = {
+            state: self._source(Name(state, True), STATE, symbol(state, f"t{MINUS}1")) for state in step.states
+        }
+        self.inputs = tuple(self._source(Name(name), INPUT, symbol(name, "t")) for name in step.inputs)
+
+    def graph(self) -> Graph:
+        """Make all vertices, in the order of the equations."""
+        for line, equation in enumerate(self.lines):
+            self.line = line
+            vertex = self.vertex(Name(equation.target))
+            vertex.names.append(equation.target)
+            if len(vertex.names) == 1 and vertex.kind != STATE:
+                vertex.quantity = equation.target
+        current = {state: self.vertex(Name(state)) for state in self.step.states}
+        used = {id(below) for vertex in self.found.values() for below in vertex.inputs}
+        kept = [v for v in dict.fromkeys(self.found.values()) if v.kind in (STATE, INPUT) or v.names or id(v) in used]
+        return Graph(tuple(kept), self.previous, current, self.inputs, self.lines)
+
+    def vertex(self, node: Node) -> Vertex:
+        """Give the vertex of an expression; a name stands for its line."""
+        while isinstance(node, Name) and not node.previous and node.name in self.values:
+            if node.name in self.step.draws:
+                break  # two masks of one probability are two masks
+            node = self.values[node.name]
+        if node not in self.found:
+            self.found[node] = self._make(node)
+            # Its inputs were found while it was made, and stand before it.
+            self.found[node] = self.found.pop(node)
+        return self.found[node]
+
+    def _source(self, node: Node, kind: str, label: Runs) -> Vertex:
+        self.found[node] = Vertex(kind, label, node.name if isinstance(node, Name) else "")
+        if isinstance(node, Name) and node.previous:
+            self.found[node].quantity = f"prev({node.name})"
+        return self.found[node]
+
+    def _make(self, node: Node) -> Vertex:
+        if isinstance(node, Name) and node.name in self.step.draws:
+            node = self.values[node.name]
+        inner = self._peeled(node)
+        if self._is_weighted(inner):
+            label = self._layer_label(node, inner)
+            return self._built(LAYER, label, node, tuple(dict.fromkeys(self._operands(inner))))
+        if inner is not node:
+            return self._built(OPERATION, roman(_outside(node, inner)), node, (self.vertex(inner),))
+        if isinstance(node, Apply) and FUNCTIONS[node.function].kind != "source":
+            below = tuple(self.vertex(argument) for argument in node.arguments)
+            label = _SIGNS.get(node.function) or function_text(node.function)
+            # A minus is a sum with a minus sign beside one of its arrows.
+            label = "+" if node.function == "sub" else "×" if node.function == "div" else label
+            marks = _MARKS.get(node.function, ("",) * len(below))
+            return self._built(OPERATION, roman(label), node, below, marks)
+        if isinstance(node, Apply):
+            value = node.arguments[0]
+            assert isinstance(value, Number)  # a source takes a plain number
+            return self._built(SOURCE, roman(f"{function_text(node.function)}({number(value.value)})"), node, ())
+        label = symbol(node.name) if isinstance(node, Name) else roman(self._written(node))
+        return self._built(SOURCE, label, node, ())
+
+    def _built(
+        self, kind: str, label: Runs, node: Node, inputs: tuple[Vertex, ...], marks: tuple[str, ...] = ()
+    ) -> Vertex:
+        return Vertex(kind, label, self._written(node), inputs, marks or ("",) * len(inputs), line=self.line)
+
+    def _written(self, node: Node) -> str:
+        """Write an expression as its own line of the equations does."""
+        if self.line < 0:
+            return ""
+        lines = list(self.lines)
+        lines[self.line] = replace(lines[self.line], value=node, comment="")
+        return show_equations(tuple(lines)).splitlines()[self.line].partition(" = ")[2].strip()
+
+    def _peeled(self, node: Node) -> Node:
+        """Take functions of one argument off an expression, constants with them, down to what they act on."""
+        inner = _argument(node)
+        while inner is not None and not self._is_weighted(node):
+            node, inner = inner, _argument(inner)
+        return node
+
+    def _is_weighted(self, node: Node) -> bool:
+        """Tell a sum with something learned in it."""
+        return any(self._weight(term) is not None for term in addends(node))
+
+    def _weight(self, term: Node) -> Node | None:
+        """Find what makes a term learned: a matrix product, or a parameter it is multiplied by."""
+        if isinstance(term, Product):
+            return term
+        if isinstance(term, Name):
+            return term if term.name in self.parameters else None
+        if isinstance(term, Apply) and term.function in ("mul", "div", "norm", "neg"):
+            # A product with a gain or a constant is as learned as what is in it.
+            plain = [below for below in term.arguments if self._weight(below) is None]
+            if len(plain) < len(term.arguments) and (
+                term.function in ("norm", "neg")
+                or not all(self._weight(below) is not None and _has_product(below) for below in term.arguments)
+            ):
+                weights = [weight for below in term.arguments if (weight := self._weight(below)) is not None]
+                if not plain or not _has_product(weights[0]) or all(isinstance(below, Number) for below in plain):
+                    return weights[0]
+        return None
+
+    def _operands(self, node: Node) -> Iterator[Vertex]:
+        """Yield what a weighted sum reads."""
+        for term in addends(node):
+            if isinstance(term, Product):
+                yield self.vertex(term.operand)
+            elif isinstance(term, Number) or (isinstance(term, Name) and term.name in self.parameters):
+                continue
+            elif self._weight(term) is not None:
+                for below in children(term):
+                    if isinstance(below, Apply) and below.function == "norm":
+                        below = below.arguments[0]
+                    yield from self._operands(below)
+            else:
+                yield self.vertex(term)
+
+    def _layer_label(self, node: Node, inner: Node) -> Runs:
+        normed = any(isinstance(below, Apply) and below.function == "norm" for below in _below_terms(inner))
+        if inner is not node:
+            return roman(_outside(node, inner, "(norm)" if normed else ""))
+        weights = [weight for term in addends(inner) if (weight := self._weight(term)) is not None]
+        matrices = [weight for weight in weights if isinstance(weight, Product)]
+        if len(matrices) == 1 and not normed:
+            return symbol(matrices[0].matrix)
+        if not matrices and len(weights) == 1 and isinstance(weights[0], Name):
+            return symbol(weights[0].name)
+        return roman("norm") if normed else (("linear", "word"),)
+
+
+def _without_numbers(step: Step) -> tuple[Equation, ...]:
+    """Write lines that are plain numbers into the lines that read them, and leave out what no longer matters."""
+    known: dict[Name, Node] = {}
+    lines = []
+    for equation in step.equations:
+        value = simplify(substitute(equation.value, known)) if known else equation.value
+        if isinstance(value, Number) and equation.target not in step.states:
+            known[Name(equation.target)] = value
+        else:
+            lines.append(replace(equation, value=value))
+    return needed(lines, step.states)
+
+
+def _argument(node: Node) -> Node | None:
+    """Give the one argument of a function that is no constant; None where there is not exactly one."""
+    if not isinstance(node, Apply) or FUNCTIONS[node.function].kind == "source":
+        return None
+    inside = [below for below in node.arguments if not isinstance(below, Number)]
+    return inside[0] if len(inside) == 1 else None
+
+
+def _outside(node: Node, inner: Node, argument: str = "") -> str:
+    """Write what stands around an expression: ``4σ−2``, ``1−``, ``tanh``."""
+    text = _around(node, inner).replace(f"({HOLE})", argument)
+    text = text.removeprefix(HOLE).removesuffix(HOLE).strip()
+    return text.strip("()") if text.count("(") != text.count(")") else text
+
+
+def _around(node: Node, inner: Node, inside_product: bool = False) -> str:
+    if node is inner:
+        return HOLE
+    if isinstance(node, Number):
+        return number(node.value).replace("-", MINUS)
+    assert isinstance(node, Apply)
+    if node.function == "mod":
+        return f"({_around(node.arguments[0], inner)}) mod {_around(node.arguments[1], inner)}"
+    if node.function not in _SIGNS:
+        return f"{function_text(node.function)}({', '.join(_around(below, inner) for below in node.arguments)})"
+    product = node.function in ("mul", "div")
+    parts = [_around(below, inner, product) for below in node.arguments]
+    if node.function == "neg":
+        return MINUS + parts[0]
+    sign = {"add": "+", "sub": MINUS, "mul": "", "div": "/"}[node.function]
+    if node.function == "mul" and isinstance(node.arguments[1], Number):
+        parts.reverse()
+    text = sign.join(parts)
+    return f"({text})" if inside_product and not product else text
+
+
+def _has_product(node: Node) -> bool:
+    return isinstance(node, Product) or any(_has_product(below) for below in children(node))
+
+
+def _below_terms(node: Node) -> Iterable[Node]:
+    for term in addends(node):
+        yield term
+        if isinstance(term, Apply):
+            for below in term.arguments:
+                yield from _below_terms(below)

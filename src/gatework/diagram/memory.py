@@ -1,0 +1,170 @@
+"""The memory of a cell as a sum with a loop onto itself: the constant error carousel, and what became of it."""
+
+from collections.abc import Mapping
+
+from gatework.cells import Cell
+from gatework.diagram.curves import rounded
+from gatework.diagram.graph import LAYER, OPERATION, Vertex, make_graph
+from gatework.diagram.layout import described, translated
+from gatework.diagram.notation import Runs, node_runs, plain, roman, symbol
+from gatework.diagram.paper import CIRCLE, LAYER_HEIGHT, TEXT, sign_size
+from gatework.diagram.pieces import arrow, written
+from gatework.diagram.scene import Scene, Shape, text_width
+from gatework.diagram.wiring import Wiring, make_wiring
+from gatework.diagram.words import said, word
+from gatework.errors import CellError
+from gatework.language.parse import read
+
+_LEVEL, _TOP = 150.0, 52.0  # the height of what flows through, and of the loop's upper end
+_HEART = 34.0  # half of the memory's width
+_STEP, _DEEP = 30.0, 66.0  # between two signs, and from a gate up to where it acts
+_NAME, _WORD, _SIGN = 17.0, 12.0, 18.0
+
+
+def memory_scene(cell: Cell, language: str = "en") -> Scene:
+    """Draw the memory of a cell as a sum with a loop onto itself: of weight 1, or of the forget gate's.
+
+    Args:
+        cell: A cell whose state is what it was, perhaps times a gate, plus what is written.
+        language: ``en``, ``zh-Hans`` or ``zh-Hant``.
+
+    Returns:
+        The scene.
+
+    Raises:
+        CellError: Where the cell has no such state.
+
+    Source:
+        Hochreiter & Schmidhuber 1997: the constant error carousel.
+    """
+    return _Memory(cell, language).scene()
+
+
+class _Memory:
+    """Draws from left to right: what is written, the memory, what is read."""
+
+    def __init__(self, cell: Cell, language: str) -> None:
+        self.cell, self.language = cell, language
+        self.wiring: Wiring = make_wiring(make_graph(cell.step))
+        equations = self.wiring.graph.equations
+        self.notes: Mapping[str, str] = {equation.target: said(equation.comment, language) for equation in equations}
+        self.changing = frozenset((*cell.inputs, *(equation.target for equation in equations)))
+        self.shapes: list[Shape] = []
+        self.right = 0.0
+        self.state = next((name for name in self.wiring.high if self.wiring.lines.get(name)), "")
+        line = self.wiring.lines.get(self.state, ())
+        sums = [vertex for vertex in line if plain(vertex.label) == "+"]
+        if len(sums) != 1 or len(line) > 2 or any(plain(vertex.label) not in "+×" for vertex in line):
+            raise CellError(
+                f"The cell `{cell.name}` has no memory to draw as one sum with a loop: that takes a state that is "
+                "what it was, perhaps times a gate, plus what is written, such as c = f * c + i * g."
+            )
+        self.given = self._beside(sums[0])
+        self.weight = next((self._name(self._beside(vertex)) for vertex in line if vertex is not sums[0]), roman("1"))
+
+    def scene(self) -> Scene:
+        """Draw all of it."""
+        self._written()
+        self._heart()
+        self._read()
+        title = word("memory of", self.language, self.cell.title)
+        width = self.right + 14.0
+        return Scene(width, _LEVEL + 118.0, tuple(self.shapes), title, described(self.cell, title), self.language)
+
+    def _written(self) -> None:
+        """Draw what is added: a candidate, perhaps times a gate."""
+        product = self.given.kind == OPERATION and plain(self.given.label) == "×"
+        candidate, *gates = sorted(self.given.inputs, key=_opens) if product else (self.given,)
+        name = self._name(candidate)
+        start = 12.0 + text_width(name, _NAME)
+        self.shapes.append(written("given", name, (start, _LEVEL), _NAME, "end"))
+        self.right = start + 6.0
+        if product:
+            self._gate(gates[0] if gates else candidate, candidate.quantity)
+
+    def _heart(self) -> None:
+        centre = self.right + 1.6 * _STEP + _HEART
+        self.shapes.append(arrow("written", (self.right, _LEVEL), (centre - _HEART, _LEVEL), self.given.quantity))
+        out, back = centre + 22.0, centre - 22.0
+        loop = rounded([(out, _LEVEL - 26.0), (out, _TOP), (back, _TOP), (back, _LEVEL - 36.0)], 20.0)
+        box = (centre - _HEART, _LEVEL - _HEART, 2 * _HEART, 2 * _HEART)
+        name = symbol(self.state, "t")
+        size = min(21.0, 21.0 * (2 * _HEART - 12.0) / text_width(name, 21.0))
+        self.shapes += [
+            Shape("loop", "line", "vector", self.state, path=loop, head=(back, _LEVEL - 27.0, 0.0, 1.0)),
+            Shape(self.state, "circle", "cell", self.state, name, box, size=size),
+            written("weight", self.weight, (centre, _TOP - 17.0), 18.0),
+            written("memory", roman(word("memory", self.language)), (centre, _LEVEL + _HEART + 16.0), _WORD),
+        ]
+        self.right = centre + _HEART
+
+    def _read(self) -> None:
+        """Draw what becomes of the memory until it is the output: squashed, gated, projected."""
+        output = next(iter(self.wiring.graph.current))
+        before = self.wiring.graph.current[self.state]
+        for vertex in self._way_out(self.wiring.graph.current[output]):
+            others = [below for below in vertex.inputs if below is not before]
+            if vertex.kind == OPERATION and plain(vertex.label) == "×" and others:
+                self._gate(others[0], before.quantity)
+            else:
+                self._sign(vertex, before.quantity)
+            before = vertex
+        end = self.right + 1.6 * _STEP
+        name = symbol(output, "t")
+        self.shapes.append(arrow("read", (self.right, _LEVEL), (end, _LEVEL), output))
+        self.shapes.append(written("output", name, (end + 6.0, _LEVEL), _NAME, "start"))
+        self.right = end + 6.0 + text_width(name, _NAME)
+
+    def _way_out(self, vertex: Vertex) -> list[Vertex]:
+        """List the signs from the memory to the output."""
+        way: list[Vertex] = []
+        while vertex is not self.wiring.graph.current[self.state]:
+            way.insert(0, vertex)
+            onward = [below for below in vertex.inputs if below in self.wiring.hanging or self.wiring.on_line(below)]
+            if not onward:
+                raise CellError(f"The output of the cell `{self.cell.name}` is not made from its memory {self.state}.")
+            vertex = onward[0]
+        return way
+
+    def _sign(self, vertex: Vertex, quantity: str) -> None:
+        label = translated(vertex.label, self.language)
+        wide, high = sign_size(vertex, label)
+        left = self.right + _STEP
+        path = (("M", self.right, _LEVEL), ("L", left, _LEVEL))
+        kind, role = ("box", "learned") if vertex.kind == LAYER else ("circle", "pointwise")
+        high = LAYER_HEIGHT if kind == "box" else high
+        box = (left, _LEVEL - high / 2, wide, high)
+        self.shapes.append(Shape(f"to {vertex.quantity}", "line", "vector", quantity, path=path))
+        self.shapes.append(Shape(vertex.quantity, kind, role, vertex.quantity, label, box, size=TEXT))
+        self.right = left + wide
+
+    def _gate(self, gate: Vertex, quantity: str) -> None:
+        centre = self.right + 1.2 * _STEP + CIRCLE / 2
+        below = _LEVEL + _DEEP
+        note = next((self.notes[name] for name in gate.names), "").partition(":")[0].partition(",")[0]
+        box = (centre - CIRCLE / 2, _LEVEL - CIRCLE / 2, CIRCLE, CIRCLE)
+        name = self._name(gate)
+        centre_of_name = max(centre, 8.0 + max(text_width(name, _NAME), text_width(roman(note), _WORD)) / 2)
+        self.shapes += [
+            arrow(f"to × {gate.quantity}", (self.right, _LEVEL), (centre - CIRCLE / 2, _LEVEL), quantity),
+            arrow(gate.quantity, (centre, below), (centre, _LEVEL + CIRCLE / 2), gate.quantity),
+            Shape(f"× {gate.quantity}", "circle", "pointwise", "", roman("×"), box, size=_SIGN),
+            written(f"name {gate.quantity}", name, (centre_of_name, below + 14.0), _NAME),
+            written(f"note {gate.quantity}", roman(note), (centre_of_name, below + 35.0), _WORD),
+        ]
+        self.right = centre + CIRCLE / 2
+
+    def _beside(self, vertex: Vertex) -> Vertex:
+        """Give what enters a sign on the memory's line from beside."""
+        along = (self.wiring.graph.previous[self.state], *self.wiring.lines[self.state])
+        return next((below for below in vertex.inputs if below not in along), vertex.inputs[0])
+
+    def _name(self, vertex: Vertex) -> Runs:
+        if vertex.names:
+            return symbol(vertex.names[0], "t")
+        return node_runs(read(f"y = {vertex.quantity}")[0].value, self.changing)
+
+
+def _opens(vertex: Vertex) -> bool:
+    """Tell what opens and closes, by the function it is made with, from what passes through."""
+    return plain(vertex.label).startswith(("σ", "hard", "1−", "exp"))

@@ -1,0 +1,156 @@
+"""From the symbolic grid to places on paper: every column, row and track that is used gets its room."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from gatework.diagram.arrange import Arrangement
+from gatework.diagram.graph import INPUT, LAYER, OPERATION, SOURCE, STATE, Vertex
+from gatework.diagram.notation import Runs
+from gatework.diagram.route import Point, Route, column_at, middle, row_at
+from gatework.diagram.scene import text_width
+from gatework.diagram.wiring import EXIT, UP
+
+LAYER_HEIGHT, CIRCLE, DISC = 30.0, 26.0, 46.0
+OUTSIDE = 52.0  # what of a line shows outside the frame, at its sides
+UPRIGHT = 34.0  # and above and below it
+FRAME_MARGIN = 24.0
+# Height of the letters on signs, of names beside lines, and on the discs of inputs and outputs.
+TEXT, NAME, DISC_TEXT = 14.0, 16.0, 19.0
+_PORT = 13.0  # how far beside the middle of a layer a second line enters
+# The least room between two neighbours along a row and along a column, by how many of them are signs, not lines.
+_ROOM_ACROSS = {0: 17.0, 1: 17.0, 2: 26.0}
+_ROOM_FOR_NAME = 28.0
+_ROOM_DOWN = {0: 17.0, 1: 22.0, 2: 32.0}
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Where grid lines lie on paper, and how large everything is.
+
+    Args:
+        across: For each line of the grid that is used, its distance from the left edge.
+        down: For each row or track that is used, its distance from the top edge.
+        frame: Left, top, width and height of the cell's frame.
+        width: Of the whole picture.
+        height: Of the whole picture.
+        sizes: Width and height of each vertex's sign.
+    """
+
+    across: Mapping[int, float]
+    down: Mapping[int, float]
+    frame: tuple[float, float, float, float]
+    width: float
+    height: float
+    sizes: Mapping[Vertex, tuple[float, float]]
+
+    def at(self, point: Point) -> tuple[float, float]:
+        """Give the place of a point of the grid."""
+        return self.across[point[0]], self.down[point[1]]
+
+
+def sign_size(vertex: Vertex, label: Runs) -> tuple[float, float]:
+    """Give width and height of a vertex's sign; lines, junctions and ends have none.
+
+    Args:
+        vertex: The vertex.
+        label: What is written on it, translated.
+
+    Returns:
+        Width and height.
+    """
+    wide = text_width(label, TEXT)
+    if vertex.kind == LAYER:
+        return max(44.0, wide + 18.0), LAYER_HEIGHT
+    if vertex.kind in (INPUT, UP):
+        return max(DISC, text_width(label, DISC_TEXT) + 12.0), DISC
+    if vertex.kind in (OPERATION, SOURCE):
+        return (CIRCLE, CIRCLE) if len(label) == 1 and len(label[0][0]) == 1 else (max(40.0, wide + 22.0), CIRCLE)
+    return 0.0, 0.0
+
+
+def spread(arrangement: Arrangement, routes: Iterable[Route], sizes: Mapping[Vertex, tuple[float, float]]) -> Paper:
+    """Give every used line of the grid its place.
+
+    Args:
+        arrangement: Where the vertices stand.
+        routes: How the lines run.
+        sizes: Width and height of each vertex's sign.
+
+    Returns:
+        The paper.
+    """
+    used_x, used_y = _used(routes)
+    half_x: dict[int, float] = {}
+    half_y: dict[int, float] = {}
+    inputs = sum(vertex.kind == INPUT for vertex in arrangement.places)
+    outside = OUTSIDE
+    for vertex, (column, row) in arrangement.places.items():
+        if vertex.kind in (STATE, EXIT):
+            outside = max(outside, text_width(vertex.label, NAME) + 18.0)
+        # Discs stand outside the frame, and matter to the columns only where one is beside another.
+        if vertex.kind == UP or (vertex.kind == INPUT and inputs == 1):
+            continue
+        half_x[column] = max(half_x.get(column, 0.0), sizes[vertex][0] / 2)
+        half_y[row] = max(half_y.get(row, 0.0), sizes[vertex][1] / 2)
+    right_edge, ground = middle(arrangement.columns - 1, len(arrangement.rows) - 1)
+    left_edge, sky = middle(0, 0)
+    slots_x, slots_y = {}, {}
+    for x in range(left_edge + 2, right_edge - 1):
+        column, part = column_at(x)
+        if part == 1:
+            with_ports = used_x & {x - 1, x + 1}
+            slots_x[x] = max(half_x.get(column, 0.0), _PORT if with_ports else 0.0)
+        elif part > 2 and x in used_x:
+            slots_x[x] = 0.0
+    for y in range(sky + 1, ground):
+        row, part = row_at(y)
+        if part == 0:
+            slots_y[y] = half_y.get(row, 0.0)
+        elif y in used_y:
+            slots_y[y] = 0.0
+    frame_top = DISC + UPRIGHT
+    named = {row * middle(0, 1)[1] for vertex, (_, row) in arrangement.places.items() if vertex.kind == STATE}
+    across, frame_right = _cumulated(slots_x, outside, _ROOM_ACROSS, FRAME_MARGIN + 8.0)
+    down, frame_bottom = _cumulated(slots_y, frame_top, _ROOM_DOWN, FRAME_MARGIN, named)
+    across |= {
+        x + side: place + side * _PORT for x, place in across.items() if column_at(x)[1] == 1 for side in (-1, 1)
+    }
+    width, height = frame_right + outside, frame_bottom + UPRIGHT + DISC
+    across |= {left_edge: 0.0, right_edge: width}
+    down |= {sky: DISC, ground: height - DISC}
+    frame = (outside, frame_top, frame_right - outside, frame_bottom - frame_top)
+    return Paper(across, down, frame, width, height, sizes)
+
+
+def _used(routes: Iterable[Route]) -> tuple[set[int], set[int]]:
+    """Find the grid lines along which something runs upright, and those along which something runs level."""
+    upright: set[int] = set()
+    level: set[int] = set()
+    for found in routes:
+        for (x, y), (u, _) in pairwise(found.points):
+            if x == u:
+                upright.add(x)
+            else:
+                level.add(y)
+    return upright, level
+
+
+def _cumulated(
+    slots: Mapping[int, float],
+    start: float,
+    rooms: Mapping[int, float],
+    margin: float,
+    named: Collection[int] = (),
+) -> tuple[dict[int, float], float]:
+    """Place slots one after the other, each with its half width and the room between two."""
+    places: dict[int, float] = {}
+    edge, before = start + margin, None
+    for line, half in slots.items():
+        if before is not None:
+            room = rooms[(before > 0) + (half > 0)]
+            # The name of a state needs room above its line, clear of the one before.
+            edge += max(room, _ROOM_FOR_NAME - half) if line in named else room
+        places[line] = edge + half
+        edge, before = edge + 2 * half, half
+    return places, edge + margin

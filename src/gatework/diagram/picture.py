@@ -1,0 +1,212 @@
+"""The door: a cell, however it is given, and the picture that is wanted of it."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gatework.cells import CELLS, Cell
+from gatework.cells import cell as make_cell
+from gatework.diagram.chain import chain_scene, loop_and_chain_scene, loop_scene
+from gatework.diagram.layout import cell_scene, with_legend
+from gatework.diagram.memory import memory_scene
+from gatework.diagram.raster import png
+from gatework.diagram.scene import Scene
+from gatework.diagram.svg import svg
+from gatework.diagram.theme import DARK, LIGHT, Theme
+from gatework.diagram.walk import compare_scene, line_scene, sheet, walk_scenes
+from gatework.diagram.words import check_language, word
+from gatework.errors import CellError, ConfigError
+
+SUFFIXES = (".svg", ".png")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of a cell; a notebook shows it by itself.
+
+    Args:
+        scene: Its shapes, without colours.
+        dark: Whether it is for dark paper.
+        apart: The pictures it is put together from, where it is a sheet of several.
+
+    Example:
+        >>> picture = draw("lstm")
+        >>> picture.svg().startswith("<svg"), picture.scene.title
+        (True, 'One step of LSTM')
+    """
+
+    scene: Scene
+    dark: bool = False
+    apart: tuple[Scene, ...] = ()
+
+    @property
+    def theme(self) -> Theme:
+        """The colours it is drawn in."""
+        return DARK if self.dark else LIGHT
+
+    def svg(self) -> str:
+        """Write the picture as SVG.
+
+        Returns:
+            The text of the file. The background is left open.
+        """
+        return svg(self.scene, self.theme)
+
+    def png(self, path: str | os.PathLike[str], scale: float = 2.0) -> Path:
+        """Write the picture as PNG.
+
+        Args:
+            path: The file.
+            scale: Pixels for each of the scene: 2 is sharp on every screen, 4 in print.
+
+        Returns:
+            The file.
+
+        Raises:
+            ConfigError: For a scale that is not above 0, or where Chinese words find no font.
+        """
+        return _written(Path(path), png(self.scene, self.theme, scale))
+
+    def save(self, path: str | os.PathLike[str], scale: float = 2.0) -> Path:
+        """Write the picture into a file of the kind its name says.
+
+        Args:
+            path: A file that ends in ``.svg`` or ``.png``.
+            scale: For a PNG, as in :meth:`png`.
+
+        Returns:
+            The file.
+
+        Raises:
+            ConfigError: For any other ending, and as :meth:`png` says.
+        """
+        path = Path(path)
+        if path.suffix.lower() not in SUFFIXES:
+            raise ConfigError(
+                f"The picture '{path}' is of no known kind; its name must end in {' or '.join(SUFFIXES)}."
+            )
+        if path.suffix.lower() == ".png":
+            return self.png(path, scale)
+        return _written(path, self.svg().encode())
+
+    def parted(self) -> "tuple[Picture, ...]":
+        """Give the pictures that a sheet is put together from; a single picture gives itself."""
+        return tuple(Picture(scene, self.dark) for scene in self.apart) or (self,)
+
+    def _repr_svg_(self) -> str:
+        return self.svg()
+
+
+class _Wish(NamedTuple):
+    """What is to be drawn."""
+
+    cell: Cell
+    other: Cell | None
+    steps: int
+    language: str
+    legend: bool
+
+
+def _cell(wish: _Wish) -> tuple[Scene, ...]:
+    scene = cell_scene(wish.cell, wish.language)
+    return (with_legend(scene, wish.cell) if wish.legend else scene,)
+
+
+def _walk(wish: _Wish) -> tuple[Scene, ...]:
+    scenes = walk_scenes(wish.cell, wish.language)
+    return (sheet(scenes, word("walk of", wish.language, wish.cell.title)), *scenes)
+
+
+def _compare(wish: _Wish) -> tuple[Scene, ...]:
+    if wish.other is None:
+        raise ConfigError("A comparison needs a second cell: other='gru', say (--with gru on the command line).")
+    return (compare_scene(wish.cell, wish.other, wish.language),)
+
+
+# Each kind of picture -> what draws it: the scene, and the scenes it is put together from.
+_KINDS: dict[str, Callable[[_Wish], tuple[Scene, ...]]] = {
+    "cell": _cell,
+    "chain": lambda wish: (chain_scene(wish.cell, wish.steps, wish.language),),
+    "walk": _walk,
+    "compare": _compare,
+    "line": lambda wish: (line_scene(wish.cell, wish.language),),
+    "memory": lambda wish: (memory_scene(wish.cell, wish.language),),
+    "loop": lambda wish: (loop_scene(wish.cell, wish.language),),
+    "unrolled": lambda wish: (loop_and_chain_scene(wish.cell, wish.steps, wish.language),),
+}
+KINDS = tuple(_KINDS)
+
+
+def draw(
+    cell: Any,
+    kind: str = "cell",
+    *,
+    other: Any = None,
+    steps: int = 3,
+    legend: bool = False,
+    dark: bool = False,
+    language: str = "en",
+) -> Picture:
+    """Draw a cell from its equations, in the notation of the essay "Understanding LSTM Networks".
+
+    Yellow boxes are learned layers, pink circles pointwise operations; a line carries a vector, lines that merge are
+    concatenated, a line that forks is copied. A carried state runs straight along the top.
+
+    Args:
+        cell: A name in ``gatework.CELLS``, a :class:`gatework.Cell`, equations as text, or a layer.
+        kind: ``cell``: one step. ``chain``: unrolled over steps. ``walk``: a sheet with a picture per step of the
+            equations, its path pointed out and its equations beside it. ``compare``: beside another cell, what
+            differs pointed out. ``line``: the state's line alone. ``memory``: the state as a sum with a loop.
+            ``loop`` and ``unrolled``: the cell as a plain box, and beside it the chain that it is.
+        other: For ``compare``: the other cell.
+        steps: For ``chain`` and ``unrolled``: the number of copies.
+        legend: For ``cell``: whether the comments of the equations stand below it, each beside its name.
+        dark: Whether it is for dark paper.
+        language: ``en``, ``zh-Hans`` or ``zh-Hant``.
+
+    Returns:
+        The picture: ``save(path)``, ``svg()``, ``png(path, scale)``, and ``scene``, its shapes as plain data.
+
+    Raises:
+        CellError: For an unknown cell, or one that has no picture of this kind.
+        EquationError: For equations that cannot be read.
+        ConfigError: For an unknown kind or language, or a number of steps that no page can hold.
+
+    Source:
+        Olah 2015, Understanding LSTM Networks.
+
+    Example:
+        >>> draw("gru_v3", "walk").scene.title
+        'GRU, reset before the product, step by step'
+        >>> mine = draw("h = tanh(W @ x + R @ h + b)  # hidden state")
+        >>> [shape["quantity"] for shape in mine.scene.to_dict()["shapes"] if shape["kind"] == "box"]
+        ['h']
+    """
+    if kind not in _KINDS:
+        raise ConfigError(f"There is no picture of the kind {kind!r}; the kinds are {', '.join(KINDS)}.")
+    check_language(language)
+    if legend and kind != "cell":
+        raise ConfigError(f"A legend stands below a picture of the kind 'cell'; this one is of the kind {kind!r}.")
+    wish = _Wish(_read(cell), None if other is None else _read(other), steps, language, legend)
+    scene, *apart = _KINDS[kind](wish)
+    return Picture(scene, dark, tuple(apart))
+
+
+def _read(given: Any) -> Cell:
+    """Find the cell that is meant; a layer is known by the cell it bears."""
+    inner = getattr(given, "cell", given)
+    if isinstance(inner, Cell):
+        return inner
+    if isinstance(given, str):
+        return make_cell(given) if "=" in given else CELLS[given]
+    raise CellError(
+        f"A {type(given).__name__} is no cell; expected a name, a gatework.Cell, equations as text, or a layer."
+    )
+
+
+def _written(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path

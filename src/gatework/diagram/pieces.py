@@ -1,0 +1,92 @@
+"""Small parts that several pictures are put together from: equations beside, headings, discs, straight arrows."""
+
+from collections.abc import Sequence
+
+from gatework.diagram.notation import Runs, roman
+from gatework.diagram.scene import Shape, text_width
+
+EQUATION, HEADING, NOTE = 19.0, 17.0, 12.5  # heights of letters
+_LEADING = 1.6
+_INDENT = 26.0
+
+
+def arrow(name: str, start: tuple[float, float], end: tuple[float, float], quantity: str = "") -> Shape:
+    """Draw a straight arrow.
+
+    Args:
+        name: Its id.
+        start: Where it begins.
+        end: Its tip.
+        quantity: What flows along it.
+
+    Returns:
+        The shape.
+    """
+    across, down = end[0] - start[0], end[1] - start[1]
+    length = abs(across) + abs(down)
+    dx, dy = across / length, down / length
+    path = (("M", *start), ("L", end[0] - dx * 9.0, end[1] - dy * 9.0))
+    return Shape(name, "line", "vector", quantity, path=path, head=(*end, dx, dy))
+
+
+def disc(name: str, role: str, runs: Runs, centre: tuple[float, float], size: float, quantity: str = "") -> Shape:
+    """Draw a disc with a text on it."""
+    box = (centre[0] - size / 2, centre[1] - size / 2, size, size)
+    return Shape(name, "circle", role, quantity, runs, box, size=size * 0.41)
+
+
+def written(name: str, text: Runs, place: tuple[float, float], size: float, anchor: str = "middle") -> Shape:
+    """Write a text."""
+    return Shape(name, "text", "label", "", text, (*place, 0.0, 0.0), size=size, anchor=anchor)
+
+
+def equation_lines(runs: Runs, most: float) -> list[tuple[Runs, float]]:
+    """Break an equation into lines that are not too wide.
+
+    Args:
+        runs: The equation.
+        most: The greatest width of a line.
+
+    Returns:
+        Each line, and how far it is indented.
+    """
+    if text_width(runs, EQUATION) <= most:
+        return [(runs, 0.0)]
+    lines: list[tuple[Runs, float]] = []
+    line: list[tuple[str, str]] = []
+    indent = 0.0
+    for run in runs:
+        if run[0] in (" + ", " − ") and text_width((*line, run), EQUATION) + indent > most * 0.75:
+            lines.append((tuple(line), indent))
+            line, indent = [], _INDENT
+        line.append(run)
+    return [*lines, (tuple(line), indent)]
+
+
+def equation_block(
+    heading: str, equations: Sequence[Runs], notes: Sequence[str], most: float = 430.0
+) -> tuple[list[Shape], float, float]:
+    """Set a heading and equations below it, each with what it is called, flush left, about the height 0.
+
+    Args:
+        heading: The heading.
+        equations: The equations.
+        notes: What each is called; empty where it has no name.
+        most: The greatest width.
+
+    Returns:
+        The shapes, and the width and the height of all.
+    """
+    rows: list[tuple[Runs, float, float]] = [(roman(heading), 0.0, HEADING), ((), 0.0, HEADING * 0.4)]
+    for equation, note in zip(equations, notes, strict=True):
+        rows += [(runs, indent, EQUATION) for runs, indent in equation_lines(equation, most)]
+        rows += [(roman(note), 0.0, NOTE), ((), 0.0, NOTE / 2)] if note else [((), 0.0, NOTE / 2)]
+    height = sum(size * _LEADING for *_, size in rows)
+    top = -height / 2
+    shapes = []
+    for number, (runs, indent, size) in enumerate(rows):
+        if runs:
+            place = (indent, top + size * _LEADING / 2)
+            shapes.append(written(f"beside {number}", runs, place, size, "start"))
+        top += size * _LEADING
+    return shapes, max(indent + text_width(runs, size) for runs, indent, size in rows), height

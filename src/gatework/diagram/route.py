@@ -1,0 +1,320 @@
+"""Lines along a grid: every vector finds its way from where it comes to all that read it.
+
+The grid is symbolic: a column has three lines (its middle and its two sides), a row one, and between them lie free
+tracks; only later does each get a place on paper. A line bends and crosses at a price, two never share a way, and a
+branch starts as late as it can. After a first round every vector is taken up once more and led anew among the others.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from itertools import pairwise
+
+from gatework.diagram.arrange import Arrangement
+from gatework.diagram.graph import INPUT, LAYER, STATE, Vertex
+from gatework.diagram.wiring import EXIT, JUNCTION, UP, Wiring
+from gatework.errors import CellError
+
+Point = tuple[int, int]
+RIGHT, LEFT, DOWN, UPWARD = (1, 0), (-1, 0), (0, 1), (0, -1)
+_DIRECTIONS = (RIGHT, LEFT, DOWN, UPWARD)
+TRACKS = 2
+_COLUMN = 3 + TRACKS
+_ROW = 1 + TRACKS
+_BEND, _CROSSING, _DETOUR = 2.6, 9.0, 40.0
+
+
+@dataclass(frozen=True)
+class Route:
+    """The way of a vector to one reader: from the vertex, or from a fork on its way to another, point by point."""
+
+    source: Vertex
+    target: Vertex
+    place: int  # which input of the target
+    points: tuple[Point, ...]
+
+
+def middle(column: int, row: int) -> Point:
+    """Give the grid point at the middle of a column and a row."""
+    return (column * _COLUMN + 1, row * _ROW)
+
+
+def column_at(x: int) -> tuple[int, int]:
+    """Give the column of a grid line, and which of its lines it is: 0, 1, 2 are the column's own, then tracks."""
+    return divmod(x, _COLUMN)
+
+
+def row_at(y: int) -> tuple[int, int]:
+    """Give the row of a grid line, and which of its lines it is: 0 is the row's own, then tracks."""
+    return divmod(y, _ROW)
+
+
+def route(wiring: Wiring, arrangement: Arrangement) -> tuple[Route, ...]:
+    """Lead every vector to its readers.
+
+    Args:
+        wiring: The wiring of a cell.
+        arrangement: Where its vertices stand.
+
+    Returns:
+        A route for every input of every vertex.
+
+    Raises:
+        CellError: Where the lines find no room beside one another.
+    """
+    router = _Router(wiring, arrangement)
+    wishes = router.in_order()
+    # What finds no way among the others is led before them.
+    for _ in range(len(wishes)):
+        blocked = next((wish for wish in wishes if not router.connect(*wish)), None)
+        if blocked is None:
+            break
+        wishes.remove(blocked)
+        wishes.insert(0, blocked)
+        router = _Router(wiring, arrangement)
+    else:
+        raise CellError("This cell has more lines beside one another than a picture can hold.")
+    for _ in range(2):
+        for source in dict.fromkeys(wish[0] for wish in wishes):
+            router.improve(source, [wish for wish in wishes if wish[0] is source])
+    return tuple(found for routes in router.routes.values() for found in routes)
+
+
+def crossings(routes: Iterable[Route]) -> list[tuple[Point, Route, Route]]:
+    """Find where the lines of two vectors cross.
+
+    Args:
+        routes: All routes of a picture.
+
+    Returns:
+        For each crossing the point, the route that runs level, and the one that runs upright.
+    """
+    level: dict[Point, Route] = {}
+    upright: dict[Point, Route] = {}
+    for one in routes:
+        for before, point, after in zip(one.points, one.points[1:], one.points[2:], strict=False):
+            if before[1] == after[1]:
+                level[point] = one
+            elif before[0] == after[0]:
+                upright[point] = one
+    shared = level.keys() & upright.keys()
+    return [(p, level[p], upright[p]) for p in sorted(shared) if level[p].source is not upright[p].source]
+
+
+@dataclass
+class _Tree:
+    """The ways of one vector so far: its points, and the edges into and out of each."""
+
+    edges: dict[Point, set[Point]] = field(default_factory=dict)
+
+    def add(self, points: Iterable[Point]) -> None:
+        way = list(points)
+        for one, other in pairwise(way):
+            self.edges.setdefault(one, set()).add(other)
+            self.edges.setdefault(other, set()).add(one)
+
+
+class _Router:
+    """The grid with what already lies on it."""
+
+    def __init__(self, wiring: Wiring, arrangement: Arrangement) -> None:
+        self.wiring, self.arrangement = wiring, arrangement
+        # Where a line may turn: inside the frame. Beyond, it only runs straight in or out.
+        self.right, self.ground = middle(arrangement.columns - 1, len(arrangement.rows) - 1)
+        self.trees: dict[Vertex, _Tree] = {}
+        self.routes: dict[Vertex, list[Route]] = {}
+        self.at = {vertex: middle(*place) for vertex, place in arrangement.places.items()}
+        self.solid = {point: vertex for vertex in self.at for point in self._body(vertex)}
+
+    def in_order(self) -> list[tuple[Vertex, Vertex, int]]:
+        """List what is to be connected: lines of states first, then what stands straight, then from near to far."""
+        wishes = [
+            (below, vertex, place)
+            for vertex in self.wiring.vertices
+            for place, below in enumerate(self.wiring.inputs[vertex])
+        ]
+        return sorted(wishes, key=lambda wish: self._rank(wish[0], wish[1]))
+
+    def connect(self, source: Vertex, target: Vertex, place: int) -> bool:
+        """Lead a vector to one more reader, and say whether there was a way."""
+        points = self._search(source, target)
+        if points:
+            self.trees.setdefault(source, _Tree()).add(points)
+            self.routes.setdefault(source, []).append(Route(source, target, place, tuple(points)))
+        return bool(points)
+
+    def improve(self, source: Vertex, wishes: list[tuple[Vertex, Vertex, int]]) -> None:
+        """Take up all ways of a vector and lead them anew; keep the old ones if they were better."""
+        old_tree, old_routes = self.trees[source], self.routes[source]
+        old_cost = self._cost(source)
+        del self.trees[source], self.routes[source]
+        # All wishes in turn; one that finds no way ends it.
+        if not all(self.connect(*wish) for wish in wishes) or self._cost(source) >= old_cost:
+            self.trees[source], self.routes[source] = old_tree, old_routes
+
+    def _rank(self, source: Vertex, target: Vertex) -> tuple[float, ...]:
+        (x, y), (u, v) = self.at[source], self.at[target]
+        line = self.wiring.on_line(target)
+        along = bool(line) and (self.wiring.on_line(source) == line or source is self.wiring.graph.previous[line])
+        leaving = target.kind == EXIT and self.wiring.on_line(source) == target.names[0]
+        straight = x == u and abs(y - v) < 3 * _ROW and source.kind != JUNCTION
+        first = 0 if along or leaving else 1 if straight else 2 if source.kind == JUNCTION else 3
+        if target.kind in (EXIT, UP) and first:
+            first = 5 if target.kind == UP else 4
+        # A bus goes to its end first, so that the stems before it branch off a straight line.
+        return (first, (abs(x - u) + abs(y - v)) * (-1 if source.kind == JUNCTION else 1))
+
+    def _cost(self, source: Vertex) -> float:
+        others = [found for vertex, routes in self.routes.items() if vertex is not source for found in routes]
+        crossed = len(crossings([*self.routes[source], *others])) - len(crossings(others))
+        total = crossed * _CROSSING
+        for found in self.routes[source]:
+            way = found.points
+            total += len(way)
+            turns = zip(way, way[1:], way[2:], strict=False)
+            total += _DETOUR if found.target.kind == UP and way[0][0] != way[1][0] else 0
+            total += _BEND * sum(a[0] != c[0] and a[1] != c[1] for a, _, c in turns)
+        return total
+
+    def _body(self, vertex: Vertex) -> Iterator[Point]:
+        x, y = self.at[vertex]
+        yield (x, y)
+        if vertex.kind not in (JUNCTION, INPUT, EXIT, UP, STATE):
+            yield (x - 1, y)
+            yield (x + 1, y)
+
+    def _ends(self, vertex: Vertex) -> set[tuple[Point, Point]]:
+        """Give the points at which a line may arrive, each with its direction."""
+        x, y = self.at[vertex]
+        if vertex.kind == LAYER:
+            direction = DOWN if vertex in self.wiring.hanging else UPWARD
+            ports = [(x, y)] if len(self.wiring.inputs[vertex]) == 1 else [(x, y), (x - 1, y), (x + 1, y)]
+            return {(port, direction) for port in ports if not self._is_used(port, direction)}
+        if vertex.kind == EXIT:
+            return {((x, y), RIGHT)}
+        if vertex.kind == UP:
+            return {((x, y), UPWARD)}
+        return {((x, y), direction) for direction in _DIRECTIONS if not self._is_used((x, y), direction)}
+
+    def _is_used(self, port: Point, arriving: Point) -> bool:
+        """Tell whether a line runs already where one would arrive at a port in this direction."""
+        neighbour = (port[0] - arriving[0], port[1] - arriving[1])
+        return any(neighbour in tree.edges.get(port, ()) for tree in self.trees.values())
+
+    def _allowed(self, source: Vertex, target: Vertex) -> set[tuple[Point, Point]]:
+        """Give the ends of a target that this source may use."""
+        ends = self._ends(target)
+        line = self.wiring.on_line(target)
+        if line:
+            along = self.wiring.on_line(source) == line or source is self.wiring.graph.previous[line]
+            own = self.wiring.lines[line]
+            before = own[own.index(target) - 1] if own.index(target) else self.wiring.graph.previous[line]
+            straight = {end for end in ends if end[1] == RIGHT}
+            if along and source is before and straight:
+                return straight
+            ends = {end for end in ends if end[1] in (DOWN, UPWARD)}
+        if target.kind == LAYER and len(self.wiring.inputs[target]) > 1 and target not in self.wiring.hanging:
+            middle_end = {end for end in ends if end[0] == self.at[target]}
+            main = self.wiring.inputs[target][0]
+            return middle_end if source is main else ends - middle_end
+        return ends
+
+    def _starts(self, source: Vertex) -> Iterator[tuple[Point, Point]]:
+        """Yield where a new way of a vector may begin, and in which direction."""
+        tree = self.trees.get(source)
+        if tree is None:
+            for direction in self._departures(source):
+                yield self.at[source], direction
+            return
+        taken = {p for other, t in self.trees.items() if other is not source for p in t.edges}
+        for point, neighbours in tree.edges.items():
+            if point in self.solid or point in taken or not self._is_inside(point):
+                continue
+            for direction in _DIRECTIONS:
+                if (point[0] + direction[0], point[1] + direction[1]) not in neighbours:
+                    yield point, direction
+
+    def _departures(self, source: Vertex) -> tuple[Point, ...]:
+        if source.kind == LAYER:
+            return (DOWN,) if source in self.wiring.hanging else (UPWARD,)
+        if source.kind == INPUT:
+            return (UPWARD,)
+        if source.kind == STATE or self.wiring.on_line(source):
+            return (RIGHT,)
+        return tuple(d for d in _DIRECTIONS if not self._is_used(self.at[source], (-d[0], -d[1])))
+
+    def _search(self, source: Vertex, target: Vertex) -> list[Point]:
+        ends = self._allowed(source, target)
+        occupied = self._occupied(source)
+        own = self.trees[source].edges if source in self.trees else {}
+        queue: list[tuple[float, int, Point, Point]] = []
+        came: dict[tuple[Point, Point], tuple[Point, Point] | None] = {}
+        best: dict[tuple[Point, Point], float] = {}
+        counter = 0
+        for point, direction in self._starts(source):
+            # What goes down to the side and up again looks like a detour, however short it is.
+            upright = {(point[0], point[1] - 1), (point[0], point[1] + 1)} <= own.get(point, set())
+            best[point, direction] = _DETOUR if upright and target.kind == UP else 0.0
+            came[point, direction] = None
+            queue.append((best[point, direction], counter, point, direction))
+            counter += 1
+        queue.sort()
+        # A sign's own line may run level through the room beside its middle; a layer is left and entered upright.
+        free = {p for v in (source, target) if v.kind != LAYER for p in self._body(v) if p != self.at[v]}
+        while queue:
+            cost, _, point, direction = heappop(queue)
+            if cost > best[point, direction]:
+                continue
+            onward = (point[0] + direction[0], point[1] + direction[1])
+            if (onward, direction) in ends:
+                return self._way(came, (point, direction), onward)
+            inside = self._is_inside(onward)
+            if onward in own or not (inside or self._is_inside(point) or point == self.at[source]):
+                continue
+            if onward in self.solid and (onward not in free or direction[1]):
+                continue
+            others = occupied.get(onward)
+            if others is not None and not _crosses(others, onward, direction):
+                continue
+            step = cost + 1 + (0 if others is None else _CROSSING)
+            turns = (direction,) if others is not None or onward in self.solid or not inside else _DIRECTIONS
+            for turn in turns:
+                if turn == (-direction[0], -direction[1]):
+                    continue
+                total = step + (0 if turn == direction else _BEND)
+                if total < best.get((onward, turn), float("inf")):
+                    best[onward, turn] = total
+                    came[onward, turn] = (point, direction)
+                    counter += 1
+                    heappush(queue, (total, counter, onward, turn))
+        return []
+
+    def _is_inside(self, point: Point) -> bool:
+        return 2 < point[0] < self.right - 1 and 0 < point[1] < self.ground
+
+    def _occupied(self, source: Vertex) -> dict[Point, set[Point]]:
+        """Give the points that lie on other vectors, each with its neighbours there."""
+        found: dict[Point, set[Point]] = {}
+        for vertex, tree in self.trees.items():
+            if vertex is not source:
+                for point, neighbours in tree.edges.items():
+                    found.setdefault(point, set()).update(neighbours)
+        return found
+
+    @staticmethod
+    def _way(
+        came: Mapping[tuple[Point, Point], tuple[Point, Point] | None], last: tuple[Point, Point], end: Point
+    ) -> list[Point]:
+        way = [end]
+        state: tuple[Point, Point] | None = last
+        while state is not None:
+            way.append(state[0])
+            state = came[state]
+        return way[::-1]
+
+
+def _crosses(neighbours: set[Point], point: Point, direction: Point) -> bool:
+    """Tell whether a line in this direction crosses what lies at a point squarely."""
+    x, y = point
+    across = {(x, y - 1), (x, y + 1)} if direction[1] == 0 else {(x - 1, y), (x + 1, y)}
+    return neighbours == across

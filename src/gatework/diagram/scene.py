@@ -1,0 +1,180 @@
+"""A picture as plain shapes with places, before any colour: what the renderers and the explorer draw."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gatework.diagram.notation import Runs, plain
+
+# A path is a list of commands as SVG has them: M and L with a point, Q with a control point and a point.
+Command = tuple[str, *tuple[float, ...]]
+# How much of each letter's height it is wide, for the letters that are far from the usual.
+_NARROW, _WIDE, _USUAL = 0.36, 0.92, 0.60
+_SUBSCRIPT = 0.72
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One shape of a picture.
+
+    Args:
+        id: Its name in the picture.
+        kind: ``box``, ``circle`` (an ellipse where wider than high), ``line``, ``text`` or ``frame``.
+        role: ``learned``, ``pointwise``, ``state``, ``input``, ``output``, ``label``, ``cell``, ``vector`` or
+            ``highlight``.
+        quantity: The value of the equations that flows along it or comes out of it.
+        text: What is written on it.
+        box: Left, top, width and height; of a text the point it is set at, and nothing.
+        path: Of a line: its commands.
+        whole: Of a line that branches off another: the commands from where its vector comes.
+        head: Of a line that ends in an arrow: the tip, and the direction.
+        size: Height of the letters.
+        anchor: Of a text: ``start``, ``middle`` or ``end``.
+        emphasis: ``faint`` is nearly hidden, ``strong`` drawn in the colour of what is pointed out.
+        edge: Of a line: the ids of the shapes it leads from and to.
+        note: What the equations' comment calls the quantity.
+    """
+
+    id: str
+    kind: str
+    role: str
+    quantity: str = ""
+    text: Runs = ()
+    box: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    path: tuple[Command, ...] = ()
+    whole: tuple[Command, ...] = ()
+    head: tuple[float, float, float, float] | None = None
+    size: float = 0.0
+    anchor: str = "middle"
+    emphasis: str = ""
+    edge: tuple[str, str] = ("", "")
+    note: str = ""
+
+    def moved(self, right: float, down: float, prefix: str = "") -> "Shape":
+        """Give the same shape at another place."""
+        left, top, width, height = self.box
+        head = self.head and (self.head[0] + right, self.head[1] + down, self.head[2], self.head[3])
+        edge = (prefix + self.edge[0], prefix + self.edge[1])
+        return replace(
+            self,
+            id=prefix + self.id,
+            box=(left + right, top + down, width, height),
+            head=head,
+            path=_moved(self.path, right, down),
+            whole=_moved(self.whole, right, down),
+            edge=edge,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the shape as plain data."""
+        left, top, width, height = (round(value, 2) for value in self.box)
+        found: dict[str, Any] = {"id": self.id, "kind": self.kind, "role": self.role, "quantity": self.quantity,
+                                 "text": plain(self.text)}  # fmt: skip
+        if self.kind == "line":
+            found["path"] = [[name, *(round(value, 2) for value in rest)] for name, *rest in self.path]
+            found["head"] = [round(value, 2) for value in self.head] if self.head else None
+            found["from"], found["to"] = self.edge
+        elif self.kind == "text":
+            found |= {"x": left, "y": top, "anchor": self.anchor}
+        else:
+            found |= {"x": left, "y": top, "width": width, "height": height}
+        if self.text:
+            found |= {"runs": [list(run) for run in self.text], "size": self.size}
+        if self.emphasis:
+            found["emphasis"] = self.emphasis
+        if self.note:
+            found["note"] = self.note
+        return found
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A whole picture.
+
+    Args:
+        width: Its width, in the pixels of a screen.
+        height: Its height.
+        shapes: The shapes, those below first.
+        title: What it shows, in a few words.
+        description: The same for those who cannot see it.
+        language: The language of its words.
+    """
+
+    width: float
+    height: float
+    shapes: tuple[Shape, ...]
+    title: str = ""
+    description: str = ""
+    language: str = "en"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the picture as plain data, ready for JSON.
+
+        Returns:
+            ``width``, ``height``, ``title``, ``description``, ``language`` and ``shapes``.
+        """
+        return {
+            "width": round(self.width, 2),
+            "height": round(self.height, 2),
+            "title": self.title,
+            "description": self.description,
+            "language": self.language,
+            "shapes": [shape.to_dict() for shape in self.shapes],
+        }
+
+    def with_emphasis(self, emphasis: Mapping[str, str]) -> "Scene":
+        """Give the same picture with some shapes faint or strong, by their ids."""
+        shapes = tuple(replace(shape, emphasis=emphasis.get(shape.id, shape.emphasis)) for shape in self.shapes)
+        return replace(self, shapes=shapes)
+
+
+def beside(scenes: Iterable[Scene], gap: float, prefix: str = "s") -> tuple[tuple[Shape, ...], float, float]:
+    """Put pictures side by side, their middles at one height.
+
+    Args:
+        scenes: The pictures.
+        gap: The room between two.
+        prefix: What the ids of the first begin with, followed by its number.
+
+    Returns:
+        The shapes, and the width and the height of all.
+    """
+    scenes = list(scenes)
+    height = max(scene.height for scene in scenes)
+    shapes: list[Shape] = []
+    right = 0.0
+    for place, scene in enumerate(scenes):
+        down = (height - scene.height) / 2
+        shapes += [shape.moved(right, down, f"{prefix}{place}.") for shape in scene.shapes]
+        right += scene.width + gap
+    return tuple(shapes), right - gap, height
+
+
+def _moved(path: Iterable[Command], right: float, down: float) -> tuple[Command, ...]:
+    shift = (right, down)
+    return tuple((name, *(value + shift[place % 2] for place, value in enumerate(rest))) for name, *rest in path)
+
+
+def text_width(runs: Runs, size: float) -> float:
+    """Estimate how wide a text is when it is set.
+
+    Args:
+        runs: The text.
+        size: Height of its letters.
+
+    Returns:
+        Its width, a little more rather than less.
+    """
+    total = 0.0
+    for text, style in runs:
+        scale = size * (_SUBSCRIPT if style == "sub" else 1.0)
+        total += sum(_letter(letter) for letter in text) * scale
+    return total
+
+
+def _letter(letter: str) -> float:
+    if ord(letter) > 0x2E80:
+        return 1.0  # Chinese characters are as wide as high
+    if letter in "ijlt.,:;|()[]'\u2009 f":
+        return _NARROW
+    return _WIDE if letter in "mwMW@⊙" else _USUAL

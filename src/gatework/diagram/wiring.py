@@ -1,0 +1,214 @@
+"""What runs where before anything has a place: lines of states, joined vectors, and what hangs from what.
+
+Three things are found here. The *line* of a state is the chain of pointwise operations from last step's value to this
+step's; it is drawn straight, as the essay draws the cell state. A *junction* is where vectors that several layers read
+together are joined, once for all of them. And a vertex *hangs* when it works on a finished state for the output alone:
+it is drawn below that state's line, flowing down.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from gatework.diagram.graph import INPUT, LAYER, OPERATION, SOURCE, STATE, Graph, Vertex
+from gatework.diagram.notation import symbol
+
+JUNCTION, EXIT, UP = "junction", "exit", "up"
+_ENTRANCES = 3
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """A graph with its junctions and its ends, and the part each vertex plays.
+
+    Args:
+        graph: The graph.
+        vertices: All vertices, junctions and ends among them, each after what it reads.
+        inputs: What each vertex reads, junctions in the place of what they join.
+        lines: For each state that is carried by pointwise operations: those operations, from left to right.
+        high: The states whose line runs above the layers, from top to bottom.
+        low: The states that run below the layers, from top to bottom.
+        hanging: The vertices that work for the output below a state's line.
+    """
+
+    graph: Graph
+    vertices: tuple[Vertex, ...]
+    inputs: Mapping[Vertex, tuple[Vertex, ...]]
+    lines: Mapping[str, tuple[Vertex, ...]]
+    high: tuple[str, ...]
+    low: tuple[str, ...]
+    hanging: frozenset[Vertex]
+
+    def readers(self, vertex: Vertex) -> list[Vertex]:
+        """List what reads a vertex, in order."""
+        return [other for other in self.vertices if vertex in self.inputs[other]]
+
+    def on_line(self, vertex: Vertex) -> str:
+        """Name the state whose line a vertex stands on; empty where it stands on none."""
+        return next((state for state, line in self.lines.items() if vertex in line), "")
+
+
+def make_wiring(graph: Graph) -> Wiring:
+    """Find lines, junctions and hanging vertices of a graph.
+
+    Args:
+        graph: The graph of a cell.
+
+    Returns:
+        The wiring.
+    """
+    lines = _lines(graph)
+    states = tuple(graph.current)
+    output = states[0]
+    carried = [state for state in states if lines[state]]
+    made_of = _upstream(graph.current[output])
+    others = {vertex for state in carried if state != output for vertex in lines[state]}
+    # An output that is made from another carried state runs below it.
+    high = [state for state in carried if state != output or not made_of & others] or [output]
+    low = [state for state in (output, *states) if state not in high]
+    lines = {state: line for state, line in lines.items() if line}
+    high.sort(key=lambda state: state == output)
+    # Beside a state that runs below, one from above enters a layer by itself, as a peephole.
+    above = {graph.previous[state] for state in high} | {vertex for state in high for vertex in lines.get(state, ())}
+    junctions, inputs = _junctions(graph, above if low else set())
+    exits = [
+        Vertex(EXIT, symbol(state, "t"), state, (vertex,), ("",), [state]) for state, vertex in graph.current.items()
+    ]
+    exits.append(Vertex(UP, symbol(output, "t"), output, (graph.current[output],), ("",), [output]))
+    inputs |= {vertex: vertex.inputs for vertex in exits}
+    vertices = _in_order((*graph.vertices, *junctions, *exits), inputs)
+    hanging = _hanging(vertices, inputs, {vertex for state in high for vertex in lines.get(state, ())}, low, lines)
+    return Wiring(graph, vertices, inputs, lines, tuple(high), tuple(dict.fromkeys(low)), frozenset(hanging))
+
+
+def _lines(graph: Graph) -> dict[str, tuple[Vertex, ...]]:
+    """Find, for each state, the longest chain of operations from its old to its new value."""
+    taken: set[Vertex] = set()
+    lines = {}
+    for state in sorted(graph.current, key=lambda name: name == next(iter(graph.current))):
+        chains: dict[Vertex, tuple[Vertex, ...]] = {graph.previous[state]: ()}
+        for vertex in graph.vertices:
+            if vertex.kind == OPERATION and vertex not in taken:
+                reached = [chains[below] for below in vertex.inputs if below in chains]
+                if reached:
+                    chains[vertex] = (*max(reached, key=len), vertex)
+        lines[state] = chains.get(graph.current[state], ())
+        taken.update(lines[state])
+    return lines
+
+
+def _junctions(graph: Graph, apart: set[Vertex]) -> tuple[list[Vertex], dict[Vertex, tuple[Vertex, ...]]]:
+    """Join what several layers read together, as long as that saves lines; then what one layer alone reads."""
+    open_sets = {vertex: set(vertex.inputs) - apart for vertex in graph.vertices if vertex.kind == LAYER}
+    order = {vertex: place for place, vertex in enumerate(graph.vertices)}
+    groups: list[frozenset[Vertex]] = []
+    while candidates := _worthwhile(open_sets.values()):
+        # Sets have no order of their own; the order of the vertices decides between equals.
+        best = max(
+            sorted(candidates, key=lambda group: sorted(order[vertex] for vertex in group)),
+            key=lambda group: (_saved(group, open_sets.values()), _shared(group, open_sets.values())),
+        )
+        groups.append(best)
+        for rest in open_sets.values():
+            if best <= rest:
+                rest -= best
+    junctions: dict[frozenset[Vertex], Vertex] = {}
+    wired = {vertex: vertex.inputs for vertex in graph.vertices}
+    for group in sorted(groups, key=len):
+        # A junction of which another is a part takes that one in whole.
+        first, *rest = _joined(sorted(group, key=order.__getitem__), junctions)
+        # At one point two vectors meet; a third meets what has become of them further on.
+        for member in rest:
+            pair = (first, member)
+            first = Vertex(JUNCTION, (), "", pair, ("", ""))
+            wired[first] = pair
+        junctions[group] = first
+    for layer, rest in open_sets.items():
+        parts = {group: junctions[group] for group in groups if group <= set(layer.inputs) - apart - rest}
+        entering = _joined(layer.inputs, parts)
+        # A layer has three entrances; what is more joins before the last.
+        while len(entering) > _ENTRANCES:
+            pair = entering[-2:]
+            joined = Vertex(JUNCTION, (), "", pair, ("", ""))
+            wired[joined] = pair
+            entering = (*entering[:-2], joined)
+        wired[layer] = entering
+    return [vertex for vertex in wired if vertex.kind == JUNCTION], wired
+
+
+def _joined(members: Sequence[Vertex], junctions: Mapping[frozenset[Vertex], Vertex]) -> tuple[Vertex, ...]:
+    """Put junctions in the place of what they join, the largest first."""
+    left, found = list(members), []
+    for group in sorted(junctions, key=len, reverse=True):
+        if group <= set(left):
+            left = [member for member in left if member not in group]
+            found.append(junctions[group])
+    return (*found, *left)
+
+
+def _worthwhile(sets: Iterable[set[Vertex]]) -> set[frozenset[Vertex]]:
+    whole = {frozenset(group) for group in sets if len(group) > 1}
+    shared = {one & other for one, other in combinations(whole, 2) if len(one & other) > 1}
+    return whole | shared
+
+
+def _shared(group: frozenset[Vertex], sets: Iterable[set[Vertex]]) -> int:
+    return sum(group <= other for other in sets)
+
+
+def _saved(group: frozenset[Vertex], sets: Iterable[set[Vertex]]) -> int:
+    """Count the lines that joining saves; what a single layer reads saves least, however much it is."""
+    shared = _shared(group, sets)
+    return (len(group) - 1) * shared if shared > 1 else 0
+
+
+def _in_order(vertices: Iterable[Vertex], inputs: Mapping[Vertex, tuple[Vertex, ...]]) -> tuple[Vertex, ...]:
+    placed: dict[Vertex, None] = {}
+
+    def place(vertex: Vertex) -> None:
+        if vertex not in placed:
+            for below in inputs[vertex]:
+                place(below)
+            placed[vertex] = None
+
+    for vertex in vertices:
+        place(vertex)
+    return tuple(placed)
+
+
+def _upstream(vertex: Vertex) -> set[Vertex]:
+    """Give everything that a vertex is made from."""
+    found: set[Vertex] = set()
+    pending = [vertex]
+    while pending:
+        for below in pending.pop().inputs:
+            if below not in found:
+                found.add(below)
+                pending.append(below)
+    return found
+
+
+def _hanging(
+    vertices: tuple[Vertex, ...],
+    inputs: Mapping[Vertex, tuple[Vertex, ...]],
+    on_high: set[Vertex],
+    low: list[str],
+    lines: Mapping[str, tuple[Vertex, ...]],
+) -> set[Vertex]:
+    """Find what works for low states alone and reads a finished high state, directly or through one another."""
+    on_low = {vertex for state in low for vertex in lines.get(state, ())}
+    serving: set[Vertex] = set()
+    for vertex in reversed(vertices):
+        readers = [other for other in vertices if vertex in inputs[other]]
+        low_exit = [r for r in readers if (r.kind == EXIT and r.names[0] in low) or r in serving or r in on_low]
+        if readers and all(reader in low_exit or reader.kind == UP for reader in readers) and low_exit:
+            serving.add(vertex)
+    hanging: set[Vertex] = set()
+    for vertex in vertices:
+        if vertex not in serving or vertex in on_high or vertex in on_low or vertex.kind in (STATE, INPUT, JUNCTION):
+            continue
+        fed = [below in on_high or below in hanging for below in inputs[vertex]]
+        masks = vertex.kind == SOURCE or (fed and all(b.kind == SOURCE for b in inputs[vertex]))
+        if masks or (all(fed) if vertex.kind == LAYER else any(fed)):
+            hanging.add(vertex)
+    return hanging

@@ -1,0 +1,91 @@
+"""The words of the pictures, in every language they are drawn in. The one place where they are translated."""
+
+from gatework.errors import ConfigError
+
+# Key -> English, simplified Chinese, traditional Chinese.
+LANGUAGES = ("en", "zh-Hans", "zh-Hant")
+_WORDS = {
+    "linear": ("linear", "线性", "線性"),
+    "learned layer": ("learned layer", "学习层", "學習層"),
+    "pointwise operation": ("pointwise operation", "逐点运算", "逐點運算"),
+    "vector transfer": ("vector transfer", "向量传输", "向量傳輸"),
+    "concatenate": ("concatenate", "拼接", "串接"),
+    "copy": ("copy", "复制", "複製"),
+    "read": ("Read the old state", "读取旧状态", "讀取舊狀態"),
+    "forget": ("Forget", "遗忘", "遺忘"),
+    "write": ("Write", "写入", "寫入"),
+    "update": ("Update the state", "更新状态", "更新狀態"),
+    "output": ("Output", "输出", "輸出"),
+    "step": ("The new state", "新状态", "新狀態"),
+    "memory": ("memory", "记忆", "記憶"),
+    "input gate": ("input gate", "输入门", "輸入閘"),
+    "forget gate": ("forget gate", "遗忘门", "遺忘閘"),
+    "output gate": ("output gate", "输出门", "輸出閘"),
+    # What the comments of equations call quantities; other comments stay as they are written.
+    "reset gate": ("reset gate", "重置门", "重置閘"),
+    "update gate": ("update gate", "更新门", "更新閘"),
+    "depth gate": ("depth gate", "深度门", "深度閘"),
+    "candidate": ("candidate", "候选值", "候選值"),
+    "cell state": ("cell state", "细胞状态", "細胞狀態"),
+    "hidden state": ("hidden state", "隐藏状态", "隱藏狀態"),
+    "projected output": ("projected output", "投影输出", "投影輸出"),
+    "step counter": ("step counter", "步计数器", "步計數器"),
+    "normaliser": ("normaliser", "归一化量", "正規化量"),
+    "stabiliser": ("stabiliser", "稳定量", "穩定量"),
+    # What a screen reader says of a picture; {0} is the cell's title.
+    "cell of": ("One step of {0}", "{0}的一个时间步", "{0}的一個時間步"),
+    "chain of": ("{0}, unrolled over {1} steps", "{0}，展开{1}个时间步", "{0}，展開{1}個時間步"),
+    "walk of": ("{0}, step by step", "{0}，逐步讲解", "{0}，逐步講解"),
+    "compare of": ("{0} beside {1}", "{0}与{1}对比", "{0}與{1}對比"),
+    "loop of": ("{0} as a loop", "{0}的循环结构", "{0}的循環結構"),
+    "unrolled of": ("{0} as a chain of copies", "{0}展开成链", "{0}展開成鏈"),
+    "memory of": ("The memory of {0} and its self-loop", "{0}的记忆单元及其自环", "{0}的記憶單元及其自環"),
+    "notation of": ("The notation of the pictures", "图例", "圖例"),
+}
+
+
+def word(key: str, language: str, *parts: object) -> str:
+    """Say a word in a language.
+
+    Args:
+        key: Its key in the table.
+        language: ``en``, ``zh-Hans`` or ``zh-Hant``.
+        *parts: What stands in its places.
+
+    Returns:
+        The word.
+
+    Raises:
+        ConfigError: For a language the pictures are not drawn in.
+
+    Example:
+        >>> word("copy", "zh-Hant"), word("cell of", "en", "GRU")
+        ('複製', 'One step of GRU')
+    """
+    check_language(language)
+    return _WORDS[key][LANGUAGES.index(language)].format(*parts)
+
+
+def said(comment: str, language: str) -> str:
+    """Say what an equation's comment calls its quantity.
+
+    Args:
+        comment: The comment, in whatever language it is written.
+        language: ``en``, ``zh-Hans`` or ``zh-Hant``.
+
+    Returns:
+        The comment; in Chinese, where it begins with a word of the table, that word.
+
+    Example:
+        >>> said("update gate: 1 keeps", "zh-Hans"), said("my own", "zh-Hans"), said("update gate: 1 keeps", "en")
+        ('更新门', 'my own', 'update gate: 1 keeps')
+    """
+    check_language(language)
+    head = comment.partition(":")[0].partition(",")[0].strip()
+    return word(head, language) if head in _WORDS and language != LANGUAGES[0] else comment
+
+
+def check_language(language: str) -> None:
+    """Refuse a language the pictures are not drawn in."""
+    if language not in LANGUAGES:
+        raise ConfigError(f"The language is {language!r}; pictures are drawn in {', '.join(LANGUAGES)}.")

@@ -1,0 +1,369 @@
+"""What the explorer answers: one method for each request. Any number of threads may ask at once."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+from threading import Lock
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gatework import __version__
+from gatework.diagram import LANGUAGES, cell_scene
+from gatework.errors import CellError, ExplorerError
+from gatework.explorer import analysis, messages
+from gatework.explorer.elsewhere import Reading, find_stretches, read_held_out
+from gatework.explorer.gradients import measure_gradients
+from gatework.explorer.marks import PRESETS, mark_pattern, mark_preset, mark_ranges
+from gatework.explorer.models import Opened, OpenRun, Sample, display, open_runs, read_symbols, vocabulary_display
+from gatework.explorer.quantities import Place, list_quantities
+from gatework.explorer.rows import Deadline, check_interventions
+from gatework.explorer.settings import Settings
+from gatework.explorer.store import Store
+from gatework.explorer.traces import TextTrace, key_of, read_text
+from gatework.explorer.units import describe_units, rank_followers
+from gatework.tracing import Term, terms
+
+_SHOWN_VOCABULARY = 512
+_SHOWN_TOP = 2000  # longer texts are given their guesses by window
+_MOST_NUMBERS = 2**24  # in one answer
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """An answer of many numbers.
+
+    Args:
+        values: The numbers, of any shape.
+        names: What the rows are, where they are different things.
+        before: For each row its value after the line end before the text; None where that is no number.
+    """
+
+    values: Tensor
+    names: Sequence[str] = ()
+    before: Sequence[float | None] = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Their shape."""
+        return tuple(self.values.shape)
+
+    def content(self) -> bytes:
+        """Give them as little-endian float32, row after row."""
+        return self.values.contiguous().float().numpy().astype("<f4", copy=False).tobytes()
+
+
+def open_answers(paths: Sequence[str], demo: bool, settings: Settings) -> "Answers":
+    """Open runs, and make what answers questions about them.
+
+    Args:
+        paths: Run directories.
+        demo: Whether the demo's model is opened too.
+        settings: Limits.
+
+    Returns:
+        The answers.
+
+    Raises:
+        RunError: When one of them is no run.
+    """
+    return Answers(open_runs(paths, demo=demo), settings)
+
+
+class Answers:
+    """The runs that are open, and all that can be asked about them.
+
+    Args:
+        open_runs: The runs by id.
+        settings: Limits.
+    """
+
+    def __init__(self, open_runs: dict[str, OpenRun], settings: Settings) -> None:
+        self.runs = open_runs
+        self.settings = settings
+        self._traces = Store[TextTrace](settings.memory)
+        self._readings = Store[Reading](settings.memory // 4)
+        self._numbers = count(1)
+        self._quantities: dict[str, dict[Place, list[messages.QuantityAnswer]]] = {}
+        self._scenes: dict[str, dict[str, Any]] = {}
+        self._lock = Lock()
+
+    # --- what there is
+
+    def about(self) -> messages.AboutAnswer:
+        """Say what is open, and what may be asked."""
+        return messages.AboutAnswer(
+            version=__version__,
+            runs=[self._about(run) for run in self.runs.values()],
+            samples=[],
+            presets=list(PRESETS),
+            limits={"text": self.settings.text, "steps": self.settings.steps},
+        )
+
+    def _about(self, run: OpenRun) -> messages.RunAnswer:
+        opened = run.open()
+        layer = opened.model.recurrent
+        quantities = self._quantities_of(run)
+        samples = [self._about_sample(run, sample) for sample in run.samples]
+        return messages.RunAnswer(
+            id=run.id,
+            title=run.origin.title,
+            cell=layer.cell.name,
+            cell_title=layer.cell.title,
+            layers=layer.num_layers,
+            directions=2 if layer.bidirectional else 1,
+            hidden_sizes=[one.hidden_size for one in layer.layers],
+            level=run.config.level,
+            parameters=sum(parameter.numel() for parameter in opened.model.parameters()),
+            vocabulary=vocabulary_display(run.vocabulary, _SHOWN_VOCABULARY),
+            vocabulary_size=len(run.vocabulary),
+            checkpoints=[messages.CheckpointAnswer(id=id, step=step) for id, step in run.checkpoints.items()],
+            quantities=[quantities[number, 0] for number in range(layer.num_layers)],
+            equations=str(layer.cell),
+            latex=layer.cell.latex(),
+            scene=self._scenes_of(run),
+            samples=samples,
+        )
+
+    def _about_sample(self, run: OpenRun, sample: Sample) -> messages.SampleAnswer:
+        shown = sample.text[: self.settings.text].encode("utf-8", errors="replace").decode("utf-8")
+        steps = len(read_symbols(sample.text, run.config.level))
+        return messages.SampleAnswer(id=sample.id, title=sample.title, text=shown, steps=steps)
+
+    def _scenes_of(self, run: OpenRun) -> dict[str, Any]:
+        """Draw the cell, once in every language."""
+        with self._lock:
+            if run.id not in self._scenes:
+                cell = run.open().model.recurrent.cell
+                try:
+                    scenes = {language: cell_scene(cell, language) for language in LANGUAGES}
+                except CellError:
+                    scenes = {}  # equations that no picture can be drawn of; all the rest can still be shown
+                self._scenes[run.id] = {language: scene.to_dict() for language, scene in scenes.items()}
+            return self._scenes[run.id]
+
+    def _quantities_of(self, run: OpenRun) -> dict[Place, list[messages.QuantityAnswer]]:
+        with self._lock:
+            if run.id not in self._quantities:
+                self._quantities[run.id] = list_quantities(run.open().model)
+            return self._quantities[run.id]
+
+    def _sizes_of(self, run: OpenRun, *, parts: bool = True) -> dict[Place, dict[str, int]]:
+        return {
+            place: {one.name: one.size for one in listed if parts or one.role != "part"}
+            for place, listed in self._quantities_of(run).items()
+        }
+
+    def _run(self, id: str) -> OpenRun:
+        if id not in self.runs:
+            raise ExplorerError(f"there is no run '{id}': expected one of {', '.join(self.runs)}", 404)
+        return self.runs[id]
+
+    # --- reading a text
+
+    def trace(self, request: messages.TraceRequest) -> messages.TraceAnswer:
+        """Let a model read a text, and remember what it computed.
+
+        Raises:
+            ExplorerError: When there is no such run or sample, or the text is too long.
+        """
+        run = self._run(request.run)
+        symbols = read_symbols(self._text(request), run.config.level)
+        most = self.settings.text if request.sample is None else self.settings.steps
+        if len(symbols) > most:
+            raise ExplorerError(f"the text has {len(symbols):,} symbols: expected at most {most:,}", 413)
+        check_interventions(request.interventions, self._sizes_of(run, parts=False))
+        found = read_text(
+            run.open(request.checkpoint),
+            run.id,
+            symbols,
+            display(symbols),
+            self._sizes_of(run),
+            request.interventions,
+            most_kept=self.settings.memory // 8,
+            deadline=Deadline(self.settings.seconds),
+        )
+        id = f"t{next(self._numbers)}"
+        self._traces.put(id, found)
+        return self._answer(id, found)
+
+    def _text(self, request: messages.TraceRequest) -> str:
+        if request.text is not None:
+            return request.text
+        samples = {sample.id: sample for run in self.runs.values() for sample in run.samples}
+        if request.sample not in samples:
+            raise ExplorerError(f"there is no sample '{request.sample}': expected one of {', '.join(samples)}", 404)
+        return samples[request.sample].text
+
+    def _answer(self, id: str, found: TextTrace) -> messages.TraceAnswer:
+        loss = found.predictions.loss
+        mean = float(loss.double().mean())
+        return messages.TraceAnswer(
+            trace=id,
+            steps=found.steps,
+            symbols=found.symbols,
+            unknown=found.unknown,
+            loss=[*map(_finite, loss[1:].tolist()), None],
+            mean_loss=_finite(mean),
+            before=messages.Before(loss=_finite(float(loss[0])), top=self._top(found, -1, 0)[0]),
+            top=self._top(found, 0, found.steps) if found.steps <= _SHOWN_TOP else [],
+        )
+
+    def _find(self, id: str) -> TextTrace:
+        found = self._traces.get(id)
+        if found is None:
+            raise ExplorerError(
+                f"there is no trace '{id[:64]}' here, or not any more: post its text to /api/traces again", 404
+            )
+        return found
+
+    def top(self, id: str, window: messages.TopWindow) -> messages.TopAnswer:
+        """Give the likeliest next symbols at the positions of a window."""
+        found = self._find(id)
+        start, stop = _within(found, window.start, window.stop)
+        if stop - start > _SHOWN_TOP:
+            raise ExplorerError(f"that is {stop - start:,} positions: expected at most {_SHOWN_TOP:,}", 413)
+        return messages.TopAnswer(start=start, top=self._top(found, start, stop))
+
+    def _top(self, found: TextTrace, start: int, stop: int) -> list[list[messages.Guess]]:
+        shown = self._vocabulary(found.opened)
+        rows = slice(start + 1, stop + 1)
+        numbers = found.predictions.symbols[rows].tolist()
+        probabilities = found.predictions.probabilities[rows].nan_to_num().tolist()
+        return [
+            [messages.Guess(symbol=shown[n], probability=p) for n, p in zip(*row, strict=True)]
+            for row in zip(numbers, probabilities, strict=True)
+        ]
+
+    def _vocabulary(self, opened: Opened) -> list[str]:
+        return vocabulary_display(opened.vocabulary, len(opened.vocabulary))
+
+    # --- what was computed
+
+    def values(self, id: str, window: messages.Window) -> Numbers:
+        """Give a quantity over a window, [positions, H]."""
+        found, place = self._find(id), _place(window)
+        start, stop = _within(found, window.start, window.stop)
+        _fits((stop - start) * found.size(place, window.name))
+        return Numbers(found.window(place, window.name, start, stop, self._deadline()))
+
+    def overview(self, id: str, overview: messages.Overview) -> Numbers:
+        """Give the least and greatest values of a quantity over equal stretches, [buckets, 2, H].
+
+        Position p of T is in bucket ``p * buckets // T``; there are at most as many buckets as positions.
+        """
+        found, place, name = self._find(id), _place(overview), overview.name
+        buckets = min(overview.buckets, found.steps)
+        size = found.size(place, name)
+        _fits(2 * buckets * size)
+        whole = torch.stack([torch.full((buckets, size), math.inf), torch.full((buckets, size), -math.inf)], 1)
+        for start, piece in found.pieces(place, (name,), 0, found.steps, self._deadline()):
+            places = torch.arange(start, start + len(piece[name])) * buckets // found.steps
+            part = analysis.extremes(piece[name], places, buckets)
+            whole[:, 0] = torch.minimum(whole[:, 0], part[:, 0])
+            whole[:, 1] = torch.maximum(whole[:, 1], part[:, 1])
+        return Numbers(whole)
+
+    def unit(self, id: str, window: messages.UnitWindow) -> Numbers:
+        """Give all quantities of one unit over a window, [names, positions], and what they were before the text."""
+        found, place = self._find(id), _place(window)
+        start, stop = _within(found, window.start, window.stop)
+        names = [name for name, size in found.sizes(place).items() if window.unit < size]
+        if not names:
+            raise ExplorerError(f"layer {window.layer} has no unit {window.unit}", 404)
+        deadline = self._deadline()
+        pieces = [
+            torch.stack([piece[name][:, window.unit] for name in names])
+            for _, piece in found.pieces(place, names, start - 1, stop, deadline)
+        ]
+        values = torch.cat(pieces, 1)
+        return Numbers(values[:, 1:], names, [_finite(one) for one in values[:, 0].tolist()])
+
+    def _deadline(self) -> Deadline:
+        return Deadline(self.settings.seconds)
+
+    def terms(self, id: str, asked: messages.Term) -> messages.TermAnswer:
+        """Give the equation of a quantity with the numbers of one unit in it."""
+        found, place = self._find(id), _place(asked)
+        if asked.unit >= found.size(place, asked.name):
+            raise ExplorerError(f"'{asked.name}' of layer {asked.layer} has no unit {asked.unit}", 404)
+        if asked.step >= found.steps:
+            raise ExplorerError(f"there is no position {asked.step}: expected 0 to {found.steps - 1}", 404)
+        traced, row = found.around(asked.step + 1)
+        return _term(terms(found.opened.model, traced, key_of(place, asked.name), row, 0, asked.unit))
+
+    # --- figures
+
+    def units(self, id: str, quantity: messages.Quantity) -> messages.UnitsAnswer:
+        """Give figures for every unit."""
+        found, place = self._find(id), _place(quantity)
+        found.size(place, quantity.name)
+        described = self._quantities_of(self._run(found.run))[place]
+        one = next(one for one in described if one.name == quantity.name)
+        return describe_units(found, place, one, self._deadline())
+
+    def gradients(self, id: str, asked: messages.At) -> messages.GradientsAnswer:
+        """Say how much each earlier position matters to the prediction at one."""
+        return measure_gradients(self._find(id), asked.at)
+
+    def find(self, id: str, request: messages.FindRequest) -> messages.FindAnswer:
+        """Mark positions, and rank the units that follow the marks."""
+        found = self._find(id)
+        names = tuple(dict.fromkeys(request.names))
+        return rank_followers(found, _place(request), names, self._marks(found, request), self._deadline())
+
+    def _marks(self, found: TextTrace, request: messages.FindRequest) -> list[bool]:
+        words = found.opened.vocabulary.level == "word"
+        if request.pattern is not None:
+            return mark_pattern(found.symbols, request.pattern, words=words)
+        if request.preset is not None:
+            return mark_preset(found.symbols, request.preset, words=words)
+        return mark_ranges(found.steps, request.ranges or ())
+
+    def elsewhere(self, request: messages.ElsewhereRequest) -> messages.ElsewhereAnswer:
+        """Find where in held-out text a unit is highest and lowest."""
+        run, place = self._run(request.run), _place(request)
+        sizes = self._sizes_of(run)
+        size = sizes.get(place, {}).get(request.name, 0)
+        if request.unit >= size:
+            raise ExplorerError(f"layer {request.layer} has no unit {request.unit} of '{request.name}'", 404)
+        key = f"{run.id} {request.checkpoint} {place} {request.name}"
+        reading = self._readings.get(key)
+        if reading is None:
+            opened = run.open(request.checkpoint)
+            reading = read_held_out(opened, run.held_out, place, request.name, sizes, self._deadline())
+            self._readings.put(key, reading)
+        return messages.ElsewhereAnswer(
+            high=find_stretches(reading, request.unit, request.count, highest=True),
+            low=find_stretches(reading, request.unit, request.count, highest=False),
+            searched=len(reading.symbols),
+        )
+
+
+def _place(where: messages.Where) -> Place:
+    return where.layer, where.direction
+
+
+def _within(found: TextTrace, start: int, stop: int | None) -> tuple[int, int]:
+    """Check a window against the text."""
+    end = found.steps if stop is None else stop
+    if not 0 <= start < end <= found.steps:
+        raise ExplorerError(
+            f"from {start} to {end} is no window of this text: expected from below to, and to at most {found.steps}"
+        )
+    return start, end
+
+
+def _fits(numbers: int) -> None:
+    if numbers > _MOST_NUMBERS:
+        raise ExplorerError(f"that is {numbers:,} numbers: expected at most {_MOST_NUMBERS:,}; ask for less", 413)
+
+
+def _term(term: Term) -> messages.TermAnswer:
+    return messages.TermAnswer(text=term.text, value=_finite(term.value), parts=[_term(part) for part in term.parts])
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

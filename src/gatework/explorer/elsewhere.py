@@ -1,0 +1,95 @@
+"""Where else a unit does what it does: its highest and lowest values in text that the model was not trained on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gatework.explorer.messages import Stretch
+from gatework.explorer.models import Opened, display
+from gatework.explorer.quantities import Place
+from gatework.explorer.rows import Deadline, run_rows
+from gatework.explorer.traces import key_of
+from gatework.tasks.vocabulary import Symbols
+
+_MOST_SYMBOLS = 50_000
+_MOST_VALUES = 2**24
+_STREAMS = 64
+_CONTEXT = 100  # symbols read before each stream's own, so that its memory is not empty
+_BEFORE, _BEHIND = 40, 20
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A quantity over held-out text.
+
+    Args:
+        symbols: The text of each position.
+        values: The quantity [n, H].
+    """
+
+    symbols: Sequence[str]
+    values: Tensor
+
+    @property
+    def bytes(self) -> int:
+        """How much memory it holds."""
+        return self.values.nbytes + 16 * len(self.symbols)
+
+
+def read_held_out(
+    opened: Opened, symbols: Symbols, place: Place, name: str, sizes: dict[Place, dict[str, int]], deadline: Deadline
+) -> Reading:
+    """Let a model read held-out text, in streams side by side, and keep one quantity.
+
+    Args:
+        opened: The model.
+        symbols: The text; of a long one the beginning is read.
+        place: The layer and direction.
+        name: The quantity.
+        sizes: What can be had of each layer and direction, with its size.
+        deadline: When to give up.
+
+    Returns:
+        The quantity at every position.
+    """
+    room = _MOST_VALUES // sum(names.get(name, 0) for names in sizes.values())
+    symbols = symbols[: min(_MOST_SYMBOLS, room)]
+    tokens = opened.vocabulary.encode(symbols).long()
+    streams = min(_STREAMS, max(1, len(tokens) // (2 * _CONTEXT)))
+    length = -(-len(tokens) // streams)
+    # Before the text and behind it stand line ends, which are read and thrown away.
+    padded = tokens.new_full((_CONTEXT + streams * length,), opened.vocabulary.start)
+    padded[_CONTEXT : _CONTEXT + len(tokens)] = tokens
+    deadline.check()
+    traced = run_rows(opened, padded.unfold(0, _CONTEXT + length, length).t(), None, (), 0, (name,))
+    deadline.check()
+    values = traced[key_of(place, name)][_CONTEXT:]
+    return Reading(display(symbols), values.transpose(0, 1).flatten(0, 1)[: len(tokens)].clone())
+
+
+def find_stretches(reading: Reading, unit: int, count: int, *, highest: bool) -> list[Stretch]:
+    """Find the stretches of text around a unit's extremes.
+
+    Args:
+        reading: The quantity over the text.
+        unit: The unit.
+        count: How many stretches, at most.
+        highest: Whether its highest values are looked for, or its lowest.
+
+    Returns:
+        The stretches, the most extreme first; no two overlap in their middle.
+    """
+    values = reading.values[:, unit].nan_to_num()
+    free = torch.ones(len(values), dtype=torch.bool)
+    found: list[Stretch] = []
+    for peak in values.argsort(descending=highest, stable=True).tolist():
+        if len(found) == count:
+            break
+        if free[peak]:
+            begin, end = max(0, peak - _BEFORE), min(len(values), peak + _BEHIND)
+            free[begin:end] = False
+            text = list(reading.symbols[begin:end])
+            found.append(Stretch(text=text, values=values[begin:end].tolist(), offset=begin, peak=peak - begin))
+    return found

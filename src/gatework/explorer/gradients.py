@@ -1,0 +1,65 @@
+"""How much each earlier position matters to one prediction."""
+
+import torch
+from torch import Tensor
+
+from gatework.errors import ExplorerError
+from gatework.explorer.messages import GradientsAnswer
+from gatework.explorer.models import vocabulary_display
+from gatework.explorer.rows import holding
+from gatework.explorer.traces import CHUNK, TextTrace
+from gatework.tracing import gradient_flow
+
+# Rows that a gradient is followed back through, give or take a chunk.
+_MOST_ROWS = 2000
+
+
+def measure_gradients(found: TextTrace, at: int) -> GradientsAnswer:
+    """Measure the gradient of one prediction's log-probability by the states of all earlier positions.
+
+    Args:
+        found: The text.
+        at: The position whose prediction is meant: that of the symbol behind it, or at the very end of the likeliest
+            one. Of a long text the gradient is followed back through about 2,000 positions.
+
+    Returns:
+        The norms, for every state and for the input of the lowest layer (``x``): of all layers together, and of each.
+
+    Raises:
+        ExplorerError: When there is no such position.
+    """
+    if at >= found.steps:
+        raise ExplorerError(f"there is no position {at}: the text has positions from 0 to {found.steps - 1}", 404)
+    row = at + 1
+    first = max(0, row - _MOST_ROWS) // CHUNK * CHUNK
+    is_last = row + 1 == len(found.tokens)
+    target = int(found.predictions.symbols[row, 0] if is_last else found.tokens[row + 1])
+    tokens = found.tokens[first : row + 1, None]
+    with holding(found.opened, found.interventions, first, len(tokens)):
+        flow = gradient_flow(
+            found.opened.model, tokens, at=row - first, target=target, state=found.starts[first // CHUNK]
+        )
+    # Row 0 is the line end before the text, which is no position.
+    skipped = 0 if first else 1
+    layer = found.opened.model.recurrent
+    names = (*layer.cell.states, layer.cell.inputs[0])
+    each = [
+        {name: flow[f"l{number}.{name}"][skipped:, 0] for name in names if f"l{number}.{name}" in flow}
+        for number in range(layer.num_layers)
+    ]
+    along = {name: _together([norms[name] for norms in each]) for name in layer.cell.states}
+    along[names[-1]] = each[0][names[-1]]
+    shown = vocabulary_display(found.opened.vocabulary, len(found.opened.vocabulary))
+    return GradientsAnswer(
+        at=at,
+        start=first + skipped - 1,
+        symbol=shown[target],
+        along={name: norms.tolist() for name, norms in along.items()},
+        layers=[{name: norms.tolist() for name, norms in norms_of.items()} for norms_of in each],
+        memory_length=flow.memory_length,
+    )
+
+
+def _together(norms: list[Tensor]) -> Tensor:
+    """Give the norm of several gradients as one long vector."""
+    return torch.stack(norms).square().sum(0).sqrt()

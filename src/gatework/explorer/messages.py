@@ -1,0 +1,340 @@
+"""What the page may ask, and what it is answered: the shapes of all JSON, checked on its way in.
+
+A request with a field that is not here is refused: a page and a server that misunderstand each other should hear of it.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from gatework.errors import ExplorerError
+
+LATEST = "latest"
+MOST_INTERVENTIONS = 32
+LONGEST_PATTERN = 200
+MOST_BUCKETS = 4096
+
+Message = TypeVar("Message", bound=BaseModel)
+
+# Names of equations are short; ids are given out by the server.
+_Id = Annotated[str, Field(min_length=1, max_length=64)]
+_Name = Annotated[str, Field(min_length=1, max_length=400)]
+_Layer = Annotated[int, Field(ge=0, lt=1024)]
+_Direction = Annotated[int, Field(ge=0, le=1)]
+_Place = Annotated[int, Field(ge=0, le=10**9)]
+
+
+class _Asked(BaseModel):
+    """A request. Numbers in a query come as text, so that text of digits is taken for a number."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
+
+
+class Where(_Asked):
+    """A layer in one direction."""
+
+    layer: _Layer = 0
+    direction: _Direction = 0
+
+
+class Quantity(Where):
+    """One quantity of a layer."""
+
+    name: _Name
+
+
+class Intervention(Where):
+    """A quantity held at a value, for some or all units, from one position to before another."""
+
+    name: _Name
+    value: float = Field(ge=-1e6, le=1e6)
+    units: Annotated[list[_Place], Field(min_length=1, max_length=65536)] | None = None
+    start: _Place = 0
+    stop: _Place | None = None
+
+
+class TraceRequest(_Asked):
+    """A text to be read by a model, or a sample that the server holds."""
+
+    run: _Id
+    checkpoint: _Id = LATEST
+    text: str | None = None
+    sample: _Id | None = None
+    interventions: Annotated[list[Intervention], Field(max_length=MOST_INTERVENTIONS)] = []
+
+    @model_validator(mode="after")
+    def _one_text(self) -> "TraceRequest":
+        if (self.text is None) == (self.sample is None):
+            raise ValueError("expected either a text or a sample")
+        return self
+
+
+class Window(Quantity):
+    """A quantity from one position to before another."""
+
+    start: _Place = Field(0, alias="from")
+    stop: _Place | None = Field(None, alias="to")
+
+
+class Overview(Quantity):
+    """A quantity's least and greatest values over a number of equal stretches."""
+
+    buckets: int = Field(1000, ge=1, le=MOST_BUCKETS)
+
+
+class UnitWindow(Where):
+    """All quantities of one unit."""
+
+    unit: _Place
+    start: _Place = Field(0, alias="from")
+    stop: _Place | None = Field(None, alias="to")
+
+
+class Term(Quantity):
+    """The equation of a quantity with the numbers of one unit at one step."""
+
+    unit: _Place
+    step: _Place
+
+
+class TopWindow(_Asked):
+    """The likeliest next symbols, from one position to before another."""
+
+    start: _Place = Field(0, alias="from")
+    stop: _Place | None = Field(None, alias="to")
+
+
+class At(_Asked):
+    """A position whose prediction is asked about."""
+
+    at: _Place
+
+
+class FindRequest(Where):
+    """Positions to follow: ranges, a pattern or a preset, one of the three; and the quantities to look at."""
+
+    names: Annotated[list[_Name], Field(min_length=1, max_length=16)]
+    ranges: Annotated[list[tuple[_Place, _Place]], Field(min_length=1, max_length=10_000)] | None = None
+    pattern: Annotated[str, Field(min_length=1, max_length=LONGEST_PATTERN)] | None = None
+    preset: _Id | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "FindRequest":
+        if [self.ranges, self.pattern, self.preset].count(None) != 2:
+            raise ValueError("expected one of ranges, pattern and preset")
+        return self
+
+
+class ElsewhereRequest(Quantity):
+    """A unit whose highest and lowest values in the held-out text are wanted."""
+
+    run: _Id
+    checkpoint: _Id = LATEST
+    unit: _Place
+    count: int = Field(12, ge=1, le=50)
+
+
+class QuantityAnswer(BaseModel):
+    """A quantity as the page shows it; low and high are None where its equation sets no bound."""
+
+    name: str
+    comment: str
+    role: Literal["gate", "state", "candidate", "part", "other"]
+    low: float | None
+    high: float | None
+    size: int
+
+
+class SampleAnswer(BaseModel):
+    """A text that comes with a run, or its beginning where it is longer than what may be posted."""
+
+    id: str
+    title: str
+    text: str
+    steps: int
+
+
+class CheckpointAnswer(BaseModel):
+    """A checkpoint; the newest is called ``latest``."""
+
+    id: str
+    step: int
+
+
+class RunAnswer(BaseModel):
+    """All that the page needs to know about a run."""
+
+    id: str
+    title: str
+    cell: str
+    cell_title: str
+    layers: int
+    directions: int
+    hidden_sizes: list[int]
+    level: str
+    parameters: int
+    vocabulary: list[str]
+    vocabulary_size: int
+    checkpoints: list[CheckpointAnswer]
+    quantities: list[list[QuantityAnswer]]
+    equations: str
+    latex: str
+    scene: dict[str, Any]
+    samples: list[SampleAnswer]
+
+
+class AboutAnswer(BaseModel):
+    """The runs that are open, and what may be asked."""
+
+    version: str
+    runs: list[RunAnswer]
+    samples: list[SampleAnswer]
+    presets: list[str]
+    limits: dict[str, int]
+
+
+class Guess(BaseModel):
+    """A symbol that may come next, and how likely the model thinks it is."""
+
+    symbol: str
+    probability: float
+
+
+class Before(BaseModel):
+    """What the model expected before the first symbol, having read a line end."""
+
+    loss: float | None
+    top: list[Guess]
+
+
+class TraceAnswer(BaseModel):
+    """A text that was read: what can be shown at once. ``top`` is empty for long texts; ask for a window of it."""
+
+    trace: str
+    steps: int
+    symbols: list[str]
+    unknown: list[int]
+    loss: list[float | None]
+    mean_loss: float | None
+    before: Before
+    top: list[list[Guess]]
+
+
+class TopAnswer(BaseModel):
+    """The likeliest next symbols at each position of a window."""
+
+    start: int = Field(serialization_alias="from")
+    top: list[list[Guess]]
+
+
+class TermAnswer(BaseModel):
+    """A part of an equation with its value, and the parts it is made of."""
+
+    text: str
+    value: float | None
+    parts: "list[TermAnswer]"
+
+
+class UnitsAnswer(BaseModel):
+    """Figures for every unit of a layer.
+
+    ``half_life`` is in steps, of the quantity if it is a state that is carried unit by unit and else of the cell state,
+    None where a unit never halves or nothing is carried so; ``saturation`` is the part of the steps within a tenth of
+    the quantity's bounds, None where it has none.
+    """
+
+    half_life: list[float | None]
+    saturation: list[float | None]
+    saturated_low: list[float | None]
+    saturated_high: list[float | None]
+    order_by_similarity: list[int]
+
+
+class GradientsAnswer(BaseModel):
+    """How much each earlier position matters to one prediction.
+
+    Lists begin at position ``from``, which is 0 unless the text is long, and end at ``at``.
+    """
+
+    at: int
+    start: int = Field(serialization_alias="from")
+    symbol: str
+    along: dict[str, list[float]]
+    layers: list[dict[str, list[float]]]
+    memory_length: float | None
+
+
+class Follower(BaseModel):
+    """A unit that follows what was marked: its AUC from 0.5 to 1, and whether it rises (1) or falls (-1) there."""
+
+    name: str
+    unit: int
+    score: float
+    sign: Literal[1, -1]
+
+
+class FindAnswer(BaseModel):
+    """What was marked, as ranges, and the units that follow it best."""
+
+    positions: list[tuple[int, int]]
+    marked: int
+    every: int
+    ranking: list[Follower]
+
+
+class Stretch(BaseModel):
+    """A stretch of text with a unit's value at each symbol; ``peak`` is the place of its extreme."""
+
+    text: list[str]
+    values: list[float]
+    offset: int
+    peak: int
+
+
+class ElsewhereAnswer(BaseModel):
+    """Where a unit is highest and lowest."""
+
+    high: list[Stretch]
+    low: list[Stretch]
+    searched: int
+
+
+def read_message(kind: type[Message], values: Mapping[str, Any] | bytes) -> Message:
+    """Check a request.
+
+    Args:
+        kind: What it should be.
+        values: The body as JSON, or the query's names and values.
+
+    Returns:
+        The request.
+
+    Raises:
+        ExplorerError: Saying in one sentence what is wrong with it.
+
+    Example:
+        >>> read_message(At, {"at": "seven"})
+        Traceback (most recent call last):
+        gatework.errors.ExplorerError: at is 'seven': input should be a valid integer, unable to parse string as an...
+    """
+    try:
+        if isinstance(values, bytes):
+            return kind.model_validate_json(values)
+        return kind.model_validate(dict(values))
+    except ValidationError as error:
+        raise ExplorerError(_sentence(error)) from error
+
+
+def _sentence(error: ValidationError) -> str:
+    fault = error.errors(include_url=False, include_context=False)[0]
+    name = ".".join(str(part) for part in fault["loc"])
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    if not name or fault["type"] == "json_invalid":
+        return f"the request cannot be read: {message[0].lower()}{message[1:]}"
+    if fault["type"] == "missing":
+        return f"{name} is missing from the request"
+    if fault["type"] == "extra_forbidden":
+        return f"'{name[:60]}' is nothing that can be asked for here"
+    given = repr(fault["input"])
+    return f"{name} is {given if len(given) <= 60 else given[:57] + '…'}: {message[0].lower()}{message[1:]}"

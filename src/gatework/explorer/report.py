@@ -1,0 +1,208 @@
+"""One file that shows a text as a model read it: the explorer's page with its answers inside, and no server.
+
+The page looks for an element ``<script type="application/json" id="recorded">``. It holds an object of answers by
+request, such as ``"GET /api/about"``; of numbers it has the shape and the bytes in base64. What a recording lacks needs
+a live server, and the page says so.
+"""
+
+import json
+import re
+from base64 import b64encode
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from pydantic import BaseModel
+
+from gatework.errors import ExplorerError
+from gatework.explorer.answers import Answers, Numbers
+from gatework.explorer.messages import (
+    At,
+    Quantity,
+    RunAnswer,
+    SampleAnswer,
+    Term,
+    TermAnswer,
+    TraceAnswer,
+    TraceRequest,
+    Window,
+)
+
+MOST_STEPS = 2000
+# The most numbers of gradients, and terms of equations, that are worth their place in the file.
+_MOST_GRADIENTS = 300_000
+_MOST_TERMS = 2000
+_SCRIPT = re.compile(r'<script\b[^>]*\bsrc="([^"]+)"[^>]*></script>')
+_STYLE = re.compile(r'<link\b[^>]*\brel="stylesheet"[^>]*>')
+_REFERENCE = re.compile(r'\b(?:src|href)="(?!data:|#)([^"]*)"')
+_ADDRESS = re.compile(r"""url\(\s*['"]?(?!data:|#)([^'")\s]+)|@import""")
+
+
+def write_report(answers: Answers, request: TraceRequest, page: Path) -> str:
+    """Record a text, and put it into the page.
+
+    Args:
+        answers: The run that reads it, opened.
+        request: The text.
+        page: The folder of the built page.
+
+    Returns:
+        The file, as HTML.
+
+    Raises:
+        ExplorerError: When the text is too long, or the page is not built as this needs it.
+    """
+    return inline(page, record(answers, request))
+
+
+def record(answers: Answers, request: TraceRequest) -> dict[str, Any]:
+    """Ask for everything that the page asks for about one text.
+
+    Args:
+        answers: The run that reads it, opened.
+        request: The text.
+
+    Returns:
+        The answers by request.
+
+    Raises:
+        ExplorerError: When the text is too long.
+    """
+    traced = answers.trace(request)
+    if traced.steps > MOST_STEPS:
+        raise ExplorerError(
+            f"the text has {traced.steps:,} symbols: a report holds at most {MOST_STEPS:,}; give a shorter one", 413
+        )
+    about = answers.about()
+    run = next(run for run in about.runs if run.id == request.run)
+    chosen = [checkpoint for checkpoint in run.checkpoints if checkpoint.id == request.checkpoint]
+    text = SampleAnswer(id="recorded", title="recorded", text="".join(traced.symbols), steps=traced.steps)
+    found: dict[str, Any] = {
+        "GET /api/about": _plain(
+            about.model_copy(
+                update={"runs": [run.model_copy(update={"checkpoints": chosen, "samples": []})], "samples": [text]}
+            )
+        ),
+        "POST /api/traces": _plain(traced),
+    }
+    _record_quantities(answers, run, traced, found)
+    _record_gradients(answers, traced, found)
+    _record_terms(answers, run, traced, found)
+    return found
+
+
+def _record_quantities(answers: Answers, run: RunAnswer, traced: TraceAnswer, found: dict[str, Any]) -> None:
+    """Record all quantities of all units, and the figures about units."""
+    path = f"GET /api/traces/{traced.trace}"
+    for layer, quantities in enumerate(run.quantities):
+        for direction in range(run.directions):
+            for one in quantities:
+                where = f"layer={layer}&direction={direction}&name={quote(one.name, safe=_UNESCAPED)}"
+                window = Window(layer=layer, direction=direction, name=one.name, start=0, stop=traced.steps)
+                key = f"{path}/values?{where}&from=0&to={traced.steps}"
+                found[key] = _plain(answers.values(traced.trace, window))
+                quantity = Quantity(layer=layer, direction=direction, name=one.name)
+                found[f"{path}/units?{where}"] = _plain(answers.units(traced.trace, quantity))
+
+
+def _record_gradients(answers: Answers, traced: TraceAnswer, found: dict[str, Any]) -> None:
+    """Record what mattered to the prediction at each position, or of a long text at some of them."""
+    every = max(1, -(-traced.steps * traced.steps // _MOST_GRADIENTS))
+    for at in range(0, traced.steps - 1, every):
+        answer = answers.gradients(traced.trace, At(at=at))
+        found[f"GET /api/traces/{traced.trace}/gradients?at={at}"] = _rounded(_plain(answer))
+
+
+def _record_terms(answers: Answers, run: RunAnswer, traced: TraceAnswer, found: dict[str, Any]) -> None:
+    """Record the equations in numbers of the first unit, which is the one that the page begins with."""
+    names = [one.name for one in run.quantities[0] if one.role != "part"]
+    for step in range(min(traced.steps, _MOST_TERMS // len(names))):
+        for name in names:
+            where = f"layer=0&direction=0&unit=0&step={step}&name={quote(name, safe=_UNESCAPED)}"
+            term: TermAnswer = answers.terms(traced.trace, Term(layer=0, direction=0, unit=0, step=step, name=name))
+            found[f"GET /api/traces/{traced.trace}/terms?{where}"] = _plain(term)
+
+
+# What encodeURIComponent, which the page writes names with, leaves as it is beside letters and digits.
+_UNESCAPED = "-_.!~*'()"
+
+
+def _plain(answer: BaseModel | Numbers) -> Any:
+    """Give an answer as JSON can hold it."""
+    if isinstance(answer, BaseModel):
+        return json.loads(answer.model_dump_json(by_alias=True))
+    return {
+        "shape": list(answer.shape),
+        "base64": b64encode(answer.content()).decode("ascii"),
+        **({"names": list(answer.names), "before": list(answer.before)} if answer.names else {}),
+    }
+
+
+def _rounded(answer: Any) -> Any:
+    """Round to four digits what is drawn as the height of a bar."""
+    if isinstance(answer, float):
+        return float(f"{answer:.4g}")
+    if isinstance(answer, dict):
+        return {key: _rounded(value) for key, value in answer.items()}
+    return [_rounded(value) for value in answer] if isinstance(answer, list) else answer
+
+
+def inline(page: Path, recorded: dict[str, Any]) -> str:
+    """Put style, script and answers of the page into one file, which may run those and load nothing.
+
+    Args:
+        page: The folder of the built page.
+        recorded: The answers by request.
+
+    Returns:
+        The file, as HTML.
+
+    Raises:
+        ExplorerError: When the page is not built, or refers to more than one script and style sheet.
+    """
+    if not (page / "index.html").is_file():
+        raise ExplorerError("the explorer's page is not built: in a checkout of gatework, run make page")
+    html = (page / "index.html").read_text(encoding="utf-8")
+    scripts = [_asset(page, match[1]) for match in _SCRIPT.finditer(html)]
+    styles = [_asset(page, match[1]) for match in re.finditer(r'\bhref="([^"]+)"', "".join(_STYLE.findall(html)))]
+    if len(scripts) != 1 or re.search(r"\bimport\(|\bfrom\s*\"\./", scripts[0]):
+        raise ExplorerError("the page is not built as one script, so that it cannot be put into one file")
+    if outside := [match[0] for style in styles for match in _ADDRESS.finditer(style)]:
+        raise ExplorerError(f"the page's style refers to another file ({outside[0]}), which a report cannot load")
+    # A script must not end before its end.
+    script = scripts[0].replace("</script", "<\\/script").replace("<!--", "<\\!--")
+    policy = (
+        f"default-src 'none'; script-src {_hash(script)}; style-src {' '.join(map(_hash, styles)) or _NONE}; "
+        "img-src data: blob:; font-src data:; base-uri 'none'; form-action 'none'"
+    )
+    answers = json.dumps(recorded, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    html = _STYLE.sub("", _SCRIPT.sub("", html))
+    if match := _REFERENCE.search(html):
+        raise ExplorerError(f"the page refers to '{match[1]}', which a report cannot load")
+    head = f'<meta http-equiv="Content-Security-Policy" content="{policy}">' + "".join(
+        f"<style>{style}</style>" for style in styles
+    )
+    # A script of the kind "module" runs when all of the page is there.
+    body = f'<script type="application/json" id="recorded">{answers}</script><script type="module">{script}</script>'
+    for tag, put in (("<head>", f"<head>\n{head}"), ("</body>", f"{body}\n</body>")):
+        before, found, behind = html.partition(tag)
+        if not found:
+            raise ExplorerError(f"the page has no {tag}, so that it cannot be put into one file")
+        html = f"{before}{put}{behind}"
+    return html
+
+
+_NONE = "'none'"
+
+
+def _asset(page: Path, reference: str) -> str:
+    known = {path.name: path for path in (page / "assets").iterdir()}
+    name = reference.rsplit("/", 1)[-1]
+    if name not in known:
+        raise ExplorerError(f"the page refers to '{reference}', which is not there: build it again with make page")
+    return known[name].read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{b64encode(sha256(text.encode('utf-8')).digest()).decode('ascii')}'"

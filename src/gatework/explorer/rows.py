@@ -1,0 +1,167 @@
+"""Rows of symbols through a model: the layers over them, with what is held, and what the head expects next."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gatework.errors import ExplorerError
+from gatework.explorer.messages import Intervention
+from gatework.explorer.models import Opened
+from gatework.tracing import Trace, clamp, trace
+
+TOP = 8
+_MOST_SCORES = 2**22
+# What clamp() takes by these names is not a quantity's value.
+_NOT_HELD = ("units", "layer", "direction", "start", "stop", "rows")
+
+
+class Deadline:
+    """A point in time at which work is given up.
+
+    Args:
+        seconds: How long from now.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    def check(self) -> None:
+        """Give up if it has passed.
+
+        Raises:
+            ExplorerError: When it has.
+        """
+        if time.monotonic() > self._end:
+            raise ExplorerError(
+                f"this took longer than {self._seconds:g} seconds and was given up: look at a shorter text, or start "
+                "the explorer with more --seconds",
+                503,
+            )
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the model expected at each row.
+
+    Args:
+        loss: The nats of the symbol that came [rows - 1].
+        symbols: The numbers of the likeliest symbols [rows, 8].
+        probabilities: Their probabilities [rows, 8].
+    """
+
+    loss: Tensor
+    symbols: Tensor
+    probabilities: Tensor
+
+
+def run_rows(
+    opened: Opened,
+    tokens: Tensor,
+    state: Any,
+    interventions: Sequence[Intervention],
+    offset: int,
+    names: tuple[str, ...] | None,
+) -> Trace:
+    """Run a model's layers over rows of tokens.
+
+    Args:
+        opened: The model.
+        tokens: The numbers of the symbols [T, B].
+        state: The state before the first; None for zeros.
+        interventions: What is held, at positions of the text.
+        offset: Which row of the text the first one is; position p of the text is its row p + 1.
+        names: The quantities to keep; None for all, parts too.
+
+    Returns:
+        The trace.
+    """
+    with torch.no_grad(), holding(opened, interventions, offset, len(tokens)):
+        return trace(opened.model.recurrent, opened.model.embedding(tokens), names, parts=names is None, state=state)
+
+
+@contextmanager
+def holding(opened: Opened, interventions: Sequence[Intervention], offset: int, rows: int) -> Iterator[None]:
+    """Hold what is to be held, where that falls among the rows.
+
+    Args:
+        opened: The model.
+        interventions: What is held, at positions of the text.
+        offset: Which row of the text the first one is; position p of the text is its row p + 1.
+        rows: How many rows there are.
+    """
+    # Kernels are made for what is held and in which order; of two on one quantity the later one has the last word.
+    ordered = sorted(interventions, key=lambda one: (one.layer, one.direction, one.name))
+    with ExitStack() as stack:
+        for one in ordered:
+            start = max(0, one.start + 1 - offset)
+            stop = rows if one.stop is None else min(rows, one.stop + 1 - offset)
+            if start < stop:
+                stack.enter_context(_held(opened, one, start, stop))
+        yield
+
+
+def _held(opened: Opened, one: Intervention, start: int, stop: int) -> AbstractContextManager[None]:
+    value: dict[str, Any] = {one.name: one.value}
+    return clamp(
+        opened.model.recurrent,
+        units=one.units,
+        layer=one.layer,
+        direction=one.direction,
+        start=start,
+        stop=stop,
+        **value,
+    )
+
+
+def check_interventions(interventions: Sequence[Intervention], sizes: dict[tuple[int, int], dict[str, int]]) -> None:
+    """Refuse to hold what there is not.
+
+    Args:
+        interventions: What is to be held.
+        sizes: The lines that can be held in each layer and direction, with the number of their units.
+
+    Raises:
+        ExplorerError: Saying what can be held.
+    """
+    for one in interventions:
+        known = sizes.get((one.layer, one.direction))
+        if known is None:
+            raise ExplorerError(f"there is no layer {one.layer} in direction {one.direction}: there are {len(sizes)}")
+        if one.name not in known or one.name in _NOT_HELD:
+            raise ExplorerError(f"'{one.name}' cannot be held: expected one of {', '.join(known)}")
+        beyond = [unit for unit in one.units or () if unit >= known[one.name]]
+        if beyond:
+            raise ExplorerError(f"'{one.name}' has no unit {beyond[0]}: expected units from 0 to {known[one.name] - 1}")
+
+
+@torch.no_grad()
+def predict(head: nn.Linear, outputs: Tensor, tokens: Tensor, deadline: Deadline) -> Predictions:
+    """Say what is expected after every row.
+
+    Args:
+        head: The layer that makes scores.
+        outputs: What it reads [rows, H].
+        tokens: The numbers of all rows [rows].
+        deadline: When to give up.
+
+    Returns:
+        The predictions, in float32.
+    """
+    came = torch.cat([tokens[1:], tokens.new_zeros(1)])
+    # Pieces of nearly one size: a small rest would be multiplied by other code, which rounds in another way.
+    count = -(-len(outputs) * head.out_features // _MOST_SCORES)
+    losses, symbols, probabilities = [], [], []
+    for output, target in zip(outputs.tensor_split(count), came.tensor_split(count), strict=True):
+        deadline.check()
+        logs = head(output).float().log_softmax(-1)
+        best = logs.topk(min(TOP, logs.shape[-1]))
+        losses.append(-logs.gather(1, target[:, None])[:, 0])
+        symbols.append(best.indices)
+        probabilities.append(best.values.exp())
+    return Predictions(torch.cat(losses)[:-1], torch.cat(symbols), torch.cat(probabilities))

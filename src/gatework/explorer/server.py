@@ -1,0 +1,167 @@
+"""The server: puts door, routes and answers together, and listens.
+
+It listens before the models are read, and before torch is there to read them: the page comes at once, and its first
+question waits.
+"""
+
+import asyncio
+import secrets
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+
+from gatework.errors import ExplorerError
+from gatework.explorer.guard import App, Door, Guard, is_loopback
+from gatework.explorer.routes import Desk, Work, refused
+from gatework.explorer.settings import Settings
+
+if TYPE_CHECKING:
+    from gatework.explorer.answers import Answers
+
+_MOST_CONNECTIONS = 64
+
+
+def make_app(opener: "Callable[[], Answers]", door: Door, settings: Settings, on_failure: Callable[[], None]) -> App:
+    """Make the application.
+
+    Args:
+        opener: Opens the runs; called once, on a thread of its own, when the server starts.
+        door: Under which names it is reached.
+        settings: Limits.
+        on_failure: Called when the runs could not be opened.
+
+    Returns:
+        The application, guarded.
+    """
+    opening: dict[str, asyncio.Task[Answers]] = {}
+
+    async def answers() -> "Answers":
+        return await asyncio.shield(opening["task"])
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        opening["task"] = task = asyncio.create_task(asyncio.to_thread(opener))
+        task.add_done_callback(lambda done: on_failure() if done.exception() else None)
+        yield
+
+    app = Starlette(
+        routes=Desk(answers, Work(settings)).routes(),
+        exception_handlers={Exception: refused, ExplorerError: refused, HTTPException: refused},
+        lifespan=lifespan,
+    )
+    return Guard(app, door, settings.body)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the socket of a server.
+
+    Args:
+        host: The address to listen at.
+        port: The port; 0 for any that is free.
+
+    Returns:
+        The socket, listening.
+
+    Raises:
+        ExplorerError: When that address cannot be had.
+    """
+    name = host.strip("[]")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)[0]
+        sock = socket.socket(family, kind, protocol)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        sock.listen(128)
+    except OSError as error:
+        raise ExplorerError(
+            f"the explorer cannot listen at {host}, port {port}: {error.strerror}; choose another --port, or 0 for any"
+        ) from error
+    return sock
+
+
+def make_door(host: str, port: int) -> Door:
+    """Make the door of a server: with a token, unless nobody else can reach it.
+
+    Args:
+        host: The address it listens at.
+        port: Its port.
+
+    Returns:
+        The door.
+    """
+    token = "" if is_loopback(host) else secrets.token_urlsafe(24)
+    others = frozenset((socket.gethostname().lower(), socket.getfqdn().lower())) if token else frozenset[str]()
+    return Door.on(host, port, token, others)
+
+
+def address_of(host: str, door: Door) -> str:
+    """Give the address to open in a browser.
+
+    Example:
+        >>> address_of("127.0.0.1", Door.on("127.0.0.1", 8000, ""))
+        'http://127.0.0.1:8000/'
+    """
+    name = socket.gethostname() if host.strip("[]") in ("0.0.0.0", "::") else host
+    shown = f"[{name}]" if ":" in name and not name.startswith("[") else name
+    return f"http://{shown}:{door.port}/" + (f"?token={door.token}" if door.token else "")
+
+
+def serve(
+    opener: "Callable[[], Answers]",
+    sock: socket.socket,
+    door: Door,
+    settings: Settings,
+    stop: threading.Event | None = None,
+) -> None:
+    """Serve until Ctrl-C.
+
+    Args:
+        opener: Opens the runs.
+        sock: Where to listen.
+        door: Under which names it is reached.
+        settings: Limits.
+        stop: Ends it as well, where there is one.
+
+    Raises:
+        GateworkError: When the runs cannot be opened.
+    """
+    failed: list[BaseException] = []
+
+    def opening() -> "Answers":
+        try:
+            return opener()
+        except BaseException as error:
+            failed.append(error)
+            raise
+
+    def end() -> None:
+        server.should_exit = True
+
+    def wait() -> None:
+        assert stop is not None
+        stop.wait()
+        end()
+
+    config = uvicorn.Config(
+        make_app(opening, door, settings, end),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=_MOST_CONNECTIONS,
+        timeout_graceful_shutdown=2,
+        ws="none",
+        lifespan="on",
+    )
+    server = uvicorn.Server(config)
+    if stop is not None:
+        threading.Thread(target=wait, daemon=True).start()
+    server.run(sockets=[sock])
+    if failed:
+        raise failed[0]

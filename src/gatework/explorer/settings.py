@@ -1,0 +1,29 @@
+"""How much the explorer may use, and where its page lies."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+PAGE = Path(__file__).parent / "page"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Limits of the server.
+
+    Args:
+        memory: Bytes of traces that are kept.
+        seconds: How long one request may take.
+        text: The most symbols of a text that is posted.
+        steps: The most symbols of a sample.
+        body: The most bytes of a request.
+        at_once: How many requests are worked on side by side.
+        waiting: How many may wait for that.
+    """
+
+    memory: int = 512_000_000
+    seconds: float = 60.0
+    text: int = 20_000
+    steps: int = 100_000
+    body: int = 1_000_000
+    at_once: int = 2
+    waiting: int = 16

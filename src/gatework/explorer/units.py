@@ -1,0 +1,118 @@
+"""What is said about the units of a text that was read: how long they keep, how full they are, what they follow."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gatework.errors import CellError, ExplorerError
+from gatework.explorer.analysis import follow, order_by_similarity, saturation
+from gatework.explorer.marks import runs
+from gatework.explorer.messages import FindAnswer, Follower, QuantityAnswer, UnitsAnswer
+from gatework.explorer.quantities import Place
+from gatework.explorer.rows import Deadline
+from gatework.explorer.traces import TextTrace, key_of
+from gatework.tracing import half_lives
+
+_MOST_LOOKED_AT = 20_000  # positions
+_MOST_HALVED = 5000  # rows that half-lives are taken over
+_MOST_FOLLOWERS = 30
+
+
+def look_at(found: TextTrace, place: Place, names: Sequence[str], deadline: Deadline) -> tuple[dict[str, Tensor], int]:
+    """Give quantities at every k-th position of a text.
+
+    Args:
+        found: The text.
+        place: The layer and direction.
+        names: The quantities.
+        deadline: When to give up.
+
+    Returns:
+        The quantities [n, H], and k, which is 1 unless the text is long.
+    """
+    every = max(1, -(-found.steps // _MOST_LOOKED_AT))
+    kept: dict[str, list[Tensor]] = {name: [] for name in names}
+    for start, piece in found.pieces(place, names, 0, found.steps, deadline):
+        for name in names:
+            kept[name].append(piece[name][-start % every :: every])
+    return {name: torch.cat(parts) for name, parts in kept.items()}, every
+
+
+def describe_units(found: TextTrace, place: Place, quantity: QuantityAnswer, deadline: Deadline) -> UnitsAnswer:
+    """Give figures for every unit of a quantity.
+
+    Args:
+        found: The text.
+        place: The layer and direction.
+        quantity: The quantity, with its bounds.
+        deadline: When to give up.
+
+    Returns:
+        The figures.
+    """
+    values = look_at(found, place, (quantity.name,), deadline)[0][quantity.name]
+    low: list[float | None] = [None] * quantity.size
+    high, both = low, low
+    if quantity.low is not None and quantity.high is not None:
+        near_low, near_high = saturation(values, quantity.low, quantity.high)
+        low, high, both = near_low.tolist(), near_high.tolist(), (near_low + near_high).tolist()
+    return UnitsAnswer(
+        half_life=_half_life(found, place, quantity),
+        saturation=both,
+        saturated_low=low,
+        saturated_high=high,
+        order_by_similarity=order_by_similarity(values),
+    )
+
+
+def _half_life(found: TextTrace, place: Place, quantity: QuantityAnswer) -> list[float | None]:
+    """Give the half-life of the state that a quantity belongs to: itself, or the cell state."""
+    states = found.opened.model.recurrent.cell.states
+    cell_state = states[min(1, len(states) - 1)]
+    traced = found.beginning(_MOST_HALVED)
+    for state in (quantity.name, cell_state) if quantity.name in states else (cell_state,):
+        try:
+            steps = half_lives(found.opened.model, traced, key_of(place, state))
+        except CellError:
+            continue  # a state whose line mixes the units, such as the h of a plain RNN, has no half-life
+        # One whose line does not read its own last value, such as the h of an LSTM, keeps nothing by itself.
+        if len(steps) == quantity.size and bool(steps.any()):
+            return [one if math.isfinite(one) else None for one in steps.tolist()]
+    return [None] * quantity.size
+
+
+def rank_followers(
+    found: TextTrace, place: Place, names: Sequence[str], marked: Sequence[bool], deadline: Deadline
+) -> FindAnswer:
+    """Rank units by how well they tell marked positions from the others.
+
+    Args:
+        found: The text.
+        place: The layer and direction.
+        names: The quantities to look at.
+        marked: Which positions are marked.
+        deadline: When to give up.
+
+    Returns:
+        The marks, and the units that follow them best.
+
+    Raises:
+        ExplorerError: When nothing is marked, or everything.
+    """
+    values, every = look_at(found, place, names, deadline)
+    looked_at = torch.tensor(marked)[::every]
+    inside = int(looked_at.sum())
+    if not 0 < inside < len(looked_at):
+        raise ExplorerError(
+            f"{inside:,} of {len(looked_at):,} positions looked at are marked, so that no unit can tell marked from "
+            "unmarked ones: mark some of the text, and not all of it"
+        )
+    ranking = []
+    for name, one in values.items():
+        for unit, area in enumerate(follow(one, looked_at).tolist()):
+            score, sign = max(area, 1 - area), 1 if area >= 0.5 else -1
+            ranking.append(Follower(name=name, unit=unit, score=score, sign=sign))
+    ranking.sort(key=lambda follower: -follower.score)
+    return FindAnswer(positions=runs(marked), marked=sum(marked), every=every, ranking=ranking[:_MOST_FOLLOWERS])

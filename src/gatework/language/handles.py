@@ -1,0 +1,284 @@
+"""Handles on a step: sums taken apart, lines that can be overridden, states that can be pushed.
+
+Each is a transformation of equations. What comes out is a Step like any other, so it runs wherever the step itself
+runs, and just as fast. The step's own names keep their meaning: what takes hold of it is a further line, or a further
+input.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from types import MappingProxyType
+
+from gatework.errors import EquationError
+from gatework.language.check import check
+from gatework.language.nodes import Apply, Equation, Name, Node, Number, Product, Step, before_mask
+from gatework.language.show import show_node, show_within
+from gatework.language.simplify import simplify, substitute
+
+_MOST = 256
+
+
+@dataclass(frozen=True)
+class Parted:
+    """A step whose states' sums are taken apart.
+
+    Args:
+        step: The step, each addend on a line of its own.
+        parts: For each addend, as the equation writes it, the name of its line; in order.
+        of: For each addend the name whose value it is a part of.
+    """
+
+    step: Step
+    parts: Mapping[str, str]
+    of: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Overridden:
+    """A step in which lines can be overridden.
+
+    Args:
+        step: The step with its further inputs.
+        chosen: For each name, the input that is 1 where the value is taken from outside, and 0 elsewhere.
+        value: For each name, the input that holds the value to take.
+    """
+
+    step: Step
+    chosen: Mapping[str, str]
+    value: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """A step whose states have something added at every step.
+
+    Args:
+        step: The step with its further inputs.
+        push: For each state, the input that is added to it.
+    """
+
+    step: Step
+    push: Mapping[str, str]
+
+
+@lru_cache(maxsize=_MOST)
+def parted(step: Step) -> Parted:
+    """Take the sums apart that states are made of: ``c = f * c + i * g`` becomes two lines and their sum.
+
+    The sum is still added up as the equation writes it, so no bit of the state changes. A sum with a matrix product
+    among its addends stays whole: products are added up in an order of their own.
+
+    Args:
+        step: The checked equations.
+
+    Returns:
+        The step, and what its new lines are called. An addend that has a line of this step already gets no other; one
+        that is last step's value of a state is called ``prev(c)``.
+
+    Example:
+        >>> from gatework.language import parse, show
+        >>> taken = parted(parse("h = 0.9 * h + 0.1 * tanh(W @ x)", states="h"))
+        >>> print(show(taken.step))
+        part1 = 0.9 * h
+        part2 = 0.1 * tanh(W @ x)
+        h = part1 + part2
+        >>> dict(taken.parts)
+        {'0.9 * h': 'part1', '0.1 * tanh(W @ x)': 'part2'}
+    """
+    wanted = {name for state in step.states for name in (state, before_mask(step.equations, state))}
+    found = {line.target: _addends(line.value) for line in step.equations if line.target in wanted}
+    texts = _texts(step, found)
+    own = {line.target for line in step.equations}
+    fresh = _Fresh(step)
+    lines: list[Equation] = []
+    names: dict[Node, Name] = {}
+    parts: dict[str, str] = {}
+    of: dict[str, str] = {}
+    for line in step.equations:
+        addends = found.get(line.target, [])
+        for node in addends:
+            if isinstance(node, Name) and not node.previous and node.name in own:
+                names[node] = node
+            elif node not in names:
+                names[node] = Name(fresh.name("part"))
+                parts[texts[node]], of[texts[node]] = names[node].name, line.target
+                lines.append(Equation(names[node].name, node))
+        lines.append(replace(line, value=_joined(line.value, names)) if addends else line)
+    return Parted(check(tuple(lines), step.states, step.inputs, step.outputs), parts, of)
+
+
+@lru_cache(maxsize=_MOST)
+def overridden(step: Step, names: tuple[str, ...]) -> Overridden:
+    """Let values from outside take the place of what lines compute, wherever a mask from outside says so.
+
+    Args:
+        step: The checked equations.
+        names: Names of lines, other than masks.
+
+    Returns:
+        The step: ``f = ...`` has become a line that is free, and ``f = where(chosen, value, free)``.
+
+    Raises:
+        EquationError: For a name that no line has, and for the name of a mask.
+
+    Example:
+        >>> from gatework.language import parse, show
+        >>> print(show(overridden(parse("h = tanh(R @ h + W @ x)", states="h"), ("h",)).step))
+        free1 = tanh(R @ h + W @ x)
+        h = where(chosen1, value1, free1)
+    """
+    _check_lines(step, names)
+    fresh = _Fresh(step)
+    chosen: dict[str, str] = {}
+    value: dict[str, str] = {}
+    lines: list[Equation] = []
+    for line in step.equations:
+        if line.target not in names:
+            lines.append(line)
+            continue
+        free, chosen[line.target], value[line.target] = (fresh.name(kind) for kind in ("free", "chosen", "value"))
+        taken = (Name(chosen[line.target]), Name(value[line.target]), Name(free))
+        lines += [replace(line, target=free, comment=""), replace(line, value=Apply("where", taken))]
+    inputs = (*step.inputs, *(name for target in chosen for name in (chosen[target], value[target])))
+    return Overridden(check(tuple(lines), step.states, inputs, step.outputs), chosen, value)
+
+
+@lru_cache(maxsize=_MOST)
+def pushed(step: Step) -> Pushed:
+    """Add an input to every state, whose gradient is then the gradient of the state at that step.
+
+    Args:
+        step: The checked equations.
+
+    Returns:
+        The step: ``c = ...`` has become a line that is free, and ``c = free + push``.
+
+    Example:
+        >>> from gatework.language import parse, show
+        >>> print(show(pushed(parse("h = tanh(R @ h + W @ x)", states="h")).step))
+        free1 = tanh(R @ h + W @ x)
+        h = free1 + push1
+    """
+    fresh = _Fresh(step)
+    push: dict[str, str] = {}
+    lines: list[Equation] = []
+    for line in step.equations:
+        if line.target not in step.states:
+            lines.append(line)
+            continue
+        free, push[line.target] = fresh.name("free"), fresh.name("push")
+        total = Apply("add", (Name(free), Name(push[line.target])))
+        lines += [replace(line, target=free, comment=""), replace(line, value=total)]
+    given = tuple(push[state] for state in step.states)
+    return Pushed(check(tuple(lines), step.states, (*step.inputs, *given), step.outputs), push)
+
+
+def own_line(step: Step, state: str) -> Node:
+    """Give the equation of a state; where a mask mixes it with last step's value, with the line it masks written in.
+
+    Args:
+        step: The checked equations.
+        state: A state.
+
+    Returns:
+        The right-hand side.
+
+    Example:
+        >>> from gatework.language import parse
+        >>> show_node(own_line(parse("h = 0.9 * h + x", states="h"), "h"))
+        '0.9 * prev(h) + x'
+    """
+    lines = {line.target: line.value for line in step.equations}
+    inner = before_mask(step.equations, state)
+    return lines[state] if inner == state else substitute(lines[state], {Name(inner): lines[inner]})
+
+
+class _Fresh:
+    """Names that nothing in a step bears."""
+
+    def __init__(self, step: Step) -> None:
+        self.taken = {*step.sizes_of, *(parameter.name for parameter in step.parameters)}
+        self.taken |= {line.target for line in step.equations}
+
+    def name(self, kind: str) -> str:
+        count = 1
+        while f"{kind}{count}" in self.taken:
+            count += 1
+        self.taken.add(f"{kind}{count}")
+        return f"{kind}{count}"
+
+
+def _check_lines(step: Step, names: Iterable[str]) -> None:
+    for name in names:
+        lines = [line.target for line in step.equations if line.target not in step.draws]
+        if name not in lines:
+            raise EquationError(f"`{name}` has no line that can be overridden; these have: {', '.join(lines)}.")
+
+
+def _addends(node: Node) -> list[Node]:
+    """Give the addends of a sum; none where it is no sum, or has a matrix product among them.
+
+    Of a difference the second is the one with the minus sign. One inside a sum stays whole: taken apart, it could be
+    added up in another order.
+    """
+    match node:
+        case Apply("sub", (left, right)):
+            found = [left, Apply("neg", (right,))]
+        case _:
+            found = list(_terms(node))
+    bare = [term.arguments[0] if isinstance(term, Apply) and term.function == "neg" else term for term in found]
+    return [] if len(found) < 2 or any(isinstance(term, Product) for term in bare) else found
+
+
+def _terms(node: Node) -> Iterator[Node]:
+    if isinstance(node, Apply) and node.function == "add":
+        for argument in node.arguments:
+            yield from _terms(argument)
+    else:
+        yield node
+
+
+def _texts(step: Step, found: Mapping[str, list[Node]]) -> dict[Node, str]:
+    """Write addends as their equations do; last step's values as ``prev`` where two would be written alike."""
+    order = {line.target: place for place, line in enumerate(step.equations)}
+    written: dict[Node, str] = {}
+    for target, addends in found.items():
+        for node in addends:
+            alone = isinstance(node, Name)
+            written.setdefault(node, show_node(node) if alone else show_within(node, order, order[target]))
+    counts = Counter(written.values())
+    return {node: text if counts[text] == 1 else show_node(node) for node, text in written.items()}
+
+
+def _joined(node: Node, names: Mapping[Node, Name]) -> Node:
+    """Add up named addends as the sum adds them."""
+    if node in names:
+        return names[node]
+    assert isinstance(node, Apply)  # a sum or a difference: what is neither has a name
+    left, right = node.arguments
+    if node.function == "sub":
+        return Apply("add", (names[left], names[Apply("neg", (right,))]))
+    return Apply("add", (_joined(left, names), _joined(right, names)))
+
+
+@lru_cache(maxsize=_MOST)
+def fixed(step: Step, drawn: bool) -> Mapping[str, float]:
+    """Give the lines whose value is one number at every step and for every unit.
+
+    Args:
+        step: The checked equations.
+        drawn: Whether masks are drawn; if not, each mask is its probability.
+
+    Returns:
+        The numbers, by name.
+    """
+    masks: dict[Name, Node] = {} if drawn else {Name(name): Number(rate) for name, rate in step.draws.items()}
+    found: dict[str, float] = {} if drawn else dict(step.draws)
+    for line in step.equations:
+        value = simplify(substitute(line.value, masks))
+        if isinstance(value, Number) and line.target not in step.states and line.target not in step.draws:
+            masks[Name(line.target)] = value
+            found[line.target] = value.value
+    return MappingProxyType(found)

@@ -1,0 +1,125 @@
+"""The lines by which a state's gradient goes back one step: of all equations, or of the state's own one alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gatework.errors import CellError, SizeError
+from gatework.language import FUNCTIONS, Apply, Equation, Name, Product, Step
+from gatework.language.check import check
+from gatework.language.derive import differentiate
+from gatework.language.handles import own_line
+from gatework.language.nodes import Node, walk
+from gatework.language.simplify import needed, substitute
+from gatework.tracing.evaluation import Values
+from gatework.tracing.traces import Trace, TracedLayer
+
+
+@dataclass(frozen=True)
+class Backward:
+    """The lines by which a state's gradient goes back one step.
+
+    Args:
+        lines: The lines of the adjoint that matter, in order.
+        back: For each state, what carries its gradient to the step before.
+        gradient: The line of the gradient that is asked about.
+        reads: For each forward value that the lines read, what it is.
+    """
+
+    lines: tuple[Equation, ...]
+    back: Mapping[str, str]
+    gradient: str
+    reads: Mapping[str, Name]
+
+    def step(self, values: Values) -> None:
+        """Compute all lines of one step."""
+        for line in self.lines:
+            values.names[Name(line.target)] = values(line.value)
+
+    def factor(self, values: Values) -> Tensor:
+        """Give what one step puts before last step's value, where that is a number for each unit."""
+        (back,) = self.back.values()
+        values.names[Name(back, True)] = torch.ones((), dtype=torch.float64)
+        self.step(values)
+        return values.names[Name(back)]
+
+
+def adjoint_of(step: Step, state: str, known: Mapping[str, Name] | None = None) -> Backward:
+    """Give the adjoint of all lines.
+
+    Args:
+        step: The equations.
+        state: The state whose gradient is asked about.
+        known: What inputs are that are no inputs of the layer.
+
+    Returns:
+        The lines.
+    """
+    found = differentiate(step, ())
+    gradient = found.gradients[state]
+    lines = needed(found.step.equations, (*found.back.values(), gradient))
+    sources = {**(known or {}), **{last: Name(name, True) for name, last in found.last.items()}}
+    made = {line.target for line in lines} | {one.name for one in step.parameters}
+    reads = dict.fromkeys(node.name for line in lines for node in walk(line.value) if isinstance(node, Name))
+    return Backward(
+        lines, found.back, gradient, {name: sources.get(name, Name(name)) for name in reads if name not in made}
+    )
+
+
+def own_adjoint(step: Step, state: str) -> Backward:
+    """Give the adjoint of a state's own line, in which all other names are given."""
+    value = own_line(step, state)
+    learned = {parameter.name for parameter in step.parameters}
+    known: dict[str, Name] = {}
+    renamed: dict[Name, Node] = {}
+    for name in dict.fromkeys(node for node in walk(value) if isinstance(node, Name)):
+        if name.name not in learned and name != Name(state, True):
+            given = f"given_{len(known)}"
+            known[given], renamed[name] = name, Name(given)
+    return adjoint_of(check((Equation(state, substitute(value, renamed)),), (state,), tuple(known)), state, known)
+
+
+def elementwise(step: Step, state: str) -> Backward:
+    """Give the adjoint of a state's own line, where it is carried unit by unit.
+
+    Raises:
+        CellError: Where it is not: last step's value enters a matrix product, or a mean over units.
+    """
+    adjoint = own_adjoint(step, state)
+    mixed = [node for line in adjoint.lines for node in walk(line.value) if _mixes(node)]
+    if mixed:
+        raise CellError(
+            f"The state `{state}` is not carried unit by unit: its own equation mixes the "
+            "units. Ask for a state that is, or for state_jacobian()."
+        )
+    return adjoint
+
+
+def _mixes(node: Node) -> bool:
+    # A product that is not transposed belongs to a forward value which the adjoint computes again.
+    if isinstance(node, Product):
+        return node.transposed
+    return isinstance(node, Apply) and FUNCTIONS[node.function].kind == "reduction"
+
+
+def sequence(trace: Trace, told: TracedLayer, name: Name) -> Tensor:
+    """Give what a name is at every step, [T, B, size]."""
+    if name.previous:
+        return told.last(name.name, trace[f"{told.prefix}.{name.name}"])
+    return told.inputs[name.name] if name.name in told.inputs else trace[f"{told.prefix}.{name.name}"]
+
+
+def state_of(step: Step, of: str | None) -> str:
+    """Give the state that is meant: the one that is named, else the cell state, which is the second if there is one.
+
+    Raises:
+        SizeError: For a name that is no state.
+    """
+    states = step.states
+    if of is None:
+        return states[min(1, len(states) - 1)]
+    if of not in states:
+        raise SizeError(f"`{of}` is no state; the equations have the states {', '.join(states)}.")
+    return of

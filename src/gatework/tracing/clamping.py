@@ -1,0 +1,178 @@
+"""Interventions: a gate held open, a unit put to zero, a state replaced, from one step to another."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gatework.errors import SizeError
+from gatework.kernels import Result
+from gatework.language.handles import overridden
+from gatework.nn import Recurrent
+from gatework.tracing.doors import Further, Visit, only_layer, visited
+
+Which = Sequence[int] | int | None
+
+
+@contextmanager
+def clamp(
+    layer_or_model: nn.Module,
+    values: Mapping[str, float | Tensor] | None = None,
+    /,
+    *,
+    units: Which = None,
+    layer: int | None = None,
+    direction: int | None = None,
+    start: int = 0,
+    stop: int | None = None,
+    rows: Which = None,
+    **named: float | Tensor,
+) -> Iterator[None]:
+    """Hold quantities at values of your own while a layer runs.
+
+    All that comes after sees the value: the rest of the step, later steps, layers above. A gradient passes by what is
+    held, and enters a value that is a tensor. The run takes the kernels that it takes otherwise. Clamps can be nested;
+    of two on one quantity the inner one has the last word. Only runs of this thread are changed.
+
+    Args:
+        layer_or_model: A layer, or a module with one inside.
+        values: For each quantity its value: a number, or a tensor that broadcasts to [T, B, H], H the number of units
+            that are held.
+        units: The units that are held; None for all.
+        layer: The layer, counted from 0 at the input; None for all that have the quantity.
+        direction: 0 for forward, 1 for backward in time; None for both.
+        start: The first step that is held, in the order of the input.
+        stop: The step after the last one; None for the end.
+        rows: The rows of the batch that are held; None for all.
+        **named: Values by keyword, as in ``clamp(layer, f=1.0)``.
+
+    Raises:
+        SizeError: For a quantity, a layer or a unit that there is not, and for a value that does not fit.
+
+    Example:
+        >>> import gatework
+        >>> lstm, given = gatework.LSTM(3, 4), torch.randn(5, 2, 3)
+        >>> with gatework.clamp(lstm, i=0.0, units=[3]):
+        ...     kept = gatework.trace(lstm, given)
+        >>> bool((kept["c"][..., 3] == 0).all())
+        True
+    """
+    target = only_layer(layer_or_model)
+    held = {**(values or {}), **named}
+    if not held:
+        raise SizeError("clamp() was given no quantity to hold; say for example f=1.0.")
+    _check_times(start, stop)
+    where = _Where(_numbers("units", units), _numbers("rows", rows), start, stop)
+    chosen = _chosen(target, layer, direction)
+    _check_values(target, chosen, where, held)
+
+    def visit(visit: Visit, further: Further) -> Result:
+        if (visit.number, visit.direction) not in chosen:
+            return further(visit)
+        return further(_held(visit, target.layers[visit.number].size, where, held))
+
+    with visited(target, visit, changes=True):
+        yield
+
+
+@dataclass(frozen=True)
+class _Where:
+    """Which units, rows and steps are held; None for all."""
+
+    units: list[int] | None
+    rows: list[int] | None
+    start: int
+    stop: int | None
+
+
+def _held(visit: Visit, size_of: Any, where: _Where, values: Mapping[str, float | Tensor]) -> Visit:
+    """Give the run by equations that take values from outside."""
+    own = {line.target for line in visit.step.equations}
+    names = tuple(name for name in values if name in own)
+    if not names:
+        return visit
+    taken = overridden(visit.step, names)
+    further: dict[str, Tensor] = {}
+    for name in names:
+        chosen, value = _sequences(visit, name, size_of(name), where, values[name])
+        further |= {taken.chosen[name]: visit.inward(chosen), taken.value[name]: visit.inward(value)}
+    return visit.with_inputs(taken.step, tuple(further[name] for name in taken.step.inputs[len(visit.inputs) :]))
+
+
+def _sequences(visit: Visit, name: str, size: int, where: _Where, value: float | Tensor) -> tuple[Tensor, Tensor]:
+    """Give where a quantity is held, 1 or 0, and its values there: [T, B, size] each."""
+    like = visit.state[0]
+    shape = (visit.batch.steps, visit.batch.rows, size)
+    units = list(range(size)) if where.units is None else where.units
+    rows = list(range(shape[1])) if where.rows is None else where.rows
+    _check_inside("rows", rows, shape[1])
+    chosen = like.new_zeros(shape)
+    held = like.new_zeros(shape[1], size)
+    held[torch.tensor(rows, dtype=torch.int64)[:, None], torch.tensor(units, dtype=torch.int64)] = 1
+    chosen[where.start : where.stop] = held
+    part = (*shape[:2], len(units))
+    try:
+        given = torch.as_tensor(value, dtype=like.dtype, device=like.device).broadcast_to(part)
+    except RuntimeError:
+        found = tuple(torch.as_tensor(value).shape)
+        raise SizeError(
+            f"The value of `{name}` has the shape {found}; expected a number, or a shape that broadcasts to [T, B, "
+            f"units] = {part}."
+        ) from None
+    if where.units is None:
+        return chosen, given.contiguous()
+    place = torch.tensor(units, dtype=torch.int64, device=like.device)
+    return chosen, like.new_zeros(shape).index_copy(2, place, given.contiguous())
+
+
+def _numbers(what: str, which: Which) -> list[int] | None:
+    if which is None:
+        return None
+    numbers = [which] if isinstance(which, int) else list(which)
+    if not numbers or any(isinstance(one, bool) or not isinstance(one, int) or one < 0 for one in numbers):
+        raise SizeError(f"{what} is {which!r}; expected whole numbers from 0, or None for all.")
+    return list(dict.fromkeys(numbers))
+
+
+def _chosen(target: Recurrent, layer: int | None, direction: int | None) -> set[tuple[int, int]]:
+    """Choose layers and directions."""
+    directions = 2 if target.bidirectional else 1
+    for what, given, count in (("layer", layer, target.num_layers), ("direction", direction, directions)):
+        if given is not None:
+            _check_inside(what, [given], count)
+    return {(number, way) for number, way, _ in target._runs() if layer in (None, number) and direction in (None, way)}
+
+
+def _check_inside(what: str, numbers: Sequence[int], count: int) -> None:
+    for number in numbers:
+        if not 0 <= number < count:
+            raise SizeError(f"{what} names {number}; expected numbers from 0 to {count - 1}.")
+
+
+def _check_times(start: int, stop: int | None) -> None:
+    """Refuse steps that cannot be; one beyond the end is let be, for clamps last over inputs of several lengths."""
+    if isinstance(start, bool) or not isinstance(start, int) or start < 0:
+        raise SizeError(f"start is {start!r}; expected the number of a step, from 0.")
+    if stop is not None and (isinstance(stop, bool) or not isinstance(stop, int) or stop < start):
+        raise SizeError(f"stop is {stop!r}; expected a step after start={start}, or None for the end.")
+
+
+def _check_values(
+    target: Recurrent, chosen: set[tuple[int, int]], where: _Where, values: Mapping[str, float | Tensor]
+) -> None:
+    layers = [target.layers[number] for number in dict.fromkeys(number for number, _ in sorted(chosen))]
+    for name, value in values.items():
+        having = [
+            one for one in layers if name in {line.target for line in one.step.equations} and name not in one.step.draws
+        ]
+        if not having:
+            lines = [line.target for one in layers for line in one.step.equations if line.target not in one.step.draws]
+            known = ", ".join(f"`{line}`" for line in dict.fromkeys(lines))
+            raise SizeError(f"`{name}` cannot be held: the equations have {known}.")
+        if isinstance(value, bool) or not isinstance(value, int | float | Tensor):
+            raise SizeError(f"The value of `{name}` is {value!r}; expected a number or a tensor.")
+        for one in having:
+            _check_inside(f"units of `{name}`", where.units or [], one.size(name))

@@ -1,0 +1,214 @@
+"""The way in: what looks at a layer, or takes hold of it, stands between the layer and the kernels for a while.
+
+A *visitor* is given each run of a layer in one direction before the kernels are, and hands it on, changed or not. It
+sees the runs of the thread it was set up in and no others, so a server can trace and run one model side by side.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
+
+from gatework.errors import SizeError
+from gatework.kernels import Result, Weights, run
+from gatework.language import Step
+from gatework.nn import Recurrent
+from gatework.nn.sequences import Batch
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One run of a layer in one direction, on its way to the kernels.
+
+    Args:
+        batch: The batch of the whole stack.
+        number: The layer, counted from 0 at the input.
+        direction: 0 for forward, 1 for backward in time.
+        step: The equations.
+        weights: Their parameters.
+        inputs: [T, B, size] for each of the step's inputs, or [N, size] where the batch is packed.
+        state: The states before the first step taken, [B, size] each.
+        options: What else :func:`gatework.kernels.run` takes, by name.
+    """
+
+    batch: Batch
+    number: int
+    direction: int
+    step: Step
+    weights: Weights
+    inputs: tuple[Tensor, ...]
+    state: tuple[Tensor, ...]
+    options: dict[str, Any]
+
+    def with_inputs(self, step: Step, further: tuple[Tensor, ...]) -> "Visit":
+        """Give the same run by other equations, which have further inputs behind their own."""
+        return replace(self, step=step, inputs=(*self.inputs, *further))
+
+    def outward(self, sequence: Tensor) -> Tensor:
+        """Bring a sequence from the form the kernels have into [T, B, size], rows as the user has them.
+
+        T is the number of steps that the user gave, and what lies beyond a row's length is zero.
+        """
+        batch = self.batch
+        given = batch.give_back(sequence)
+        if isinstance(given, PackedSequence):
+            return pad_packed_sequence(given)[0]
+        if not batch.batched:
+            return given.unsqueeze(1)
+        return given.transpose(0, 1) if batch.batch_first else given
+
+    def outward_state(self, state: Tensor) -> Tensor:
+        """Bring a state [..., B, size] from the order of the kernels' rows into the user's."""
+        return self.batch.give_back_state(state).reshape(state.shape)
+
+    def inward(self, sequence: Tensor) -> Tensor:
+        """Bring a sequence [T, B, size] as the user has it into the form the kernels have; see :meth:`outward`."""
+        batch, like = self.batch, self.inputs[0]
+        if batch.packed is not None and batch.packed.sorted_indices is not None:
+            sequence = sequence.index_select(1, batch.packed.sorted_indices)
+        if like.dim() == 2:
+            assert batch.lengths is not None  # a batch whose rows are as long is not kept packed
+            counted = torch.arange(len(sequence))[:, None] < batch.lengths
+            return sequence.flatten(0, 1)[counted.flatten().to(sequence.device)]
+        return sequence[: like.shape[0]]
+
+    @property
+    def lengths(self) -> Tensor | None:
+        """Give the number of steps of each row as the user has them, int64 [B]; None where all rows have all steps."""
+        if self.batch.lengths is None or self.batch.packed is None:
+            return self.batch.lengths
+        return self.outward(self.full(1, 1.0)).sum((0, 2)).long().cpu()
+
+    def full(self, size: int, value: float) -> Tensor:
+        """Make a sequence of one number, in the form the kernels have."""
+        return self.inputs[0].new_full((*self.inputs[0].shape[:-1], size), value, dtype=self.state[0].dtype)
+
+
+Further = Callable[[Visit], Result]
+Visitor = Callable[[Visit, Further], Result]
+"""Takes a run and what runs it further; gives what the layer is given."""
+
+_lock = threading.Lock()
+
+
+class _Doors:
+    """What stands before the kernels of one layer, by thread, the one next to the kernels first."""
+
+    def __init__(self) -> None:
+        self.visitors: dict[int, list[Visitor]] = {}
+
+    def __call__(self, batch: Batch, number: int, direction: int) -> Callable[..., Result]:
+        visitors = tuple(self.visitors.get(threading.get_ident(), ()))
+
+        def door(
+            step: Step, weights: Weights, inputs: tuple[Tensor, ...], state: tuple[Tensor, ...], **options: Any
+        ) -> Result:
+            return _further(visitors, Visit(batch, number, direction, step, weights, inputs, state, options))
+
+        return door if visitors else run
+
+
+def _further(visitors: tuple[Visitor, ...], visit: Visit) -> Result:
+    """Hand a run to the last visitor, or to the kernels when there is none left."""
+    if not visitors:
+        return run(visit.step, visit.weights, visit.inputs, visit.state, **visit.options)
+    return visitors[-1](visit, lambda changed: _further(visitors[:-1], changed))
+
+
+@contextmanager
+def visited(layer: Recurrent, visitor: Visitor, *, changes: bool = False) -> Iterator[None]:
+    """Let a visitor stand before a layer's kernels, in this thread, for as long as the context lasts.
+
+    Args:
+        layer: The layer.
+        visitor: What is given every run.
+        changes: Whether it changes the equations. Then it stands next to the kernels, so that it has the last word over
+            those that came before it; else it stands before all others, and is given the run as the layer made it.
+    """
+    thread = threading.get_ident()
+    with _lock:
+        doors = layer._inside
+        if not isinstance(doors, _Doors):
+            doors = layer._inside = _Doors()
+        visitors = doors.visitors.setdefault(thread, [])
+        visitors.insert(0 if changes else len(visitors), visitor)
+    try:
+        yield
+    finally:
+        with _lock:
+            visitors.remove(visitor)
+            if not visitors:
+                del doors.visitors[thread]
+            if not doors.visitors:
+                layer._inside = None
+
+
+def prefix_of(path: str, number: int, direction: int) -> str:
+    """Give what the keys of a layer begin with: ``l0``, ``l1_reverse``, ``encoder.l0``."""
+    own = f"l{number}{'_reverse' if direction else ''}"
+    return f"{path}.{own}" if path else own
+
+
+def recurrent_layers(model: nn.Module) -> dict[str, Recurrent]:
+    """Find the layers of a model.
+
+    Args:
+        model: A :class:`gatework.Recurrent`, or a module that holds some.
+
+    Returns:
+        The layers by their path in the model; the path of the model itself is empty.
+
+    Raises:
+        SizeError: Where there is none.
+    """
+    if not isinstance(model, nn.Module):
+        raise SizeError(f"A {type(model).__name__} was given; expected a gatework layer, or a torch module with some.")
+    found = {path: module for path, module in model.named_modules() if isinstance(module, Recurrent)}
+    if not found:
+        raise SizeError(
+            f"The model {type(model).__name__} holds no gatework layer; expected a gatework.Recurrent (or LSTM, GRU, "
+            "RNN) in it. Layers of torch.nn can be loaded into those by their state dict."
+        )
+    return found
+
+
+def only_layer(model: nn.Module) -> Recurrent:
+    """Find the one layer of a model.
+
+    Args:
+        model: As for :func:`recurrent_layers`.
+
+    Returns:
+        The layer.
+
+    Raises:
+        SizeError: Where there is none, or more than one.
+    """
+    found = recurrent_layers(model)
+    if len(found) > 1:
+        raise SizeError(
+            f"The model holds {len(found)} gatework layers: {', '.join(found)}. Give the one that is meant."
+        )
+    return next(iter(found.values()))
+
+
+def traced_layer(model: nn.Module, path: str) -> Recurrent:
+    """Find the layer that a trace is of.
+
+    Args:
+        model: The model that was traced, or the layer itself.
+        path: The layer's path in the model that was traced.
+
+    Returns:
+        The layer.
+
+    Raises:
+        SizeError: Where there is no such layer.
+    """
+    found = recurrent_layers(model)
+    return found[path] if path in found else only_layer(model)

@@ -1,0 +1,240 @@
+"""How gradients flow back through time: how much each earlier step matters to what comes out at a later one."""
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
+
+from gatework.errors import SizeError
+from gatework.kernels import Result, Weights
+from gatework.language.handles import pushed
+from gatework.nn import Recurrent
+from gatework.tracing.doors import Further, Visit, Visitor, prefix_of, recurrent_layers, visited
+from gatework.tracing.recording import run_model
+from gatework.tracing.traces import Keyed
+
+Loss = Callable[[Any], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Flow(Keyed):
+    """The norms of a loss's gradients: a mapping from keys to tensors [T, B].
+
+    ``flow["l0.c"][t, b]`` is the length of dL/dc_t of row b: the derivative with everything that follows from c_t,
+    within the step and later. ``l0.x`` is the layer's input.
+
+    Args:
+        tensors: The norms, by full key.
+        prefixes: What the keys of each layer in each direction begin with.
+        at: The step from which the loss looks back, for each row, int64 [B].
+        loss: The value of the loss, summed over rows.
+    """
+
+    at: Tensor
+    loss: float
+
+    @property
+    def memory_length(self) -> float:
+        """Give how many steps back the input matters, in steps: see :attr:`memory_lengths`."""
+        return self.memory_lengths[next(key for key in self.tensors if key.endswith(".x"))]
+
+    @property
+    def memory_lengths(self) -> dict[str, float]:
+        """Give the effective memory length of every quantity, in steps.
+
+        It is the lag within which 1 - 1/e, 63 percent, of the summed norm lies, over all rows: of a norm that decays
+        exponentially it is the time constant. Between two steps it is interpolated. 0 where no gradient arrives.
+        """
+        return {key: memory_length(norms, self.at) for key, norms in self.tensors.items()}
+
+
+def gradient_flow(
+    layer_or_model: nn.Module,
+    input: Any,
+    *,
+    at: int | None = None,
+    target: int | Tensor | None = None,
+    loss: Loss | None = None,
+    state: Any = None,
+    lengths: Tensor | Sequence[int] | None = None,
+    reset: Tensor | None = None,
+    seed: int = 0,
+) -> Flow:
+    """Measure how a gradient flows back from one step: the norms of dL/dh_t, dL/dc_t, dL/dx_t at every step t.
+
+    The loss L is one of three. With ``loss`` it is that function of what the model returns (of a layer: its output).
+    With ``target`` it is the log-probability of a symbol at step ``at``, of scores [T, B, V] that a model returns. By
+    default it is the output at step ``at`` along a random direction of length 1, the same for every step and row: then
+    the norm of the last layer's h at ``at`` itself is 1 (of both directions together, where there are two), and all
+    others say how much of it is left.
+
+    Args:
+        layer_or_model: A layer, or any module with gatework layers inside.
+        input: As for :func:`gatework.trace`.
+        at: The step the loss looks at, negative from the end; None for each row's last.
+        target: The symbol, or one for each row, int64 [B].
+        loss: Takes what the model returns and gives a number.
+        state: As for :func:`gatework.trace`.
+        lengths: As for :func:`gatework.trace`.
+        reset: As for :func:`gatework.trace`.
+        seed: Of the random direction.
+
+    Returns:
+        The norms.
+
+    Raises:
+        SizeError: For a step beyond the input, for a model whose output has no steps, and for both a ``loss`` and a
+            ``target``.
+
+    Source:
+        Hochreiter & Schmidhuber 1997, section 3.1, on error flow; Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063.
+
+    Example:
+        >>> import gatework
+        >>> flow = gatework.gradient_flow(gatework.LSTM(3, 4), torch.randn(5, 2, 3))
+        >>> flow["c"].shape
+        torch.Size([5, 2])
+    """
+    if loss is not None and target is not None:
+        raise SizeError("gradient_flow() was given a loss and a target; leave one of them out.")
+    layers = recurrent_layers(layer_or_model)
+    pushes = _Pushes(alone=len(layers) == 1)
+    with torch.enable_grad(), ExitStack() as stack:
+        for path, layer in layers.items():
+            stack.enter_context(visited(layer, pushes.visitor(path), changes=True))
+        output = run_model(layer_or_model, input, state, lengths=lengths, reset=reset)
+        if isinstance(layer_or_model, Recurrent):
+            output = output[0]
+        steps = _steps(at, pushes.visits[0])
+        found = _at(_time_major(layer_or_model, output), steps, target, seed) if loss is None else loss(output)
+        if not isinstance(found, Tensor) or found.numel() != 1 or not found.requires_grad:
+            raise SizeError(f"The loss gave {found!r}; expected one number that depends on the layers' output.")
+        norms = pushes.norms(found)
+    return Flow(norms, tuple(pushes.prefixes), steps, float(found.detach()))
+
+
+class _Pushes:
+    """Zeros that are added to every state and every input, whose gradients are those of the states and inputs.
+
+    Args:
+        alone: Whether there is one stack of layers only, so that keys need no path.
+    """
+
+    def __init__(self, *, alone: bool) -> None:
+        self.alone = alone
+        self.visits: list[Visit] = []
+        self.prefixes: list[str] = []
+        self.zeros: dict[str, tuple[Visit, Tensor]] = {}
+
+    def visitor(self, path: str) -> Visitor:
+        """Give the visitor of one stack of layers."""
+        return lambda visit, further: self.visit("" if self.alone else path, visit, further)
+
+    def visit(self, path: str, visit: Visit, further: Further) -> Result:
+        """Run one layer in one direction, with zeros added."""
+        prefix = prefix_of(path, visit.number, visit.direction)
+        if prefix in self.prefixes:
+            raise SizeError(
+                f"The layer {f'`{path}`' if path else 'given'} was run more than once in one run of the model, so its "
+                "steps have no one order. Ask for the flow of the layer itself, on the input of each run."
+            )
+        self.visits.append(visit)
+        self.prefixes.append(prefix)
+        taken = pushed(visit.step)
+        zeros = {
+            state: visit.full(before.shape[-1], 0.0).requires_grad_()
+            for state, before in zip(visit.step.states, visit.state, strict=True)
+        }
+        # The same for both directions: what they send back to the input adds up.
+        name = f"{prefix_of(path, visit.number, 0)}.{visit.step.inputs[0]}"
+        if name not in self.zeros:
+            self.zeros[name] = (visit, torch.zeros_like(visit.inputs[0]).requires_grad_())
+        self.zeros |= {f"{prefix}.{state}": (visit, zero) for state, zero in zeros.items()}
+        inputs = (visit.inputs[0] + self.zeros[name][1], *visit.inputs[1:])
+        # No gradient of a parameter is asked for, and kernels would compute it.
+        weights = Weights.of({name: visit.weights[name].detach() for name in visit.weights.names()})
+        changed = replace(visit, inputs=inputs, weights=weights)
+        return further(changed.with_inputs(taken.step, tuple(zeros[state] for state in visit.step.states)))
+
+    def norms(self, total: Tensor) -> dict[str, Tensor]:
+        """Differentiate, and give the norms [T, B]."""
+        found = torch.autograd.grad(total, [zero for _, zero in self.zeros.values()], allow_unused=True)
+        norms = {}
+        for (key, (visit, zero)), gradient in zip(self.zeros.items(), found, strict=True):
+            whole = torch.zeros_like(zero) if gradient is None else gradient
+            norms[key] = torch.linalg.vector_norm(visit.outward(whole.detach()), dim=-1)
+        return norms
+
+
+def memory_length(norms: Tensor, at: Tensor) -> float:
+    """Give the lag within which 1 - 1/e of the summed norm lies, over all rows; see :attr:`Flow.memory_lengths`.
+
+    Args:
+        norms: [T, B], none negative.
+        at: The step from which the lag counts, for each row, int64 [B].
+
+    Returns:
+        Steps; 0 where all norms are 0.
+
+    Example:
+        >>> steps = torch.arange(200, dtype=torch.float64)
+        >>> norms = torch.exp((steps - 199) / 5)[:, None]
+        >>> round(memory_length(norms, torch.tensor([199])), 6)
+        5.0
+    """
+    steps = torch.arange(len(norms), device=norms.device)[:, None]
+    lags = (steps - at.to(norms.device)).abs().expand_as(norms)
+    weights = torch.zeros(len(norms), dtype=torch.float64, device=norms.device)
+    weights.index_add_(0, lags.flatten(), norms.double().flatten())
+    reached = weights.cumsum(0)
+    if not float(reached[-1]) > 0:
+        return 0.0
+    wanted = (1 - 1 / math.e) * float(reached[-1])
+    lag = int((reached < wanted).sum())
+    before = float(reached[lag - 1]) if lag else 0.0
+    return lag + (wanted - before) / float(weights[lag])
+
+
+def _steps(at: int | None, visit: Visit) -> Tensor:
+    """Give the step that the loss looks at, for each row in the user's order."""
+    batch, lengths = visit.batch, visit.lengths
+    if at is None and lengths is not None:
+        return (lengths - 1).clamp(min=0)
+    at = batch.steps - 1 if at is None else at
+    if isinstance(at, bool) or not isinstance(at, int) or not -batch.steps <= at < batch.steps:
+        count = batch.steps
+        raise SizeError(f"at is {at!r}; the input has {count} steps, so expected {-count} to {count - 1}.")
+    return torch.full((batch.rows,), at % batch.steps)
+
+
+def _time_major(model: nn.Module, output: Any) -> Tensor:
+    """Give an output with time first, [T, B, size]."""
+    if isinstance(output, tuple) and not isinstance(output, PackedSequence):
+        output = output[0]
+    if isinstance(output, PackedSequence):
+        return pad_packed_sequence(output)[0]
+    if isinstance(output, Tensor) and isinstance(model, Recurrent) and output.dim() == 2:
+        return output.unsqueeze(1)
+    if isinstance(output, Tensor) and output.dim() == 3:
+        return output.transpose(0, 1) if isinstance(model, Recurrent) and model.batch_first else output
+    what = f"a tensor of the shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
+    raise SizeError(f"The model returned {what}, in which no step can be found; expected [T, B, size], or give a loss.")
+
+
+def _at(output: Tensor, steps: Tensor, target: int | Tensor | None, seed: int) -> Tensor:
+    """Give the loss of an output [T, B, size] at one step of each row."""
+    rows = torch.arange(output.shape[1], device=output.device)
+    found = output[steps.to(output.device), rows]
+    if target is None:
+        direction = torch.randn(found.shape[-1], generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        return (found @ (direction / direction.norm()).to(found)).sum()
+    wanted = torch.as_tensor(target, device=output.device)
+    size = found.shape[-1]
+    if wanted.is_floating_point() or wanted.shape not in ((), rows.shape) or ((wanted < 0) | (wanted >= size)).any():
+        raise SizeError(f"target is {target!r}; expected a symbol, or one for each row, from 0 to {size - 1}.")
+    return torch.log_softmax(found, -1)[rows, wanted.expand_as(rows)].sum()

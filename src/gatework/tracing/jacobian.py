@@ -1,0 +1,139 @@
+"""The derivative of a state by an earlier one, exactly, and how much of it went straight along the state itself.
+
+Both come from the adjoint of the equations, got by symbolic differentiation: of all of them, and of the state's own
+line alone.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gatework.errors import SizeError
+from gatework.language import Name
+from gatework.nn import Recurrent
+from gatework.tracing.adjoints import Backward, adjoint_of, own_adjoint, sequence, state_of
+from gatework.tracing.evaluation import Values
+from gatework.tracing.recording import trace
+from gatework.tracing.traces import TracedLayer
+
+
+@dataclass(frozen=True, eq=False)
+class StateJacobian:
+    """The derivative of a state at one step by the same state at earlier ones, and its direct part.
+
+    Of an LSTM the direct part is the product of the forget gates on the way, which the essays write: what flows along
+    the cell state with all gates held fixed. The rest is what went through the gates and the candidate on the way. So
+    the product of forget gates is not the whole: dC_T/dC_t = direct + rest.
+
+    Args:
+        state: The name of the state.
+        at: T, the step that is differentiated.
+        since: The earliest step by which it is.
+        whole: dC_T/dC_t for t from ``since`` to ``at``, float64 [at - since + 1, B, H, H]; ``[i, b, j, k]`` is the
+            derivative of unit j at step T by unit k at step since + i.
+        direct: The part that goes from step to step by the state's own equation, every other name held fixed; of the
+            same shape.
+    """
+
+    state: str
+    at: int
+    since: int
+    whole: Tensor = field(repr=False)
+    direct: Tensor = field(repr=False)
+
+    @property
+    def rest(self) -> Tensor:
+        """Give the part that goes through other names of the equations: the whole less the direct part."""
+        return self.whole - self.direct
+
+
+def state_jacobian(
+    layer: Recurrent,
+    input: Any,
+    *,
+    of: str | None = None,
+    at: int | None = None,
+    since: int = 0,
+    number: int = 0,
+    state: Any = None,
+    reset: Tensor | None = None,
+) -> StateJacobian:
+    """Split the derivative of a state by its own past into the direct part and the paths through the gates.
+
+    Args:
+        layer: The layer.
+        input: Its input, as for ``forward``; not packed, for there is one ``at`` for all rows.
+        of: The state; None for the second where there is one (the cell state), else the first.
+        at: The step T, negative from the end; None for the last.
+        since: The earliest step t.
+        number: The layer of the stack, counted from 0 at the input; its direction is forward.
+        state: The state before the first step; None for the layer's own.
+        reset: As for ``forward``; no gradient passes to before a reset.
+
+    Returns:
+        The derivative and its parts, in float64.
+
+    Raises:
+        SizeError: For a state, a step or a layer that there is not.
+
+    Source:
+        Hochreiter & Schmidhuber 1997, section 3.2 (the constant error carousel); Gers, Schmidhuber & Cummins 2000.
+
+    Example:
+        >>> import gatework
+        >>> lstm, given = gatework.LSTM(3, 4), torch.randn(6, 1, 3)
+        >>> found = state_jacobian(lstm, given, of="c")
+        >>> forget = gatework.trace(lstm, given, "f")["f"][1:].double().prod(0)
+        >>> torch.allclose(found.direct[0, 0], torch.diag(forget[0]))
+        True
+    """
+    name = state_of(layer.cell.step, of)
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < layer.num_layers:
+        raise SizeError(f"number is {number!r}; the stack has the layers 0 to {layer.num_layers - 1}.")
+    step = layer.layers[number].step
+    kept = trace(layer, input, [line.target for line in step.equations], state=state, reset=reset)
+    told = next(one for one in kept.layers if (one.number, one.direction) == (number, 0))
+    steps = len(kept[f"{told.prefix}.{name}"])
+    last = steps - 1 if at is None else at
+    if isinstance(last, bool) or not isinstance(last, int) or not -steps <= last < steps:
+        raise SizeError(f"at is {at!r}; the input has {steps} steps, so expected {-steps} to {steps - 1}.")
+    last %= steps
+    if isinstance(since, bool) or not isinstance(since, int) or not 0 <= since <= last:
+        raise SizeError(f"since is {since!r}; expected a step from 0 to at={last}.")
+    values = Values(layer.named_weights(number), layer.layers[number].hidden_size)
+    sequences = partial(sequence, kept, told)
+    times = range(since, last + 1)
+    whole = _backward(adjoint_of(step, name), values, sequences, told, name, times)
+    direct = _backward(own_adjoint(step, name), values, sequences, told, name, times)
+    return StateJacobian(name, last, since, whole, direct)
+
+
+def _backward(
+    adjoint: Backward, values: Values, sequences: Callable[[Name], Tensor], told: TracedLayer, state: str, times: range
+) -> Tensor:
+    """Carry the derivative of each unit back through steps, given in their order in time: [steps, B, H, H].
+
+    The units that are differentiated are rows beside one another, so every forward value is given once for all.
+    """
+    window = slice(times.start, times.stop)
+    given = {name: sequences(source)[window].double().unsqueeze(2) for name, source in adjoint.reads.items()}
+    rows, size = told.before[state].shape  # B, H
+    eye = torch.eye(size, dtype=torch.float64, device=told.before[state].device).expand(rows, -1, -1)
+    back = {
+        name: eye if name == state else eye.new_zeros(rows, size, told.before[name].shape[1]) for name in adjoint.back
+    }
+    found = eye.new_empty(len(times), rows, size, size)
+    for place in reversed(range(len(times))):
+        values.names = {Name(name): sequence[place] for name, sequence in given.items()}
+        values.names |= {Name(adjoint.back[name], True): value for name, value in back.items()}
+        adjoint.step(values)
+        found[place] = values.names[Name(adjoint.gradient)]
+        back = {name: values.names[Name(carrier)] for name, carrier in adjoint.back.items()}
+        if told.restart is not None:
+            starts = told.restart[times[place]][:, None, None]
+            back = {name: torch.where(starts, 0.0, value) for name, value in back.items()}
+    return found

@@ -1,0 +1,186 @@
+"""Traces: every named quantity of a layer's equations, at every step."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gatework.errors import SizeError
+from gatework.kernels import Result
+from gatework.language import Step
+from gatework.language.handles import Parted, fixed, parted
+from gatework.nn import Recurrent
+from gatework.nn.recurrent import as_tuple
+from gatework.tracing.doors import Further, Visit, Visitor, prefix_of, recurrent_layers, visited
+from gatework.tracing.traces import Trace, TracedLayer
+
+
+@torch.no_grad()
+def trace(
+    layer_or_model: nn.Module,
+    input: Any,
+    names: Iterable[str] | str | None = None,
+    parts: bool = False,
+    state: Any = None,
+    lengths: Tensor | Sequence[int] | None = None,
+    reset: Tensor | None = None,
+) -> Trace:
+    """Run a layer or a model, and keep what its equations compute at every step.
+
+    The run is an ordinary one: it takes the kernels that an untraced run takes, in the mode the model is in, and its
+    output is the same bit by bit. No gradient flows; :meth:`gatework.Recurrent.record` keeps one.
+
+    Args:
+        layer_or_model: A layer, or any module with gatework layers inside.
+        input: What the layer or the model takes; a tuple of a model's arguments, or of the inputs of a cell with
+            several.
+        names: The quantities to keep, such as ``["c", "f * c"]`` or ``["l1.c"]``; one of them alone may be a string.
+            None for all that have a line. Inputs may be named too.
+        parts: Whether to keep the addends of the states' equations as well, such as ``f * c``.
+        state: As for the layer's ``forward``, or the model's; None to leave it out.
+        lengths: As for the layer's ``forward``, or the model's; None to leave it out.
+        reset: As for the layer's ``forward``, or the model's; None to leave it out.
+
+    Returns:
+        The trace, a mapping from keys such as ``l0.i`` to tensors [T, B, H]; time comes first whatever the form of the
+        input, and runs forward for both directions.
+
+    Raises:
+        SizeError: For a name that no equation has, and for a layer that the model runs more than once.
+
+    Example:
+        >>> import gatework
+        >>> kept = gatework.trace(gatework.LSTM(3, 4), torch.randn(5, 2, 3), parts=True)
+        >>> kept["f"].shape
+        torch.Size([5, 2, 4])
+        >>> bool((kept["f * c"] + kept["i * g"] == kept["c"]).all())
+        True
+    """
+    layers = recurrent_layers(layer_or_model)
+    wanted = None if names is None else (names,) if isinstance(names, str) else tuple(names)
+    _check_names(layers, wanted)
+    recorder = _Recorder(wanted, parts, alone=len(layers) == 1)
+    with ExitStack() as stack:
+        for path, layer in layers.items():
+            stack.enter_context(visited(layer, recorder.visitor(path, layer)))
+        output = run_model(layer_or_model, input, state, lengths=lengths, reset=reset)
+    final = None
+    if isinstance(layer_or_model, Recurrent):
+        output, final = output
+    told = tuple(recorder.layers)
+    return Trace(recorder.tensors, tuple(one.prefix for one in told), output, final, told)
+
+
+def run_model(model: nn.Module, input: Any, state: Any, **options: Any) -> Any:
+    """Run a layer or a model on its input, with the state and the options that are not None."""
+    given = {name: value for name, value in options.items() if value is not None}
+    if isinstance(model, Recurrent):
+        return model(input, state, **given)  # torch's layers call it hx
+    if state is not None:
+        given["state"] = state
+    return model(*as_tuple(input), **given)
+
+
+class _Recorder:
+    """Collects what every layer computes.
+
+    Args:
+        names: The names that are wanted; None for all.
+        parts: Whether parts are wanted, named or not.
+        alone: Whether there is one stack of layers only, so that keys need no path.
+    """
+
+    def __init__(self, names: tuple[str, ...] | None, parts: bool, *, alone: bool) -> None:
+        self.names = names
+        self.parts = parts
+        self.alone = alone
+        self.tensors: dict[str, Tensor] = {}
+        self.layers: list[TracedLayer] = []
+
+    def visitor(self, path: str, layer: Recurrent) -> Visitor:
+        """Give the visitor of one layer."""
+        return lambda visit, further: self.visit(path, layer, visit, further)
+
+    def visit(self, path: str, layer: Recurrent, visit: Visit, further: Further) -> Result:
+        """Run one layer in one direction, and keep what is wanted of it."""
+        prefix = prefix_of("" if self.alone else path, visit.number, visit.direction)
+        if any(known.prefix == prefix for known in self.layers):
+            raise SizeError(
+                f"The layer {f'`{path}`' if path else 'given'} was run more than once in one run of the model, so its "
+                "steps have no one order. Trace the layer itself, on the input of each run."
+            )
+        options, drawn = visit.options, visit.options["draws"] is not None
+        taken = parted(visit.step)
+        lines = {name: taken.parts.get(name, name) for name in self.wanted(prefix, taken, drawn)}
+        step = taken.step if any(name in taken.parts for name in lines) else visit.step
+        numbers = fixed(step, drawn)
+        asked = [line for line in lines.values() if line not in numbers]
+        record = tuple(dict.fromkeys((*options["record"], *asked)))
+        result = further(replace(visit, step=step, options={**options, "record": record}))
+        for name, line in lines.items():
+            size = layer.layers[visit.number].size(taken.of.get(name, name))
+            known = visit.full(size, numbers[line]) if line in numbers else result.recorded[line].detach()
+            self.tensors[f"{prefix}.{name}"] = visit.outward(known)
+        self.layers.append(_described(prefix, path, layer, visit, taken))
+        return result
+
+    def wanted(self, prefix: str, taken: Parted, drawn: bool) -> list[str]:
+        """Name what is kept of a layer, in the order of the equations, parts last."""
+        step = taken.step
+        own = [line.target for line in step.equations if line.target not in taken.parts.values()]
+        named = {name.removeprefix(f"{prefix}.") for name in self.names or ()}
+        parts = [part for part in taken.parts if self.parts or part in named]
+        if self.names is None:
+            # A mask that is not drawn is its probability: nothing to see.
+            masks = () if drawn else step.draws
+            return [*(name for name in own if name not in masks), *parts]
+        return [*(name for name in (*own, *step.inputs) if name in named), *parts]
+
+
+def _described(prefix: str, path: str, layer: Recurrent, visit: Visit, taken: Parted) -> TracedLayer:
+    """Write down what a reader of the trace will want to know of a layer."""
+    restart, fresh = visit.options["restart"], visit.options["initial"]
+    step = visit.step
+    fresh = [torch.zeros_like(one) for one in visit.state] if fresh is None else fresh
+    return TracedLayer(
+        prefix=prefix,
+        module=path,
+        number=visit.number,
+        direction=visit.direction,
+        cell=layer.cell.name,
+        step=step,
+        drawn=visit.options["draws"] is not None,
+        parts=dict(taken.of),
+        inputs={name: visit.outward(one.detach()) for name, one in zip(step.inputs, visit.inputs, strict=True)},
+        before=_by_name(step, visit, visit.state),
+        fresh=_by_name(step, visit, fresh),
+        restart=None if restart is None else visit.outward_state(restart[..., None].float())[..., 0] > 0,
+        lengths=visit.lengths,
+    )
+
+
+def _by_name(step: Step, visit: Visit, states: Sequence[Tensor]) -> dict[str, Tensor]:
+    return {name: visit.outward_state(one.detach()) for name, one in zip(step.states, states, strict=True)}
+
+
+def _known(layers: Mapping[str, Recurrent]) -> Iterator[tuple[str, str]]:
+    """Yield all that can be kept of some layers: pairs of a prefix and a name."""
+    for path, layer in layers.items():
+        for number, direction, one in layer._runs():
+            taken = parted(one.step)
+            own = (line.target for line in one.step.equations)
+            for name in (*own, *taken.parts, *one.step.inputs):
+                yield prefix_of("" if len(layers) == 1 else path, number, direction), name
+
+
+def _check_names(layers: Mapping[str, Recurrent], names: tuple[str, ...] | None) -> None:
+    pairs = dict.fromkeys(_known(layers))
+    bare = dict.fromkeys(name for _, name in pairs)
+    keys = {f"{prefix}.{name}" for prefix, name in pairs}
+    for name in names or ():
+        if name not in bare and name not in keys:
+            known = ", ".join(f"`{one}`" for one in bare)
+            raise SizeError(f"`{name}` cannot be traced: the equations have {known}.")

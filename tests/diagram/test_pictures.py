@@ -1,0 +1,298 @@
+"""The door to pictures: every kind, language and paper; files; and the pictures that must not change by themselves."""
+
+import ast
+import json
+import re
+import runpy
+import struct
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from tests.diagram.geometry import EVERY_CELL
+from tests.diagram.golden import GOLDEN, path_of
+
+import gatework
+from gatework.cells import CELLS
+from gatework.diagram import KINDS, LANGUAGES, Picture, gate_scene, notation_scene, raster, unrolled_scene
+from gatework.diagram.raster import png
+from gatework.diagram.theme import DARK, LIGHT
+from gatework.errors import CellError, ConfigError
+
+ROOT = Path(__file__).parents[2]
+NEEDS_OTHER = {"compare": "gru"}
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def size_of(picture: bytes) -> tuple[int, int]:
+    """Width and height, as a PNG's first block says."""
+    assert picture.startswith(b"\x89PNG\r\n\x1a\n")
+    width, height = struct.unpack(">II", picture[16:24])
+    return width, height
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_kind_in_every_language(kind, language):
+    """It is well-formed, says what it shows, and reaches nothing outside itself."""
+    picture = gatework.draw("lstm", kind, other=NEEDS_OTHER.get(kind), language=language)
+    tree = ElementTree.fromstring(picture.svg())
+    assert tree.get("role") == "img"
+    assert tree.findtext(f"{SVG}title") == picture.scene.title != ""
+    assert (tree.findtext(f"{SVG}desc") or "").count("=") >= 6
+    assert tree.get("{http://www.w3.org/XML/1998/namespace}lang") == language
+    assert not re.search(r"href|url\(|<script|<style|@import", picture.svg())
+
+
+@pytest.mark.parametrize("name", EVERY_CELL)
+def test_every_cell_has_a_picture_and_a_walk(name):
+    picture = gatework.draw(EVERY_CELL[name], "walk")
+    ElementTree.fromstring(picture.svg())
+    ElementTree.fromstring(gatework.draw(EVERY_CELL[name], "chain", dark=True).svg())
+    assert len(picture.apart) >= 1
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_pictures_do_not_change_by_themselves(name):
+    """If a change is meant: `python -m tests.diagram.golden` writes them anew, and a person looks at them."""
+    assert GOLDEN[name]().svg() == path_of(name).read_text(encoding="utf-8")
+
+
+def test_no_golden_picture_is_forgotten():
+    assert {path.stem for path in path_of("lstm").parent.glob("*.svg")} == set(GOLDEN)
+
+
+def test_the_scene_is_plain_data():
+    """Shapes carry the names of the equations, so that the explorer can colour them by values."""
+    scene = json.loads(json.dumps(gatework.draw("lstm").scene.to_dict()))
+    quantities = {shape["quantity"] for shape in scene["shapes"] if shape["kind"] == "line"}
+    assert quantities == {"", "x", "prev(h)", "prev(c)", "i", "f", "g", "o", "c", "h", "f * c", "i * g", "tanh(c)"}
+    boxes = [shape for shape in scene["shapes"] if shape["kind"] == "box"]
+    assert {(box["quantity"], box["role"], box["text"]) for box in boxes} == {
+        ("f", "learned", "σ"), ("i", "learned", "σ"), ("g", "learned", "tanh"), ("o", "learned", "σ"),
+    }  # fmt: skip
+    assert {shape["kind"] for shape in scene["shapes"]} == {"frame", "line", "box", "circle", "text"}
+    ids = [shape["id"] for shape in scene["shapes"]]
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ids_are_unique_in_every_kind(kind):
+    scene = gatework.draw("fgr", kind, other=NEEDS_OTHER.get(kind)).scene if kind != "memory" else None
+    scene = scene or gatework.draw("lstm", kind).scene
+    ids = [shape.id for shape in scene.shapes]
+    assert [name for name in ids if ids.count(name) > 1] == []
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_png_has_the_size_and_the_paper(tmp_path, dark):
+    picture = gatework.draw("gru_v3", dark=dark)
+    path = picture.png(tmp_path / "new" / "gru.png", scale=1.5)
+    width, height = size_of(path.read_bytes())
+    assert abs(width - picture.scene.width * 1.5) <= 1
+    assert abs(height - picture.scene.height * 1.5) <= 1
+
+
+def test_light_and_dark_have_the_same_shapes_and_other_colours():
+    light, dark = gatework.draw("lstm").svg(), gatework.draw("lstm", dark=True).svg()
+    assert light != dark
+    colour = re.compile(r"#[0-9a-f]{6}")
+    assert colour.sub("", light) == colour.sub("", dark)
+    assert LIGHT.ink in light
+    assert LIGHT.fills["cell"] not in dark
+    assert DARK.ink in dark
+
+
+def test_save_goes_by_the_name(tmp_path):
+    picture = gatework.draw("rnn")
+    assert picture.save(tmp_path / "a.svg").read_text(encoding="utf-8") == picture.svg()
+    assert size_of(picture.save(tmp_path / "a.PNG", scale=1).read_bytes())[0] == round(picture.scene.width)
+    with pytest.raises(ConfigError) as caught:
+        picture.save(tmp_path / "a.pdf")
+    assert (
+        str(caught.value) == f"The picture '{tmp_path}/a.pdf' is of no known kind; its name must end in .svg or .png."
+    )
+
+
+def test_what_comments_say_goes_with_the_shapes():
+    """In the plain data, under the pointer in a browser, and below the picture where a legend is asked for."""
+    picture = gatework.draw("lstm", language="zh-Hans")
+    notes = {shape["id"]: shape.get("note") for shape in picture.scene.to_dict()["shapes"]}
+    assert (notes["f"], notes["f > f * c"], notes["name prev(c)"], notes["frame"]) == ("遗忘门", "遗忘门", None, None)
+    assert "<title>f_t: 遗忘门</title>" in picture.svg()
+    legend = gatework.draw("slstm", legend=True).scene
+    told = {shape.quantity: shape.text[0][0] for shape in legend.shapes if shape.id.startswith("note")}
+    assert told == {equation.target: equation.comment for equation in CELLS["slstm"].step.equations}
+    assert all(shape.box[1] < legend.height for shape in legend.shapes)
+
+
+def test_notebooks_show_it():
+    picture = gatework.draw("lstm")
+    assert picture._repr_svg_() == picture.svg()
+
+
+def test_a_cell_may_be_given_in_any_way():
+    layer = gatework.Recurrent("lstm", input_size=3, hidden_size=4)
+    by_name = gatework.draw("lstm")
+    assert gatework.draw(CELLS["lstm"]) == by_name
+    assert gatework.draw(layer) == by_name
+    typed = gatework.draw(CELLS["lstm"].equations)
+    assert [shape.box for shape in typed.scene.shapes] == [shape.box for shape in by_name.scene.shapes]
+
+
+REFUSED = {
+    "kind": (("lstm", "cel"), {}, ConfigError,
+             "There is no picture of the kind 'cel'; the kinds are cell, chain, walk, compare, line, memory, loop, "
+             "unrolled."),
+    "language": (("lstm",), {"language": "de"}, ConfigError,
+                 "The language is 'de'; pictures are drawn in en, zh-Hans, zh-Hant."),
+    "steps": (("lstm", "chain"), {"steps": 10}, ConfigError, "steps is 10; expected a whole number from 1 to 9."),
+    "no steps": (("lstm", "unrolled"), {"steps": 0}, ConfigError, "steps is 0; expected a whole number from 1 to 9."),
+    "legend": (("lstm", "walk"), {"legend": True}, ConfigError,
+               "A legend stands below a picture of the kind 'cell'; this one is of the kind 'walk'."),
+    "alone": (("lstm", "compare"), {}, ConfigError,
+              "A comparison needs a second cell: other='gru', say (--with gru on the command line)."),
+    "nothing": ((7,), {}, CellError,
+                "A int is no cell; expected a name, a gatework.Cell, equations as text, or a layer."),
+    "no memory": (("rnn", "memory"), {}, CellError,
+                  "The cell `rnn` has no memory to draw as one sum with a loop: that takes a state that is what it "
+                  "was, perhaps times a gate, plus what is written, such as c = f * c + i * g."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "options", "kind", "message"), REFUSED.values(), ids=REFUSED)
+def test_refusals(given, options, kind, message):
+    with pytest.raises(kind) as caught:
+        gatework.draw(*given, **options)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("scale", [0, -1, 17, float("nan")])
+def test_impossible_scales_are_refused(tmp_path, scale):
+    with pytest.raises(ConfigError, match=r"The scale is .*; expected a number above 0, up to 16\."):
+        gatework.draw("rnn").png(tmp_path / "a.png", scale=scale)
+
+
+def test_chinese_without_a_font_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(raster.font_manager.fontManager, "ttflist", [])
+    monkeypatch.setattr(raster.font_manager, "findSystemFonts", lambda: ["/fonts/DejaVuSans.ttf"])
+    raster.chinese_font.cache_clear()
+    try:
+        with pytest.raises(ConfigError, match=r"on Debian: apt install fonts-noto-cjk"):
+            png(notation_scene("zh-Hans"), LIGHT)
+    finally:
+        raster.chinese_font.cache_clear()
+
+
+def test_a_chinese_font_installed_since_is_found(monkeypatch):
+    """The manager is told of its file, and then has it."""
+    manager = raster.font_manager.fontManager
+    monkeypatch.setattr(manager, "ttflist", [])
+    added = []
+
+    def add(file):
+        added.append(file)
+        for name, weight in (("Noto Sans CJK JP", 400), ("Noto Sans CJK TC", 700), ("Noto Sans CJK TC", 400)):
+            manager.ttflist.append(raster.font_manager.FontEntry(f"{file}:{name}:{weight}", name=name, weight=weight))
+
+    monkeypatch.setattr(manager, "addfont", add)
+    monkeypatch.setattr(raster.font_manager, "findSystemFonts", lambda: ["/a/DejaVu.ttf", "/b/NotoSansCJK-Regular.ttc"])
+    raster.chinese_font.cache_clear()
+    try:
+        assert raster.chinese_font("zh-Hant").startswith("/b/NotoSansCJK-Regular.ttc:Noto Sans CJK TC:400")
+        assert added == ["/b/NotoSansCJK-Regular.ttc"]
+    finally:
+        raster.chinese_font.cache_clear()
+
+
+def test_layout_and_svg_need_only_the_standard_library():
+    """matplotlib is for PNG alone."""
+    foreign = {}
+    for path in sorted(Path(raster.__file__).parent.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            roots = {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"gatework"}
+            foreign |= {path.name: roots | foreign.get(path.name, set())} if roots else {}
+    assert foreign == {"raster.py": {"matplotlib"}}
+
+
+def test_the_code_knows_no_cell():
+    """No text in it is a cell's name: pictures come from rules."""
+    faults = []
+    for path in Path(raster.__file__).parent.glob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        texts = {
+            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
+        faults += [(path.name, text) for text in texts & set(CELLS)]
+    assert faults == []
+
+
+def test_figures_without_a_cell():
+    for scene in (gate_scene("zh-Hans"), notation_scene(), unrolled_scene(["0", "", "t+1"], {"x0"})):
+        ElementTree.fromstring(Picture(scene).svg())
+
+
+def plain_cells() -> list[str]:
+    """Those that carry no state by operations alone."""
+    return [name for name, cell in CELLS.items() if len(cell.step.equations) == 1]
+
+
+@pytest.mark.parametrize("name", EVERY_CELL)
+def test_memories_are_drawn_or_refused(name):
+    """What is written comes from the left and the output leaves at the right; what has no such memory says so."""
+    if name in ("depth_gated", *plain_cells()) or "zoneout" in name or "clockwork" in name:
+        with pytest.raises(CellError, match="has no memory to draw as one sum with a loop"):
+            gatework.draw(EVERY_CELL[name], "memory")
+        return
+    scene = gatework.draw(EVERY_CELL[name], "memory").scene
+    flow = [shape for shape in scene.shapes if shape.kind in ("box", "circle")]
+    assert [one.id for one, other in pairwise(flow) if one.box[0] + one.box[2] >= other.box[0]] == []
+    assert sum(shape.id == "loop" for shape in scene.shapes) == 1
+    ids = [shape.id for shape in scene.shapes]
+    assert len(ids) == len(set(ids))
+
+
+def test_a_gate_enters_the_memory_from_below():
+    scene = gatework.draw("lstm_1997", "memory", language="zh-Hant").scene
+    texts = {shape.id: "".join(text for text, _ in shape.text) for shape in scene.shapes if shape.kind == "text"}
+    assert texts == {
+        "given": "gt", "name i": "it", "note i": "輸入閘", "weight": "1", "memory": "記憶", "name o": "ot",
+        "note o": "輸出閘", "output": "ht",
+    }  # fmt: skip
+
+
+def test_the_memory_loops_with_weight_one_where_nothing_forgets():
+    weights = {
+        name: next(shape.text for shape in gatework.draw(name, "memory").scene.shapes if shape.id == "weight")
+        for name in ("lstm_1997", "lstm", "cifg")
+    }
+    assert weights == {
+        "lstm_1997": (("1", "roman"),),
+        "lstm": (("f", "italic"), ("t", "sub")),
+        "cifg": (("f", "italic"), ("t", "sub")),
+    }
+
+
+def test_the_example_writes_every_figure(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["essay_figures.py", str(tmp_path)])
+    runpy.run_path(str(ROOT / "examples" / "essay_figures.py"), run_name="__main__")
+    names = [Path(line).stem for line in capsys.readouterr().out.splitlines()]
+    assert names == sorted(names)
+    assert len(names) == 18
+    for name in names:
+        ElementTree.parse(tmp_path / f"{name}.svg")
+
+
+def test_drawing_needs_no_torch():
+    program = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import gatework\nprint(len(gatework.draw('lstm', 'walk').svg()) > 1000)"
+    )
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (result.returncode, result.stdout) == (0, "True\n"), result.stderr

@@ -1,0 +1,67 @@
+"""The walk: equations parted by what they do to the state, each with its path."""
+
+import pytest
+from tests.diagram.geometry import EVERY_CELL
+
+import gatework
+from gatework.cells import CELLS, cell
+from gatework.diagram.walk import parts, walk_scenes
+
+WALKS = {
+    "rnn": [("step", "h")],
+    "lstm": [("forget", "f"), ("write", "i g"), ("update", "c"), ("output", "o h")],
+    "lstm_1997": [("write", "i g"), ("update", "c"), ("output", "o h")],
+    "cifg": [("forget", "i f"), ("write", "g"), ("update", "c"), ("output", "o h")],
+    "gru_v3": [("read", "r"), ("forget", "z"), ("write", "n"), ("update", "h")],
+    "gru": [("read", "r"), ("forget", "z"), ("write", "n"), ("update", "h")],
+    "lstm_multiplicative": [("read", "m"), ("forget", "f"), ("write", "i g"), ("update", "c"), ("output", "o h")],
+    "janet": [("forget", "s f"), ("write", "g"), ("update", "c h")],
+}
+
+
+@pytest.mark.parametrize("name", WALKS)
+def test_what_equations_do(name):
+    assert [(part.purpose, " ".join(part.targets)) for part in parts(CELLS[name])] == WALKS[name]
+
+
+@pytest.mark.parametrize("name", EVERY_CELL)
+def test_every_equation_is_told_once(name):
+    """Save those that are plain numbers, which stand in the others."""
+    told = [target for part in parts(EVERY_CELL[name]) for target in part.targets]
+    numbers = {"nig": {"i"}, "nfg": {"f"}, "nog": {"o"}}.get(name, set())
+    assert len(told) == len(set(told))
+    assert set(told) == {equation.target for equation in EVERY_CELL[name].step.equations} - numbers
+
+
+def shown(scene) -> set[str]:
+    return {shape.id for shape in scene.shapes if shape.emphasis != "faint" and shape.kind in ("box", "circle", "line")}
+
+
+def test_each_step_shows_its_path():
+    forget, write, update, output = walk_scenes(CELLS["lstm"])
+    join = "join prev(h), x"
+    given = {"x", f"x > {join}", f"prev(h) > {join}"}
+    assert shown(forget) == given | {"f", f"{join} > f", "f > f * c"}
+    assert shown(write) == given | {"i", "g", f"{join} > i", f"{join} > g", "i > i * g", "g > i * g"}
+    assert shown(update) == {
+        "f * c", "i * g", "c", "f > f * c", "prev(c) > f * c", "i > i * g", "g > i * g", "f * c > c", "i * g > c",
+        "c > out c",
+    }  # fmt: skip
+    assert shown(output) == given | {
+        "o", "tanh(c)", "h", "up h", f"{join} > o", "o > h", "c > tanh(c)", "tanh(c) > h", "h > out h", "h > up h",
+    }  # fmt: skip
+
+
+def test_a_branch_that_is_shown_is_shown_from_its_beginning():
+    """The stem of a gate alone would begin in the middle of nowhere."""
+    whole = gatework.draw("lstm").scene
+    forget = walk_scenes(CELLS["lstm"])[0]
+    lines = {shape.id: shape for scene in (whole, forget) for shape in scene.shapes if shape.kind == "line"}
+    bus = next(shape for shape in whole.shapes if shape.id == "join prev(h), x > o")
+    assert lines["join prev(h), x > f"].path[0] == bus.path[0]
+
+
+def test_the_equations_stand_beside():
+    scene = walk_scenes(cell("h = tanh(W @ x + R @ h + b)  # mine"), "zh-Hant")[0]
+    texts = ["".join(text for text, _ in shape.text) for shape in scene.shapes if shape.id.startswith("beside")]
+    assert texts == ["新狀態", "ht = tanh(W\u2009xt + R\u2009ht−1 + b)", "mine"]

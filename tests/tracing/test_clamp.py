@@ -1,0 +1,187 @@
+"""What is held has the value it is held at, all that follows from it follows, and nothing else changes."""
+
+import pytest
+import torch
+from tests.nn.sizes import inputs_for, layer_of
+from tests.nn.test_registry_battery import CELLS
+from tests.tolerances import assert_close
+from tests.tracing.test_trace import assert_bits
+from torch.nn.utils.rnn import pack_padded_sequence
+
+import gatework
+from gatework.errors import SizeError
+from gatework.nn.layers import wired
+from gatework.tasks.text import LanguageModel
+
+every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS.keys())
+both_backends = pytest.mark.parametrize("backend", ["cpu", "reference"])
+
+
+def layer_for(cell, backend):
+    elementwise = cell.step.sizes_of[cell.inputs[0]] == "hidden_size"
+    both = not wired(cell)
+    dtype = torch.float32
+    return layer_of(cell, 2, dtype=dtype, bidirectional=both, input_projection=elementwise, backend=backend).eval()
+
+
+@both_backends
+@every_cell
+def test_every_quantity_can_be_held_at_its_own_values(cell, backend):
+    """What a run computed, given to it from outside, changes not a bit of it."""
+    layer = layer_for(cell, backend)
+    given = inputs_for(layer, 5, 3)
+    free = gatework.trace(layer, given)
+    for one in free.layers:
+        names = [line.target for line in one.step.equations if line.target not in one.step.draws]
+        values = {name: free[f"{one.prefix}.{name}"] for name in names}
+        with gatework.clamp(layer, values, layer=one.number, direction=one.direction):
+            held = gatework.trace(layer, given)
+        assert_bits(held.output, free.output)
+        for key in free:
+            assert_bits(held[key], free[key])
+
+
+@both_backends
+@every_cell
+def test_states_can_be_put_to_zero(cell, backend):
+    """From a step on, for some units, in the layer below: the layer above begins to differ there, and not before."""
+    layer = layer_for(cell, backend)
+    given = inputs_for(layer, 6, 2)
+    name = cell.states[0]
+    free = gatework.trace(layer, given, [name])
+    with gatework.clamp(layer, {name: 0.25}, layer=0, direction=0, units=[1], start=3):
+        held = gatework.trace(layer, given, [name])
+    assert held[f"l0.{name}"][3:, :, 1].eq(0.25).all()
+    assert_bits(held[f"l0.{name}"][:3], free[f"l0.{name}"][:3])
+    assert not torch.equal(held[f"l1.{name}"][3:], free[f"l1.{name}"][3:])
+    assert_bits(held[f"l1.{name}"][:3], free[f"l1.{name}"][:3])
+    assert_bits(gatework.trace(layer, given, [name])[f"l1.{name}"], free[f"l1.{name}"])
+
+
+def lstm_by_hand(layer, given, change):
+    """An LSTM written out, with a change to its gates at every step."""
+    weights = layer.named_weights(0)
+    h = c = given.new_zeros(given.shape[1], layer.hidden_size)
+    outputs = []
+    for time, x in enumerate(given):
+        sums = {k: x @ weights[f"W_{k}"].T + h @ weights[f"R_{k}"].T + weights[f"b_{k}"] for k in "ifgo"}
+        gate = {k: torch.tanh(sums[k]) if k == "g" else torch.sigmoid(sums[k]) for k in "ifgo"}
+        gate = change(time, gate)
+        c = gate["f"] * c + gate["i"] * gate["g"]
+        h = gate["o"] * torch.tanh(c)
+        outputs.append(h)
+    return torch.stack(outputs)
+
+
+@both_backends
+def test_held_gates_do_what_equations_with_held_gates_do(backend):
+    layer = layer_of(gatework.CELLS["lstm"], backend=backend)
+    given = inputs_for(layer, 7, 3)
+    curve = torch.linspace(0, 1, 7, dtype=torch.float64)
+
+    def change(time, gate):
+        forget = gate["f"].clone()
+        if 2 <= time < 5:
+            forget[1:, [0, 3]] = 1.0
+        write = torch.where(torch.arange(5) == 2, curve[time], gate["i"])
+        return {**gate, "f": forget, "i": write}
+
+    outer = gatework.clamp(layer, f=1, units=[0, 3], rows=[1, 2], start=2, stop=5)
+    with outer, gatework.clamp(layer, i=curve[:, None, None], units=2):
+        output = layer(given)[0]
+        gradients = torch.autograd.grad(output.square().sum(), list(layer.parameters()))
+    expected = lstm_by_hand(layer, given, change)
+    assert_close(output, expected)
+    assert_close(gradients, torch.autograd.grad(expected.square().sum(), list(layer.parameters())), "gradients")
+
+
+@pytest.mark.parametrize("memory", ["fast", "small"])
+def test_a_value_can_be_learned(memory):
+    """A gradient enters a value that is a tensor: which forget gate would have been best?"""
+    layer = layer_of(gatework.CELLS["lstm"], memory=memory)
+    given = inputs_for(layer, 6, 3)
+
+    def run(value):
+        with gatework.clamp(layer, f=value):
+            return layer(given)[0]
+
+    assert torch.autograd.gradcheck(run, (torch.full((5,), 0.5, dtype=torch.float64, requires_grad=True),))
+
+
+def test_the_inner_of_two_has_the_last_word():
+    layer, given = gatework.GRU(3, 4), torch.randn(5, 2, 3)
+    with gatework.clamp(layer, z=0.5), gatework.clamp(layer, z=1.0, units=[0]):
+        z = gatework.trace(layer, given)["z"]
+    assert z[..., 0].eq(1).all()
+    assert z[..., 1:].eq(0.5).all()
+
+
+def test_every_form_of_input():
+    torch.manual_seed(0)
+    layer = gatework.LSTM(3, 8, bidirectional=True)
+    lengths = [4, 6, 2]
+    given = torch.randn(6, 3, 3)
+    value = torch.rand(6, 3, 2)
+    with gatework.clamp(layer, f=value, units=[1, 5], start=1, rows=[0, 1]):
+        expected = gatework.trace(layer, given, lengths=lengths)
+        packed = gatework.trace(layer, pack_padded_sequence(given, lengths, enforce_sorted=False))
+        equal = gatework.trace(layer, pack_padded_sequence(given, [6, 6, 6]))
+        plain = gatework.trace(layer, given)
+    for key in expected:
+        assert_bits(packed[key], expected[key])
+        assert_bits(equal[key], plain[key])
+    for row, length in enumerate(lengths):
+        with gatework.clamp(
+            layer, f=value[:length, row : row + 1], units=[1, 5], start=1, stop=1 if row == 2 else None
+        ):
+            alone = gatework.trace(layer, given[:length, row])
+        for key in expected:
+            assert_bits(alone[key], expected[key][:length, row : row + 1])
+    assert_bits(expected["l0.f"][1:4, 0, [1, 5]], value[1:4, 0])
+
+
+def test_parts_of_what_is_held_are_what_would_have_been():
+    layer, given = gatework.LSTM(3, 4), torch.randn(5, 2, 3)
+    with gatework.clamp(layer, c=2.0, start=2):
+        trace = gatework.trace(layer, given, parts=True)
+    assert trace["c"][2:].eq(2).all()
+    assert_bits(trace["f * c"][3:], trace["f"][3:] * 2)
+    assert_bits(trace["f * c"][:2] + trace["i * g"][:2], trace["c"][:2])
+
+
+def test_a_language_model():
+    model = LanguageModel(11, "lstm", 4, 8).eval()
+    tokens = torch.randint(11, (7, 2))
+    with gatework.clamp(model, o=0.0):
+        scores = model(tokens)[0]
+    assert_bits(scores, model.head.bias.expand(7, 2, 11))
+
+
+def refused(message, target=None, **options):
+    """Nothing that does not fit is let in, whatever it is given beside."""
+    with pytest.raises(SizeError) as caught, gatework.clamp(target or gatework.LSTM(3, 4), **options):
+        pass
+    assert str(caught.value) == message
+
+
+def test_what_cannot_be_held():
+    refused("clamp() was given no quantity to hold; say for example f=1.0.")
+    refused("`q` cannot be held: the equations have `i`, `f`, `g`, `o`, `c`, `h`.", q=1.0)
+    refused("units of `f` names 4; expected numbers from 0 to 3.", f=1.0, units=[4])
+    refused("units is [True]; expected whole numbers from 0, or None for all.", f=1.0, units=[True])
+    refused("start is -1; expected the number of a step, from 0.", f=1.0, start=-1)
+    refused("stop is 1; expected a step after start=2, or None for the end.", f=1.0, start=2, stop=1)
+    refused("The value of `f` is 'open'; expected a number or a tensor.", f="open")
+    zoned = gatework.Recurrent(gatework.zoneout(gatework.CELLS["rnn"], h=0.1), 3, 4)
+    refused("`keep_h` cannot be held: the equations have `h_new`, `h`.", zoned, keep_h=1.0)
+    refused("layer names 1; expected numbers from 0 to 0.", layer=1, f=1.0)
+    refused("direction names 1; expected numbers from 0 to 0.", direction=1, f=1.0)
+    layer, given = gatework.LSTM(3, 4), torch.randn(5, 2, 3)
+    message = (
+        r"^The value of `f` has the shape \(3,\); expected a number, or a shape that broadcasts to \[T, B, units\] "
+    )
+    with gatework.clamp(layer, f=torch.zeros(3)), pytest.raises(SizeError, match=message):
+        layer(given)
+    with gatework.clamp(layer, f=1.0, rows=[2]), pytest.raises(SizeError, match=r"^rows names 2; expected "):
+        layer(given)
+    assert layer._inside is None
