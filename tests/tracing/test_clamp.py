@@ -108,6 +108,18 @@ def test_a_value_can_be_learned(memory):
     assert torch.autograd.gradcheck(run, (torch.full((5,), 0.5, dtype=torch.float64, requires_grad=True),))
 
 
+def test_a_gate_that_is_one_number_can_be_held_and_is_shown_held():
+    """The input gate of the LSTM without one is 1 by its equation, unless it is held."""
+    layer = gatework.Recurrent("nig", 3, 4)
+    given = torch.randn(5, 2, 3)
+    with gatework.clamp(layer, i=0.0, start=2):
+        kept = gatework.trace(layer, given, parts=True)
+    assert kept["i"][:2].eq(1).all()
+    assert kept["i"][2:].eq(0).all()
+    assert torch.equal(kept["c"][2:], kept["f * c"][2:])
+    assert gatework.trace(layer, given)["i"].eq(1).all()
+
+
 def test_the_inner_of_two_has_the_last_word():
     layer, given = gatework.GRU(3, 4), torch.randn(5, 2, 3)
     with gatework.clamp(layer, z=0.5), gatework.clamp(layer, z=1.0, units=[0]):

@@ -138,6 +138,17 @@ def test_half_lives():
         half_life("lstm", of="q")
 
 
+def test_half_lives_with_a_mask_that_is_not_drawn():
+    """In evaluation zoneout keeps half of c as it was, whatever the forget gate says."""
+    plain = gatework.LSTM(3, 4)
+    layer = gatework.LSTM(3, 4, zoneout={"c": 0.5}).eval()
+    layer.load_state_dict(plain.state_dict())
+    trace = gatework.trace(layer, torch.randn(6, 1, 3))
+    kept = 0.5 + 0.5 * trace["f"].double()
+    expected = math.log(0.5) / kept.log().mean((0, 1))
+    assert torch.allclose(half_lives(layer, trace), expected)
+
+
 def test_half_lives_of_a_trace():
     layer = layer_of(gatework.CELLS["lstm"], 2)
     given, lengths = inputs_for(layer, 6, 3), [4, 6, 1]

@@ -105,10 +105,13 @@ def _mixes(node: Node) -> bool:
 
 
 def sequence(trace: Trace, told: TracedLayer, name: Name) -> Tensor:
-    """Give what a name is at every step, [T, B, size]."""
+    """Give what a name is at every step, [T, B, size]; [1, 1, 1] of a mask that was not drawn and is not kept."""
+    key = f"{told.prefix}.{name.name}"
     if name.previous:
-        return told.last(name.name, trace[f"{told.prefix}.{name.name}"])
-    return told.inputs[name.name] if name.name in told.inputs else trace[f"{told.prefix}.{name.name}"]
+        return told.last(name.name, trace[key])
+    if name.name in told.step.draws and not told.drawn and key not in trace:
+        return torch.full((1, 1, 1), told.step.draws[name.name], dtype=torch.float64)
+    return told.inputs[name.name] if name.name in told.inputs else trace[key]
 
 
 def state_of(step: Step, of: str | None) -> str:

@@ -74,7 +74,10 @@ def clamp(
             return further(visit)
         return further(_held(visit, target.layers[visit.number].size, where, held))
 
-    with visited(target, visit, changes=True):
+    def holds(number: int, direction: int) -> frozenset[str]:
+        return frozenset(held) if (number, direction) in chosen else frozenset()
+
+    with visited(target, visit, changes=True, holds=holds):
         yield
 
 

@@ -34,6 +34,7 @@ class Visit:
         inputs: [T, B, size] for each of the step's inputs, or [N, size] where the batch is packed.
         state: The states before the first step taken, [B, size] each.
         options: What else :func:`gatework.kernels.run` takes, by name.
+        held: The names whose values will be taken from outside, before the kernels are reached.
     """
 
     batch: Batch
@@ -44,6 +45,7 @@ class Visit:
     inputs: tuple[Tensor, ...]
     state: tuple[Tensor, ...]
     options: dict[str, Any]
+    held: frozenset[str] = frozenset()
 
     def with_inputs(self, step: Step, further: tuple[Tensor, ...]) -> "Visit":
         """Give the same run by other equations, which have further inputs behind their own."""
@@ -92,6 +94,8 @@ class Visit:
 Further = Callable[[Visit], Result]
 Visitor = Callable[[Visit, Further], Result]
 """Takes a run and what runs it further; gives what the layer is given."""
+Holds = Callable[[int, int], frozenset[str]]
+"""Takes a layer's number and direction; names what is taken from outside there."""
 
 _lock = threading.Lock()
 
@@ -101,14 +105,18 @@ class _Doors:
 
     def __init__(self) -> None:
         self.visitors: dict[int, list[Visitor]] = {}
+        self.holds: dict[int, list[Holds]] = {}
 
     def __call__(self, batch: Batch, number: int, direction: int) -> Callable[..., Result]:
         visitors = tuple(self.visitors.get(threading.get_ident(), ()))
+        held = frozenset(
+            name for holds in self.holds.get(threading.get_ident(), ()) for name in holds(number, direction)
+        )
 
         def door(
             step: Step, weights: Weights, inputs: tuple[Tensor, ...], state: tuple[Tensor, ...], **options: Any
         ) -> Result:
-            return _further(visitors, Visit(batch, number, direction, step, weights, inputs, state, options))
+            return _further(visitors, Visit(batch, number, direction, step, weights, inputs, state, options, held))
 
         return door if visitors else run
 
@@ -121,7 +129,7 @@ def _further(visitors: tuple[Visitor, ...], visit: Visit) -> Result:
 
 
 @contextmanager
-def visited(layer: Recurrent, visitor: Visitor, *, changes: bool = False) -> Iterator[None]:
+def visited(layer: Recurrent, visitor: Visitor, *, changes: bool = False, holds: Holds | None = None) -> Iterator[None]:
     """Let a visitor stand before a layer's kernels, in this thread, for as long as the context lasts.
 
     Args:
@@ -129,6 +137,7 @@ def visited(layer: Recurrent, visitor: Visitor, *, changes: bool = False) -> Ite
         visitor: What is given every run.
         changes: Whether it changes the equations. Then it stands next to the kernels, so that it has the last word over
             those that came before it; else it stands before all others, and is given the run as the layer made it.
+        holds: Of one that changes equations, which names it takes from outside; None for none.
     """
     thread = threading.get_ident()
     with _lock:
@@ -137,13 +146,18 @@ def visited(layer: Recurrent, visitor: Visitor, *, changes: bool = False) -> Ite
             doors = layer._inside = _Doors()
         visitors = doors.visitors.setdefault(thread, [])
         visitors.insert(0 if changes else len(visitors), visitor)
+        held = doors.holds.setdefault(thread, [])
+        if holds is not None:
+            held.append(holds)
     try:
         yield
     finally:
         with _lock:
             visitors.remove(visitor)
+            if holds is not None:
+                held.remove(holds)
             if not visitors:
-                del doors.visitors[thread]
+                del doors.visitors[thread], doors.holds[thread]
             if not doors.visitors:
                 layer._inside = None
 

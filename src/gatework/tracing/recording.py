@@ -116,7 +116,7 @@ class _Recorder:
         taken = parted(visit.step)
         lines = {name: taken.parts.get(name, name) for name in self.wanted(prefix, taken, drawn)}
         step = taken.step if any(name in taken.parts for name in lines) else visit.step
-        numbers = fixed(step, drawn)
+        numbers = {name: number for name, number in fixed(step, drawn).items() if name not in visit.held}
         asked = [line for line in lines.values() if line not in numbers]
         record = tuple(dict.fromkeys((*options["record"], *asked)))
         result = further(replace(visit, step=step, options={**options, "record": record}))
