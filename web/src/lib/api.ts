@@ -1,0 +1,173 @@
+// The door to the server, or to the recording that stands in for it.
+
+import type {
+  About,
+  Candidate,
+  Elsewhere,
+  ElsewhereRequest,
+  FindRequest,
+  Found,
+  Gradients,
+  Numbers,
+  Term,
+  Trace,
+  TraceRequest,
+  UnitFacts,
+} from './answers';
+import { cutValues, gatherUnit, littleEndian, readRecording, toNumbers, type RecordedNumbers } from './recording';
+
+const KEPT = 160; // answers kept; those of a trace never change
+const MOST_KEPT = 48e6; // bytes
+
+/** The server refused, or could not be reached: `status` 0. */
+export class Refused extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** A recorded page was asked for something that only a live server can answer. */
+export class NeedsServer extends Error {}
+
+export interface Spot {
+  layer: number;
+  direction: number;
+}
+
+export class Api {
+  readonly recorded = readRecording(document);
+  private readonly kept = new Map<string, { answer: unknown; bytes: number }>();
+  private bytes = 0;
+
+  get live(): boolean {
+    return this.recorded === null;
+  }
+
+  about(): Promise<About> {
+    return this.get('/api/about');
+  }
+
+  trace(request: TraceRequest): Promise<Trace> {
+    return this.post('/api/traces', request);
+  }
+
+  top(trace: string, from: number, to: number): Promise<{ from: number; top: Candidate[][] }> {
+    return this.get(`/api/traces/${trace}/top?from=${from}&to=${to}`);
+  }
+
+  values(trace: string, spot: Spot, name: string, from: number, to: number): Promise<Numbers> {
+    return this.numbers(`/api/traces/${trace}/values?${where(spot)}&name=${encodeURIComponent(name)}&from=${from}&to=${to}`);
+  }
+
+  overview(trace: string, spot: Spot, name: string, buckets: number): Promise<Numbers> {
+    return this.numbers(`/api/traces/${trace}/overview?${where(spot)}&name=${encodeURIComponent(name)}&buckets=${buckets}`);
+  }
+
+  unit(trace: string, spot: Spot, unit: number): Promise<Numbers> {
+    return this.numbers(`/api/traces/${trace}/unit?${where(spot)}&unit=${unit}`);
+  }
+
+  terms(trace: string, spot: Spot, unit: number, step: number, name: string): Promise<Term> {
+    const asked = `${where(spot)}&unit=${unit}&step=${step}&name=${encodeURIComponent(name)}`;
+    return this.get(`/api/traces/${trace}/terms?${asked}`);
+  }
+
+  units(trace: string, spot: Spot, name: string): Promise<UnitFacts> {
+    return this.get(`/api/traces/${trace}/units?${where(spot)}&name=${encodeURIComponent(name)}`);
+  }
+
+  gradients(trace: string, at: number): Promise<Gradients> {
+    return this.get(`/api/traces/${trace}/gradients?at=${at}`);
+  }
+
+  find(trace: string, request: FindRequest): Promise<Found> {
+    return this.post(`/api/traces/${trace}/find`, request);
+  }
+
+  elsewhere(request: ElsewhereRequest) {
+    return this.post<Elsewhere>('/api/elsewhere', request);
+  }
+
+  private async get<Answer>(path: string): Promise<Answer> {
+    const known = this.kept.get(path);
+    if (known) return known.answer as Answer;
+    if (this.recorded) {
+      const answer = this.recorded[`GET ${path}`];
+      if (answer === undefined) throw new NeedsServer(path);
+      return answer as Answer;
+    }
+    const text = await (await ask(path)).text();
+    return this.keep(path, JSON.parse(text) as Answer, 2 * text.length);
+  }
+
+  private async numbers(path: string): Promise<Numbers> {
+    const known = this.kept.get(path);
+    if (known) return known.answer as Numbers;
+    const answer = this.recorded ? this.recordedNumbers(path) : await readNumbers(await ask(path));
+    return this.keep(path, answer, answer.values.byteLength);
+  }
+
+  private recordedNumbers(path: string): Numbers {
+    const recorded = this.recorded ?? {};
+    const exact = recorded[`GET ${path}`] as RecordedNumbers | undefined;
+    const answer = exact ? toNumbers(exact) : (cutValues(recorded, path) ?? gatherUnit(recorded, path));
+    if (!answer) throw new NeedsServer(path);
+    return answer;
+  }
+
+  private async post<Answer>(path: string, body: unknown): Promise<Answer> {
+    if (this.recorded) {
+      const answer = path === '/api/traces' ? this.recorded[`POST ${path}`] : undefined;
+      if (answer === undefined) throw new NeedsServer(path);
+      return answer as Answer;
+    }
+    const headers = { 'Content-Type': 'application/json' };
+    return (await ask(path, { method: 'POST', headers, body: JSON.stringify(body) })).json() as Promise<Answer>;
+  }
+
+  private keep<Answer>(path: string, answer: Answer, bytes: number): Answer {
+    this.kept.set(path, { answer, bytes });
+    this.bytes += bytes;
+    for (const [oldest, entry] of this.kept) {
+      if (this.kept.size <= KEPT && this.bytes <= MOST_KEPT) break;
+      this.kept.delete(oldest);
+      this.bytes -= entry.bytes;
+    }
+    return answer;
+  }
+}
+
+function where(spot: Spot): string {
+  return `layer=${spot.layer}&direction=${spot.direction}`;
+}
+
+async function ask(path: string, options: RequestInit = {}): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(path, { ...options, credentials: 'same-origin', cache: 'no-store' });
+  } catch (error) {
+    throw new Refused(0, error instanceof Error ? error.message : String(error));
+  }
+  if (response.ok) return response;
+  const text = await response.text();
+  throw new Refused(response.status, sentence(text) ?? `${response.status} ${response.statusText}`);
+}
+
+function sentence(text: string): string | null {
+  try {
+    const answer = JSON.parse(text) as { error?: unknown };
+    return typeof answer.error === 'string' ? answer.error : null;
+  } catch {
+    return null;
+  }
+}
+
+async function readNumbers(response: Response): Promise<Numbers> {
+  const shape = (response.headers.get('X-Shape') ?? '').split(',').map(Number);
+  const names = JSON.parse(response.headers.get('X-Names') ?? '[]') as string[];
+  const before = JSON.parse(response.headers.get('X-Before') ?? '[]') as (number | null)[];
+  return { shape, values: littleEndian(await response.arrayBuffer()), names, before };
+}

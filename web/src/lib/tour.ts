@@ -1,0 +1,189 @@
+// The tour's cards: what each shows on the live page. Positions and units are looked for in the data.
+
+import type { Explorer } from './store.svelte';
+import type { Place } from './address';
+
+export const AREAS = ['text', 'next', 'cell', 'equation', 'view'] as const;
+export type Area = (typeof AREAS)[number];
+
+export const CARDS = [
+  'read',
+  'expect',
+  'loop',
+  'line',
+  'forget',
+  'write',
+  'update',
+  'output',
+  'memory',
+  'find',
+  'gradients',
+  'whatif',
+  'yours',
+] as const;
+export type CardName = (typeof CARDS)[number];
+
+export interface Card {
+  name: CardName;
+  area: Area;
+  /** Shown only where this holds. */
+  fits?: (explorer: Explorer) => boolean;
+  go: (explorer: Explorer) => Promise<Partial<Place>>;
+}
+
+const SEARCHED = 400; // steps that are searched for an example
+
+const calm: Partial<Place> = { interventions: [], edited: null, after: false, preset: '', pattern: '', marks: [] };
+
+export const DECK: Record<CardName, Card> = {
+  read: { name: 'read', area: 'text', go: async () => ({ ...calm, view: 'belt', step: 0, from: 0 }) },
+  expect: {
+    name: 'expect',
+    area: 'next',
+    go: async (explorer) => ({ ...calm, ...at(explorer, mostSurprising(explorer)) }),
+  },
+  loop: { name: 'loop', area: 'cell', go: async () => ({ ...calm }) },
+  line: {
+    name: 'line',
+    area: 'cell',
+    fits: (explorer) => explorer.belts[0]?.kept != null,
+    go: async (explorer) => ({ ...calm, view: 'belt', name: explorer.belts[0]?.state ?? '' }),
+  },
+  forget: {
+    name: 'forget',
+    area: 'equation',
+    fits: (explorer) => explorer.belts[0]?.keep != null,
+    go: async (explorer) => {
+      const belt = explorer.belts[0];
+      const spot = await sharpest(explorer, belt?.state ?? '', belt?.keep ?? '', (before, gate) => Math.abs(before) * (1 - gate));
+      return { ...calm, view: 'belt', name: belt?.keep ?? '', unit: spot.unit, ...at(explorer, spot.step) };
+    },
+  },
+  write: {
+    name: 'write',
+    area: 'equation',
+    fits: (explorer) => explorer.belts[0]?.write != null && explorer.belts[0].write !== explorer.belts[0].keep,
+    go: async (explorer) => {
+      const belt = explorer.belts[0];
+      const part = belt?.written[0] ?? '';
+      const spot = await sharpest(explorer, part, part, (_, written) => Math.abs(written));
+      return { ...calm, view: 'belt', name: belt?.write ?? '', unit: spot.unit, ...at(explorer, spot.step) };
+    },
+  },
+  update: {
+    name: 'update',
+    area: 'view',
+    fits: (explorer) => explorer.belts[0]?.kept != null,
+    go: async (explorer) => ({ ...calm, view: 'belt', name: explorer.belts[0]?.state ?? '' }),
+  },
+  output: {
+    name: 'output',
+    area: 'equation',
+    fits: (explorer) => outputName(explorer) !== null,
+    go: async (explorer) => ({ ...calm, name: outputName(explorer) ?? '' }),
+  },
+  memory: {
+    name: 'memory',
+    area: 'view',
+    fits: (explorer) => explorer.belts[0]?.kept != null,
+    go: async (explorer) => {
+      const state = explorer.belts[0]?.state ?? '';
+      const unit = await longest(explorer, state);
+      return { ...calm, view: 'belt', name: state, unit, from: 0, span: Math.min(explorer.steps, 200) };
+    },
+  },
+  find: {
+    name: 'find',
+    area: 'view',
+    fits: (explorer) => explorer.api.live && (explorer.about?.presets.length ?? 0) > 0,
+    go: async (explorer) => {
+      const best = await explorer.bestFollower(explorer.trace?.trace ?? '');
+      if (!best) return { ...calm, view: 'find' };
+      const { layer, name, unit, preset } = best;
+      return { ...calm, view: 'find', preset, layer, direction: 0, name, unit };
+    },
+  },
+  gradients: {
+    name: 'gradients',
+    area: 'view',
+    go: async (explorer) => ({ ...calm, view: 'gradients', ...at(explorer, beforeClosing(explorer)) }),
+  },
+  whatif: {
+    name: 'whatif',
+    area: 'view',
+    fits: (explorer) => explorer.api.live && explorer.belts[0]?.keep != null,
+    go: async (explorer) => {
+      const name = explorer.belts[0]?.keep ?? '';
+      const layers = Array.from({ length: explorer.run?.layers ?? 1 }, (_, layer) => layer);
+      const directions = Array.from({ length: explorer.run?.directions ?? 1 }, (_, direction) => direction);
+      const interventions = layers.flatMap((layer) =>
+        directions.map((direction) => ({ layer, direction, name, value: 0, units: null, start: 0, stop: null })),
+      );
+      return { ...calm, view: 'whatif', interventions: interventions.slice(0, 32), name: explorer.belts[0]?.state ?? '' };
+    },
+  },
+  yours: { name: 'yours', area: 'text', go: async () => ({ ...calm, view: 'heat', order: 'similarity' }) },
+};
+
+export function deck(explorer: Explorer): Card[] {
+  return CARDS.map((name) => DECK[name]).filter((card) => card.fits?.(explorer) ?? true);
+}
+
+function at(explorer: Explorer, step: number): Partial<Place> {
+  return { step, from: Math.max(0, step - Math.floor(explorer.span / 2)) };
+}
+
+function mostSurprising(explorer: Explorer): number {
+  const loss = explorer.trace?.loss.slice(0, SEARCHED) ?? [];
+  return loss.reduce<number>((best, one, step) => ((one ?? 0) > (loss[best] ?? 0) ? step : best), 0);
+}
+
+/** The step before a bracket or a quotation mark closes, in the later half of the text. */
+function beforeClosing(explorer: Explorer): number {
+  const symbols = explorer.trace?.symbols.slice(0, SEARCHED) ?? [];
+  for (let step = symbols.length - 1; step > symbols.length / 3; step -= 1) {
+    if (/^[)\]}"']$/.test(symbols[step] ?? '')) return step - 1;
+  }
+  return Math.floor(symbols.length / 2);
+}
+
+/** Where a figure of a quantity's last value and another's value is greatest. */
+async function sharpest(
+  explorer: Explorer,
+  first: string,
+  second: string,
+  figure: (before: number, value: number) => number,
+): Promise<{ step: number; unit: number }> {
+  const { trace, spot, steps, units } = explorer;
+  const end = Math.min(steps, SEARCHED);
+  const [one, other] = await Promise.all([
+    explorer.api.values(trace?.trace ?? '', spot, first, 0, end),
+    explorer.api.values(trace?.trace ?? '', spot, second, 0, end),
+  ]);
+  let best = { step: 0, unit: 0, score: -1 };
+  for (let step = 1; step < end; step += 1) {
+    for (let unit = 0; unit < units; unit += 1) {
+      const score = figure(one.values[(step - 1) * units + unit] ?? 0, other.values[step * units + unit] ?? 0);
+      if (score > best.score) best = { step, unit, score };
+    }
+  }
+  return best;
+}
+
+/** The unit that remembers longest, among those that do change: half-lives beyond the text say nothing. */
+async function longest(explorer: Explorer, state: string): Promise<number> {
+  const facts = await explorer.api.units(explorer.trace?.trace ?? '', explorer.spot, state);
+  let best = { unit: 0, life: -1 };
+  facts.half_life.forEach((life, unit) => {
+    if (life !== null && life < explorer.steps && life > best.life) best = { unit, life };
+  });
+  return best.unit;
+}
+
+/** A state that is read from another one, as h from c. */
+function outputName(explorer: Explorer): string | null {
+  const state = explorer.belts[0]?.state;
+  const line = explorer.lines.find((one) => one.name !== state && new RegExp(`\\b${state}\\b`).test(one.right));
+  const known = explorer.quantities.find((one) => one.name === line?.name);
+  return known?.role === 'state' ? known.name : null;
+}

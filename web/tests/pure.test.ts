@@ -1,0 +1,172 @@
+import { describe, expect, it } from 'vitest';
+import { firstPlace, fromFragment, toFragment } from '../src/lib/address';
+import { belts, letters, readLines } from '../src/lib/equations';
+import { farthest, sortUnits } from '../src/lib/heat';
+import { setLines, symbolAt } from '../src/lib/lines';
+import { percent, say, sayTick, steady, visible } from '../src/lib/numbers';
+import { escape } from '../src/lib/pen';
+import { between, gather, spread, total, type Range } from '../src/lib/ranges';
+import { cutValues, gatherUnit, toNumbers } from '../src/lib/recording';
+import { toCsv } from '../src/lib/save';
+import { colours, limitOf, shade, signOf } from '../src/lib/scales';
+import { envelope, Series } from '../src/lib/series';
+import type { Quantity } from '../src/lib/answers';
+
+const LSTM = `i = sigmoid(W_i @ x + R_i @ h + b_i)  # input gate
+f = sigmoid(W_f @ x + R_f @ h + b_f)  # forget gate
+g = tanh(W_g @ x + R_g @ h + b_g)     # candidate
+o = sigmoid(W_o @ x + R_o @ h + b_o)  # output gate
+c = f * c + i * g                     # cell state
+h = o * tanh(c)                       # hidden state`;
+
+function quantity(name: string, role: Quantity['role']): Quantity {
+  return { name, role, comment: '', low: null, high: null, size: 4 };
+}
+
+describe('ranges', () => {
+  it('spread and gather undo each other', () => {
+    const ranges: Range[] = [[0, 2], [5, 6], [8, 10]];
+    expect(gather(spread(ranges, 10))).toEqual(ranges);
+    expect(gather(new Uint8Array(4))).toEqual([]);
+    expect(total(ranges)).toBe(5);
+  });
+  it('ranges beyond the text are cut', () => expect([...spread([[-3, 1], [3, 99]], 4)]).toEqual([1, 0, 0, 1]));
+  it('ends may come in any order', () => expect(between(7, 3)).toEqual([3, 8]));
+});
+
+describe('addresses', () => {
+  it('a place comes back from its fragment', () => {
+    const place = { ...firstPlace(), text: 'é "a"\n漢', unit: 7, view: 'heat' as const, marks: [[1, 4]] as Range[], after: true };
+    expect(fromFragment(toFragment(place))).toEqual(place);
+  });
+  it('what does not fit stays as at the beginning', () => {
+    const wrong = '#s=' + encodeURIComponent('{"unit":-1,"step":"9","view":"nowhere","marks":[[1]],"interventions":[{"name":3}],"__proto__":{"x":1}}');
+    expect(fromFragment(wrong)).toEqual(firstPlace());
+    expect(fromFragment('#s=%7B%22unit')).toEqual(firstPlace());
+    expect(fromFragment('#elsewhere')).toEqual(firstPlace());
+  });
+  it('only what differs is written', () => expect(toFragment(firstPlace())).toBe('#s=%7B%7D'));
+});
+
+describe('equations', () => {
+  it('lines have a name, a right side and a remark', () => {
+    expect(readLines(LSTM)[4]).toEqual({ name: 'c', right: 'f * c + i * g', comment: 'cell state' });
+  });
+  it('names are told from functions', () => expect(letters('o * tanh(c)')).toEqual(['o', 'c']));
+  it('a belt keeps what carries the state on, and writes the rest', () => {
+    const list = [
+      ...['i', 'f', 'o'].map((name) => quantity(name, 'gate')),
+      quantity('g', 'candidate'),
+      quantity('c', 'state'),
+      quantity('h', 'state'),
+      quantity('f * c', 'part'),
+      quantity('i * g', 'part'),
+    ];
+    expect(belts(LSTM, list)).toEqual([{ state: 'c', kept: 'f * c', written: ['i * g'], keep: 'f', write: 'i' }]);
+  });
+  it('a GRU keeps by its update gate', () => {
+    const list = [quantity('z', 'gate'), quantity('n', 'candidate'), quantity('h', 'state'), quantity('(1 - z) * n', 'part'), quantity('z * h', 'part')];
+    const [belt] = belts('h = (1 - z) * n + z * h', list);
+    expect(belt).toEqual({ state: 'h', kept: 'z * h', written: ['(1 - z) * n'], keep: 'z', write: 'z' });
+  });
+});
+
+describe('scales', () => {
+  it('zero is the middle, the ends are the limits', () => {
+    expect(shade(0, 1)).toBe(128);
+    expect(shade(-5, 1)).toBe(0);
+    expect(shade(5, 1)).toBe(255);
+    expect(shade(Number.NaN, 1)).toBe(127);
+  });
+  it('a gate has its own bound, a state its magnitude', () => {
+    expect(limitOf([0.2], 0, 1)).toBe(1);
+    expect(limitOf([0, -3, 2], null, null)).toBe(2);
+    expect(limitOf([], null, null)).toBe(1);
+  });
+  it('text can be read on every colour', () => {
+    for (const scheme of ['light', 'dark'] as const) {
+      const { css, ink } = colours(scheme);
+      css.forEach((colour, index) => expect(contrast(colour, ink[index] ?? '')).toBeGreaterThan(4.5));
+    }
+  });
+  it('a sign is marked where there is one', () => expect([signOf(-1, 1), signOf(0.01, 1), signOf(1, 1)]).toEqual([-1, 0, 1]));
+});
+
+describe('numbers', () => {
+  it('are said with three figures', () => {
+    expect([say(0.12345), say(-12.345), say(1234.5), say(0), say(-0), say(null), say(1e-9)]).toEqual(['0.123', '−12.3', '1235', '0.00', '0.00', '–', '1.0e−9']);
+    expect([sayTick(10), sayTick(0.5), sayTick(100), sayTick(0)]).toEqual(['10', '0.5', '100', '0']);
+    expect([steady(-0.001), steady(-0.25), steady(undefined)]).toEqual(['0.00', '−0.25', '–']);
+    expect([percent(1), percent(0.5), percent(0.012), percent(0.0001)]).toEqual(['100%', '50%', '1.2%', '<0.1%']);
+  });
+  it('blanks can be seen', () => expect([visible('\n'), visible(' '), visible('\u0000'), visible('a')]).toEqual(['⏎', '␣', '␀', 'a']));
+});
+
+describe('lines of text', () => {
+  it('break at line ends and where they are full', () => {
+    const lines = setLines([...'ab\ncdefg'], 3, true);
+    expect(lines.starts).toEqual([0, 3, 6, 8]);
+    expect([...lines.column]).toEqual([0, 1, 2, 0, 1, 2, 0, 1]);
+    expect(symbolAt(lines, 1, 1.4)).toBe(4);
+    expect(symbolAt(lines, 99, 99)).toBe(7);
+  });
+  it('wide letters take two cells', () => expect([...setLines([...'a漢b'], 9, true).column]).toEqual([0, 1, 3]));
+});
+
+describe('heat maps', () => {
+  it('of two extremes the one farther from zero is shown', () => {
+    expect([...farthest(Float32Array.of(-3, 0, 1, 2), 1, 2)]).toEqual([-3, 2]);
+  });
+  it('units without a figure come last', () => expect(sortUnits([3, null, 1], true)).toEqual([0, 2, 1]));
+});
+
+describe('series', () => {
+  const series = new Series({ shape: [2, 3], values: Float32Array.of(1, 2, 3, 4, 5, 6), names: ['f', 'c'], before: [null, 9] });
+  it('has rows by name', () => expect([...(series.row('c') ?? [])]).toEqual([4, 5, 6]));
+  it('knows last step, and what was before the first', () => {
+    expect([series.carried('prev(c)', 1), series.carried('prev(c)', 0), series.carried('prev(f)', 0)]).toEqual([4, 9, null]);
+    expect([series.carried('1 - f', 0), series.carried('x', 0)]).toEqual([0, null]);
+  });
+  it('an envelope holds every extreme', () => {
+    const { low, high } = envelope(Float32Array.of(1, -5, 2, 7), 0, 4, 2);
+    expect([...low, ...high]).toEqual([-5, 2, 1, 7]);
+  });
+});
+
+describe('recordings', () => {
+  const base64 = btoa(String.fromCharCode(...new Uint8Array(Float32Array.of(1, 2, 3, 4).buffer)));
+  const recorded = { 'GET /api/traces/t1/values?layer=0&direction=0&name=c&from=0&to=2': { shape: [2, 2], base64 } };
+  it('numbers come back', () => expect([...toNumbers({ shape: [4], base64 }).values]).toEqual([1, 2, 3, 4]));
+  it('a window is cut from a longer one', () => {
+    const cut = cutValues(recorded, '/api/traces/t1/values?layer=0&direction=0&name=c&from=1&to=2');
+    expect([...(cut?.values ?? [])]).toEqual([3, 4]);
+    expect(cutValues(recorded, '/api/traces/t1/values?layer=1&direction=0&name=c&from=1&to=2')).toBeNull();
+  });
+  it('a unit is gathered from all units', () => {
+    const unit = gatherUnit(recorded, '/api/traces/t1/unit?layer=0&direction=0&unit=1');
+    expect([unit?.names, [...(unit?.values ?? [])]]).toEqual([['c'], [2, 4]]);
+  });
+});
+
+describe('files', () => {
+  it('cells with signs are quoted, and none is a formula', () => {
+    expect(toCsv([['a,b', 'say "x"', '=1+1', -2, null]])).toBe(`"a,b","say ""x""",'=1+1,-2,\r\n`);
+  });
+  it('text in a picture is only text', () => expect(escape('<b a="&">\u0000')).toBe('&lt;b a=&quot;&amp;&quot;&gt;\ufffd'));
+});
+
+function contrast(one: string, other: string): number {
+  const [light, dark] = [luminance(one), luminance(other)].sort((a, b) => b - a) as [number, number];
+  return (light + 0.05) / (dark + 0.05);
+}
+
+function luminance(colour: string): number {
+  const parts = colour.startsWith('#')
+    ? [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16))
+    : (colour.match(/[\d.]+/g) ?? []).map(Number);
+  const [red = 0, green = 0, blue = 0] = parts.map((part) => {
+    const share = part / 255;
+    return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+}
