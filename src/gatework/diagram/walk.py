@@ -152,11 +152,11 @@ def compare_scene(cell: Cell, other: Cell, language: str = "en") -> Scene:
     """
     scenes = [cell_scene(cell, language), cell_scene(other, language)]
     known = [_marks(scene) for scene in scenes]
-    marked = []
+    marked, tall = [], max(scene.height for scene in scenes)  # tops, and so the lines of states, at one height
     for scene, own, foreign, title in zip(scenes, known, reversed(known), (cell.title, other.title), strict=True):
         strong = {name: "strong" for name, mark in own.items() if mark not in foreign.values()}
-        lifted = replace(scene.with_emphasis(strong), height=scene.height + 2 * HEADING)
-        heading = written("title", roman(title), (scene.width / 2, scene.height + HEADING), HEADING)
+        lifted = replace(scene.with_emphasis(strong), height=tall + 2 * HEADING)
+        heading = written("title", roman(title), (scene.width / 2, tall + HEADING), HEADING)
         marked.append(replace(lifted, shapes=(*lifted.shapes, heading)))
     shapes, width, height = beside(marked, _GAP)
     title = word("compare of", language, cell.title, other.title)
