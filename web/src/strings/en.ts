@@ -92,7 +92,7 @@ export const en = {
   },
   cell: {
     title: 'The cell at this step',
-    hint: (unit: number) => `Lines: unit ${unit} at this step; notched is negative. Click a box for its numbers.`,
+    hint: (unit: number) => `Unit ${unit} at this step; notched is negative. Click a box for its equation.`,
     none: 'There is no picture of this cell; its numbers are below.',
   },
   equation: {
