@@ -28,7 +28,7 @@ def address(make_run) -> Iterator[str]:
             server.terminate()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # for as long as it is there, nothing else can run an event loop in this thread
 def chromium() -> Iterator[Any]:
     """The browser itself."""
     if not NAMED:
