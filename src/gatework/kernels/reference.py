@@ -4,6 +4,7 @@ Nothing is written in place and no decision looks at values, so it works under a
 under autocast, in every floating type and on every device that torch has.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,25 +47,20 @@ def run(
     record: tuple[str, ...],
 ) -> Result:
     """Run a step over a whole sequence; arguments and result as for :func:`gatework.kernels.launch.run`."""
-    if lengths is not None:
-        return _with_lengths(
-            step, weights, inputs, state, lengths, restart, initial, reverse=reverse, draws=draws, record=record
-        )
-    return _run(step, weights, inputs, state, None, restart, initial, reverse, draws, record)
+
+    def whole(inputs: tuple[Tensor, ...], draws: dict[str, Tensor] | None) -> Result:
+        call = Call(step, weights, inputs, state, draws or {})
+        breaks = _Breaks(lengths, restart, initial, inputs[0].shape[0], state[0].device)
+        return _run(program_for(step, draws is not None), call, breaks, reverse, record)
+
+    return whole(inputs, draws) if lengths is None else _with_lengths(whole, inputs, draws, lengths)
 
 
 def _with_lengths(
-    step: Step,
-    weights: Weights,
+    whole: Callable[[tuple[Tensor, ...], dict[str, Tensor] | None], Result],
     inputs: tuple[Tensor, ...],
-    state: tuple[Tensor, ...],
-    lengths: Tensor,
-    restart: Tensor | None,
-    initial: tuple[Tensor, ...] | None,
-    *,
-    reverse: bool,
     draws: dict[str, Tensor] | None,
-    record: tuple[str, ...],
+    lengths: Tensor,
 ) -> Result:
     """Run where rows have lengths of their own: over sequences whose padding is zero, whatever it held."""
     packed = inputs[0].dim() == 2
@@ -77,45 +73,31 @@ def _with_lengths(
         if not packed:
             # Filling, unlike a product with zeros, keeps NaN and infinities out, and gradients too.
             return sequence.masked_fill(padding[..., None], 0)
-        whole = sequence.new_zeros(padding.numel(), sequence.shape[1])
-        return whole.index_copy(0, index, sequence).unflatten(0, padding.shape)
+        room = sequence.new_zeros(padding.numel(), sequence.shape[1])
+        return room.index_copy(0, index, sequence).unflatten(0, padding.shape)
 
     def given_back(sequence: Tensor) -> Tensor:
         return sequence.flatten(0, 1).index_select(0, index) if packed else sequence
 
-    whole = tuple(padded(one) for one in inputs)
     masks = None if draws is None else {name: padded(mask) for name, mask in draws.items()}
-    result = _run(step, weights, whole, state, lengths, restart, initial, reverse, masks, record)
+    result = whole(tuple(padded(one) for one in inputs), masks)
     recorded = {name: given_back(sequence) for name, sequence in result.recorded.items()}
     return Result(given_back(result.output), result.state, recorded)
 
 
-def _run(
-    step: Step,
-    weights: Weights,
-    inputs: tuple[Tensor, ...],
-    state: tuple[Tensor, ...],
-    lengths: Tensor | None,
-    restart: Tensor | None,
-    initial: tuple[Tensor, ...] | None,
-    reverse: bool,
-    draws: dict[str, Tensor] | None,
-    record: tuple[str, ...],
-) -> Result:
-    program = program_for(step, draws is not None)
-    steps = inputs[0].shape[0]
-    call = Call(step, weights, inputs, state, draws or {})
+def _run(program: Program, call: Call, breaks: "_Breaks", reverse: bool, record: tuple[str, ...]) -> Result:
+    """Run a program over sequences [T, B, size]."""
+    step, steps = call.step, call.inputs[0].shape[0]
     registers = [*program.start]
     registers[CALL] = call
-    for register, sequence in zip(program.inputs, inputs, strict=True):
+    for register, sequence in zip(program.inputs, call.inputs, strict=True):
         registers[register] = sequence
     for action in program.once:
         action(registers)
-    breaks = _Breaks(lengths, restart, initial, steps, state[0].device)
     names = dict.fromkeys((step.states[0], *record))
     collected: dict[str, list[Tensor]] = {name: [] for name in names if program.places[name].kind == Kind.STEP}
     order = range(steps - 1, -1, -1) if reverse else range(steps)
-    final = _walk(program, registers, order, state, breaks, collected)
+    final = _walk(program, registers, order, call.state, breaks, collected)
     whole = {}
     for name in names:
         if steps and name in collected:
