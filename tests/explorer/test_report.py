@@ -188,7 +188,6 @@ def test_pages_that_cannot_become_one_file(page, change, told):
     assert str(caught.value).startswith(told)
 
 
-@pytest.mark.skipif(not (PAGE / "index.html").is_file(), reason="the page is not built")
 def test_the_built_page_becomes_one_file(recorded):
     read = Reader(inline(PAGE, recorded))
     assert len(read.named("script")) == 2

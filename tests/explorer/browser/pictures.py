@@ -22,7 +22,7 @@ REST = 900  # milliseconds until everything that was asked for is drawn
 def view(browser: Browser, size: tuple[int, int] = DESK, scheme: Any = "light", language: str = "en-US") -> Page:
     """Open a window of a size, in colours and a language."""
     options = {"width": size[0], "height": size[1]}
-    page = browser.new_page(viewport=options, color_scheme=scheme, locale=language, device_scale_factor=1.5)  # type: ignore[arg-type]
+    page = browser.new_page(viewport=options, color_scheme=scheme, locale=language, device_scale_factor=1.5)  # pyrefly: ignore
     page.set_default_timeout(20_000)
     return page
 
