@@ -6,6 +6,7 @@
 #   make docs     the documentation, into docs/_build/html
 #   make page     the explorer's page, from web/ into src/gatework/explorer/page (with Node, or PyPI's)
 #   make bench    the CPU kernels beside their peers (installs the peers; BENCH="--only lstm --quick" for less)
+#   make evidence  measure the essays' claims anew, and docs/evidence.md (EVIDENCE="--only vanishing" for less)
 #   make clean    remove what the other targets made (runs/ is kept: it is yours)
 
 PYTHON ?= $(shell for python in python3.11 python3 python; do \
@@ -19,9 +20,11 @@ WORKERS ?= 2
 DEMO ?=
 # Flags for the benchmarks, such as BENCH="--only lstm,gru".
 BENCH ?=
+# Flags for the evidence, such as EVIDENCE="--only vanishing".
+EVIDENCE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs page bench clean
+.PHONY: help demo test check docs page bench evidence clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -70,8 +73,11 @@ bench: .venv/.installed
 	echo "==> not every peer could be installed; the table of one that is missing says so"
 	@$(BIN)/python -m benchmarks.cpu $(BENCH)
 
+evidence: .venv/.installed
+	@OMP_NUM_THREADS=1 $(BIN)/python -m evidence $(EVIDENCE)
+
 clean:
-	rm -rf .venv build dist docs/_build docs/cells/*.md docs/guide/_functions.md
+	rm -rf .venv build dist docs/_build docs/cells/*.md docs/tasks/*.md docs/guide/_functions.md
 	rm -rf web/node_modules web/.vite
 	rm -rf .pytest_cache .ruff_cache .hypothesis src/*.egg-info
 	find src tests docs -name __pycache__ -type d -prune -exec rm -rf {} +

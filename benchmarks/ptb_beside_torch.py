@@ -29,6 +29,7 @@ from gatework.training.build import Text, build_model, read_text
 from gatework.training.config import TrainConfig, make_config, read_toml
 from gatework.training.parallel import Group
 from gatework.training.schedule import learning_rate
+from gatework.training.text_job import TextJob
 from gatework.training.trainer import Trainer
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "ptb_small_lstm.toml"
@@ -91,8 +92,8 @@ def _value(parameter: Tensor, gradient: bool) -> Tensor:
 class Theirs:
     """The loop that anybody would write."""
 
-    def __init__(self, config: TrainConfig, text: Text, ours: Trainer) -> None:
-        self.config, self.text, self.streams, self.steps = config, text, ours.streams, ours.steps
+    def __init__(self, config: TrainConfig, text: Text, ours: "Ours") -> None:
+        self.config, self.text, self.streams, self.steps = config, text, ours.job.streams, ours.trainer.steps
         self.model = Peer(config.cell, ours.model, config)
         self.name = f"torch.nn.{type(self.model.layer).__name__}"
         self.learned = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
@@ -135,7 +136,10 @@ class Ours:
     name = "gatework"
 
     def __init__(self, config: TrainConfig, text: Text) -> None:
-        self.trainer = Trainer(config, text, Group())
+        self.job = TextJob(config, text)
+        self.trainer = Trainer(config, self.job, Group())
+        assert isinstance(self.trainer.model, LanguageModel)
+        self.model = self.trainer.model
 
     def train_step(self) -> None:
         """Take one step."""
@@ -143,12 +147,13 @@ class Ours:
 
     def perplexity(self, split: str, streams: int | None = None) -> float:
         """Measure it as `gatework evaluate` does."""
-        return self.trainer.measure(split, streams).perplexity
+        return measure(self.model, self.job.text.tokens[split], self.job.text.vocabulary, streams=streams).perplexity
 
 
 def compare_first_step(config: TrainConfig, text: Text, theirs: Theirs) -> dict[str, float]:
     """Give the largest relative difference of the first step's loss and of any gradient; refuse to go on if large."""
-    trainer = Trainer(config, text, Group())  # another one, since looking at its gradients takes a step
+    # Another one, since looking at its gradients takes a step.
+    trainer = Trainer(config, TextJob(config, text), Group())
     _, loss = trainer.train_step()
     their_loss = theirs.gradients()
     nn.utils.clip_grad_norm_(theirs.learned, config.clip_norm)
@@ -169,12 +174,12 @@ def race(config: TrainConfig, text: Text, turn: int, keep: Callable[[dict[str, A
     runners: list[Ours | Theirs] = [ours]
     result: dict[str, Any] = {"steps": 0}
     if config.cell in PEERS:
-        runners.append(Theirs(config, text, ours.trainer))
+        runners.append(Theirs(config, text, ours))
         result["first_step"] = compare_first_step(config, text, runners[1])  # pyrefly: ignore
         print(f"{config.cell}: the first step differs by {result['first_step']} (relative)", flush=True)
     for runner in runners:
         result[runner.name] = {"seconds": 0.0, "valid_perplexity": [], "test_perplexity": None}
-    windows, steps = ours.trainer.streams.windows, ours.trainer.steps
+    windows, steps = ours.job.windows, ours.trainer.steps
     done = 0
     while done < steps:
         many = min(turn, windows - done % windows, steps - done)

@@ -27,7 +27,7 @@ FLOORS = {
     "diagram": 4,
     "tasks": 4,
     "training": 5,
-    "search": 5,
+    "search": 6,
     "explorer": 6,
     "cli": 7,
     "__main__": 8,

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from gatework.nn import RNN as RNN
     from gatework.nn import Recurrent as Recurrent
     from gatework.nn import explain as explain
+    from gatework.tasks.registry import TASKS as TASKS
     from gatework.tracing import Trace as Trace
     from gatework.tracing import clamp as clamp
     from gatework.tracing import gradient_flow as gradient_flow
@@ -53,6 +54,7 @@ _PUBLIC = {
     "Picture": "gatework.diagram",
     "RNN": "gatework.nn",
     "Recurrent": "gatework.nn",
+    "TASKS": "gatework.tasks.registry",
     "Trace": "gatework.tracing",
     "TrainConfig": "gatework.training",
     "blocks": "gatework.cells",

@@ -15,6 +15,7 @@ from gatework.training.parallel import Group
 from gatework.training.progress import Quiet
 from gatework.training.run import fingerprint
 from gatework.training.schedule import learning_rate
+from gatework.training.text_job import TextJob
 from gatework.training.trainer import Trainer
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "ptb_small_lstm.toml"
@@ -52,8 +53,8 @@ def test_the_example_fits_its_text(data_folder):
         "valid": 73_760,
         "test": 82_430,
     }
-    trainer = Trainer(config, text, Group())
-    assert trainer.streams.windows == config.evaluate_every == 2 * config.checkpoint_every
+    trainer = Trainer(config, TextJob(config, text), Group())
+    assert trainer.job.windows == config.evaluate_every == 2 * config.checkpoint_every
     assert sum(parameter.numel() for parameter in trainer.parameters.values()) == 2 * 2_000_000 + 10_000 + 2 * 320_800
     # Weights this small know nothing at first: 10,000 words, all of them about as likely.
     assert trainer.train_step()[1] == pytest.approx(torch.tensor(10_000.0).log().item(), abs=0.02)
@@ -102,7 +103,7 @@ def test_summed_over_time_a_step_is_as_many_times_longer(configure):
     found = []
     for changes in ({"reduction": "sum_over_time", "learning_rate": 0.1}, {"learning_rate": 1.5}):
         config = configure(optimizer="sgd", schedule="constant", clip_norm=0.0, dtype="float64", **changes)
-        trainer = Trainer(config, read_text(config), Group())
+        trainer = Trainer(config, TextJob(config, read_text(config)), Group())
         tokens, _ = trainer.train_step()
         assert tokens == 15 * config.batch_size  # the windows of this text are of 15 and of 16 steps
         found.append((trainer.take_sums()["gradient_norm"], [p.detach() for p in trainer.parameters.values()]))

@@ -176,7 +176,7 @@ def test_another_text_is_refused_and_a_moved_one_is_not(configure, text, tmp_pat
     moved = text.rename(tmp_path / "moved.txt")
     assert train(configure(data=str(moved))).already
     moved.write_text(moved.read_text() + "more\n")
-    with pytest.raises(RunError, match="was trained on another text"):
+    with pytest.raises(RunError, match="was trained on other data"):
         train(configure(data=str(moved)))
     assert list_checkpoints(run / "checkpoints") == [20, 24]
 

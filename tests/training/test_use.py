@@ -129,8 +129,8 @@ def test_what_is_no_run(tmp_path, configure):
 def test_the_curve_is_a_picture_with_two_curves(run, metrics):
     picture = image.imread(run / "loss.png")
     assert picture.shape[1] > picture.shape[0] > 300
-    with_both = draw_curve(metrics(run), "char", "a title")
-    only_training = draw_curve([line for line in metrics(run) if "train_loss" in line], "char", "a title")
+    with_both = draw_curve(metrics(run), "bits_per_character", "a title")
+    only_training = draw_curve([line for line in metrics(run) if "train_loss" in line], "bits_per_character", "a title")
     assert with_both != only_training
     colours = {
         tuple((pixel[:3] * 255).round().astype(int)) for row in image.imread(io.BytesIO(with_both)) for pixel in row
@@ -139,12 +139,12 @@ def test_the_curve_is_a_picture_with_two_curves(run, metrics):
 
 
 def test_a_dollar_in_a_title_is_no_formula():
-    assert draw_curve([], "char", "lstm, on a$\\b^$").startswith(b"\x89PNG")
+    assert draw_curve([], "bits_per_character", "lstm, on a$\\b^$").startswith(b"\x89PNG")
 
 
 def test_a_curve_of_nothing_and_of_one_point():
-    assert draw_curve([], "char", "")[:4] == b"\x89PNG"
-    assert draw_curve([{"step": 1, "train_perplexity": 9.0}], "word", "")[:4] == b"\x89PNG"
+    assert draw_curve([], "bits_per_character", "")[:4] == b"\x89PNG"
+    assert draw_curve([{"step": 1, "train_perplexity": 9.0}], "perplexity", "")[:4] == b"\x89PNG"
 
 
 def test_smoothing_keeps_ends_and_straight_lines():

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 
+from gatework.cells.remembering import biases_that_remember
 from gatework.errors import CellError, SizeError
 from gatework.language import Step, latex, parse, show
 
@@ -23,7 +24,8 @@ class Cell:
         init: Initial values of parameters that the paper fixes: a number, ``"identity"``, ``"orthogonal"`` or
             ``"zeros"``.
         remember: Biases by which the cell remembers: +1 where a larger bias means remembering longer, -1 where a
-            smaller one does. The first entry is the forget gate's, which ``forget_bias`` sets.
+            smaller one does. The first entry is the forget gate's, which ``forget_bias`` sets. None finds them in the
+            equations.
         title: The name in words.
         source: Paper and equation numbers.
         year: Year of the paper.
@@ -72,7 +74,7 @@ class Cell:
             "states": step.states,
             "inputs": step.inputs,
             "init": MappingProxyType(dict(init or {})),
-            "remember": MappingProxyType(dict(remember or {})),
+            "remember": MappingProxyType(biases_that_remember(step) if remember is None else dict(remember)),
             "title": title or name,
             "source": source,
             "year": year,

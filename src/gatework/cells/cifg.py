@@ -6,7 +6,6 @@ cifg = Cell(
     name="cifg",
     title="LSTM with coupled gates",
     states="h c",
-    remember={"b_i": -1},
     source=(
         "Greff, Srivastava, Koutnik, Steunebrink & Schmidhuber 2015, LSTM: A search space odyssey, "
         "arXiv:1503.04069, appendix A"

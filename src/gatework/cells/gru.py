@@ -6,7 +6,6 @@ gru = Cell(
     name="gru",
     title="GRU, reset after the product",
     states="h",
-    remember={"b_z": +1},
     source=(
         "Cho et al. 2014, Learning phrase representations using RNN encoder-decoder, arXiv:1406.1078v1; cuDNN "
         "and torch.nn.GRU"

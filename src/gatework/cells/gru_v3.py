@@ -6,7 +6,6 @@ gru_v3 = Cell(
     name="gru_v3",
     title="GRU, reset before the product",
     states="h",
-    remember={"b_z": -1},
     source=(
         "Cho et al. 2014, Learning phrase representations using RNN encoder-decoder, arXiv:1406.1078v3, "
         "equations 5 to 8, with the update gate turned as in Olah 2015"

@@ -6,7 +6,6 @@ janet = Cell(
     name="janet",
     title="JANET",
     states="h c",
-    remember={"b_f": +1},
     source="van der Westhuizen & Lasenby 2018, The unreasonable effectiveness of the forget gate, arXiv:1804.04849",
     year=2018,
     notes=(

@@ -7,7 +7,6 @@ lstm = Cell(
     title="LSTM",
     states="h c",
     init={"b_f": 1.0},
-    remember={"b_f": +1, "b_i": -1},
     source="Gers, Schmidhuber & Cummins 2000, Learning to forget, Neural Computation 12(10)",
     year=2000,
     notes=(

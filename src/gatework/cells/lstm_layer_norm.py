@@ -19,7 +19,6 @@ lstm_layer_norm = Cell(
         "a_c": 1.0,
         "s_c": 0.0,
     },
-    remember={"b_f": +1, "b_i": -1},
     source="Ba, Kiros & Hinton 2016, Layer normalization, arXiv:1607.06450, equations 20 to 22",
     year=2016,
     notes=(

@@ -7,7 +7,6 @@ lstm_multiplicative = Cell(
     title="Multiplicative LSTM",
     states="h c",
     init={"b_f": 1.0},
-    remember={"b_f": +1, "b_i": -1},
     source="Krause, Lu, Murray & Renals 2016, Multiplicative LSTM for sequence modelling, arXiv:1609.07959",
     year=2016,
     notes=("m takes the place of h in all four lines. A step has two products one after the other."),

@@ -7,7 +7,6 @@ lstm_projected = Cell(
     title="LSTM with projection",
     states="h c",
     init={"b_f": 1.0},
-    remember={"b_f": +1, "b_i": -1},
     source=(
         "Sak, Senior & Beaufays 2014, Long short-term memory based recurrent neural network architectures, "
         "arXiv:1402.1128"

@@ -6,7 +6,6 @@ mgu = Cell(
     name="mgu",
     title="Minimal gated unit",
     states="h",
-    remember={"b_f": -1},
     source="Zhou, Wu, Zhang & Zhou 2016, Minimal gated unit for recurrent neural networks, arXiv:1603.09420",
     year=2016,
     notes=("The gate is called a forget gate, yet f = 1 replaces the state by the candidate."),

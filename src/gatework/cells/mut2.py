@@ -6,7 +6,6 @@ mut2 = Cell(
     name="mut2",
     title="MUT2",
     states="h",
-    remember={"b_z": -1},
     source=(
         "Jozefowicz, Zaremba & Sutskever 2015, An empirical exploration of recurrent network architectures, "
         "ICML, section 4"

@@ -6,7 +6,6 @@ mut3 = Cell(
     name="mut3",
     title="MUT3",
     states="h",
-    remember={"b_z": -1},
     source=(
         "Jozefowicz, Zaremba & Sutskever 2015, An empirical exploration of recurrent network architectures, "
         "ICML, section 4"

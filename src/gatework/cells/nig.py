@@ -7,7 +7,6 @@ nig = Cell(
     title="No input gate",
     states="h c",
     init={"b_f": 1.0},
-    remember={"b_f": +1},
     source=(
         "Greff, Srivastava, Koutnik, Steunebrink & Schmidhuber 2015, LSTM: A search space odyssey, "
         "arXiv:1503.04069, appendix A"

@@ -7,7 +7,6 @@ peephole = Cell(
     title="LSTM with peepholes",
     states="h c",
     init={"b_f": 1.0},
-    remember={"b_f": +1, "b_i": -1},
     source="Gers & Schmidhuber 2000, Recurrent nets that time and count, IJCNN",
     year=2000,
     notes=(

@@ -38,16 +38,24 @@ VERBS = {
     "cells": Verb("cells:list_cells", "List the cells, with their sizes.", "gatework cells --hidden-size 512"),
     "show": Verb("show:show_cell", "Show a cell: equations, parameters, source.", "gatework show gru --latex"),
     "draw": Verb("draw:draw_cell", "Draw a cell from its equations.", "gatework draw gru --kind walk -o gru.svg"),
+    "tasks": Verb("tasks:list_tasks", "List the sequence tasks, or show one.", "gatework tasks adding --gap 200"),
     "train": Verb(
-        "train:train", "Train a language model on text.", "gatework train --data book.txt --cell gru --run runs/book"
+        "train:train",
+        "Train a model on text or on a task.",
+        "gatework train --data book.txt --cell gru --run runs/book",
     ),
     "evaluate": Verb(
-        "evaluate:evaluate", "Measure a trained model on its held-out text.", "gatework evaluate runs/book"
+        "evaluate:evaluate", "Measure a trained model on its text or task.", "gatework evaluate runs/book"
     ),
     "generate": Verb(
         "generate:generate",
         "Let a trained model write.",
         'gatework generate runs/book --prompt "Once upon" --temperature 0.8',
+    ),
+    "compare": Verb(
+        "compare:compare",
+        "Compare cells on a task, over gaps and seeds.",
+        "gatework compare --task adding --cells rnn,lstm,gru --gaps 5,20,100 --seeds 5",
     ),
     "explore": Verb(
         "explore:explore", "Look at what a trained model computes, in the browser.", "gatework explore --demo"

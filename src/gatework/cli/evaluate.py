@@ -1,6 +1,7 @@
-"""``gatework evaluate``: measure a run's model on text."""
+"""``gatework evaluate``: measure a run's model on text, or on its task."""
 
-from gatework.cli.output import Json, Size, Whole, out, pairs, print_json
+from gatework.cli.output import Json, Size, Whole, grid, out, pairs, print_json
+from gatework.training import Evaluation
 from gatework.training import evaluate as measure
 
 
@@ -12,23 +13,28 @@ def evaluate(
     data: str = "",
     step: Whole | None = None,
     streams: Size | None = None,
+    gap: Size | None = None,
     device: str = "cpu",
     json: Json = False,
 ) -> None:
-    """Measure a trained model on its held-out text, every symbol once.
+    """Measure a trained model on its held-out text, every symbol once, or on its task.
 
     Args:
         run: The run's directory.
-        split: Which part of the run's own text: train, valid, or test where there is one.
-        data: A file or folder to measure on instead.
+        split: Which part of the run's own data: train, valid, or test where there is one.
+        data: A file or folder of text to measure on instead.
         step: The checkpoint of this step; by default the newest.
         streams: Parts of the text read side by side; 1 is slowest and carries the state from beginning to end.
+        gap: Another gap than the task was trained on.
         device: cpu, cuda, cuda:N, or auto.
         json: Print JSON, for programs.
     """
-    result = measure(run, split=split, data=data, streams=streams, step=step, device=device)
+    result = measure(run, split=split, data=data, streams=streams, gap=gap, step=step, device=device)
     if json:
         print_json(result.to_json())
+        return
+    if result.gap is not None:
+        _print_task(result)
         return
     values = {"run": f"{result.run}, step {result.step:,}", "text": result.text, "symbols": f"{result.tokens:,}"}
     if result.unknown:
@@ -36,3 +42,19 @@ def evaluate(
         values["unknown"] = f"{result.unknown:,} of them, which the vocabulary lacks or the text itself calls <unk>"
     values |= {name.replace("_", " "): f"{value:.4f}" for name, value in result.metrics.items()}
     out().print(pairs(values))
+
+
+def _print_task(result: Evaluation) -> None:
+    values = {"run": f"{result.run}, step {result.step:,}", "split": f"{result.text}, gap {result.gap:,}"}
+    for name, value in result.metrics.items():
+        guessed = f"   (by guessing {result.chance[name]:.4f})" if name in result.chance else ""
+        values[name.replace("_", " ")] = f"{value:.4f}{guessed}"
+    values["criterion"] = "met" if result.solved else "not met"
+    out().print(pairs(values))
+    if result.groups:
+        names = list(next(iter(result.groups.values())))
+        rows = [
+            [str(group), *(f"{line[name]:.4f}" if name != "sequences" else f"{line[name]:,.0f}" for name in names)]
+            for group, line in result.groups.items()
+        ]
+        out().print(grid(["group", *names], rows, right=names))

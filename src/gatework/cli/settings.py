@@ -13,7 +13,14 @@ from gatework.cli.output import whole_number
 from gatework.training.config import TrainConfig
 
 # The heading under which flags are listed, and the field at which it begins.
-HEADINGS = {"task": "Text", "cell": "Model", "dropout": "Regularisation", "optimizer": "Training", "run": "Run"}
+HEADINGS = {
+    "task": "Task",
+    "data": "Data",
+    "cell": "Model",
+    "dropout": "Regularisation",
+    "optimizer": "Training",
+    "run": "Run",
+}
 
 # `torchrun -m gatework train --run DIR` takes --run for a short form of its own --run-path.
 ALSO_CALLED = {"run": ("--run", "--run-dir")}

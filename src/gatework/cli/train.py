@@ -1,4 +1,4 @@
-"""``gatework train``: train a language model, or go on with one."""
+"""``gatework train``: train a model on text or on a sequence task, or go on with one."""
 
 import json as json_text
 import os
@@ -14,8 +14,10 @@ from rich.markup import escape
 from gatework.cli.output import Flag, Json, err, out, print_json, printable
 from gatework.cli.settings import as_toml, given, make_flags
 from gatework.errors import Stopped
+from gatework.tasks.registry import TASKS
 from gatework.training import TrainConfig, TrainResult, make_config, make_reporter, read_toml
 from gatework.training import train as train_model
+from gatework.training.config import TEXT
 
 FLAGS: Any = make_flags(TrainConfig)
 NO_FLAGS = FLAGS()
@@ -24,7 +26,7 @@ NO_FLAGS = FLAGS()
 def train(
     *, config: Path | None = None, print_config: Flag = False, json: Json = False, settings: Any = NO_FLAGS
 ) -> int | None:
-    """Train a language model on text, or go on where the same command stopped.
+    """Train a language model on text, or a model on a task, or go on where the same command stopped.
 
     Args:
         config: Settings from a TOML file; flags win over it.
@@ -84,6 +86,9 @@ def _print(console: Console, config: TrainConfig, result: TrainResult) -> None:
         console.print(f"\n[bold]What it writes after step {result.step:,}[/bold]")
         for line in printable(result.sample).strip("\n").splitlines():
             console.print(f"  {escape(line)}", soft_wrap=True)
+    if config.task != TEXT:
+        _print_task(console, config, result, run)
+        return
     if result.metrics:
         named = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in result.metrics.items())
         console.print(f"\nHeld-out text: [bold]{named}[/bold]", soft_wrap=True)
@@ -102,3 +107,16 @@ def _print(console: Console, config: TrainConfig, result: TrainResult) -> None:
         console.print(f"  [cyan]{escape(command)}[/cyan]", soft_wrap=True)
     if config.steps is not None or config.epochs is None:
         console.print(f"  the same command with [cyan]--steps {2 * result.step}[/cyan], which goes on from here")
+
+
+def _print_task(console: Console, config: TrainConfig, result: TrainResult, run: str) -> None:
+    task = TASKS[config.task]
+    if result.metrics:
+        named = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in result.metrics.items())
+        reached = "reached" if task.success.reached(result.metrics) else "not reached"
+        console.print(f"\nHeld-out sequences: [bold]{named}[/bold]", soft_wrap=True)
+        console.print(f"The criterion, {task.success}: {reached}", soft_wrap=True)
+    console.print(f"The curve: {escape(str(result.curve))}", soft_wrap=True)
+    console.print("\nNext")
+    for command in (f"gatework evaluate {run} --split test", f"gatework evaluate {run} --gap N"):
+        console.print(f"  [cyan]{escape(command)}[/cyan]", soft_wrap=True)

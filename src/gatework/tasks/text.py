@@ -209,6 +209,10 @@ class Metric:
         """The exponential of the loss, up to the largest that has a number."""
         return exp(min(self.loss, 709.0))
 
+    def sums(self) -> list[float]:
+        """Give what adds up over the parts of a text."""
+        return [self.nats, self.tokens]
+
     def named(self) -> dict[str, float]:
         """Give the loss in nats, the perplexity and, for bytes and characters, the bits per symbol."""
         values = {"loss": self.loss, "perplexity": self.perplexity}

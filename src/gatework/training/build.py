@@ -8,12 +8,11 @@ from torch import Tensor
 
 from gatework import cells
 from gatework.cells import CELLS, Cell
-from gatework.errors import ConfigError
 from gatework.tasks.corpus import Corpus, read_corpus
 from gatework.tasks.text import LanguageModel
 from gatework.tasks.vocabulary import Vocabulary
 from gatework.training.config import TrainConfig, is_equations
-from gatework.training.memory import available_memory, estimate_memory
+from gatework.training.memory import check_memory, count_parameters
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 
@@ -95,13 +94,8 @@ def build_model(config: TrainConfig, vocabulary_size: int, device: torch.device)
         SizeError: When sizes do not fit the cell.
     """
     cell = build_cell(config)
-    needed, free = estimate_memory(config, cell, vocabulary_size), available_memory(device)
-    if needed > free:
-        raise ConfigError(
-            f"training this would take about {needed / 1e9:,.1f} GB of memory and {free / 1e9:,.1f} GB are free: make "
-            f"hidden_size ({config.hidden_size}), num_layers ({config.num_layers}), batch_size ({config.batch_size}) "
-            f"or window ({config.window}) smaller"
-        )
+    parameters, places = count_parameters(config, cell, vocabulary_size), config.window * config.batch_size
+    check_memory(config, cell, parameters, places, config.input_size, vocabulary_size, device)
     model = LanguageModel(
         vocabulary_size,
         cell,

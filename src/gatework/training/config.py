@@ -12,10 +12,24 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from gatework.cells import CELLS, read_equations
+from gatework.cells import cell as equations_cell
 from gatework.errors import ConfigError
+from gatework.tasks.registry import TASKS
 
 DEFAULT_STEPS = 4000
 DEVICE = r"cpu|cuda(:\d+)?|auto"
+TEXT = "text"
+# What only the language model of a text knows.
+TEXT_ONLY = (
+    "pattern",
+    "level",
+    "encoding",
+    "vocabulary_size",
+    "valid_fraction",
+    "tie_weights",
+    "init_range",
+    "window",
+)
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Size = Annotated[int, Field(ge=1, le=2**24)]
@@ -34,9 +48,13 @@ class TrainConfig(BaseModel):
     # Strict: true is not the number 1, and "6" is not 6.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False)
 
-    task: Literal["text"] = Field("text", description="The job: text is a language model.")
+    task: str = Field(TEXT, description="The job: text is a language model; the others, see `gatework tasks`.")
+    gap: int | None = Field(None, ge=1, le=2**24, description="How far a task's gap is, or how long its sequences are.")
 
-    data: str = Field("", description="A file or a folder of text; by default the source of Python's own library.")
+    data: str = Field(
+        "",
+        description="A file or a folder; by default the source of Python's own library, or what GATEWORK_DATA holds.",
+    )
     pattern: str = Field("", description="Which files of a folder to read, such as *.py; by default *.txt, else all.")
     level: Literal["byte", "char", "word"] = Field("char", description="What the model reads and writes one by one.")
     encoding: str = Field("utf-8", description="The encoding of the text (not used at level byte).")
@@ -100,11 +118,18 @@ class TrainConfig(BaseModel):
     device: str = Field("cpu", description="cpu, cuda, cuda:N, or auto.")
     dtype: Literal["float32", "float64", "bfloat16"] = Field("float32", description="The kind of number to compute in.")
 
+    @field_validator("task")
+    @classmethod
+    def _task_is_known(cls, value: str) -> str:
+        if value != TEXT:
+            TASKS[value]  # raises ConfigError, with the nearest name
+        return value
+
     @field_validator("cell")
     @classmethod
     def _cell_is_known(cls, value: str) -> str:
         """Take the text out of a file of equations, so that the run does not depend on the file."""
-        if "\n" not in value and (value.endswith(".txt") or ("/" in value and "=" not in value)):
+        if _is_file(value):
             return read_equations(value)
         if is_equations(value):
             return value
@@ -144,6 +169,7 @@ class TrainConfig(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "TrainConfig":
+        self._fits_task()
         if self.steps is not None and self.epochs is not None:
             raise ValueError(f"steps is {self.steps} and epochs is {self.epochs}: expected one of the two")
         if self.proj_size >= self.hidden_size:
@@ -162,6 +188,19 @@ class TrainConfig(BaseModel):
             raise ValueError("vocabulary_size has no meaning at level byte, which always has 256 symbols: leave it out")
         return self
 
+    def _fits_task(self) -> None:
+        """Refuse what has no meaning in the task."""
+        if self.task == TEXT:
+            if self.gap is not None:
+                raise ValueError(f"gap is {self.gap}, and a text has none: leave it out, or choose a --task")
+            return
+        TASKS[self.task].check_gap(self.gap)
+        for name in TEXT_ONLY:
+            if getattr(self, name) != TrainConfig.model_fields[name].default:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}, and has no meaning in task '{self.task}': leave it out"
+                )
+
     @property
     def output_size(self) -> int:
         """The size of what a layer gives upwards."""
@@ -172,9 +211,9 @@ class TrainConfig(BaseModel):
         """The size of a symbol's vector."""
         return self.output_size if self.embedding_size is None else self.embedding_size
 
-    def total_steps(self, steps_per_epoch: int) -> int:
+    def total_steps(self, steps_per_epoch: int | None) -> int:
         """Give the number of steps in all, whichever way it is said."""
-        if self.epochs is not None:
+        if self.epochs is not None and steps_per_epoch is not None:
             return self.epochs * steps_per_epoch
         return DEFAULT_STEPS if self.steps is None else self.steps
 
@@ -187,7 +226,9 @@ class TrainConfig(BaseModel):
 
     @property
     def title(self) -> str:
-        """What to call the text."""
+        """What to call the data."""
+        if self.task != TEXT:
+            return self.task if self.gap is None else f"{self.task}-{self.gap}"
         if not self.data:
             return "python"
         # A file's name need not be UTF-8, and a title must be.
@@ -203,7 +244,7 @@ def make_config(values: Mapping[str, Any], where: str = "") -> TrainConfig:
     """Check values and build the configuration.
 
     Args:
-        values: Any of the fields of :class:`TrainConfig`, by name; the others keep their defaults.
+        values: Any of the fields of :class:`TrainConfig`, by name; the others keep their task's defaults, or their own.
         where: Where the values come from, such as a file's name, for the error's sentence.
 
     Returns:
@@ -222,9 +263,38 @@ def make_config(values: Mapping[str, Any], where: str = "") -> TrainConfig:
         if key not in TrainConfig.model_fields:
             raise ConfigError(f"{place}'{key}' is no setting; {nearest(key, TrainConfig.model_fields)}")
     try:
-        return TrainConfig(**values)
+        return TrainConfig(**{**_task_defaults(values), **values})
     except ValidationError as error:
         raise ConfigError(place + "; ".join(_sentence(dict(fault)) for fault in error.errors())) from error
+
+
+def _task_defaults(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give what suits the task, where the values name one that there is."""
+    name = values.get("task", TEXT)
+    if not isinstance(name, str) or name not in TASKS:
+        return {}
+    task = TASKS[name]
+    # How a task would have a gate begin says nothing to a cell that has none.
+    gateless = not _remembers(values.get("cell", TrainConfig.model_fields["cell"].default))
+    lengths = ("steps", "epochs")  # they say the same thing, so that either of them stands for both
+    said = any(values.get(name) is not None for name in lengths)
+    left_out = {*(lengths if said else ()), *(("init", "forget_bias") if gateless else ())}
+    return {name: value for name, value in task.defaults.items() if name not in left_out}
+
+
+def _remembers(given: Any) -> bool:
+    """Tell whether a cell, in whichever way it is given, has a gate by which it remembers."""
+    if not isinstance(given, str):
+        return False
+    text = read_equations(given) if _is_file(given) else given
+    if is_equations(text):
+        return bool(equations_cell(text).remember)
+    return text in CELLS and bool(CELLS[text].remember)
+
+
+def _is_file(given: str) -> bool:
+    """Tell the name of a file of equations from a cell's name and from equations."""
+    return "\n" not in given and (given.endswith(".txt") or ("/" in given and "=" not in given))
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:

@@ -7,52 +7,64 @@ from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
-
-from gatework.tasks.text import bits_name
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 _TRAIN, _NOISE, _VALID, _INK, _FAINT = "#2f6ca8", "#8fb3d9", "#c8451b", "#333333", "#e4e4e4"
+_LOGARITHMIC = ("perplexity", "loss")
 
 
-def draw_curve(lines: Sequence[Mapping[str, Any]], level: str, title: str) -> bytes:
+def draw_curve(lines: Sequence[Mapping[str, Any]], quantity: str, title: str) -> bytes:
     """Draw the loss of a run.
 
     Args:
         lines: The lines of ``metrics.jsonl``.
-        level: ``byte`` and ``char`` are drawn in bits per symbol, ``word`` as perplexity on a logarithmic axis.
+        quantity: The metric to draw: bits per symbol; perplexity or loss, on a logarithmic axis. Where the lines have a
+            held-out accuracy, that is drawn below it.
         title: What stands above it.
 
     Returns:
         A PNG picture.
     """
-    quantity = "perplexity" if level == "word" else bits_name(level)
     train = [(line["step"], line[f"train_{quantity}"]) for line in lines if f"train_{quantity}" in line]
     valid = [(line["step"], line[f"valid_{quantity}"]) for line in lines if f"valid_{quantity}" in line]
-    figure = Figure(figsize=(8, 4.5), layout="constrained", facecolor="white")
-    axes = figure.add_subplot()
+    share = [(line["step"], line["valid_accuracy"]) for line in lines if "valid_accuracy" in line]
+    figure = Figure(figsize=(8, 6 if share else 4.5), layout="constrained", facecolor="white")
+    axes, *below = figure.subplots(
+        2 if share else 1, sharex=True, squeeze=False, height_ratios=[2, 1][: 1 + bool(share)]
+    )[:, 0]
     if train:
         axes.plot(*zip(*train, strict=True), color=_NOISE, linewidth=1.1, alpha=0.55)
         axes.plot(*zip(*smooth(train), strict=True), color=_TRAIN, linewidth=1.8)
     if valid:
         axes.plot(*zip(*valid, strict=True), color=_VALID, linewidth=1.8, marker="o", markersize=4.5)
     _label_ends(axes, [("training", _TRAIN, smooth(train)), ("held out", _VALID, valid)])
-    if level == "word":
+    if quantity in _LOGARITHMIC:
         axes.set_yscale("log")
         for axis in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-            axis(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        axes.yaxis.set_minor_locator(LogLocator(subs=(1.5, 2, 3, 5, 7)))
+            axis(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:.2g}"))
+        if quantity == "perplexity":
+            axes.yaxis.set_minor_locator(LogLocator(subs=(1.5, 2, 3, 5, 7)))
+        else:
+            axes.yaxis.set_minor_formatter(NullFormatter())
     elif valid or train:
         _zoom(axes, [value for _, value in train], [value for _, value in valid])
     axes.set_title(title, parse_math=False, loc="left", fontsize=12, color=_INK, pad=12)
-    axes.set_xlabel("step", color=_INK)
-    axes.set_ylabel("perplexity" if level == "word" else quantity.replace("_", " "), color=_INK)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
-    axes.grid(which="both", color=_FAINT, linewidth=0.8)
-    axes.tick_params(which="both", colors=_INK, length=0)
-    for side in axes.spines.values():
-        side.set_visible(False)
-    axes.set_axisbelow(True)
+    axes.set_ylabel(quantity.replace("_", " "), color=_INK)
+    if share:
+        below[0].plot(*zip(*share, strict=True), color=_VALID, linewidth=1.8, marker="o", markersize=4.5)
+        below[0].set_ylim(-0.03, 1.03)
+        below[0].set_ylabel("held-out accuracy", color=_INK)
+        below[0].yaxis.set_major_formatter(PercentFormatter(1))
+    for place in (axes, *below):
+        place.grid(which="both", color=_FAINT, linewidth=0.8)
+        place.tick_params(which="both", colors=_INK, length=0)
+        place.set_axisbelow(True)
+        for side in place.spines.values():
+            side.set_visible(False)
+    last = below[0] if share else axes
+    last.set_xlabel("step", color=_INK)
+    last.xaxis.set_major_locator(MaxNLocator(integer=True))
+    last.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
     picture = io.BytesIO()
     FigureCanvasAgg(figure).print_png(picture)
     return picture.getvalue()
@@ -84,7 +96,11 @@ def _label_ends(axes: Any, curves: Sequence[tuple[str, str, Sequence[tuple[int, 
         # Two labels are moved apart, the lower one down and the upper one up: the values may be next to one another.
         shift = 0 if len(ends) == 1 else -9 if number == 0 else 9
         axes.annotate(
-            f"{name} {value:.3f}" if value < 100 else f"{name} {value:,.0f}",
+            f"{name} {value:.3f}"
+            if 0.1 <= value < 100
+            else f"{name} {value:.2g}"
+            if value < 0.1
+            else f"{name} {value:,.0f}",
             (step, value),
             xytext=(8, shift),
             textcoords="offset points",

@@ -1,6 +1,6 @@
-"""Measure a run's model on a text, every symbol exactly once."""
+"""Measure a run's model: on a text, every symbol exactly once, or on the sequences of its task."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from time import monotonic
 from typing import Any
 
@@ -8,9 +8,12 @@ from torch import Tensor
 
 from gatework.errors import ConfigError, DataError
 from gatework.tasks.corpus import read_whole
+from gatework.tasks.sequences import measure_sequences
 from gatework.tasks.text import measure
 from gatework.training.build import read_text
-from gatework.training.restore import Loaded, load_model
+from gatework.training.config import TEXT, make_config
+from gatework.training.restore import Loaded, load_model, load_task, open_run
+from gatework.training.sequence_job import SequenceJob
 
 
 @dataclass(frozen=True)
@@ -21,10 +24,15 @@ class Evaluation:
         run: The run directory.
         step: The step of the checkpoint.
         text: The split, or the file or folder.
-        tokens: The number of symbols, each counted once.
+        tokens: The number of symbols, each counted once; of a task the number of answers.
         unknown: How many of them the vocabulary lacks; they count as ``<unk>``.
-        metrics: ``loss`` in nats per symbol, ``perplexity``, and ``bits_per_byte`` or ``bits_per_character``.
+        metrics: Of text ``loss`` in nats per symbol, ``perplexity``, and ``bits_per_byte`` or ``bits_per_character``;
+            of a task its metrics.
         seconds: How long it took.
+        gap: The task's gap; None for text.
+        solved: Whether the task's criterion is met; None for text.
+        chance: The metrics of whoever guesses without looking, where they are known.
+        groups: Results by group of sequences, where the task has groups.
     """
 
     run: str
@@ -34,6 +42,10 @@ class Evaluation:
     unknown: int
     metrics: dict[str, float]
     seconds: float
+    gap: int | None = None
+    solved: bool | None = None
+    chance: dict[str, float] = field(default_factory=dict)
+    groups: dict[int, dict[str, float]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Give the result as plain data."""
@@ -46,17 +58,20 @@ def evaluate(
     split: str = "valid",
     data: str = "",
     streams: int | None = None,
+    gap: int | None = None,
     step: int | None = None,
     device: str = "cpu",
 ) -> Evaluation:
-    """Measure a run's model on a split of its own text, or on another text.
+    """Measure a run's model on a split of its own data, on another text, or over another gap.
 
     Args:
         run: The run directory.
-        split: ``train``, ``valid`` or, where the data came with one, ``test``.
-        data: A file or folder to measure on instead, read whole, at the run's level and in its encoding.
+        split: ``train``, ``valid`` or ``test``, where the data have one.
+        data: Of a run on text, a file or folder to measure on instead, read whole, at the run's level and in its
+            encoding.
         streams: Parts of the text read side by side, see :func:`gatework.tasks.text.measure`; 1 reads it in one go,
             slowest and exact.
+        gap: Of a run on a task, another gap than it was trained on.
         step: Which checkpoint; the newest when None.
         device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
 
@@ -66,10 +81,18 @@ def evaluate(
     Raises:
         RunError: When this is no run, or there is no such checkpoint.
         CheckpointError: When the checkpoint is damaged.
-        DataError: When the text is not there or not the one the run was trained on, or has no such split.
+        ConfigError: When an option is out of range, or has no meaning for this run.
+        DataError: When the data are not there or not those the run was trained on, or have no such split.
     """
     if streams is not None and streams < 1:
         raise ConfigError(f"streams is {streams}: expected 1 or more")
+    if open_run(run).read_config().task != TEXT:
+        if data or streams is not None:
+            given = f"data is '{data}'" if data else f"streams is {streams}"
+            raise ConfigError(f"{given}, and run '{run}' was trained on a task, not on text: leave it out")
+        return _evaluate_task(run, split, gap, step, device)
+    if gap is not None:
+        raise ConfigError(f"gap is {gap}, and run '{run}' was trained on text, which has none: leave it out")
     began = monotonic()
     loaded = load_model(run, step=step, device=device)
     tokens = _other_text(loaded, data) if data else _own_split(loaded, split)
@@ -77,6 +100,34 @@ def evaluate(
     unknown = 0 if loaded.vocabulary.unknown is None else int((tokens == loaded.vocabulary.unknown).sum())
     seconds = monotonic() - began
     return Evaluation(run, loaded.step, data or split, metric.tokens, unknown, metric.named(), seconds)
+
+
+def _evaluate_task(run: str, split: str, gap: int | None, step: int | None, device: str) -> Evaluation:
+    began = monotonic()
+    loaded = load_task(run, step=step, device=device)
+    job = loaded.job
+    if gap is not None:
+        job = SequenceJob(make_config(loaded.config.model_dump() | {"gap": gap}))
+        if (job.inputs, job.outputs) != (loaded.job.inputs, loaded.job.outputs):
+            raise ConfigError(
+                f"gap is {gap}: the model reads {loaded.job.inputs} and gives {loaded.job.outputs} numbers a step, and "
+                f"there it would be {job.inputs} and {job.outputs}; train another one for that gap"
+            )
+    score, groups = measure_sequences(loaded.model, job.held(split), job.task)
+    metrics = score.named()
+    return Evaluation(
+        run,
+        loaded.step,
+        split,
+        score.asked,
+        0,
+        metrics,
+        monotonic() - began,
+        gap=job.gap,
+        solved=job.task.success.reached(metrics),
+        chance=job.chance(),
+        groups=groups,
+    )
 
 
 def _other_text(loaded: Loaded, data: str) -> Tensor:

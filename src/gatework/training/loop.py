@@ -13,20 +13,17 @@ import torch
 
 from gatework import __version__
 from gatework.errors import NonFiniteLossError, RunError, Stopped
-from gatework.tasks.sampling import write_on
-from gatework.tasks.vocabulary import Vocabulary
-from gatework.training.build import Text, read_text
 from gatework.training.checkpoint import Checkpoint, load_checkpoint, remove_checkpoints, save_checkpoint
 from gatework.training.config import TrainConfig, is_equations
 from gatework.training.curve import draw_curve
 from gatework.training.files import saving, write_file
+from gatework.training.job import open_job
 from gatework.training.parallel import Group
-from gatework.training.progress import Beginning, Quiet, Reporter
+from gatework.training.progress import Beginning, Quiet, Reporter, speed_name
 from gatework.training.run import Lock, RunDirectory, check_same, fingerprint
+from gatework.training.seeds import mixed_seed
 from gatework.training.stop import StopSignals
-from gatework.training.trainer import Trainer, mixed_seed
-
-SAMPLE_LENGTH = {"byte": 600, "char": 600, "word": 120}
+from gatework.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -37,11 +34,12 @@ class TrainResult:
         run: Its directory.
         step: Its last step.
         already: True where there was nothing left to do.
-        metrics: The last held-out results: ``loss``, ``perplexity`` and bits per symbol.
-        sample: What the model wrote at the end.
+        metrics: The last held-out results: of text ``loss``, ``perplexity`` and bits per symbol; of a task those that
+            it has.
+        sample: What the model wrote at the end; empty where it does not write.
         curve: The picture of the loss.
         seconds: How long it took, over all starts.
-        splits: The splits of the text.
+        splits: The splits of the data.
     """
 
     run: Path
@@ -69,7 +67,7 @@ def train(config: TrainConfig, reporter: Reporter | None = None) -> TrainResult:
         The finished run.
 
     Raises:
-        DataError: When the text cannot be used.
+        DataError: When the data cannot be used.
         ConfigError: When the model would not fit in memory, or the device is not there.
         RunError: When the run directory is another run's or cannot be written.
         CheckpointError: When the newest checkpoint is damaged.
@@ -94,10 +92,10 @@ class _Training:
         self.group = group
         self.reporter = reporter
         self.directory = RunDirectory(config.directory)
-        # Whatever can be wrong with text, cell and sizes shows here, before anything is written.
-        self.text: Text = read_text(config)
-        self.trainer = Trainer(config, self.text, group)
-        self.fingerprint = fingerprint(config, self.text.corpus.fingerprint)
+        # Whatever can be wrong with data, cell and sizes shows here, before anything is written.
+        self.job = open_job(config)
+        self.trainer = Trainer(config, self.job, group)
+        self.fingerprint = fingerprint(config, self.job.fingerprint)
         self.seconds_before = 0.0
         self.began = monotonic()
         self.saved: int | None = None
@@ -126,7 +124,7 @@ class _Training:
         """Make the run directory, or give the newest checkpoint to go on from."""
         checkpoint = None
         if self.directory.exists():
-            check_same(self.directory, self.config, self.text.corpus.fingerprint)
+            check_same(self.directory, self.config, self.job.fingerprint)
             newest = self.directory.latest()
             if newest is not None:
                 checkpoint = load_checkpoint(self.directory.checkpoints, newest, self.fingerprint)
@@ -134,14 +132,13 @@ class _Training:
             self._take_changes(newest or 0)
             self.saved = newest
         else:
-            self.directory.create(self.config, self.text.facts(), self.text.vocabulary)
+            self.directory.create(self.config, self.job.facts(), self.job.files())
         return checkpoint
 
     def _take_changes(self, step: int) -> None:
         """Write down settings that have changed, where they may."""
         before = self.directory.read_config()
-        windows = self.trainer.streams.windows
-        old, new = before.total_steps(windows), self.trainer.steps
+        old, new = before.total_steps(self.job.windows), self.trainer.steps
         if new < old:
             raise RunError(
                 f"run '{self.directory.path}' is to go to step {old:,}, is at {step:,}, and is now told to stop at "
@@ -162,10 +159,8 @@ class _Training:
             run=str(self.directory.path),
             cell="own cell" if is_equations(self.config.cell) else self.config.cell,
             parameters=sum(parameter.numel() for parameter in trainer.parameters.values()),
-            level=self.config.level,
-            vocabulary=len(self.text.vocabulary),
-            train_tokens=trainer.streams.length * self.config.batch_size,
-            valid_tokens=len(self.text.tokens["valid"]),
+            unit=self.job.unit,
+            about=self.job.about(),
             steps=trainer.steps,
             step=trainer.step,
             processes=self.group.size,
@@ -176,15 +171,16 @@ class _Training:
         trainer, mark, marked = self.trainer, monotonic(), 0
         while trainer.step < trainer.steps:
             try:
-                tokens, loss = trainer.train_step()
+                amount, loss = trainer.train_step()
             except NonFiniteLossError as error:
                 raise self._not_finite(str(error)) from error
-            marked += tokens
-            self.reporter.step(trainer.step, tokens, loss)
+            marked += amount
+            self.reporter.step(trainer.step, amount, loss)
             last = trainer.step == trainer.steps
             if last or trainer.step % self.config.log_every == 0:
                 now = monotonic()
-                self._write_line(trainer.take_sums() | {"tokens_per_second": round(marked / max(1e-9, now - mark), 1)})
+                speed = {speed_name(self.job.unit): round(marked / max(1e-9, now - mark), 1)}
+                self._write_line(trainer.take_sums() | speed)
                 mark, marked = now, 0
             if last or trainer.step % self.config.evaluate_every == 0:
                 self._evaluate()
@@ -198,32 +194,23 @@ class _Training:
                 raise Stopped(signal_number, trainer.step, str(self.directory.path))
 
     def _evaluate(self) -> None:
-        """Measure the held-out text, and let the model write."""
-        metric = self.trainer.measure("valid")
-        if not isfinite(metric.nats):
-            raise self._not_finite(f"the held-out loss became {metric.nats} after step {self.trainer.step:,}")
-        named = metric.named()
+        """Measure the held-out data, and let the model write."""
+        named = self.trainer.measure("valid").named()
+        if not isfinite(named["loss"]):
+            raise self._not_finite(f"the held-out loss became {named['loss']} after step {self.trainer.step:,}")
         self._write_line({f"valid_{name}": value for name, value in named.items()})
         if self.group.first:
+            # From a seed of its own, so that looking at the model does not change how it goes on.
+            sample = self.job.sample(self.trainer.model, mixed_seed(self.config.seed, -1, self.trainer.step))
             path = self.directory.samples / f"step-{self.trainer.step}.txt"
-            with saving(f"'{path}'"):
-                write_file(path, self._sample(self.text.vocabulary).encode("utf-8"))
-
-    def _sample(self, vocabulary: Vocabulary) -> str:
-        # From a seed of its own, so that looking at the model does not change how it goes on.
-        numbers = write_on(
-            self.trainer.model,
-            vocabulary,
-            torch.zeros(0, dtype=torch.int32),
-            SAMPLE_LENGTH[vocabulary.level],
-            seed=mixed_seed(self.config.seed, -1, self.trainer.step),
-            temperature=0.7,
-        )
-        return vocabulary.decode(numbers)
+            if sample:
+                with saving(f"'{path}'"):
+                    write_file(path, sample.encode("utf-8"))
 
     def _write_line(self, values: Mapping[str, Any]) -> None:
-        step, windows = self.trainer.step, self.trainer.streams.windows
-        line = {"step": step, "epoch": round(step / windows, 4), **values, "seconds": round(self._seconds(), 3)}
+        step, windows = self.trainer.step, self.job.windows
+        epoch = {} if windows is None else {"epoch": round(step / windows, 4)}
+        line = {"step": step, **epoch, **values, "seconds": round(self._seconds(), 3)}
         if self.group.first:
             self.directory.append_metrics(line)
         self.reporter.line(line)
@@ -259,12 +246,12 @@ class _Training:
     def _draw(self) -> None:
         if self.group.first:
             title = f"{self._beginning().cell}, {self.config.hidden_size} units, on {self.config.title}"
-            picture = draw_curve(self.directory.read_metrics(), self.config.level, title)
+            picture = draw_curve(self.directory.read_metrics(), self.job.quantity, title)
             with saving(f"'{self.directory.curve}'"):
                 write_file(self.directory.curve, picture)
 
     def _result(self, already: bool) -> TrainResult:
-        step, splits = self.trainer.step, tuple(self.text.tokens)
+        step, splits = self.trainer.step, self.job.splits
         if not already or not self.directory.curve.exists():
             self._draw()
         if not self.group.first:

@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 
 from gatework.cells import Cell, project
-from gatework.training.config import TrainConfig
+from gatework.errors import ConfigError
+from gatework.training.config import TEXT, TrainConfig
 
 _BYTES = {"float32": 4, "float64": 8, "bfloat16": 2}
 # A limit set on the process from outside, by a container, in the two forms that Linux has.
@@ -16,40 +17,70 @@ _LIMITS = (
 )
 
 
-def count_parameters(config: TrainConfig, cell: Cell, vocabulary_size: int) -> int:
-    """Count the numbers that a model would learn, without building it.
+def count_layers(config: TrainConfig, cell: Cell, input_size: int) -> int:
+    """Count the numbers that the recurrent layers of a model would learn, without building them.
+
+    Args:
+        config: The sizes.
+        cell: The cell.
+        input_size: What the first layer reads.
 
     Raises:
         SizeError: When sizes do not fit the cell.
     """
     if config.proj_size and "proj_size" not in cell.step.size_keys:
         cell = project(cell)
-    total = vocabulary_size * config.input_size * (1 if config.tie_weights else 2) + vocabulary_size
     # Layers above the first read what the one below gives.
-    for layers, size in ((1, config.input_size), (config.num_layers - 1, config.output_size)):
-        total += layers * cell.count(size, config.hidden_size, config.proj_size or None)
-    return total
+    sizes = ((1, input_size), (config.num_layers - 1, config.output_size))
+    return sum(layers * cell.count(size, config.hidden_size, config.proj_size or None) for layers, size in sizes)
 
 
-def estimate_memory(config: TrainConfig, cell: Cell, vocabulary_size: int) -> int:
-    """Estimate the bytes that training takes at its height.
+def count_parameters(config: TrainConfig, cell: Cell, vocabulary_size: int) -> int:
+    """Count the numbers that a language model would learn, without building it.
+
+    Raises:
+        SizeError: When sizes do not fit the cell.
+    """
+    matrices = vocabulary_size * config.input_size * (1 if config.tie_weights else 2)
+    return matrices + vocabulary_size + count_layers(config, cell, config.input_size)
+
+
+def check_memory(
+    config: TrainConfig, cell: Cell, parameters: int, places: int, read: int, scored: int, device: torch.device
+) -> None:
+    """Refuse a model that would not fit in memory, before any of it is allocated.
 
     Counted are the parameters with their gradients and what the optimiser remembers of each, and what the backward pass
-    needs of every time step: about one vector per operation of the cell, and the scores with their gradient.
+    needs of every time step: about one vector per operation of the cell, and the scores with their gradient. That is a
+    little too little rather than too much.
 
     Args:
         config: The sizes.
         cell: The cell, whose equations say how many operations a step has.
-        vocabulary_size: The number of symbols.
+        parameters: Numbers learned.
+        places: Steps of a batch, over all its rows.
+        read: Numbers read at each.
+        scored: Scores given at each.
+        device: Where the model is to be.
 
-    Returns:
-        Bytes, a little too few rather than too many.
+    Raises:
+        ConfigError: With what would be taken and what is free.
     """
     per_parameter = 4 if config.optimizer == "adamw" else 2
-    parameters = count_parameters(config, cell, vocabulary_size) * per_parameter
-    places = config.window * config.batch_size
     step = len(cell.step.equations) * config.hidden_size * config.num_layers
-    return _BYTES[config.dtype] * (parameters + places * (step + config.input_size + 2 * vocabulary_size))
+    needed = _BYTES[config.dtype] * (parameters * per_parameter + places * (step + read + 2 * scored))
+    free = available_memory(device)
+    if needed > free:
+        raise ConfigError(
+            f"training this would take about {needed / 1e9:,.1f} GB of memory and {free / 1e9:,.1f} GB are free: make "
+            f"hidden_size ({config.hidden_size}), num_layers ({config.num_layers}), batch_size ({config.batch_size}) "
+            f"or {_length(config)} smaller"
+        )
+
+
+def _length(config: TrainConfig) -> str:
+    """Name the setting that says how long a sequence is."""
+    return f"window ({config.window})" if config.task == TEXT else f"gap ({config.gap})"
 
 
 def available_memory(device: torch.device) -> int:

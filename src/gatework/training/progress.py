@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Literal, Protocol
 
@@ -11,6 +11,9 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColum
 from rich.text import Text
 
 from gatework.tasks.text import bits_name
+
+# Bits per symbol, and what the symbol is.
+BITS = {bits_name(level): level for level in ("byte", "char")}
 
 
 @dataclass(frozen=True)
@@ -21,10 +24,8 @@ class Beginning:
         run: Its directory.
         cell: The name of its cell.
         parameters: How many numbers it learns.
-        level: ``byte``, ``char`` or ``word``.
-        vocabulary: How many symbols it knows.
-        train_tokens: Symbols trained on in one epoch.
-        valid_tokens: Symbols held out.
+        unit: What is counted: ``byte``, ``char``, ``word`` or ``sequence``.
+        about: What the data are, in lines.
         steps: Steps in all.
         step: The step it goes on from; 0 at the beginning.
         processes: How many train together.
@@ -34,10 +35,8 @@ class Beginning:
     run: str
     cell: str
     parameters: int
-    level: str
-    vocabulary: int
-    train_tokens: int
-    valid_tokens: int
+    unit: str
+    about: Sequence[str]
     steps: int
     step: int
     processes: int
@@ -52,7 +51,7 @@ class Reporter(Protocol):
         ...
 
     def step(self, step: int, tokens: int, loss: float) -> None:
-        """Hear that a step is done: its number, its symbols, its loss in nats per symbol."""
+        """Hear that a step is done: its number, how much was read, its loss per answer."""
         ...
 
     def line(self, values: Mapping[str, Any]) -> None:
@@ -129,14 +128,14 @@ class Plain(Quiet):
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
-        self._level = "char"
+        self._unit = "char"
         self._steps = 0
         self._per_step = 0
         self._seconds: float | None = None
 
     def begin(self, beginning: Beginning) -> None:
         """Print what the run is."""
-        self._level, self._steps = beginning.level, beginning.steps
+        self._unit, self._steps = beginning.unit, beginning.steps
         for text in describe(beginning):
             self._print(text)
 
@@ -147,15 +146,14 @@ class Plain(Quiet):
     def line(self, values: Mapping[str, Any]) -> None:
         """Print a line of metrics; of the training loss only one every few seconds."""
         if "valid_loss" in values:
-            self._print(
-                f"step {values['step']:>6,}/{self._steps:,}  held out: {_quality(values, 'valid', self._level)}"
-            )
+            self._print(f"step {values['step']:>6,}/{self._steps:,}  held out: {_quality(values, 'valid')}")
         elif "train_loss" in values and (self._seconds is None or values["seconds"] - self._seconds >= 5):
             self._seconds = values["seconds"]
-            left = (self._steps - values["step"]) * self._per_step / max(1e-9, values["tokens_per_second"])
+            speed = values[speed_name(self._unit)]
+            left = (self._steps - values["step"]) * self._per_step / max(1e-9, speed)
             self._print(
-                f"step {values['step']:>6,}/{self._steps:,}  training: {_quality(values, 'train', self._level)}  "
-                f"{values['tokens_per_second']:,.0f} {self._level}s/s  {_duration(left)} left"
+                f"step {values['step']:>6,}/{self._steps:,}  training: {_quality(values, 'train')}  "
+                f"{speed:,.0f} {self._unit}s/s  {_duration(left)} left"
             )
 
     def note(self, message: str) -> None:
@@ -171,7 +169,6 @@ class Live(Quiet):
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._level = "char"
         self._bar = Progress(
             TextColumn("step {task.completed:,.0f}/{task.total:,.0f}"),
             BarColumn(bar_width=None),
@@ -186,12 +183,11 @@ class Live(Quiet):
 
     def begin(self, beginning: Beginning) -> None:
         """Show what the run is, and the bar."""
-        self._level = beginning.level
         for text in describe(beginning):
             self._console.print(text, markup=False)
         self._bar.start()
         self._task = self._bar.add_task(
-            "", total=beginning.steps, completed=beginning.step, quality="", per_step=0, level=beginning.level
+            "", total=beginning.steps, completed=beginning.step, quality="", per_step=0, unit=beginning.unit
         )
 
     def step(self, step: int, tokens: int, loss: float) -> None:
@@ -202,11 +198,9 @@ class Live(Quiet):
     def line(self, values: Mapping[str, Any]) -> None:
         """Show the training loss in the bar, the held-out loss above it."""
         if "valid_loss" in values:
-            self._console.print(
-                f"step {values['step']:>6,}  held out: {_quality(values, 'valid', self._level)}", markup=False
-            )
+            self._console.print(f"step {values['step']:>6,}  held out: {_quality(values, 'valid')}", markup=False)
         elif "train_loss" in values and self._task is not None:
-            self._bar.update(self._task, quality=_quality(values, "train", self._level))
+            self._bar.update(self._task, quality=_quality(values, "train"))
 
     def note(self, message: str) -> None:
         """Show a note above the bar."""
@@ -223,17 +217,15 @@ class _Speed(ProgressColumn):
     def render(self, task: Any) -> Text:
         """Print the speed, or nothing before there is one."""
         speed = (task.finished_speed or task.speed or 0) * task.fields["per_step"]
-        return Text(f"{speed:,.0f} {task.fields['level']}s/s" if speed else "", style="progress.data.speed")
+        return Text(f"{speed:,.0f} {task.fields['unit']}s/s" if speed else "", style="progress.data.speed")
 
 
 def describe(beginning: Beginning) -> list[str]:
-    """Say in two or three lines what a run is."""
-    units = f"{beginning.level}s"
+    """Say in a few lines what a run is."""
     lines = [
         f"{beginning.cell}: {beginning.parameters:,} parameters on {beginning.device}"
         + (f", {beginning.processes} processes" if beginning.processes > 1 else ""),
-        f"text: {beginning.train_tokens:,} {units} to train on, {beginning.valid_tokens:,} held out, "
-        f"{beginning.vocabulary:,} different",
+        *beginning.about,
     ]
     if beginning.step:
         lines.append(f"going on from step {beginning.step:,} of {beginning.steps:,} in {beginning.run}")
@@ -242,11 +234,21 @@ def describe(beginning: Beginning) -> list[str]:
     return lines
 
 
-def _quality(values: Mapping[str, Any], split: str, level: str) -> str:
-    bits = f"{split}_{bits_name(level)}"
-    if bits in values:
-        return f"{values[bits]:.3f} bits/{level}"
-    return f"perplexity {values[f'{split}_perplexity']:.1f}"
+def speed_name(unit: str) -> str:
+    """Name the speed in a line of metrics."""
+    return "sequences_per_second" if unit == "sequence" else "tokens_per_second"
+
+
+def _quality(values: Mapping[str, Any], split: str) -> str:
+    """Say how good the model is, in the metrics that the line has."""
+    for name, unit in BITS.items():
+        if f"{split}_{name}" in values:
+            return f"{values[f'{split}_{name}']:.3f} bits/{unit}"
+    if f"{split}_perplexity" in values:
+        return f"perplexity {values[f'{split}_perplexity']:.1f}"
+    shares = [name for name in ("accuracy", "solved") if f"{split}_{name}" in values]
+    told = "".join(f", {name} {100 * values[f'{split}_{name}']:.1f} %" for name in shares)
+    return f"loss {values[f'{split}_loss']:.4g}{told}"
 
 
 def _duration(seconds: float) -> str:

@@ -2,7 +2,7 @@
 
     config.json         what the run was told; equations of the user's own are in it
     data.json           which files, how many symbols, a fingerprint of the text
-    vocabulary.json     what each number means
+    vocabulary.json     what each number means, where the run is on text
     metrics.jsonl       one line per look at the training loss or the held-out text
     checkpoints/step-N  see :mod:`gatework.training.checkpoint`
     samples/step-N.txt  what the model wrote
@@ -24,10 +24,10 @@ from typing import IO, Any
 from gatework.errors import ConfigError, DataError, RunError
 from gatework.tasks.vocabulary import Vocabulary
 from gatework.training.checkpoint import list_checkpoints
-from gatework.training.config import TrainConfig, make_config
+from gatework.training.config import TEXT, TrainConfig, make_config
 from gatework.training.files import digest, flush_folder, saving, sweep, write_file, write_json
 
-WALL_CLOCK = ("seconds", "tokens_per_second")
+WALL_CLOCK = ("seconds", "tokens_per_second", "sequences_per_second")
 
 # What may be different when a run goes on: where things are, how often it reports, and how long it goes on. The text is
 # compared by its content.
@@ -36,7 +36,7 @@ _RHYTHMS = ("log_every", "evaluate_every", "checkpoint_every", "keep_checkpoints
 MAY_CHANGE = frozenset((*_PLACES, *_RHYTHMS, "steps", "epochs"))
 # Settings that came after the first runs. At its default such a setting changes nothing, so that it is left out of a
 # run's fingerprint, and a run from before goes on.
-_LATER = frozenset(("init_range", "reduction"))
+_LATER = frozenset(("init_range", "reduction", "gap"))
 _BEFORE_CONFIG = frozenset((".lock", "data.json", "vocabulary.json", "checkpoints", "samples"))
 
 
@@ -133,13 +133,14 @@ class RunDirectory:
             raise RunError(f"the run's file '{path}' is damaged: expected a JSON object")
         return data
 
-    def create(self, config: TrainConfig, data: Mapping[str, Any], vocabulary: Vocabulary) -> None:
+    def create(self, config: TrainConfig, data: Mapping[str, Any], files: Mapping[str, Any]) -> None:
         """Begin a run: ``config.json`` comes last, so that where it is the rest is too."""
         with saving(f"run directory '{self.path}'"):
             for folder in (self.checkpoints, self.samples):
                 folder.mkdir(exist_ok=True)
             write_json(self.path / "data.json", data)
-            write_json(self.path / "vocabulary.json", vocabulary.to_json())
+            for name, content in files.items():
+                write_json(self.path / name, content)
             write_json(self.path / "config.json", _told(config))
 
     def write_config(self, config: TrainConfig) -> None:
@@ -245,15 +246,15 @@ class Lock:
         self._file.close()
 
 
-def fingerprint(config: TrainConfig, text_fingerprint: str) -> str:
-    """Give one number for everything that decides the course of a run: its fixed settings and its text."""
+def fingerprint(config: TrainConfig, data_fingerprint: str) -> str:
+    """Give one number for everything that decides the course of a run: its fixed settings and its data."""
     default = {key for key in _LATER if getattr(config, key) == TrainConfig.model_fields[key].default}
     fixed = {key: v for key, v in config.model_dump(mode="json").items() if key not in MAY_CHANGE | default}
-    return digest(json.dumps([fixed, text_fingerprint], sort_keys=True).encode())
+    return digest(json.dumps([fixed, data_fingerprint], sort_keys=True).encode())
 
 
-def check_same(run: RunDirectory, config: TrainConfig, text_fingerprint: str) -> None:
-    """Refuse to go on with a run whose configuration or text was another.
+def check_same(run: RunDirectory, config: TrainConfig, data_fingerprint: str) -> None:
+    """Refuse to go on with a run whose configuration or data were others.
 
     Raises:
         RunError: Naming every setting that differs, with both values.
@@ -266,10 +267,11 @@ def check_same(run: RunDirectory, config: TrainConfig, text_fingerprint: str) ->
             f"run directory '{run.path}' has another configuration: {told}. "
             "Give the same settings, or another directory with --run"
         )
-    if run.read_data()["fingerprint"] != text_fingerprint:
+    if run.read_data()["fingerprint"] != data_fingerprint:
+        own = config.data or ("the standard library" if config.task == TEXT else config.title)
         raise RunError(
-            f"run directory '{run.path}' was trained on another text than '{config.data or 'the standard library'}' is "
-            "now: give the same text, or another directory with --run"
+            f"run directory '{run.path}' was trained on other data than '{own}' are now: give the same data, "
+            "or another directory with --run"
         )
 
 

@@ -5,7 +5,7 @@ from math import cos, pi
 from gatework.training.config import TrainConfig
 
 
-def learning_rate(config: TrainConfig, step: int, steps: int, steps_per_epoch: int) -> float:
+def learning_rate(config: TrainConfig, step: int, steps: int, steps_per_epoch: int | None) -> float:
     """Give the learning rate of one step.
 
     It first grows in a straight line over ``warmup_steps``. Then it is constant, or follows half a cosine down to a
@@ -16,7 +16,8 @@ def learning_rate(config: TrainConfig, step: int, steps: int, steps_per_epoch: i
         config: The schedule and its settings.
         step: The step, counted from 1.
         steps: The number of steps in all.
-        steps_per_epoch: The number of steps in one pass over the text.
+        steps_per_epoch: The number of steps in one pass over the data; None where they are drawn for ever, which is one
+            epoch.
 
     Returns:
         The learning rate.
@@ -29,7 +30,7 @@ def learning_rate(config: TrainConfig, step: int, steps: int, steps_per_epoch: i
     if step <= config.warmup_steps:
         return height * step / config.warmup_steps
     if config.schedule == "zaremba":
-        epoch = (step - 1) // steps_per_epoch + 1
+        epoch = (step - 1) // (steps_per_epoch or steps) + 1
         return height / config.decay ** max(0, epoch - config.decay_after)
     if config.schedule == "cosine":
         floor = height / 100

@@ -1,30 +1,33 @@
-"""One training run in memory: the model, the optimiser, the carried state, the place in the text."""
+"""One training run in memory: the model, the optimiser, the carried state, the place in the data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
 from math import isfinite
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from gatework.errors import CheckpointError, NonFiniteLossError
-from gatework.tasks.text import LanguageModel, Metric, State, Streams, measure
-from gatework.training.build import Text, build_model
+from gatework.tasks.text import State
 from gatework.training.checkpoint import Checkpoint
 from gatework.training.config import TrainConfig
 from gatework.training.parallel import Group
+from gatework.training.protocol import Job, Measured
 from gatework.training.schedule import learning_rate
+from gatework.training.seeds import mixed_seed
+
+# How checkpoints of earlier versions call them.
+_SUMS_BEFORE = {"nats": "loss", "tokens": "asked"}
 
 
 @dataclass
 class Sums:
     """What has come together since the last line of training loss."""
 
-    nats: float = 0.0
-    tokens: int = 0
+    loss: float = 0.0
+    asked: int = 0
     norm: float = 0.0
     steps: int = 0
 
@@ -35,12 +38,12 @@ class Trainer:
 
     Args:
         config: What the run was told.
-        text: What it is trained on.
+        job: What it is trained on.
         group: The processes that train together.
     """
 
     config: TrainConfig
-    text: Text
+    job: Job
     group: Group
     step: int = 0
     sums: Sums = field(default_factory=Sums)
@@ -48,67 +51,60 @@ class Trainer:
 
     def __post_init__(self) -> None:
         """Draw the model from the seed, and put everything in its place."""
-        config, vocabulary = self.config, self.text.vocabulary
-        self.streams = Streams(self.text.tokens["train"], vocabulary.start, config.batch_size, config.window)
+        config = self.config
         self.group.check_batch(config.batch_size)
         self.rows = self.group.rows(config.batch_size)
-        self.steps = config.total_steps(self.streams.windows)
+        self.steps = config.total_steps(self.job.windows)
         torch.manual_seed(config.seed)
-        self.model: LanguageModel = build_model(config, len(vocabulary), self.group.device)
+        self.model: nn.Module = self.job.build(self.group.device)
         self.parameters: dict[str, Tensor] = dict(self.model.named_parameters())
         self.optimizer = _optimizer(config, self.parameters)
         # Processes start from the same parameters and then draw different masks.
         self._seed_generators(0)
 
     def train_step(self) -> tuple[int, float]:
-        """Train on the next window of every stream.
+        """Train on what comes next.
 
         Returns:
-            The symbols of the step and its loss in nats per symbol, over all processes.
+            How much was read, in the job's unit, and the loss per answer, over all processes.
 
         Raises:
             NonFiniteLossError: When the loss or its gradient is not a number; the parameters are as they were before.
         """
-        place = self.step % self.streams.windows
-        if place == 0:
-            self.state = None
-        read, targets = self.streams.window(place, self.rows)
-        tokens = targets.shape[0] * self.config.batch_size
         self.model.train()
-        nats, state = self.model.surprise(read.to(self.group.device), targets.to(self.group.device), self.state)
+        part = self.job.train(self.model, self.step, self.rows, self.state)
         self.optimizer.zero_grad(set_to_none=True)
         # Summed over time, the loss of a longer window weighs more, in the step and against the limit of its gradient.
         by_time = self.config.reduction == "sum_over_time"
-        (nats / (self.config.batch_size if by_time else tokens)).backward()
+        (part.total / (self.config.batch_size if by_time else part.asked)).backward()
         self.group.add_gradients(self.parameters.values())
-        total = self.group.add(float(nats.detach()))[0]
+        total = self.group.add(float(part.total.detach()))[0]
         norm = self._clip()
-        self._check(total / tokens, norm)
+        self._check(total / part.asked, norm)
         for settings in self.optimizer.param_groups:
             settings["lr"] = self.learning_rate(self.step + 1)
         self.optimizer.step()
-        self.state = _detached(state)
+        self.state = _detached(part.state)
         self.step += 1
-        self.sums = Sums(self.sums.nats + total, self.sums.tokens + tokens, self.sums.norm + norm, self.sums.steps + 1)
-        return tokens, total / tokens
+        sums = self.sums
+        self.sums = Sums(sums.loss + total, sums.asked + part.asked, sums.norm + norm, sums.steps + 1)
+        return part.amount, total / part.asked
 
     def learning_rate(self, step: int) -> float:
         """Give the learning rate of a step, counted from 1."""
-        return learning_rate(self.config, step, self.steps, self.streams.windows)
+        return learning_rate(self.config, step, self.steps, self.job.windows)
 
     def take_sums(self) -> dict[str, float]:
         """Give the training loss since the last call, by the names of a line of metrics."""
         sums, self.sums = self.sums, Sums()
-        named = Metric(sums.nats, sums.tokens, self.config.level).named()
+        named = self.job.trained(sums.loss, sums.asked).named()
         line = {f"train_{name}": value for name, value in named.items()}
         return line | {"gradient_norm": sums.norm / sums.steps, "learning_rate": self.learning_rate(self.step)}
 
-    def measure(self, split: str, streams: int | None = None) -> Metric:
+    def measure(self, split: str) -> Measured:
         """Measure the model on a split, each process on its share."""
-        share = (self.group.rank, self.group.size)
-        mine = measure(self.model, self.text.tokens[split], self.text.vocabulary, streams=streams, share=share)
-        nats, tokens = self.group.add(mine.nats, mine.tokens)
-        return Metric(nats, int(tokens), self.config.level)
+        mine = self.job.measure(self.model, split, (self.group.rank, self.group.size))
+        return self.job.put_together(self.group.add(*mine.sums()))
 
     def is_finite(self) -> bool:
         """Tell whether every parameter is a number."""
@@ -142,8 +138,10 @@ class Trainer:
             if isinstance(value, Tensor)
         }
         model = {name: parameter.detach().cpu() for name, parameter in self.parameters.items()}
-        own = {"processes": self.group.size, "sums": vars(self.sums), "epoch": self.step // self.streams.windows}
-        own |= {"window": self.step % self.streams.windows, "windows": self.streams.windows}
+        own: dict[str, Any] = {"processes": self.group.size, "sums": vars(self.sums)}
+        if self.job.windows is not None:
+            epoch, window = divmod(self.step, self.job.windows)
+            own |= {"epoch": epoch, "window": window, "windows": self.job.windows}
         return Checkpoint(self.step, model, optimizer, state | self._gathered_generators(), own | dict(facts))
 
     def restore(self, checkpoint: Checkpoint | None) -> None:
@@ -155,7 +153,7 @@ class Trainer:
         tensors, facts = None, None
         if checkpoint is not None:
             facts = {"step": checkpoint.step, "processes": checkpoint.facts["processes"]}
-            facts["sums"] = checkpoint.facts["sums"]
+            facts["sums"] = {_SUMS_BEFORE.get(name, name): sum for name, sum in checkpoint.facts["sums"].items()}
             parts = {"model": checkpoint.model, "optimizer": checkpoint.optimizer, "state": checkpoint.state}
             tensors = {f"{part}:{name}": t for part, named in parts.items() for name, t in named.items()}
         shared, facts = self.group.share(tensors, facts)
@@ -192,7 +190,7 @@ class Trainer:
         mine = tuple(tensor[:, self.rows].to(self.group.device).contiguous() for tensor in carried)
         if not mine:
             return None
-        return mine[0] if len(self.model.recurrent.cell.states) == 1 else mine
+        return mine[0] if len(mine) == 1 else mine
 
     def _gathered_generators(self) -> dict[str, Tensor]:
         """Collect the state of every process's random generators."""
@@ -216,7 +214,7 @@ class Trainer:
             torch.cuda.set_rng_state(saved[name], self.group.device)
 
 
-def load_parameters(model: LanguageModel, saved: Mapping[str, Tensor]) -> None:
+def load_parameters(model: nn.Module, saved: Mapping[str, Tensor]) -> None:
     """Copy saved parameters into a model.
 
     Raises:
@@ -234,11 +232,6 @@ def load_parameters(model: LanguageModel, saved: Mapping[str, Tensor]) -> None:
     with torch.no_grad():
         for name, parameter in own.items():
             parameter.copy_(saved[name])
-
-
-def mixed_seed(seed: int, rank: int, step: int) -> int:
-    """Make one seed out of three numbers, so that no two processes and places share one."""
-    return int.from_bytes(sha256(f"{seed} {rank} {step}".encode()).digest()[:8], "big") >> 1
 
 
 def _optimizer(config: TrainConfig, parameters: Mapping[str, Tensor]) -> Optimizer:

@@ -1,0 +1,183 @@
+"""``gatework compare``: compare cells on a task, over gaps and seeds, or go on with a comparison."""
+
+import json as json_text
+import shlex
+import sys
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.markup import escape
+
+from gatework.cli.output import Json, Whole, err, grid, out
+from gatework.errors import ConfigError, Stopped
+from gatework.search import Comparison, Summary, make_compare_config, make_reporter
+from gatework.search import compare as compare_cells
+
+Silent = Annotated[str, Parameter(show_default=False)]
+Cells = Annotated[list[str] | None, Parameter(negative="")]
+
+
+def compare(
+    *,
+    task: str,
+    gaps: str,
+    cells: Silent = "",
+    cell: Cells = None,
+    seeds: Whole = 5,
+    learning_rates: str = "0.001,0.003,0.01,0.03",
+    tuning_seeds: Whole = 1,
+    steps: Whole | None = None,
+    match: Literal["parameters", "size"] = "parameters",
+    hidden_size: Whole | None = None,
+    reference: Silent = "",
+    evaluate_every: Whole = 100,
+    confirm: Whole = 2,
+    batch_size: Whole | None = None,
+    clip_norm: float | None = None,
+    forget_bias: float | None = None,
+    init: Literal["torch", "orthogonal", "chrono"] | None = None,
+    schedule: Literal["constant", "cosine", "zaremba"] | None = None,
+    data: Silent = "",
+    seed: Whole = 0,
+    workers: Whole | None = None,
+    run: Silent = "",
+    json: Json = False,
+) -> int | None:
+    """Compare cells on a task: with what gap does each still learn it, and is the difference more than chance?
+
+    Every cell gets the same budget, as many parameters, and the learning rate that is best for it out of the same few.
+
+    Args:
+        task: The task's name.
+        gaps: The gaps, such as 5,20,100,500.
+        cells: Cells' names, such as rnn,lstm,gru, or .txt files of equations.
+        cell: One more cell, a name or a .txt file of equations; can be given again and again.
+        seeds: Runs of each cell at each gap.
+        learning_rates: The learning rates that every cell is tried with at every gap.
+        tuning_seeds: Runs with each learning rate, from which the best one is chosen.
+        steps: The budget of a run, in training steps; by default the task's.
+        match: What cells have in common: the number of parameters, or the hidden size.
+        hidden_size: Units of the reference cell; by default the task's.
+        reference: The cell whose parameters are matched; by default lstm where it takes part, else the first.
+        evaluate_every: Steps between two looks at the validation sequences.
+        confirm: Looks in a row at which the criterion must be met for a run to end before its budget.
+        batch_size: Sequences of a step; by default the task's.
+        clip_norm: Largest norm of the gradient, 0 for no clipping; by default the task's.
+        forget_bias: Where the forget gate's bias begins, in cells that have one; by default each cell's own.
+        init: How weights begin; chrono is torch in cells without a gate that remembers.
+        schedule: How the learning rate goes over the budget.
+        data: The folder of recorded data, for a task that needs one.
+        seed: Where all chance begins.
+        workers: Processes; by default one for each core.
+        run: The directory; by default runs/compare-TASK.
+        json: Print JSON, one line per trial and the result last, for programs.
+
+    Returns:
+        An exit code, where it is not 0.
+    """
+    given = dict(locals())
+    words = [word.strip() for word in given.pop("cells").split(",") if word.strip()] + list(given.pop("cell") or [])
+    if not words:
+        raise ConfigError("no cells are given: say which are to be compared, such as --cells rnn,lstm,gru")
+    del given["json"]
+    config = make_compare_config(
+        {"cells": words, **{name: value for name, value in given.items() if value is not None}}
+    )
+    reporter = make_reporter("json", sys.stdout) if json else make_reporter()
+    try:
+        comparison = compare_cells(config, reporter)
+    except Stopped as stopped:
+        err().print(escape(str(stopped)), soft_wrap=True)
+        return stopped.exit_code
+    if json:
+        print(json_text.dumps({"result": comparison.to_json()}, ensure_ascii=False))
+    else:
+        _print(out(), comparison)
+    return None
+
+
+def _print(console: Console, comparison: Comparison) -> None:
+    """Print the tables, what they mean in words, and where everything is."""
+    task, metric = comparison.task, comparison.task["success"]["metric"].replace("_", " ")
+    console.print(f"[bold]{escape(task['title'])}[/bold]: {metric} on test sequences, median \\[95 % interval]")
+    console.print(_results(comparison))
+    guessed = [f"{entry[task['success']['metric']]:.3g} at {entry['gap']:,}" for entry in _known_chance(comparison)]
+    guess = f" Guessing gets {', '.join(guessed)}." if guessed else ""
+    console.print(f"A run is solved at {task['success']['in_words']}.{guess}", soft_wrap=True)
+    if comparison.config.match == "parameters":
+        console.print(
+            f"As many parameters as {escape(comparison.reference)}, as nearly as units allow.", soft_wrap=True
+        )
+    edges = [f"{known.cell} at {known.gap:,}" for known in comparison.summary.values() if known.at_edge]
+    if edges:
+        console.print(
+            f"The best rate was the largest or the smallest tried, so that another may be better: {', '.join(edges)}.",
+            soft_wrap=True,
+        )
+    console.print("\n[bold]Where each cell gives up[/bold] (most of its runs)")
+    for cell, crossover in comparison.crossovers.items():
+        console.print(f"  [cyan]{escape(cell)}[/cyan]  {crossover}", soft_wrap=True)
+    if comparison.tests:
+        console.print("\n[bold]Is the difference more than chance?[/bold] (sign-flip test, paired by gap and seed)")
+        console.print(_tests(comparison))
+    if task["published"]:
+        console.print(f"[bold]Published[/bold] ({escape(task['source'])})", soft_wrap=True)
+    for known in task["published"]:
+        console.print(
+            f"  {escape(known['model'])}: {escape(known['result'])}, {escape(known['source'])}", soft_wrap=True
+        )
+    where = shlex.quote(str(comparison.directory))
+    console.print(f"\nEverything: {escape(where)}/results.json, the picture: {escape(where)}/gaps.png", soft_wrap=True)
+
+
+def _known_chance(comparison: Comparison) -> list[dict[str, Any]]:
+    metric = comparison.task["success"]["metric"]
+    return [entry for entry in comparison.task["chance"] if entry[metric] is not None]
+
+
+def _results(comparison: Comparison) -> Any:
+    """Make the table: a row for each cell at each gap."""
+    rows = []
+    for cell, size in comparison.sizes.items():
+        for number, gap in enumerate(comparison.config.gaps):
+            known = comparison.summary[cell, gap]
+            first = (escape(cell), f"{size.hidden_size:,}", f"{size.parameters:,}") if number == 0 else ("", "", "")
+            rows.append((*first, f"{gap:,}", f"{known.learning_rate:g}", _value(known), _share(known), _steps(known)))
+    columns = ("cell", "units", "parameters", "gap", "rate", "median", "solved", "steps")
+    return grid(columns, rows, right=columns[1:])
+
+
+def _value(known: Summary) -> str:
+    return f"{_number(known.median)} \\[{_number(known.low)}, {_number(known.high)}]"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}" if abs(value) >= 0.01 else f"{value:.2g}"
+
+
+def _share(known: Summary) -> str:
+    return f"{known.solved} of {known.runs} \\[{known.solved_low:.0%}, {known.solved_high:.0%}]"
+
+
+def _steps(known: Summary) -> str:
+    return "-" if known.steps_median is None else f"{known.steps_median:,.0f}"
+
+
+def _tests(comparison: Comparison) -> Any:
+    """Make the table of pairs, the surest first."""
+    rows = []
+    for test in sorted(comparison.tests, key=lambda test: test.p):
+        sure = "yes" if test.corrected < 0.05 else "not shown"
+        rows.append(
+            (
+                f"{escape(test.better)} over {escape(test.worse)}",
+                _number(test.difference),
+                f"{test.wins} : {test.losses} of {test.pairs}",
+                f"{test.p:.2g}",
+                f"{test.corrected:.2g}",
+                sure,
+            )
+        )
+    columns = ("pair", "mean difference", "better : worse", "p", "corrected", "more than chance")
+    return grid(columns, rows, right=columns[1:5])

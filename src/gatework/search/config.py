@@ -1,0 +1,224 @@
+"""What a comparison is told: one typed, frozen configuration."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from gatework import cells
+from gatework.cells import CELLS, Cell, read_equations
+from gatework.errors import ConfigError
+from gatework.tasks.registry import TASKS
+from gatework.training.config import is_equations, nearest
+
+# Settings of a training run that a comparison may fix for all its cells; those not given are the task's own.
+SHARED = ("batch_size", "clip_norm", "forget_bias", "init", "schedule", "steps", "data")
+# What may be different when a comparison goes on.
+MAY_CHANGE = frozenset(("run", "workers", "data"))
+
+Count = Annotated[int, Field(ge=1, le=10_000)]
+Rate = Annotated[float, Field(gt=0, le=1e4)]
+
+
+class CompareConfig(BaseModel):
+    """Everything that decides how a comparison goes; the same configuration always gives the same results.
+
+    Cells are given as names, files and equations in a sequence (or with commas between), or as a mapping from what each
+    is to be called. They are kept as that mapping, with equations in place of files.
+
+    Example:
+        >>> config = CompareConfig(task="adding", cells="rnn,lstm", gaps=[30, 10])
+        >>> config.cells, config.gaps, config.seeds
+        ({'rnn': 'rnn', 'lstm': 'lstm'}, (10, 30), 5)
+    """
+
+    # Strict: true is not the number 1, and "6" is not 6.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False)
+
+    task: str = Field(description="The task's name.")
+    cells: dict[str, str] = Field(min_length=1, description="Cells' names, or .txt files of equations.")
+    gaps: tuple[int, ...] = Field(min_length=1, description="The gaps, such as 5,20,100.")
+    seeds: Count = Field(5, description="Runs of each cell at each gap, each from a seed of its own.")
+    learning_rates: tuple[Rate, ...] = Field(
+        (1e-3, 3e-3, 1e-2, 3e-2), min_length=1, description="The learning rates that every cell is tried with."
+    )
+    tuning_seeds: Count = Field(1, description="Runs with each learning rate, from which the best one is chosen.")
+    steps: int | None = Field(None, ge=1, le=10**9, description="The budget of a run; by default the task's.")
+    match: Literal["parameters", "size"] = Field(
+        "parameters", description="What cells have in common: the number of parameters, or the hidden size."
+    )
+    hidden_size: int | None = Field(
+        None, ge=1, le=2**24, description="Units of the reference cell; by default the task's."
+    )
+    reference: str = Field(
+        "", description="The cell whose parameters are matched; by default lstm where it takes part, else the first."
+    )
+    evaluate_every: Annotated[int, Field(ge=1, le=10**9)] = Field(
+        100, description="Steps between two looks at the validation sequences."
+    )
+    confirm: Count = Field(
+        2, description="Looks in a row at which the criterion must be met for a run to end before its budget."
+    )
+    batch_size: int | None = Field(None, ge=1, le=2**20, description="Sequences of a step; by default the task's.")
+    clip_norm: float | None = Field(None, ge=0, le=1e9, description="Largest norm of the gradient; 0: no clipping.")
+    forget_bias: float | None = Field(
+        None, ge=-100, le=100, description="Where the forget gate's bias begins, in cells that have one."
+    )
+    init: Literal["torch", "orthogonal", "chrono"] | None = Field(
+        None, description="How weights begin; chrono is torch in cells without a gate that remembers."
+    )
+    schedule: Literal["constant", "cosine", "zaremba"] | None = Field(
+        None, description="How the learning rate goes over the budget."
+    )
+    data: str = Field("", description="The folder of recorded data, for a task that needs one.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Where all chance begins.")
+    workers: int | None = Field(None, ge=1, le=4096, description="Processes; by default one for each core.")
+    run: str = Field("", pattern=r"^[^\x00]*$", description="The directory; by default runs/compare-<task>.")
+
+    @field_validator("task")
+    @classmethod
+    def _task_is_known(cls, value: str) -> str:
+        return TASKS[value].name  # raises ConfigError, with the nearest name
+
+    @field_validator("cells", mode="before")
+    @classmethod
+    def _cells_by_label(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = [value] if is_equations(value) else _words(value)
+        if isinstance(value, Mapping):
+            return {label: _read(str(text))[1] for label, text in value.items()}
+        return _labelled(value) if isinstance(value, Sequence) else value
+
+    @field_validator("cells")
+    @classmethod
+    def _cells_are_known(cls, value: dict[str, str]) -> dict[str, str]:
+        for label, text in value.items():
+            if not label or not label.isprintable():
+                raise ValueError(f"a cell is called {label!r}: expected a name that can be printed")
+            find_cell(label, text)  # raises CellError or EquationError
+        return value
+
+    @field_validator("gaps", "learning_rates", mode="before")
+    @classmethod
+    def _in_order(cls, value: Any) -> Any:
+        """Take numbers in any order, as a sequence or with commas between."""
+        if isinstance(value, str):
+            value = [_number(word) for word in _words(value)]
+        if isinstance(value, int | float):
+            value = [value]
+        if not isinstance(value, Sequence) or not all(isinstance(number, int | float) for number in value):
+            return value
+        twice = [number for number in value if list(value).count(number) > 1]
+        if twice:
+            raise ValueError(f"{twice[0]} is given twice: expected every number once")
+        return tuple(sorted(value))
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "CompareConfig":
+        for gap in self.gaps:
+            TASKS[self.task].check_gap(gap)
+        if self.reference and self.reference not in self.cells and self.reference not in CELLS:
+            raise ValueError(
+                f"reference is '{self.reference}': expected one of {', '.join(self.cells)}, or another cell's name; "
+                f"{nearest(self.reference, {**self.cells, **CELLS})}"
+            )
+        return self
+
+    @property
+    def reference_cell(self) -> str:
+        """The label of the cell whose parameters are matched."""
+        return self.reference or ("lstm" if "lstm" in self.cells else next(iter(self.cells)))
+
+    @property
+    def directory(self) -> Path:
+        """Where everything is kept."""
+        return Path(os.path.expanduser(self.run)) if self.run else Path("runs") / f"compare-{self.task}"
+
+    def find(self, label: str) -> Cell:
+        """Give the cell of a label; a reference that takes no part is known by its name."""
+        return find_cell(label, self.cells.get(label, label))
+
+
+def find_cell(label: str, text: str) -> Cell:
+    """Give a cell: one from the registry by its name, or equations under a label.
+
+    Raises:
+        CellError: When there is no such cell.
+        EquationError: When equations cannot be read.
+    """
+    return cells.cell(text, name=label) if is_equations(text) else CELLS[text]
+
+
+def make_compare_config(values: Mapping[str, Any], where: str = "") -> CompareConfig:
+    """Check values and build the configuration.
+
+    Args:
+        values: Any of the fields of :class:`CompareConfig`, by name; the others keep their defaults.
+        where: Where the values come from, such as a file's name, for the error's sentence.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        ConfigError: For an unknown key, or a value that cannot be used, in a sentence.
+
+    Example:
+        >>> make_compare_config({"task": "adding", "cells": "rnn", "gaps": "5,x"})
+        Traceback (most recent call last):
+        gatework.errors.ConfigError: 'x' is no number: expected numbers with commas between, such as 5,20,100
+    """
+    place = f"{where}: " if where else ""
+    for key in values:
+        if key not in CompareConfig.model_fields:
+            raise ConfigError(f"{place}'{key}' is no setting; {nearest(key, CompareConfig.model_fields)}")
+    try:
+        return CompareConfig(**values)
+    except ValidationError as error:
+        raise ConfigError(place + "; ".join(_sentence(dict(fault)) for fault in error.errors())) from error
+
+
+def _sentence(fault: Mapping[str, Any]) -> str:
+    name = ".".join(str(part) for part in fault["loc"])
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    if not name or fault["type"] == "value_error":  # ours, and whole
+        return message
+    if fault["type"] == "missing":
+        return f"{name} is missing"
+    return f"{name} is {fault['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _number(word: str) -> int | float:
+    for kind in (int, float):
+        try:
+            return kind(word)
+        except ValueError:
+            continue
+    raise ValueError(f"'{word}' is no number: expected numbers with commas between, such as 5,20,100")
+
+
+def _labelled(given: Sequence[Any]) -> Any:
+    """Call every cell by its name, or by its file's."""
+    found: dict[str, str] = {}
+    for word in given:
+        if not isinstance(word, str):
+            return given
+        label, text = _read(word)
+        if label in found:
+            raise ValueError(
+                f"two cells are called '{label}': expected each once; give a file another name, or a mapping from names"
+            )
+        found[label] = text
+    return found
+
+
+def _read(word: str) -> tuple[str, str]:
+    """Give a cell's label and text; what ends in .txt is read, so that the comparison does not depend on the file."""
+    if "\n" not in word and word.endswith(".txt"):
+        return Path(word).stem, read_equations(word)
+    return ("own-cell" if is_equations(word) else word), word

@@ -1,0 +1,1 @@
+"""Tasks on sequences that somebody recorded: one file each, named as the task is."""

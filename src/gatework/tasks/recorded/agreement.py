@@ -1,0 +1,153 @@
+"""Subject-verb agreement: is the next word, a verb, singular or plural?"""
+
+from collections import Counter
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatework.errors import DataError
+from gatework.tasks.recorded.reading import ask_at_the_end, guess, read_text
+from gatework.tasks.task import Batch, Gap, Published, Recorded, Recording, Success, Task
+
+_TEXT, _GOLD = "subj_agr_filtered.text", "subj_agr_filtered.gold"
+_CLASSES = ("singular", "plural")
+# Forms that no ending tells: singular, plural.
+_IRREGULAR = {("is", "are"), ("has", "have"), ("was", "were"), ("does", "do"), ("goes", "go")}
+# A word of the training sentences that occurs less often is read as <unk>, the symbol 0.
+LEAST_COUNT = 2
+UNKNOWN = "<unk>"
+
+
+def is_singular_of(form: str, other: str) -> bool:
+    """Tell whether one form of a verb is the third person singular of the other.
+
+    Args:
+        form: A form such as ``tries``.
+        other: A form such as ``try``.
+
+    Example:
+        >>> is_singular_of("tries", "try"), is_singular_of("discuss", "discusses")
+        (True, False)
+    """
+    form, other = form.lower(), other.lower()
+    if (form, other) in _IRREGULAR or form in (other + "s", other + "es"):
+        return True
+    return other.endswith("y") and form == other[:-1] + "ies"
+
+
+def load(path: Path, gap: int) -> Recording:
+    """Read the sentences, up to the verb.
+
+    Args:
+        path: The folder with the ``.text`` and the ``.gold`` file.
+        gap: Words read before the verb, at most.
+
+    Returns:
+        Four in five sentences to learn from, one in ten to validate and one to test, whichever the SHA-256 of the
+        sentence says; equal sentences are never apart. Groups are the numbers of attractors.
+
+    Raises:
+        DataError: When a file is missing or damaged, with the number of the line.
+    """
+    sentences, left_out = _read(path)
+    # By its hash a sentence goes where chance says, and always to the same place.
+    order = sorted(sentences, key=lambda sentence: sha256(" ".join(sentence[0]).encode()).digest())
+    first, second = len(order) * 8 // 10, len(order) * 9 // 10
+    parts = {"train": order[:first], "valid": order[first:second], "test": order[second:]}
+    for split, part in parts.items():
+        if not part:
+            raise DataError(f"'{path / _TEXT}' has {len(order)} sentences, none left for {split}: expected 10 or more")
+    counts = Counter(word for words, *_ in parts["train"] for word in words)
+    known = sorted(word for word, count in counts.items() if count >= LEAST_COUNT and word != UNKNOWN)
+    numbers = {word: number for number, word in enumerate(known, 1)}
+
+    def symbols(words: list[str]) -> NDArray[np.int64]:
+        return np.array([numbers.get(word, 0) for word in words[-gap:]], dtype=np.int64)
+
+    splits = {
+        split: ask_at_the_end(
+            [symbols(words) for words, *_ in part], [of for _, of, _ in part], groups=[count for *_, count in part]
+        )
+        for split, part in parts.items()
+    }
+    facts = {
+        "classes": list(_CLASSES),
+        "groups": [f"{count} attractors" for count in range(1 + max(count for *_, count in sentences))],
+        "sentences": {split: part.size for split, part in splits.items()},
+        "left_out": left_out,
+        "plural": {split: _plural(part) for split, part in splits.items()},
+        "words": [UNKNOWN, *known],
+        "chance": guess(splits["train"], splits["test"], len(_CLASSES)),
+    }
+    return Recording(splits, len(known) + 1, len(_CLASSES), facts)
+
+
+def _plural(part: Batch) -> dict[int, float]:
+    """Give the share of plural verbs in each group: it grows with the attractors, which a guesser could use."""
+    groups, classes = part.groups, part.targets.amax(dim=0)  # one target of each sentence, and else -100
+    if groups is None:
+        return {}
+    return {group: float(classes[groups == group].double().mean()) for group in groups.unique().tolist()}
+
+
+def _read(path: Path) -> tuple[list[tuple[list[str], int, int]], int]:
+    """Give of each sentence the words before the verb, the class and the attractors; and how many could not be told."""
+    texts, answers = read_text(path / _TEXT).splitlines(), read_text(path / _GOLD).splitlines()
+    if len(texts) != len(answers):
+        raise DataError(
+            f"'{path / _TEXT}' has {len(texts)} lines and '{path / _GOLD}' {len(answers)}: "
+            "expected one for each other; fetch both anew"
+        )
+    sentences: list[tuple[list[str], int, int]] = []
+    left_out = 0
+    for number, (text, answer) in enumerate(zip(texts, answers, strict=True), 1):
+        where = f"'{path / _GOLD}', line {number}"
+        fields, words = answer.split("\t"), text.split()
+        if len(fields) != 4 or not fields[0].isdecimal() or not fields[3].isdecimal():
+            raise DataError(f"{where}: '{answer}', expected place, right form, wrong form and attractors, with tabs")
+        place, right, wrong, attractors = int(fields[0]), fields[1], fields[2], int(fields[3])
+        if not 0 < place < len(words) or words[place] != right.lower():
+            raise DataError(f"{where}: word {place} of the sentence is not '{right}'; fetch both files anew")
+        if is_singular_of(right, wrong) == is_singular_of(wrong, right):
+            left_out += 1  # forms that do not tell the number, such as 'lie' and 'lie'
+            continue
+        sentences.append((words[:place], 0 if is_singular_of(right, wrong) else 1, attractors))
+    return sentences, left_out
+
+
+agreement = Task(
+    name="agreement",
+    title="Subject-verb agreement",
+    asks="The words of a sentence up to its verb are read. Is the verb singular or plural?",
+    source="Linzen, Dupoux & Goldberg 2016, TACL 4, arXiv:1611.01368, number prediction; the sentences are those of "
+    "Gulordava, Bojanowski, Grave, Linzen & Baroni 2018, arXiv:1803.11138",
+    kind="choice",
+    symbols=True,
+    gap=Gap(50, "words read before the verb, at most"),
+    success=Success(
+        "accuracy",
+        at_least=0.8,
+        words="The paper reports errors below 1 % over all, most of its sentences being without attractors, and tells "
+        "how errors rise with attractors. Here three in four sentences have one or more, and there are a twentieth as "
+        "many to learn from; this level is our own. The more attractors, "
+        "the more often the verb is plural, so that their number alone tells something: see the facts.",
+    ),
+    examples=Recorded("agreement_en/linzen", load),
+    published=(
+        Published("LSTM, 50 units, trained on the number", "errors below 1 % over all", "Linzen et al. 2016, abstract"),
+    ),
+    defaults={
+        "hidden_size": 50,
+        "embedding_size": 50,
+        "batch_size": 32,
+        "learning_rate": 2e-3,
+        "steps": 1500,
+        "dropout": 0.3,
+    },
+    notes="The paper learns from 121,500 sentences, which are not here; these are 7,489 of its test sentences, "
+    "chosen so that all numbers of attractors are there. The class comes from the two forms of the verb; sentences "
+    f"whose forms do not tell it are left out. Words seen fewer than {LEAST_COUNT} times in training are read as "
+    f"{UNKNOWN}.",
+)

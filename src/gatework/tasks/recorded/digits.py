@@ -1,0 +1,178 @@
+"""Spoken digits: which digit was said, from how loud forty bands of pitch are every hundredth of a second."""
+
+import re
+import tarfile
+import wave
+import zlib
+from io import BytesIO
+from math import log10
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gatework.errors import DataError
+from gatework.tasks.recorded.reading import ask_at_the_end, find_scale, guess, read_file
+from gatework.tasks.task import Gap, Recorded, Recording, Success, Task
+
+_FILE = "recordings.tar.gz"
+_NAME = re.compile(r"recordings/(?P<digit>[0-9])_(?P<speaker>[a-z]+)_(?P<index>[0-9]{1,3})\.wav")
+# A recording lasts half a second; what is longer than a minute is none.
+_MOST_BYTES = 60 * 2 * 8000
+# The official test recordings, and those held out of the rest, by their index.
+_TEST, _VALID = range(5), range(5, 10)
+
+RATE = 8000  # samples a second
+WINDOW, HOP = RATE * 25 // 1000, RATE * 10 // 1000  # samples: 25 ms, every 10 ms
+BANDS = 40
+_SPECTRUM = 512  # points of the Fourier transform: so many that no band lies between two of them
+_QUIETEST = 1e-6  # added to every energy, so that silence has a logarithm; a sample at full scale is 1
+
+
+def bands() -> Tensor:
+    """Give the weight of each frequency in each band: triangles, evenly apart in mel.
+
+    A pitch of f Hz is 2595 log10(1 + f / 700) mel. A triangle rises from the middle of the band below to its own, and
+    falls to the middle of the band above.
+
+    Returns:
+        ``[257, 40]``.
+    """
+    edges = 700 * (10 ** (torch.linspace(0, 2595 * log10(1 + RATE / 2 / 700), BANDS + 2).double() / 2595) - 1)
+    pitch = torch.linspace(0, RATE / 2, _SPECTRUM // 2 + 1).double()[:, None]
+    low, middle, high = edges[:-2], edges[1:-1], edges[2:]
+    return torch.minimum((pitch - low) / (middle - low), (high - pitch) / (high - middle)).clamp(min=0).float()
+
+
+def loudness(samples: Tensor) -> Tensor:
+    """Give the logarithm of the energy in each band, every 10 ms.
+
+    Args:
+        samples: ``[n]``, between -1 and 1, 8,000 a second; padded with zeros where they are fewer than 25 ms.
+
+    Returns:
+        ``[T, 40]``, natural logarithms.
+    """
+    if len(samples) < WINDOW:
+        samples = torch.cat([samples, samples.new_zeros(WINDOW - len(samples))])
+    windows = samples.unfold(0, WINDOW, HOP) * torch.hann_window(WINDOW)
+    energy = torch.fft.rfft(windows, n=_SPECTRUM).abs().square()
+    return (energy @ bands() + _QUIETEST).log()
+
+
+def load(path: Path, gap: int) -> Recording:
+    """Read the recordings, without unpacking them to disk.
+
+    Args:
+        path: The folder with the archive.
+        gap: Steps of zeros between the end of the word and the answer.
+
+    Returns:
+        Recordings 0 to 4 of each digit and speaker are the official test split, 5 to 9 are held out, the others are
+        learned. Groups are the speakers.
+
+    Raises:
+        DataError: When the archive is missing, damaged, or holds something else.
+    """
+    found = read_recordings(path / _FILE)
+    speakers = sorted({speaker for _, speaker, _ in found})
+    parts: dict[str, list[tuple[NDArray, int, int]]] = {"train": [], "valid": [], "test": []}
+    for (digit, speaker, index), samples in sorted(found.items()):
+        split = "test" if index in _TEST else "valid" if index in _VALID else "train"
+        parts[split].append((loudness(samples).numpy(), digit, speakers.index(speaker)))
+    for split, part in parts.items():
+        if not part:
+            raise DataError(f"'{path / _FILE}' has no recording for {split}: expected indices 0 to 49 of each digit")
+    mean, deviation = find_scale(np.concatenate([frames for frames, *_ in parts["train"]]))
+    splits = {
+        split: ask_at_the_end(
+            [(frames - mean) / deviation for frames, *_ in part],
+            [digit for _, digit, _ in part],
+            gap,
+            groups=[speaker for *_, speaker in part],
+        )
+        for split, part in parts.items()
+    }
+    facts = {
+        "groups": speakers,
+        "recordings": {split: part.size for split, part in splits.items()},
+        "features": f"{BANDS} mel bands, 25 ms every 10 ms, natural logarithms, standardised by the training split",
+        "chance": guess(splits["train"], splits["test"], 10),
+    }
+    return Recording(splits, BANDS, 10, facts)
+
+
+def read_recordings(path: Path) -> dict[tuple[int, str, int], Tensor]:
+    """Read every recording in an archive.
+
+    Args:
+        path: The ``.tar.gz`` file.
+
+    Returns:
+        By digit, speaker and index the samples ``[n]``, between -1 and 1.
+
+    Raises:
+        DataError: When the archive is missing, damaged, or holds something else.
+    """
+    found: dict[tuple[int, str, int], Tensor] = {}
+    try:
+        with tarfile.open(fileobj=BytesIO(read_file(path)), mode="r:gz") as archive:
+            for member in archive:
+                if member.isdir():
+                    continue
+                match = _NAME.fullmatch(member.name)
+                stream = archive.extractfile(member) if match and member.isreg() else None
+                if match is None or stream is None or member.size > _MOST_BYTES:
+                    raise DataError(
+                        f"'{path}' holds '{member.name}' ({member.size:,} bytes): expected nothing but files such as "
+                        "'recordings/7_jackson_32.wav', of a minute at most; fetch the archive anew"
+                    )
+                key = int(match["digit"]), match["speaker"], int(match["index"])
+                found[key] = _read_wave(stream.read(), f"'{path}', '{member.name}'")
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        raise DataError(f"'{path}' is not a whole .tar.gz archive ({error}): fetch it anew") from error
+    if not found:
+        raise DataError(f"'{path}' holds no recording: expected files such as 'recordings/7_jackson_32.wav'")
+    return found
+
+
+def _read_wave(content: bytes, where: str) -> Tensor:
+    try:
+        with wave.open(BytesIO(content)) as sound:
+            form = sound.getnchannels(), sound.getsampwidth(), sound.getframerate()
+            count, samples = sound.getnframes(), sound.readframes(sound.getnframes())
+    except (wave.Error, EOFError, RuntimeError) as error:
+        raise DataError(f"{where}: not a wave file ({error}); fetch the archive anew") from error
+    if form != (1, 2, RATE) or not count or len(samples) != 2 * count:
+        raise DataError(
+            f"{where}: {form[0]} channels of {8 * form[1]} bits at {form[2]} Hz, {len(samples)} of {2 * count} bytes; "
+            f"expected one channel of 16 bits at {RATE} Hz, with some samples, and whole"
+        )
+    return torch.from_numpy(np.frombuffer(samples, dtype="<i2").astype(np.float32)) / 2**15
+
+
+spoken_digits = Task(
+    name="spoken_digits",
+    title="Spoken digits",
+    asks="Somebody says a digit. Which one is it?",
+    source="Free Spoken Digit Dataset, Jackson and others, github.com/Jakobovski/free-spoken-digit-dataset; "
+    "four of its speakers",
+    kind="choice",
+    inputs=BANDS,
+    outputs=10,
+    gap=Gap(0, "steps of zeros, 10 ms each, between the end of the word and the answer", least=0),
+    success=Success("accuracy", at_least=0.95, words="Our own level: no paper has made one canonical."),
+    examples=Recorded("fsdd", load),
+    defaults={
+        "hidden_size": 96,
+        "batch_size": 32,
+        "learning_rate": 3e-3,
+        "steps": 800,
+        "dropout": 0.4,
+        "weight_decay": 0.01,
+    },
+    notes="The test split is the official one, of the same speakers as are learned. Of the other recordings those with "
+    "index 5 to 9 are held out.",
+)

@@ -1,0 +1,228 @@
+"""Forecasting: what comes next in a table of numbers, from what came so far."""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from gatework.errors import DataError
+from gatework.tasks.recorded.reading import find_scale, find_table, read_table
+from gatework.tasks.task import Batch, Gap, Published, Recorded, Recording, Success, Task
+
+# Steps read before anything is asked, and then steps asked one after the other, in a sequence: at most so many, and at
+# most such a part of the training rows, so that there are enough sequences for a batch.
+MOST_CONTEXT, CONTEXT_SHARE = 96, 12
+
+
+def ask_ahead(
+    read: NDArray[np.float64], series: NDArray[np.float64], begin: int, end: int, context: int, horizon: int
+) -> Batch:
+    """Ask for the next values of a series, at every step from which all of them lie in one part of it.
+
+    Each sequence reads ``context`` steps before it is first asked, and is asked at ``context`` steps, one after the
+    other; no step is asked twice. What is asked is how much higher the values to come are than those just read.
+
+    Args:
+        read: What is read at each step ``[n, I]``.
+        series: What is asked of ``[n, C]``. Of both all steps are given, for what is read may lie before the part.
+        begin: Where the part begins.
+        end: Where it ends.
+        context: The number of steps, 1 or more.
+        horizon: How many steps ahead are asked.
+
+    Returns:
+        Inputs ``[T, B, I]`` with T up to 2 context - 1, targets ``[T, B, horizon x C]``, step by step and in it column
+        by column; without sequences where the part is too short.
+    """
+    first, stop = max(begin, context) - 1, end - horizon  # from the first step that asks to behind the last
+    starts = range(first, stop, context)
+    columns = series.shape[1]
+    longest = context - 1 + max(0, min(context, stop - first))
+    inputs = np.zeros((longest, len(starts), read.shape[1]))
+    targets = np.full((longest, len(starts), horizon * columns), np.nan)
+    lengths = np.zeros(len(starts), dtype=np.int64)
+    if starts:
+        ahead = sliding_window_view(series[1:], horizon, axis=0).transpose(0, 2, 1)  # [n - horizon, horizon, C]
+        for place, start in enumerate(starts):
+            until = min(start + context, stop)
+            lengths[place] = until - start + context - 1
+            inputs[: lengths[place], place] = read[start - context + 1 : until]
+            rise = ahead[start:until] - series[start:until, None]
+            targets[context - 1 : lengths[place], place] = rise.reshape(until - start, -1)
+    return Batch(torch.from_numpy(inputs).float(), torch.from_numpy(targets).float(), torch.from_numpy(lengths))
+
+
+def persist(test: Batch) -> dict[str, float]:
+    """Give what is got by whoever answers that nothing will change.
+
+    Args:
+        test: The test split, as :func:`ask_ahead` makes it.
+
+    Returns:
+        ``loss`` and ``mean_absolute_error``.
+    """
+    rises = test.targets[test.asked].double()
+    return {"loss": float(rises.square().mean()), "mean_absolute_error": float(rises.abs().mean())}
+
+
+# Where the training and the validation part of so many rows end, and where the test part does.
+Cuts = Callable[[int], tuple[int, int, int]]
+
+
+def _cut_tenths(rows: int) -> tuple[int, int, int]:
+    return rows * 7 // 10, rows * 8 // 10, rows
+
+
+def _cut_months(rows: int) -> tuple[int, int, int]:
+    # Months of thirty days, as the paper counts them; the last ones of the file are not used.
+    month = 30 * 24
+    return 12 * month, 16 * month, 20 * month
+
+
+def _cut_years(rows: int) -> tuple[int, int, int]:
+    return rows - 60, rows - 36, rows
+
+
+def _load(
+    path: Path, gap: int, cuts: Cuts = _cut_tenths, file: str = "", context: int = 0, growth: bool = False
+) -> Recording:
+    """Read a table and ask what comes next.
+
+    Args:
+        path: The file, or its folder.
+        gap: How many rows ahead are asked.
+        cuts: Where the parts end.
+        file: The name of the file in the folder; empty where it is the only table there.
+        context: Rows read before the first answer; 0 for what suits the length of the table.
+        growth: True to take logarithms, and to read not them but how they change from row to row.
+
+    Returns:
+        The parts one behind the other, standardised by the first.
+
+    Raises:
+        DataError: When there is no such table, or it is too short.
+    """
+    path = path / file if file and path.is_dir() else find_table(path)
+    table = read_table(path)
+    rows = np.log(_above_zero(table.rows, path)) if growth else table.rows
+    ends = cuts(len(rows))
+    if ends[0] < 1 or ends[2] > len(rows):
+        least = max(ends[2], len(rows) - ends[0] + 1)
+        raise DataError(f"'{path}' has {len(rows):,} rows, expected {least:,} or more")
+    context = context or max(1, min(MOST_CONTEXT, ends[0] // CONTEXT_SHARE))
+    mean, deviation = find_scale(rows[: ends[0]])
+    series = read = (rows - mean) / deviation
+    if growth:
+        read = np.diff(series, axis=0, prepend=series[:1])
+        read /= find_scale(read[1 : ends[0]])[1]
+    spans = dict(zip(("train", "valid", "test"), pairwise((0, *ends)), strict=True))
+    splits = {split: ask_ahead(read, series, begin, end, context, gap) for split, (begin, end) in spans.items()}
+    for split, part in splits.items():
+        if not part.size:
+            raise DataError(
+                f"'{path}' has {len(rows):,} rows, and its {split} part is too short to ask {gap} steps ahead: "
+                "give more rows, or take a smaller gap"
+            )
+    facts = {
+        "columns": list(table.names),
+        "ignored": list(table.ignored),
+        "rows": {split: end - begin for split, (begin, end) in spans.items()},
+        "context": context,
+        "mean": mean.tolist(),
+        "deviation": deviation.tolist(),
+        "chance": persist(splits["test"]),
+    }
+    return Recording(splits, len(table.names), gap * len(table.names), facts)
+
+
+def _above_zero(rows: NDArray[np.float64], path: Path) -> NDArray[np.float64]:
+    if rows.min() <= 0:
+        raise DataError(f"'{path}' has a value of {rows.min():g}: expected numbers above zero only")
+    return rows
+
+
+_LIKE_NLINEAR = (
+    "What is asked is how much higher the values to come are than the last ones read, which leaves both errors as they "
+    "are (Zeng, Chen, Zhang & Xu 2023, arXiv:2205.13504, do so in NLinear). Chance is to answer that nothing changes. "
+)
+_INFORMER = "Zhou, Zhang, Peng, Zhang, Li, Xiong & Zhang 2021, AAAI, arXiv:2012.07436"
+# Hours forecast, mean squared and mean absolute error.
+_PUBLISHED = {
+    "LSTMa, an LSTM with attention": (
+        (24, 0.650, 0.624),
+        (48, 0.702, 0.675),
+        (168, 1.212, 0.867),
+        (336, 1.424, 0.994),
+        (720, 1.960, 1.322),
+    ),
+    "Informer": (
+        (24, 0.577, 0.549),
+        (48, 0.685, 0.625),
+        (168, 0.931, 0.752),
+        (336, 1.128, 0.873),
+        (720, 1.215, 0.896),
+    ),
+}
+
+ett_h1 = Task(
+    name="ett_h1",
+    title="Electricity transformer, hourly (ETTh1)",
+    asks="Oil temperature and six loads of a transformer are read every hour. How do all seven go on?",
+    source=f"{_INFORMER}, section 4, multivariate",
+    kind="number",
+    gap=Gap(24, "hours forecast", most=720),
+    success=Success(
+        "loss",
+        at_most=0.65,
+        words="The mean squared error of standardised values that the paper has for its LSTM at 24 hours; at other "
+        "gaps compare with the published results.",
+    ),
+    examples=Recorded("ett_h1", partial(_load, cuts=_cut_months, file="ETTh1.csv")),
+    published=tuple(
+        Published(model, f"{hours} hours: MSE {squared:.3f}, MAE {absolute:.3f}", f"{_INFORMER}, table 2")
+        for model, results in _PUBLISHED.items()
+        for hours, squared, absolute in results
+    ),
+    defaults={"hidden_size": 64, "batch_size": 16, "learning_rate": 3e-3, "steps": 250, "dropout": 0.3},
+    notes=_LIKE_NLINEAR + "12, 4 and 4 months, standardised by the first 12, as in the paper. 96 to 191 hours are read "
+    "before an answer, where the paper chooses how many for each model; the hour of the day is not told.",
+)
+
+airline = Task(
+    name="airline",
+    title="Airline passengers",
+    asks="Passengers of an airline are read month by month. How do they go on?",
+    source="Box & Jenkins 1976, Time Series Analysis, series G: monthly totals, 1949 to 1960",
+    kind="number",
+    gap=Gap(12, "months forecast", most=24),
+    success=Success("loss", at_most=0.1, words="Our own level: no paper has made one canonical."),
+    examples=Recorded("airline", partial(_load, cuts=_cut_years, file="Airline.csv", context=24, growth=True)),
+    defaults={"hidden_size": 16, "batch_size": 2, "learning_rate": 3e-3, "steps": 400, "dropout": 0.2},
+    notes=_LIKE_NLINEAR + "Logarithms are taken, and standardised; what is read is how they change from month to "
+    "month. Seven years are learned, two validate and the last three are the test. A toy: 144 numbers.",
+)
+
+forecast = Task(
+    name="forecast",
+    title="Any table of numbers",
+    asks="The columns of numbers of your own table are read row by row. How do they go on?",
+    source="Your own CSV file",
+    kind="number",
+    gap=Gap(24, "rows forecast"),
+    success=Success(
+        "loss",
+        at_most=1.0,
+        words="Better than to answer the training part's mean: the squared error of that is about 1, where the test "
+        "part is like it. What answering no change gets is among the facts.",
+    ),
+    examples=Recorded("", _load),
+    defaults={"hidden_size": 64, "batch_size": 8, "learning_rate": 3e-3, "steps": 1000, "dropout": 0.2},
+    notes=_LIKE_NLINEAR + "The first 70 % of the rows are learned, the next 10 % validate, the last 20 % are the test; "
+    "columns are standardised by the first part. Up to 96 rows are read before the first answer, and no more than a "
+    "twelfth of those learned. Columns that are not numbers, such as dates, are left out.",
+)

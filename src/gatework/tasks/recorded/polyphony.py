@@ -1,0 +1,163 @@
+"""Polyphonic music: which of 88 keys sound at the next step, of Bach's chorales and of folk tunes."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from gatework.errors import DataError
+from gatework.tasks.recorded.reading import unpack
+from gatework.tasks.task import Batch, Gap, Published, Recorded, Recording, Success, Task
+
+KEYS = 88
+_LOWEST = 21  # MIDI's number of the lowest key
+_SPLITS = ("train", "valid", "test")
+# Questions asked of one sequence, at most: most tunes have about 256 steps, a few seven times as many, and all are
+# padded to the longest.
+LONGEST = 256
+
+
+def _load(path: Path, gap: int, file: str) -> Recording:
+    """Read piano rolls.
+
+    Args:
+        path: The folder with the file.
+        gap: How many steps ahead lies what is asked.
+        file: Its name.
+
+    Returns:
+        The official splits; pieces that are too short to ask anything of are left out, long ones are cut.
+
+    Raises:
+        DataError: When the file is missing or damaged.
+    """
+    path = path / file
+    try:
+        content = json.loads(unpack(path))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"'{path}' is not JSON ({error}): fetch it anew") from error
+    if not isinstance(content, dict) or not all(isinstance(content.get(split), list) for split in _SPLITS):
+        raise DataError(f"'{path}' lacks one of the lists {', '.join(_SPLITS)}: fetch it anew")
+    splits: dict[str, Batch] = {}
+    facts: dict[str, Any] = {"pieces": {}, "steps": {}}
+    for split in _SPLITS:
+        rolls = [_roll(piece, f"'{path}', {split} piece {number}") for number, piece in enumerate(content[split], 1)]
+        pairs = [pair for roll in rolls for pair in _pairs(roll, gap)]
+        if not pairs:
+            raise DataError(f"'{path}' has no {split} piece of more than {gap} steps: take a smaller gap")
+        splits[split] = _side_by_side(pairs)
+        facts["pieces"][split], facts["steps"][split] = len(rolls), sum(len(roll) for roll in rolls)
+    facts["chance"] = guess_keys(splits["train"], splits["test"])
+    return Recording(splits, KEYS, KEYS, facts)
+
+
+def _roll(piece: Any, where: str) -> NDArray[np.float32]:
+    """Turn lists of MIDI numbers into zeros and ones ``[T, 88]``."""
+    if not isinstance(piece, list) or not all(isinstance(step, list) for step in piece):
+        raise DataError(f"{where}: expected a list of steps, each a list of MIDI numbers; fetch the file anew")
+    roll = np.zeros((len(piece), KEYS), dtype=np.float32)
+    for place, step in enumerate(piece):
+        if not all(isinstance(note, int) and 0 <= note - _LOWEST < KEYS for note in step):
+            raise DataError(f"{where}, step {place + 1}: {step}, expected MIDI numbers from 21 to 108")
+        roll[place, [note - _LOWEST for note in step]] = 1
+    return roll
+
+
+def _pairs(roll: NDArray[np.float32], gap: int) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Give what is read and what is asked, in pieces of at most 256 steps."""
+    read, asked = roll[:-gap], roll[gap:]
+    return [(read[at : at + LONGEST], asked[at : at + LONGEST]) for at in range(0, len(read), LONGEST)]
+
+
+def _side_by_side(pairs: list[tuple[NDArray[np.float32], NDArray[np.float32]]]) -> Batch:
+    lengths = torch.tensor([len(read) for read, _ in pairs])
+    inputs = torch.zeros(int(lengths.max()), len(pairs), KEYS)
+    targets = torch.full_like(inputs, float("nan"))
+    for column, (read, asked) in enumerate(pairs):
+        inputs[: len(read), column] = torch.from_numpy(read)
+        targets[: len(read), column] = torch.from_numpy(asked)
+    return Batch(inputs, targets, lengths)
+
+
+def guess_keys(train: Batch, test: Batch) -> dict[str, float]:
+    """Give what is got on the test split by whoever only knows how often each key sounds in training.
+
+    Args:
+        train: The training split; half a step with each key and half a step without are added to it, so that nothing
+            is impossible.
+        test: The test split.
+
+    Returns:
+        ``loss``, in nats a step summed over the keys, ``accuracy`` and ``solved``.
+    """
+    seen, came = train.targets[train.asked], test.targets[test.asked]
+    shares = ((seen.double().sum(dim=0) + 0.5) / (len(seen) + 1)).expand(came.shape)
+    right = ((shares > 0.5) == (came > 0.5)).all(dim=-1)
+    wrong = torch.zeros_like(test.asked)
+    wrong[test.asked] = ~right
+    return {
+        "loss": float(functional.binary_cross_entropy(shares, came.double(), reduction="sum")) / len(came),
+        "accuracy": float(right.double().mean()),
+        "solved": float((~wrong.any(dim=0)).double().mean()),
+    }
+
+
+_BAI = "Bai, Kolter & Koltun 2018, arXiv:1803.01271, table 1"
+_CHUNG = "Chung, Gulcehre, Cho & Bengio 2014, arXiv:1412.3555, table 2"
+_SOURCE = "Boulanger-Lewandowski, Bengio & Vincent 2012, ICML, arXiv:1206.6392"
+_GAP = Gap(1, "steps between the last chord read and the chord asked")
+_NOTES = (
+    f"Pieces of more than {LONGEST} steps are cut, and each part begins afresh, with no memory of the part before; the "
+    "papers read them whole. The first chord of a part is never asked."
+)
+
+jsb_chorales = Task(
+    name="jsb_chorales",
+    title="Bach's chorales",
+    asks="Chords of a chorale are read, one each quarter. Which of 88 keys sound next?",
+    source=_SOURCE,
+    kind="bits",
+    inputs=KEYS,
+    outputs=KEYS,
+    gap=_GAP,
+    success=Success("loss", at_most=8.67, words="Nats a step, summed over the keys: as the LSTM of Chung et al. 2014."),
+    examples=Recorded("polyphonic_music", partial(_load, file="JSB_Chorales.json.gz")),
+    published=(
+        Published("LSTM, 300,000 parameters", "8.45 nats a step", _BAI),
+        Published("GRU, 300,000 parameters", "8.43 nats a step", _BAI),
+        Published("RNN, 300,000 parameters", "8.91 nats a step", _BAI),
+        Published("TCN, 300,000 parameters", "8.10 nats a step", _BAI),
+        Published("LSTM, 20,000 parameters", "8.67 nats a step", _CHUNG),
+        Published("GRU, 20,000 parameters", "8.54 nats a step", _CHUNG),
+    ),
+    defaults={"hidden_size": 128, "batch_size": 8, "learning_rate": 1e-2, "steps": 1200, "dropout": 0.3},
+    notes=_NOTES,
+)
+
+nottingham = Task(
+    name="nottingham",
+    title="Nottingham folk tunes",
+    asks="Chords and melody of a folk tune are read step by step. Which of 88 keys sound next?",
+    source=_SOURCE,
+    kind="bits",
+    inputs=KEYS,
+    outputs=KEYS,
+    gap=_GAP,
+    success=Success(
+        "loss", at_most=3.46, words="Nats a step, summed over the keys: as the GRU of Bai, Kolter & Koltun 2018."
+    ),
+    examples=Recorded("polyphonic_music", partial(_load, file="Nottingham.json.gz")),
+    published=(
+        Published("LSTM, a million parameters", "3.29 nats a step", _BAI),
+        Published("GRU, a million parameters", "3.46 nats a step", _BAI),
+        Published("RNN, a million parameters", "4.05 nats a step", _BAI),
+        Published("TCN, a million parameters", "3.07 nats a step", _BAI),
+    ),
+    defaults={"hidden_size": 200, "batch_size": 16, "learning_rate": 1e-2, "steps": 4000},
+    notes=_NOTES,
+)

@@ -1,0 +1,287 @@
+"""What the tasks on recorded data share: files read, sequences put side by side, and what guessing gets."""
+
+import csv
+import gzip
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gatework.errors import DataError
+from gatework.tasks.loss import IGNORED
+from gatework.tasks.task import Batch
+
+
+def read_file(path: Path) -> bytes:
+    """Read a file of recorded data.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its bytes, at least one.
+
+    Raises:
+        DataError: When there is nothing to read.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"'{path}' cannot be read ({error.strerror}): expected the file '{path.name}' in the folder of the data; "
+            "check --data"
+        ) from error
+    if not content:
+        raise DataError(f"'{path}' is empty: expected the data in it; fetch the file anew")
+    return content
+
+
+def read_text(path: Path) -> str:
+    """Read a text file of recorded data, as UTF-8; a byte order mark is dropped.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its text.
+
+    Raises:
+        DataError: When there is nothing to read, or it is no text.
+    """
+    try:
+        return read_file(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"'{path}' is not utf-8 text: byte 0x{error.object[error.start]:02x} at offset {error.start} does not fit; "
+            "fetch the file anew, or save it as UTF-8"
+        ) from error
+
+
+def unpack(path: Path) -> bytes:
+    """Read a gzip file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        What is in it.
+
+    Raises:
+        DataError: When it is missing or damaged.
+    """
+    try:
+        return gzip.decompress(read_file(path))
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"'{path}' is not a whole gzip file ({error}): fetch it anew") from error
+
+
+@dataclass(frozen=True)
+class Table:
+    """The columns of numbers of a table.
+
+    Args:
+        names: Their names.
+        rows: The numbers ``[n, C]``.
+        ignored: The names of the columns that are not numbers, such as dates.
+    """
+
+    names: tuple[str, ...]
+    rows: NDArray[np.float64]
+    ignored: tuple[str, ...] = ()
+
+
+def read_table(path: Path) -> Table:
+    """Read a table: CSV, with or without a header, its fields apart by ``,``, ``;`` or tabs.
+
+    A first line without any number is the header. A column is of numbers if its first value is one; all others must be
+    then. Where every line has one field more than the header, the first is taken for the number of the row and left
+    out.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The table.
+
+    Raises:
+        DataError: With the number of the line that is at fault.
+    """
+    lines = _read_lines(path)
+    if lines and all(_number(field) is None for field in lines[0][1]):
+        names = [field.strip() for field in lines.pop(0)[1]]
+        if all(len(fields) == len(names) + 1 for _, fields in lines):
+            lines = [(number, fields[1:]) for number, fields in lines]
+    else:
+        names = [f"column {place}" for place in range(1, len(lines[0][1]) + 1)] if lines else []
+    if not lines:
+        raise DataError(f"'{path}' holds no line of numbers: expected a table with a column of numbers")
+    for number, fields in lines:
+        if len(fields) != len(names):
+            raise DataError(
+                f"'{path}', line {number}: {len(fields)} fields, expected {len(names)} as in the first line"
+            )
+    numeric = [place for place, field in enumerate(lines[0][1]) if _number(field) is not None]
+    if not numeric:
+        raise DataError(f"'{path}', line {lines[0][0]}: no field is a number, expected a column of numbers")
+    rows = [
+        [_must_be_number(path, number, names[place], fields[place]) for place in numeric] for number, fields in lines
+    ]
+    ignored = tuple(name for place, name in enumerate(names) if place not in numeric)
+    return Table(tuple(names[place] for place in numeric), np.array(rows), ignored)
+
+
+def _read_lines(path: Path) -> list[tuple[int, list[str]]]:
+    """Give the fields of every line that is not blank, with its number."""
+    text = read_text(path)
+    first = text.lstrip().partition("\n")[0]
+    reader = csv.reader(text.splitlines(), delimiter=max(",;\t", key=first.count), strict=True)
+    try:
+        return [(reader.line_num, fields) for fields in reader if any(field.strip() for field in fields)]
+    except csv.Error as error:
+        raise DataError(f"'{path}', line {reader.line_num}: {error}; expected CSV, with quotes that end") from error
+
+
+def _number(field: str) -> float | None:
+    try:
+        return float(field)
+    except ValueError:
+        return None
+
+
+def _must_be_number(path: Path, line: int, name: str, field: str) -> float:
+    value = _number(field)
+    if value is None or not np.isfinite(value):
+        raise DataError(
+            f"'{path}', line {line}, column '{name}': '{field}' is not a number; "
+            "fill the hole, or take the line or the column out"
+        )
+    return value
+
+
+def find_table(path: Path) -> Path:
+    """Give the file of a table: the path itself, or the only ``.csv`` file of a folder.
+
+    Args:
+        path: A file or a folder.
+
+    Returns:
+        The file.
+
+    Raises:
+        DataError: When a folder holds no such file, or several.
+    """
+    if not path.is_dir():
+        return path
+    found = sorted(file for file in path.iterdir() if file.suffix.lower() == ".csv" and file.is_file())
+    if len(found) != 1:
+        names = f" ({', '.join(file.name for file in found)})" if found else ""
+        raise DataError(f"'{path}' holds {len(found)} CSV files{names}: expected one; give the file itself")
+    return found[0]
+
+
+def find_scale(steps: NDArray) -> tuple[NDArray, NDArray]:
+    """Give mean and standard deviation of every column.
+
+    Args:
+        steps: Numbers ``[n, I]``.
+
+    Returns:
+        Two arrays ``[I]``. The deviation of a column that never changes is given as 1.
+    """
+    mean, deviation = steps.mean(axis=0), steps.std(axis=0)
+    # Of equal numbers the deviation is not always exactly 0.
+    return mean, np.where(deviation > 1e-12 * np.abs(mean), deviation, 1.0)
+
+
+def ask_at_the_end(
+    sequences: Sequence[NDArray], classes: Sequence[int], blank: int = 0, groups: Sequence[int] | None = None
+) -> Batch:
+    """Put sequences of several lengths side by side, and ask for a class at the last step of each.
+
+    Args:
+        sequences: Of each sequence what is read: numbers ``[T, I]`` or symbols ``[T]``.
+        classes: The class of each.
+        blank: Steps of zeros that follow each sequence; the question is asked at the last of them.
+        groups: The group of each; None for one group.
+
+    Returns:
+        The batch; all targets but the last of each sequence are -100.
+
+    Example:
+        >>> batch = ask_at_the_end([np.ones((2, 1)), np.ones((1, 1))], [4, 5], blank=1)
+        >>> batch.targets.T.tolist(), batch.lengths.tolist()
+        ([[-100, -100, 4], [-100, 5, -100]], [3, 2])
+    """
+    lengths = torch.tensor([len(sequence) for sequence in sequences]) + blank
+    kind = torch.int64 if sequences[0].ndim == 1 else torch.float32
+    steps, size = int(lengths.max()), len(sequences)
+    inputs = torch.zeros(steps, size, *sequences[0].shape[1:], dtype=kind)
+    for column, sequence in enumerate(sequences):
+        inputs[: len(sequence), column] = torch.from_numpy(sequence)
+    targets = torch.full((steps, size), IGNORED)
+    targets[lengths - 1, torch.arange(size)] = torch.tensor(list(classes))
+    return Batch(inputs, targets, lengths, groups=None if groups is None else torch.tensor(list(groups)))
+
+
+def ask_throughout(inputs: NDArray, classes: NDArray, steps: int) -> Batch:
+    """Cut a recording into sequences, one behind the other, and ask for a class at every step.
+
+    Args:
+        inputs: Numbers ``[n, I]``.
+        classes: The class of every step ``[n]``.
+        steps: Steps of a sequence; the last may have fewer.
+
+    Returns:
+        The sequences, in their order in time.
+
+    Example:
+        >>> batch = ask_throughout(np.zeros((5, 1)), np.array([0, 0, 1, 1, 0]), 3)
+        >>> batch.targets.T.tolist(), batch.lengths.tolist()
+        ([[0, 0, 1], [1, 0, -100]], [3, 2])
+    """
+    steps = min(steps, len(classes))
+    count, missing = -(-len(classes) // steps), -len(classes) % steps
+    read = np.concatenate([inputs, np.zeros((missing, inputs.shape[1]))]).reshape(count, steps, -1)
+    asked = np.concatenate([classes, np.full(missing, IGNORED)]).reshape(count, steps)
+    lengths = None
+    if missing:
+        lengths = torch.full((count,), steps)
+        lengths[-1] -= missing
+    return Batch(
+        torch.from_numpy(read).float().transpose(0, 1).contiguous(),
+        torch.from_numpy(asked).long().T.contiguous(),
+        lengths,
+    )
+
+
+def guess(train: Batch, test: Batch, classes: int) -> dict[str, float]:
+    """Give what is got on the test split by whoever knows nothing but how frequent each class is in training.
+
+    The answer is always the most frequent class; the loss is that of the frequencies, with half an example added to
+    each so that none is impossible.
+
+    Args:
+        train: The training split.
+        test: The test split.
+        classes: How many classes there are.
+
+    Returns:
+        ``loss``, ``accuracy`` and ``solved``.
+    """
+    counts = torch.bincount(train.targets[train.asked], minlength=classes).double() + 0.5
+    shares = counts / counts.sum()
+    asked = test.asked
+    came = test.targets[asked]
+    right = came == shares.argmax()
+    wrong = torch.zeros_like(asked)
+    wrong[asked] = ~right
+    solved = ~wrong.any(dim=0)[asked.any(dim=0)]
+    return {
+        "loss": float(-shares.log()[came].mean()),
+        "accuracy": float(right.double().mean()),
+        "solved": float(solved.double().mean()),
+    }

@@ -1,0 +1,125 @@
+"""Japanese Vowels: which of nine men said it, from a dozen cepstra a step."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatework.errors import DataError
+from gatework.tasks.recorded.reading import ask_at_the_end, find_scale, guess, read_text
+from gatework.tasks.task import Gap, Published, Recorded, Recording, Success, Task
+
+_TRAIN, _TEST = "JapaneseVowels_TRAIN.ts", "JapaneseVowels_TEST.ts"
+# Of the training cases of each class every so many is held out.
+_HELD_OUT = 5
+
+
+def read_cases(path: Path) -> tuple[list[NDArray], list[int], list[str]]:
+    """Read a ``.ts`` file of the UEA archive.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The cases, numbers ``[T, I]`` each; their classes, counted from 0; and the names of the classes.
+
+    Raises:
+        DataError: With the number of the line that is at fault.
+    """
+    names: list[str] = []
+    cases: list[NDArray] = []
+    classes: list[int] = []
+    inside = False
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        head, _, rest = line.strip().partition(" ")
+        if head.lower() == "@classlabel":
+            names = rest.split()[1:]
+        elif head.lower() == "@data":
+            inside = True
+        elif inside and head:
+            case, name = _read_case(line.strip(), f"'{path}', line {number}")
+            if name not in names:
+                raise DataError(f"'{path}', line {number}: class '{name}' is not one of '{' '.join(names)}'")
+            if cases and case.shape[1] != cases[0].shape[1]:
+                raise DataError(
+                    f"'{path}', line {number}: a case of {case.shape[1]} dimensions, expected {cases[0].shape[1]} "
+                    "as in the cases before"
+                )
+            cases.append(case)
+            classes.append(names.index(name))
+    if not cases:
+        raise DataError(f"'{path}' holds no case: expected lines of numbers after '@data'; fetch the file anew")
+    return cases, classes, names
+
+
+def _read_case(line: str, where: str) -> tuple[NDArray, str]:
+    *dimensions, name = line.split(":")
+    try:
+        columns = [[float(number) for number in dimension.split(",")] for dimension in dimensions]
+    except ValueError as error:
+        raise DataError(f"{where}: {error}; expected numbers separated by ',' and dimensions by ':'") from error
+    lengths = {len(column) for column in columns}
+    if len(lengths) != 1:
+        raise DataError(f"{where}: dimensions of {sorted(lengths)} steps, expected one or more, all equally long")
+    case = np.array(columns).T
+    if not np.isfinite(case).all():
+        raise DataError(f"{where}: a value is not finite, expected numbers only")
+    return case, name
+
+
+def load(path: Path, gap: int) -> Recording:
+    """Read Japanese Vowels.
+
+    Args:
+        path: The folder with both ``.ts`` files.
+        gap: Steps of zeros between the end of a word and the answer.
+
+    Returns:
+        The official test split; of each speaker's training cases every fifth is held out.
+
+    Raises:
+        DataError: When a file is missing or damaged.
+    """
+    cases, classes, names = read_cases(path / _TRAIN)
+    tested, tested_classes, tested_names = read_cases(path / _TEST)
+    if (names, cases[0].shape[1]) != (tested_names, tested[0].shape[1]):
+        raise DataError(f"'{path / _TEST}' has other classes or dimensions than '{path / _TRAIN}': fetch both anew")
+    parts: dict[str, list[tuple[NDArray, int]]] = {"train": [], "valid": []}
+    seen: Counter[int] = Counter()
+    for case, of in zip(cases, classes, strict=True):
+        seen[of] += 1
+        parts["train" if seen[of] % _HELD_OUT else "valid"].append((case, of))
+    if not parts["valid"]:
+        raise DataError(f"'{path / _TRAIN}' has too few cases: expected {_HELD_OUT} of a class, one to hold out")
+    parts["test"] = list(zip(tested, tested_classes, strict=True))
+    mean, deviation = find_scale(np.concatenate([case for case, _ in parts["train"]]))
+    splits = {
+        split: ask_at_the_end([(case - mean) / deviation for case, _ in part], [of for _, of in part], gap)
+        for split, part in parts.items()
+    }
+    facts = {
+        "classes": names,
+        "cases": {split: part.size for split, part in splits.items()},
+        "chance": guess(splits["train"], splits["test"], len(names)),
+    }
+    return Recording(splits, cases[0].shape[1], len(names), facts)
+
+
+japanese_vowels = Task(
+    name="japanese_vowels",
+    title="Japanese vowels",
+    asks="Nine men said two vowels, one after the other. Which of them is it?",
+    source="Kudo, Toyama & Shimbo 1999, Pattern Recognition Letters 20(11-13); UCI and UEA archives",
+    kind="choice",
+    gap=Gap(0, "steps of zeros between the end of the word and the answer", least=0),
+    success=Success("accuracy", at_least=0.94, words="About what the paper's own method reaches."),
+    examples=Recorded("japanese_vowels", load),
+    published=(
+        Published("passing-through regions", "accuracy about 94 %", "Kudo et al. 1999"),
+        Published("hidden Markov model, five states", "accuracy up to about 96 %", "Kudo et al. 1999"),
+    ),
+    defaults={"hidden_size": 64, "batch_size": 27, "learning_rate": 5e-3, "steps": 300, "dropout": 0.2},
+    notes="Of the 270 training cases 54 are held out, so that 216 are learned. Every cepstrum is standardised by the "
+    "training cases.",
+)

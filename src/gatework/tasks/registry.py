@@ -1,0 +1,123 @@
+"""The registry: every sequence task by name. A new task is one file and one line here."""
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from gatework.errors import ConfigError
+from gatework.tasks.recorded.agreement import agreement
+from gatework.tasks.recorded.digits import spoken_digits
+from gatework.tasks.recorded.forecasting import airline, ett_h1, forecast
+from gatework.tasks.recorded.heartbeats import heartbeats
+from gatework.tasks.recorded.mnist import mnist, mnist_permuted, mnist_rows
+from gatework.tasks.recorded.occupancy import occupancy, occupancy_no_light
+from gatework.tasks.recorded.polyphony import jsb_chorales, nottingham
+from gatework.tasks.recorded.vowels import japanese_vowels
+from gatework.tasks.synthetic.adding import adding
+from gatework.tasks.synthetic.adding_arjovsky import adding_arjovsky
+from gatework.tasks.synthetic.arithmetic import arithmetic
+from gatework.tasks.synthetic.copy_memory import copy
+from gatework.tasks.synthetic.counting import anbn, anbncn
+from gatework.tasks.synthetic.delayed_credit import delayed_credit
+from gatework.tasks.synthetic.latch import latch
+from gatework.tasks.synthetic.multiplication import multiplication
+from gatework.tasks.synthetic.noise_lags import noise_free_lag, noisy_lag
+from gatework.tasks.synthetic.parity import parity
+from gatework.tasks.synthetic.periodic import periodic_cosine, periodic_rectangle, periodic_triangle
+from gatework.tasks.synthetic.reber import continual_reber, embedded_reber, reber
+from gatework.tasks.synthetic.sentences import clouds, native_language, pronoun_gender, verb_number
+from gatework.tasks.synthetic.spike_delay import spike_delay
+from gatework.tasks.synthetic.temporal_order import temporal_order_2, temporal_order_3
+from gatework.tasks.synthetic.timed_spikes import timed_spikes
+from gatework.tasks.synthetic.two_sequence import two_sequence, two_sequence_noise, two_sequence_targets
+from gatework.tasks.synthetic.xml_tags import xml_tags
+from gatework.tasks.task import Task
+
+
+class TaskRegistry(Mapping[str, Task]):
+    """Tasks by name; an unknown name is answered with the nearest one.
+
+    Args:
+        tasks: The tasks, in the order they are listed to people.
+    """
+
+    def __init__(self, *tasks: Task) -> None:
+        self._tasks = {task.name: task for task in tasks}
+
+    def __getitem__(self, name: str) -> Task:
+        """Look a task up, or raise ConfigError naming the nearest."""
+        if name in self._tasks:
+            return self._tasks[name]
+        near = get_close_matches(str(name).lower(), self._tasks, n=1, cutoff=0.5)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        raise ConfigError(f"there is no task '{name}'{hint} The tasks are: {', '.join(self._tasks)}")
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Look a task up, or give the default, as every mapping does."""
+        return self._tasks.get(key, default)
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether there is a task of this name."""
+        return name in self._tasks
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names, in the order they are listed to people."""
+        return iter(self._tasks)
+
+    def __len__(self) -> int:
+        """Count the tasks."""
+        return len(self._tasks)
+
+
+TASKS = TaskRegistry(
+    # One thing to keep, and nothing else to do.
+    latch,
+    parity,
+    # Hochreiter & Schmidhuber 1997, in their order.
+    reber,
+    embedded_reber,
+    noise_free_lag,
+    noisy_lag,
+    two_sequence,
+    two_sequence_noise,
+    two_sequence_targets,
+    adding,
+    multiplication,
+    temporal_order_2,
+    temporal_order_3,
+    # Streams, time and counting.
+    continual_reber,
+    spike_delay,
+    timed_spikes,
+    periodic_cosine,
+    periodic_triangle,
+    periodic_rectangle,
+    anbn,
+    anbncn,
+    # Later tests of memory.
+    copy,
+    adding_arjovsky,
+    arithmetic,
+    xml_tags,
+    delayed_credit,
+    # Sentences with a gap.
+    clouds,
+    native_language,
+    pronoun_gender,
+    verb_number,
+    # Recorded data.
+    agreement,
+    mnist,
+    mnist_permuted,
+    mnist_rows,
+    jsb_chorales,
+    nottingham,
+    spoken_digits,
+    japanese_vowels,
+    occupancy,
+    occupancy_no_light,
+    heartbeats,
+    ett_h1,
+    airline,
+    forecast,
+)

@@ -1,0 +1,143 @@
+"""Arithmetic, character by character: two numbers, strewn with letters, are to be added or subtracted."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gatework.tasks.synthetic.packing import pack
+from gatework.tasks.task import Batch, Gap, Published, Split, Success, Synthetic, Task
+
+ALPHABET = "0123456789+-=.abcdefghijklmnopqrstuvwxyz"
+_PLUS, _MINUS, _EQUALS, _STOP, _LETTER = (ALPHABET.index(character) for character in "+-=.a")
+# Letters that may stand after a character of the question.
+_MOST_LETTERS = 3
+
+
+def written(numbers: NDArray[np.int64], digits: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Write numbers in decimal, in as many places as any of them needs.
+
+    Args:
+        numbers: The numbers ``[B]``.
+        digits: The most digits one of them has.
+
+    Returns:
+        Symbols ``[digits + 1, B]``, and which of them are there: the sign only of negative numbers, no leading zeros.
+    """
+    powers = 10 ** np.arange(digits)[::-1, None]
+    sizes = np.abs(numbers)
+    symbols = np.concatenate([np.full((1, len(numbers)), _MINUS), sizes // powers % 10])
+    return symbols, np.concatenate([numbers[None] < 0, (sizes >= powers) | (powers == 1)])
+
+
+def draw(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
+    """Draw sums and differences such as ``3e36d9-h1h39f94eeh43keg3c=-13991064.``; what follows the = is asked.
+
+    Args:
+        chance: Where chance comes from.
+        size: How many B.
+        gap: The most digits of a number.
+        split: Makes no difference.
+
+    Returns:
+        Symbols ``[T, B]``, targets ``[T, B]``: at the = and at each character of the answer the next one.
+    """
+    digits = chance.integers(1, gap, size=(2, size), endpoint=True)
+    numbers = chance.integers(np.where(digits == 1, 0, 10 ** (digits - 1)), 10**digits)
+    numbers *= chance.choice([-1, 1], size=(2, size))
+    subtracted = chance.integers(0, 1, size=size, endpoint=True) == 1
+    total = np.where(subtracted, numbers[0] - numbers[1], numbers[0] + numbers[1])
+
+    always = np.ones((1, size), dtype=bool)
+    first, second = (written(number, gap) for number in numbers)
+    question = np.concatenate([first[0], np.where(subtracted, _MINUS, _PLUS)[None], second[0]])
+    there = np.concatenate([first[1], always, second[1]])
+    # After each character 0 letters in one half of all cases, 1 in a quarter, 2 in an eighth, else 3: [S, 4, B].
+    letters = chance.integers(_LETTER, len(ALPHABET), size=(len(question), _MOST_LETTERS, size))
+    strewn = np.arange(_MOST_LETTERS)[:, None] < (chance.geometric(0.5, size=(len(question), 1, size)) - 1)
+    question = np.concatenate([question[:, None], letters], axis=1).reshape(-1, size)
+    there = np.concatenate([there[:, None], there[:, None] & strewn], axis=1).reshape(-1, size)
+
+    answer, shown = written(total, gap + 1)
+    pieces = np.concatenate([question, np.full((1, size), _EQUALS), answer, np.full((1, size), _STOP)])
+    present = np.concatenate([there, always, shown, always])
+    text, lengths = pack(pieces, present)
+    asked, _ = pack((np.arange(len(pieces)) > len(question)).astype(np.int64)[:, None].repeat(size, axis=1), present)
+    targets = np.where(asked[1:] == 1, text[1:], -100)
+    return Batch(torch.from_numpy(text[:-1]), torch.from_numpy(targets), torch.from_numpy(lengths - 1))
+
+
+def _below(first: int, second: int, limit: int) -> int:
+    """Count the pairs i < first, j < second with i + j < limit, from 0 on."""
+
+    def corner(side: int) -> int:
+        return side * (side + 1) // 2 if side > 0 else 0
+
+    return corner(limit) - corner(limit - first) - corner(limit - second) + corner(limit - first - second)
+
+
+def _reaches(gap: int, bound: int) -> float:
+    """Give the probability that the answer, without its sign, is as large as a bound, or larger."""
+    found = 0.0
+    ranges = [(0 if digits == 1 else 10 ** (digits - 1), 10**digits) for digits in range(1, gap + 1)]
+    for low, high in ranges:
+        for other_low, other_high in ranges:
+            sizes = (high - low, other_high - other_low)
+            pairs = sizes[0] * sizes[1]
+            # Sizes add up in half of all cases. In the other half the second is counted down from its largest.
+            added = _below(*sizes, bound - low - other_low)
+            above = bound - low + other_high - 1
+            apart = _below(*sizes, above) - _below(*sizes, above - 2 * bound + 1)
+            found += (1 - added / pairs) / 2 + (1 - apart / pairs) / 2
+    return found / len(ranges) ** 2
+
+
+def guess(gap: int) -> dict[str, float]:
+    """Give what always answering the full stop gets, the most frequent of the symbols.
+
+    Args:
+        gap: The most digits of a number.
+
+    Returns:
+        ``accuracy``.
+    """
+    # The stop, the last digit, each digit before it, and in half of the cases that are not 0 the sign.
+    asked = 2 + sum(_reaches(gap, 10**place) for place in range(1, gap + 1)) + _reaches(gap, 1) / 2
+    return {"accuracy": 1 / asked}
+
+
+def _published(model: str, accuracy: str) -> Published:
+    result = f"{accuracy} of next characters right, numbers of up to 8 digits"
+    return Published(model, result, "Jozefowicz et al. 2015, table 1, column Arith.")
+
+
+arithmetic = Task(
+    name="arithmetic",
+    title="Arithmetic",
+    asks="A sum or a difference of two numbers, with letters strewn between the digits that mean nothing. What is the "
+    "result? It is asked character by character, the right ones before being read.",
+    source="Jozefowicz, Zaremba & Sutskever 2015, An empirical exploration of recurrent network architectures, where "
+    "the tasks of the search are described",
+    kind="choice",
+    inputs=len(ALPHABET),
+    outputs=len(ALPHABET),
+    symbols=True,
+    gap=Gap(3, "most digits of a number; 8 in the paper", least=1, most=8),
+    success=Success(
+        "accuracy",
+        at_least=0.95,
+        words="The paper reports the accuracy and names no criterion; 0.95 is this project's own.",
+    ),
+    chance=guess,
+    published=(
+        _published("tanh", "0.295"),
+        _published("LSTM", "0.892"),
+        _published("LSTM without forget gate", "0.293"),
+        _published("LSTM, forget bias 1", "0.902"),
+        _published("GRU", "0.896"),
+        _published("MUT1", "0.921"),
+    ),
+    examples=Synthetic(draw, test_size=1000),
+    defaults={"hidden_size": 128, "batch_size": 64, "learning_rate": 5e-3, "steps": 5000},
+    notes="Numbers have 1 to gap digits, each count as probable. How many letters are strewn the paper leaves open: "
+    "here 0 to 3 after each character, less than 1 on average, as in its example.",
+)

@@ -1,0 +1,74 @@
+"""The copying memory problem: ten symbols, a long wait, and the ten symbols again."""
+
+import numpy as np
+import torch
+
+from gatework.tasks.task import Batch, Gap, Split, Success, Synthetic, Task
+
+# Kinds of symbols to be kept; the symbol after them is the blank, the one after that the sign to begin.
+KINDS = 8
+KEPT = 10
+_BLANK, _BEGIN = KINDS, KINDS + 1
+
+
+def draw(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
+    """Draw ten symbols, gap - 1 blanks, the sign to begin, and ten blanks, under which the ten symbols are asked.
+
+    Args:
+        chance: Where chance comes from.
+        size: How many sequences B.
+        gap: Steps from the last symbol to the sign.
+        split: Makes no difference.
+
+    Returns:
+        Symbols ``[gap + 20, B]``, targets ``[gap + 20, B]``: the blank up to the sign, then what was read.
+    """
+    kept = chance.integers(0, KINDS, size=(KEPT, size))
+    symbols = np.full((gap + 2 * KEPT, size), _BLANK)
+    targets = symbols.copy()
+    symbols[:KEPT] = kept
+    symbols[gap + KEPT - 1] = _BEGIN
+    targets[-KEPT:] = kept
+    return Batch(torch.from_numpy(symbols), torch.from_numpy(targets))
+
+
+def guess(gap: int) -> dict[str, float]:
+    """Give what remembering nothing gets: blanks, and at the end any of the symbols.
+
+    Args:
+        gap: Steps from the last symbol to the sign.
+
+    Returns:
+        ``loss``, ``accuracy`` and ``solved``.
+    """
+    steps = gap + 2 * KEPT
+    return {
+        "loss": KEPT * float(np.log(KINDS)) / steps,
+        "accuracy": (gap + KEPT + KEPT / KINDS) / steps,
+        "solved": KINDS**-KEPT,
+    }
+
+
+copy = Task(
+    name="copy",
+    title="Copying memory problem",
+    asks="Ten symbols of eight kinds, then a long wait, then a sign: give the ten symbols, in their order. At every "
+    "step before that the answer is the blank.",
+    source="Arjovsky, Shah & Bengio 2016, arXiv:1511.06464, section 5.1; after Hochreiter & Schmidhuber 1997",
+    kind="choice",
+    inputs=KINDS + 2,
+    outputs=KINDS + 1,
+    symbols=True,
+    gap=Gap(100, "steps from the last of the symbols to the sign to begin, the paper's T", least=1),
+    success=Success(
+        "solved",
+        at_least=0.99,
+        words="The paper compares the loss with that of a guesser, 10 ln 8 / (T + 20), and names no criterion. Here "
+        "every one of the ten symbols must be right, and every blank, in 99 % of sequences.",
+    ),
+    chance=guess,
+    examples=Synthetic(draw),
+    defaults={"hidden_size": 64, "batch_size": 64, "learning_rate": 3e-3, "steps": 4000},
+    notes="Every step asks, as in the paper, so that losses compare; most answers are blanks, which is why success is "
+    "not judged by accuracy. Answers are nine classes, the paper's tenth (the sign itself) being never right.",
+)

@@ -1,0 +1,54 @@
+"""The latch: what the first steps show has to outlast the noise that follows."""
+
+import math
+
+import numpy as np
+import torch
+
+from gatework.tasks.loss import IGNORED
+from gatework.tasks.task import Batch, Gap, Split, Success, Synthetic, Task
+
+# Steps that show the class.
+_SHOWN = 3
+_NOISE = math.sqrt(0.2)
+
+
+def draw(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
+    """Draw sequences of numbers: three times 1 or three times -1, then noise; which of them is asked at the end.
+
+    Args:
+        chance: Where chance comes from.
+        size: How many sequences B.
+        gap: The greatest length of a sequence; the least is half of it.
+        split: Makes no difference.
+
+    Returns:
+        Inputs ``[T, B, 1]`` with T up to gap, targets ``[T, B]``: 1 where the sequence began with 1.
+    """
+    lengths = chance.integers(gap // 2, gap, size=size, endpoint=True)
+    steps, columns = int(lengths.max()), np.arange(size)
+    classes = chance.integers(0, 2, size=size)
+    values = chance.normal(0, _NOISE, (steps, size))
+    values[:_SHOWN] = 2 * classes - 1
+    targets = torch.full((steps, size), IGNORED)
+    targets[lengths - 1, columns] = torch.from_numpy(classes)
+    return Batch(torch.from_numpy(values[..., None]).float(), targets, torch.from_numpy(lengths))
+
+
+latch = Task(
+    name="latch",
+    title="Latch",
+    asks="A sequence begins with 1 or with -1, three times, and goes on with noise. With which did it begin?",
+    source="Bengio, Simard & Frasconi 1994, Learning long-term dependencies with gradient descent is difficult, "
+    "IEEE Transactions on Neural Networks 5(2), sections II, III and VII",
+    kind="choice",
+    inputs=1,
+    outputs=2,
+    gap=Gap(100, "greatest length of a sequence, in steps; the least is half of it", least=2 * _SHOWN),
+    success=Success("accuracy", at_least=0.99),
+    chance=lambda gap: {"loss": math.log(2), "accuracy": 0.5},
+    examples=Synthetic(draw),
+    defaults={"hidden_size": 16, "batch_size": 32, "learning_rate": 1e-2, "steps": 500},
+    notes="In the paper the values that show the class are learned; here they are given, and what the model learns is "
+    "the weight upon them.",
+)

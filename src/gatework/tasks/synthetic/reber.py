@@ -1,0 +1,327 @@
+"""The Reber grammar: foretell the next symbol of strings, one by one, embedded in itself, and without an end."""
+
+from dataclasses import dataclass, replace
+from itertools import permutations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gatework.tasks.loss import IGNORED
+from gatework.tasks.task import Batch, Gap, Published, Split, Success, Synthetic, Task
+
+Numbers = NDArray[np.int64]
+# From each node there are two ways, taken with probability 1/2 each: a symbol, and the node it leads to.
+Ways = dict[str, tuple[tuple[str, str], tuple[str, str]]]
+
+SYMBOLS = "BTSXPVE"
+# How many times longer than in training the streams are that models are measured on.
+_LONGER = 10
+_1997 = "Hochreiter & Schmidhuber 1997, Neural Computation 9(8), section 5.1"
+_2000 = (
+    "Gers, Schmidhuber & Cummins 2000, Learning to forget: continual prediction with LSTM, "
+    "Neural Computation 12(10), section 4"
+)
+
+# The diagram of Reber 1967, as the paper of 1997 has it in figure 3. Where there is one way, it stands twice.
+_REBER: Ways = {
+    "start": (("B", "fork"), ("B", "fork")),
+    "fork": (("T", "upper"), ("P", "lower")),
+    "upper": (("S", "upper"), ("X", "bridge")),
+    "lower": (("T", "lower"), ("V", "foot")),
+    "bridge": (("X", "lower"), ("S", "last")),
+    "foot": (("P", "bridge"), ("V", "last")),
+    "last": (("E", "end"), ("E", "end")),
+}
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """A grammar as tables over its nodes, of which 0 is the first, and the last is the end.
+
+    Args:
+        symbols: The symbol of each way ``[N, 2]``.
+        follows: The node that each way leads to ``[N, 2]``.
+        stays: For each way the one that is taken in its place as long as a string is to go on ``[N, 2]``.
+        legal: Which symbols may come at a node ``[N, V]``, bool.
+        before: Steps before the string begins whose length the gap is about.
+    """
+
+    symbols: Numbers
+    follows: Numbers
+    stays: Numbers
+    legal: NDArray[np.bool_]
+    before: int
+
+    @property
+    def end(self) -> int:
+        """The node behind the last symbol."""
+        return len(self.symbols) - 1
+
+    def held(self, gap: int) -> int:
+        """Give up to which step a string must not yet leave for its last two symbols, to be as long as the gap."""
+        return self.before + gap - 2
+
+
+def _tables(ways: Ways, before: int) -> Grammar:
+    """Number the nodes of a grammar in the order in which they stand, with the end behind them."""
+    number = {name: place for place, name in enumerate((*ways, "end"))}
+    symbols = np.zeros((len(number), 2), dtype=np.int64)
+    follows = np.full((len(number), 2), number["end"])  # from the end on nothing changes
+    stays = np.tile(np.arange(2), (len(number), 1))
+    legal = np.zeros((len(number), len(SYMBOLS)), dtype=bool)
+    for name, both in ways.items():
+        node = number[name]
+        for side, (symbol, target) in enumerate(both):
+            symbols[node, side] = SYMBOLS.index(symbol)
+            follows[node, side] = number[target]
+            legal[node, SYMBOLS.index(symbol)] = True
+            if target.endswith("last"):
+                stays[node, side] = 1 - side
+    return Grammar(symbols, follows, stays, legal, before)
+
+
+def _embed(inner: Ways) -> Ways:
+    """Put a grammar into another: B, then T or P, then one of its strings, then the same T or P again, then E."""
+    ways: Ways = {"start": (("B", "choice"), ("B", "choice")), "choice": (("T", "T start"), ("P", "P start"))}
+    for outer in "TP":
+        for name, ((one, target), (other, second)) in inner.items():
+            ways[f"{outer} {name}"] = ((one, f"{outer} {target}"), (other, f"{outer} {second}"))
+        ways[f"{outer} end"] = ((outer, "close"), (outer, "close"))
+    ways["close"] = (("E", "end"), ("E", "end"))
+    return ways
+
+
+_PLAIN = _tables(_REBER, before=0)
+_EMBEDDED = _tables(_embed(_REBER), before=2)
+# One string after the other: what leads to the end leads to the beginning.
+_STREAM = replace(_EMBEDDED, follows=np.where(_EMBEDDED.follows == _EMBEDDED.end, 0, _EMBEDDED.follows))
+
+
+def _walk(chance: np.random.Generator, grammar: Grammar, size: int, steps: int, held: int) -> tuple[Numbers, Numbers]:
+    """Follow ``size`` ways at random, until all are at the end, or for so many steps where that is not 0.
+
+    Returns:
+        The nodes ``[T + 1, B]``, and the symbols on the way from each to the next ``[T, B]``.
+    """
+    nodes, symbols = [np.zeros(size, dtype=np.int64)], []
+    while len(symbols) < steps if steps else bool((nodes[-1] != grammar.end).any()):
+        side = chance.integers(0, 2, size=size)
+        if len(symbols) < held:
+            side = grammar.stays[nodes[-1], side]
+        symbols.append(grammar.symbols[nodes[-1], side])
+        nodes.append(grammar.follows[nodes[-1], side])
+    return np.stack(nodes), np.stack(symbols)
+
+
+def _ask(grammar: Grammar, nodes: Numbers, symbols: Numbers) -> Batch:
+    """Ask for each symbol but the first, from those before it."""
+    there = nodes[1:-1]
+    targets = np.where(there == grammar.end, IGNORED, symbols[1:])
+    return Batch(
+        torch.from_numpy(symbols[:-1]), torch.from_numpy(targets), legal=torch.from_numpy(grammar.legal[there])
+    )
+
+
+def _strings(chance: np.random.Generator, grammar: Grammar, size: int, gap: int) -> Batch:
+    nodes, symbols = _walk(chance, grammar, size, 0, grammar.held(gap))
+    # The last symbol of a string is asked for, and not read.
+    lengths = (nodes[1:-1] != grammar.end).sum(axis=0)
+    return replace(_ask(grammar, nodes, symbols), lengths=torch.from_numpy(lengths))
+
+
+def draw(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
+    """Draw strings of the Reber grammar; each next symbol is asked, and all that may come count as right.
+
+    Args:
+        chance: Where chance comes from.
+        size: How many sequences B.
+        gap: The least length of a string: before it is reached, no way is taken that would end it earlier.
+        split: Makes no difference.
+
+    Returns:
+        Inputs and targets ``[T, B]``, and what is legal ``[T, B, 7]``.
+    """
+    return _strings(chance, _PLAIN, size, gap)
+
+
+def draw_embedded(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
+    """Draw strings of the embedded Reber grammar; each next symbol is asked, and all that may come count as right.
+
+    Args:
+        chance: Where chance comes from.
+        size: How many sequences B.
+        gap: The least length of the string inside: before it is reached, no way is taken that would end it earlier.
+        split: Makes no difference.
+
+    Returns:
+        Inputs and targets ``[T, B]``, and what is legal ``[T, B, 7]``.
+    """
+    return _strings(chance, _EMBEDDED, size, gap)
+
+
+def draw_stream(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
+    """Draw streams of embedded Reber strings, with nothing between one and the next.
+
+    Args:
+        chance: Where chance comes from.
+        size: How many streams B.
+        gap: Steps T of a stream in training.
+        split: For ``valid`` and ``test`` streams are ten times as long.
+
+    Returns:
+        Inputs and targets ``[T, B]``, and what is legal ``[T, B, 7]``.
+    """
+    steps = gap if split == "train" else _LONGER * gap
+    return _ask(_STREAM, *_walk(chance, _STREAM, size, steps + 1, 0))
+
+
+def _always_the_same(grammar: Grammar, steps: int, held: int) -> dict[str, float]:
+    """Give the best that always answering the same gets, in each metric, exactly but for 1e-12 of all strings."""
+    rows = np.arange(len(grammar.symbols))[:, None]
+    # Which ways are taken while strings are held, and which afterwards.
+    sides = grammar.stays, np.broadcast_to(np.arange(2), grammar.stays.shape)
+    moves = np.zeros((2, len(rows), len(rows)))
+    for phase, side in enumerate(sides):
+        np.add.at(moves[phase], (rows, grammar.follows[rows, side]), 0.5)
+    # All strings at once: which part of them is at each node, step by step.
+    spread, visits = np.eye(len(rows))[0], np.zeros((2, len(rows)))
+    step = 0
+    while step <= steps if steps else spread[:-1].sum() > 1e-12:
+        phase = int(step >= held)
+        if step:  # the first symbol is not asked for
+            visits[phase, :-1] += spread[:-1]
+        spread = spread @ moves[phase]
+        step += 1
+    asked = np.zeros(len(SYMBOLS))
+    for side, visited in zip(sides, visits, strict=True):
+        np.add.at(asked, grammar.symbols[rows, side], visited[:, None] / 2)
+    share = asked[asked > 0] / asked.sum()
+    # Right is who puts what is legal first: one symbol, or two of them in whichever order.
+    there, places = visits.sum(axis=0), np.arange(len(SYMBOLS))
+    right = [
+        sum(there[(grammar.legal == np.isin(places, first)).all(axis=1)].sum() for first in (pair[:1], pair))
+        for pair in permutations(range(len(SYMBOLS)), 2)
+    ]
+    return {"loss": float(-(share * np.log(share)).sum()), "accuracy": float(max(right) / there.sum())}
+
+
+def guess(gap: int) -> dict[str, float]:
+    """Give the best that always answering the same gets, in each metric.
+
+    Args:
+        gap: The least length of a string.
+
+    Returns:
+        ``loss`` and ``accuracy``.
+    """
+    return _always_the_same(_PLAIN, 0, _PLAIN.held(gap))
+
+
+def guess_embedded(gap: int) -> dict[str, float]:
+    """Give the best that always answering the same gets, in each metric.
+
+    Args:
+        gap: The least length of the string inside.
+
+    Returns:
+        ``loss`` and ``accuracy``.
+    """
+    return _always_the_same(_EMBEDDED, 0, _EMBEDDED.held(gap))
+
+
+def guess_stream(gap: int) -> dict[str, float]:
+    """Give the best that always answering the same gets, in each metric, in streams as models are measured on.
+
+    Args:
+        gap: Steps of a stream in training.
+
+    Returns:
+        ``loss`` and ``accuracy``.
+    """
+    return _always_the_same(_STREAM, _LONGER * gap, 0)
+
+
+_HELD = "; 5 leaves the grammar as it is"
+_LENGTHENED = (
+    "Strings are lengthened by never taking a way out too early; both symbols count as legal at such a place, as ever."
+)
+
+reber = Task(
+    name="reber",
+    title="Reber grammar",
+    asks="Which symbols may come next, after each symbol of a string of the Reber grammar?",
+    source=f"{_1997}, after Reber 1967 and Cleeremans, Servan-Schreiber & McClelland 1989",
+    kind="choice",
+    inputs=len(SYMBOLS),
+    outputs=len(SYMBOLS),
+    symbols=True,
+    gap=Gap(5, f"least length of a string, in symbols{_HELD}", least=5),
+    success=Success(
+        "solved", at_least=1.0, words="Every symbol that may come scores above every other, at every step."
+    ),
+    chance=guess,
+    examples=Synthetic(draw),
+    defaults={"hidden_size": 16, "batch_size": 32, "learning_rate": 1e-2, "steps": 500},
+    notes=_LENGTHENED,
+)
+
+embedded_reber = Task(
+    name="embedded_reber",
+    title="Embedded Reber grammar",
+    asks="Which symbols may come next, after each symbol of a string? Its second symbol, T or P, is also the last but "
+    "one; between them stands a string of the Reber grammar.",
+    source=f"{_1997}, experiment 1",
+    kind="choice",
+    inputs=len(SYMBOLS),
+    outputs=len(SYMBOLS),
+    symbols=True,
+    gap=Gap(5, f"least length of the string inside, in symbols{_HELD}", least=5),
+    success=Success(
+        "solved",
+        at_least=1.0,
+        words="Every symbol that may come scores above every other, at every step, as in the paper, which asks it of "
+        "256 strings for training and 256 for testing.",
+    ),
+    chance=guess_embedded,
+    published=(
+        Published("RTRL, 3 units", "some trials succeed, after 173,000 strings", f"{_1997}, table 1"),
+        Published("RTRL, 12 units", "some trials succeed, after 25,000 strings", f"{_1997}, table 1"),
+        Published("Elman net, 15 units", "no trial succeeds within 200,000 strings", f"{_1997}, table 1"),
+        Published("Recurrent cascade-correlation", "50 % succeed, after 182,000 strings", f"{_1997}, table 1"),
+        Published("LSTM 1997, 4 blocks of 1 cell", "97 % succeed, after 9,500 strings", f"{_1997}, table 1"),
+        Published("LSTM 1997, 3 blocks of 2 cells", "100 % succeed, after 8,440 strings", f"{_1997}, table 1"),
+    ),
+    examples=Synthetic(draw_embedded),
+    defaults={"hidden_size": 32, "batch_size": 32, "learning_rate": 1e-2, "steps": 1000},
+    notes=f"{_LENGTHENED} Strings are drawn anew for every step, in place of a fixed set of 256.",
+)
+
+continual_reber = Task(
+    name="continual_reber",
+    title="Continual embedded Reber grammar",
+    asks="Which symbols may come next, after each symbol of an endless stream of embedded Reber strings, in which "
+    "nothing tells where one ends?",
+    source=f"{_2000}",
+    kind="choice",
+    inputs=len(SYMBOLS),
+    outputs=len(SYMBOLS),
+    symbols=True,
+    gap=Gap(1000, "steps of a stream in training; models are measured on streams ten times as long", least=20),
+    success=Success(
+        "solved",
+        at_least=1.0,
+        words="Not one error in any of the streams: in the paper, in ten streams of 100,000 symbols.",
+    ),
+    chance=guess_stream,
+    published=(
+        Published("LSTM 1997", "no net of 100 learns it", f"{_2000}, table 2"),
+        Published("LSTM 1997, state reset between strings", "74 % of nets learn it", f"{_2000}, table 2"),
+        Published("LSTM with forget gates", "18 % of nets learn it", f"{_2000}, table 2"),
+        Published("LSTM with forget gates, learning rate decaying", "62 % of nets learn it", f"{_2000}, table 2"),
+    ),
+    examples=Synthetic(draw_stream, windows=10, test_size=10),
+    defaults={"hidden_size": 32, "batch_size": 16, "learning_rate": 1e-2, "steps": 200},
+    notes="The paper learns online and stops a stream at the first error; here streams are learned to their end, a "
+    "tenth of them at a time.",
+)

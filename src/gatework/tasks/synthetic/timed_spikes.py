@@ -1,0 +1,69 @@
+"""Generating timed spikes: the measuring of spike delays turned round."""
+
+import numpy as np
+import torch
+
+from gatework.tasks.synthetic.spike_delay import spike_train, stream_steps
+from gatework.tasks.task import Batch, Gap, Split, Success, Synthetic, Task
+
+
+def draw(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
+    """Draw streams of delays; at each step is asked whether there is a spike.
+
+    Args:
+        chance: Where chance comes from.
+        size: How many streams B.
+        gap: The shorter of the two intervals, in steps.
+        split: Says how long the streams are.
+
+    Returns:
+        Inputs ``[T, B, 1]``, the delay of the running interval; targets ``[T, B, 1]``.
+    """
+    spikes, delays = spike_train(chance, size, gap, split)
+    return Batch(torch.from_numpy(delays[..., None]).float(), torch.from_numpy(spikes[..., None]).float())
+
+
+def guess(gap: int) -> dict[str, float]:
+    """Give what never expecting a spike gets, and always giving it the same probability.
+
+    Args:
+        gap: The shorter of the two intervals, in steps.
+
+    Returns:
+        ``accuracy`` of the one and ``loss`` of the other.
+    """
+    steps = stream_steps(gap, "test")
+    # There is a spike where there was one either gap or gap + 1 steps ago; the stream begins as if after a spike.
+    expected = np.zeros(steps + gap + 1)
+    expected[gap + 1] = 1
+    for step in range(gap + 2, steps + gap + 1):
+        expected[step] = (expected[step - gap] + expected[step - gap - 1]) / 2
+    rate = float(expected[gap + 2 :].sum()) / steps
+    return {"accuracy": 1 - rate, "loss": float(-rate * np.log(rate) - (1 - rate) * np.log(1 - rate))}
+
+
+timed_spikes = Task(
+    name="timed_spikes",
+    title="Generating timed spikes",
+    asks="After one of two intervals that differ by a single step comes a spike, and the next interval begins. The "
+    "input says which. Is there a spike now? Asked at every step of a stream that goes on.",
+    source="Gers, Schraudolph & Schmidhuber 2002, JMLR 3:115-143, section 4, task GTS; first in Gers & Schmidhuber "
+    "2000, Recurrent nets that time and count",
+    kind="bits",
+    inputs=1,
+    outputs=1,
+    gap=Gap(10, "steps of the shorter interval, the paper's F; the longer one has one more", least=1, most=100),
+    success=Success(
+        "solved",
+        at_least=0.9,
+        words="The paper counts a net as trained when its output is off by less than 0.49 at every step of a test "
+        "stream of 1,000 spikes. Here a step is right where the more probable answer is, no step of tolerance either "
+        "way, and nine streams of ten must be right throughout.",
+    ),
+    chance=guess,
+    examples=Synthetic(draw, test_size=10),
+    defaults={"hidden_size": 16, "batch_size": 32, "learning_rate": 1e-2, "steps": 2000},
+    notes="The delay 0 or 1 stands at the input through the whole interval. Training streams have about 10 spikes and "
+    "do not end at the first error; the paper's end there, or after 100 spikes. A net of the paper has one cell; "
+    "without peepholes the paper reports none that learns it.",
+)

@@ -1,0 +1,41 @@
+"""How the tests of comparisons run them."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from gatework.search import pool
+from gatework.search.config import make_compare_config
+
+FAKE = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))
+SMALL = {"task": "adding", "cells": "rnn,lstm", "gaps": "10,50", "seeds": 3, "steps": 300, "hidden_size": 4}
+SMALL |= {"learning_rates": "0.001,0.01,0.1", "workers": 2}
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """Let trials be run by the fake worker; call it to say what goes wrong."""
+    monkeypatch.setattr(pool, "COMMAND", FAKE)
+    monkeypatch.delenv("FAKE", raising=False)
+    return lambda what: monkeypatch.setenv("FAKE", what)
+
+
+@pytest.fixture
+def told(tmp_path):
+    """Make the configuration of a small comparison in a folder of its own."""
+    return lambda **values: make_compare_config({**SMALL, "run": str(tmp_path / "run"), **values})
+
+
+def without_seconds(value):
+    """Leave out what a clock has written."""
+    if isinstance(value, dict):
+        return {key: without_seconds(inner) for key, inner in value.items() if key != "seconds"}
+    return [without_seconds(inner) for inner in value] if isinstance(value, list) else value
+
+
+@pytest.fixture
+def results():
+    """Read the results of a comparison, but for the times."""
+    return lambda folder: without_seconds(json.loads((Path(folder) / "results.json").read_text()))

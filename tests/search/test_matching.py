@@ -1,0 +1,128 @@
+"""Sizes that make cells comparable."""
+
+import pytest
+import torch
+
+from gatework.cells import CELLS, project
+from gatework.errors import ConfigError, SizeError
+from gatework.search.config import CompareConfig, make_compare_config
+from gatework.search.matching import Shape, Size, count, match_sizes, nearest_size
+from gatework.search.plan import Plan, Trial
+from gatework.tasks.registry import TASKS
+from gatework.tasks.sequences import SequenceModel
+from gatework.tasks.task import Synthetic
+from gatework.training.sequence_job import SequenceJob
+
+NUMBERS = Shape(inputs=2, outputs=1)
+# Cells that read x elementwise, and one that must be told the size of its projection.
+CANNOT = ("mut1", "mut2", "lstm_projected")
+FITTING = [name for name in CELLS if name not in CANNOT]
+
+
+def config(cells, **values):
+    return CompareConfig(task="adding", cells=cells, gaps=(10,), **values)
+
+
+def matched(cells, hidden_size=16, shape=NUMBERS, **values):
+    told = config(cells, **values)
+    labels = dict.fromkeys((*told.cells, told.reference_cell))
+    return match_sizes(told, {label: told.find(label) for label in labels}, shape, hidden_size)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [NUMBERS, Shape(3, 5, num_layers=2), Shape(9, 4, symbols=True), Shape(9, 4, symbols=True, embedding_size=6)],
+    ids=str,
+)
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru", "depth_gated", "indrnn", "lstm_layer_norm"])
+def test_counted_is_what_a_model_learns(name, shape):
+    model = SequenceModel(
+        shape.inputs,
+        shape.outputs,
+        CELLS[name],
+        8,
+        shape.num_layers,
+        symbols=shape.symbols,
+        embedding_size=shape.embedding_size,
+    )
+    assert count(CELLS[name], shape, 8) == sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("task", [name for name, task in TASKS.items() if isinstance(task.examples, Synthetic)])
+def test_counted_is_what_a_task_learns(task):
+    plan = Plan(make_compare_config({"task": task, "cells": "lstm,gru", "gaps": [TASKS[task].gap.default]}))
+    for cell, size in plan.sizes.items():
+        told = plan.told(Trial(cell, plan.config.gaps[0], "final", 0.01, 0))
+        model = SequenceJob(told).build(torch.device("cpu"))
+        assert sum(parameter.numel() for parameter in model.parameters()) == size.parameters
+
+
+def test_what_the_equations_hold_at_zero_is_not_counted():
+    model = SequenceModel(2, 1, CELLS["clockwork"], 16)
+    stored = sum(parameter.numel() for parameter in model.parameters())
+    assert count(CELLS["clockwork"], NUMBERS, 16) == CELLS["clockwork"].count(2, 16) + 16 + 1 < stored
+
+
+def test_counting_takes_no_memory_and_no_chance():
+    before = torch.get_rng_state()
+    assert count(CELLS["lstm"], NUMBERS, 2**20) > 2**42  # sixteen terabytes, were they there
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("name", FITTING)
+def test_nearest_size_is_the_nearest_of_all(name):
+    cell, wanted = CELLS[name], 1500
+    found = nearest_size(cell, NUMBERS, wanted)
+    unit = cell.step.multiple_of
+    sizes = {size: count(cell, NUMBERS, size) for size in range(unit, found.hidden_size + 4 * unit, unit)}
+    assert found.parameters == sizes[found.hidden_size]
+    assert abs(found.parameters - wanted) == min(abs(number - wanted) for number in sizes.values())
+
+
+def test_nearest_size_at_the_small_end():
+    smallest = count(CELLS["lstm"], NUMBERS, 1)
+    assert nearest_size(CELLS["lstm"], NUMBERS, 1) == Size(1, smallest)
+    assert nearest_size(project(CELLS["lstm"]), Shape(2, 1, proj_size=5), 1).hidden_size == 6
+
+
+def test_matched_parameters_are_within_one_unit():
+    sizes = matched("rnn,lstm,gru")
+    assert sizes["lstm"] == Size(16, count(CELLS["lstm"], NUMBERS, 16))
+    for name in ("rnn", "gru"):
+        own, wanted = sizes[name], sizes["lstm"].parameters
+        larger = count(CELLS[name], NUMBERS, own.hidden_size + 1)
+        assert abs(own.parameters - wanted) <= (larger - own.parameters)
+
+
+def test_reference_is_lstm_or_the_first_or_what_is_asked_for():
+    assert matched("gru,rnn")["gru"].hidden_size == 16
+    assert matched("gru,lstm,rnn")["lstm"].hidden_size == 16
+    assert matched("gru,lstm", reference="gru")["gru"].hidden_size == 16
+    # A reference need not take part.
+    assert matched("rnn", reference="lstm") == {"rnn": nearest_size(CELLS["rnn"], NUMBERS, 1233)}
+
+
+def test_matched_sizes():
+    sizes = matched("rnn,lstm", match="size")
+    assert {size.hidden_size for size in sizes.values()} == {16}
+
+
+def test_cells_that_cannot_take_part_are_all_named():
+    with pytest.raises(ConfigError) as caught:
+        matched("lstm,mut1,lstm_projected,mut2")
+    message = str(caught.value)
+    assert message.startswith("these cells cannot take part at this task and size: mut1 (The input `x` has size 2; ")
+    assert "; lstm_projected (The cell `lstm_projected` projects its output" in message
+    assert "; mut2 (" in message
+    assert message.endswith(". Leave them out")
+
+
+def test_blocks_are_rounded_to_where_parameters_are_matched_and_refused_where_sizes_are():
+    assert matched("lstm,clockwork", hidden_size=15)["clockwork"].hidden_size % 8 == 0
+    with pytest.raises(ConfigError, match=r"clockwork \(hidden_size is 15; .* needs a multiple of 8\)"):
+        matched("lstm,clockwork", hidden_size=15, match="size")
+
+
+def test_sizes_that_make_no_sense():
+    with pytest.raises(SizeError):
+        count(CELLS["mut1"], NUMBERS, 16)

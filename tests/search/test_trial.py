@@ -1,0 +1,115 @@
+"""One trial, trained in earnest."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from gatework.search.trial import Looks, run_trial
+from gatework.tasks.registry import TASKS
+from gatework.tasks.sequences import Score
+from gatework.tasks.task import Success, Synthetic
+from gatework.training.trainer import Trainer
+
+TOLD = {"task": "easy", "gap": 10, "cell": "lstm", "hidden_size": 8, "learning_rate": 0.02, "steps": 40, "seed": 3}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def easy(monkeypatch):
+    """A task that is the adding problem with another criterion, measured on fewer sequences."""
+
+    def make(**success):
+        adding = TASKS["adding"]
+        examples = adding.examples
+        assert isinstance(examples, Synthetic)
+        task = replace(
+            adding, name="easy", success=Success(**success), examples=replace(examples, test_size=60), defaults={}
+        )
+        monkeypatch.setitem(TASKS._tasks, "easy", task)
+        return task
+
+    return make
+
+
+def same(one, other):
+    return replace(one, seconds=0) == replace(other, seconds=0)
+
+
+def test_the_budget_is_spent_where_nothing_is_solved(easy):
+    easy(metric="accuracy", at_least=0.99)
+    heard = []
+    outcome = run_trial(TOLD, Looks(15), heard.append)
+    assert heard == [15, 30, 40]
+    assert (outcome.steps, outcome.solved, outcome.reached, outcome.blew_up) == (40, False, False, False)
+    assert set(outcome.valid) == set(outcome.test) == {"loss", "accuracy", "solved", "mean_absolute_error"}
+    assert outcome.valid_step in heard
+    assert outcome.seconds > 0
+
+
+def test_it_ends_as_soon_as_the_criterion_is_met(easy):
+    easy(metric="loss", at_most=10.0)
+    outcome = run_trial(TOLD, Looks(15, confirm=1), lambda step: None)
+    assert (outcome.steps, outcome.valid_step, outcome.solved, outcome.reached) == (15, 15, True, True)
+
+
+def test_the_criterion_must_be_met_so_often_in_a_row(easy, monkeypatch):
+    easy(metric="loss", at_most=0.5)
+    losses = iter([0.1, 0.9, 0.3, 0.2, 0.4])
+    monkeypatch.setattr(Trainer, "measure", lambda self, split: Score(next(losses), asked=1, judged=False))
+    outcome = run_trial(TOLD, Looks(5, confirm=2), lambda step: None)
+    # Met at step 5, missed at 10, met at 15 and 20; then the test.
+    assert (outcome.steps, outcome.valid_step, outcome.valid, outcome.test) == (20, 5, {"loss": 0.1}, {"loss": 0.4})
+
+
+def test_met_at_the_last_step_is_met(easy):
+    easy(metric="loss", at_most=10.0)
+    outcome = run_trial(TOLD, Looks(40, confirm=2), lambda step: None)
+    assert (outcome.steps, outcome.reached, outcome.solved) == (40, True, True)
+
+
+def test_the_same_to_the_bit_and_another_from_another_seed(easy):
+    easy(metric="accuracy", at_least=0.99)
+    first = run_trial(TOLD, Looks(20), lambda step: None)
+    torch.manual_seed(99)  # whatever chance there was before is of no account
+    assert same(first, run_trial(TOLD, Looks(20), lambda step: None))
+    assert not same(first, run_trial(TOLD | {"seed": 4}, Looks(20), lambda step: None))
+
+
+def test_looking_does_not_change_the_training(easy):
+    easy(metric="loss", at_most=0.0)
+    told = TOLD | {"learning_rate": 0.002}
+    seldom, often = (run_trial(told, Looks(every), lambda step: None) for every in (40, 1))
+    # So slowly it only gets better, and the last weights are the best in both.
+    assert seldom.valid_step == often.valid_step == 40
+    assert same(seldom, often)
+
+
+def test_a_loss_that_is_no_number_is_a_failed_run(easy):
+    easy(metric="accuracy", at_least=0.0)  # which would count as solved
+    heard = []
+    outcome = run_trial(TOLD | {"learning_rate": 1e4, "optimizer": "sgd", "clip_norm": 0.0}, Looks(1000), heard.append)
+    assert outcome.blew_up
+    assert not outcome.solved
+    assert outcome.steps < 40
+    assert heard == [outcome.steps]
+    assert all(
+        value is None or abs(value) < float("inf") for value in (*outcome.valid.values(), *outcome.test.values())
+    )
+
+
+def test_measured_are_the_weights_that_were_best_on_validation(easy):
+    """With a rate far too large the end is worse than the best, which is what the test must show."""
+    easy(metric="loss", at_most=0.0)
+    told = TOLD | {"learning_rate": 0.3, "schedule": "constant", "steps": 60}
+    outcome = run_trial(told, Looks(1), lambda step: None)
+    assert outcome.valid_step < outcome.steps
+    # A run that ends there has the same weights at its end.
+    short = run_trial(told | {"steps": outcome.valid_step}, Looks(outcome.valid_step), lambda step: None)
+    assert (short.valid, short.test) == (outcome.valid, outcome.test)
