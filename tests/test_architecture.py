@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import gatework
-from gatework import diagram, training
+from gatework import diagram, search, training
 
 SOURCE = Path(gatework.__file__).parent
 
@@ -164,7 +164,7 @@ def test_files_fit_one_sitting():
     assert not {name: length for name, length in lengths.items() if length > LONGEST_FILE}
 
 
-@pytest.mark.parametrize("package", [gatework, diagram, training], ids=lambda package: package.__name__)
+@pytest.mark.parametrize("package", [gatework, diagram, search, training], ids=lambda package: package.__name__)
 def test_public_table_keeps_its_word(package):
     """Every public name can be had, and the table says truly where it lives."""
     for name in package.__all__:
@@ -182,5 +182,5 @@ def test_public_table_keeps_its_word(package):
 
 
 def test_unknown_public_name_lists_the_known_ones():
-    with pytest.raises(AttributeError, match=r"no attribute 'LTSM'; it has CELLS, Cell, GRU, LSTM"):
+    with pytest.raises(AttributeError, match=r"no attribute 'LTSM'; it has CELLS, Cell, CompareConfig, GRU, LSTM"):
         gatework.LTSM  # noqa: B018

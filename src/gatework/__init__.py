@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from gatework.nn import RNN as RNN
     from gatework.nn import Recurrent as Recurrent
     from gatework.nn import explain as explain
+    from gatework.search import CompareConfig as CompareConfig
+    from gatework.search import compare as compare
     from gatework.tasks.registry import TASKS as TASKS
     from gatework.tracing import Trace as Trace
     from gatework.tracing import clamp as clamp
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "CELLS": "gatework.cells",
     "Cell": "gatework.cells",
+    "CompareConfig": "gatework.search",
     "GRU": "gatework.nn",
     "LSTM": "gatework.nn",
     "Picture": "gatework.diagram",
@@ -60,6 +63,7 @@ _PUBLIC = {
     "blocks": "gatework.cells",
     "cell": "gatework.cells",
     "clamp": "gatework.tracing",
+    "compare": "gatework.search",
     "coupled": "gatework.cells",
     "draw": "gatework.diagram",
     "errors": "gatework.errors",

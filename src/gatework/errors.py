@@ -106,18 +106,20 @@ class Stopped(RunError):
         number: The signal.
         step: The last step, which is in the checkpoint.
         run: The run directory.
+        after: How far it had come, in words, where that is not counted in steps.
 
     Attributes:
         exit_code: What a shell expects: 130 after Ctrl-C, 143 after SIGTERM.
     """
 
-    def __init__(self, number: int, step: int, run: str) -> None:
+    def __init__(self, number: int, step: int, run: str, after: str = "") -> None:
         self.number = number
         self.step = step
         self.exit_code = 128 + number
         name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         super().__init__(
-            f"stopped by {name} after step {step:,}, saved in '{run}': the same command goes on from there"
+            f"stopped by {name} after {after or f'step {step:,}'}, saved in '{run}': "
+            "the same command goes on from there"
         )
 
 

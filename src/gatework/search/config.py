@@ -11,7 +11,7 @@ from gatework import cells
 from gatework.cells import CELLS, Cell, read_equations
 from gatework.errors import ConfigError
 from gatework.tasks.registry import TASKS
-from gatework.training.config import is_equations, nearest
+from gatework.training.config import fault_in_words, is_equations, nearest
 
 # Settings of a training run that a comparison may fix for all its cells; those not given are the task's own.
 SHARED = ("batch_size", "clip_norm", "forget_bias", "init", "schedule", "steps", "data")
@@ -176,17 +176,7 @@ def make_compare_config(values: Mapping[str, Any], where: str = "") -> CompareCo
     try:
         return CompareConfig(**values)
     except ValidationError as error:
-        raise ConfigError(place + "; ".join(_sentence(dict(fault)) for fault in error.errors())) from error
-
-
-def _sentence(fault: Mapping[str, Any]) -> str:
-    name = ".".join(str(part) for part in fault["loc"])
-    message = str(fault["msg"]).removeprefix("Value error, ")
-    if not name or fault["type"] == "value_error":  # ours, and whole
-        return message
-    if fault["type"] == "missing":
-        return f"{name} is missing"
-    return f"{name} is {fault['input']!r}: {message[0].lower()}{message[1:]}"
+        raise ConfigError(place + "; ".join(fault_in_words(dict(fault)) for fault in error.errors())) from error
 
 
 def _words(text: str) -> list[str]:

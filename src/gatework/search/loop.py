@@ -1,7 +1,5 @@
 """Compare: from a configuration to a table of results, or on from where a comparison stopped."""
 
-from signal import SIGINT, Signals
-
 from gatework.errors import RunError, Stopped
 from gatework.search import pool
 from gatework.search.config import CompareConfig
@@ -144,12 +142,5 @@ class _Comparing:
                 self.reporter.chosen(trial.cell, trial.gap, rate)
 
     def _stopped(self, number: int) -> Stopped:
-        path = str(self.directory.path)
-        error = Stopped(number, len(self.done), path)
-        # The error's own sentence counts the steps of one training run.
-        name = "Ctrl-C" if number == SIGINT else Signals(number).name
-        error.args = (
-            f"stopped by {name} after {len(self.done)} of {self.plan.total} trials, saved in '{path}': "
-            "the same command goes on from there",
-        )
-        return error
+        done = len(self.done)
+        return Stopped(number, done, str(self.directory.path), f"{done} of {self.plan.total} trials")

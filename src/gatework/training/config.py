@@ -49,7 +49,7 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False)
 
     task: str = Field(TEXT, description="The job: text is a language model; the others, see `gatework tasks`.")
-    gap: int | None = Field(None, ge=1, le=2**24, description="How far a task's gap is, or how long its sequences are.")
+    gap: int | None = Field(None, ge=0, le=2**24, description="How far a task's gap is, or how long its sequences are.")
 
     data: str = Field(
         "",
@@ -265,7 +265,7 @@ def make_config(values: Mapping[str, Any], where: str = "") -> TrainConfig:
     try:
         return TrainConfig(**{**_task_defaults(values), **values})
     except ValidationError as error:
-        raise ConfigError(place + "; ".join(_sentence(dict(fault)) for fault in error.errors())) from error
+        raise ConfigError(place + "; ".join(fault_in_words(dict(fault)) for fault in error.errors())) from error
 
 
 def _task_defaults(values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -327,9 +327,19 @@ def nearest(key: str, known: Mapping[str, Any]) -> str:
     return f"did you mean '{close[0]}'?" if close else f"expected one of {', '.join(known)}"
 
 
-def _sentence(fault: Mapping[str, Any]) -> str:
+def fault_in_words(fault: Mapping[str, Any]) -> str:
+    """Say what pydantic found wrong with a setting.
+
+    Args:
+        fault: One of its error's entries.
+
+    Returns:
+        A clause; one of our own is passed on as it is.
+    """
     name = ".".join(str(part) for part in fault["loc"])
     message = str(fault["msg"]).removeprefix("Value error, ")
     if not name or fault["type"] == "value_error":  # ours, and whole
         return message
+    if fault["type"] == "missing":
+        return f"{name} is missing"
     return f"{name} is {fault['input']!r}: {message[0].lower()}{message[1:]}"
