@@ -1,0 +1,70 @@
+"""Coupled gates cost nothing."""
+
+from evidence.claim import Claim, Context, Measured, Verdict
+from evidence.comparing import (
+    command_of,
+    run_comparison,
+    seconds_of,
+    settings_of,
+    steps_ratio,
+    summary_figures,
+    tests_told,
+)
+from evidence.figures import Figure, Figures
+from evidence.page import shown
+
+CELLS = ("cifg", "lstm")
+_COMMON = {"cells": CELLS, "seeds": 7, "learning_rates": (0.003, 0.01, 0.03)}
+TASKS = {
+    "embedded Reber grammar": {"task": "embedded_reber", "gaps": (5,), "steps": 1500, **_COMMON},
+    "temporal order": {"task": "temporal_order_2", "gaps": (100,), "steps": 1500, "init": "chrono", **_COMMON},
+    "measuring delays": {"task": "spike_delay", "gaps": (10,), "steps": 1500, **_COMMON},
+}
+# What is called nothing: half as many steps again, which is what another learning rate easily does.
+NOTHING = 1.5
+
+
+def _costs(task: str) -> str:
+    return f"{task}: steps with coupled gates over steps of the LSTM"
+
+
+def _measure(context: Context) -> Measured:
+    figures: list[Figure] = []
+    settings, remarks, seconds = {}, [], 0.0
+    for name, told in TASKS.items():
+        comparison = run_comparison(context, told, str(told["task"]))
+        figures += [*summary_figures(comparison, name), steps_ratio(_costs(name), comparison, *CELLS)]
+        settings[name] = settings_of(comparison, told)
+        remarks.append(f"{name[0].upper()}{name[1:]}: {tests_told(comparison, 1)}")
+        seconds += seconds_of(comparison)
+    return Measured(figures, settings, seconds, remarks=remarks)
+
+
+def _judge(figures: Figures) -> Verdict:
+    told = "; ".join(f"{name} {shown(figures[_costs(name)])}" for name in TASKS)
+    told = f"Steps to success with coupled gates, as a multiple of those of an LSTM of as many parameters: {told}."
+    dear = [name for name in TASKS if figures[_costs(name)].low > NOTHING]
+    sure = [name for name in TASKS if figures[_costs(name)].high < NOTHING]
+    if len(dear) == len(TASKS):
+        return Verdict("does not hold", told)
+    if dear:
+        return Verdict("holds with a condition", f"{told} They cost something in {', '.join(dear)}.")
+    if len(sure) == len(TASKS):
+        return Verdict("holds", told)
+    unsure = [name for name in TASKS if name not in sure]
+    return Verdict("holds with a condition", f"{told} Too few runs to say so of {', '.join(unsure)}.")
+
+
+CLAIM = Claim(
+    id="coupled",
+    title="Coupled gates",
+    claim="To forget only where something new is written, with one gate for both, costs nothing.",
+    whose="Greff, Srivastava, Koutnik, Steunebrink & Schmidhuber 2015, arXiv:1503.04069; Olah 2015",
+    commands=("python -m evidence --only coupled", *map(command_of, TASKS.values())),
+    measure=_measure,
+    judge=_judge,
+    shown=tuple(_costs(name) for name in TASKS),
+    cost=900,
+    bounds="A saving of a quarter of the parameters is given back as units, for sizes are matched. A run that does not "
+    f"succeed counts as its whole budget. Less than {NOTHING:g} times as many steps is called nothing.",
+)

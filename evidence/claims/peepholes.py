@@ -1,0 +1,75 @@
+"""Peepholes help where time has to be measured."""
+
+from evidence.claim import Claim, Context, Measured, Verdict
+from evidence.comparing import (
+    command_of,
+    published_of,
+    run_comparison,
+    seconds_of,
+    settings_of,
+    solved_by,
+    solved_name,
+    steps_ratio,
+    summary_figures,
+    tests_told,
+)
+from evidence.figures import Figure, Figures
+from evidence.page import shown
+
+CELLS = ("lstm", "peephole")
+GAP = 10
+_COMMON = {"cells": CELLS, "gaps": (GAP,), "seeds": 7, "learning_rates": (0.003, 0.01, 0.03), "steps": 2000}
+TASKS = {
+    "measuring delays": {"task": "spike_delay", **_COMMON},
+    "generating spikes": {"task": "timed_spikes", **_COMMON},
+}
+
+
+def _quicker(task: str) -> str:
+    return f"{task}: steps of the LSTM over steps with peepholes"
+
+
+def _measure(context: Context) -> Measured:
+    figures: list[Figure] = []
+    settings, remarks, seconds = {}, [], 0.0
+    for name, told in TASKS.items():
+        comparison = run_comparison(context, told, str(told["task"]))
+        figures += [*summary_figures(comparison, name), steps_ratio(_quicker(name), comparison, *CELLS)]
+        settings[name] = settings_of(comparison, told)
+        remarks.append(f"{name[0].upper()}{name[1:]}: {tests_told(comparison, 1)}")
+        seconds += seconds_of(comparison)
+    return Measured(figures, settings, seconds, remarks=remarks)
+
+
+def _judge(figures: Figures) -> Verdict:
+    told = "; ".join(
+        f"{name}: {shown(solved_by(figures, 'peephole', GAP, name))} solve it with peepholes and "
+        f"{shown(solved_by(figures, 'lstm', GAP, name))} without, which take {shown(figures[_quicker(name)])} times "
+        "as many steps"
+        for name in TASKS
+    )
+    told = f"{told[0].upper()}{told[1:]}."
+    helped = [name for name in TASKS if figures[_quicker(name)].low > 1]
+    hurt = [name for name in TASKS if figures[_quicker(name)].high < 1]
+    if len(helped) == len(TASKS):
+        return Verdict("holds", told)
+    if helped:
+        return Verdict("holds with a condition", f"{told} They help in {', '.join(helped)}, not shown in all.")
+    end = f"They slow down {', '.join(hurt)}." if hurt else "No difference is shown."
+    return Verdict("does not hold", f"{told} {end}")
+
+
+CLAIM = Claim(
+    id="peepholes",
+    title="Peepholes and timing",
+    claim="Gates that see the cell state learn better to measure time to the step.",
+    whose="Gers & Schmidhuber 2000, Recurrent nets that time and count; Gers, Schraudolph & Schmidhuber 2002",
+    commands=("python -m evidence --only peepholes", *map(command_of, TASKS.values())),
+    measure=_measure,
+    judge=_judge,
+    shown=tuple(solved_name(cell, GAP, name) for name in TASKS for cell in CELLS),
+    cost=900,
+    bounds="Networks of about 16 units, as many parameters with and without; the paper's have one cell each, in which "
+    "there is nothing else to measure time with. A run that does not succeed counts as its whole budget.",
+    published=published_of("spike_delay", "timed_spikes"),
+)

@@ -1,0 +1,1 @@
+"""What worker processes do; each function takes and gives plain data."""
