@@ -70,6 +70,31 @@ def persist(test: Batch) -> dict[str, float]:
     return {"loss": float(rises.square().mean()), "mean_absolute_error": float(rises.abs().mean())}
 
 
+def repeat_season(series: NDArray[np.float64], begin: int, end: int, horizon: int, season: int) -> dict[str, float]:
+    """Give what is got by whoever answers the values of a season before, such as those of the same hour yesterday.
+
+    Args:
+        series: All of it ``[n, C]``.
+        begin: The first step that asks.
+        end: Behind the last step that asks.
+        horizon: How many steps ahead are asked.
+        season: The steps of a season, no more than lie before the first that asks.
+
+    Returns:
+        ``loss`` and ``mean_absolute_error``.
+
+    Example:
+        >>> series = np.array([[0.0], [1.0], [0.0], [1.0], [0.0], [4.0]])
+        >>> repeat_season(series, 1, 4, horizon=2, season=2)
+        {'loss': 1.5, 'mean_absolute_error': 0.5}
+    """
+    ahead = np.arange(begin, end)[:, None] + np.arange(1, horizon + 1)
+    # Back by whole seasons, to a step that has been read.
+    back = season * -(-np.arange(1, horizon + 1) // season)
+    off = series[ahead] - series[ahead - back]
+    return {"loss": float(np.square(off).mean()), "mean_absolute_error": float(np.abs(off).mean())}
+
+
 # Where the training and the validation part of so many rows end, and where the test part does.
 Cuts = Callable[[int], tuple[int, int, int]]
 
