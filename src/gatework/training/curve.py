@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 _TRAIN, _NOISE, _VALID, _INK, _FAINT = "#2f6ca8", "#8fb3d9", "#c8451b", "#333333", "#e4e4e4"
-_LOGARITHMIC = ("perplexity", "loss")
 
 
 def draw_curve(lines: Sequence[Mapping[str, Any]], quantity: str, title: str) -> bytes:
@@ -18,8 +17,8 @@ def draw_curve(lines: Sequence[Mapping[str, Any]], quantity: str, title: str) ->
 
     Args:
         lines: The lines of ``metrics.jsonl``.
-        quantity: The metric to draw: bits per symbol; perplexity or loss, on a logarithmic axis. Where the lines have a
-            held-out accuracy, that is drawn below it.
+        quantity: The metric to draw: bits per symbol; perplexity, on a logarithmic axis; or loss, on one where it falls
+            that far. Where the lines have a held-out accuracy, that is drawn below it.
         title: What stands above it.
 
     Returns:
@@ -38,7 +37,8 @@ def draw_curve(lines: Sequence[Mapping[str, Any]], quantity: str, title: str) ->
     if valid:
         axes.plot(*zip(*valid, strict=True), color=_VALID, linewidth=1.8, marker="o", markersize=4.5)
     _label_ends(axes, [("training", _TRAIN, smooth(train)), ("held out", _VALID, valid)])
-    if quantity in _LOGARITHMIC:
+    values = [value for _, value in (*train, *valid)]
+    if quantity == "perplexity" or (quantity == "loss" and _spans_decades(values)):
         axes.set_yscale("log")
         for axis in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
             axis(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:.2g}"))
@@ -46,7 +46,7 @@ def draw_curve(lines: Sequence[Mapping[str, Any]], quantity: str, title: str) ->
             axes.yaxis.set_minor_locator(LogLocator(subs=(1.5, 2, 3, 5, 7)))
         else:
             axes.yaxis.set_minor_formatter(NullFormatter())
-    elif valid or train:
+    elif values:
         _zoom(axes, [value for _, value in train], [value for _, value in valid])
     axes.set_title(title, parse_math=False, loc="left", fontsize=12, color=_INK, pad=12)
     axes.set_ylabel(quantity.replace("_", " "), color=_INK)
@@ -68,6 +68,11 @@ def draw_curve(lines: Sequence[Mapping[str, Any]], quantity: str, title: str) ->
     picture = io.BytesIO()
     FigureCanvasAgg(figure).print_png(picture)
     return picture.getvalue()
+
+
+def _spans_decades(values: Sequence[float]) -> bool:
+    """Tell whether values reach over powers of ten; only then are there marks to read on a logarithmic axis."""
+    return bool(values) and 0 < 30 * min(values) < max(values)
 
 
 def smooth(points: Sequence[tuple[int, float]], share: float = 0.02) -> list[tuple[int, float]]:
