@@ -72,7 +72,7 @@ def sweep(folder: Path) -> None:
             path.unlink()
 
 
-def digest(content: bytes) -> str:
+def digest(content: bytes | memoryview) -> str:
     """Give the SHA-256 of bytes."""
     return sha256(content).hexdigest()
 

@@ -94,7 +94,7 @@ class SequenceJob:
         parts = [digest(json.dumps([self.task.name, self.gap]).encode())]
         for batch in splits:
             tensors = (batch.inputs, batch.targets, batch.lengths, batch.legal, batch.groups)
-            parts += [digest(tensor.contiguous().numpy().tobytes()) for tensor in tensors if tensor is not None]
+            parts += [digest(tensor.contiguous().numpy().data) for tensor in tensors if tensor is not None]
         return digest("".join(parts).encode())
 
     def facts(self) -> dict[str, Any]:

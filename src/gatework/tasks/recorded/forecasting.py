@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -114,7 +115,13 @@ def _cut_years(rows: int) -> tuple[int, int, int]:
 
 
 def _load(
-    path: Path, gap: int, cuts: Cuts = _cut_tenths, file: str = "", context: int = 0, growth: bool = False
+    path: Path,
+    gap: int,
+    cuts: Cuts = _cut_tenths,
+    file: str = "",
+    context: int = 0,
+    growth: bool = False,
+    season: int = 0,
 ) -> Recording:
     """Read a table and ask what comes next.
 
@@ -125,6 +132,7 @@ def _load(
         file: The name of the file in the folder; empty where it is the only table there.
         context: Rows read before the first answer; 0 for what suits the length of the table.
         growth: True to take logarithms, and to read not them but how they change from row to row.
+        season: Rows after which things come again; 0 where nobody knows.
 
     Returns:
         The parts one behind the other, standardised by the first.
@@ -153,7 +161,7 @@ def _load(
                 f"'{path}' has {len(rows):,} rows, and its {split} part is too short to ask {gap} steps ahead: "
                 "give more rows, or take a smaller gap"
             )
-    facts = {
+    facts: dict[str, Any] = {
         "columns": list(table.names),
         "ignored": list(table.ignored),
         "rows": {split: end - begin for split, (begin, end) in spans.items()},
@@ -162,6 +170,9 @@ def _load(
         "deviation": deviation.tolist(),
         "chance": persist(splits["test"]),
     }
+    if season:
+        first, stop = spans["test"][0] - 1, spans["test"][1] - gap
+        facts["season"] = {"rows": season, **repeat_season(series, first, stop, gap, season)}
     return Recording(splits, len(table.names), gap * len(table.names), facts)
 
 
@@ -207,7 +218,7 @@ ett_h1 = Task(
         words="The mean squared error of standardised values that the paper has for its LSTM at 24 hours; at other "
         "gaps compare with the published results.",
     ),
-    examples=Recorded("ett_h1", partial(_load, cuts=_cut_months, file="ETTh1.csv")),
+    examples=Recorded("ett_h1", partial(_load, cuts=_cut_months, file="ETTh1.csv", season=24)),
     published=tuple(
         Published(model, f"{hours} hours: MSE {squared:.3f}, MAE {absolute:.3f}", f"{_INFORMER}, table 2")
         for model, results in _PUBLISHED.items()
@@ -215,7 +226,8 @@ ett_h1 = Task(
     ),
     defaults={"hidden_size": 64, "batch_size": 16, "learning_rate": 3e-3, "steps": 250, "dropout": 0.3},
     notes=_LIKE_NLINEAR + "12, 4 and 4 months, standardised by the first 12, as in the paper. 96 to 191 hours are read "
-    "before an answer, where the paper chooses how many for each model; the hour of the day is not told.",
+    "before an answer, where the paper chooses how many for each model; the hour of the day is not told. What the same "
+    "hours of the day before would get is among the facts.",
 )
 
 airline = Task(
@@ -226,10 +238,13 @@ airline = Task(
     kind="number",
     gap=Gap(12, "months forecast", most=24),
     success=Success("loss", at_most=0.1, words="Our own level: no paper has made one canonical."),
-    examples=Recorded("airline", partial(_load, cuts=_cut_years, file="Airline.csv", context=24, growth=True)),
+    examples=Recorded(
+        "airline", partial(_load, cuts=_cut_years, file="Airline.csv", context=24, growth=True, season=12)
+    ),
     defaults={"hidden_size": 16, "batch_size": 2, "learning_rate": 3e-3, "steps": 400, "dropout": 0.2},
     notes=_LIKE_NLINEAR + "Logarithms are taken, and standardised; what is read is how they change from month to "
-    "month. Seven years are learned, two validate and the last three are the test. A toy: 144 numbers.",
+    "month. Seven years are learned, two validate and the last three are the test. What the same months of the "
+    "year before would get is among the facts. A toy: 144 numbers.",
 )
 
 forecast = Task(
