@@ -63,7 +63,6 @@ def main(words: list[str] | None = None) -> int:
     except (GateworkError, JobError) as error:
         show.say(str(error))
         return 1
-    _write_page(given)
     if given.json:
         told = {name: _told(CLAIMS[name], result) for name, result in found.items()}
         print(json.dumps({"claims": told, "moved": [vars(one) for one in moved]}, indent=1, ensure_ascii=False))
@@ -92,6 +91,7 @@ def _measure_all(chosen: Sequence[Claim], given: argparse.Namespace) -> tuple[di
                 result = result if committed is None else held_to(result, committed)
             write_result(claim, result, picture, given.results, given.images)
             found[claim.id] = result
+            _write_page(given)
             progress.end(claim)
     session.close([claim.id for claim in able])
     return found, moved

@@ -1,6 +1,7 @@
 """Claims that a comparison of cells settles: the command, the run, and figures from its results."""
 
 import math
+import resource
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,23 @@ def run_comparison(context: Context, settings: Settings, name: str = "compare") 
     """
     cells = [str(ROOT / cell) if cell.endswith(".txt") else cell for cell in settings["cells"]]
     told = {**settings, "cells": cells, "run": str(context.folder / name), "workers": context.workers}
-    return compare(make_compare_config(told), _Teller(context, name))
+    begin = _children_seconds()
+    try:
+        return compare(make_compare_config(told), _Teller(context, name))
+    finally:
+        # Kept in a file, so that the time of a run that was stopped counts too.
+        with _seconds_file(context, name).open("a", encoding="utf-8") as file:
+            file.write(f"{_children_seconds() - begin:.2f}\n")
+
+
+def _seconds_file(context: Context, name: str) -> Path:
+    return context.folder / f"{name}-seconds.txt"
+
+
+def _children_seconds() -> float:
+    """Give the processor time of all processes that this one has waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 class _Teller(Quiet):
@@ -223,25 +240,31 @@ def settings_of(comparison: Comparison, settings: Settings) -> dict[str, Any]:
     return {**told, "budget": comparison.budget, "sizes": sizes}
 
 
-def seconds_of(*comparisons: Comparison) -> float:
-    """Give the processor time of comparisons: each trial has one thread."""
-    return math.fsum(comparison.seconds for comparison in comparisons)
+def seconds_of(context: Context, *names: str) -> float:
+    """Give the processor time that comparisons took, by the names of their directories."""
+    return math.fsum(
+        float(line) for name in names for line in _seconds_file(context, name).read_text(encoding="utf-8").split()
+    )
 
 
-def measured(comparison: Comparison, settings: Settings, figures: Sequence[Figure]) -> Measured:
+def measured(
+    context: Context, comparison: Comparison, settings: Settings, figures: Sequence[Figure], name: str = "compare"
+) -> Measured:
     """Put together what one comparison gave.
 
     Args:
+        context: Where it was made.
         comparison: The comparison.
         settings: What it was told.
         figures: The figures made of it.
+        name: The name of its directory.
 
     Returns:
         All of it, with its picture.
     """
     remarks = (f"Where each cell gives up: {crossovers_told(comparison)}", tests_told(comparison, 6))
     told = settings_of(comparison, settings)
-    return Measured(figures, told, seconds_of(comparison), picture_of(comparison), remarks)
+    return Measured(figures, told, seconds_of(context, name), picture_of(comparison), remarks)
 
 
 def solved_by(figures: Figures, cell: str, gap: int, of: str = "") -> Figure:

@@ -24,7 +24,7 @@ CLAIMS: dict[str, Claim] = {
         vanishing.CLAIM,
         short_gap.CLAIM,
         long_gap.CLAIM,
-        named.CLAIM,
+        *named.CLAIMS,
         hand_set.CLAIM,
         default.CLAIM,
         continual.CLAIM,

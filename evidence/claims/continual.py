@@ -21,14 +21,15 @@ SETTINGS = {
     "cells": ("lstm_1997", "lstm"),
     "gaps": (GAP,),
     "seeds": 5,
-    "learning_rates": (0.003, 0.01),
-    "steps": 3000,
+    "learning_rates": (0.01, 0.03),
+    "steps": 2000,
+    "hidden_size": 16,
 }
 
 
 def _measure(context: Context) -> Measured:
     comparison = run_comparison(context, SETTINGS)
-    return measured(comparison, SETTINGS, summary_figures(comparison) + metric_figures(comparison, "accuracy"))
+    return measured(context, comparison, SETTINGS, summary_figures(comparison) + metric_figures(comparison, "accuracy"))
 
 
 def _judge(figures: Figures) -> Verdict:

@@ -7,7 +7,6 @@ from evidence.comparing import (
     run_comparison,
     seconds_of,
     settings_of,
-    steps_ratio,
     summary_figures,
     tests_told,
     value_gain,
@@ -16,19 +15,16 @@ from evidence.figures import Figure, Figures
 from evidence.page import shown
 
 ONE, ZERO, GRU = "lstm", "lstm_bias_0", "gru"
-_COMMON = {"cells": (ONE, "evidence/cells/lstm_bias_0.txt", GRU), "seeds": 5, "learning_rates": (0.003, 0.01)}
+_COMMON = {"cells": (ONE, "evidence/cells/lstm_bias_0.txt", GRU), "seeds": 3, "learning_rates": (0.003, 0.01)}
 TASKS = {
     "arithmetic": {"task": "arithmetic", "gaps": (2,), "steps": 1500, "hidden_size": 64, **_COMMON},
-    "temporal order": {"task": "temporal_order_2", "gaps": (30,), "steps": 1500, "hidden_size": 16, **_COMMON},
+    "XML tags": {"task": "xml_tags", "gaps": (4,), "steps": 1000, "hidden_size": 64, **_COMMON},
+    "temporal order": {"task": "temporal_order_2", "gaps": (50,), "steps": 1500, "hidden_size": 16, **_COMMON},
 }
 
 
 def _lead(task: str, cell: str) -> str:
     return f"{task}: accuracy of gru less that of {cell}"
-
-
-def _slower(task: str, cell: str) -> str:
-    return f"{task}: steps of {cell} over steps of gru"
 
 
 def _measure(context: Context) -> Measured:
@@ -39,22 +35,21 @@ def _measure(context: Context) -> Measured:
         figures += summary_figures(comparison, name)
         for cell in (ZERO, ONE):
             figures.append(value_gain(_lead(name, cell), comparison, GRU, cell))
-            figures.append(steps_ratio(_slower(name, cell), comparison, cell, GRU))
         settings[name] = settings_of(comparison, told)
         remarks.append(f"{name[0].upper()}{name[1:]}: {tests_told(comparison, 3)}")
-        seconds += seconds_of(comparison)
+        seconds += seconds_of(context, str(told["task"]))
     return Measured(figures, settings, seconds, remarks=remarks)
 
 
 def _judge(figures: Figures) -> Verdict:
     told = "; ".join(
-        f"{name}: an LSTM takes {shown(figures[_slower(name, ZERO)])} times the GRU's steps with its forget bias "
-        f"near 0 and {shown(figures[_slower(name, ONE)])} at 1"
+        f"{name} {shown(figures[_lead(name, ZERO)])} with a forget bias near 0 and {shown(figures[_lead(name, ONE)])} "
+        f"with a bias of 1"
         for name in TASKS
     )
-    told = f"{told[0].upper()}{told[1:]}."
-    led = [name for name in TASKS if figures[_slower(name, ZERO)].low > 1]
-    closed = [name for name in led if figures[_slower(name, ONE)].low <= 1]
+    told = f"Accuracy of the GRU less that of the LSTM: {told}."
+    led = [name for name in TASKS if figures[_lead(name, ZERO)].low > 0]
+    closed = [name for name in led if figures[_lead(name, ONE)].low <= 0]
     if led and len(closed) == len(led):
         if len(led) == len(TASKS):
             return Verdict("holds", told)
@@ -72,9 +67,9 @@ CLAIM = Claim(
     commands=("python -m evidence --only forget-bias", *map(command_of, TASKS.values())),
     measure=_measure,
     judge=_judge,
-    shown=tuple(_slower(name, cell) for name in TASKS for cell in (ZERO, ONE)),
+    shown=tuple(_lead(name, cell) for name in TASKS for cell in (ZERO, ONE)),
     cost=1200,
     bounds="Numbers of two digits and networks of 64 units, where the paper has eight digits and large networks. The "
     "cell `evidence/cells/lstm_bias_0.txt` is the LSTM with every bias drawn alike, near 0.",
-    published=published_of("arithmetic"),
+    published=published_of("arithmetic", "xml_tags"),
 )

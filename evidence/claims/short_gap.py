@@ -9,9 +9,9 @@ SETTINGS = {
     "task": "clouds",
     "cells": ("rnn", "lstm", "gru"),
     "gaps": (3, 5, 10),
-    "seeds": 5,
+    "seeds": 3,
     "learning_rates": (0.003, 0.01),
-    "steps": 1500,
+    "steps": 1200,
     "hidden_size": 32,
     "init": "chrono",
 }
@@ -20,7 +20,7 @@ SHORT, LONGEST = SETTINGS["gaps"][0], SETTINGS["gaps"][-1]
 
 def _measure(context: Context) -> Measured:
     comparison = run_comparison(context, SETTINGS)
-    return measured(comparison, SETTINGS, summary_figures(comparison))
+    return measured(context, comparison, SETTINGS, summary_figures(comparison))
 
 
 def _judge(figures: Figures) -> Verdict:

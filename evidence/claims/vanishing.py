@@ -88,6 +88,6 @@ CLAIM = Claim(
     cost=60,
     bounds="Layers of 16 units over noise like that of the task. What is left along the cell state is the product of "
     "the forget gates, the geometric mean over units; what goes through the gates comes on top, and is in the other "
-    "figure. A plain network that has learned the short latch holds it in a state of rest, in which its gradient "
-    "vanishes faster than before: so Bengio et al. 1994 prove.",
+    "figure. A plain network that has learned the short latch holds it in a state of rest, where its gradient "
+    "vanishes as well: so Bengio et al. 1994 prove.",
 )

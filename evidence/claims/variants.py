@@ -23,24 +23,24 @@ MUSIC = {
     "task": "jsb_chorales",
     "cells": CELLS,
     "gaps": (1,),
-    "seeds": 5,
-    "learning_rates": (0.003, 0.01),
+    "seeds": 3,
+    "learning_rates": (0.005, 0.01),
     "steps": 800,
     "evaluate_every": 800,
-    "hidden_size": 32,
+    "hidden_size": 64,
     "reference": VANILLA,
 }
-GRAMMAR = {
-    "task": "embedded_reber",
+STREAM = {
+    "task": "continual_reber",
     "cells": CELLS,
-    "gaps": (5,),
-    "seeds": 5,
-    "learning_rates": (0.003, 0.01),
+    "gaps": (1000,),
+    "seeds": 3,
+    "learning_rates": (0.01, 0.03),
     "steps": 1500,
+    "hidden_size": 16,
     "reference": VANILLA,
 }
-# What is called about the same: nats a step of music, a tenth of what lies between the cells of the literature and
-# less; and a factor of steps.
+# What is called about the same: so many nats a step of music, and so many times the steps.
 ABOUT_NATS, ABOUT_STEPS = 0.1, 1.5
 
 
@@ -49,18 +49,18 @@ def _worse(cell: str) -> str:
 
 
 def _slower(cell: str) -> str:
-    return f"Reber grammar, {cell}: steps over those of {VANILLA}"
+    return f"Reber stream, {cell}: steps over those of {VANILLA}"
 
 
 def _measure(context: Context) -> Measured:
-    music, grammar = run_comparison(context, MUSIC, "chorales"), run_comparison(context, GRAMMAR, "grammar")
+    music, stream = run_comparison(context, MUSIC, "chorales"), run_comparison(context, STREAM, "stream")
     figures: list[Figure] = summary_figures(music, "chorales", 0.05)
     figures += [value_gain(_worse(cell), music, cell, VANILLA) for cell in (*NEEDED, *SPARED)]
-    figures += summary_figures(grammar, "Reber grammar")
-    figures += [steps_ratio(_slower(cell), grammar, cell, VANILLA) for cell in (*NEEDED, *SPARED)]
-    remarks = (f"Chorales: {tests_told(music, 4)}", f"Reber grammar: {tests_told(grammar, 4)}")
-    settings = {"chorales": settings_of(music, MUSIC), "Reber grammar": settings_of(grammar, GRAMMAR)}
-    return Measured(figures, settings, seconds_of(music, grammar), remarks=remarks)
+    figures += summary_figures(stream, "Reber stream")
+    figures += [steps_ratio(_slower(cell), stream, cell, VANILLA) for cell in (*NEEDED, *SPARED)]
+    remarks = (f"Chorales: {tests_told(music, 4)}", f"Reber stream: {tests_told(stream, 4)}")
+    settings = {"chorales": settings_of(music, MUSIC), "Reber stream": settings_of(stream, STREAM)}
+    return Measured(figures, settings, seconds_of(context, "chorales", "stream"), remarks=remarks)
 
 
 def _hurts(figures: Figures, cell: str) -> bool:
@@ -70,7 +70,7 @@ def _hurts(figures: Figures, cell: str) -> bool:
 
 def _judge(figures: Figures) -> Verdict:
     told = "; ".join(f"{cell} {shown(figures[_worse(cell)])} and {shown(figures[_slower(cell)])}" for cell in CELLS[1:])
-    told = f"Nats a step of music more than the full cell, and steps to learn a grammar over its steps: {told}."
+    told = f"Nats a step of music more than the full cell, and steps to learn the Reber stream over its steps: {told}."
     needed = [cell for cell in NEEDED if _hurts(figures, cell)]
     missed = [cell for cell in SPARED if _hurts(figures, cell)]
     if len(needed) == len(NEEDED) and not missed:
@@ -91,14 +91,15 @@ CLAIM = Claim(
     claim="Eight variants of the LSTM are about as good as it is, but for those without a forget gate or without an "
     "output activation.",
     whose="Greff, Srivastava, Koutnik, Steunebrink & Schmidhuber 2015, arXiv:1503.04069; Olah 2015",
-    commands=("python -m evidence --only variants", command_of(MUSIC), command_of(GRAMMAR)),
+    commands=("python -m evidence --only variants", command_of(MUSIC), command_of(STREAM)),
     measure=_measure,
     judge=_judge,
     shown=tuple(_worse(cell) for cell in (*NEEDED, *SPARED)),
     cost=1500,
     bounds="Small networks and few seeds: Greff et al. have 200 random settings for each variant and three data "
-    "sets, JSB chorales among them. `cifg` here has no peepholes, the others have. A difference is called about the "
-    f"same below {ABOUT_NATS:g} nats a step, and below {ABOUT_STEPS:g} times the steps.",
+    "sets, JSB chorales among them. Chorales are learned for a fixed time, the stream to success; a run that does "
+    f"not succeed counts as its whole budget. `cifg` here has no peepholes, the others have. A difference is called "
+    f"about the same below {ABOUT_NATS:g} nats a step, and below {ABOUT_STEPS:g} times the steps.",
     data="polyphonic_music",
     published=published_of("jsb_chorales"),
 )
