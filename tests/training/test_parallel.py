@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 
 from gatework.errors import ConfigError
-from gatework.training import train
+from gatework.training import make_config, train
 from gatework.training.parallel import Group, pick_device
 
 PROGRAM = """
@@ -79,6 +79,28 @@ def test_two_processes_are_one_within_rounding(configure, together, metrics):
     expected, found = weights(one, 30), weights(two.directory, 30)
     for name in expected:
         torch.testing.assert_close(found[name], expected[name], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("task", [{"task": "adding", "gap": 20}, {"task": "continual_reber", "gap": 60}])
+def test_two_processes_are_one_on_sequences_too(tmp_path, together, metrics, task):
+    """Sequences of several lengths, so that the shares ask differently often; and a stream whose state is carried."""
+
+    def configured(run):
+        small = {"hidden_size": 8, "batch_size": 5, "steps": 24, "evaluate_every": 12, "log_every": 5, "threads": 1}
+        return make_config(small | task | {"run": str(tmp_path / run), "dtype": "float64", "clip_norm": 0.05})
+
+    one, two = train(configured("one")).run, configured("two")
+    together(two, 2)
+    for ours, theirs in zip(metrics(one), metrics(two.directory), strict=True):
+        assert theirs == pytest.approx(ours, rel=1e-9)
+    states = [
+        safetensors.torch.load_file(run / "checkpoints" / "step-24" / "state.safetensors")
+        for run in (one, two.directory)
+    ]
+    carried = [name for name in states[0] if name.startswith("state.")]
+    assert bool(carried) == (task["task"] == "continual_reber")
+    for name in carried:
+        torch.testing.assert_close(states[1][name], states[0][name], rtol=1e-9, atol=1e-12)
 
 
 def test_two_processes_go_on_to_the_same_bit(configure, together):
