@@ -57,7 +57,7 @@ def _verdicts(claims: Sequence[Claim], results: Mapping[str, dict[str, Any]]) ->
     """Count the verdicts in words."""
     words = [claim.judge(figures_of(results[claim.id])).word for claim in claims if claim.id in results]
     counted = [f"{words.count(word)} {word}" for word in dict.fromkeys(words)]
-    return f"Of {len(words)} claims {', '.join(counted)}."
+    return f"Of {len(words)} claims {', '.join(counted)}." if words else "Nothing is measured yet."
 
 
 def _row(claim: Claim, result: dict[str, Any] | None) -> str:

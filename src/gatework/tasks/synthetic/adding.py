@@ -137,6 +137,13 @@ adding = Task(
         ),
     ),
     examples=Synthetic(draw, test_size=2560),
-    defaults={"hidden_size": 32, "batch_size": 32, "learning_rate": 1e-2, "steps": 3000},
+    defaults={
+        "hidden_size": 16,
+        "batch_size": 32,
+        "learning_rate": 1e-2,
+        "clip_norm": 0.1,
+        "init": "chrono",
+        "steps": 1500,
+    },
     notes="The answer is read from a linear unit, in place of the paper's logistic one.",
 )

@@ -63,7 +63,7 @@ adding_arjovsky = Task(
     tolerance=_TOLERANCE,
     chance=guess,
     examples=Synthetic(draw),
-    defaults={"hidden_size": 64, "batch_size": 32, "learning_rate": 3e-3, "steps": 3000},
+    defaults={"hidden_size": 32, "batch_size": 32, "learning_rate": 1e-2, "steps": 3000},
     notes="Sequences are drawn anew for every step, in place of a set of them. For the accuracy an answer is right "
     "where it is off by less than 0.04, as in the adding problem of 1997.",
 )

@@ -68,7 +68,13 @@ copy = Task(
     ),
     chance=guess,
     examples=Synthetic(draw),
-    defaults={"hidden_size": 64, "batch_size": 64, "learning_rate": 3e-3, "steps": 4000},
+    defaults={
+        "hidden_size": 128,
+        "embedding_size": 64,
+        "batch_size": 16,
+        "learning_rate": 3e-3,
+        "steps": 8000,
+    },
     notes="Every step asks, as in the paper, so that losses compare; most answers are blanks, which is why success is "
     "not judged by accuracy. Answers are nine classes, the paper's tenth (the sign itself) being never right.",
 )

@@ -48,7 +48,14 @@ latch = Task(
     success=Success("accuracy", at_least=0.99),
     chance=lambda gap: {"loss": math.log(2), "accuracy": 0.5},
     examples=Synthetic(draw),
-    defaults={"hidden_size": 16, "batch_size": 32, "learning_rate": 1e-2, "steps": 500},
+    defaults={
+        "hidden_size": 16,
+        "batch_size": 32,
+        "learning_rate": 1e-2,
+        "clip_norm": 0.1,
+        "init": "chrono",
+        "steps": 500,
+    },
     notes="In the paper the values that show the class are learned; here they are given, and what the model learns is "
     "the weight upon them.",
 )

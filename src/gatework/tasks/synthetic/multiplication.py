@@ -70,6 +70,13 @@ multiplication = Task(
         Published("LSTM 1997, 2 blocks of 2 cells", "T=100: 14 of 2,560 wrong after 1,273,000 sequences", _TABLE),
     ),
     examples=Synthetic(draw, test_size=2560),
-    defaults={"hidden_size": 32, "batch_size": 32, "learning_rate": 1e-2, "steps": 3000},
+    defaults={
+        "hidden_size": 16,
+        "batch_size": 32,
+        "learning_rate": 1e-2,
+        "clip_norm": 0.1,
+        "init": "chrono",
+        "steps": 3000,
+    },
     notes="The answer is read from a linear unit, in place of the paper's logistic one.",
 )

@@ -41,7 +41,7 @@ parity = Task(
     kind="choice",
     inputs=1,
     outputs=2,
-    gap=Gap(20, "greatest length of a sequence, in steps; the least is half of it", least=2),
+    gap=Gap(6, "greatest length of a sequence, in steps; the least is half of it", least=2),
     success=Success("accuracy", at_least=0.99),
     chance=lambda gap: {"loss": math.log(2), "accuracy": 0.5},
     published=(
@@ -52,6 +52,6 @@ parity = Task(
         Published("Random guessing of weights, without noise", "solved after 2,906 trials on average", _GUESSING),
     ),
     examples=Synthetic(draw),
-    defaults={"hidden_size": 32, "batch_size": 64, "learning_rate": 1e-2, "steps": 3000},
+    defaults={"hidden_size": 32, "batch_size": 64, "learning_rate": 1e-2, "steps": 2000},
     notes="Each number is off by up to 0.2, as in 1994.",
 )

@@ -321,7 +321,7 @@ continual_reber = Task(
         Published("LSTM with forget gates, learning rate decaying", "62 % of nets learn it", f"{_2000}, table 2"),
     ),
     examples=Synthetic(draw_stream, windows=10, test_size=10),
-    defaults={"hidden_size": 32, "batch_size": 16, "learning_rate": 1e-2, "steps": 200},
+    defaults={"hidden_size": 16, "batch_size": 16, "learning_rate": 1e-2, "steps": 1500},
     notes="The paper learns online and stops a stream at the first error; here streams are learned to their end, a "
     "tenth of them at a time.",
 )

@@ -216,7 +216,13 @@ def _task(name: str, title: str, asks: str, words: str, default: int, source: st
         success=Success("accuracy", at_least=0.99, words="This project's own: 99 sentences of 100."),
         chance=lambda gap: {"accuracy": right, "loss": float(-np.log(right)), "solved": right},
         examples=Synthetic(drawer(form)),
-        defaults={"hidden_size": 64, "batch_size": 64, "learning_rate": 5e-3, "steps": 2000},
+        defaults={
+            "hidden_size": 64,
+            "embedding_size": 32,
+            "batch_size": 64,
+            "learning_rate": 5e-3,
+            "steps": 3000,
+        },
         notes="The sentences are made from templates and a list of words. Only the last word is asked, and chance is "
         "that of someone who knows which words can be an answer. Sentences to train on have up to as many words in "
         "between as those to test on.",
@@ -244,7 +250,7 @@ pronoun_gender = _task(
     "Gender of a pronoun",
     "This is about Mary … and in the end …, he or she? Other people are spoken of in between.",
     "the name and the pronoun",
-    20,
+    12,
     "This project's own",
 )
 verb_number = _task(

@@ -75,7 +75,14 @@ temporal_order_2 = Task(
         Published("LSTM 1997, 2 blocks of 2 cells", "1 of 2,560 wrong after 31,390 sequences", f"{_PAPER}, table 9"),
     ),
     examples=Synthetic(partial(draw, places=_TWO), test_size=2560),
-    defaults={"hidden_size": 32, "batch_size": 32, "learning_rate": 1e-2, "steps": 2000},
+    defaults={
+        "hidden_size": 16,
+        "batch_size": 32,
+        "learning_rate": 1e-2,
+        "clip_norm": 0.1,
+        "init": "chrono",
+        "steps": 1500,
+    },
     notes=_NOTES,
 )
 
@@ -95,6 +102,13 @@ temporal_order_3 = Task(
         Published("LSTM 1997, 3 blocks of 2 cells", "2 of 2,560 wrong after 571,100 sequences", f"{_PAPER}, table 9"),
     ),
     examples=Synthetic(partial(draw, places=_THREE), test_size=2560),
-    defaults={"hidden_size": 32, "batch_size": 32, "learning_rate": 1e-2, "steps": 3000},
+    defaults={
+        "hidden_size": 16,
+        "batch_size": 32,
+        "learning_rate": 1e-2,
+        "clip_norm": 0.1,
+        "init": "chrono",
+        "steps": 2000,
+    },
     notes=_NOTES,
 )

@@ -103,7 +103,14 @@ two_sequence = Task(
         Published(_LSTM.format(3), _AFTER.format(1000, "0.0078 %", "452,460"), f"{_PAPER}, table 4"),
     ),
     examples=Synthetic(draw, test_size=2560),
-    defaults={"hidden_size": 16, "batch_size": 32, "learning_rate": 1e-2, "steps": 1000},
+    defaults={
+        "hidden_size": 16,
+        "batch_size": 32,
+        "learning_rate": 1e-2,
+        "clip_norm": 0.1,
+        "init": "chrono",
+        "steps": 500,
+    },
     notes="N = 3 numbers show the class. The answer is read from a linear unit, in place of the paper's logistic one.",
 )
 
@@ -131,7 +138,14 @@ two_sequence_noise = Task(
         Published(_LSTM.format(1), _AFTER.format(1000, "1.207 %", "485,080"), f"{_PAPER}, table 5"),
     ),
     examples=Synthetic(partial(draw, shown_noise=_NOISE), test_size=2560),
-    defaults={"hidden_size": 16, "batch_size": 32, "learning_rate": 1e-2, "steps": 1500},
+    defaults={
+        "hidden_size": 16,
+        "batch_size": 32,
+        "learning_rate": 1e-2,
+        "clip_norm": 0.1,
+        "init": "chrono",
+        "steps": 1000,
+    },
     notes="N = 3 numbers show the class. The answer is read from a linear unit, in place of the paper's logistic one. "
     "Who knows the rules is wrong in about one sequence of 9,000: the noise may turn the signal round.",
 )
@@ -161,7 +175,14 @@ two_sequence_targets = Task(
         Published(_LSTM.format(1), "T=100: mean absolute error 0.012", f"{_PAPER}, table 6"),
     ),
     examples=Synthetic(partial(draw, answers=(0.2, 0.8), target_noise=_TARGET_NOISE), test_size=2560),
-    defaults={"hidden_size": 16, "batch_size": 64, "learning_rate": 1e-2, "steps": 2000},
+    defaults={
+        "hidden_size": 16,
+        "batch_size": 32,
+        "learning_rate": 1e-2,
+        "clip_norm": 0.1,
+        "init": "chrono",
+        "steps": 1000,
+    },
     notes="N = 3 numbers show the class. The answer is read from a linear unit, in place of the paper's logistic one. "
     "Where models are measured the targets are without noise.",
 )
