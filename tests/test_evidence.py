@@ -247,7 +247,7 @@ def test_a_verdict_follows_from_the_figures(name):
     """With other figures it is another: no verdict is typed in."""
     figures, judge = figures_of(RESULTS[name]), CLAIMS[name].judge
     words = {judge(figures).word}
-    for value in (1e-9, 0.5, 1.0, 1e3):
+    for value in (-1.0, 1e-9, 0.5, 1.0, 1e3):
         for turned in (None, *figures):
             other = [
                 Figure(one.name, value, value, value, one.unit, one.n, one.how, value, value, one.scale)

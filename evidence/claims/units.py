@@ -56,16 +56,16 @@ def _judge(figures: Figures) -> Verdict:
         for name in TASKS
     )
     told = f"{told[0].upper()}{told[1:]}."
-    found = [name for name in TASKS if figures[_read(name)].low > 0.9]
-    switched = [name for name in TASKS if figures[_costs(name)].low > 0]
-    if len(found) == len(switched) == len(TASKS):
-        alone = [name for name in TASKS if figures[_off(name, 1, "of them")].value < 0.6]
-        if len(alone) == len(TASKS):
-            return Verdict("holds", told)
-        return Verdict("holds with a condition", f"{told} One unit off is not always enough: others carry it too.")
-    if switched:
+    switched = [name for name in TASKS if figures[_read(name)].value > 0.9 and figures[_costs(name)].low > 0]
+    if not switched:
+        return Verdict("does not hold", told)
+    if len(switched) < len(TASKS):
         return Verdict("holds with a condition", f"{told} Shown of the {', '.join(switched)} only.")
-    return Verdict("does not hold", told)
+    alone = [shown(figures[_off(name, 1, "of them")]) for name in TASKS]
+    if max(figures[_off(name, 1, "of them")].value for name in TASKS) < 0.6:
+        return Verdict("holds", told)
+    end = f"One unit off is not always enough: it leaves {' and '.join(alone)}, for others carry the same."
+    return Verdict("holds with a condition", f"{told} {end}")
 
 
 CLAIM = Claim(

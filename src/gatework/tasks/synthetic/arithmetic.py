@@ -121,6 +121,8 @@ arithmetic = Task(
     inputs=len(ALPHABET),
     outputs=len(ALPHABET),
     symbols=True,
+    alphabet=tuple(ALPHABET),
+    classes=tuple(ALPHABET),
     gap=Gap(3, "most digits of a number; 8 in the paper", least=1, most=8),
     success=Success(
         "accuracy",

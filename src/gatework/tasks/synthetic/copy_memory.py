@@ -59,6 +59,8 @@ copy = Task(
     inputs=KINDS + 2,
     outputs=KINDS + 1,
     symbols=True,
+    alphabet=(*"ABCDEFGH"[:KINDS], "_", ">"),
+    classes=(*"ABCDEFGH"[:KINDS], "_"),
     gap=Gap(100, "steps from the last of the symbols to the sign to begin, the paper's T", least=1),
     success=Success(
         "solved",

@@ -76,6 +76,8 @@ def _task(name: str, title: str, letters: int, published: tuple[Published, ...])
         inputs=letters + 1,
         outputs=letters + 1,
         symbols=True,
+        alphabet=(*"abc"[:letters], "|"),
+        classes=(*"abc"[:letters], "|"),
         gap=Gap(10, "largest n in training; tested with every n up to twice as large", least=1),
         success=Success(
             "solved",

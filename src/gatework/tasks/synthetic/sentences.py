@@ -212,6 +212,8 @@ def _task(name: str, title: str, asks: str, words: str, default: int, source: st
         inputs=len(WORDS),
         outputs=len(WORDS),
         symbols=True,
+        alphabet=WORDS,
+        classes=WORDS,
         gap=Gap(default, f"words between {words}", least=len(form.closing.split())),
         success=Success("accuracy", at_least=0.99, words="This project's own: 99 sentences of 100."),
         chance=lambda gap: {"accuracy": right, "loss": float(-np.log(right)), "solved": right},

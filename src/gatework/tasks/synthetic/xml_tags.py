@@ -105,6 +105,8 @@ xml_tags = Task(
     inputs=len(ALPHABET),
     outputs=len(ALPHABET),
     symbols=True,
+    alphabet=tuple(ALPHABET),
+    classes=tuple(ALPHABET),
     gap=Gap(10, "tags after which no more are opened, and those still open are closed; 50 in the paper", least=1),
     success=Success(
         "accuracy",

@@ -1,0 +1,54 @@
+"""The registry of tasks: what every table must have, whatever the task."""
+
+import pytest
+
+from gatework.errors import ConfigError
+from gatework.tasks.registry import TASKS
+from gatework.tasks.task import Recorded, Synthetic, Task
+from gatework.training import TrainConfig, make_config
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_table_is_whole(name):
+    task = TASKS[name]
+    assert task.name == name
+    assert task.asks.endswith(("?", "."))
+    assert task.source
+    assert task.gap.least <= task.gap.default
+    assert (task.success.at_least is None) != (task.success.at_most is None)
+    assert not task.alphabet or len(task.alphabet) == task.inputs
+    assert not task.classes or len(task.classes) == task.outputs
+    assert not task.alphabet or task.symbols
+    if isinstance(task.examples, Synthetic):
+        assert task.inputs
+        assert task.outputs
+        assert task.chance(task.gap.default)
+    assert all(found.model and found.result and found.source for found in task.published)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_settings_that_a_task_brings_are_settings(name):
+    assert TASKS[name].defaults.keys() <= TrainConfig.model_fields.keys()
+    assert TASKS[name].defaults.keys() >= {"hidden_size", "batch_size", "learning_rate"}
+    for cell in ("lstm", "rnn"):
+        assert make_config({"task": name, "cell": cell}).task == name
+
+
+def test_chance_never_solves_a_task():
+    guessed = {name: task for name, task in TASKS.items() if task.success.metric in task.chance(task.gap.default)}
+    assert len(guessed) > 20
+    assert [name for name, task in guessed.items() if task.success.reached(task.chance(task.gap.default))] == []
+
+
+def test_recorded_tasks_name_a_folder_or_take_a_file():
+    assert [
+        name for name, task in TASKS.items() if isinstance(task.examples, Recorded) and not task.examples.folder
+    ] == ["forecast"]
+
+
+def test_what_is_looked_up_and_not_there():
+    with pytest.raises(ConfigError, match="there is no task 'copi'; did you mean 'copy'"):
+        TASKS["copi"]
+    assert TASKS.get("copi") is None
+    assert "copi" not in TASKS
+    assert isinstance(TASKS.get("copy"), Task)
