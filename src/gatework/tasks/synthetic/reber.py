@@ -256,6 +256,8 @@ reber = Task(
     inputs=len(SYMBOLS),
     outputs=len(SYMBOLS),
     symbols=True,
+    alphabet=tuple(SYMBOLS),
+    classes=tuple(SYMBOLS),
     gap=Gap(5, f"least length of a string, in symbols{_HELD}", least=5),
     success=Success(
         "solved", at_least=1.0, words="Every symbol that may come scores above every other, at every step."
@@ -276,6 +278,8 @@ embedded_reber = Task(
     inputs=len(SYMBOLS),
     outputs=len(SYMBOLS),
     symbols=True,
+    alphabet=tuple(SYMBOLS),
+    classes=tuple(SYMBOLS),
     gap=Gap(5, f"least length of the string inside, in symbols{_HELD}", least=5),
     success=Success(
         "solved",
@@ -307,6 +311,8 @@ continual_reber = Task(
     inputs=len(SYMBOLS),
     outputs=len(SYMBOLS),
     symbols=True,
+    alphabet=tuple(SYMBOLS),
+    classes=tuple(SYMBOLS),
     gap=Gap(1000, "steps of a stream in training; models are measured on streams ten times as long", least=20),
     success=Success(
         "solved",

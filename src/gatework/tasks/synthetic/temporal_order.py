@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from itertools import product
 
 import numpy as np
 import torch
@@ -68,6 +69,8 @@ temporal_order_2 = Task(
     inputs=len(_SYMBOLS),
     outputs=4,
     symbols=True,
+    alphabet=tuple(_SYMBOLS),
+    classes=tuple("".join(order) for order in product("XY", repeat=2)),
     gap=Gap(100, _GAP.format(40), least=10),
     success=_SUCCESS,
     chance=lambda gap: {"loss": math.log(4), "accuracy": 1 / 4},
@@ -95,6 +98,8 @@ temporal_order_3 = Task(
     inputs=len(_SYMBOLS),
     outputs=8,
     symbols=True,
+    alphabet=tuple(_SYMBOLS),
+    classes=tuple("".join(order) for order in product("XY", repeat=3)),
     gap=Gap(100, _GAP.format(24), least=10),
     success=_SUCCESS,
     chance=lambda gap: {"loss": math.log(8), "accuracy": 1 / 8},
