@@ -10,6 +10,7 @@ import numpy as np
 from gatework.search.statistics import RESAMPLES, Interval, median_interval, share_interval
 
 Scale = Literal["linear", "log"]
+WILSON = "Wilson's interval"
 
 # Two runs of one measurement differ by the square root of 2 more than one of them from the truth; and of 100 repeats 99
 # are to stay inside, where the interval was made for 95.
@@ -64,6 +65,11 @@ class Figure:
             most=float(facts["most"]),
             scale=facts["scale"],
         )
+
+    @property
+    def counts(self) -> bool:
+        """True of how many of several things are so."""
+        return self.how.endswith(WILSON)
 
     def allows(self, value: float) -> bool:
         """Tell whether a repeat may have this value."""
@@ -120,7 +126,7 @@ def share(name: str, count: int, of: int, what: str) -> Figure:
         (1.0, 0.566, 1.0)
     """
     interval = share_interval(count, of)
-    how = f"{of:,} {what}, Wilson's interval"
+    how = f"{of:,} {what}, {WILSON}"
     return Figure(name, *interval, "", of, how, *_share_bounds(count, of))
 
 

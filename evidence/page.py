@@ -29,6 +29,8 @@ way; so the bounds to which a repeat is held are wider than the intervals: by wh
 100. They stand with the figures in `evidence/results/`. Verdicts are computed from figures, by the code in
 `evidence/claims/`.
 """
+# Shares of no more things than these are told by their number.
+_FEW = 20
 _UNMEASURED = "| {claim} | {command} | not measured yet | |"
 
 
@@ -83,7 +85,8 @@ def _section(claim: Claim, result: dict[str, Any]) -> str:
     if claim.published:
         lines += ["Published:", "", *[f"- {line}" for line in claim.published], ""]
     lines += [f"What bounds it: {claim.bounds}", ""]
-    lines += [*result["remarks"], ""] if result["remarks"] else []
+    for remark in result["remarks"]:
+        lines += [remark, ""]
     lines += [f"Measured with {_settings(result['settings'])}, in {_duration(result['processor_seconds'])}.", ""]
     return "\n".join(lines)
 
@@ -117,13 +120,15 @@ def shown(figure: Figure) -> str:
         figure: The figure.
 
     Returns:
-        Such as ``0.996 [0.991, 1]`` or ``2.21 steps``.
+        Such as ``0.996 [0.991, 1]``, ``2.21 steps`` or, of few things, ``3 of 3 [0.439, 1]``.
 
     Example:
         >>> shown(Figure("half-life", 2.2127, 2.2127, 2.2127, "steps", 1, "", 2.2, 2.3))
         '2.21 steps'
     """
     unit = f" {figure.unit}" if figure.unit else ""
+    if figure.counts and figure.n <= _FEW:
+        return f"{round(figure.value * figure.n)} of {figure.n} [{number(figure.low)}, {number(figure.high)}]"
     if figure.low == figure.high == figure.value:
         return f"{number(figure.value)}{unit}"
     return f"{number(figure.value)}{unit} [{number(figure.low)}, {number(figure.high)}]"

@@ -220,7 +220,8 @@ def test_claims_are_listed(capsys):
 def test_numbers_are_written_for_people():
     assert number(-0.02) == "−0.02"
     assert number(1.0) == "1"
-    assert shown(share("solved", 5, 5, "seeds")) == "1 [0.566, 1]"
+    assert shown(share("solved", 5, 5, "seeds")) == "5 of 5 [0.566, 1]"
+    assert shown(share("right", 490, 500, "sequences")) == "0.98 [0.964, 0.989]"
 
 
 def test_the_page_says_what_the_files_say():

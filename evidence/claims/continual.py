@@ -9,9 +9,9 @@ from evidence.comparing import (
     seconds_of,
     settings_of,
     solved_by,
+    solved_name,
     steps_ratio,
     summary_figures,
-    value_name,
 )
 from evidence.figures import Figure, Figures
 from evidence.page import shown
@@ -44,28 +44,20 @@ def _measure(context: Context) -> Measured:
     return Measured(figures, settings, seconds)
 
 
-def _streams(figures: Figures, cell: str, size: str) -> Figure:
-    """Give the share of streams without an error, of the median network."""
-    return figures[value_name(cell, GAP, "solved", size)]
-
-
 def _judge(figures: Figures) -> Verdict:
-    without, with_gate = (_streams(figures, cell, SMALL) for cell in CELLS)
-    larger = [solved_by(figures, cell, GAP, LARGE) for cell in CELLS]
-    told = (
-        f"Of ten streams of {10 * GAP:,} symbols the median network of {SMALL} goes through {shown(with_gate)} "
-        f"without an error where it has forget gates, and through {shown(without)} where it has none."
+    (small, small_with), (large, large_with) = (
+        [solved_by(figures, cell, GAP, size) for cell in CELLS] for size in (SMALL, LARGE)
     )
-    if without.value >= with_gate.value:
+    told = (
+        f"Without forget gates {shown(small)} of networks of {SMALL} and {shown(large)} of those of {LARGE} go through "
+        f"ten streams of {10 * GAP:,} symbols without an error; with them {shown(small_with)} and {shown(large_with)}."
+    )
+    if min(small_with.value, large_with.value) <= 0.5 or small.value > 0.5:
         return Verdict("does not hold", told)
-    if larger[0].value > 0.5:
-        end = (
-            f"That is so of networks as small as the paper's: of those with {LARGE} {shown(larger[0])} learn it "
-            f"without forget gates, in {shown(figures[_slower(LARGE)])} times the steps, and {shown(larger[1])} with "
-            "them."
-        )
-        return Verdict("holds with a condition", f"{told} {end}")
-    return Verdict("holds", told)
+    if small.value == large.value == 0:
+        return Verdict("holds", told)
+    end = f"Most fail, not all: they take {shown(figures[_slower(SMALL)])} times the steps of the others, or more."
+    return Verdict("holds with a condition", f"{told} {end}")
 
 
 CLAIM = Claim(
@@ -77,7 +69,7 @@ CLAIM = Claim(
     commands=("python -m evidence --only continual", *map(command_of, SIZES.values())),
     measure=_measure,
     judge=_judge,
-    shown=tuple(value_name(cell, GAP, "solved", size) for size in SIZES for cell in CELLS),
+    shown=tuple(solved_name(cell, GAP, size) for size in SIZES for cell in CELLS),
     cost=200,
     bounds="Streams ten times as long as those trained on; the paper's are of 100,000 symbols. The gradient goes back "
     "through a tenth of a stream, by Adam; the paper's goes back one step at a time, online. `solved` is the share of "

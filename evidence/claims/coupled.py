@@ -14,7 +14,14 @@ from evidence.figures import Figure, Figures
 from evidence.page import shown
 
 CELLS = ("cifg", "lstm")
-_COMMON = {"cells": CELLS, "seeds": 5, "learning_rates": (0.01, 0.03), "hidden_size": 16, "evaluate_every": 50}
+_COMMON = {
+    "cells": CELLS,
+    "seeds": 5,
+    "learning_rates": (0.01, 0.03),
+    "tuning_seeds": 2,
+    "hidden_size": 16,
+    "evaluate_every": 50,
+}
 TASKS = {
     "embedded Reber grammar": {"task": "embedded_reber", "gaps": (5,), "steps": 1500, **_COMMON},
     "temporal order": {"task": "temporal_order_2", "gaps": (100,), "steps": 1500, "init": "chrono", **_COMMON},

@@ -25,8 +25,8 @@ MUSIC = {
     "gaps": (1,),
     "seeds": 3,
     "learning_rates": (0.005, 0.01),
-    "steps": 800,
-    "evaluate_every": 800,
+    "steps": 600,
+    "evaluate_every": 600,
     "hidden_size": 64,
     "reference": VANILLA,
 }

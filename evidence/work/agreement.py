@@ -4,6 +4,7 @@ from typing import Any
 
 from evidence.work.training import trained
 from gatework.tasks.sequences import measure_sequences
+from gatework.tasks.task import Batch
 from gatework.training.sequence_job import SequenceJob
 
 
@@ -16,7 +17,8 @@ def measure_agreement(cell: str, seed: int) -> dict[str, Any]:
 
     Returns:
         ``accuracy`` over all and ``by_attractors``, ``sentences`` of each number of attractors, and ``chance``, the
-        accuracy of always answering what is commonest.
+        accuracy of always answering what is commonest; and ``commonest``, the same where it may be another answer for
+        each number of attractors.
     """
     trainer, _ = trained({"task": "agreement", "cell": cell, "seed": seed}, to_success=False)
     job: Any = trainer.job
@@ -28,4 +30,18 @@ def measure_agreement(cell: str, seed: int) -> dict[str, Any]:
         "by_attractors": {str(group): metrics["accuracy"] for group, metrics in groups.items()},
         "sentences": {str(group): int(metrics["sequences"]) for group, metrics in groups.items()},
         "chance": job.chance()["accuracy"],
+        "commonest": _commonest(job.held("train"), job.held("test")),
     }
+
+
+def _commonest(learned: Batch, asked: Batch) -> dict[str, float]:
+    """Give by number of attractors what whoever knows only that number gets right."""
+    assert learned.groups is not None
+    assert asked.groups is not None
+    found = {}
+    for group in asked.groups.unique().tolist():
+        # What is not asked is negative, so that the largest of a sequence is its one answer.
+        before = learned.targets[:, learned.groups == group].amax(dim=0)
+        now = asked.targets[:, asked.groups == group].amax(dim=0)
+        found[str(group)] = float((now == before.mode().values).double().mean())
+    return found
