@@ -58,6 +58,9 @@ def _judge(figures: Figures) -> Verdict:
         return Verdict("holds with a condition", f"{told} They cost something in {', '.join(dear)}.")
     if len(sure) == len(TASKS):
         return Verdict("holds", told)
+    slower = [name for name in TASKS if name not in sure and figures[_costs(name)].low > 1]
+    if slower:
+        return Verdict("holds with a condition", f"{told} It does take longer with them in {', '.join(slower)}.")
     unsure = [name for name in TASKS if name not in sure]
     return Verdict("holds with a condition", f"{told} Too few runs to say so of {', '.join(unsure)}.")
 
