@@ -15,8 +15,8 @@ Numbers = NDArray[np.int64]
 Ways = dict[str, tuple[tuple[str, str], tuple[str, str]]]
 
 SYMBOLS = "BTSXPVE"
-# How many times longer than in training the streams are that models are measured on.
-_LONGER = 10
+# How many times longer than in training the streams are that models are measured on: in the end as long as the paper's.
+_LONGER: dict[Split, int] = {"train": 1, "valid": 10, "test": 100}
 _1997 = "Hochreiter & Schmidhuber 1997, Neural Computation 9(8), section 5.1"
 _2000 = (
     "Gers, Schmidhuber & Cummins 2000, Learning to forget: continual prediction with LSTM, "
@@ -167,13 +167,12 @@ def draw_stream(chance: np.random.Generator, size: int, gap: int, split: Split) 
         chance: Where chance comes from.
         size: How many streams B.
         gap: Steps T of a stream in training.
-        split: For ``valid`` and ``test`` streams are ten times as long.
+        split: For ``valid`` streams are ten times as long, for ``test`` a hundred times.
 
     Returns:
         Inputs and targets ``[T, B]``, and what is legal ``[T, B, 7]``.
     """
-    steps = gap if split == "train" else _LONGER * gap
-    return _ask(_STREAM, *_walk(chance, _STREAM, size, steps + 1, 0))
+    return _ask(_STREAM, *_walk(chance, _STREAM, size, _LONGER[split] * gap + 1, 0))
 
 
 def _always_the_same(grammar: Grammar, steps: int, held: int) -> dict[str, float]:
@@ -239,7 +238,7 @@ def guess_stream(gap: int) -> dict[str, float]:
     Returns:
         ``loss`` and ``accuracy``.
     """
-    return _always_the_same(_STREAM, _LONGER * gap, 0)
+    return _always_the_same(_STREAM, _LONGER["test"] * gap, 0)
 
 
 _HELD = "; 5 leaves the grammar as it is"
@@ -313,7 +312,7 @@ continual_reber = Task(
     symbols=True,
     alphabet=tuple(SYMBOLS),
     classes=tuple(SYMBOLS),
-    gap=Gap(1000, "steps of a stream in training; models are measured on streams ten times as long", least=20),
+    gap=Gap(1000, "steps of a stream in training; models are measured on streams a hundred times as long", least=20),
     success=Success(
         "solved",
         at_least=1.0,
