@@ -55,7 +55,10 @@ def _judge(figures: Figures) -> Verdict:
         return Verdict("holds with a condition", f"{told} There is a lead to close only in {', '.join(led)}.")
     if closed:
         return Verdict("holds with a condition", f"{told} The lead is closed in {', '.join(closed)} only.")
-    return Verdict("does not hold", f"{told} {'The lead stays.' if led else 'There is no lead to close.'}")
+    if not led:
+        return Verdict("does not hold", f"{told} There is no lead to close.")
+    smaller = all(figures[_lead(name, ONE)].value < figures[_lead(name, ZERO)].value for name in TASKS)
+    return Verdict("does not hold", f"{told} The lead {'gets smaller, and stays' if smaller else 'stays'}.")
 
 
 CLAIM = Claim(

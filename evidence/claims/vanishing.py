@@ -69,9 +69,7 @@ def _judge(figures: Figures) -> Verdict:
     if plain.high >= GONE or carousel.low < 0.99 or five.low < 0.1:
         return Verdict("does not hold", told)
     if one.high < GONE:
-        end = (
-            "So it does not vanish along the cell state on condition that the forget gates are open: at bias 1 it does."
-        )
+        end = "So along the cell state it does not vanish where the forget gates are open; at bias 1 it does."
         return Verdict("holds with a condition", f"{told} {end}")
     return Verdict("holds", told)
 
