@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evidence.claim import Claim
+from evidence.claim import Claim, Word
 from evidence.figures import Figure
 from evidence.results import figures_of
 
@@ -29,6 +29,11 @@ way; so the bounds to which a repeat is held are wider than the intervals: by wh
 100. They stand with the figures in `evidence/results/`. Verdicts are computed from figures, by the code in
 `evidence/claims/`.
 """
+_PLURAL: dict[Word, str] = {
+    "holds": "hold",
+    "holds with a condition": "hold with a condition",
+    "does not hold": "do not hold",
+}
 # Shares of no more things than these are told by their number.
 _FEW = 20
 _UNMEASURED = "| {claim} | {command} | not measured yet | |"
@@ -58,8 +63,10 @@ def write_page(claims: Sequence[Claim], results: Mapping[str, dict[str, Any]]) -
 def _verdicts(claims: Sequence[Claim], results: Mapping[str, dict[str, Any]]) -> str:
     """Count the verdicts in words."""
     words = [claim.judge(figures_of(results[claim.id])).word for claim in claims if claim.id in results]
-    counted = [f"{words.count(word)} {word}" for word in dict.fromkeys(words)]
-    return f"Of {len(words)} claims {', '.join(counted)}." if words else "Nothing is measured yet."
+    if not words:
+        return "Nothing is measured yet."
+    counted = [f"{words.count(word)} {word if words.count(word) == 1 else many}" for word, many in _PLURAL.items()]
+    return f"Of {len(words)} claims {counted[0]}, {counted[1]} and {counted[2]}."
 
 
 def _row(claim: Claim, result: dict[str, Any] | None) -> str:

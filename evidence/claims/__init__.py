@@ -4,6 +4,7 @@ from evidence.claim import Claim
 from evidence.claims import (
     agreement,
     continual,
+    copying,
     coupled,
     default,
     forget_bias,
@@ -25,6 +26,7 @@ CLAIMS: dict[str, Claim] = {
         short_gap.CLAIM,
         long_gap.CLAIM,
         *named.CLAIMS,
+        copying.CLAIM,
         hand_set.CLAIM,
         default.CLAIM,
         continual.CLAIM,

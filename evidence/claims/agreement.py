@@ -70,7 +70,7 @@ CLAIM = Claim(
     measure=_measure,
     judge=_judge,
     shown=(_all("lstm"), _all("rnn"), _CHANCE, *(_name("lstm", group) for group in ATTRACTORS)),
-    cost=200,
+    cost=65,
     bounds="About 6,000 sentences to learn from, where the paper has 121,500, and three quarters of them with "
     "attractors, where most of the paper's have none. Intervals are over networks; the test sentences are the same "
     "for all.",

@@ -74,7 +74,7 @@ CLAIM = Claim(
     measure=_measure,
     judge=_judge,
     shown=tuple(_costs(name) for name in TASKS),
-    cost=900,
+    cost=80,
     bounds="A saving of a quarter of the parameters is given back as units, for sizes are matched. A run that does not "
     f"succeed counts as its whole budget. Less than {NOTHING:g} times as many steps is called nothing.",
 )

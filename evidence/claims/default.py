@@ -69,7 +69,7 @@ CLAIM = Claim(
     measure=_measure,
     judge=_judge,
     shown=(_CAROUSEL, _DRAWN.format("rnn"), _DRAWN.format("lstm"), _DRAWN.format(f"lstm, chrono for {CHRONO} steps")),
-    cost=25,
+    cost=10,
     bounds="What a layer keeps before training; training moves the gates. Along the cell state only, gates held where "
     "they are. A plain network has no such line: there it is the norm of the whole Jacobian.",
 )

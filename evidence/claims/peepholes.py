@@ -77,7 +77,7 @@ CLAIM = Claim(
     measure=_measure,
     judge=_judge,
     shown=tuple(solved_name(cell, GAP, name) for name in TASKS for cell in CELLS),
-    cost=900,
+    cost=75,
     bounds="Networks of 8 units or about as many, as many parameters with and without; the paper's have one cell "
     "each, in which there is nothing else to measure time with. A run that does not succeed counts as its whole "
     "budget.",

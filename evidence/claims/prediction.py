@@ -75,7 +75,7 @@ CLAIM = Claim(
     measure=_measure,
     judge=_judge,
     shown=(_MODEL, _name("1", "h"), _name("1", "c"), _name("column", "h"), _name("column", "c")),
-    cost=60,
+    cost=10,
     bounds="One model, the one that `gatework explore --demo` opens, on 65,536 characters of this project's own Python "
     "(`evidence/text/held_out.txt`). A linear probe finds what stands in a state plainly; what a layer above could "
     "still work out of it may be more. Accuracy for characters, the share of explained variance for places.",

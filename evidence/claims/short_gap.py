@@ -47,7 +47,7 @@ CLAIM = Claim(
     measure=_measure,
     judge=_judge,
     shown=tuple(solved_name(cell, gap) for gap in (SHORT, LONGEST) for cell in ("rnn", "lstm")),
-    cost=400,
+    cost=75,
     bounds="Sentences from templates with ten nouns, and other nouns of the same kind beside the one that counts: "
     "harder than the essay's sentence, in which nothing else could be meant.",
 )

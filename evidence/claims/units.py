@@ -80,7 +80,7 @@ CLAIM = Claim(
     shown=tuple(
         name for task in TASKS for name in (_read(task), _off(task, _MOST, "of them"), _off(task, _MOST, "others"))
     ),
-    cost=120,
+    cost=50,
     bounds="Sentences from templates, networks of 16 units. A unit is found by the correlation of its cell state "
     "before the last word with the answer, on sentences that are not judged on, and switched off by "
     "`gatework.clamp(model, c=0, units=...)` from the first word on.",

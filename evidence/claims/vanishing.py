@@ -88,7 +88,7 @@ CLAIM = Claim(
         f"lstm, forget bias 1, drawn: {_DIRECT}",
         f"lstm, forget bias 5, drawn: {_DIRECT}",
     ),
-    cost=60,
+    cost=30,
     bounds="Layers of 16 units over noise like that of the task. What is left along the cell state is the product of "
     "the forget gates, the geometric mean over units; what goes through the gates comes on top, and is in the other "
     "figure. Trained are networks on a latch over ten steps. A plain network "
