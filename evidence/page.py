@@ -28,6 +28,9 @@ least 0.57 of such runs would. Another processor rounds otherwise, and a trainin
 way; so the bounds to which a repeat is held are wider than the intervals: by what a repeat adds, and for 99 repeats of
 100. They stand with the figures in `evidence/results/`. Verdicts are computed from figures, by the code in
 `evidence/claims/`.
+
+Sizes, gaps and budgets were chosen after first looks at what small networks learn within minutes, and some were changed
+once more after a first result. So a verdict speaks of the settings under it, and is no test that was laid down before.
 """
 _PLURAL: dict[Word, str] = {
     "holds": "hold",

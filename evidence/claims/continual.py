@@ -76,6 +76,8 @@ CLAIM = Claim(
     cost=120,
     bounds="Streams a hundred times as long as those trained on, as long as the paper's. The gradient goes back "
     "through a tenth of a stream, by Adam; the paper's goes back one step at a time, online. `solved` is the share of "
-    "streams without an error.",
+    "streams without an error. At first streams a tenth as long were looked at, and there three of three networks of "
+    "16 units without forget gates came through at a learning rate of 0.03: what fails them is how long a stream "
+    "goes on.",
     published=published_of("continual_reber"),
 )

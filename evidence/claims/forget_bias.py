@@ -1,5 +1,7 @@
 """A forget bias of 1 closes the GRU's lead."""
 
+from typing import Any
+
 from evidence.claim import Claim, Context, Measured, Verdict
 from evidence.comparing import (
     command_of,
@@ -16,9 +18,18 @@ from evidence.page import shown
 
 ONE, ZERO, GRU = "lstm", "lstm_bias_0", "gru"
 _COMMON = {"cells": (ONE, "evidence/cells/lstm_bias_0.txt", GRU), "seeds": 3, "learning_rates": (0.003, 0.01)}
-TASKS = {
+TASKS: dict[str, dict[str, Any]] = {
     "arithmetic": {"task": "arithmetic", "gaps": (2,), "steps": 1500, "hidden_size": 64, **_COMMON},
     "XML tags": {"task": "xml_tags", "gaps": (4,), "steps": 1000, "hidden_size": 64, **_COMMON},
+    # Biases drawn for the gap, which this task brings, would take the place of the bias that is asked about.
+    "temporal order": {
+        "task": "temporal_order_2",
+        "gaps": (50,),
+        "steps": 1500,
+        "hidden_size": 16,
+        "init": "torch",
+        **_COMMON,
+    },
 }
 
 

@@ -25,7 +25,7 @@ def biases_that_remember(step: Step) -> dict[str, int]:
 
     Example:
         >>> from gatework.language import parse
-        >>> biases_that_remember(parse("z = sigmoid(W_z @ x + b_z)\\nh = (1 - z) * h + z * tanh(W_h @ x)"))
+        >>> biases_that_remember(parse("z = sigmoid(W_z @ x + b_z)\nh = (1 - z) * h + z * tanh(W_h @ x)"))
         {'b_z': -1}
     """
     lines = {equation.target: equation.value for equation in step.equations}
