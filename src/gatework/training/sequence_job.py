@@ -211,17 +211,18 @@ class SequenceJob:
         Raises:
             DataError: When there is no such split.
         """
-        if split not in self.splits:
+        chosen = next((name for name in self.splits if name == split), None)
+        if chosen is None:
             raise DataError(f"the task has no split '{split}': it has {', '.join(self.splits)}")
         if self.recording is not None:
-            return self.recording.splits[split]
-        if split not in self._held:
+            return self.recording.splits[chosen]
+        if chosen not in self._held:
             examples = self.task.examples
             assert isinstance(examples, Synthetic)
-            size = examples.test_size if split == "test" else min(_VALID_SIZE, examples.test_size)
+            size = examples.test_size if chosen == "test" else min(_VALID_SIZE, examples.test_size)
             # Of training sequences none is ever seen twice: these are like them.
-            self._held[split] = self._draw(split, size, -1)  # type: ignore[arg-type]
-        return self._held[split]
+            self._held[chosen] = self._draw(chosen, size, -1)
+        return self._held[chosen]
 
     def measure(self, model: SequenceModel, split: str, share: tuple[int, int]) -> Score:
         """Measure the model on a process's share of a split."""
