@@ -8,7 +8,7 @@ from sphinx.application import Sphinx
 from gatework.tasks.registry import TASKS
 from gatework.tasks.task import Recorded, Synthetic, Task
 
-# What a metric is called in a sentence.
+# Where the sequences of a group of tasks come from, and what the group is called.
 HEADINGS = {Synthetic: "Drawn from a seed", Recorded: "Recorded"}
 
 

@@ -8,7 +8,6 @@ pair. Only the weights that cells begin with differ, as their shapes do.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from math import inf, isfinite
 from typing import Any, Literal
 
@@ -20,6 +19,7 @@ from gatework.tasks.registry import TASKS
 from gatework.tasks.task import Success, Task
 from gatework.training.build import build_cell
 from gatework.training.config import TrainConfig, make_config
+from gatework.training.seeds import mixed_seed
 from gatework.training.sequence_job import SequenceJob
 
 Purpose = Literal["tune", "final"]
@@ -274,5 +274,4 @@ def seed_of(seed: int, trial: Trial) -> int:
         >>> first == seed_of(0, Trial("lstm", 10, "final", 0.003, 0))
         True
     """
-    parts = f"{seed} {trial.purpose} {trial.gap} {trial.number}"
-    return int.from_bytes(sha256(parts.encode()).digest()[:8], "big") >> 1
+    return mixed_seed(seed, trial.purpose, trial.gap, trial.number)
