@@ -84,6 +84,16 @@ def test_nothing_is_served_where_there_is_no_run(gatework, tmp_path, trained):
     assert gatework("explore", tmp_path / "none").code == 2
 
 
+def test_nothing_is_served_of_a_run_on_a_task(gatework, tmp_path):
+    run = tmp_path / "adding"
+    small = ["--gap", "10", "--hidden-size", "4", "--steps", "1"]
+    assert gatework("train", "--task", "adding", "--run", run, *small).code == 0
+    for verb in ("explore", "report"):
+        outcome = gatework(verb, run)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert "was trained on task 'adding': expected a run on text" in outcome.err
+
+
 def test_something_must_be_named(gatework):
     assert "nothing to explore was named: give a run's directory, or --demo" in gatework("explore").err
     assert "what is the report about? Give a run's directory, or --demo" in gatework("report").err

@@ -11,7 +11,7 @@ from gatework.errors import ExplorerError, RunError
 from gatework.explorer import models
 from gatework.explorer.models import DEMO, DemoOrigin, display, open_runs
 from gatework.tasks.text import measure
-from gatework.training import make_config, read_toml
+from gatework.training import make_config, read_toml, train
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 
@@ -129,6 +129,13 @@ def test_a_run_without_checkpoints(make_run):
     shutil.rmtree(path / "checkpoints")
     with pytest.raises(RunError, match=r"has no checkpoint yet: let it train until its first one"):
         open_runs([str(path)], demo=False)
+
+
+def test_a_run_on_a_sequence_task(tmp_path):
+    told = make_config({"task": "adding", "gap": 10, "steps": 1, "hidden_size": 4, "run": str(tmp_path / "adding")})
+    run = str(train(told).run)
+    with pytest.raises(RunError, match="was trained on task 'adding': expected a run on text"):
+        open_runs([run], demo=False)
 
 
 def test_what_cannot_be_shown_as_it_is():

@@ -22,7 +22,7 @@ from gatework.training.build import build_model
 from gatework.training.checkpoint import list_checkpoints
 from gatework.training.config import TrainConfig, make_config
 from gatework.training.files import digest
-from gatework.training.restore import load_model
+from gatework.training.restore import load_model, read_text_config
 from gatework.training.run import RunDirectory
 from gatework.training.trainer import load_parameters
 
@@ -92,13 +92,13 @@ class RunOrigin:
         path: The directory.
 
     Raises:
-        RunError: When it is no run, or has no checkpoint yet.
+        RunError: When it is no run on text, or has no checkpoint yet.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._directory = RunDirectory(Path(os.path.expanduser(path)))
-        self.config = self._directory.read_config()
+        self.config = read_text_config(path)
         self.vocabulary = self._directory.read_vocabulary()
         self.steps = list_checkpoints(self._directory.checkpoints)
         if not self.steps:

@@ -73,6 +73,26 @@ def open_run(run: str) -> RunDirectory:
     return directory
 
 
+def read_text_config(run: str) -> TrainConfig:
+    """Read what a run on text was told.
+
+    Args:
+        run: The run directory.
+
+    Returns:
+        Its configuration.
+
+    Raises:
+        RunError: When this is no run, or one on a sequence task.
+    """
+    config = open_run(run).read_config()
+    if config.task != TEXT:
+        raise RunError(
+            f"run '{run}' was trained on task '{config.task}': expected a run on text; `gatework evaluate` measures it"
+        )
+    return config
+
+
 def load_model(run: str, *, step: int | None = None, device: str = "cpu") -> Loaded:
     """Read the language model of a run.
 
@@ -88,12 +108,7 @@ def load_model(run: str, *, step: int | None = None, device: str = "cpu") -> Loa
         RunError: When this is no run on text, or there is no such checkpoint.
         CheckpointError: When the checkpoint is damaged.
     """
-    directory = open_run(run)
-    config = directory.read_config()
-    if config.task != TEXT:
-        raise RunError(
-            f"run '{run}' was trained on task '{config.task}': expected a run on text; `gatework evaluate` measures it"
-        )
+    directory, config = open_run(run), read_text_config(run)
     vocabulary = directory.read_vocabulary()
     own = directory.read_data()["fingerprint"]
     model, chosen = _load(
