@@ -1,6 +1,7 @@
 """A run on a sequence task: killed and resumed, measured, asked over another gap; and what it refuses."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -66,6 +67,7 @@ class KillAt(Quiet):
         {"task": "embedded_reber", "cell": "gru", "dropout": 0.3},
         {"task": "verb_number", "embedding_size": 6, "num_layers": 2},
         {"task": "forecast", "gap": 3},
+        {"task": "copy", "gap": 30, "shortest_gap": 2},
     ],
     ids=lambda changes: changes["task"],
 )
@@ -111,6 +113,54 @@ def test_seed_decides_the_data_and_nothing_else_does(configure):
     train_batch, test_batch = first(seed=1)
     assert not torch.equal(train_batch, first()[0])
     assert not torch.equal(test_batch, first()[1])
+
+
+def test_gaps_of_training_are_drawn_from_the_shortest_on(configure):
+    job = open_job(configure(task="copy", gap=100, shortest_gap=3))
+    assert isinstance(job, SequenceJob)
+    gaps = np.array([job._training_batch(step).inputs.shape[0] - 20 for step in range(2000)])
+    assert (gaps.min(), gaps.max()) == (3, 100)
+    # Even in its logarithm: as many below the geometric middle as above it.
+    assert 0.45 < (gaps < np.sqrt(4 * 102) - 1).mean() < 0.55
+    assert {job.held(split).inputs.shape[0] for split in ("valid", "test")} == {120}
+    assert "gap 100 (" in job.about()[0]
+    assert job.about()[0].endswith(", in training 3 and more")
+    alone = open_job(configure(task="copy", gap=5, shortest_gap=5))
+    assert isinstance(alone, SequenceJob)
+    assert {alone._training_batch(step).inputs.shape[0] for step in range(50)} == {25}
+
+
+def test_every_drawn_task_takes_a_shorter_gap_in_training():
+    for name, task in TASKS.items():
+        if isinstance(task.examples, Synthetic):
+            told = {"task": name, "shortest_gap": task.gap.least, "hidden_size": 4, "batch_size": 2, "threads": 1}
+            job = open_job(make_config(told))
+            assert isinstance(job, SequenceJob)
+            trainer = Trainer(make_config(told), job, Group())
+            assert np.isfinite([trainer.train_step()[1] for _ in range(3)]).all(), name
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        (
+            {"task": "copy", "gap": 10, "shortest_gap": 11},
+            "shortest_gap is 11: expected 1 to 10, the gap that is measured",
+        ),
+        (
+            {"task": "copy", "gap": 10, "shortest_gap": 0},
+            "shortest_gap is 0: expected 1 to 10, the gap that is measured",
+        ),
+        (
+            {"task": "forecast", "gap": 3, "shortest_gap": 1},
+            "the sequences of task 'forecast' are recorded, and their gap",
+        ),
+        ({"shortest_gap": 1}, "shortest_gap is 1, and a text has none: leave it out, or choose a --task"),
+    ],
+)
+def test_shortest_gaps_that_cannot_be(told, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        make_config(told)
 
 
 def test_recorded_sequences_are_all_seen_once_a_pass(configure, table):

@@ -38,6 +38,7 @@ def compare(
     forget_bias: float | None = None,
     init: Literal["torch", "orthogonal", "chrono"] | None = None,
     schedule: Literal["constant", "cosine", "zaremba"] | None = None,
+    shortest_gap: Whole | None = None,
     data: Silent = "",
     seed: Whole = 0,
     workers: Whole | None = None,
@@ -67,6 +68,7 @@ def compare(
         forget_bias: Where the forget gate's bias begins, in cells that have one; by default each cell's own.
         init: How weights begin; chrono is torch in cells without a gate that remembers.
         schedule: How the learning rate goes over the budget.
+        shortest_gap: Train on gaps from here to the one measured, one drawn for each step; by default only on that.
         data: The folder of recorded data, for a task that needs one.
         seed: Where all chance begins.
         workers: Processes; by default one for each core.

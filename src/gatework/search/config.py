@@ -14,7 +14,7 @@ from gatework.tasks.registry import TASKS
 from gatework.training.config import fault_in_words, is_equations, nearest
 
 # Settings of a training run that a comparison may fix for all its cells; those not given are the task's own.
-SHARED = ("batch_size", "clip_norm", "forget_bias", "init", "schedule", "steps", "data")
+SHARED = ("batch_size", "clip_norm", "forget_bias", "init", "schedule", "shortest_gap", "steps", "data")
 # What may be different when a comparison goes on.
 MAY_CHANGE = frozenset(("run", "workers", "data"))
 
@@ -71,6 +71,9 @@ class CompareConfig(BaseModel):
     )
     schedule: Literal["constant", "cosine", "zaremba"] | None = Field(
         None, description="How the learning rate goes over the budget."
+    )
+    shortest_gap: int | None = Field(
+        None, ge=0, le=2**24, description="Train on gaps from here to the one measured; by default only on that."
     )
     data: str = Field("", description="The folder of recorded data, for a task that needs one.")
     seed: int = Field(0, ge=0, lt=2**63, description="Where all chance begins.")

@@ -250,3 +250,23 @@ class Task:
             takes = f"{self.gap.least:,}{most or ' and more'} ({self.gap.meaning})"
             raise ConfigError(f"gap is {chosen}: task '{self.name}' takes {takes}")
         return chosen
+
+    def check_shortest_gap(self, shortest: int, gap: int) -> None:
+        """Refuse a shortest gap of training that cannot be.
+
+        Args:
+            shortest: The shortest gap to train on.
+            gap: The longest, on which the model is measured.
+
+        Raises:
+            ConfigError: When sequences are recorded, whose gap nobody draws, or the shortest is out of range.
+        """
+        if isinstance(self.examples, Recorded):
+            raise ConfigError(
+                f"shortest_gap is {shortest}: the sequences of task '{self.name}' are recorded, and their gap is not "
+                "drawn; leave it out"
+            )
+        if not self.gap.least <= shortest <= gap:
+            raise ConfigError(
+                f"shortest_gap is {shortest}: expected {self.gap.least:,} to {gap:,}, the gap that is measured"
+            )

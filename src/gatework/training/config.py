@@ -50,6 +50,12 @@ class TrainConfig(BaseModel):
 
     task: str = Field(TEXT, description="The job: text is a language model; the others, see `gatework tasks`.")
     gap: int | None = Field(None, ge=0, le=2**24, description="How far a task's gap is, or how long its sequences are.")
+    shortest_gap: int | None = Field(
+        None,
+        ge=0,
+        le=2**24,
+        description="Train on gaps from here to gap, one drawn for each step; by default only gap.",
+    )
 
     data: str = Field(
         "",
@@ -191,10 +197,16 @@ class TrainConfig(BaseModel):
     def _fits_task(self) -> None:
         """Refuse what has no meaning in the task."""
         if self.task == TEXT:
-            if self.gap is not None:
-                raise ValueError(f"gap is {self.gap}, and a text has none: leave it out, or choose a --task")
+            for name in ("gap", "shortest_gap"):
+                if getattr(self, name) is not None:
+                    raise ValueError(
+                        f"{name} is {getattr(self, name)}, and a text has none: leave it out, or choose a --task"
+                    )
             return
-        TASKS[self.task].check_gap(self.gap)
+        task = TASKS[self.task]
+        gap = task.check_gap(self.gap)
+        if self.shortest_gap is not None:
+            task.check_shortest_gap(self.shortest_gap, gap)
         for name in TEXT_ONLY:
             if getattr(self, name) != TrainConfig.model_fields[name].default:
                 raise ValueError(

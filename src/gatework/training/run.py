@@ -36,7 +36,7 @@ _RHYTHMS = ("log_every", "evaluate_every", "checkpoint_every", "keep_checkpoints
 MAY_CHANGE = frozenset((*_PLACES, *_RHYTHMS, "steps", "epochs"))
 # Settings that came after the first runs. At its default such a setting changes nothing, so that it is left out of a
 # run's fingerprint, and a run from before goes on.
-_LATER = frozenset(("init_range", "reduction", "gap"))
+_LATER = frozenset(("init_range", "reduction", "gap", "shortest_gap"))
 _BEFORE_CONFIG = frozenset((".lock", "data.json", "vocabulary.json", "checkpoints", "samples"))
 
 

@@ -125,8 +125,10 @@ class SequenceJob:
         """Say what is asked, and what guessing gets."""
         guessed = self.chance().get(self.task.success.metric)
         guess = "" if guessed is None else f", by guessing {guessed:.4g}"
+        shortest = self.config.shortest_gap
+        shorter = "" if shortest is None else f", in training {shortest:,} and more"
         lines = [
-            f"task: {self.task.title}, gap {self.gap:,} ({self.task.gap.meaning})",
+            f"task: {self.task.title}, gap {self.gap:,} ({self.task.gap.meaning}){shorter}",
             f"solved at {self.task.success}{guess}",
         ]
         if self.recording is not None:
@@ -163,8 +165,8 @@ class SequenceJob:
         return model.to(device=device, dtype=DTYPES[config.dtype])
 
     def _places(self) -> int:
-        """Give the steps of a sequence."""
-        return (self.recording.splits["train"] if self.recording else self._draw("train", 1, 0)).inputs.shape[0]
+        """Give the steps of the longest sequence."""
+        return (self.recording.splits["train"] if self.recording else self._draw("valid", 1, 0)).inputs.shape[0]
 
     def train(self, model: SequenceModel, step: int, rows: slice, state: State) -> Part:
         """Draw the sequences of a step, or take the next recorded ones."""
@@ -199,7 +201,9 @@ class SequenceJob:
         examples = self.task.examples
         assert isinstance(examples, Synthetic)
         chance = np.random.default_rng(mixed_seed(self.config.seed, _FOR[split], number))
-        return examples.draw(chance, size, self.gap, split)
+        shortest = self.config.shortest_gap if split == "train" else None
+        gap = self.gap if shortest is None else _drawn_gap(chance, shortest, self.gap)
+        return examples.draw(chance, size, gap, split)
 
     def trained(self, total: float, asked: int) -> Score:
         """Give the loss that training itself amounts to."""
@@ -237,3 +241,10 @@ class SequenceJob:
     def sample(self, model: SequenceModel, seed: int) -> str:
         """Write nothing."""
         return ""
+
+
+def _drawn_gap(chance: np.random.Generator, shortest: int, longest: int) -> int:
+    """Draw a gap evenly in its logarithm: as many from 10 to 20 as from 100 to 200. Both ends are possible."""
+    ratio = (longest + 2) / (shortest + 1)
+    # Rounding could lift the last of the numbers over the end.
+    return min(int((shortest + 1) * ratio ** chance.random()) - 1, longest)
