@@ -1,9 +1,11 @@
 """What kernels do to memory: nothing outside their tensors, nothing kept for ever, nothing shared by accident."""
 
+import gc
 import os
 import subprocess
 import sys
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +182,28 @@ def test_a_thousand_runs_leave_nothing(memory):
     grown, objects = map(int, done.stdout.split())
     assert grown < 4 << 20
     assert objects < 500
+
+
+def test_workspaces_of_other_lengths_go_at_once(monkeypatch):
+    """Without waiting for Python to look for circles: each would hold on to as much as a pass needs."""
+    made: list[weakref.ref[workspace.Workspace]] = []
+
+    class Noted(workspace.Workspace):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            made.append(weakref.ref(self))
+
+    monkeypatch.setattr(workspace, "Workspace", Noted)
+    gc.collect()
+    gc.disable()
+    try:
+        for length in range(5, 25):
+            Case(STEPS["lstm"], length, 3, 9).run("cpu", torch.float32)
+        alive = sum(one() is not None for one in made)
+    finally:
+        gc.enable()
+    assert len(made) >= 40
+    assert alive <= 2 * workspace.MOST_KEPT  # forward and back
 
 
 def test_outputs_are_the_callers():

@@ -16,7 +16,7 @@ from torch import Tensor
 MOST_KEPT = 256 << 20  # bytes of freed memory that are kept
 _ALIGNED = 64  # bytes: a line of the cache, and the widest register
 _APART = 17  # lines between matrices: odd, so that many of them fall on different places
-_GRAIN = 1 << 16  # sizes are rounded up to this, so that nearly equal ones share
+_GRAINS = 8  # sizes are rounded up to an eighth of a power of two, so that sequences of other lengths share
 
 _SMALL = 1 << 18  # bytes that are had as fast from the system
 
@@ -63,7 +63,8 @@ def _split(whole: Tensor, numbers: list[int], sizes: list[tuple[int, int]]) -> l
 
 
 def _take(size: int) -> Tensor:
-    wanted = max(1, -(-size // _GRAIN)) * _GRAIN
+    grain = (1 << (size - 1).bit_length()) // (2 * _GRAINS)
+    wanted = -(-size // grain) * grain
     block = None
     for _ in range(len(_freed)):
         try:

@@ -4,6 +4,7 @@ Both operands are laid out anew for a chunk: the left one turned, so that each o
 one in panels. Then they are what tiles take, and the gradient is made in the shape its parameter has.
 """
 
+import weakref
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -32,7 +33,9 @@ class Outers:
         self, work: Workspace, outers: Iterable[tuple[str, tuple[Outer, ...]]], strides: Mapping[str, int]
     ) -> None:
         kernel = work.sized.kernel
-        self.work = work
+        # The workspace keeps this, for as long as it lives itself: a circle would hold the memory of both until Python
+        # looks for circles, which may be hundreds of steps of other lengths later.
+        self.work: Workspace = weakref.proxy(work)
         self.bytes = work.table.bytes
         self.lanes = kernel.target.lanes(kernel.dtype)
         self.panel = self.lanes * kernel.target.tile_vectors
