@@ -25,9 +25,9 @@ OFTEN = {"evaluate_every": 8, "checkpoint_every": 4, "log_every": 4, "threads": 
 def make_run(tmp_path_factory):
     """Train a small run; keywords change its configuration."""
 
-    def made(name="small run", **changes) -> str:
+    def made(name="small run", text=TEXT, **changes) -> str:
         folder = tmp_path_factory.mktemp("explorer")
-        (folder / "text.txt").write_text(TEXT, encoding="utf-8")
+        (folder / "text.txt").write_text(text, encoding="utf-8")
         config = {"data": str(folder / "text.txt"), "run": str(folder / name)}
         train(make_config(SMALL | OFTEN | config | changes))
         return config["run"]

@@ -248,6 +248,13 @@ def test_find_by_pattern_and_by_ranges(small, traced):
     assert by_ranges == by_pattern
 
 
+@pytest.mark.parametrize("text", ["ab", "(ab"])
+def test_a_preset_that_marks_nothing_or_all_ranks_nothing(small, text):
+    """That a text has no brackets, or nothing else, is an answer; of what people marked themselves it is a mistake."""
+    told = small.post(f"/api/traces/{small.read(text)['trace']}/find", names=["c"], preset="inside_brackets")
+    assert (told["marked"], told["ranking"]) == (0 if text == "ab" else 3, [])
+
+
 @pytest.mark.parametrize(
     ("body", "told"),
     [

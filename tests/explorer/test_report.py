@@ -144,9 +144,27 @@ def test_a_report_is_about_one_run_and_one_text(call, run, make_run):
     assert [sample["text"] for sample in about["samples"]] == ["abc"]
 
 
-def test_a_text_that_is_too_long(small):
-    with pytest.raises(ExplorerError, match="the text has 2,001 symbols: a report holds at most 2,000; give a shorter"):
-        record(small.answers, TraceRequest(run="r0", text="a" * 2001))
+@pytest.mark.parametrize("length", [2001, 20_001])
+def test_a_text_that_is_too_long(small, length):
+    """The limit that is named is the report's own, also where the server's is passed too."""
+    told = f"the text has {length:,} symbols: a report holds at most 2,000; give a shorter"
+    with pytest.raises(ExplorerError, match=told):
+        record(small.answers, TraceRequest(run="r0", text="a" * length))
+
+
+def test_a_sample_that_there_is_not(small):
+    """Samples are named as people type them."""
+    with pytest.raises(ExplorerError, match=r"^there is no sample 's99': expected one of s1, s2"):
+        record(small.answers, TraceRequest(run="r0", sample="r0-s99"))
+
+
+def test_what_was_before_the_text_is_recorded(recorded, small):
+    trace, live = recorded["POST /api/traces"]["trace"], small.read(TEXT)["trace"]
+    kept = f"GET /api/traces/{trace}/values?layer=1&direction=0&name=c&from=0&to={len(TEXT)}"
+    for unit in (0, 9):
+        given = small.http.get(f"/api/traces/{live}/unit", params={"layer": 1, "unit": unit})
+        before = dict(zip(json.loads(given.headers["x-names"]), json.loads(given.headers["x-before"]), strict=True))
+        assert recorded[kept]["before"][unit] == before["c"] != 0
 
 
 def test_a_name_that_is_a_script_stays_text(call, make_run, page):

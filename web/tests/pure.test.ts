@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { firstPlace, fromFragment, toFragment } from '../src/lib/address';
-import { belts, letters, readLines } from '../src/lib/equations';
+import { readLines } from '../src/lib/equations';
 import { farthest, sortUnits } from '../src/lib/heat';
+import { drawLegend } from '../src/lib/legend';
 import { setLines, symbolAt } from '../src/lib/lines';
 import { percent, say, sayTick, steady, visible } from '../src/lib/numbers';
 import { escape } from '../src/lib/pen';
@@ -10,7 +11,7 @@ import { cutValues, gatherUnit, toNumbers } from '../src/lib/recording';
 import { toCsv } from '../src/lib/save';
 import { colours, limitOf, shade, signOf } from '../src/lib/scales';
 import { envelope, Series } from '../src/lib/series';
-import type { Quantity } from '../src/lib/answers';
+import type { Pen } from '../src/lib/pen';
 
 const LSTM = `i = sigmoid(W_i @ x + R_i @ h + b_i)  # input gate
 f = sigmoid(W_f @ x + R_f @ h + b_f)  # forget gate
@@ -18,10 +19,6 @@ g = tanh(W_g @ x + R_g @ h + b_g)     # candidate
 o = sigmoid(W_o @ x + R_o @ h + b_o)  # output gate
 c = f * c + i * g                     # cell state
 h = o * tanh(c)                       # hidden state`;
-
-function quantity(name: string, role: Quantity['role']): Quantity {
-  return { name, role, comment: '', low: null, high: null, size: 4 };
-}
 
 describe('ranges', () => {
   it('spread and gather undo each other', () => {
@@ -45,29 +42,18 @@ describe('addresses', () => {
     expect(fromFragment('#s=%7B%22unit')).toEqual(firstPlace());
     expect(fromFragment('#elsewhere')).toEqual(firstPlace());
   });
+  it('what no server would take is left out', () => {
+    const held = (value: number) => [{ layer: 0, direction: 0, name: 'f', value, units: null, start: 0, stop: null }];
+    const link = (value: number) => toFragment({ ...firstPlace(), interventions: held(value) });
+    expect(fromFragment(link(-1e6)).interventions).toEqual(held(-1e6));
+    expect(fromFragment(link(1e9)).interventions).toEqual([]);
+  });
   it('only what differs is written', () => expect(toFragment(firstPlace())).toBe('#s=%7B%7D'));
 });
 
 describe('equations', () => {
   it('lines have a name, a right side and a remark', () => {
     expect(readLines(LSTM)[4]).toEqual({ name: 'c', right: 'f * c + i * g', comment: 'cell state' });
-  });
-  it('names are told from functions', () => expect(letters('o * tanh(c)')).toEqual(['o', 'c']));
-  it('a belt keeps what carries the state on, and writes the rest', () => {
-    const list = [
-      ...['i', 'f', 'o'].map((name) => quantity(name, 'gate')),
-      quantity('g', 'candidate'),
-      quantity('c', 'state'),
-      quantity('h', 'state'),
-      quantity('f * c', 'part'),
-      quantity('i * g', 'part'),
-    ];
-    expect(belts(LSTM, list)).toEqual([{ state: 'c', kept: 'f * c', written: ['i * g'], keep: 'f', write: 'i' }]);
-  });
-  it('a GRU keeps by its update gate', () => {
-    const list = [quantity('z', 'gate'), quantity('n', 'candidate'), quantity('h', 'state'), quantity('(1 - z) * n', 'part'), quantity('z * h', 'part')];
-    const [belt] = belts('h = (1 - z) * n + z * h', list);
-    expect(belt).toEqual({ state: 'h', kept: 'z * h', written: ['(1 - z) * n'], keep: 'z', write: 'z' });
   });
 });
 
@@ -135,7 +121,7 @@ describe('series', () => {
 
 describe('recordings', () => {
   const base64 = btoa(String.fromCharCode(...new Uint8Array(Float32Array.of(1, 2, 3, 4).buffer)));
-  const recorded = { 'GET /api/traces/t1/values?layer=0&direction=0&name=c&from=0&to=2': { shape: [2, 2], base64 } };
+  const recorded = { 'GET /api/traces/t1/values?layer=0&direction=0&name=c&from=0&to=2': { shape: [2, 2], base64, before: [null, 0.5] } };
   it('numbers come back', () => expect([...toNumbers({ shape: [4], base64 }).values]).toEqual([1, 2, 3, 4]));
   it('a window is cut from a longer one', () => {
     const cut = cutValues(recorded, '/api/traces/t1/values?layer=0&direction=0&name=c&from=1&to=2');
@@ -144,7 +130,7 @@ describe('recordings', () => {
   });
   it('a unit is gathered from all units', () => {
     const unit = gatherUnit(recorded, '/api/traces/t1/unit?layer=0&direction=0&unit=1');
-    expect([unit?.names, [...(unit?.values ?? [])]]).toEqual([['c'], [2, 4]]);
+    expect([unit?.names, [...(unit?.values ?? [])], unit?.before]).toEqual([['c'], [2, 4], [0.5]]);
   });
 });
 
@@ -153,6 +139,20 @@ describe('files', () => {
     expect(toCsv([['a,b', 'say "x"', '=1+1', -2, null]])).toBe(`"a,b","say ""x""",'=1+1,-2,\r\n`);
   });
   it('text in a picture is only text', () => expect(escape('<b a="&">\u0000')).toBe('&lt;b a=&quot;&amp;&quot;&gt;\ufffd'));
+});
+
+describe('legends', () => {
+  it('of many marks take more than a row', () => {
+    const written: [string, number, number][] = [];
+    const pen = { line: () => {}, rect: () => {}, text: (text: string, x: number, y: number) => written.push([text, x, y]) } as unknown as Pen;
+    const marks = ['kept f * c', 'written i * g', 'together c'].map((text) => ({ text, colour: '#000' }));
+    const ink = {} as Parameters<typeof drawLegend>[4];
+    expect(drawLegend(pen, [], 200, 100, ink)).toBe(0);
+    const high = drawLegend(pen, marks, 260, 100, ink);
+    expect(written.map(([text]) => text)).toEqual(['kept f * c', 'written i * g', 'together c']);
+    expect(written.every(([, x, y]) => x < 260 && y > 100 && y < 100 + high)).toBe(true);
+    expect(new Set(written.map(([, , y]) => y)).size).toBe(2);
+  });
 });
 
 function contrast(one: string, other: string): number {

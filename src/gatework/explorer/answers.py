@@ -14,6 +14,7 @@ from gatework import __version__
 from gatework.diagram import LANGUAGES, cell_scene
 from gatework.errors import CellError, ExplorerError
 from gatework.explorer import analysis, messages
+from gatework.explorer.belts import list_belts
 from gatework.explorer.elsewhere import Reading, find_stretches, read_held_out
 from gatework.explorer.gradients import measure_gradients
 from gatework.explorer.marks import PRESETS, mark_pattern, mark_preset, mark_ranges
@@ -121,6 +122,7 @@ class Answers:
             vocabulary_size=len(run.vocabulary),
             checkpoints=[messages.CheckpointAnswer(id=id, step=step) for id, step in run.checkpoints.items()],
             quantities=[quantities[number, 0] for number in range(layer.num_layers)],
+            belts=[list_belts(one.step) for one in layer.layers],
             equations=str(layer.cell),
             latex=layer.cell.latex(),
             scene=self._scenes_of(run),
@@ -312,7 +314,8 @@ class Answers:
         """Mark positions, and rank the units that follow the marks."""
         found = self._find(id)
         names = tuple(dict.fromkeys(request.names))
-        return rank_followers(found, _place(request), names, self._marks(found, request), self._deadline())
+        marks, chosen = self._marks(found, request), request.preset is None
+        return rank_followers(found, _place(request), names, marks, self._deadline(), chosen=chosen)
 
     def _marks(self, found: TextTrace, request: messages.FindRequest) -> list[bool]:
         words = found.opened.vocabulary.level == "word"

@@ -146,6 +146,33 @@ class QuantityAnswer(BaseModel):
     size: int
 
 
+class GateAnswer(BaseModel):
+    """A gate that multiplies something: the factor it makes, and where that factor is 1 (``full``) and 0 (``none``)."""
+
+    gate: str
+    factor: str
+    full: Literal[0, 1]
+    none: Literal[0, 1]
+
+
+class BeltAnswer(BaseModel):
+    """A state that is a sum, as its equation writes it.
+
+    ``kept`` are the addends that are its own last value times something, ``written`` all others. ``keep`` is the gate
+    that alone decides how much of the last value stays, ``write`` one that shuts out all that is written; None where
+    there is no such gate. ``half_life`` says whether it has one, and ``output`` is the layer's output where that is
+    read off this state.
+    """
+
+    state: str
+    kept: list[str]
+    written: list[str]
+    keep: GateAnswer | None
+    write: GateAnswer | None
+    half_life: bool
+    output: str | None
+
+
 class SampleAnswer(BaseModel):
     """A text that comes with a run, or its beginning where it is longer than what may be posted."""
 
@@ -178,6 +205,7 @@ class RunAnswer(BaseModel):
     vocabulary_size: int
     checkpoints: list[CheckpointAnswer]
     quantities: list[list[QuantityAnswer]]
+    belts: list[list[BeltAnswer]]
     equations: str
     latex: str
     scene: dict[str, Any]

@@ -26,8 +26,10 @@ from gatework.explorer.messages import (
     TermAnswer,
     TraceAnswer,
     TraceRequest,
+    UnitWindow,
     Window,
 )
+from gatework.explorer.models import read_symbols
 
 MOST_STEPS = 2000
 # The most numbers of gradients, and terms of equations, that are worth their place in the file.
@@ -67,13 +69,10 @@ def record(answers: Answers, request: TraceRequest) -> dict[str, Any]:
         The answers by request.
 
     Raises:
-        ExplorerError: When the text is too long.
+        ExplorerError: When there is no such sample, or the text is too long.
     """
+    _check_text(answers, request)
     traced = answers.trace(request)
-    if traced.steps > MOST_STEPS:
-        raise ExplorerError(
-            f"the text has {traced.steps:,} symbols: a report holds at most {MOST_STEPS:,}; give a shorter one", 413
-        )
     about = answers.about()
     run = next(run for run in about.runs if run.id == request.run)
     chosen = [checkpoint for checkpoint in run.checkpoints if checkpoint.id == request.checkpoint]
@@ -92,18 +91,50 @@ def record(answers: Answers, request: TraceRequest) -> dict[str, Any]:
     return found
 
 
+def _check_text(answers: Answers, request: TraceRequest) -> None:
+    """Refuse a text before it is read, in words of the report: it holds less than a server would."""
+    run = answers.runs[request.run]
+    text = request.text
+    if text is None:
+        # People call a sample s1; that it is one of this run goes without saying.
+        samples = {sample.id.removeprefix(f"{run.id}-"): sample.text for sample in run.samples}
+        wanted = (request.sample or "").removeprefix(f"{run.id}-")
+        if wanted not in samples:
+            known = f"expected one of {', '.join(samples)}" if samples else "this run has none; give a text"
+            raise ExplorerError(f"there is no sample '{wanted}': {known}", 404)
+        text = samples[wanted]
+    steps = len(read_symbols(text, run.config.level))
+    if steps > MOST_STEPS:
+        raise ExplorerError(
+            f"the text has {steps:,} symbols: a report holds at most {MOST_STEPS:,}; give a shorter one", 413
+        )
+
+
 def _record_quantities(answers: Answers, run: RunAnswer, traced: TraceAnswer, found: dict[str, Any]) -> None:
     """Record all quantities of all units, and the figures about units."""
     path = f"GET /api/traces/{traced.trace}"
     for layer, quantities in enumerate(run.quantities):
         for direction in range(run.directions):
+            before = _before(answers, traced, layer, direction, max(one.size for one in quantities))
             for one in quantities:
                 where = f"layer={layer}&direction={direction}&name={quote(one.name, safe=_UNESCAPED)}"
                 window = Window(layer=layer, direction=direction, name=one.name, start=0, stop=traced.steps)
                 key = f"{path}/values?{where}&from=0&to={traced.steps}"
-                found[key] = _plain(answers.values(traced.trace, window))
+                found[key] = {**_plain(answers.values(traced.trace, window)), "before": before[one.name]}
                 quantity = Quantity(layer=layer, direction=direction, name=one.name)
                 found[f"{path}/units?{where}"] = _plain(answers.units(traced.trace, quantity))
+
+
+def _before(
+    answers: Answers, traced: TraceAnswer, layer: int, direction: int, units: int
+) -> dict[str, list[float | None]]:
+    """Give what each quantity was before the first symbol, by name for every unit."""
+    found: dict[str, list[float | None]] = {}
+    for unit in range(units):
+        one = answers.unit(traced.trace, UnitWindow(layer=layer, direction=direction, unit=unit, start=0, stop=1))
+        for name, value in zip(one.names, one.before, strict=True):
+            found.setdefault(name, []).append(value)
+    return found
 
 
 def _record_gradients(answers: Answers, traced: TraceAnswer, found: dict[str, Any]) -> None:

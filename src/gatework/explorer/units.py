@@ -84,7 +84,7 @@ def _half_life(found: TextTrace, place: Place, quantity: QuantityAnswer) -> list
 
 
 def rank_followers(
-    found: TextTrace, place: Place, names: Sequence[str], marked: Sequence[bool], deadline: Deadline
+    found: TextTrace, place: Place, names: Sequence[str], marked: Sequence[bool], deadline: Deadline, *, chosen: bool
 ) -> FindAnswer:
     """Rank units by how well they tell marked positions from the others.
 
@@ -94,16 +94,19 @@ def rank_followers(
         names: The quantities to look at.
         marked: Which positions are marked.
         deadline: When to give up.
+        chosen: Whether a reader chose what is marked. Of a preset it is an answer that a text has none of it.
 
     Returns:
-        The marks, and the units that follow them best.
+        The marks, and the units that follow them best; no units where there is nothing to tell apart.
 
     Raises:
-        ExplorerError: When nothing is marked, or everything.
+        ExplorerError: When nothing that was chosen is marked, or everything.
     """
     values, every = look_at(found, place, names, deadline)
     looked_at = torch.tensor(marked)[::every]
     inside = int(looked_at.sum())
+    if not chosen and inside in (0, len(looked_at)):
+        return FindAnswer(positions=runs(marked), marked=sum(marked), every=every, ranking=[])
     if not 0 < inside < len(looked_at):
         raise ExplorerError(
             f"{inside:,} of {len(looked_at):,} positions looked at are marked, so that no unit can tell marked from "

@@ -28,6 +28,31 @@ def address(make_run) -> Iterator[str]:
             server.terminate()
 
 
+@pytest.fixture(scope="session")
+def serve(make_run):
+    """Serve a small run of a cell that has read a text, and give the address."""
+    servers: list[Any] = []
+
+    def served(name: str, **changes: Any) -> str:
+        run = make_run(name, **({"hidden_size": 8, "num_layers": 1} | changes))
+        command = [sys.executable, "-m", "gatework", "explore", run, "--no-open", "--json"]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        servers.append(server)
+        assert server.stdout is not None
+        lines = ""
+        while not lines.rstrip().endswith("}"):
+            line = server.stdout.readline()
+            assert line, "the server ended"
+            lines += line
+        return json.loads(lines)["address"]
+
+    yield served
+    for server in servers:
+        server.terminate()
+        server.wait()
+        server.stdout.close()
+
+
 @pytest.fixture(scope="module")  # for as long as it is there, nothing else can run an event loop in this thread
 def chromium() -> Iterator[Any]:
     """The browser itself."""

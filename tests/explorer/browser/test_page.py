@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import struct
 import subprocess
 import sys
@@ -111,12 +112,12 @@ def test_every_view_fits(here, size):
         assert one.overflow() == [0, 0], view
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(here, scheme):
+@pytest.mark.parametrize(("scheme", "size"), [("light", DESK), ("dark", DESK), ("light", PHONE)])
+def test_axe_finds_nothing_serious(here, scheme, size):
     if not NAMED and not AXE.is_file():
         pytest.skip("axe-core is not installed: cd web && npm ci")
-    one = here(scheme=scheme, interventions=SHUT, preset="inside_quotes")
-    for view in VIEWS:
+    one = here(size, scheme, interventions=SHUT, preset="inside_quotes")
+    for view in VIEWS if size != PHONE else ("next", "cell", *VIEWS):
         one.page.locator(f"#tab-{view}").click()
         one.page.wait_for_timeout(700)
         assert one.faults() == [], view
@@ -306,6 +307,25 @@ def test_tour(here, language):
     )
 
 
+def test_a_text_that_is_cut_is_said_to_be(here):
+    one = here()
+    one.page.get_by_role("button", name="Type").click()
+    one.page.get_by_role("textbox", name="Your text").fill("ab\n" * 6700)
+    one.page.get_by_text("Only the first 20,000 symbols are read; 100 were left out.").wait_for()
+    one.until("document.querySelector('[role=slider]').ariaValueMax === '20000'")
+
+
+def test_a_small_phone(here):
+    one = here((320, 640), view="cell")
+    assert one.overflow() == [0, 0]
+    assert one.page.evaluate("[...document.querySelectorAll('.bar select, .bar input, .bar button')]"
+                             ".every((one) => one.getBoundingClientRect().right <= innerWidth)")  # fmt: skip
+    one = here(PHONE, card=4)
+    one.page.locator("[data-card=forget]").get_by_text("Below the picture").wait_for()
+    card, equation = (one.page.locator(which).bounding_box() for which in ("[data-card]", "section.equation"))
+    assert card["y"] + card["height"] <= equation["y"]
+
+
 def test_share(here):
     one = here(view="belt")
     page = one.page
@@ -319,7 +339,15 @@ def test_share(here):
     assert struct.pack("<f", kept + written) == struct.pack("<f", state)
     with page.expect_download() as waiting:
         page.get_by_role("button", name="SVG").first.click()
-    assert waiting.value.path().read_text(encoding="utf-8").startswith("<svg xmlns")
+    belt = waiting.value.path().read_text(encoding="utf-8")
+    assert belt.startswith("<svg xmlns")
+    assert re.search("written i [*] g.*together c", belt, re.S)  # its legend
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="SVG").nth(1).click()
+    # Names have a rim that is drawn behind their letters, or it would hide them; states are in italics.
+    cell = waiting.value.path().read_text(encoding="utf-8")
+    assert 'paint-order="stroke"' in cell
+    assert 'font-style="italic"' in cell
     for place in (0, 1):
         with page.expect_download() as waiting:
             page.get_by_role("button", name="PNG").nth(place).click()

@@ -118,7 +118,7 @@ function isIntervention(value: unknown): boolean {
     isCount(given.layer) &&
     isCount(given.direction) &&
     isText(given.name) &&
-    Number.isFinite(given.value) &&
+    Math.abs(Number.isFinite(given.value) ? (given.value as number) : Infinity) <= 1e6 &&
     (given.units === null || (Array.isArray(given.units) && given.units.every(isCount))) &&
     isCount(given.start) &&
     (given.stop === null || isCount(given.stop))

@@ -39,6 +39,31 @@ export interface Scene {
   description: string;
 }
 
+/** A gate that multiplies something: the factor it makes, `f` or `1 - z`, and where that is 1 and 0. */
+export interface Gate {
+  gate: string;
+  factor: string;
+  full: number;
+  none: number;
+}
+
+/** A state that is a sum, as its equation writes it. */
+export interface Belt {
+  state: string;
+  /** The addends that carry last step's value on: `f * c`. */
+  kept: string[];
+  /** All others: `i * g`. */
+  written: string[];
+  /** The gate that alone decides how much of last step's value stays; null where there is none. */
+  keep: Gate | null;
+  /** A gate that shuts out all that is written; null where there is none. */
+  write: Gate | null;
+  /** Whether the state has a half-life. */
+  half_life: boolean;
+  /** The layer's output, where that is read off this state. */
+  output: string | null;
+}
+
 export interface Run {
   id: string;
   title: string;
@@ -53,6 +78,8 @@ export interface Run {
   vocabulary_size: number;
   checkpoints: { id: string; step: number }[];
   quantities: Quantity[][];
+  /** For each layer its states that are sums, those that keep something first. */
+  belts: Belt[][];
   equations: string;
   latex: string;
   /** The cell's picture per language; without pictures, empty. */

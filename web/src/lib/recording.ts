@@ -58,7 +58,7 @@ export function gatherUnit(recorded: Recorded, path: string): Numbers | null {
   if (!asked.route.endsWith('/unit')) return null;
   const unit = Number(asked.query.get('unit'));
   const route = asked.route.replace(/unit$/, 'values');
-  const rows: { name: string; values: Float32Array }[] = [];
+  const rows: { name: string; values: Float32Array; before: number | null }[] = [];
   for (const [key, answer] of Object.entries(recorded)) {
     const has = split(key.replace(/^GET /, ''));
     if (has.route !== route || !same(has.query, asked.query, ['layer', 'direction'])) continue;
@@ -67,14 +67,15 @@ export function gatherUnit(recorded: Recorded, path: string): Numbers | null {
     const [steps = 0, units = 0] = whole.shape;
     if (unit >= units) continue;
     const values = Float32Array.from({ length: steps }, (_, step) => whole.values[step * units + unit] ?? 0);
-    rows.push({ name: has.query.get('name') ?? '', values });
+    // What a quantity was before the first symbol is recorded for each unit.
+    rows.push({ name: has.query.get('name') ?? '', values, before: whole.before[unit] ?? null });
   }
   const steps = Math.max(0, ...rows.map((row) => row.values.length));
   const full = rows.filter((row) => row.values.length === steps);
   if (!full.length) return null;
   const values = new Float32Array(full.length * steps);
   full.forEach((row, index) => values.set(row.values, index * steps));
-  return { shape: [full.length, steps], values, names: full.map((row) => row.name), before: [] };
+  return { shape: [full.length, steps], values, names: full.map((row) => row.name), before: full.map((row) => row.before) };
 }
 
 function split(path: string): { route: string; query: URLSearchParams } {

@@ -1,10 +1,10 @@
 // The one place that knows what is looked at: every view reads it, and every view changes it through its methods.
 
 import { untrack } from 'svelte';
-import type { About, FindRequest, Quantity, Ranked, Run, Sample, Trace, TraceRequest } from './answers';
+import type { About, Belt, Intervention, Quantity, Ranked, Run, Sample, Trace, TraceRequest } from './answers';
 import { Api, NeedsServer, Refused, type Spot } from './api';
 import { firstPlace, fromFragment, toFragment, type Place } from './address';
-import { belts, readLines, type Belt } from './equations';
+import { readLines } from './equations';
 import { language } from './language.svelte';
 import type { Range } from './ranges';
 import { limitOf } from './scales';
@@ -12,7 +12,17 @@ import { Series } from './series';
 
 const COLUMN = 13.3; // of the page's width, for a step of a chart: so its symbol can be read
 const NARROW = 44; // steps that charts show at first on a phone
+/** What a cell is called that has equations and no name. */
+export const OWN = 'own-cell';
 const PACE = 150; // milliseconds a step, when playing
+
+// Presets that a unit must remember something for, the most telling first.
+const TELLING = [
+  ['inside_quotes', 'inside_brackets'],
+  ['indentation', 'after_comma', 'comment', 'first_word'],
+];
+
+type Follower = Ranked & { layer: number; preset: string };
 
 /** An answer, and the model that gave it: when another model is chosen, it is no answer any more. */
 interface Held<Answer> {
@@ -38,6 +48,7 @@ export class Explorer {
   pageWidth = $state(1280);
   private revived = $state(0);
   private lastRevived = 0;
+  private lastHeld: Intervention[] = [];
   private clock: ReturnType<typeof setInterval> | undefined;
   private busy = false;
   private readonly turns = { base: 0, changed: 0, series: 0 };
@@ -48,7 +59,10 @@ export class Explorer {
     (this.about?.runs ?? []).filter((run) => run.id !== this.run?.id).flatMap((run) => run.samples.filter((one) => one.id === this.place.sample)),
   );
   readonly samples = $derived<Sample[]>([...(this.about?.samples ?? []), ...(this.run?.samples ?? []), ...this.lent]);
-  private readonly modelKey = $derived(`${this.run?.id} ${this.place.checkpoint || 'latest'}`);
+  /** A link may name what this run lacks: then what comes nearest is shown. */
+  readonly checkpoint = $derived(this.run?.checkpoints.find((one) => one.id === this.place.checkpoint)?.id ?? this.run?.checkpoints[0]?.id ?? 'latest');
+  readonly direction = $derived(Math.min(this.place.direction, (this.run?.directions ?? 1) - 1));
+  private readonly modelKey = $derived(`${this.run?.id} ${this.checkpoint}`);
   /** The text as it is; the text as it would be, in what-if; the unit's quantities of whichever is shown. */
   readonly base = $derived(this.current(this.heldBase));
   readonly changed = $derived(this.isChanged ? this.current(this.heldChanged) : null);
@@ -57,12 +71,12 @@ export class Explorer {
   readonly steps = $derived(this.trace?.steps ?? 0);
   readonly step = $derived(Math.max(0, Math.min(this.place.step, this.steps - 1)));
   readonly layer = $derived(Math.min(this.place.layer, (this.run?.layers ?? 1) - 1));
-  readonly spot = $derived<Spot>({ layer: this.layer, direction: this.place.direction });
+  readonly spot = $derived<Spot>({ layer: this.layer, direction: this.direction });
   readonly units = $derived(this.run?.hidden_sizes[this.layer] ?? 1);
   readonly unit = $derived(Math.min(this.place.unit, this.units - 1));
   readonly quantities = $derived<Quantity[]>(this.run?.quantities[this.layer] ?? []);
   readonly lines = $derived(readLines(this.run?.equations ?? ''));
-  readonly belts = $derived<Belt[]>(this.run ? belts(this.run.equations, this.quantities) : []);
+  readonly belts = $derived<Belt[]>(this.run?.belts[this.layer] ?? []);
   readonly belt = $derived<Belt | null>(this.belts.find((belt) => belt.state === this.place.name) ?? this.belts[0] ?? null);
   readonly quantity = $derived<Quantity | null>(
     this.quantities.find((quantity) => quantity.name === this.place.name) ??
@@ -179,28 +193,30 @@ export class Explorer {
     }, PACE);
   }
 
-  /** Of all layers, the unit that follows best what stands between two signs: brackets or quotes. */
-  async bestFollower(trace: string): Promise<(Ranked & { layer: number; preset: string }) | null> {
-    const wanted = (this.about?.presets ?? []).filter((preset) => preset.startsWith('inside_') && preset !== 'inside_word');
-    let best: (Ranked & { layer: number; preset: string }) | null = null;
+  /**
+   * Of all layers, the unit that follows best what stands between two signs, brackets or quotes; in a text that has
+   * none, what is farther from being a symbol of its own. Null where a text has nothing that units could tell apart.
+   */
+  async bestFollower(trace: string): Promise<Follower | null> {
+    const known = this.about?.presets ?? [];
+    const rest = known.filter((preset) => !TELLING.flat().includes(preset));
+    for (const wanted of [...TELLING, rest]) {
+      const best = await this.bestOf(trace, wanted.filter((preset) => known.includes(preset)));
+      if (best) return best;
+    }
+    return null;
+  }
+
+  private async bestOf(trace: string, presets: string[]): Promise<Follower | null> {
+    let best: Follower | null = null;
     for (let layer = 0; layer < (this.run?.layers ?? 1); layer += 1) {
       const names = (this.run?.quantities[layer] ?? []).filter((one) => one.role === 'state').map((one) => one.name);
-      for (const preset of wanted) {
-        const first = await this.firstFollower(trace, { layer, direction: 0, names, preset });
+      for (const preset of presets) {
+        const first = (await this.api.find(trace, { layer, direction: 0, names, preset })).ranking[0];
         if (first && first.score > (best?.score ?? 0)) best = { ...first, layer, preset };
       }
     }
     return best;
-  }
-
-  /** The unit that comes first; null where a text has nothing of what is looked for. */
-  private async firstFollower(trace: string, request: FindRequest): Promise<Ranked | null> {
-    try {
-      return (await this.api.find(trace, request)).ranking[0] ?? null;
-    } catch (error) {
-      if (error instanceof Refused && error.status === 400) return null;
-      throw error;
-    }
   }
 
   /** Begin with a unit that follows something that can be seen in the text, rather than with unit 0. */
@@ -240,7 +256,7 @@ export class Explorer {
 
   private model(): { run: string; checkpoint: string } {
     const run = this.run?.id ?? 'r0';
-    return { run, checkpoint: this.place.checkpoint || 'latest' };
+    return { run, checkpoint: this.checkpoint };
   }
 
   private reading(): { text: string } | { sample: string } {
@@ -269,8 +285,19 @@ export class Explorer {
     const turn = ++this.turns.changed;
     const of = this.modelKey;
     await this.attempt(async () => {
-      const trace = await this.api.trace(this.changedRequest());
-      if (turn === this.turns.changed) this.heldChanged = { of, answer: trace };
+      try {
+        const trace = await this.api.trace(this.changedRequest());
+        if (turn !== this.turns.changed) return;
+        this.heldChanged = { of, answer: trace };
+        this.lastHeld = untrack(() => $state.snapshot(this.place.interventions));
+      } catch (error) {
+        // What cannot be done is not kept, in the page or in its link.
+        if (turn === this.turns.changed && error instanceof Refused && error.status >= 400 && error.status < 500) {
+          const wanted = JSON.stringify(this.place.interventions);
+          this.place.interventions = JSON.stringify(this.lastHeld) === wanted ? [] : this.lastHeld;
+        }
+        throw error;
+      }
     });
   }
 

@@ -28,7 +28,8 @@ export interface Card {
   area: Area;
   /** Shown only where this holds. */
   fits?: (explorer: Explorer) => boolean;
-  go: (explorer: Explorer) => Promise<Partial<Place>>;
+  /** What the page shows for it; null where this text has no example, so that the card is left out. */
+  go: (explorer: Explorer) => Promise<Partial<Place> | null>;
 }
 
 const SEARCHED = 400; // steps that are searched for an example
@@ -46,49 +47,57 @@ export const DECK: Record<CardName, Card> = {
   line: {
     name: 'line',
     area: 'cell',
-    fits: (explorer) => explorer.belts[0]?.kept != null,
+    fits: keeps,
     go: async (explorer) => ({ ...calm, view: 'belt', name: explorer.belts[0]?.state ?? '' }),
   },
   forget: {
     name: 'forget',
     area: 'equation',
-    fits: (explorer) => explorer.belts[0]?.keep != null,
+    // What the card says of the gate is so of one between 0 and 1.
+    fits: (explorer) => explorer.quantities.some((one) => one.name === explorer.belts[0]?.keep?.gate && one.low === 0 && one.high === 1),
     go: async (explorer) => {
-      const belt = explorer.belts[0];
-      const spot = await sharpest(explorer, belt?.state ?? '', belt?.keep ?? '', (before, gate) => Math.abs(before) * (1 - gate));
-      return { ...calm, view: 'belt', name: belt?.keep ?? '', unit: spot.unit, ...at(explorer, spot.step) };
+      const [belt] = explorer.belts;
+      const keep = belt?.keep;
+      if (!keep) return null;
+      const lost = (gate: number) => Math.abs(gate - keep.full);
+      const spot = await sharpest(explorer, belt.state, keep.gate, (before, gate) => Math.abs(before) * lost(gate));
+      return { ...calm, view: 'belt', name: keep.gate, unit: spot.unit, ...at(explorer, spot.step) };
     },
   },
   write: {
     name: 'write',
     area: 'equation',
-    fits: (explorer) => explorer.belts[0]?.write != null && explorer.belts[0].write !== explorer.belts[0].keep,
+    fits: (explorer) => {
+      const [belt] = explorer.belts;
+      return belt?.write != null && belt.write.gate !== belt.keep?.gate && belt.written.length === 1;
+    },
     go: async (explorer) => {
       const belt = explorer.belts[0];
       const part = belt?.written[0] ?? '';
       const spot = await sharpest(explorer, part, part, (_, written) => Math.abs(written));
-      return { ...calm, view: 'belt', name: belt?.write ?? '', unit: spot.unit, ...at(explorer, spot.step) };
+      return { ...calm, view: 'belt', name: belt?.write?.gate ?? '', unit: spot.unit, ...at(explorer, spot.step) };
     },
   },
   update: {
     name: 'update',
     area: 'view',
-    fits: (explorer) => explorer.belts[0]?.kept != null,
+    fits: keeps,
     go: async (explorer) => ({ ...calm, view: 'belt', name: explorer.belts[0]?.state ?? '' }),
   },
   output: {
     name: 'output',
     area: 'equation',
-    fits: (explorer) => outputName(explorer) !== null,
-    go: async (explorer) => ({ ...calm, name: outputName(explorer) ?? '' }),
+    fits: (explorer) => explorer.belts[0]?.output != null,
+    go: async (explorer) => ({ ...calm, name: explorer.belts[0]?.output ?? '' }),
   },
   memory: {
     name: 'memory',
     area: 'view',
-    fits: (explorer) => explorer.belts[0]?.kept != null,
+    fits: (explorer) => explorer.belts[0]?.half_life === true,
     go: async (explorer) => {
       const state = explorer.belts[0]?.state ?? '';
       const unit = await longest(explorer, state);
+      if (unit === null) return null;
       return { ...calm, view: 'belt', name: state, unit, from: 0, span: Math.min(explorer.steps, 200) };
     },
   },
@@ -98,7 +107,7 @@ export const DECK: Record<CardName, Card> = {
     fits: (explorer) => explorer.api.live && (explorer.about?.presets.length ?? 0) > 0,
     go: async (explorer) => {
       const best = await explorer.bestFollower(explorer.trace?.trace ?? '');
-      if (!best) return { ...calm, view: 'find' };
+      if (!best) return null;
       const { layer, name, unit, preset } = best;
       return { ...calm, view: 'find', preset, layer, direction: 0, name, unit };
     },
@@ -113,11 +122,12 @@ export const DECK: Record<CardName, Card> = {
     area: 'view',
     fits: (explorer) => explorer.api.live && explorer.belts[0]?.keep != null,
     go: async (explorer) => {
-      const name = explorer.belts[0]?.keep ?? '';
-      const layers = Array.from({ length: explorer.run?.layers ?? 1 }, (_, layer) => layer);
       const directions = Array.from({ length: explorer.run?.directions ?? 1 }, (_, direction) => direction);
-      const interventions = layers.flatMap((layer) =>
-        directions.map((direction) => ({ layer, direction, name, value: 0, units: null, start: 0, stop: null })),
+      const interventions = (explorer.run?.belts ?? []).flatMap(([belt], layer) =>
+        directions.flatMap((direction) => {
+          const keep = belt?.keep;
+          return keep ? [{ layer, direction, name: keep.gate, value: keep.none, units: null, start: 0, stop: null }] : [];
+        }),
       );
       return { ...calm, view: 'whatif', interventions: interventions.slice(0, 32), name: explorer.belts[0]?.state ?? '' };
     },
@@ -127,6 +137,10 @@ export const DECK: Record<CardName, Card> = {
 
 export function deck(explorer: Explorer): Card[] {
   return CARDS.map((name) => DECK[name]).filter((card) => card.fits?.(explorer) ?? true);
+}
+
+function keeps(explorer: Explorer): boolean {
+  return (explorer.belts[0]?.kept.length ?? 0) > 0;
 }
 
 function at(explorer: Explorer, step: number): Partial<Place> {
@@ -171,19 +185,11 @@ async function sharpest(
 }
 
 /** The unit that remembers longest, among those that do change: half-lives beyond the text say nothing. */
-async function longest(explorer: Explorer, state: string): Promise<number> {
+async function longest(explorer: Explorer, state: string): Promise<number | null> {
   const facts = await explorer.api.units(explorer.trace?.trace ?? '', explorer.spot, state);
-  let best = { unit: 0, life: -1 };
+  let best: { unit: number | null; life: number } = { unit: null, life: 0 };
   facts.half_life.forEach((life, unit) => {
     if (life !== null && life < explorer.steps && life > best.life) best = { unit, life };
   });
   return best.unit;
-}
-
-/** A state that is read from another one, as h from c. */
-function outputName(explorer: Explorer): string | null {
-  const state = explorer.belts[0]?.state;
-  const line = explorer.lines.find((one) => one.name !== state && new RegExp(`\\b${state}\\b`).test(one.right));
-  const known = explorer.quantities.find((one) => one.name === line?.name);
-  return known?.role === 'state' ? known.name : null;
 }

@@ -12,9 +12,15 @@ export interface Facts {
   state: string;
   kept: string;
   written: string;
+  /** What the old state is multiplied by: `f`, or `1 - z`; the gate itself; and its value at which all is lost. */
   keep: string;
+  gate: string;
+  lost: number;
+  /** What is written is multiplied by it. */
   write: string;
   name: string;
+  /** The equation of that. */
+  line: string;
   /** What is marked in the text: inside quotes … */
   mark: string;
 }
@@ -41,6 +47,7 @@ export const en = {
     tools: 'Tools',
     language: 'Language',
     recorded: 'recorded',
+    ownCell: 'own equations',
     schemes: { system: 'as the system', light: 'light', dark: 'dark' },
     scheme: (now: string) => `Colours: ${now}. Change`,
     about: (cell: string, layers: number, units: number, parameters: number) =>
@@ -83,6 +90,7 @@ export const en = {
     label: 'Your text',
     placeholder: 'Type or paste something; it is read as you type.',
     done: 'Done',
+    cut: (limit: number, left: number) => `Only the first ${limit.toLocaleString('en')} symbols are read; ${left.toLocaleString('en')} were left out.`,
   },
   next: {
     title: 'What comes next?',
@@ -193,9 +201,9 @@ export const en = {
     edited: 'edited text',
     reset: 'Take all back',
     ideas: {
-      forget: (gate: string) => `Forget everything: ${gate} = 0`,
-      remember: (gate: string, unit: number) => `Never forget: ${gate} = 1 in unit ${unit}`,
-      ignore: (gate: string) => `Write nothing: ${gate} = 0`,
+      forget: (gate: string, at: number) => `Forget everything: ${gate} = ${at}`,
+      remember: (gate: string, at: number, unit: number) => `Never forget: ${gate} = ${at} in unit ${unit}`,
+      ignore: (gate: string, at: number) => `Write nothing: ${gate} = ${at}`,
       still: (state: string, unit: number) => `Still unit ${unit}: ${state} = 0`,
     },
   },
@@ -275,15 +283,15 @@ export const en = {
       },
       forget: {
         title: 'How much to keep',
-        text: ({ keep, unit, symbol, state }) => [
-          `${keep} is a number between 0 and 1: what part of the old ${state} is kept. At “${symbol}” unit ${unit} was holding something, and ${keep} drops it.`,
-          'Below the picture stands the equation with this unit’s numbers: what it read, what it remembered, and its bias add up, and are squashed.',
+        text: ({ keep, gate, unit, symbol, state }) => [
+          `${keep} is a number between 0 and 1: what part of the old ${state} is kept. At “${symbol}” unit ${unit} lets go of more than any other unit does at any step.`,
+          `Below the picture stands the equation of ${gate} with this unit’s numbers, taken apart.`,
         ],
       },
       write: {
         title: 'How much to write',
         text: ({ write, written, unit, symbol }) => [
-          `${write} decides how much is put on the belt, and the candidate what: together ${written}. Here, at “${symbol}”, unit ${unit} writes more than any other in this text.`,
+          `${write} decides how much is put on the belt, and what it is multiplied with decides what: together ${written}. Here, at “${symbol}”, unit ${unit} writes more than any other in this text.`,
         ],
       },
       update: {
@@ -295,8 +303,8 @@ export const en = {
       },
       output: {
         title: 'What to show',
-        text: ({ name, state }) => [
-          `Not all that is remembered is needed now. ${name} is ${state}, squashed and filtered by the output gate; it is what the rest of the network sees, and what comes back at the next step.`,
+        text: ({ name, line, state }) => [
+          `What is remembered is one thing, what is shown another. ${name} is read off ${state}: ${name} = ${line}. It is what the rest of the network sees.`,
         ],
       },
       memory: {
@@ -309,7 +317,7 @@ export const en = {
       find: {
         title: 'Nobody told it to look for this',
         text: ({ name, unit, mark }) => [
-          `Mark what is ${mark}, and rank all units by how well they tell it from the rest. ${name} of unit ${unit} comes first; the text has its colours now.`,
+          `Mark this in the text: ${mark}. Then rank all units by how well they tell it from the rest. ${name} of unit ${unit} comes first; the text has its colours now.`,
           '“Look” shows where this unit is highest in text that was never trained on.',
         ],
       },
@@ -322,8 +330,8 @@ export const en = {
       },
       whatif: {
         title: 'And if it could not remember?',
-        text: ({ keep }) => [
-          `Hold ${keep} at 0 in all units, and the same network reads the same text with no memory in its cells. The dashed line is its loss.`,
+        text: ({ gate, lost, state }) => [
+          `Hold ${gate} at ${lost} in all units: the same network reads the same text, and nothing of the old ${state} is kept. The dashed line is its loss.`,
           'Change a letter, still a unit, hold any gate: the page shows before and after.',
         ],
       },

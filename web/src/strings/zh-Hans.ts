@@ -32,6 +32,7 @@ export const zhHans: Strings = {
     tools: '工具',
     language: '语言',
     recorded: '录制',
+    ownCell: '自定方程',
     schemes: { system: '跟随系统', light: '浅色', dark: '深色' },
     scheme: (now) => `配色：${now}。切换`,
     about: (cell, layers, units, parameters) => `${cell} · ${layers} 层 × ${units} 个神经元 · ${count(parameters)}个参数`,
@@ -71,6 +72,7 @@ export const zhHans: Strings = {
     label: '你的文本',
     placeholder: '输入或粘贴文本，模型会边输入边读。',
     done: '完成',
+    cut: (limit, left) => `只读取前 ${limit} 个符号，略去了 ${left} 个。`,
   },
   next: {
     title: '接下来是什么？',
@@ -181,9 +183,9 @@ export const zhHans: Strings = {
     edited: '修改后的文本',
     reset: '全部撤销',
     ideas: {
-      forget: (gate) => `全部遗忘：${gate} = 0`,
-      remember: (gate, unit) => `永不遗忘：第 ${unit} 号的 ${gate} = 1`,
-      ignore: (gate) => `什么都不写入：${gate} = 0`,
+      forget: (gate, at) => `全部遗忘：${gate} = ${at}`,
+      remember: (gate, at, unit) => `永不遗忘：第 ${unit} 号的 ${gate} = ${at}`,
+      ignore: (gate, at) => `什么都不写入：${gate} = ${at}`,
       still: (state, unit) => `让第 ${unit} 号静默：${state} = 0`,
     },
   },
@@ -263,15 +265,15 @@ export const zhHans: Strings = {
       },
       forget: {
         title: '保留多少',
-        text: ({ keep, unit, symbol, state }) => [
-          `${keep} 是 0 到 1 之间的数：旧的 ${state} 保留几成。在“${symbol}”处，第 ${unit} 号神经元原本记着东西，${keep} 把它丢掉了。`,
-          '图的下方是代入了该神经元数值的方程：读到的、记得的与偏置相加，再经过压缩函数。',
+        text: ({ keep, gate, unit, symbol, state }) => [
+          `${keep} 是 0 到 1 之间的数：旧的 ${state} 保留几成。在“${symbol}”处，第 ${unit} 号神经元丢掉的比任何神经元在任何一步丢掉的都多。`,
+          `图的下方是 ${gate} 的方程，逐项代入了该神经元的数值。`,
         ],
       },
       write: {
         title: '写入多少',
         text: ({ write, written, unit, symbol }) => [
-          `${write} 决定往传送带上放多少，候选值决定放什么，合起来就是 ${written}。在“${symbol}”这里，第 ${unit} 号神经元写入的量是整段文本中最大的。`,
+          `${write} 决定往传送带上放多少，与它相乘的决定放什么，合起来就是 ${written}。在“${symbol}”这里，第 ${unit} 号神经元写入的量是整段文本中最大的。`,
         ],
       },
       update: {
@@ -283,8 +285,8 @@ export const zhHans: Strings = {
       },
       output: {
         title: '输出什么',
-        text: ({ name, state }) => [
-          `记住的内容并非此刻都用得上。${name} 是 ${state} 经过压缩、再由输出门筛选的结果；网络的其余部分看到的是它，下一步传回来的也是它。`,
+        text: ({ name, line, state }) => [
+          `记住的是一回事，给出的是另一回事。${name} 由 ${state} 得出：${name} = ${line}。网络的其余部分看到的是它。`,
         ],
       },
       memory: {
@@ -310,8 +312,8 @@ export const zhHans: Strings = {
       },
       whatif: {
         title: '假如它什么都记不住？',
-        text: ({ keep }) => [
-          `把所有神经元的 ${keep} 固定为 0，同一个网络读同一段文本，但细胞里没有记忆。虚线是它的损失。`,
+        text: ({ gate, lost, state }) => [
+          `把所有神经元的 ${gate} 固定为 ${lost}：同一个网络读同一段文本，旧的 ${state} 一点也不保留。虚线是它的损失。`,
           '改一个字符、让一个神经元静默、固定任意一个门：页面会显示前后的差别。',
         ],
       },

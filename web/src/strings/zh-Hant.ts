@@ -32,6 +32,7 @@ export const zhHant: Strings = {
     tools: '工具',
     language: '語言',
     recorded: '錄製',
+    ownCell: '自訂方程式',
     schemes: { system: '跟隨系統', light: '淺色', dark: '深色' },
     scheme: (now) => `配色：${now}。切換`,
     about: (cell, layers, units, parameters) => `${cell} · ${layers} 層 × ${units} 個神經元 · ${count(parameters)}個參數`,
@@ -71,6 +72,7 @@ export const zhHant: Strings = {
     label: '你的文字',
     placeholder: '輸入或貼上文字，模型會邊輸入邊讀。',
     done: '完成',
+    cut: (limit, left) => `只讀取前 ${limit} 個符號，略去了 ${left} 個。`,
   },
   next: {
     title: '接下來是什麼？',
@@ -181,9 +183,9 @@ export const zhHant: Strings = {
     edited: '修改後的文字',
     reset: '全部復原',
     ideas: {
-      forget: (gate) => `全部遺忘：${gate} = 0`,
-      remember: (gate, unit) => `永不遺忘：第 ${unit} 號的 ${gate} = 1`,
-      ignore: (gate) => `什麼都不寫入：${gate} = 0`,
+      forget: (gate, at) => `全部遺忘：${gate} = ${at}`,
+      remember: (gate, at, unit) => `永不遺忘：第 ${unit} 號的 ${gate} = ${at}`,
+      ignore: (gate, at) => `什麼都不寫入：${gate} = ${at}`,
       still: (state, unit) => `讓第 ${unit} 號靜默：${state} = 0`,
     },
   },
@@ -263,15 +265,15 @@ export const zhHant: Strings = {
       },
       forget: {
         title: '保留多少',
-        text: ({ keep, unit, symbol, state }) => [
-          `${keep} 是 0 到 1 之間的數：舊的 ${state} 保留幾成。在「${symbol}」處，第 ${unit} 號神經元原本記著東西，${keep} 把它丟掉了。`,
-          '圖的下方是代入了該神經元數值的方程式：讀到的、記得的與偏置相加，再經過壓縮函數。',
+        text: ({ keep, gate, unit, symbol, state }) => [
+          `${keep} 是 0 到 1 之間的數：舊的 ${state} 保留幾成。在「${symbol}」處，第 ${unit} 號神經元丟掉的比任何神經元在任何一步丟掉的都多。`,
+          `圖的下方是 ${gate} 的方程式，逐項代入了該神經元的數值。`,
         ],
       },
       write: {
         title: '寫入多少',
         text: ({ write, written, unit, symbol }) => [
-          `${write} 決定往輸送帶上放多少，候選值決定放什麼，合起來就是 ${written}。在「${symbol}」這裡，第 ${unit} 號神經元寫入的量是整段文字中最大的。`,
+          `${write} 決定往輸送帶上放多少，與它相乘的決定放什麼，合起來就是 ${written}。在「${symbol}」這裡，第 ${unit} 號神經元寫入的量是整段文字中最大的。`,
         ],
       },
       update: {
@@ -283,8 +285,8 @@ export const zhHant: Strings = {
       },
       output: {
         title: '輸出什麼',
-        text: ({ name, state }) => [
-          `記住的內容並非此刻都用得上。${name} 是 ${state} 經過壓縮、再由輸出閘篩選的結果；網路的其餘部分看到的是它，下一步傳回來的也是它。`,
+        text: ({ name, line, state }) => [
+          `記住的是一回事，給出的是另一回事。${name} 由 ${state} 得出：${name} = ${line}。網路的其餘部分看到的是它。`,
         ],
       },
       memory: {
@@ -310,8 +312,8 @@ export const zhHant: Strings = {
       },
       whatif: {
         title: '假如它什麼都記不住？',
-        text: ({ keep }) => [
-          `把所有神經元的 ${keep} 固定為 0，同一個網路讀同一段文字，但記憶單元裡沒有記憶。虛線是它的損失。`,
+        text: ({ gate, lost, state }) => [
+          `把所有神經元的 ${gate} 固定為 ${lost}：同一個網路讀同一段文字，舊的 ${state} 一點也不保留。虛線是它的損失。`,
           '改一個字元、讓一個神經元靜默、固定任意一個閘：頁面會顯示前後的差別。',
         ],
       },
