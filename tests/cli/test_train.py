@@ -169,6 +169,7 @@ NONSENSE = {
     "--hidden-size abc": 'Invalid value for --hidden-size: unable to convert "abc" into int.',
     "--hidden-size 1.5": 'Invalid value for --hidden-size: unable to convert "1.5" into int.',
     "--embedding-size 0": "embedding_size is 0: ",
+    "--task adding --data foo.txt": "data is 'foo.txt', and the sequences of task 'adding' are drawn: leave it out",
     "--data ~nobody-of-this-name/a.txt": "data '~nobody-of-this-name/a.txt' does not exist",
     "--level chr": 'Invalid value "chr" for --level. Choose from: "byte", "char", "word". Did you mean "char"?',
     "--cell lstmm": "There is no cell `lstmm`. Did you mean `lstm`?",

@@ -65,10 +65,16 @@ NONSENSE = {
     "gap": ({"gaps": "5,2"}, "gap is 2: task 'adding' takes 4 and more (least length of a sequence"),
     "gap of words": ({"gaps": "five"}, "'five' is no number: expected numbers with commas between, such as 5,20,100"),
     "gap twice": ({"gaps": "5,5"}, "5 is given twice: expected every number once"),
-    "half a gap": ({"gaps": "5.5"}, "gaps.0 is 5.5: input should be a valid integer"),
+    "half a gap": ({"gaps": "5,5.5"}, "gaps: 5.5 is given, expected whole numbers, such as 5,20,100"),
     "no gaps": ({"gaps": ""}, "gaps is (): tuple should have at least 1 item"),
     "seeds": ({"seeds": 0}, "seeds is 0: input should be greater than or equal to 1"),
-    "rate": ({"learning_rates": "0"}, "learning_rates.0 is 0: input should be greater than 0"),
+    "rate": ({"learning_rates": "0"}, "learning_rates: 0 is given, expected numbers above 0, up to 10,000, such as "),
+    "rates": ({"learning_rates": "0.1,-1,0"}, "learning_rates: -1 is given, expected numbers above 0"),
+    "no number": ({"learning_rates": (0.1, float("nan"))}, "learning_rates: nan is given, expected numbers above 0"),
+    "large rate": ({"learning_rates": 10001}, "learning_rates: 10001 is given, expected numbers above 0, up to 10,000"),
+    "yes": ({"learning_rates": (True,)}, "learning_rates: True is given, expected numbers above 0"),
+    "word": ({"gaps": ["5"]}, "gaps: '5' is given, expected whole numbers"),
+    "data": ({"data": "foo"}, "data is 'foo', and the sequences of task 'adding' are drawn: leave it out"),
     "match": ({"match": "size "}, "match is 'size ': input should be 'parameters' or 'size'"),
     "reference": ({"reference": "lstmm"}, "reference is 'lstmm': expected one of rnn, lstm, or another cell's name;"),
     "run": ({"run": "a\0b"}, "run is 'a\\x00b': "),
@@ -80,6 +86,15 @@ def test_nonsense_gets_a_sentence(values, message):
     with pytest.raises(ConfigError) as caught:
         make_compare_config(TOLD | values)
     assert str(caught.value).startswith(message)
+
+
+def test_a_bad_number_is_the_only_thing_said():
+    """And not that there is none, as every one was refused."""
+    with pytest.raises(ConfigError) as caught:
+        make_compare_config(TOLD | {"learning_rates": "0,-1"})
+    assert str(caught.value) == (
+        "learning_rates: 0 is given, expected numbers above 0, up to 10,000, such as 0.001,0.01"
+    )
 
 
 def test_what_is_missing_is_named():

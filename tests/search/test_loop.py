@@ -212,7 +212,7 @@ def test_two_at_once_are_refused(fake, told):
 
 def test_nothing_is_written_where_something_is_wrong(fake, told):
     with pytest.raises(ConfigError):
-        compare(told(cells="lstm,mut1"))
+        compare(told(cells="lstm,clockwork", match="size"))
     assert not told().directory.exists()
 
 

@@ -160,5 +160,21 @@ def test_equations_of_the_users_own_take_part(told):
 
 
 def test_cells_that_cannot_take_part(told):
-    with pytest.raises(ConfigError, match=r"^these cells cannot take part at this task and size: mut1 \("):
-        Plan(told(cells="lstm,mut1"))
+    with pytest.raises(ConfigError, match=r"^these cells cannot take part at this task and size: clockwork \("):
+        Plan(told(cells="lstm,clockwork", match="size"))
+
+
+def test_a_projection_that_one_cell_has_to_have_is_no_other_cells(told):
+    for reference in ("lstm", "lstm_projected"):
+        plan = Plan(told(cells="lstm,lstm_projected,mut1", reference=reference, hidden_size=9))
+        given = {cell: plan.told(Trial(cell, 10, "final", 0.01, 0)) for cell in plan.sizes}
+        assert given["lstm_projected"].proj_size == plan.sizes["lstm_projected"].hidden_size // 2 > 0
+        assert given["lstm"].proj_size == given["mut1"].proj_size == plan.shape.proj_size == 0
+        for cell, config in given.items():
+            model = SequenceJob(config).build(torch.device("cpu"))
+            assert sum(parameter.numel() for parameter in model.parameters()) == plan.sizes[cell].parameters
+
+
+def test_data_are_for_tasks_that_are_recorded(told):
+    with pytest.raises(ConfigError, match=r"^data is 'foo\.txt', and the sequences of task 'adding' are drawn"):
+        Plan(told(data="foo.txt"))

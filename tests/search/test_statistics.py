@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatework.search.statistics import EXACT_PAIRS, holm, median_interval, share_interval, sign_flip_test
+from gatework.search.statistics import (
+    _STUDENT_975,
+    EXACT_PAIRS,
+    _student_975,
+    holm,
+    mean_interval,
+    median_interval,
+    share_interval,
+    sign_flip_test,
+)
 
 
 def test_median_interval_of_three_is_what_trying_all_resamples_gives():
@@ -166,3 +175,21 @@ def test_holm_holds_its_level_over_all_tests():
     chance, trials = np.random.default_rng(13), 4000
     false = sum(min(holm(chance.uniform(size=4).tolist())) <= 0.05 for _ in range(trials))
     assert 0.03 < false / trials < 0.05 + 3 * (0.05 * 0.95 / trials) ** 0.5
+
+
+def test_a_mean_of_few_is_held_by_students_interval():
+    """Of 5 normal values in 95 of 100 cases, where the bootstrap's interval holds it in 83."""
+    chance, draws = np.random.default_rng(0), 4000
+    found = [mean_interval(chance.standard_normal(5).tolist()) for _ in range(draws)]
+    held = sum(one.low <= 0 <= one.high for one in found) / draws
+    assert 0.94 < held < 0.96
+    assert mean_interval([0.25]) == (0.25, 0.25, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("freedom", "value"), [(1, 12.706), (4, 2.776), (10, 2.228), (11, 2.201), (20, 2.086), (60, 2.000)]
+)
+def test_students_distribution(freedom, value):
+    """Against the printed tables, and without a step where the series takes over."""
+    assert _student_975(len(_STUDENT_975)) > _student_975(len(_STUDENT_975) + 1)
+    assert _student_975(freedom) == pytest.approx(value, abs=2.5e-3)

@@ -40,6 +40,13 @@ def test_chance_never_solves_a_task():
     assert [name for name, task in guessed.items() if task.success.reached(task.chance(task.gap.default))] == []
 
 
+def test_a_task_without_a_published_result_says_so_or_has_no_paper():
+    no_paper = {"delayed_credit", "clouds", "native_language", "pronoun_gender", "verb_number", "airline", "forecast"}
+    silent = {name for name, task in TASKS.items() if not task.published and "for none was" not in task.notes}
+    # The copying task says it in its success: the paper's figure is the guesser's.
+    assert silent - {"copy"} == no_paper
+
+
 def test_recorded_tasks_name_a_folder_or_take_a_file():
     assert [
         name for name, task in TASKS.items() if isinstance(task.examples, Recorded) and not task.examples.folder

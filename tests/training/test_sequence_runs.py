@@ -11,7 +11,7 @@ from gatework.errors import ConfigError, DataError, RunError
 from gatework.tasks.registry import TASKS
 from gatework.tasks.sequences import Score
 from gatework.tasks.task import Synthetic
-from gatework.training import evaluate, generate, train
+from gatework.training import evaluate, generate, sequence_job, train
 from gatework.training.config import make_config
 from gatework.training.job import open_job
 from gatework.training.parallel import Group
@@ -68,6 +68,7 @@ class KillAt(Quiet):
         {"task": "verb_number", "embedding_size": 6, "num_layers": 2},
         {"task": "forecast", "gap": 3},
         {"task": "copy", "gap": 30, "shortest_gap": 2},
+        {"task": "parity", "gap": 12, "cell": "mut1"},  # a learned map before the layer
     ],
     ids=lambda changes: changes["task"],
 )
@@ -230,6 +231,10 @@ def test_data_that_have_changed_are_noticed(configure, table):
         ({"gap": 3}, "gap is 3, and a text has none: leave it out, or choose a --task"),
         ({"task": "adding", "gap": 3}, "gap is 3: task 'adding' takes 4 and more"),
         ({"task": "adding", "level": "word"}, "level is 'word', and has no meaning in task 'adding': leave it out"),
+        (
+            {"task": "adding", "data": "foo.txt"},
+            "data is 'foo.txt', and the sequences of task 'adding' are drawn: leave",
+        ),
         ({"task": "adding", "window": 3}, "window is 3, and has no meaning in task 'adding': leave it out"),
     ],
 )
@@ -247,6 +252,51 @@ def test_a_task_brings_its_settings_and_what_is_said_wins():
     assert make_config({"task": "jsb_chorales", "epochs": 2}).steps is None
     # A gate that the cell lacks is not asked for.
     assert make_config({"task": "adding", "cell": "rnn"}).init == "torch"
+
+
+@pytest.mark.parametrize("cell", ["mut1", "mut2", "lstm_projected", "lstm"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"task": "adding"},
+        {"task": "arithmetic", "num_layers": 2},
+        {"task": "arithmetic", "embedding_size": 5},
+        {"task": "arithmetic", "embedding_size": 8},
+        {"task": "adding", "num_layers": 3, "proj_size": 3},
+        {"task": "arithmetic", "embedding_size": 8, "proj_size": 3},
+        {"task": "arithmetic", "embedding_size": 8, "num_layers": 2, "proj_size": 3},
+    ],
+    ids=str,
+)
+def test_counted_before_it_is_built_is_what_a_model_learns(cell, values, monkeypatch):
+    counted = []
+    monkeypatch.setattr(sequence_job, "check_memory", lambda config, cell, count, *rest: counted.append(count))
+    model = SequenceJob(make_config({"cell": cell, "hidden_size": 8, **values})).build(torch.device("cpu"))
+    assert counted == [sum(parameter.numel() for parameter in model.parameters())]
+
+
+def test_a_cell_that_reads_its_input_elementwise_gets_a_map_and_says_so(configure, tmp_path):
+    config = configure(task="adding", gap=20, cell="mut1")
+    job = SequenceJob(config)
+    assert job.about()[-1] == "input: a learned map from 2 to 8, as mut1 reads it elementwise"
+    result = train(config)
+    assert evaluate(str(result.run)).metrics == result.metrics
+    without = {"task": "arithmetic", "cell": "mut1", "embedding_size": 8}, {"task": "adding", "cell": "gru"}
+    assert not any("learned map" in line for told in without for line in SequenceJob(configure(**told)).about())
+    own = tmp_path / "own.txt"
+    own.write_text("h = tanh(x + R @ h + b)\n", encoding="utf-8")
+    about = SequenceJob(configure(task="adding", cell=str(own))).about()
+    assert about[-1] == "input: a learned map from 2 to 8, as own-cell reads it elementwise"
+
+
+def test_a_cell_that_has_to_project_gives_half_its_units():
+    assert make_config({"task": "adding", "cell": "lstm_projected", "hidden_size": 9}).proj_size == 4
+    half = TASKS["adding"].defaults["hidden_size"] // 2
+    assert make_config({"task": "adding", "cell": "lstm_projected"}).proj_size == half
+    assert make_config({"task": "adding", "cell": "h = P @ tanh(W @ x + R @ h)", "hidden_size": 8}).proj_size == 4
+    assert make_config({"task": "adding", "cell": "lstm_projected", "proj_size": 3}).proj_size == 3
+    assert make_config({"task": "adding", "cell": "lstm"}).proj_size == 0
+    assert make_config({"cell": "lstm_projected"}).proj_size == 0  # of a text it is said
 
 
 def test_scores_of_parts_add_up():

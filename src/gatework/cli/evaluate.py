@@ -1,5 +1,7 @@
 """``gatework evaluate``: measure a run's model on text, or on its task."""
 
+from rich.markup import escape
+
 from gatework.cli.output import Json, Size, Whole, grid, out, pairs, print_json
 from gatework.training import Evaluation
 from gatework.training import evaluate as measure
@@ -54,7 +56,10 @@ def _print_task(result: Evaluation) -> None:
     if result.groups:
         names = list(next(iter(result.groups.values())))
         rows = [
-            [str(group), *(f"{line[name]:.4f}" if name != "sequences" else f"{line[name]:,.0f}" for name in names)]
+            [
+                escape(result.group_names.get(group, str(group))),
+                *(f"{line[name]:.4f}" if name != "sequences" else f"{line[name]:,.0f}" for name in names),
+            ]
             for group, line in result.groups.items()
         ]
         out().print(grid(["group", *names], rows, right=names))

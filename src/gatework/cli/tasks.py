@@ -1,16 +1,27 @@
 """``gatework tasks``: list the tasks, or show one."""
 
 import textwrap
+from collections import Counter
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
 
 import numpy as np
 from rich.markup import escape
 
 from gatework.cli.output import Json, Size, grid, out, pairs, print_json
 from gatework.tasks.registry import TASKS
-from gatework.tasks.task import Batch, Recorded, Synthetic, Task
+from gatework.tasks.task import Batch, Recorded, Split, Synthetic, Task
 from gatework.training.seeds import mixed_seed
 
-_EXAMPLE_STEPS = 40
+# Words of an example that is shown whole; of a longer one half as many from its beginning, and as many from its end.
+_WHOLE = 40
+# Equal steps in a row, from so many on, are written once.
+_RUN = 4
+# What stands out is shown wherever it is: a value that comes so rarely, where only so few different ones come.
+_RARE, _FEW = 3, 12
+# Sequences to measure on that are so many times as long as those to learn from are endless streams.
+_STREAM = 4
 
 
 def list_tasks(name: str = "", /, *, gap: Size | None = None, seed: int = 0, json: Json = False) -> None:
@@ -18,7 +29,8 @@ def list_tasks(name: str = "", /, *, gap: Size | None = None, seed: int = 0, jso
 
     Args:
         name: The task to show; all are listed without it.
-        gap: How far its gap is, for the chance level and the example.
+        gap: How far its gap is, for the chance level and the example; by default the task's own, and for the example
+            the largest up to that with which all of it can be shown.
         seed: Where the example is drawn from.
         json: Print JSON, for programs.
     """
@@ -61,10 +73,7 @@ def _facts(task: Task, gap: int | None) -> dict:
 
 def _show(task: Task, gap: int | None, seed: int, json: bool) -> None:
     facts = _facts(task, gap)
-    example = None
-    if isinstance(task.examples, Synthetic):
-        drawn = task.examples.draw(np.random.default_rng(mixed_seed(seed, 0)), 1, facts["gap"], "train")
-        example = _plain(task, drawn)
+    example = _drawn(task, task.examples, gap, seed) if isinstance(task.examples, Synthetic) else None
     if json:
         print_json(facts | ({} if example is None else {"example": example}))
         return
@@ -92,37 +101,98 @@ def _show(task: Task, gap: int | None, seed: int, json: bool) -> None:
             )
         )
     if example is not None:
-        console.print("\n[bold]An example[/bold]")
+        console.print(f"\n[bold]An example[/bold], drawn at gap {example['gap']:,}")
         console.print(escape(_example(example)))
     console.print(f"\nNext: [cyan]gatework train --task {task.name}[/cyan]")
 
 
-def _plain(task: Task, batch: Batch) -> dict:
-    """Give one sequence as plain data: what is read, and what is asked where."""
+def _drawn(task: Task, examples: Synthetic, gap: int | None, seed: int) -> dict[str, Any]:
+    """Draw one sequence: at the gap that is asked for, else at the largest up to the task's own that is shown whole."""
+
+    def at(chosen: int, split: Split) -> dict[str, Any]:
+        # The last of two: where every length is measured in order, the first is the shortest there is.
+        drawn = examples.draw(np.random.default_rng(mixed_seed(seed, 0)), 2, chosen, split)
+        return {"gap": chosen} | _plain(task, drawn.columns(slice(1, 2)))
+
+    least, own = task.gap.least, task.check_gap(gap)
+    if len(at(least, "test")["inputs"]) > _STREAM * len(at(least, "train")["inputs"]):
+        # No gap shows a stream whole, its beginning says it all, and the long ones of the test say no more.
+        return at(own, "train")
+    # Of the test, where the gap is what it is called; in training some tasks draw shorter ones as well.
+    smaller = range(own - 1, least - 1, -1) if gap is None else ()
+    first = at(own, "test")
+    return next((found for found in (first, *(at(g, "test") for g in smaller)) if len(_steps(found)) <= _WHOLE), first)
+
+
+def _plain(task: Task, batch: Batch) -> dict[str, Any]:
+    """Give the first sequence as plain data: what is read, and what is asked where; lists where several are right."""
     inputs, targets = batch.inputs[:, 0].tolist(), batch.targets[:, 0].tolist()
     asked = [step for step, here in enumerate(batch.asked[:, 0].tolist()) if here]
+    names = task.classes or tuple(map(str, range(int(task.outputs or 0))))
     if task.alphabet:
         inputs = [task.alphabet[symbol] for symbol in inputs]
-    answers = {step: task.classes[targets[step]] if task.classes else targets[step] for step in asked}
+    if batch.legal is not None:
+        legal = batch.legal[:, 0].tolist()
+        answers = {step: [name for name, right in zip(names, legal[step], strict=True) if right] for step in asked}
+    else:
+        answers = {step: task.classes[targets[step]] if task.classes else targets[step] for step in asked}
     return {"inputs": inputs, "asked": answers}
 
 
-def _example(example: dict) -> str:
-    """Write one sequence in lines: every step's input, and after an arrow what is asked there."""
-    steps = list(enumerate(example["inputs"]))
-    if len(steps) > _EXAMPLE_STEPS:
-        # The beginning and the end: what is kept, and what is asked.
-        steps = [*steps[: _EXAMPLE_STEPS // 2], (-1, "…"), *steps[-_EXAMPLE_STEPS // 2 :]]
+def _steps(example: dict[str, Any]) -> list[tuple[int, int, str]]:
+    """Give where each word of an example begins, how many steps it stands for, and the word: input, arrow, answer."""
     words = []
-    for step, value in steps:
+    for step, value in enumerate(example["inputs"]):
         asked = example["asked"].get(step)
         words.append(_shown(value) + ("" if asked is None else f" → {_shown(asked)}"))
+    found, begin = [], 0
+    for word, equal in groupby(words):
+        count = len(list(equal))
+        if count < _RUN:
+            found += [(begin + number, 1, word) for number in range(count)]
+        else:
+            found.append((begin, count, f"{word} (×{count})"))
+        begin += count
+    return found
+
+
+def _example(example: dict[str, Any]) -> str:
+    """Write one sequence in lines: every step's input, and after an arrow what is asked there."""
+    steps = _steps(example)
+    shown = set(range(len(steps)))
+    if len(steps) > _WHOLE:
+        # Left out is only what is like the rest: neither the ends nor a mark or a symbol that hardly ever comes.
+        rare = set(_standing_out(example))
+        shown = {
+            place
+            for place, (step, _, _) in enumerate(steps)
+            if place < _WHOLE // 2 or place >= len(steps) - _WHOLE // 2 or step in rare
+        }
+    words = []
+    for here, places in groupby(range(len(steps)), shown.__contains__):
+        some = [steps[place] for place in places]
+        if here or len(some) < _RUN:
+            words += [word for *_, word in some]
+        else:
+            words.append(f"… {sum(count for _, count, _ in some):,} steps …")
     # A pair of numbers is not broken at the end of a line.
     text = textwrap.fill("  ".join(word.replace(" ", "\u00a0") for word in words), 100)
     return text.replace("\u00a0", " ")
 
 
+def _standing_out(example: dict[str, Any]) -> Iterator[int]:
+    """Give the steps with a value that is rare: a symbol, one of several numbers, or that something is asked."""
+    inputs = example["inputs"]
+    columns = list(zip(*inputs, strict=True)) if isinstance(inputs[0], list) else [inputs]
+    for column in (*columns, [step in example["asked"] for step in range(len(inputs))]):
+        counts = Counter(column)
+        if len(counts) <= _FEW:
+            yield from (step for step, value in enumerate(column) if counts[value] <= _RARE)
+
+
 def _shown(value: object) -> str:
     if isinstance(value, list):
+        if isinstance(value[0], str):  # any of them is right
+            return "/".join(value)
         return f"({' '.join(map(_shown, value))})" if len(value) > 1 else _shown(value[0])
     return f"{value:.3g}" if isinstance(value, float) else str(value)

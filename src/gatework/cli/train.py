@@ -15,6 +15,7 @@ from gatework.cli.output import Flag, Json, err, out, print_json, printable
 from gatework.cli.settings import as_toml, given, make_flags
 from gatework.errors import Stopped
 from gatework.tasks.registry import TASKS
+from gatework.tasks.task import Task
 from gatework.training import TrainConfig, TrainResult, make_config, make_reporter, read_toml
 from gatework.training import train as train_model
 from gatework.training.config import TEXT
@@ -118,5 +119,12 @@ def _print_task(console: Console, config: TrainConfig, result: TrainResult, run:
         console.print(f"The criterion, {task.success}: {reached}", soft_wrap=True)
     console.print(f"The curve: {escape(str(result.curve))}", soft_wrap=True)
     console.print("\nNext")
-    for command in (f"gatework evaluate {run} --split test", f"gatework evaluate {run} --gap N"):
+    wider = [f"gatework evaluate {run} --gap N"] if _takes_other_gaps(task) else []
+    for command in (f"gatework evaluate {run} --split test", *wider):
         console.print(f"  [cyan]{escape(command)}[/cyan]", soft_wrap=True)
+
+
+def _takes_other_gaps(task: Task) -> bool:
+    """Tell whether a trained model can be asked over another gap: there is one, and it asks for as many numbers."""
+    # Where the data say how many numbers are asked for, they are those of every step up to the gap.
+    return task.gap.least != task.gap.most and not (task.kind == "number" and task.outputs is None)

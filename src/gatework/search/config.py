@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from gatework import cells
 from gatework.cells import CELLS, Cell, read_equations
 from gatework.errors import ConfigError
 from gatework.tasks.registry import TASKS
+from gatework.tasks.task import Synthetic
 from gatework.training.config import fault_in_words, is_equations, nearest
 
 # Settings of a training run that a comparison may fix for all its cells; those not given are the task's own.
@@ -20,6 +21,8 @@ MAY_CHANGE = frozenset(("run", "workers", "data"))
 
 Count = Annotated[int, Field(ge=1, le=10_000)]
 Rate = Annotated[float, Field(gt=0, le=1e4)]
+_GAPS = "expected whole numbers, such as 5,20,100"
+_RATES = "expected numbers above 0, up to 10,000, such as 0.001,0.01"
 
 
 class CompareConfig(BaseModel):
@@ -105,14 +108,19 @@ class CompareConfig(BaseModel):
 
     @field_validator("gaps", "learning_rates", mode="before")
     @classmethod
-    def _in_order(cls, value: Any) -> Any:
-        """Take numbers in any order, as a sequence or with commas between."""
+    def _in_order(cls, value: Any, info: ValidationInfo) -> Any:
+        """Take numbers in any order, as a sequence or with commas between, and name the first that cannot be."""
         if isinstance(value, str):
             value = [_number(word) for word in _words(value)]
         if isinstance(value, int | float):
             value = [value]
-        if not isinstance(value, Sequence) or not all(isinstance(number, int | float) for number in value):
+        if not isinstance(value, Sequence):
             return value
+        # Said here: where every number is refused, pydantic would go on to say that there is none.
+        good, expected = (_is_gap, _GAPS) if info.field_name == "gaps" else (_is_rate, _RATES)
+        for number in value:
+            if not good(number):
+                raise ValueError(f"{info.field_name}: {number!r} is given, {expected}")
         twice = [number for number in value if list(value).count(number) > 1]
         if twice:
             raise ValueError(f"{twice[0]} is given twice: expected every number once")
@@ -122,6 +130,8 @@ class CompareConfig(BaseModel):
     def _fits_together(self) -> "CompareConfig":
         for gap in self.gaps:
             TASKS[self.task].check_gap(gap)
+        if self.data and isinstance(TASKS[self.task].examples, Synthetic):
+            raise ValueError(f"data is '{self.data}', and the sequences of task '{self.task}' are drawn: leave it out")
         if self.reference and self.reference not in self.cells and self.reference not in CELLS:
             raise ValueError(
                 f"reference is '{self.reference}': expected one of {', '.join(self.cells)}, or another cell's name; "
@@ -193,6 +203,14 @@ def _number(word: str) -> int | float:
         except ValueError:
             continue
     raise ValueError(f"'{word}' is no number: expected numbers with commas between, such as 5,20,100")
+
+
+def _is_gap(number: Any) -> bool:
+    return type(number) is int
+
+
+def _is_rate(number: Any) -> bool:
+    return type(number) in (int, float) and 0 < number <= 1e4
 
 
 def _labelled(given: Sequence[Any]) -> Any:

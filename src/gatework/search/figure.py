@@ -1,7 +1,8 @@
 """The picture of a comparison: the criterion's metric against the gap, a line with its band for each cell."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import count
 from math import log
 from typing import Any, NamedTuple
 
@@ -16,6 +17,8 @@ from gatework.search.results import Comparison
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 _LINES = ("-", "--", ":")
+# Cells that are often compared look the same in every picture; the others take the looks that are left.
+_FIXED = {name: place for place, name in enumerate(("rnn", "lstm", "gru", "irnn", "peephole", "cifg", "lstm_1997"))}
 _DASHED = (0, (4, 3))
 _INK, _FAINT, _GUIDE = "#333333", "#e4e4e4", "#888888"
 # Metrics that are shares: their axis is all of 0 to 1.
@@ -64,24 +67,45 @@ def draw_gaps(comparison: Comparison) -> bytes:
 def _curves(comparison: Comparison) -> list[_Curve]:
     """Collect what is drawn of each cell; what is no finite number cannot be."""
     gaps, cells = comparison.config.gaps, tuple(comparison.config.cells)
+    styles = _styles(comparison.config.cells)
     places = _places(gaps)
     reach = places[gaps[-1]] - places[gaps[0]] or 1.0
     found = []
     for number, cell in enumerate(cells):
         aside = _DODGE * reach * (number - (len(cells) - 1) / 2) / max(1, len(cells) - 1)
-        style = {
-            "color": _COLOURS[number % len(_COLOURS)],
-            "marker": _MARKERS[number % len(_MARKERS)],
-            "linestyle": _LINES[number // len(_COLOURS) % len(_LINES)],
-        }
         points, runs = [], []
         for gap in gaps:
             known = comparison.summary[cell, gap]
             if known.median is not None and known.low is not None and known.high is not None:
                 points.append((places[gap] + aside, known.median, known.low, known.high))
             runs += [(places[gap] + aside, value) for value in known.values if value is not None]
-        found.append(_Curve(cell, style, points, runs))
+        found.append(_Curve(cell, styles[cell], points, runs))
     return found
+
+
+def _styles(cells: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Choose colour, marker and line of each cell: by its name, whatever it is called here, else the first ones left.
+
+    Args:
+        cells: Cells' names or equations, by what each is called.
+
+    Returns:
+        The style of each, no two alike among as many as anybody can tell apart.
+    """
+    places: dict[str, int] = {}
+    for label, text in cells.items():
+        if text in _FIXED and _FIXED[text] not in places.values():
+            places[label] = _FIXED[text]
+    free = (place for place in count() if place not in places.values())
+    places |= {label: next(free) for label in cells if label not in places}
+    return {
+        label: {
+            "color": _COLOURS[place % len(_COLOURS)],
+            "marker": _MARKERS[place % len(_MARKERS)],
+            "linestyle": _LINES[place // len(_COLOURS) % len(_LINES)],
+        }
+        for label, place in places.items()
+    }
 
 
 def _places(gaps: Sequence[int]) -> dict[int, float]:

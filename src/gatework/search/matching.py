@@ -8,6 +8,7 @@ from gatework.cells import Cell
 from gatework.errors import CellError, ConfigError, SizeError
 from gatework.search.config import CompareConfig
 from gatework.tasks.sequences import SequenceModel
+from gatework.training.config import own_projection
 
 # No layer has more units; the search for a size ends here.
 _LARGEST = 2**24
@@ -23,7 +24,7 @@ class Shape:
         num_layers: Layers, one above the other.
         symbols: True where symbols are read.
         embedding_size: Size of a symbol's learned vector; None for one-hot vectors.
-        proj_size: Size of a projected output; 0 for none.
+        proj_size: Size of a projected output; 0 for none, or half of its units in a cell that has to have one.
     """
 
     inputs: int
@@ -32,6 +33,11 @@ class Shape:
     symbols: bool = False
     embedding_size: int | None = None
     proj_size: int = 0
+
+    @property
+    def width(self) -> int:
+        """Numbers that the layers are given at each step."""
+        return (self.embedding_size if self.symbols else None) or self.inputs
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,8 @@ def count(cell: Cell, shape: Shape, hidden_size: int) -> int:
         hidden_size: Its units.
 
     Returns:
-        The number; what the equations hold at zero, as a clockwork's blocks, is not learned and not counted.
+        The number, with that of the map before a cell that reads its input elementwise; what the equations hold at
+        zero, as a clockwork's blocks, is not learned and not counted.
 
     Raises:
         SizeError: When the sizes do not fit the cell.
@@ -101,12 +108,13 @@ def count(cell: Cell, shape: Shape, hidden_size: int) -> int:
             shape.num_layers,
             symbols=shape.symbols,
             embedding_size=shape.embedding_size,
-            proj_size=shape.proj_size,
+            proj_size=shape.proj_size or own_projection(cell, hidden_size),
         )
     layers = model.recurrent.layers
     inside = sum(parameter.count(layer.sizes) for layer in layers for parameter in layer.step.parameters)
+    maps = sum(layer.hidden_size * (layer.projected_from + 1) for layer in layers if layer.projected_from is not None)
     own = {name for name, _ in model.recurrent.named_parameters(prefix="recurrent")}
-    return inside + sum(value.numel() for name, value in model.named_parameters() if name not in own)
+    return inside + maps + sum(value.numel() for name, value in model.named_parameters() if name not in own)
 
 
 def nearest_size(cell: Cell, shape: Shape, wanted: int) -> Size:
@@ -128,22 +136,32 @@ def nearest_size(cell: Cell, shape: Shape, wanted: int) -> Size:
         >>> nearest_size(CELLS["rnn"], Shape(inputs=2, outputs=1), 4513)
         Size(hidden_size=65, parameters=4486)
     """
-    unit = cell.step.multiple_of
-    # A projected cell needs more units than it gives.
-    least = max(1, -(-(shape.proj_size + 1) // unit))
+    unit, least = cell.step.multiple_of, _fewest(cell, shape)
 
     def sized(multiple: int) -> Size:
         return Size(multiple * unit, count(cell, shape, multiple * unit))
+
+    def enough(multiple: int) -> bool:
+        # More units learn more, but for one size: a cell that reads its input elementwise and is as wide has no map.
+        return any(sized(one).parameters >= wanted for one in (multiple, multiple - 1) if one >= least)
 
     high = least
     while sized(high).parameters < wanted and high * unit < _LARGEST:
         high *= 2
     low = least
-    while low < high:  # the smallest with at least as many: more units never learn fewer numbers
+    while low < high:  # the smallest with at least as many
         middle = (low + high) // 2
-        low, high = (low, middle) if sized(middle).parameters >= wanted else (middle + 1, high)
-    around = [sized(multiple) for multiple in (low - 1, low) if multiple >= least]
-    return min(around, key=lambda size: abs(size.parameters - wanted))
+        low, high = (low, middle) if enough(middle) else (middle + 1, high)
+    around = {low - 2, low - 1, low} | ({shape.width // unit} if shape.width % unit == 0 else set())
+    sizes = [sized(multiple) for multiple in sorted(around) if multiple >= least]
+    return min(sizes, key=lambda size: abs(size.parameters - wanted))
+
+
+def _fewest(cell: Cell, shape: Shape) -> int:
+    """Give the fewest units that a cell can have, as a multiple of what it needs a multiple of."""
+    # A projected cell needs more units than it gives, and gives at least one.
+    gives = shape.proj_size or (1 if own_projection(cell, 2) else 0)
+    return max(1, -(-(gives + 1) // cell.step.multiple_of))
 
 
 def _refuse(cells: dict[str, Cell], shape: Shape, hidden_size: int, match: str) -> None:
@@ -151,7 +169,7 @@ def _refuse(cells: dict[str, Cell], shape: Shape, hidden_size: int, match: str) 
     faults = []
     for label, cell in cells.items():
         unit = cell.step.multiple_of
-        size = hidden_size if match == "size" else unit * max(1, round(hidden_size / unit))
+        size = hidden_size if match == "size" else unit * max(_fewest(cell, shape), round(hidden_size / unit))
         try:
             count(cell, shape, size)
         except (SizeError, CellError) as error:

@@ -122,7 +122,6 @@ class Plan:
             base.num_layers,
             self.task.symbols,
             base.embedding_size if self.task.symbols else None,
-            base.proj_size,
         )
         labels = dict.fromkeys((*config.cells, config.reference_cell))
         cells = {label: self._built(label) for label in labels}

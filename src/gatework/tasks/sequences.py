@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gatework.cells import Cell
 from gatework.nn import Recurrent
+from gatework.nn.layers import read_cell
 from gatework.tasks.task import Batch, Kind, Task
 from gatework.tasks.text import State
 
@@ -74,8 +76,40 @@ class Score:
         return values
 
 
+def needs_projection(
+    cell: Cell | str, input_size: int, hidden_size: int, num_layers: int = 1, proj_size: int = 0
+) -> bool:
+    """Tell whether a cell can read such an input only through a learned map.
+
+    Args:
+        cell: Any cell that :class:`gatework.nn.Recurrent` takes.
+        input_size: Numbers that the first layer is given at each step.
+        hidden_size: Units of each layer.
+        num_layers: Layers, one above the other.
+        proj_size: Size of a projected output, which is what the layers above are given; 0 for none.
+
+    Returns:
+        True where the equations use the input elementwise beside the units, and a layer is given another size.
+
+    Raises:
+        CellError: Where there is no such cell.
+        EquationError: Where equations cannot be read.
+
+    Example:
+        >>> needs_projection("mut1", 2, 8), needs_projection("mut1", 8, 8), needs_projection("gru", 2, 8)
+        (True, False, False)
+    """
+    found = read_cell(cell, 0)
+    # The check of the equations gave the input the size of the units, or one of its own: no list of names is needed.
+    elementwise = any(found.step.sizes_of[name] == "hidden_size" for name in found.inputs[:1])
+    above = (proj_size or hidden_size) if num_layers > 1 else hidden_size
+    return elementwise and not input_size == above == hidden_size
+
+
 class SequenceModel(nn.Module):
     """Answer questions about sequences: recurrent layers, and a linear head that is read where something is asked.
+
+    Where :func:`needs_projection` says so, a learned map brings the input to the size of the units.
 
     Args:
         inputs: Numbers read at each step, or symbols there are.
@@ -88,6 +122,10 @@ class SequenceModel(nn.Module):
         proj_size: Size of a projected output; 0 for none.
         dropout: Dropout between the layers and before the head.
         options: Further keyword options of :class:`gatework.nn.Recurrent`.
+
+    Example:
+        >>> SequenceModel(2, 1, "mut1", 8).recurrent
+        Recurrent(mut1, 2, 8, input_projection=True)
     """
 
     def __init__(
@@ -109,6 +147,8 @@ class SequenceModel(nn.Module):
         self.embedding = nn.Embedding(inputs, embedding_size) if symbols and embedding_size else None
         between = dropout if num_layers > 1 else 0.0
         width = embedding_size if self.embedding is not None and embedding_size else inputs
+        if needs_projection(cell, width, hidden_size, num_layers, proj_size):
+            options.setdefault("input_projection", True)
         self.recurrent = Recurrent(
             cell, width, hidden_size, num_layers, dropout=between, proj_size=proj_size, **options
         )

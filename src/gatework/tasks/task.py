@@ -166,9 +166,10 @@ class Success:
         return self.at_most is not None and value <= self.at_most
 
     def __str__(self) -> str:
+        name = "a share of solved sequences" if self.metric == "solved" else self.metric
         if self.at_least is not None:
-            return f"{self.metric} of at least {self.at_least:g}"
-        return f"{self.metric} of at most {self.at_most:g}"
+            return f"{name} of at least {self.at_least:g}"
+        return f"{name} of at most {self.at_most:g}"
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from gatework.cells import CELLS, read_equations
+from gatework.cells import CELLS, Cell, read_equations
 from gatework.cells import cell as equations_cell
 from gatework.errors import ConfigError
 from gatework.tasks.registry import TASKS
+from gatework.tasks.task import Synthetic
 
 DEFAULT_STEPS = 4000
 DEVICE = r"cpu|cuda(:\d+)?|auto"
@@ -205,6 +206,8 @@ class TrainConfig(BaseModel):
             return
         task = TASKS[self.task]
         gap = task.check_gap(self.gap)
+        if self.data and isinstance(task.examples, Synthetic):
+            raise ValueError(f"data is '{self.data}', and the sequences of task '{self.task}' are drawn: leave it out")
         if self.shortest_gap is not None:
             task.check_shortest_gap(self.shortest_gap, gap)
         for name in TEXT_ONLY:
@@ -286,22 +289,42 @@ def _task_defaults(values: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(name, str) or name not in TASKS:
         return {}
     task = TASKS[name]
+    cell = _find_cell(values.get("cell", TrainConfig.model_fields["cell"].default))
     # How a task would have a gate begin says nothing to a cell that has none.
-    gateless = not _remembers(values.get("cell", TrainConfig.model_fields["cell"].default))
+    gateless = cell is None or not cell.remember
     lengths = ("steps", "epochs")  # they say the same thing, so that either of them stands for both
     said = any(values.get(name) is not None for name in lengths)
     left_out = {*(lengths if said else ()), *(("init", "forget_bias") if gateless else ())}
-    return {name: value for name, value in task.defaults.items() if name not in left_out}
+    found = {name: value for name, value in task.defaults.items() if name not in left_out}
+    units = {"hidden_size": TrainConfig.model_fields["hidden_size"].default, **found, **values}["hidden_size"]
+    if cell is not None and isinstance(units, int) and (size := own_projection(cell, units)):
+        found["proj_size"] = size
+    return found
 
 
-def _remembers(given: Any) -> bool:
-    """Tell whether a cell, in whichever way it is given, has a gate by which it remembers."""
+def own_projection(cell: Cell, hidden_size: int) -> int:
+    """Give the size of a cell's output on a sequence task, where nobody says it.
+
+    Args:
+        cell: The cell.
+        hidden_size: Its units.
+
+    Returns:
+        Half of the units where the equations project the output and leave its size open; else 0, for no projection.
+
+    Example:
+        >>> own_projection(CELLS["lstm_projected"], 32), own_projection(CELLS["lstm"], 32)
+        (16, 0)
+    """
+    return hidden_size // 2 if "proj_size" in cell.step.size_keys and cell.proj_size is None else 0
+
+
+def _find_cell(given: Any) -> Cell | None:
+    """Find a cell, in whichever way it is given; None where there is none."""
     if not isinstance(given, str):
-        return False
+        return None
     text = read_equations(given) if _is_file(given) else given
-    if is_equations(text):
-        return bool(equations_cell(text).remember)
-    return text in CELLS and bool(CELLS[text].remember)
+    return equations_cell(text) if is_equations(text) else CELLS.get(text)
 
 
 def _is_file(given: str) -> bool:

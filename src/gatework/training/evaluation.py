@@ -1,6 +1,6 @@
 """Measure a run's model: on a text, every symbol exactly once, or on the sequences of its task."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
@@ -25,14 +25,16 @@ class Evaluation:
         step: The step of the checkpoint.
         text: The split, or the file or folder.
         tokens: The number of symbols, each counted once; of a task the number of answers.
-        unknown: How many of them the vocabulary lacks; they count as ``<unk>``.
+        unknown: How many of them the vocabulary lacks; they count as ``<unk>``. None of a task's.
         metrics: Of text ``loss`` in nats per symbol, ``perplexity``, and ``bits_per_byte`` or ``bits_per_character``;
             of a task its metrics.
         seconds: How long it took.
         gap: The task's gap; None for text.
         solved: Whether the task's criterion is met; None for text.
         chance: The metrics of whoever guesses without looking, where they are known.
+        sequences: The number of a task's sequences; None for text.
         groups: Results by group of sequences, where the task has groups.
+        group_names: What the groups are called, where recorded data say so.
     """
 
     run: str
@@ -45,11 +47,23 @@ class Evaluation:
     gap: int | None = None
     solved: bool | None = None
     chance: dict[str, float] = field(default_factory=dict)
+    sequences: int | None = None
     groups: dict[int, dict[str, float]] = field(default_factory=dict)
+    group_names: dict[int, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the result as plain data."""
-        return asdict(self)
+        """Give the result as plain data, of text and of a task each with the names that fit it."""
+        about = {"run": self.run, "step": self.step}
+        if self.gap is None:
+            about |= {"text": self.text, "tokens": self.tokens, "unknown": self.unknown}
+            return about | {"metrics": self.metrics, "seconds": self.seconds}
+        about |= {"split": self.text, "gap": self.gap, "sequences": self.sequences, "answers": self.tokens}
+        groups = {
+            group: ({"name": self.group_names[group]} if group in self.group_names else {}) | line
+            for group, line in self.groups.items()
+        }
+        found = {"metrics": self.metrics, "solved": self.solved, "chance": self.chance, "groups": groups}
+        return about | found | {"seconds": self.seconds}
 
 
 def evaluate(
@@ -115,6 +129,7 @@ def _evaluate_task(run: str, split: str, gap: int | None, step: int | None, devi
             )
     score, groups = measure_sequences(loaded.model, job.held(split), job.task)
     metrics = score.named()
+    names = job.recording.facts.get("groups", ()) if job.recording else ()
     return Evaluation(
         run,
         loaded.step,
@@ -126,7 +141,9 @@ def _evaluate_task(run: str, split: str, gap: int | None, step: int | None, devi
         gap=job.gap,
         solved=job.task.success.reached(metrics),
         chance=job.chance(),
+        sequences=score.sequences,
         groups=groups,
+        group_names={group: names[group] for group in groups if group < len(names)},
     )
 
 

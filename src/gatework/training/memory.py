@@ -17,22 +17,29 @@ _LIMITS = (
 )
 
 
-def count_layers(config: TrainConfig, cell: Cell, input_size: int) -> int:
+def count_layers(config: TrainConfig, cell: Cell, input_size: int, *, input_projection: bool = False) -> int:
     """Count the numbers that the recurrent layers of a model would learn, without building them.
 
     Args:
         config: The sizes.
         cell: The cell.
         input_size: What the first layer reads.
+        input_projection: Whether learned maps bring what layers read to their size, as in
+            :class:`gatework.nn.Recurrent`; only for a cell that reads its input elementwise.
 
     Raises:
         SizeError: When sizes do not fit the cell.
     """
     if config.proj_size and "proj_size" not in cell.step.size_keys:
         cell = project(cell)
-    # Layers above the first read what the one below gives.
-    sizes = ((1, input_size), (config.num_layers - 1, config.output_size))
-    return sum(layers * cell.count(size, config.hidden_size, config.proj_size or None) for layers, size in sizes)
+    units, total = config.hidden_size, 0
+    # Layers above the first read what the one below gives; a map stands before the first, and where that has to be.
+    above = input_projection and config.output_size != units
+    for layers, size, maps in ((1, input_size, input_projection), (config.num_layers - 1, config.output_size, above)):
+        if layers:
+            total += layers * cell.count(units if maps else size, units, config.proj_size or None)
+            total += layers * units * (size + 1) if maps else 0
+    return total
 
 
 def count_parameters(config: TrainConfig, cell: Cell, vocabulary_size: int) -> int:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from gatework.cells import Cell
 from gatework.errors import ConfigError, DataError
 from gatework.tasks.registry import TASKS
-from gatework.tasks.sequences import Score, SequenceModel, measure_sequences
+from gatework.tasks.sequences import Score, SequenceModel, measure_sequences, needs_projection
 from gatework.tasks.task import Batch, Recorded, Recording, Split, Synthetic, Task
 from gatework.tasks.text import State
 from gatework.training.build import DTYPES, build_cell
@@ -134,6 +135,9 @@ class SequenceJob:
         if self.recording is not None:
             counts = ", ".join(f"{batch.size:,} {name}" for name, batch in self.recording.splits.items())
             lines.append(f"sequences: {counts}")
+        cell, width, units = build_cell(self.config), self._width, self.config.hidden_size
+        if self._maps(cell):
+            lines.append(f"input: a learned map from {width:,} to {units:,}, as {cell.name} reads it elementwise")
         return lines
 
     def build(self, device: torch.device) -> SequenceModel:
@@ -144,10 +148,11 @@ class SequenceJob:
             SizeError: When sizes do not fit the cell.
         """
         config, cell = self.config, build_cell(self.config)
-        learned = config.embedding_size if self.task.symbols else None
-        width, above = learned or self.inputs, config.output_size + 1
-        parameters = count_layers(config, cell, width) + self.inputs * (learned or 0) + self.outputs * above
-        check_memory(config, cell, parameters, self._places() * config.batch_size, width, self.outputs, device)
+        width, maps, learned = self._width, self._maps(cell), self._embedding_size
+        layers, head = count_layers(config, cell, width, input_projection=maps), config.output_size + 1
+        parameters = layers + self.inputs * (learned or 0) + self.outputs * head
+        read = width + (config.hidden_size if maps else 0)
+        check_memory(config, cell, parameters, self._places() * config.batch_size, read, self.outputs, device)
         model = SequenceModel(
             self.inputs,
             self.outputs,
@@ -163,6 +168,21 @@ class SequenceJob:
             chrono_steps=max(3, self.gap) if config.init == "chrono" else None,
         )
         return model.to(device=device, dtype=DTYPES[config.dtype])
+
+    @property
+    def _embedding_size(self) -> int | None:
+        """The size of a symbol's learned vector; None where there are none."""
+        return self.config.embedding_size if self.task.symbols else None
+
+    @property
+    def _width(self) -> int:
+        """Numbers that the layers are given at each step."""
+        return self._embedding_size or self.inputs
+
+    def _maps(self, cell: Cell) -> bool:
+        """Tell whether the model has a learned map before its layers."""
+        config = self.config
+        return needs_projection(cell, self._width, config.hidden_size, config.num_layers, config.proj_size)
 
     def _places(self) -> int:
         """Give the steps of the longest sequence."""

@@ -368,6 +368,46 @@ def test_places_of_the_paper_scale_with_the_gap(task, stretches, scale):
         assert found == set(range(begin * scale, end * scale + 1))
 
 
+@pytest.mark.parametrize(("task", "hundredths"), [(temporal_order_2, 40), (temporal_order_3, 24)])
+@pytest.mark.parametrize("gap", [10, 37, 100])
+def test_the_last_that_counts_is_as_far_from_the_question_as_said(task, hundredths, gap):
+    batch = drawn(task, gap, size=4000)
+    assert batch.lengths is not None
+    last = torch.where(batch.inputs >= 6, torch.arange(len(batch.inputs))[:, None], -1).amax(dim=0)
+    nearest = int((batch.lengths - 1 - last).min())
+    assert f"at least {hundredths} % of it, less one step" in task.gap.meaning
+    assert nearest == math.ceil(gap * hundredths / 100) - 1
+
+
+@pytest.mark.parametrize(
+    ("task", "beginning", "end"),
+    [(noisy_lag, [("b",), ("x", "y")], "e"), (noise_free_lag, [("x", "y"), ("a1",), ("a2",)], None)],
+)
+def test_symbols_have_the_names_that_the_words_speak_of(task, beginning, end):
+    batch = drawn(task, 20)
+    lengths = [len(batch.inputs)] * batch.size if batch.lengths is None else batch.lengths.tolist()
+    for column, length in enumerate(lengths):
+        names = [task.alphabet[symbol] for symbol in batch.inputs[:length, column]]
+        assert all(name in known for name, known in zip(names, beginning, strict=False))
+        assert {name for name in names if name in "xy"} == {task.classes[batch.targets[length - 1, column]]}
+        assert end is None or names.index(end) == length - 1
+
+
+@pytest.mark.parametrize("task", [adding, multiplication])
+@pytest.mark.parametrize("gap", [4, 9, 30, 101])
+def test_both_numbers_stand_where_the_words_say(task, gap):
+    batch = drawn(task, gap, size=4000)
+    assert batch.lengths is not None
+    marked = batch.inputs[..., 1] == 1
+    steps = torch.arange(len(marked))[:, None]
+    # A first pair that is chosen shows no mark: then only one does, and the first stands at 0.
+    first = torch.where(marked.sum(dim=0) == 2, torch.where(marked, steps, len(marked)).amin(dim=0), 0)
+    last = torch.where(marked, steps, -1).amax(dim=0)
+    assert int(first.max()) < 10
+    assert 2 * int((batch.lengths - 1 - last).min()) >= gap
+    assert int(last.max()) == gap // 2 - 1
+
+
 @pytest.mark.parametrize("task", [adding, multiplication])
 def test_half_a_sequence_lies_behind_the_second_mark(task):
     marks = drawn(task, 101, size=3000).inputs[..., 1]

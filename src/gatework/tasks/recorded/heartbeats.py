@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from gatework.errors import DataError
-from gatework.tasks.recorded.reading import ask_throughout, find_scale, guess, read_file
-from gatework.tasks.task import Gap, Recorded, Recording, Success, Task
+from gatework.tasks.recorded.reading import FROM_NOTES, ask_throughout, find_scale, guess, read_file
+from gatework.tasks.task import Gap, Published, Recorded, Recording, Success, Task
 
 _FILE = "record_100.npz"
 _ARRAYS = ("signal", "ann_sample", "ann_symbol", "fs")
@@ -130,6 +130,13 @@ heartbeats = Task(
         "Detectors of whole beats are measured in another way.",
     ),
     examples=Recorded("mitbih_100", load),
+    published=(
+        Published(
+            "Pan and Tompkins' detector",
+            "99.3 % of the beats of the whole database found",
+            f"Pan & Tompkins 1985; {FROM_NOTES}",
+        ),
+    ),
     defaults={"hidden_size": 64, "batch_size": 16, "learning_rate": 5e-3, "steps": 800},
     notes="One person, split by time: 20, 5 and 5 minutes. A beat is everything within 50 ms of its annotated peak, "
     "and the answer is asked 50 ms late, so that it can be known: yes from the peak to 100 ms after it.",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from gatework.errors import DataError
-from gatework.tasks.recorded.reading import unpack
+from gatework.tasks.recorded.reading import FROM_NOTES, unpack
 from gatework.tasks.task import Batch, Gap, Published, Recorded, Recording, Success, Task
 
 KEYS = 88
@@ -108,8 +108,9 @@ def guess_keys(train: Batch, test: Batch) -> dict[str, float]:
 
 
 _BAI = "Bai, Kolter & Koltun 2018, arXiv:1803.01271, table 1"
-_CHUNG = "Chung, Gulcehre, Cho & Bengio 2014, arXiv:1412.3555, table 2"
+_CHUNG = f"Chung, Gulcehre, Cho & Bengio 2014, arXiv:1412.3555, table 2; {FROM_NOTES}"
 _SOURCE = "Boulanger-Lewandowski, Bengio & Vincent 2012, ICML, arXiv:1206.6392"
+_BOULANGER = f"{_SOURCE}; {FROM_NOTES}"
 _GAP = Gap(1, "steps between the last chord read and the chord asked")
 _NOTES = (
     f"Pieces of more than {LONGEST} steps are cut, and each part begins afresh, with no memory of the part before; the "
@@ -125,7 +126,12 @@ jsb_chorales = Task(
     inputs=KEYS,
     outputs=KEYS,
     gap=_GAP,
-    success=Success("loss", at_most=8.67, words="Nats a step, summed over the keys: as the LSTM of Chung et al. 2014."),
+    success=Success(
+        "loss",
+        at_most=8.67,
+        words="Nats a step, summed over the keys: as the LSTM of Chung et al. 2014, the weakest of the gated networks "
+        "published. Better figures stand below it; this asks for a network that works, not for the best.",
+    ),
     examples=Recorded("polyphonic_music", partial(_load, file="JSB_Chorales.json.gz")),
     published=(
         Published("LSTM, 300,000 parameters", "8.45 nats a step", _BAI),
@@ -134,6 +140,8 @@ jsb_chorales = Task(
         Published("TCN, 300,000 parameters", "8.10 nats a step", _BAI),
         Published("LSTM, 20,000 parameters", "8.67 nats a step", _CHUNG),
         Published("GRU, 20,000 parameters", "8.54 nats a step", _CHUNG),
+        Published("RNN of tanh units", "9.10 nats a step", _CHUNG),
+        Published("RNN-NADE", "5.56 nats a step", _BOULANGER),
     ),
     defaults={"hidden_size": 128, "batch_size": 8, "learning_rate": 1e-2, "steps": 1200, "dropout": 0.3},
     notes=_NOTES,
@@ -149,7 +157,11 @@ nottingham = Task(
     outputs=KEYS,
     gap=_GAP,
     success=Success(
-        "loss", at_most=3.46, words="Nats a step, summed over the keys: as the GRU of Bai, Kolter & Koltun 2018."
+        "loss",
+        at_most=3.46,
+        words="Nats a step, summed over the keys: as the GRU of Bai, Kolter & Koltun 2018, the weakest of the gated "
+        "networks published. Better figures stand below it; this asks for a network that works, not for the best, and "
+        "of tunes that are cut, where the papers' are whole.",
     ),
     examples=Recorded("polyphonic_music", partial(_load, file="Nottingham.json.gz")),
     published=(
@@ -157,6 +169,10 @@ nottingham = Task(
         Published("GRU, a million parameters", "3.46 nats a step", _BAI),
         Published("RNN, a million parameters", "4.05 nats a step", _BAI),
         Published("TCN, a million parameters", "3.07 nats a step", _BAI),
+        Published("LSTM", "3.20 nats a step", _CHUNG),
+        Published("GRU", "3.23 nats a step", _CHUNG),
+        Published("RNN of tanh units", "3.13 nats a step", _CHUNG),
+        Published("RNN-NADE", "2.31 nats a step", _BOULANGER),
     ),
     defaults={"hidden_size": 200, "batch_size": 16, "learning_rate": 1e-2, "steps": 4000},
     notes=_NOTES,

@@ -15,6 +15,9 @@ from gatework.errors import DataError
 from gatework.tasks.loss import IGNORED
 from gatework.tasks.task import Batch
 
+# How a published figure is marked that is known from the notes beside the data, and was not compared with its paper.
+FROM_NOTES = "as the data's notes give it, from memory"
+
 
 def read_file(path: Path) -> bytes:
     """Read a file of recorded data.

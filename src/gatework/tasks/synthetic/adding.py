@@ -43,7 +43,7 @@ def mark(chance: np.random.Generator, size: int, gap: int) -> tuple[Numbers, Num
     """
     lengths = chance.integers(gap, gap + gap // 10, size=size, endpoint=True)
     marks = np.zeros((int(lengths.max()), size))
-    # The first mark stands among the first ten pairs, the second in the first half.
+    # One stands among the first ten pairs, the other anywhere in the first half: so the first does among the first ten.
     first = chance.integers(0, min(10, gap // 2), size=size)
     second = chance.integers(0, gap // 2 - 1, size=size)
     second += second >= first  # any place but the first mark's
@@ -107,14 +107,15 @@ def guess(gap: int) -> dict[str, float]:
 adding = Task(
     name="adding",
     title="Adding problem",
-    asks="Two numbers of a long sequence are marked. What is their sum, scaled to [0, 1]?",
+    asks="Two numbers of a long sequence are marked, both in its first half and the first of them among its first ten. "
+    "What is their sum, scaled to [0, 1]?",
     source="Hochreiter & Schmidhuber 1997, Neural Computation 9(8), section 5.4",
     kind="number",
     inputs=2,
     outputs=1,
     gap=Gap(
         100,
-        "least length of a sequence, in steps; at least half of them lie between the second number and the answer",
+        "least length of a sequence, in steps; the answer is asked at least half as many after the second number",
         least=4,
     ),
     success=Success(
@@ -145,5 +146,6 @@ adding = Task(
         "init": "chrono",
         "steps": 1500,
     },
-    notes="The answer is read from a linear unit, in place of the paper's logistic one.",
+    notes="The answer is read from a linear unit, in place of the paper's logistic one. The first pair of all shows no "
+    "mark, and where it is one of the two its number does not count.",
 )

@@ -107,7 +107,9 @@ def guess(gap: int) -> dict[str, float]:
 
 def _published(model: str, accuracy: str) -> Published:
     result = f"{accuracy} of next characters right, numbers of up to 8 digits"
-    return Published(model, result, "Jozefowicz et al. 2015, table 1, column Arith.")
+    return Published(
+        model, result, "Jozefowicz et al. 2015, table 1, column Arith.; quoted from memory, not compared with the paper"
+    )
 
 
 arithmetic = Task(

@@ -90,7 +90,8 @@ def _task(name: str, title: str, letters: int, published: tuple[Published, ...])
         examples=Synthetic(drawer(letters)),
         defaults={"hidden_size": 16, "batch_size": 32, "learning_rate": 1e-2, "steps": 2000},
         notes="A step is right where every symbol that may come next scores above every other one. Each string begins "
-        "anew, n is at least 1, and longer strings are never seen in training.",
+        "anew, n is at least 1, and longer strings are never seen in training. No figure of the paper's own is given "
+        "here, for none was looked up.",
     )
 
 
@@ -100,6 +101,11 @@ anbncn = _task(
     "Counting: a^n b^n c^n",
     3,
     (
+        Published(
+            "LSTM and variants",
+            "the first recurrent networks to learn it, to the authors' knowledge (no figure)",
+            "Gers & Schmidhuber 2001, abstract",
+        ),
         Published(
             "LSTM trained with Kalman filters",
             "trained on n up to 10, right for n up to 1,000 and more",

@@ -51,7 +51,8 @@ def guess(gap: int) -> dict[str, float]:
 multiplication = Task(
     name="multiplication",
     title="Multiplication problem",
-    asks="Two numbers of a long sequence are marked. What is their product?",
+    asks="Two numbers of a long sequence are marked, both in its first half and the first of them among its first ten. "
+    "What is their product?",
     source=_PAPER,
     kind="number",
     inputs=2,
@@ -78,5 +79,6 @@ multiplication = Task(
         "init": "chrono",
         "steps": 3000,
     },
-    notes="The answer is read from a linear unit, in place of the paper's logistic one.",
+    notes="The answer is read from a linear unit, in place of the paper's logistic one. The first pair of all shows no "
+    "mark, and where it is one of the two its number does not count.",
 )

@@ -12,6 +12,9 @@ _PAPER = "Hochreiter & Schmidhuber 1997, Neural Computation 9(8), section 5.2"
 # Symbols that tell nothing, in both tasks: their numbers are 0 to 98, and 0 to 99. Behind them come the others.
 _FILLERS = 99
 _DISTRACTORS = 100
+# What they are called, in the order of their numbers: a1, a2 … as in the paper, and those that count.
+_KNOWN = (*(f"a{number}" for number in range(1, _FILLERS + 1)), "x", "y")
+_NOISY = (*(f"a{number}" for number in range(1, _DISTRACTORS + 1)), "e", "b", "x", "y")
 
 
 def draw_known(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
@@ -77,9 +80,11 @@ noise_free_lag = Task(
     asks="There are two sequences, alike but for their first and last symbol. What is the next symbol, at every step?",
     source=f"{_PAPER}, task 2a",
     kind="choice",
-    inputs=_FILLERS + 2,
-    outputs=_FILLERS + 2,
+    inputs=len(_KNOWN),
+    outputs=len(_KNOWN),
     symbols=True,
+    alphabet=_KNOWN,
+    classes=_KNOWN,
     gap=Gap(100, "steps from the first symbol to the last, which is the same", least=2),
     success=Success(
         "solved",
@@ -116,9 +121,11 @@ noisy_lag = Task(
     asks="The second symbol of a long sequence is x or y, all that follow are noise. Which was it?",
     source=f"{_PAPER}, task 2c",
     kind="choice",
-    inputs=_DISTRACTORS + 4,
+    inputs=len(_NOISY),
     outputs=2,
     symbols=True,
+    alphabet=_NOISY,
+    classes=("x", "y"),
     gap=Gap(100, "least number of symbols between the one that counts and the question, q in the paper"),
     success=Success(
         "accuracy",

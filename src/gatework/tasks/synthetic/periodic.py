@@ -92,6 +92,7 @@ def guesser(wave: Wave) -> Callable[[int], dict[str, float]]:
 
 def _task(wave: Wave, looks: str, published: tuple[Published, ...]) -> Task:
     name = wave.__name__
+    unknown = "" if published else " No published figure is given here, for none was looked up."
     return Task(
         name=f"periodic_{name}",
         title=f"Periodic function generation, {name}",
@@ -114,7 +115,7 @@ def _task(wave: Wave, looks: str, published: tuple[Published, ...]) -> Task:
         defaults={"hidden_size": 16, "batch_size": 1, "learning_rate": 1e-2, "steps": 2000},
         notes="A constant 1 is read at every step; the paper's net has no input. Training streams have 10 periods and "
         "do not end at the first error; the paper's end there, or after 100 periods. All streams are the same, so a "
-        "batch of one is as good as a larger one.",
+        f"batch of one is as good as a larger one.{unknown}",
     )
 
 

@@ -264,7 +264,7 @@ reber = Task(
     chance=guess,
     examples=Synthetic(draw),
     defaults={"hidden_size": 16, "batch_size": 32, "learning_rate": 1e-2, "steps": 500},
-    notes=_LENGTHENED,
+    notes=f"{_LENGTHENED} No published figure is given here, for none was looked up.",
 )
 
 embedded_reber = Task(

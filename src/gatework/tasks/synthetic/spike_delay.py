@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gatework.tasks.task import Batch, Gap, Split, Success, Synthetic, Task
+from gatework.tasks.task import Batch, Gap, Published, Split, Success, Synthetic, Task
 
 # Intervals of a stream. The paper's training streams end after 100 at the latest, its test streams after 1,000.
 INTERVALS: dict[Split, int] = {"train": 10, "valid": 100, "test": 1000}
@@ -85,6 +85,13 @@ spike_delay = Task(
         "less than 0.49. Here that must hold for nine streams of ten.",
     ),
     chance=lambda gap: {"accuracy": 0.5, "loss": float(np.log(2))},
+    published=(
+        Published(
+            "LSTM with peepholes",
+            "learns to tell spikes 50 steps apart from spikes 49 apart",
+            "Gers, Schraudolph & Schmidhuber 2002, abstract",
+        ),
+    ),
     examples=Synthetic(draw, test_size=10),
     defaults={"hidden_size": 16, "batch_size": 32, "learning_rate": 1e-2, "steps": 2000},
     notes="The delays 0 and 1 are two classes, in place of one number. Training streams have about 10 spikes and do "

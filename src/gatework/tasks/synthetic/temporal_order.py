@@ -48,7 +48,10 @@ def draw(chance: np.random.Generator, size: int, gap: int, split: Split, *, plac
     return Batch(torch.from_numpy(symbols), targets, torch.from_numpy(lengths))
 
 
-_GAP = "least length of a sequence, in steps; the last X or Y is at least {} % of it away from the question"
+# The last X or Y stands at 60 % (76 %) of the gap at the latest, counted from 0, and the question at the gap less one.
+_GAP = (
+    "least length of a sequence, in steps; from the last X or Y to the question are at least {} % of it, less one step"
+)
 _SUCCESS = Success(
     "accuracy",
     at_least=0.99,
