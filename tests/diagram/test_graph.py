@@ -1,5 +1,7 @@
 """Equations as signs: what is one learned layer, what a pointwise operation, what is drawn once."""
 
+import re
+
 import pytest
 
 from gatework.cells import CELLS, coupled, zoneout
@@ -102,6 +104,43 @@ def test_differences_and_quotients_say_which_is_which():
     graph = graph_of("d = x - h\nh = h / d")
     marks = {vertex.quantity: vertex.marks for vertex in graph.vertices if vertex.marks}
     assert marks == {"d": ("", "−"), "h": ("", "÷")}
+
+
+MARKED = {
+    "h = tanh(W_s @ s + W_u @ u - a / (1 + a))": {"a / (1 + a)": "−"},
+    "h = tanh(W @ s - (R @ h - a))": {},
+    "h = tanh(W @ s - (a - R @ h))": {"a": "−"},
+    "h = tanh(W @ s - R @ h - p * a)": {},  # the sign of a weight is in the weight
+    "h = tanh(W @ s + p / a)": {"a": "÷"},
+    "h = tanh(W @ s + R @ h - s)": {"s": "−"},
+    "h = tanh(W @ s + R @ h + a - prev(h) - u)": {"prev(h)": "−", "u": "−"},
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), MARKED.items(), ids=MARKED)
+def test_what_a_layer_is_given_bears_its_sign(text, expected):
+    """By a line of its own: no mark may speak for what is joined with it."""
+    inputs = [name for name in "sua" if re.search(rf"\b{name}\b", text)]
+    wiring = make_wiring(graph_of(text, inputs=inputs))
+    layer = next(vertex for vertex in wiring.vertices if plain(vertex.label) == "tanh")
+    pairs = list(zip(wiring.inputs[layer], wiring.marks[layer], strict=True))
+    assert {below.quantity: mark for below, mark in pairs if mark} == expected
+    assert all(below.kind != JUNCTION for below, mark in pairs if mark)
+
+
+def test_more_marks_than_entrances_are_joined_like_with_like():
+    wiring = make_wiring(graph_of("h = tanh(W @ s + R @ h - a - b - u - c)", inputs="s a b u c"))
+    layer = next(vertex for vertex in wiring.vertices if plain(vertex.label) == "tanh")
+    assert wiring.marks[layer] == ("", "−", "−")
+
+    def leaves(vertex) -> set[str]:
+        if vertex.kind != JUNCTION:
+            return {vertex.quantity}
+        return {name for below in wiring.inputs[vertex] for name in leaves(below)}
+
+    joined, *taken_away = (leaves(below) for below in wiring.inputs[layer])
+    assert joined == {"s", "prev(h)"}
+    assert set.union(*taken_away) == {"a", "b", "u", "c"}
 
 
 def junctions(name: str) -> list[set[str]]:

@@ -13,6 +13,8 @@ from gatework.diagram.graph import make_graph
 from gatework.diagram.layout import cell_scene
 from gatework.diagram.route import crossings, route
 from gatework.diagram.scene import Scene, Shape
+from gatework.diagram.svg import arrowhead
+from gatework.diagram.walk import compare_scene
 from gatework.diagram.wiring import make_wiring
 
 SCENES: dict[str, Scene] = {}
@@ -131,6 +133,33 @@ def test_names_beside_lines_lie_on_nothing(name):
             assert not (a < left < c and b < top < d), (text.id, sign.id)
 
 
+def text_box(text: Shape) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of a text as it is set."""
+    wide, (x, y, *_) = true_width(text.text, text.size), text.box
+    left = x - {"start": 0.0, "middle": wide / 2, "end": wide}[text.anchor]
+    return left, y - 0.6 * text.size, left + wide, y + 0.6 * text.size
+
+
+def check_no_text_touches_a_head(scene: Scene) -> None:
+    faults = []
+    for text in (shape for shape in scene.shapes if shape.kind == "text"):
+        left, top, right, bottom = text_box(text)
+        for line, head in ((line, line.head) for line in lines(scene)):
+            across, down = zip(*arrowhead(head), strict=True) if head else ((-1.0,), (-1.0,))
+            touches = min(right, max(across)) > max(left, min(across)) and min(bottom, max(down)) > max(top, min(down))
+            faults += [(text.id, line.id)] if touches else []
+    assert faults == []
+
+
+def test_no_text_touches_an_arrowhead(scene):
+    check_no_text_touches_a_head(scene)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_no_text_touches_an_arrowhead_beside_another_cell(name):
+    check_no_text_touches_a_head(compare_scene(CELLS["lstm"], CELLS[name]))
+
+
 def crossed(cell: Cell) -> int:
     wiring = make_wiring(make_graph(cell.step))
     return len(crossings(route(wiring, arrange(wiring))))
@@ -224,6 +253,8 @@ ODD = {
     ),
     "a square": "h = tanh(W @ x) * tanh(W @ x) + h * h",
     "a long name": "keep_everything = sigmoid(W @ x)\nh_memory = keep_everything * h_memory + x\nh = tanh(h_memory)",
+    "minus into a layer": "h = tanh(W @ x - a / (1 + a) - h)\na = 0.5 * a + x",
+    "more entrances than three": "h = tanh(W @ x - x - h - a - b)\na = h + x\nb = h * x",
     "a choice": "h = where(greater(x, h), minimum(x, 1), maximum(h, -1))",
 }
 

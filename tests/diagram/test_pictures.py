@@ -7,12 +7,12 @@ import runpy
 import struct
 import subprocess
 import sys
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from tests.diagram.geometry import EVERY_CELL
+from tests.diagram.geometry import EVERY_CELL, true_width
 from tests.diagram.golden import GOLDEN, path_of
 
 import gatework
@@ -20,6 +20,7 @@ from gatework.cells import CELLS
 from gatework.diagram import KINDS, LANGUAGES, Picture, gate_scene, notation_scene, raster, unrolled_scene
 from gatework.diagram.raster import png
 from gatework.diagram.theme import DARK, LIGHT
+from gatework.diagram.words import said
 from gatework.errors import CellError, ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -150,6 +151,17 @@ REFUSED = {
     "language": (("lstm",), {"language": "de"}, ConfigError,
                  "The language is 'de'; pictures are drawn in en, zh-Hans, zh-Hant."),
     "steps": (("lstm", "chain"), {"steps": 10}, ConfigError, "steps is 10; expected a whole number from 1 to 9."),
+    "other": (("lstm",), {"other": "gru"}, ConfigError,
+              "A second cell (other=, --with) is for a picture of the kind 'compare'; this one is of the kind 'cell'."),
+    "idle steps": (("lstm",), {"steps": 5}, ConfigError,
+                   "A number of steps is for pictures of the kinds 'chain' and 'unrolled'; this one is of the kind "
+                   "'cell'."),
+    "steps beside": (("lstm", "compare"), {"other": "gru", "steps": 2}, ConfigError,
+                     "A number of steps is for pictures of the kinds 'chain' and 'unrolled'; this one is of the kind "
+                     "'compare'."),
+    "no line": (("rnn", "line"), {}, CellError,
+                "The cell `rnn` has no line to point out: that takes a state that pointwise operations alone carry on, "
+                "such as c = f * c + i * g."),
     "no steps": (("lstm", "unrolled"), {"steps": 0}, ConfigError, "steps is 0; expected a whole number from 1 to 9."),
     "legend": (("lstm", "walk"), {"legend": True}, ConfigError,
                "A legend stands below a picture of the kind 'cell'; this one is of the kind 'walk'."),
@@ -255,6 +267,70 @@ def test_memories_are_drawn_or_refused(name):
     assert sum(shape.id == "loop" for shape in scene.shapes) == 1
     ids = [shape.id for shape in scene.shapes]
     assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("name", EVERY_CELL)
+def test_captions_of_a_memory_stand_apart(name, language):
+    try:
+        scene = gatework.draw(EVERY_CELL[name], "memory", language=language).scene
+    except CellError:
+        return  # the test above says which these are
+    boxes = []
+    for text in (shape for shape in scene.shapes if shape.kind == "text"):
+        wide, (x, y, *_) = true_width(text.text, text.size), text.box
+        left = x - {"start": 0.0, "middle": wide / 2, "end": wide}[text.anchor]
+        boxes.append((text.id, left, y - text.size / 2, left + wide, y + text.size / 2))
+        assert left >= 0, text.id
+        assert left + wide <= scene.width, text.id
+    close = [
+        (one[0], other[0])
+        for one, other in combinations(boxes, 2)
+        if min(one[3], other[3]) + 3 > max(one[1], other[1]) and min(one[4], other[4]) > max(one[2], other[2])
+    ]
+    assert close == []
+
+
+def marks_of(picture: Picture) -> dict[str, str]:
+    return {shape.id: shape.text[0][0] for shape in picture.scene.shapes if shape.kind == "text" and "mark" in shape.id}
+
+
+def test_a_memory_says_what_divides_and_what_is_taken_away():
+    assert marks_of(gatework.draw("slstm", "memory")) == {"mark n": "÷"}
+    text = "f = sigmoid(W_f @ x)\ni = sigmoid(W_i @ x)\ng = exp(W_g @ x)\nc = c / f - i / g\nh = i - g / tanh(c)"
+    picture = gatework.draw(gatework.cell(text, states="h c"), "memory")
+    assert marks_of(picture) == {"mark written": "−", "mark g": "÷", "mark to × g": "÷", "mark to × i": "−"}
+    weight = next(shape for shape in picture.scene.shapes if shape.id == "weight")
+    assert weight.text == (("1/", "roman"), ("f", "italic"), ("t", "sub"))
+    assert [shape.text[0][0] for shape in picture.scene.shapes if shape.kind == "circle" and shape.size == 18.0] == [
+        "×", "×", "+",
+    ]  # fmt: skip
+    ids = [shape.id for shape in picture.scene.shapes]
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("line", ["c = x - f * c", "c = f / c + x"])
+def test_a_memory_that_is_taken_away_or_divides_is_none(line):
+    taken = gatework.cell(f"f = sigmoid(W @ x)\n{line}\nh = tanh(c)", states="h c")
+    with pytest.raises(CellError, match="has no memory to draw as one sum with a loop"):
+        gatework.draw(taken, "memory")
+
+
+def test_what_is_printed_is_short():
+    picture = gatework.draw("lstm", dark=True)
+    wide, high = picture.scene.width, picture.scene.height
+    assert repr(picture) == f"<Picture 'One step of LSTM', {wide:.0f} x {high:.0f}, dark>"
+    assert repr(picture.scene) == (
+        f"<Scene 'One step of LSTM', {wide:.0f} x {high:.0f}, {len(picture.scene.shapes)} shapes>"
+    )
+
+
+@pytest.mark.parametrize("name", EVERY_CELL)
+def test_every_comment_is_said_in_chinese(name):
+    comments = {equation.comment for equation in EVERY_CELL[name].step.equations if equation.comment}
+    english = [(comment, language) for comment in comments for language in LANGUAGES[1:]
+               if not any(ord(letter) > 0x2E80 for letter in said(comment, language))]  # fmt: skip
+    assert english == []
 
 
 def test_a_gate_enters_the_memory_from_below():

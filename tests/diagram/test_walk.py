@@ -5,7 +5,9 @@ from tests.diagram.geometry import EVERY_CELL
 
 import gatework
 from gatework.cells import CELLS, cell
-from gatework.diagram.walk import parts, walk_scenes
+from gatework.diagram.walk import line_scene, parts, walk_scenes
+from gatework.errors import CellError
+from gatework.language.nodes import Name, walk
 
 WALKS = {
     "rnn": [("step", "h")],
@@ -15,6 +17,7 @@ WALKS = {
     "gru_v3": [("read", "r"), ("forget", "z"), ("write", "n"), ("update", "h")],
     "gru": [("read", "r"), ("forget", "z"), ("write", "n"), ("update", "h")],
     "lstm_multiplicative": [("read", "m"), ("forget", "f"), ("write", "i g"), ("update", "c"), ("output", "o h")],
+    "slstm": [("read", "z_i log_f m"), ("forget", "f"), ("write", "g i"), ("update", "c n"), ("output", "o h")],
     "janet": [("forget", "s f"), ("write", "g"), ("update", "c h")],
 }
 
@@ -31,6 +34,51 @@ def test_every_equation_is_told_once(name):
     numbers = {"nig": {"i"}, "nfg": {"f"}, "nog": {"o"}}.get(name, set())
     assert len(told) == len(set(told))
     assert set(told) == {equation.target for equation in EVERY_CELL[name].step.equations} - numbers
+
+
+@pytest.mark.parametrize("name", EVERY_CELL)
+def test_nothing_is_told_before_what_it_reads(name):
+    told = {target: number for number, part in enumerate(parts(EVERY_CELL[name])) for target in part.targets}
+    early = [
+        (equation.target, node.name)
+        for equation in EVERY_CELL[name].step.equations
+        for node in walk(equation.value)
+        if isinstance(node, Name)
+        and not node.previous
+        and {equation.target, node.name} <= set(told)
+        and told[node.name] > told[equation.target]
+    ]
+    assert early == []
+
+
+LINES = {"lstm": "c", "gru": "h", "gru_v3": "h", "slstm": "c", "clockwork": "h", "fgr": "c"}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_the_line_that_is_pointed_out(name):
+    """A memory, or the output; a counter of steps is neither."""
+    bright = shown(line_scene(CELLS[name]))
+    states = {one for one in CELLS[name].states if f"name out {one}" in bright or f"out {one}" in _ends(bright)}
+    assert states == {LINES[name]}
+
+
+def _ends(bright: set[str]) -> set[str]:
+    return {name.rpartition(" > ")[2] for name in bright}
+
+
+@pytest.mark.parametrize("name", ["rnn", "rnn_relu", "irnn", "indrnn"])
+def test_without_a_line_there_is_none_to_point_out(name):
+    with pytest.raises(CellError) as caught:
+        line_scene(CELLS[name])
+    assert str(caught.value) == (
+        f"The cell `{name}` has no line to point out: that takes a state that pointwise operations alone carry on, "
+        "such as c = f * c + i * g."
+    )
+
+
+def test_a_counter_alone_is_pointed_out():
+    scene = line_scene(cell("h = tanh(W @ x + R @ h)\nt = t + 1", states="h t"))
+    assert "out t" in _ends(shown(scene))
 
 
 def shown(scene) -> set[str]:

@@ -1,5 +1,8 @@
 """What is held has the value it is held at, all that follows from it follows, and nothing else changes."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 from tests.nn.sizes import inputs_for, layer_of
@@ -169,6 +172,22 @@ def test_a_language_model():
     assert_bits(scores, model.head.bias.expand(7, 2, 11))
 
 
+NUMBERS = {"float32": np.float32(0.5), "array": np.full(2, 0.5), "list": [0.5, 0.5], "tensor": torch.tensor(0.5)}
+UNITS = {"tuple": (1, 3), "range": range(1, 4, 2), "tensor": torch.tensor([1, 3]), "array": np.array([1, 3]),
+         "numpy's numbers": [np.int64(1), np.int32(3)]}  # fmt: skip
+
+
+@pytest.mark.parametrize("value", NUMBERS.values(), ids=NUMBERS)
+@pytest.mark.parametrize("units", UNITS.values(), ids=UNITS)
+def test_numbers_may_be_numpys_or_torchs(value, units):
+    layer, given = gatework.LSTM(3, 4), torch.randn(5, 2, 3)
+    with gatework.clamp(layer, f=0.5, units=[1, 3], rows=[0]):
+        expected = gatework.trace(layer, given, "f")["f"]
+    with gatework.clamp(layer, f=value, units=units, rows=np.int64(0)):
+        assert_bits(gatework.trace(layer, given, "f")["f"], expected)
+    assert expected[:, 0, [1, 3]].eq(0.5).all()
+
+
 def refused(message, target=None, **options):
     """Nothing that does not fit is let in, whatever it is given beside."""
     with pytest.raises(SizeError) as caught, gatework.clamp(target or gatework.LSTM(3, 4), **options):
@@ -184,6 +203,14 @@ def test_what_cannot_be_held():
     refused("start is -1; expected the number of a step, from 0.", f=1.0, start=-1)
     refused("stop is 1; expected a step after start=2, or None for the end.", f=1.0, start=2, stop=1)
     refused("The value of `f` is 'open'; expected a number or a tensor.", f="open")
+    refused("The value of `f` is True; expected a number or a tensor.", f=True)
+    refused("The value of `f` is [1, [2]]; expected a number or a tensor.", f=[1, [2]])
+    nan = "The value of `f` is NaN, at least in part; expected a number, or a tensor of numbers."
+    for value in (math.nan, torch.tensor([1.0, math.nan]), np.float32("nan"), [0.0, math.nan]):
+        refused(nan, f=value)
+    message = "units is tensor([ True, False]); expected whole numbers from 0, or None for all."
+    refused(message, f=1.0, units=torch.tensor([True, False]))
+    refused("units is 1.5; expected whole numbers from 0, or None for all.", f=1.0, units=1.5)
     zoned = gatework.Recurrent(gatework.zoneout(gatework.CELLS["rnn"], h=0.1), 3, 4)
     refused("`keep_h` cannot be held: the equations have `h_new`, `h`.", zoned, keep_h=1.0)
     refused("layer names 1; expected numbers from 0 to 0.", layer=1, f=1.0)

@@ -1,6 +1,7 @@
 """Norms of gradients are those of autograd's Jacobian, and the numbers drawn from them are what they are called."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -163,8 +164,20 @@ def test_what_cannot_be_asked():
         gatework.gradient_flow(layer, given, target=4)
     with pytest.raises(SizeError, match=r"was given a loss and a target; leave one of them out\.$"):
         gatework.gradient_flow(layer, given, target=1, loss=torch.sum)
-    with pytest.raises(SizeError, match=r"expected one number that depends on the layers' output\.$"):
-        gatework.gradient_flow(layer, given, loss=lambda output: output)
+    with pytest.raises(
+        SizeError, match=r"^loss is 3; expected a function that takes what the model returns and gives "
+    ):
+        gatework.gradient_flow(layer, given, loss=3)  # pyrefly: ignore  # that is the point
+    given_back: dict[str, Any] = {
+        "a tensor of the shape (5, 2, 4)": lambda output: output,
+        "a value of the type float": lambda output: float(output.detach().sum()),
+        "a number through which no gradient flows": lambda output: output.detach().sum(),
+    }
+    for what, loss in given_back.items():
+        with pytest.raises(SizeError) as caught:
+            gatework.gradient_flow(layer, given, loss=loss)
+        message = f"The loss gave {what}; expected one number that depends on the layers' output."
+        assert str(caught.value) == message
 
     class Mean(nn.Module):
         def __init__(self):

@@ -180,5 +180,9 @@ def test_what_cannot_be_asked():
         state_jacobian(layer, given, at=5)
     with pytest.raises(SizeError, match=r"^since is 4; expected a step from 0 to at=3\.$"):
         state_jacobian(layer, given, at=3, since=4)
+    with pytest.raises(
+        SizeError, match=r"^state_jacobian\(\) was given a Sequential; expected a gatework layer by itself"
+    ):
+        state_jacobian(torch.nn.Sequential(layer), given)  # pyrefly: ignore  # that is the point
     with pytest.raises(SizeError, match=r"^number is 1; the stack has the layers 0 to 0\.$"):
         state_jacobian(layer, given, number=1)

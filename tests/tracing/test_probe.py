@@ -131,5 +131,7 @@ def test_what_cannot_be_probed():
         gatework.probe(values, torch.zeros(10, 4), held_out=1)
     with pytest.raises(SizeError, match=r"^ridge is -1; expected a number of at least 0\.$"):
         gatework.probe(values, torch.zeros(10, 4), ridge=-1)
+    with pytest.raises(SizeError, match=r"^All 30 vectors to learn from are of the class 2; a probe needs two classes"):
+        gatework.probe(values, torch.full((10, 4), 2))
     with pytest.raises(SizeError, match=r"^There are 0 vectors to learn from and 0 to measure on"):
         gatework.probe(values, torch.full((10, 4), -1))

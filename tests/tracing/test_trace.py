@@ -148,6 +148,42 @@ def test_unknown_names_are_answered_with_what_there_is():
     assert str(caught.value) == message
 
 
+REFUSED = {
+    "q": "`q` cannot be traced: the equations have `r`, `z`, `n`, `h`, `(1 - z) * n`, `z * h`, `x`.",
+    "l0.q": "`l0.q` cannot be traced: the equations have `r`, `z`, `n`, `h`, `(1 - z) * n`, `z * h`, `x`.",
+    "l5.h": "`l5.h` cannot be traced: there is no layer `l5`; the layers are `l0`, `l1`.",
+    "l5.z * h": "`l5.z * h` cannot be traced: there is no layer `l5`; the layers are `l0`, `l1`.",
+    3: "names is 3; expected names such as ['c', 'f * c'], one such text, or None for all.",
+    ("h", 3): "names is ('h', 3); expected names such as ['c', 'f * c'], one such text, or None for all.",
+}
+
+
+@pytest.mark.parametrize("names", REFUSED, ids=str)
+def test_names_that_cannot_be_traced(names):
+    with pytest.raises(SizeError) as caught:
+        gatework.trace(gatework.GRU(3, 4, num_layers=2), torch.randn(5, 2, 3), names)
+    assert str(caught.value) == REFUSED[names]
+
+
+def test_layers_of_other_equations_are_told_apart():
+    """What one layer of a model has, another need not have."""
+    with pytest.raises(SizeError, match=r"^`encoder.l0.c` cannot be traced: the equations of `encoder.l0` have `r`, "):
+        gatework.trace(Two(), torch.randn(5, 2, 3), "encoder.l0.c")
+
+
+def test_an_input_that_is_no_tensor_is_refused():
+    layer, given = gatework.GRU(3, 4), torch.randn(5, 2, 3).numpy()
+    message = (
+        "The input is of the type ndarray; expected a tensor [T, B, size] or a PackedSequence. torch.as_tensor() makes "
+        "one of numbers, and of an array."
+    )
+    for ask in (gatework.trace, gatework.gradient_flow):
+        with pytest.raises(SizeError) as caught:
+            ask(layer, given)
+        assert str(caught.value) == message
+    assert layer._inside is None
+
+
 def test_the_form_of_the_input_does_not_matter():
     torch.manual_seed(0)
     layer = gatework.LSTM(3, 8, num_layers=2, bidirectional=True)

@@ -91,11 +91,18 @@ def make_graph(step: Step) -> Graph:
 
 def addends(node: Node) -> Iterator[Node]:
     """Yield the terms of a sum, signs left out."""
+    return (term for term, _ in _signed(node))
+
+
+def _signed(node: Node, taken_away: bool = False) -> Iterator[tuple[Node, bool]]:
+    """Yield the terms of a sum, each with whether it is taken away."""
     if isinstance(node, Apply) and node.function in ("add", "sub", "neg"):
-        for argument in node.arguments:
-            yield from addends(argument)
+        for argument in node.arguments[:-1]:
+            yield from _signed(argument, taken_away)
+        # Of a difference the second term is taken away, of a negation the only one.
+        yield from _signed(node.arguments[-1], taken_away ^ (node.function != "add"))
     else:
-        yield node
+        yield node, taken_away
 
 
 class _Grapher:
@@ -150,7 +157,9 @@ class _Grapher:
         inner = self._peeled(node)
         if self._is_weighted(inner):
             label = self._layer_label(node, inner)
-            return self._built(LAYER, label, node, tuple(dict.fromkeys(self._operands(inner))))
+            # What is read twice by one sign is one line; what is added and taken away as well is two.
+            read = dict.fromkeys(self._operands(inner))
+            return self._built(LAYER, label, node, tuple(one for one, _ in read), tuple(mark for _, mark in read))
         if inner is not node:
             return self._built(OPERATION, roman(_outside(node, inner)), node, (self.vertex(inner),))
         if isinstance(node, Apply) and FUNCTIONS[node.function].kind != "source":
@@ -209,20 +218,24 @@ class _Grapher:
                     return weights[0]
         return None
 
-    def _operands(self, node: Node) -> Iterator[Vertex]:
-        """Yield what a weighted sum reads."""
-        for term in addends(node):
+    def _operands(self, node: Node, learned: bool = False) -> Iterator[tuple[Vertex, str]]:
+        """Yield what a weighted sum reads, each with its mark: the sign of what is learned is learned with it."""
+        for term, taken_away in _signed(node):
             if isinstance(term, Product):
-                yield self.vertex(term.operand)
+                yield self.vertex(term.operand), ""
             elif isinstance(term, Number) or (isinstance(term, Name) and term.name in self.parameters):
                 continue
             elif self._weight(term) is not None:
-                for below in children(term):
+                divides = isinstance(term, Apply) and term.function == "div"
+                for place, below in enumerate(children(term)):
                     if isinstance(below, Apply) and below.function == "norm":
                         below = below.arguments[0]
-                    yield from self._operands(below)
+                    if divides and place and self._weight(below) is None and not isinstance(below, Number):
+                        yield self.vertex(below), _MARKS["div"][1]
+                    else:
+                        yield from self._operands(below, learned=True)
             else:
-                yield self.vertex(term)
+                yield self.vertex(term), MINUS if taken_away and not learned else ""
 
     def _layer_label(self, node: Node, inner: Node) -> Runs:
         normed = any(isinstance(below, Apply) and below.function == "norm" for below in _below_terms(inner))

@@ -8,8 +8,9 @@ from gatework.diagram.scene import text_width
 
 Place = tuple[float, float]
 Box = tuple[float, float, float, float]  # left, top, right, bottom
-_GAP = 4.5
+_GAP, _FAR = 4.5, 9.5  # from a line to a label beside it; the second where an arrowhead is in the way
 _LINE = 2.0  # half of the width of a line, and a little air
+_HEAVY = 100.0  # what touches an arrowhead reads worse than what overlaps anything else
 
 
 class Labels:
@@ -18,10 +19,12 @@ class Labels:
     Args:
         signs: The boxes of all signs.
         lines: The corners of all lines.
+        heads: The boxes of all arrowheads.
     """
 
-    def __init__(self, signs: Iterable[Box], lines: Iterable[Sequence[Place]]) -> None:
+    def __init__(self, signs: Iterable[Box], lines: Iterable[Sequence[Place]], heads: Iterable[Box] = ()) -> None:
         self.taken: list[Box] = list(signs)
+        self.heads = list(heads)
         for corners in lines:
             for (x, y), (u, v) in pairwise(corners):
                 self.taken.append((min(x, u) - _LINE, min(y, v) - _LINE, max(x, u) + _LINE, max(y, v) + _LINE))
@@ -40,9 +43,12 @@ class Labels:
         """
         wide, high = text_width(runs, size), size * 1.2
         best, least = None, float("inf")
-        for rank, (x, y) in enumerate(self._candidates(ways, wide, high, backward)):
+        ways = list(ways)
+        near, far = (self._candidates(ways, wide, high, backward, gap) for gap in (_GAP, _FAR))
+        for rank, (x, y) in enumerate((*near, *far)):
             box = (x - wide / 2, y - high / 2, x + wide / 2, y + high / 2)
             cost = sum(_overlap(box, other) for other in self.taken) + rank * 0.01
+            cost += _HEAVY * sum(_overlap(box, other) for other in self.heads)
             if cost < least:
                 best, least = (x, y), cost
         assert best is not None  # a vector that is labelled has a line
@@ -50,7 +56,9 @@ class Labels:
         return best
 
     @staticmethod
-    def _candidates(ways: Iterable[Sequence[Place]], wide: float, high: float, backward: bool) -> Iterator[Place]:
+    def _candidates(
+        ways: Iterable[Sequence[Place]], wide: float, high: float, backward: bool, gap: float
+    ) -> Iterator[Place]:
         for corners in ways:
             pieces = list(pairwise(corners))
             for start, end in reversed(pieces) if backward else pieces:
@@ -60,11 +68,11 @@ class Labels:
                 for share in _shares(length, high if start[0] == end[0] else wide):
                     x, y = start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share
                     if start[0] == end[0]:
-                        yield x - wide / 2 - _GAP, y
-                        yield x + wide / 2 + _GAP, y
+                        yield x - wide / 2 - gap, y
+                        yield x + wide / 2 + gap, y
                     else:
-                        yield x, y - high / 2 - _GAP
-                        yield x, y + high / 2 + _GAP
+                        yield x, y - high / 2 - gap
+                        yield x, y + high / 2 + gap
 
 
 def _shares(length: float, needed: float) -> list[float]:

@@ -8,11 +8,12 @@ from gatework.cells import Cell
 from gatework.diagram.arrange import Arrangement, arrange
 from gatework.diagram.curves import Curve, make_curves
 from gatework.diagram.graph import INPUT, LAYER, OPERATION, SOURCE, STATE, Vertex, make_graph
-from gatework.diagram.labels import Labels
+from gatework.diagram.labels import Box, Labels, Place
 from gatework.diagram.notation import Runs, plain, roman, symbol
 from gatework.diagram.paper import DISC_TEXT, NAME, TEXT, Paper, sign_size, spread
 from gatework.diagram.route import Route, route
 from gatework.diagram.scene import Scene, Shape, text_width
+from gatework.diagram.svg import arrowhead
 from gatework.diagram.wiring import EXIT, JUNCTION, UP, Wiring, make_wiring
 from gatework.diagram.words import check_language, said, word
 from gatework.language import Step
@@ -22,6 +23,7 @@ _NOTE = 12.5  # height of the letters of a legend
 _SIGN = 18.0  # one letter alone
 _STATE_ABOVE = 17.0  # how far above its line the name of a state stands
 _MARGIN = 6.0
+_AIR = 1.0
 
 
 def cell_scene(cell: Cell, language: str = "en") -> Scene:
@@ -109,7 +111,8 @@ class _Draughtsman:
             left, top, width, height = self._box(vertex)
             signs.append((left, top, left + width, top + height))
         signs += [(x - 7, y - 7, x + 7, y + 7) for x, y, *_ in (curve.head for curve in curves if curve.head)]
-        self.free = Labels(signs, [curve.corners for curve in curves])
+        heads = [_around(arrowhead(curve.head)) for curve in curves if curve.head]
+        self.free = Labels(signs, [curve.corners for curve in curves], heads)
 
     def scene(self, title: str, description: str, language: str) -> Scene:
         """Put the shapes in order: the frame, the lines, the signs, the labels."""
@@ -188,12 +191,18 @@ class _Draughtsman:
         found = []
         for curve in self.curves:
             target, place = curve.route.target, curve.route.place
-            mark = target.marks[place] if target.marks else ""
+            mark = self.wiring.marks[target][place] if self.wiring.marks[target] else ""
             if mark:
                 x, y = self.free.place(roman(mark), MARK, [curve.corners[-2:]], backward=True)
                 name = f"mark {self.ids[target]} {place}"
                 found.append(Shape(name, "text", "label", "", roman(mark), (x, y, 0.0, 0.0), size=MARK))
         return found
+
+
+def _around(places: Sequence[Place]) -> Box:
+    """Give the box around some places, and a little air."""
+    across, down = zip(*places, strict=True)
+    return min(across) - _AIR, min(down) - _AIR, max(across) + _AIR, max(down) + _AIR
 
 
 def vertex_ids(wiring: Wiring) -> dict[Vertex, str]:

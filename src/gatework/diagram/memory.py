@@ -1,6 +1,7 @@
 """The memory of a cell as a sum with a loop onto itself: the constant error carousel, and what became of it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from gatework.cells import Cell
 from gatework.diagram.curves import rounded
@@ -19,6 +20,8 @@ _LEVEL, _TOP = 150.0, 52.0  # the height of what flows through, and of the loop'
 _HEART = 34.0  # half of the memory's width
 _STEP, _DEEP = 30.0, 66.0  # between two signs, and from a gate up to where it acts
 _NAME, _WORD, _SIGN = 17.0, 12.0, 18.0
+_MARK, _BESIDE = 12.0, 14.0  # what stands beside an arrow whose order matters, and how far from it
+_APART = 10.0  # between two captions
 
 
 def memory_scene(cell: Cell, language: str = "en") -> Scene:
@@ -51,16 +54,19 @@ class _Memory:
         self.changing = frozenset((*cell.inputs, *(equation.target for equation in equations)))
         self.shapes: list[Shape] = []
         self.right = 0.0
+        self.captioned = 0.0  # where the last gate's caption ends
         self.state = next((name for name in self.wiring.high if self.wiring.lines.get(name)), "")
         line = self.wiring.lines.get(self.state, ())
         sums = [vertex for vertex in line if plain(vertex.label) == "+"]
-        if len(sums) != 1 or len(line) > 2 or any(plain(vertex.label) not in "+×" for vertex in line):
+        odd = any(plain(vertex.label) not in "+×" or self._mark_along(vertex) for vertex in line)
+        if len(sums) != 1 or len(line) > 2 or odd:
             raise CellError(
                 f"The cell `{cell.name}` has no memory to draw as one sum with a loop: that takes a state that is "
                 "what it was, perhaps times a gate, plus what is written, such as c = f * c + i * g."
             )
         self.given = self._beside(sums[0])
-        self.weight = next((self._name(self._beside(vertex)) for vertex in line if vertex is not sums[0]), roman("1"))
+        self.sum = sums[0]
+        self.weight = next((self._weight(vertex) for vertex in line if vertex is not sums[0]), roman("1"))
 
     def scene(self) -> Scene:
         """Draw all of it."""
@@ -68,23 +74,35 @@ class _Memory:
         self._heart()
         self._read()
         title = word("memory of", self.language, self.cell.title)
-        width = self.right + 14.0
-        return Scene(width, _LEVEL + 118.0, tuple(self.shapes), title, described(self.cell, title), self.language)
+        shapes: dict[str, Shape] = {}
+        for shape in self.shapes:  # one gate may act in two places
+            name = shape.id
+            while name in shapes:
+                name += "'"
+            shapes[name] = replace(shape, id=name)
+        width = max(self.right + 14.0, self.captioned + 8.0)
+        return Scene(width, _LEVEL + 118.0, tuple(shapes.values()), title, described(self.cell, title), self.language)
 
     def _written(self) -> None:
         """Draw what is added: a candidate, perhaps times a gate."""
         product = self.given.kind == OPERATION and plain(self.given.label) == "×"
-        candidate, *gates = sorted(self.given.inputs, key=_opens) if product else (self.given,)
+        # What divides stands below, as a gate does.
+        candidate, *gates = (
+            sorted(self.given.inputs, key=lambda below: (bool(_mark(self.given, below)), _opens(below)))
+            if product
+            else (self.given,)
+        )
         name = self._name(candidate)
         start = 12.0 + text_width(name, _NAME)
         self.shapes.append(written("given", name, (start, _LEVEL), _NAME, "end"))
         self.right = start + 6.0
         if product:
-            self._gate(gates[0] if gates else candidate, candidate.quantity)
+            self._gate(self.given, gates[0] if gates else candidate, candidate.quantity)
 
     def _heart(self) -> None:
         centre = self.right + 1.6 * _STEP + _HEART
         self.shapes.append(arrow("written", (self.right, _LEVEL), (centre - _HEART, _LEVEL), self.given.quantity))
+        self._along("written", _mark(self.sum, self.given), centre - _HEART)
         out, back = centre + 22.0, centre - 22.0
         loop = rounded([(out, _LEVEL - 26.0), (out, _TOP), (back, _TOP), (back, _LEVEL - 36.0)], 20.0)
         box = (centre - _HEART, _LEVEL - _HEART, 2 * _HEART, 2 * _HEART)
@@ -104,8 +122,8 @@ class _Memory:
         before = self.wiring.graph.current[self.state]
         for vertex in self._way_out(self.wiring.graph.current[output]):
             others = [below for below in vertex.inputs if below is not before]
-            if vertex.kind == OPERATION and plain(vertex.label) == "×" and others:
-                self._gate(others[0], before.quantity)
+            if vertex.kind == OPERATION and plain(vertex.label) in ("×", "+") and others:
+                self._gate(vertex, others[0], before.quantity, _mark(vertex, before))
             else:
                 self._sign(vertex, before.quantity)
             before = vertex
@@ -138,21 +156,46 @@ class _Memory:
         self.shapes.append(Shape(vertex.quantity, kind, role, vertex.quantity, label, box, size=TEXT))
         self.right = left + wide
 
-    def _gate(self, gate: Vertex, quantity: str) -> None:
-        centre = self.right + 1.2 * _STEP + CIRCLE / 2
-        below = _LEVEL + _DEEP
+    def _gate(self, sign: Vertex, gate: Vertex, quantity: str, mark: str = "") -> None:
+        """Draw a sign on the way, what enters it from below, and what either arrow bears."""
         note = next((self.notes[name] for name in gate.names), "").partition(":")[0].partition(",")[0]
-        box = (centre - CIRCLE / 2, _LEVEL - CIRCLE / 2, CIRCLE, CIRCLE)
         name = self._name(gate)
-        centre_of_name = max(centre, 8.0 + max(text_width(name, _NAME), text_width(roman(note), _WORD)) / 2)
+        half = max(text_width(name, _NAME), text_width(roman(note), _WORD)) / 2
+        centre = self.right + 1.2 * _STEP + CIRCLE / 2
+        if self.captioned:
+            centre = max(centre, self.captioned + _APART + half)
+        below = _LEVEL + _DEEP
+        box = (centre - CIRCLE / 2, _LEVEL - CIRCLE / 2, CIRCLE, CIRCLE)
+        centre_of_name = max(centre, 8.0 + half)
         self.shapes += [
             arrow(f"to × {gate.quantity}", (self.right, _LEVEL), (centre - CIRCLE / 2, _LEVEL), quantity),
             arrow(gate.quantity, (centre, below), (centre, _LEVEL + CIRCLE / 2), gate.quantity),
-            Shape(f"× {gate.quantity}", "circle", "pointwise", "", roman("×"), box, size=_SIGN),
+            Shape(f"{plain(sign.label)} {gate.quantity}", "circle", "pointwise", "", sign.label, box, size=_SIGN),
             written(f"name {gate.quantity}", name, (centre_of_name, below + 14.0), _NAME),
             written(f"note {gate.quantity}", roman(note), (centre_of_name, below + 35.0), _WORD),
         ]
-        self.right = centre + CIRCLE / 2
+        if _mark(sign, gate):
+            place = (centre + _BESIDE, below - 24.0)
+            self.shapes.append(written(f"mark {gate.quantity}", roman(_mark(sign, gate)), place, _MARK))
+        self._along(f"to × {gate.quantity}", mark, centre - CIRCLE / 2)
+        self.right, self.captioned = centre + CIRCLE / 2, centre_of_name + half
+
+    def _along(self, name: str, mark: str, end: float) -> None:
+        """Write above the arrow from here to an end what it bears."""
+        if mark:
+            place = (max(self.right + 6.0, end - 19.0), _LEVEL - _BESIDE)
+            self.shapes.append(written(f"mark {name}", roman(mark), place, _MARK))
+
+    def _mark_along(self, vertex: Vertex) -> str:
+        """Give what the state's own arrow into a sign on its line bears: a memory is neither taken away nor divides."""
+        along = (self.wiring.graph.previous[self.state], *self.wiring.lines[self.state])
+        return "".join(_mark(vertex, below) for below in vertex.inputs if below in along)
+
+    def _weight(self, vertex: Vertex) -> Runs:
+        """Write what the memory is multiplied by on its way round."""
+        beside = self._beside(vertex)
+        name = self._name(beside)
+        return (*roman("1/"), *name) if _mark(vertex, beside) else name
 
     def _beside(self, vertex: Vertex) -> Vertex:
         """Give what enters a sign on the memory's line from beside."""
@@ -163,6 +206,12 @@ class _Memory:
         if vertex.names:
             return symbol(vertex.names[0], "t")
         return node_runs(read(f"y = {vertex.quantity}")[0].value, self.changing)
+
+
+def _mark(vertex: Vertex, below: Vertex) -> str:
+    """Give what the arrow from one sign into another bears; nothing where it enters twice, or bears nothing."""
+    found = [mark for one, mark in zip(vertex.inputs, vertex.marks, strict=True) if one is below]
+    return found[0] if len(found) == 1 else ""
 
 
 def _opens(vertex: Vertex) -> bool:

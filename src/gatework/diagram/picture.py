@@ -19,6 +19,8 @@ from gatework.diagram.walk import compare_scene, line_scene, sheet, walk_scenes
 from gatework.diagram.words import check_language, word
 from gatework.errors import CellError, ConfigError
 
+STEPS = 3
+_COPIES = ("chain", "unrolled")
 SUFFIXES = (".svg", ".png")
 
 
@@ -35,11 +37,17 @@ class Picture:
         >>> picture = draw("lstm")
         >>> picture.svg().startswith("<svg"), picture.scene.title
         (True, 'One step of LSTM')
+        >>> picture
+        <Picture 'One step of LSTM', 550 x 452, light>
     """
 
     scene: Scene
     dark: bool = False
     apart: tuple[Scene, ...] = ()
+
+    def __repr__(self) -> str:
+        paper = "dark" if self.dark else "light"
+        return f"<Picture {self.scene.title!r}, {self.scene.width:.0f} x {self.scene.height:.0f}, {paper}>"
 
     @property
     def theme(self) -> Theme:
@@ -144,7 +152,7 @@ def draw(
     kind: str = "cell",
     *,
     other: Any = None,
-    steps: int = 3,
+    steps: int = STEPS,
     legend: bool = False,
     dark: bool = False,
     language: str = "en",
@@ -160,9 +168,9 @@ def draw(
             equations, its path pointed out and its equations beside it. ``compare``: beside another cell, what
             differs pointed out. ``line``: the state's line alone. ``memory``: the state as a sum with a loop.
             ``loop`` and ``unrolled``: the cell as a plain box, and beside it the chain that it is.
-        other: For ``compare``: the other cell.
-        steps: For ``chain`` and ``unrolled``: the number of copies.
-        legend: For ``cell``: whether the comments of the equations stand below it, each beside its name.
+        other: For ``compare`` alone: the other cell.
+        steps: For ``chain`` and ``unrolled`` alone: the number of copies.
+        legend: For ``cell`` alone: whether the comments of the equations stand below it, each beside its name.
         dark: Whether it is for dark paper.
         language: ``en``, ``zh-Hans`` or ``zh-Hant``.
 
@@ -172,7 +180,8 @@ def draw(
     Raises:
         CellError: For an unknown cell, or one that has no picture of this kind.
         EquationError: For equations that cannot be read.
-        ConfigError: For an unknown kind or language, or a number of steps that no page can hold.
+        ConfigError: For an unknown kind or language, a number of steps that no page can hold, or what this kind of
+            picture has no use for.
 
     Source:
         Olah 2015, Understanding LSTM Networks.
@@ -189,6 +198,16 @@ def draw(
     check_language(language)
     if legend and kind != "cell":
         raise ConfigError(f"A legend stands below a picture of the kind 'cell'; this one is of the kind {kind!r}.")
+    if other is not None and kind != "compare":
+        raise ConfigError(
+            f"A second cell (other=, --with) is for a picture of the kind 'compare'; this one is of the kind {kind!r}."
+        )
+    # The usual number may be said anywhere: it is what the command line says where nobody said one.
+    if kind not in _COPIES and (isinstance(steps, bool) or steps != STEPS):
+        raise ConfigError(
+            f"A number of steps is for pictures of the kinds {' and '.join(map(repr, _COPIES))}; "
+            f"this one is of the kind {kind!r}."
+        )
     wish = _Wish(_read(cell), None if other is None else _read(other), steps, language, legend)
     scene, *apart = _KINDS[kind](wish)
     return Picture(scene, dark, tuple(apart))

@@ -137,7 +137,7 @@ class _Router:
 
     def connect(self, source: Vertex, target: Vertex, place: int) -> bool:
         """Lead a vector to one more reader, and say whether there was a way."""
-        points = self._search(source, target)
+        points = self._search(source, target, place)
         if points:
             self.trees.setdefault(source, _Tree()).add(points)
             self.routes.setdefault(source, []).append(Route(source, target, place, tuple(points)))
@@ -201,8 +201,8 @@ class _Router:
         neighbour = (port[0] - arriving[0], port[1] - arriving[1])
         return any(neighbour in tree.edges.get(port, ()) for tree in self.trees.values())
 
-    def _allowed(self, source: Vertex, target: Vertex) -> set[tuple[Point, Point]]:
-        """Give the ends of a target that this source may use."""
+    def _allowed(self, source: Vertex, target: Vertex, place: int) -> set[tuple[Point, Point]]:
+        """Give the ends of a target that this source may use for one of the target's inputs."""
         ends = self._ends(target)
         line = self.wiring.on_line(target)
         if line:
@@ -215,8 +215,7 @@ class _Router:
             ends = {end for end in ends if end[1] in (DOWN, UPWARD)}
         if target.kind == LAYER and len(self.wiring.inputs[target]) > 1 and target not in self.wiring.hanging:
             middle_end = {end for end in ends if end[0] == self.at[target]}
-            main = self.wiring.inputs[target][0]
-            return middle_end if source is main else ends - middle_end
+            return middle_end if place == 0 else ends - middle_end
         return ends
 
     def _starts(self, source: Vertex) -> Iterator[tuple[Point, Point]]:
@@ -243,8 +242,8 @@ class _Router:
             return (RIGHT,)
         return tuple(d for d in _DIRECTIONS if not self._is_used(self.at[source], (-d[0], -d[1])))
 
-    def _search(self, source: Vertex, target: Vertex) -> list[Point]:
-        ends = self._allowed(source, target)
+    def _search(self, source: Vertex, target: Vertex, place: int) -> list[Point]:
+        ends = self._allowed(source, target, place)
         occupied = self._occupied(source)
         own = self.trees[source].edges if source in self.trees else {}
         queue: list[tuple[float, int, Point, Point]] = []

@@ -107,6 +107,9 @@ class Scene:
     description: str = ""
     language: str = "en"
 
+    def __repr__(self) -> str:
+        return f"<Scene {self.title!r}, {self.width:.0f} x {self.height:.0f}, {len(self.shapes)} shapes>"
+
     def to_dict(self) -> dict[str, Any]:
         """Give the picture as plain data, ready for JSON.
 

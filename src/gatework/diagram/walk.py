@@ -1,6 +1,6 @@
 """The walk through a cell, one picture per step of its equations; and two cells side by side."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -12,6 +12,8 @@ from gatework.diagram.pieces import HEADING, equation_block, written
 from gatework.diagram.scene import Scene, Shape, beside
 from gatework.diagram.wiring import EXIT, JUNCTION, UP, Wiring, make_wiring
 from gatework.diagram.words import said, word
+from gatework.errors import CellError
+from gatework.language.nodes import Equation, Name, walk
 
 # What the equations of a step do to the state, in the order in which they are told.
 _READ, _FORGET, _WRITE, _UPDATE, _OUTPUT, _WHOLE = "read", "forget", "write", "update", "output", "step"
@@ -31,7 +33,8 @@ def parts(cell: Cell) -> tuple[Part, ...]:
     """Part the equations of a cell by what they do to its state.
 
     A gate that an old state's line is multiplied by makes it *forget*; what is added to the line is *written*; the
-    line itself is the *update*; what layers read before that is *read*; the rest makes the *output*.
+    line itself is the *update*; what layers read before that is *read*; the rest makes the *output*. Nothing is told
+    before what it reads: what both forgetting and writing wait for is *read* too.
 
     Args:
         cell: Any cell.
@@ -49,6 +52,7 @@ def parts(cell: Cell) -> tuple[Part, ...]:
     by_target = {
         name: purposes[vertex] for vertex in wiring.vertices if vertex.kind not in (EXIT, UP) for name in vertex.names
     }
+    _settle(wiring.graph.equations, by_target)
     found = []
     for purpose in _ORDER:
         targets = tuple(equation.target for equation in wiring.graph.equations if by_target[equation.target] == purpose)
@@ -203,6 +207,21 @@ def _purpose(wiring: Wiring, vertex: Vertex) -> str:
     return next((purpose for purpose in _ORDER if purpose in found), _OUTPUT)
 
 
+def _settle(equations: Sequence[Equation], purposes: dict[str, str]) -> None:
+    """Tell what an equation reads no later than the equation itself; purposes are changed in place."""
+    readers: dict[str, list[str]] = {equation.target: [] for equation in equations}
+    for equation in equations:
+        for node in walk(equation.value):
+            if isinstance(node, Name) and not node.previous and node.name in readers:
+                readers[node.name].append(equation.target)
+    for equation in reversed(equations):  # what is read stands before what reads it
+        fed = {purposes[reader] for reader in readers[equation.target]}
+        first = next((purpose for purpose in _ORDER if purpose in fed), purposes[equation.target])
+        if _ORDER.index(first) < _ORDER.index(purposes[equation.target]):
+            both = first == _FORGET and _WRITE in fed
+            purposes[equation.target] = _READ if both else first
+
+
 def _is_product(vertex: Vertex) -> bool:
     """Tell a product sign."""
     return vertex.label == roman("×")
@@ -245,18 +264,28 @@ def _path(wiring: Wiring, targets: Collection[str]) -> set[str]:
 
 
 def line_scene(cell: Cell, language: str = "en") -> Scene:
-    """Draw a cell with nothing but the line of its uppermost state.
+    """Draw a cell with nothing but the line of its uppermost state; a counter is passed over for one that remembers.
 
     Args:
-        cell: Any cell.
+        cell: A cell with a state that pointwise operations alone carry on.
         language: ``en``, ``zh-Hans`` or ``zh-Hant``.
 
     Returns:
         The scene.
+
+    Raises:
+        CellError: Where the cell has no such state.
     """
     wiring = make_wiring(make_graph(cell.step))
     ids = vertex_ids(wiring)
-    state = wiring.high[0]
+    carried = [state for state in wiring.high if wiring.lines.get(state)]
+    if not carried:
+        raise CellError(
+            f"The cell `{cell.name}` has no line to point out: that takes a state that pointwise operations alone "
+            "carry on, such as c = f * c + i * g."
+        )
+    # What no input reaches counts steps, whatever comes; it is no memory.
+    state = next((name for name in carried if wiring.reached_by_input(name)), carried[0])
     ends = [vertex for vertex in wiring.vertices if vertex.kind == EXIT and vertex.names == [state]]
     along = [wiring.graph.previous[state], *wiring.lines.get(state, ()), *ends]
     bright = {name for vertex in along for name in (ids[vertex], f"name {ids[vertex]}")}

@@ -25,6 +25,7 @@ class Wiring:
         graph: The graph.
         vertices: All vertices, junctions and ends among them, each after what it reads.
         inputs: What each vertex reads, junctions in the place of what they join.
+        marks: For each of these inputs, what is written beside its arrow; empty where nothing is.
         lines: For each state that is carried by pointwise operations: those operations, from left to right.
         high: The states whose line runs above the layers, from top to bottom.
         low: The states that run below the layers, from top to bottom.
@@ -34,6 +35,7 @@ class Wiring:
     graph: Graph
     vertices: tuple[Vertex, ...]
     inputs: Mapping[Vertex, tuple[Vertex, ...]]
+    marks: Mapping[Vertex, tuple[str, ...]]
     lines: Mapping[str, tuple[Vertex, ...]]
     high: tuple[str, ...]
     low: tuple[str, ...]
@@ -42,6 +44,10 @@ class Wiring:
     def readers(self, vertex: Vertex) -> list[Vertex]:
         """List what reads a vertex, in order."""
         return [other for other in self.vertices if vertex in self.inputs[other]]
+
+    def reached_by_input(self, state: str) -> bool:
+        """Tell whether a state is made from an input of this step."""
+        return any(below.kind == INPUT for below in _upstream(self.graph.current[state]))
 
     def on_line(self, vertex: Vertex) -> str:
         """Name the state whose line a vertex stands on; empty where it stands on none."""
@@ -70,7 +76,7 @@ def make_wiring(graph: Graph) -> Wiring:
     high.sort(key=lambda state: state == output)
     # Beside a state that runs below, one from above enters a layer by itself, as a peephole.
     above = {graph.previous[state] for state in high} | {vertex for state in high for vertex in lines.get(state, ())}
-    junctions, inputs = _junctions(graph, above if low else set())
+    junctions, inputs, marks = _junctions(graph, above if low else set())
     exits = [
         Vertex(EXIT, symbol(state, "t"), state, (vertex,), ("",), [state]) for state, vertex in graph.current.items()
     ]
@@ -78,7 +84,8 @@ def make_wiring(graph: Graph) -> Wiring:
     inputs |= {vertex: vertex.inputs for vertex in exits}
     vertices = _in_order((*graph.vertices, *junctions, *exits), inputs)
     hanging = _hanging(vertices, inputs, {vertex for state in high for vertex in lines.get(state, ())}, low, lines)
-    return Wiring(graph, vertices, inputs, lines, tuple(high), tuple(dict.fromkeys(low)), frozenset(hanging))
+    marks = {vertex: marks.get(vertex, vertex.marks) for vertex in vertices}
+    return Wiring(graph, vertices, inputs, marks, lines, tuple(high), tuple(dict.fromkeys(low)), frozenset(hanging))
 
 
 def _lines(graph: Graph) -> dict[str, tuple[Vertex, ...]]:
@@ -97,9 +104,13 @@ def _lines(graph: Graph) -> dict[str, tuple[Vertex, ...]]:
     return lines
 
 
-def _junctions(graph: Graph, apart: set[Vertex]) -> tuple[list[Vertex], dict[Vertex, tuple[Vertex, ...]]]:
+def _junctions(
+    graph: Graph, apart: set[Vertex]
+) -> tuple[list[Vertex], dict[Vertex, tuple[Vertex, ...]], dict[Vertex, tuple[str, ...]]]:
     """Join what several layers read together, as long as that saves lines; then what one layer alone reads."""
-    open_sets = {vertex: set(vertex.inputs) - apart for vertex in graph.vertices if vertex.kind == LAYER}
+    # What bears a mark enters by itself, or the mark would speak of all that is joined.
+    bare = {vertex: _marked(vertex, "") for vertex in graph.vertices if vertex.kind == LAYER}
+    open_sets = {vertex: set(inputs) - apart for vertex, inputs in bare.items()}
     order = {vertex: place for place, vertex in enumerate(graph.vertices)}
     groups: list[frozenset[Vertex]] = []
     while candidates := _worthwhile(open_sets.values()):
@@ -123,17 +134,26 @@ def _junctions(graph: Graph, apart: set[Vertex]) -> tuple[list[Vertex], dict[Ver
             first = Vertex(JUNCTION, (), "", pair, ("", ""))
             wired[first] = pair
         junctions[group] = first
+    marks: dict[Vertex, tuple[str, ...]] = {}
     for layer, rest in open_sets.items():
-        parts = {group: junctions[group] for group in groups if group <= set(layer.inputs) - apart - rest}
-        entering = _joined(layer.inputs, parts)
-        # A layer has three entrances; what is more joins before the last.
-        while len(entering) > _ENTRANCES:
-            pair = entering[-2:]
+        parts = {group: junctions[group] for group in groups if group <= set(bare[layer]) - apart - rest}
+        entering = {"": list(_joined(bare[layer], parts))}
+        entering |= {mark: list(_marked(layer, mark)) for mark in dict.fromkeys(layer.marks) if mark}
+        # A layer has three entrances; what is more joins before the last, like with like.
+        while sum(map(len, entering.values())) > _ENTRANCES:
+            most = max(entering.values(), key=len)
+            pair = (most[-2], most[-1])
             joined = Vertex(JUNCTION, (), "", pair, ("", ""))
             wired[joined] = pair
-            entering = (*entering[:-2], joined)
-        wired[layer] = entering
-    return [vertex for vertex in wired if vertex.kind == JUNCTION], wired
+            most[-2:] = [joined]
+        wired[layer] = tuple(vertex for alike in entering.values() for vertex in alike)
+        marks[layer] = tuple(mark for mark, alike in entering.items() for _ in alike)
+    return [vertex for vertex in wired if vertex.kind == JUNCTION], wired, marks
+
+
+def _marked(layer: Vertex, mark: str) -> tuple[Vertex, ...]:
+    """Give the inputs of a layer that bear a mark; with an empty one, those that bear none."""
+    return tuple(below for below, own in zip(layer.inputs, layer.marks, strict=True) if own == mark)
 
 
 def _joined(members: Sequence[Vertex], junctions: Mapping[frozenset[Vertex], Vertex]) -> tuple[Vertex, ...]:

@@ -1,9 +1,11 @@
 """Interventions: a gate held open, a unit put to zero, a state replaced, from one step to another."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from numbers import Real
+from typing import Any, SupportsIndex
 
 import torch
 from torch import Tensor, nn
@@ -14,13 +16,14 @@ from gatework.language.handles import overridden
 from gatework.nn import Recurrent
 from gatework.tracing.doors import Further, Visit, only_layer, visited
 
-Which = Sequence[int] | int | None
+Which = Sequence[SupportsIndex] | Tensor | SupportsIndex | None
+Value = float | Tensor | Sequence[Any]
 
 
 @contextmanager
 def clamp(
     layer_or_model: nn.Module,
-    values: Mapping[str, float | Tensor] | None = None,
+    values: Mapping[str, Value] | None = None,
     /,
     *,
     units: Which = None,
@@ -29,7 +32,7 @@ def clamp(
     start: int = 0,
     stop: int | None = None,
     rows: Which = None,
-    **named: float | Tensor,
+    **named: Value,
 ) -> Iterator[None]:
     """Hold quantities at values of your own while a layer runs.
 
@@ -39,9 +42,9 @@ def clamp(
 
     Args:
         layer_or_model: A layer, or a module with one inside.
-        values: For each quantity its value: a number, or a tensor that broadcasts to [T, B, H], H the number of units
-            that are held.
-        units: The units that are held; None for all.
+        values: For each quantity its value: a number, or a tensor, or numbers in lists or an array, that broadcasts to
+            [T, B, H], H the number of units that are held. NaN is no value.
+        units: The units that are held, whole numbers from 0 in a list, an array or a tensor; None for all.
         layer: The layer, counted from 0 at the input; None for all that have the quantity.
         direction: 0 for forward, 1 for backward in time; None for both.
         start: The first step that is held, in the order of the input.
@@ -61,7 +64,7 @@ def clamp(
         True
     """
     target = only_layer(layer_or_model)
-    held = {**(values or {}), **named}
+    held = {name: _value(name, given) for name, given in {**(values or {}), **named}.items()}
     if not held:
         raise SizeError("clamp() was given no quantity to hold; say for example f=1.0.")
     _check_times(start, stop)
@@ -131,10 +134,36 @@ def _sequences(visit: Visit, name: str, size: int, where: _Where, value: float |
     return chosen, like.new_zeros(shape).index_copy(2, place, given.contiguous())
 
 
-def _numbers(what: str, which: Which) -> list[int] | None:
+def _value(name: str, given: Any) -> float | Tensor:
+    """Read the value that a quantity is held at: a number or a tensor."""
+    value: Any = given
+    try:
+        if not isinstance(given, Tensor):
+            # Numpy's numbers become Python's, and a list may hold tensors.
+            value = _plain(given)
+            value = torch.tensor(value) if isinstance(value, list) else value
+            value = float(value) if isinstance(value, Real) and not isinstance(value, bool) else value
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        value = None
+    if not isinstance(value, float | Tensor) or (isinstance(value, Tensor) and value.is_complex()):
+        raise SizeError(f"The value of `{name}` is {given!r}; expected a number or a tensor.")
+    if math.isnan(value) if isinstance(value, float) else not value.is_meta and bool(value.isnan().any()):
+        raise SizeError(f"The value of `{name}` is NaN, at least in part; expected a number, or a tensor of numbers.")
+    return value
+
+
+def _plain(given: Any) -> Any:
+    """Give an array, a tensor or a sequence as plain lists and numbers; a number as it is."""
+    if hasattr(given, "tolist"):
+        return given.tolist()
+    return [_plain(one) for one in given] if isinstance(given, Sequence) and not isinstance(given, str) else given
+
+
+def _numbers(what: str, which: Any) -> list[int] | None:
     if which is None:
         return None
-    numbers = [which] if isinstance(which, int) else list(which)
+    found = _plain(list(which) if isinstance(which, range | set | frozenset) else which)
+    numbers = found if isinstance(found, list) else [found]
     if not numbers or any(isinstance(one, bool) or not isinstance(one, int) or one < 0 for one in numbers):
         raise SizeError(f"{what} is {which!r}; expected whole numbers from 0, or None for all.")
     return list(dict.fromkeys(numbers))
@@ -166,8 +195,9 @@ def _check_times(start: int, stop: int | None) -> None:
 def _check_values(
     target: Recurrent, chosen: set[tuple[int, int]], where: _Where, values: Mapping[str, float | Tensor]
 ) -> None:
+    """Refuse a quantity that no chosen layer has, and units that it has not."""
     layers = [target.layers[number] for number in dict.fromkeys(number for number, _ in sorted(chosen))]
-    for name, value in values.items():
+    for name in values:
         having = [
             one for one in layers if name in {line.target for line in one.step.equations} and name not in one.step.draws
         ]
@@ -175,7 +205,5 @@ def _check_values(
             lines = [line.target for one in layers for line in one.step.equations if line.target not in one.step.draws]
             known = ", ".join(f"`{line}`" for line in dict.fromkeys(lines))
             raise SizeError(f"`{name}` cannot be held: the equations have {known}.")
-        if isinstance(value, bool) or not isinstance(value, int | float | Tensor):
-            raise SizeError(f"The value of `{name}` is {value!r}; expected a number or a tensor.")
         for one in having:
             _check_inside(f"units of `{name}`", where.units or [], one.size(name))

@@ -88,8 +88,8 @@ def gradient_flow(
         The norms.
 
     Raises:
-        SizeError: For a step beyond the input, for a model whose output has no steps, and for both a ``loss`` and a
-            ``target``.
+        SizeError: For a step beyond the input, for a model whose output has no steps, for a loss that is no function or
+            gives no number, and for both a ``loss`` and a ``target``.
 
     Source:
         Hochreiter & Schmidhuber 1997, section 3.1, on error flow; Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063.
@@ -102,6 +102,10 @@ def gradient_flow(
     """
     if loss is not None and target is not None:
         raise SizeError("gradient_flow() was given a loss and a target; leave one of them out.")
+    if loss is not None and not callable(loss):
+        raise SizeError(
+            f"loss is {loss!r}; expected a function that takes what the model returns and gives one number."
+        )
     layers = recurrent_layers(layer_or_model)
     pushes = _Pushes(alone=len(layers) == 1)
     with torch.enable_grad(), ExitStack() as stack:
@@ -113,7 +117,7 @@ def gradient_flow(
         steps = _steps(at, pushes.visits[0])
         found = _at(_time_major(layer_or_model, output), steps, target, seed) if loss is None else loss(output)
         if not isinstance(found, Tensor) or found.numel() != 1 or not found.requires_grad:
-            raise SizeError(f"The loss gave {found!r}; expected one number that depends on the layers' output.")
+            raise SizeError(f"The loss gave {_said(found)}; expected one number that depends on the layers' output.")
         norms = pushes.norms(found)
     return Flow(norms, tuple(pushes.prefixes), steps, float(found.detach()))
 
@@ -198,6 +202,15 @@ def memory_length(norms: Tensor, at: Tensor) -> float:
     lag = int((reached < wanted).sum())
     before = float(reached[lag - 1]) if lag else 0.0
     return lag + (wanted - before) / float(weights[lag])
+
+
+def _said(found: Any) -> str:
+    """Say what a loss gave, not number by number."""
+    if not isinstance(found, Tensor):
+        return f"a value of the type {type(found).__name__}"
+    if found.numel() != 1:
+        return f"a tensor of the shape {tuple(found.shape)}"
+    return "a number through which no gradient flows"
 
 
 def _steps(at: int | None, visit: Visit) -> Tensor:

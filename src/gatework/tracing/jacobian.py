@@ -78,7 +78,7 @@ def state_jacobian(
         The derivative and its parts, in float64.
 
     Raises:
-        SizeError: For a state, a step or a layer that there is not.
+        SizeError: For what is no layer, and for a state, a step or a layer of the stack that there is not.
 
     Source:
         Hochreiter & Schmidhuber 1997, section 3.2 (the constant error carousel); Gers, Schmidhuber & Cummins 2000.
@@ -91,6 +91,11 @@ def state_jacobian(
         >>> torch.allclose(found.direct[0, 0], torch.diag(forget[0]))
         True
     """
+    if not isinstance(layer, Recurrent):
+        raise SizeError(
+            f"state_jacobian() was given a {type(layer).__name__}; expected a gatework layer by itself, such as the "
+            "one in that model, with what that layer takes as its input."
+        )
     name = state_of(layer.cell.step, of)
     if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < layer.num_layers:
         raise SizeError(f"number is {number!r}; the stack has the layers 0 to {layer.num_layers - 1}.")

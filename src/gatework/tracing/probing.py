@@ -65,7 +65,8 @@ def probe(values: Tensor, targets: Tensor, *, held_out: float = 0.25, ridge: flo
         The probe.
 
     Raises:
-        SizeError: Where shapes do not fit, or there is too little to learn from or to measure on.
+        SizeError: Where shapes do not fit, where there is too little to learn from or to measure on, or where what is
+            learned from has one class only.
 
     Source:
         Alain & Bengio 2016, arXiv:1610.01644, on linear probes.
@@ -104,6 +105,11 @@ def _fitted(values: Tensor, goals: Tensor, inside: Tensor, outside: Tensor, ridg
     wanted = goals[inside]
     if goals.dim() == 1:
         classes, places = wanted.unique(return_inverse=True)
+        if len(classes) < 2:
+            raise SizeError(
+                f"All {len(wanted)} vectors to learn from are of the class {int(classes[0])}; a probe needs two "
+                "classes at least. Give more rows or steps, or another seed."
+            )
         wanted = torch.nn.functional.one_hot(places, len(classes)).double()
         commonest = classes[wanted.sum(0).argmax()]
         chance = float((goals[outside] == commonest).double().mean())

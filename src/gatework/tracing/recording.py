@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from gatework.errors import SizeError
 from gatework.kernels import Result
@@ -49,7 +50,8 @@ def trace(
         input, and runs forward for both directions.
 
     Raises:
-        SizeError: For a name that no equation has, and for a layer that the model runs more than once.
+        SizeError: For a name that no equation has, for an input that is no tensor, and for a layer that the model runs
+            more than once.
 
     Example:
         >>> import gatework
@@ -60,7 +62,7 @@ def trace(
         True
     """
     layers = recurrent_layers(layer_or_model)
-    wanted = None if names is None else (names,) if isinstance(names, str) else tuple(names)
+    wanted = _wanted(names)
     _check_names(layers, wanted)
     recorder = _Recorder(wanted, parts, alone=len(layers) == 1)
     with ExitStack() as stack:
@@ -74,10 +76,26 @@ def trace(
     return Trace(recorder.tensors, tuple(one.prefix for one in told), output, final, told)
 
 
+def _wanted(names: Any) -> tuple[str, ...] | None:
+    """Read the names that were given; None for all."""
+    if names is None or isinstance(names, str):
+        return None if names is None else (names,)
+    found = tuple(names) if isinstance(names, Iterable) else (names,)
+    if not all(isinstance(name, str) for name in found):
+        raise SizeError(f"names is {names!r}; expected names such as ['c', 'f * c'], one such text, or None for all.")
+    return found
+
+
 def run_model(model: nn.Module, input: Any, state: Any, **options: Any) -> Any:
     """Run a layer or a model on its input, with the state and the options that are not None."""
     given = {name: value for name, value in options.items() if value is not None}
     if isinstance(model, Recurrent):
+        for one in as_tuple(input):
+            if not isinstance(one, Tensor | PackedSequence):
+                raise SizeError(
+                    f"The input is of the type {type(one).__name__}; expected a tensor [T, B, size] or a "
+                    "PackedSequence. torch.as_tensor() makes one of numbers, and of an array."
+                )
         return model(input, state, **given)  # torch's layers call it hx
     if state is not None:
         given["state"] = state
@@ -180,7 +198,15 @@ def _check_names(layers: Mapping[str, Recurrent], names: tuple[str, ...] | None)
     pairs = dict.fromkeys(_known(layers))
     bare = dict.fromkeys(name for _, name in pairs)
     keys = {f"{prefix}.{name}" for prefix, name in pairs}
+    prefixes = ", ".join(f"`{one}`" for one in dict.fromkeys(prefix for prefix, _ in pairs))
     for name in names or ():
         if name not in bare and name not in keys:
+            own = next((own for own in bare if name.endswith(f".{own}")), None)
+            layer = None if own is None else name.removesuffix(f".{own}")
+            if layer is not None and any(prefix == layer for prefix, _ in pairs):
+                known = ", ".join(f"`{one}`" for prefix, one in pairs if prefix == layer)
+                raise SizeError(f"`{name}` cannot be traced: the equations of `{layer}` have {known}.")
+            if layer is not None:
+                raise SizeError(f"`{name}` cannot be traced: there is no layer `{layer}`; the layers are {prefixes}.")
             known = ", ".join(f"`{one}`" for one in bare)
             raise SizeError(f"`{name}` cannot be traced: the equations have {known}.")
