@@ -6,7 +6,8 @@
 #   make docs     the documentation, into docs/_build/html
 #   make page     the explorer's page, from web/ into src/gatework/explorer/page (with Node, or PyPI's)
 #   make bench    the CPU kernels beside their peers (installs the peers; BENCH="--only lstm --quick" for less)
-#   make evidence  measure the essays' claims anew, and docs/evidence.md (EVIDENCE="--only vanishing" for less)
+#   make evidence  measure the essays' claims anew, and docs/evidence.md (EVIDENCE="--only vanishing" for less); two of
+#                  them need recorded data, in the folder that GATEWORK_DATA names
 #   make clean    remove what the other targets made (runs/ is kept: it is yours)
 
 PYTHON ?= $(shell for python in python3.11 python3 python; do \

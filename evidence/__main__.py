@@ -75,9 +75,6 @@ def _measure_all(chosen: Sequence[Claim], given: argparse.Namespace) -> tuple[di
     """Measure claims and write their results: what they are now, and what has moved."""
     data = Path(os.environ["GATEWORK_DATA"]) if os.environ.get("GATEWORK_DATA") else None
     able = [claim for claim in chosen if not claim.data or (data is not None and (data / claim.data).exists())]
-    for claim in chosen:
-        if claim not in able:
-            show.say(f"{claim.id}: not measured, it needs '{claim.data}' in the folder that GATEWORK_DATA names")
     session = Session(given.runs, anew=given.anew)
     found: dict[str, dict[str, Any]] = {}
     moved: list[Moved] = []
@@ -94,6 +91,10 @@ def _measure_all(chosen: Sequence[Claim], given: argparse.Namespace) -> tuple[di
             _write_page(given)
             progress.end(claim)
     session.close([claim.id for claim in able])
+    # At the end, where it is seen: the page still has what was measured once.
+    for claim in chosen:
+        if claim not in able:
+            show.say(f"{claim.id}: NOT measured, it needs '{claim.data}' in the folder that GATEWORK_DATA names")
     return found, moved
 
 

@@ -13,6 +13,7 @@ from gatework.search import Comparison, compare, make_compare_config
 from gatework.search.directory import CompareDirectory
 from gatework.search.plan import Outcome, Trial
 from gatework.search.progress import Beginning, Quiet
+from gatework.search.statistics import holm, sign_flip_test
 from gatework.tasks.registry import TASKS
 
 Settings = Mapping[str, Any]
@@ -170,6 +171,16 @@ def metric_figures(comparison: Comparison, metric: str, of: str = "", grain: flo
     return [middle(name, values, "seeds", grain=grain) for name, values in found.items()]
 
 
+def _step_ratios(comparison: Comparison, one: str, other: str, gaps: Sequence[int] | None = None) -> list[float]:
+    """Give how long one cell takes as a multiple of another, run by run; no success counts as the budget."""
+    budget = float(comparison.budget or 0)
+    ratios = []
+    for gap in gaps or comparison.config.gaps:
+        pairs = zip(comparison.summary[one, gap].steps, comparison.summary[other, gap].steps, strict=True)
+        ratios += [(mine or budget) / (theirs or budget) for mine, theirs in pairs]
+    return ratios
+
+
 def steps_ratio(name: str, comparison: Comparison, one: str, other: str, gaps: Sequence[int] | None = None) -> Figure:
     """Compare how long two cells take to succeed, run by run.
 
@@ -183,11 +194,7 @@ def steps_ratio(name: str, comparison: Comparison, one: str, other: str, gaps: S
     Returns:
         The geometric mean of the ratio of steps over gaps and seeds; a run that does not succeed counts as its budget.
     """
-    budget = float(comparison.budget or 0)
-    ratios = []
-    for gap in gaps or comparison.config.gaps:
-        pairs = zip(comparison.summary[one, gap].steps, comparison.summary[other, gap].steps, strict=True)
-        ratios += [(mine or budget) / (theirs or budget) for mine, theirs in pairs]
+    ratios = _step_ratios(comparison, one, other, gaps)
     return mean(name, ratios, "pairs of runs with one seed", scale="log", grain=0.1)
 
 
@@ -229,6 +236,27 @@ def tests_told(comparison: Comparison, most: int) -> str:
     tests = sorted(comparison.tests, key=lambda test: test.corrected)[:most]
     told = ", ".join(f"{test.better} over {test.worse} p = {test.corrected:.2g}" for test in tests)
     return f"Paired sign-flip tests over gaps and seeds, corrected by Holm: {told}."
+
+
+def steps_told(comparison: Comparison, pairs: Sequence[tuple[str, str]], most: int | None = None) -> str:
+    """Say which cells succeed sooner than others by more than chance.
+
+    Args:
+        comparison: The comparison.
+        pairs: The cells that are compared, two by two.
+        most: How many are told at most, the surest first; all when None.
+
+    Returns:
+        A sentence.
+    """
+    ratios = [[math.log(ratio) for ratio in _step_ratios(comparison, *pair)] for pair in pairs]
+    corrected = holm([sign_flip_test(differences) for differences in ratios])
+    surest = sorted(zip(corrected, pairs, ratios, strict=True))[:most]
+    told = ", ".join(
+        f"{one} {'sooner' if sum(differences) < 0 else 'later'} than {other} p = {p:.2g}"
+        for p, (one, other), differences in surest
+    )
+    return f"Paired sign-flip tests of the steps to success, corrected by Holm: {told}."
 
 
 def settings_of(comparison: Comparison, settings: Settings) -> dict[str, Any]:

@@ -22,12 +22,18 @@ comes from `make evidence`, which measures all of them anew from fixed seeds; it
 |---|---|---|---|
 {rows}
 
-Numbers in brackets are 95 % intervals: Wilson's for shares, bootstrap over seeds (or whatever else was drawn
-independently) for medians and means. Of runs that succeed five times out of five no more can be said than that at
-least 0.57 of such runs would. Another processor rounds otherwise, and a training that rounds otherwise goes another
-way; so the bounds to which a repeat is held are wider than the intervals: by what a repeat adds, and for 99 repeats of
-100. They stand with the figures in `evidence/results/`. Verdicts are computed from figures, by the code in
-`evidence/claims/`.
+Numbers in brackets are 95 % intervals over seeds, or whatever else was drawn independently: Wilson's for shares,
+Student's for means, the bootstrap for medians. Of runs that succeed five times out of five no more can be said than
+that at least 0.57 of such runs would. For the median of few runs no interval holds what it promises: of three runs it
+is the least to the greatest, which holds the median in 75 of 100 cases, of five in 94, of seven in 98.
+
+On one machine a repeat gives the same figures to the last digit. Another processor rounds otherwise, and a training
+that rounds otherwise goes another way: a share must then stay inside its interval, a median or mean inside one that is
+wider by what a repeat adds, for 99 repeats of 100. The bounds stand with the figures in `evidence/results/`. Verdicts
+are computed from figures, by the code in `evidence/claims/`. "Does not hold" is said, too, of what was not shown here.
+
+Two claims are measured on recorded data, in the folder that the environment variable `GATEWORK_DATA` names. Without it
+`make evidence` leaves them as they were, and says so.
 
 Sizes, gaps and budgets were chosen after first looks at what small networks learn within minutes, and some were changed
 once more after a first result. So a verdict speaks of the settings under it, and is no test that was laid down before.

@@ -47,7 +47,9 @@ def test_a_share_is_honest_about_few():
     found = share("solved", 5, 5, "seeds")
     assert (found.value, found.high, found.n) == (1, 1, 5)
     assert found.low == pytest.approx(0.5655, abs=1e-4)  # Wilson's score by hand: n / (n + z^2)
-    assert 0 <= found.least < found.low
+    assert (found.least, found.most) == (found.low, found.high)
+    assert found.allows(3 / 5)
+    assert not found.allows(2 / 5)
     none = share("solved", 0, 5, "seeds")
     assert (none.value, none.low) == (0, 0)
     assert none.high == pytest.approx(1 - found.low)
@@ -200,7 +202,7 @@ def test_without_data_a_claim_stays_as_it_was(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(command, "CLAIMS", {"toy": claim_of([0.9], data="somewhere")})
     monkeypatch.delenv("GATEWORK_DATA", raising=False)
     assert command.main([*folders(tmp_path), "--accept"]) == 0
-    assert "not measured, it needs 'somewhere'" in capsys.readouterr().err
+    assert "NOT measured, it needs 'somewhere'" in capsys.readouterr().err
     assert not (tmp_path / "results").exists()
     monkeypatch.setenv("GATEWORK_DATA", str(tmp_path))
     (tmp_path / "somewhere").mkdir()

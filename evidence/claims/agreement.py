@@ -1,10 +1,13 @@
 """The number of a verb in real sentences, by how many nouns stand in its way."""
 
+from dataclasses import replace
+
 from evidence.claim import Claim, Context, Measured, Verdict
 from evidence.comparing import published_of
-from evidence.figures import Figure, Figures, exact, mean
+from evidence.figures import WILSON, Figure, Figures, exact, mean
 from evidence.jobs import run_jobs
 from evidence.page import shown
+from gatework.search.statistics import share_interval
 
 SEEDS = 3
 ATTRACTORS = ("0", "1", "2", "3", "4")
@@ -33,11 +36,21 @@ def _measure(context: Context) -> Measured:
         figures.append(mean(_all(cell), [run["accuracy"] for run in runs], "networks", grain=0.02))
         for group in ATTRACTORS:
             shares = [run["by_attractors"][group] for run in runs]
-            figures.append(mean(_name(cell, group), shares, "networks", grain=0.04))
+            figure = mean(_name(cell, group), shares, "networks", grain=0.04)
+            figures.append(_of_sentences(figure, found[0]["sentences"][group]))
     figures.append(exact(_CHANCE, found[0]["chance"], "the test sentences"))
     figures += [exact(_known(group), found[0]["commonest"][group], "the test sentences") for group in ATTRACTORS]
     settings = {"task": "agreement", "networks": SEEDS, "test_sentences_by_attractors": found[0]["sentences"]}
     return Measured(figures, settings, sum(one["seconds"] for one in found))
+
+
+def _of_sentences(figure: Figure, count: int) -> Figure:
+    """Widen an interval over networks to what so few sentences allow, by Wilson's interval of their mean share."""
+    interval = share_interval(round(figure.value * count), count)
+    how = f"{figure.how}, or {WILSON} over {count:,} sentences where that is wider"
+    return replace(
+        figure, low=max(0.0, min(figure.low, interval.low)), high=min(1.0, max(figure.high, interval.high)), how=how
+    )
 
 
 def _judge(figures: Figures) -> Verdict:
@@ -72,8 +85,7 @@ CLAIM = Claim(
     shown=(_all("lstm"), _all("rnn"), _CHANCE, *(_name("lstm", group) for group in ATTRACTORS)),
     cost=65,
     bounds="About 6,000 sentences to learn from, where the paper has 121,500, and three quarters of them with "
-    "attractors, where most of the paper's have none. Intervals are over networks; the test sentences are the same "
-    "for all.",
+    "attractors, where most of the paper's have none. The test sentences are the same for all networks.",
     data="agreement_en/linzen",
     published=published_of("agreement"),
 )

@@ -31,6 +31,8 @@ TASKS: dict[str, dict[str, Any]] = {
         **_COMMON,
     },
 }
+# What is left of a lead that is called closed, at most.
+CLOSED = 0.25
 
 
 def _lead(task: str, cell: str) -> str:
@@ -59,7 +61,7 @@ def _judge(figures: Figures) -> Verdict:
     )
     told = f"Accuracy of the GRU less that of the LSTM: {told}."
     led = [name for name in TASKS if figures[_lead(name, ZERO)].low > 0]
-    closed = [name for name in led if figures[_lead(name, ONE)].low <= 0]
+    closed = [name for name in led if figures[_lead(name, ONE)].value < CLOSED * figures[_lead(name, ZERO)].value]
     if led and len(closed) == len(led):
         if len(led) == len(TASKS):
             return Verdict("holds", told)
@@ -68,8 +70,11 @@ def _judge(figures: Figures) -> Verdict:
         return Verdict("holds with a condition", f"{told} The lead is closed in {', '.join(closed)} only.")
     if not led:
         return Verdict("does not hold", f"{told} There is no lead to close.")
-    smaller = all(figures[_lead(name, ONE)].value < figures[_lead(name, ZERO)].value for name in TASKS)
-    return Verdict("does not hold", f"{told} The lead {'gets smaller, and stays' if smaller else 'stays'}.")
+    smaller = all(figures[_lead(name, ONE)].value < figures[_lead(name, ZERO)].value for name in led)
+    end = f"In {' and '.join(led)} the lead {'gets smaller, and stays' if smaller else 'stays'}"
+    rest = [name for name in TASKS if name not in led]
+    other = f"; in {' and '.join(rest)} there is none that three runs could show" if rest else ""
+    return Verdict("does not hold", f"{told} {end}{other}.")
 
 
 CLAIM = Claim(
@@ -82,7 +87,9 @@ CLAIM = Claim(
     judge=_judge,
     shown=tuple(_lead(name, cell) for name in TASKS for cell in (ZERO, ONE)),
     cost=280,
-    bounds="Numbers of two digits and networks of 64 units, where the paper has eight digits and large networks. The "
-    "cell `evidence/cells/lstm_bias_0.txt` is the LSTM with every bias drawn alike, near 0.",
+    bounds=f"A lead is called closed where less than {CLOSED:g} of it is left. No cell solves arithmetic or XML within "
+    "these steps: compared is how far each gets, which is a matter of how fast it learns. Numbers of two digits and "
+    "networks of 64 units, where the paper has eight digits and large networks. The cell "
+    "`evidence/cells/lstm_bias_0.txt` is the LSTM with every bias drawn alike, near 0.",
     published=published_of("arithmetic", "xml_tags"),
 )

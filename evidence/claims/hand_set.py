@@ -52,14 +52,15 @@ def _judge(figures: Figures) -> Verdict:
     )
     if hand.low < 0.99 or longest.value > 0.5:
         return Verdict("does not hold", told)
+    asked = f"Networks that were trained over {SHORT} steps have accuracy {shown(far)} over {FAR:,}"
     if far.value > 0.9:
-        end = (
-            f"What is learned over {SHORT} steps holds over {FAR:,}, so it is finding them that fails, not the network."
+        return Verdict(
+            "holds with a condition",
+            f"{told} {asked}: training on short sequences finds such weights, on long ones it seldom does.",
         )
-        return Verdict("holds", f"{told} {end} There its accuracy is {shown(far)}.")
-    return Verdict(
-        "holds", f"{told} Networks that were trained over {SHORT} steps have accuracy {shown(far)} over {FAR:,}."
-    )
+    if longest.value > 0:
+        return Verdict("holds with a condition", f"{told} {asked}. Training finds them seldom, not never.")
+    return Verdict("holds", f"{told} {asked}.")
 
 
 CLAIM = Claim(

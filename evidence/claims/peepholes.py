@@ -10,8 +10,8 @@ from evidence.comparing import (
     solved_by,
     solved_name,
     steps_ratio,
+    steps_told,
     summary_figures,
-    tests_told,
 )
 from evidence.figures import Figure, Figures
 from evidence.page import shown
@@ -45,7 +45,7 @@ def _measure(context: Context) -> Measured:
         comparison = run_comparison(context, told, str(told["task"]))
         figures += [*summary_figures(comparison, name), steps_ratio(_quicker(name), comparison, *CELLS)]
         settings[name] = settings_of(comparison, told)
-        remarks.append(f"{name[0].upper()}{name[1:]}: {tests_told(comparison, 1)}")
+        remarks.append(f"{name[0].upper()}{name[1:]}: {steps_told(comparison, [CELLS])}")
         seconds += seconds_of(context, str(told["task"]))
     return Measured(figures, settings, seconds, remarks=remarks)
 

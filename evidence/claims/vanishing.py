@@ -1,9 +1,12 @@
 """The gradient vanishes in a plain network, and not along the cell state."""
 
+from statistics import median
+
 from evidence.claim import Claim, Context, Measured, Verdict
 from evidence.figures import Figure, Figures, exact, middle
 from evidence.jobs import run_jobs
 from evidence.page import number, shown
+from evidence.pictures import draw_gradients
 
 STEPS = 100
 SEEDS = 7
@@ -35,7 +38,12 @@ def _measure(context: Context) -> Measured:
         for how, one in zip(("drawn", "trained"), found[2 * place :], strict=False):
             figures += _figures(f"{layer}, {how}", one)
     settings = {"hidden_size": HIDDEN, "seeds": SEEDS, "trained_on": TASK}
-    return Measured(figures, settings, sum(one["seconds"] for one in found))
+    # Of the layers as they are drawn, the middle one's at every distance.
+    curves = {
+        layer: [median(values) for values in zip(*found[2 * place]["curve"], strict=True)]
+        for place, layer in enumerate(LAYERS)
+    }
+    return Measured(figures, settings, sum(one["seconds"] for one in found), draw_gradients(curves))
 
 
 def _figures(layer: str, found: dict[str, list[float]]) -> list[Figure]:

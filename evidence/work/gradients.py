@@ -26,7 +26,7 @@ def measure_gradients(
     hidden_size: int,
     options: Mapping[str, Any],
     training: Mapping[str, Any] | None,
-) -> dict[str, list[float]]:
+) -> dict[str, list[Any]]:
     """Measure how much of the gradient by a state is left so many steps earlier, over noise.
 
     Args:
@@ -40,10 +40,11 @@ def measure_gradients(
     Returns:
         For each layer: ``left``, the norm of dL/ds at the first step over that at the last, s being the state that
         carries memory; of cells with a cell state ``direct`` and ``best``, the geometric mean over units, and the
-        largest, of what is left along that state's own line (the product of the forget gates); ``accuracy`` of trained
+        largest, of what is left along that state's own line (the product of the forget gates); ``curve``, what is left
+        0, 1, 2 ... steps back along that line, and of cells without one what is left in all; ``accuracy`` of trained
         ones.
     """
-    found: dict[str, list[float]] = {}
+    found: dict[str, list[Any]] = {}
     for seed in seeds:
         for name, value in _measure(cell, seed, steps, hidden_size, options, training).items():
             found.setdefault(name, []).append(value)
@@ -57,8 +58,8 @@ def _measure(
     hidden_size: int,
     options: Mapping[str, Any],
     training: Mapping[str, Any] | None,
-) -> dict[str, float]:
-    found: dict[str, float] = {}
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     if training is None:
         layer = _drawn(cell, seed, hidden_size, options)
     else:
@@ -71,10 +72,13 @@ def _measure(
     given = _noise(steps + 1, seed)
     state = layer.cell.states[-1]
     flow = gatework.gradient_flow(layer, given, seed=seed)[state]
-    found["left"] = max(_LEAST, float((flow[0] / flow[-1]).median()))
+    left = (flow / flow[-1]).median(dim=1).values.clamp(min=_LEAST)  # [steps + 1]
+    found |= {"left": float(left[0]), "curve": left.flip(0).tolist()}
     if "c" in layer.cell.states:
-        direct = state_jacobian(layer, given[:, :1], of="c").direct[0, 0].diagonal().abs().clamp(min=_LEAST)
-        found |= {"direct": float(direct.log().mean().exp()), "best": float(direct.max())}
+        every = state_jacobian(layer, given[:, :1], of="c").direct[:, 0].diagonal(dim1=-2, dim2=-1)
+        kept = every.abs().clamp(min=_LEAST)  # [steps + 1, H]
+        along = kept.log().mean(dim=1).exp()
+        found |= {"direct": float(along[0]), "best": float(kept[0].max()), "curve": along.flip(0).tolist()}
     return found
 
 

@@ -34,8 +34,9 @@ def measure_units(
 
     Returns:
         ``accuracy`` as trained; ``read``, how well the answer is read off the first of the units alone before the last
-        word; ``correlation`` of that unit with the answer; and for each count ``off``, the accuracy without the units,
-        and ``random``, that without as many others.
+        word; ``correlation`` of that unit with the answer; ``unit``, its number, and ``sentences``, one with each
+        answer: their words, the unit's cell state after each, and the answer; and for each count ``off``, the accuracy
+        without the units, and ``random``, that without as many others.
     """
     known = TASKS[task]
     trainer, _ = trained({"task": task, "gap": gap, "seed": seed, **training})
@@ -55,9 +56,24 @@ def measure_units(
         "accuracy": _without(model, judging, known, []),
         "read": probe(values[:, order[:1]], answers, held_out=0.5).score,
         "correlation": float(follows.abs().max()),
+        "unit": order[0],
+        "sentences": [_told(model, judging, known, order[0], which) for which in (False, True)],
         "off": off,
         "random": random,
     }
+
+
+def _told(model: SequenceModel, batch: Batch, task: Task, unit: int, which: bool) -> dict[str, Any]:
+    """Give the first sentence with an answer: its words, a unit's cell state after each, and the answer."""
+    ends = batch.asked.long().argmax(dim=0)
+    answers = batch.targets[ends, torch.arange(batch.size)]
+    place = int(((answers == answers.max()) == which).nonzero()[0])
+    # What stands at the end is the question: what was held is what it finds.
+    one, end = batch.columns(slice(place, place + 1)), int(ends[place]) + 1
+    with torch.no_grad():
+        kept = gatework.trace(model, one.inputs[:end], "c")["c"][:, 0, unit]
+    words = [task.alphabet[symbol] for symbol in one.inputs[:end, 0].tolist()]
+    return {"words": words, "values": kept.tolist(), "answer": task.classes[int(answers[place])]}
 
 
 def _draw(task: Task, gap: int, sentences: int, seed: int, purpose: int) -> Batch:
