@@ -76,7 +76,7 @@ def as_toml(config: TrainConfig) -> str:
         One ``key = value`` a line; keys without a value are comments.
 
     Example:
-        >>> print(as_toml(TrainConfig(level="word")).splitlines()[4])
+        >>> print(next(line for line in as_toml(TrainConfig(level="word")).splitlines() if line.startswith("level")))
         level = "word"  # What the model reads and writes one by one.
     """
     values = config.model_dump(mode="json")
