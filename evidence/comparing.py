@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from evidence.claim import Context, Measured
 from evidence.figures import Figure, Figures, mean, middle, share
 from evidence.jobs import ROOT
@@ -252,9 +254,9 @@ def steps_told(comparison: Comparison, pairs: Sequence[tuple[str, str]], most: i
     ratios = [[math.log(ratio) for ratio in _step_ratios(comparison, *pair)] for pair in pairs]
     corrected = holm([sign_flip_test(differences) for differences in ratios])
     surest = sorted(zip(corrected, pairs, ratios, strict=True))[:most]
+    order = {-1: "sooner than", 0: "as soon as", 1: "later than"}
     told = ", ".join(
-        f"{one} {'sooner' if sum(differences) < 0 else 'later'} than {other} p = {p:.2g}"
-        for p, (one, other), differences in surest
+        f"{one} {order[int(np.sign(sum(differences)))]} {other} p = {p:.2g}" for p, (one, other), differences in surest
     )
     return f"Paired sign-flip tests of the steps to success, corrected by Holm: {told}."
 

@@ -36,7 +36,8 @@ Two claims are measured on recorded data, in the folder that the environment var
 `make evidence` leaves them as they were, and says so.
 
 Sizes, gaps and budgets were chosen after first looks at what small networks learn within minutes, and some were changed
-once more after a first result. So a verdict speaks of the settings under it, and is no test that was laid down before.
+once more after a first result, as was what a verdict asks of a figure. So a verdict speaks of the settings under it,
+and is no test that was laid down before.
 """
 _PLURAL: dict[Word, str] = {
     "holds": "hold",

@@ -71,7 +71,8 @@ CLAIM = Claim(
         solved_name("lstm", GAP),
     ),
     cost=2500,
-    bounds="One learning rate, at which the LSTM learns well. With sequences of one length the LSTM needs longer: see "
-    "[what was measured](measured.md).",
+    bounds="Size, learning rate, clipping, gaps of training and steps were found by trying, with the LSTM alone. With "
+    "4,500 steps, and a look every 250, a first run of it ended at 0.988 of the test sequences, below the criterion; "
+    "so the budget was raised. With sequences of one length it needs longer: see [what was measured](measured.md).",
     published=published_of("copy"),
 )

@@ -73,7 +73,7 @@ def _judge(figures: Figures) -> Verdict:
     smaller = all(figures[_lead(name, ONE)].value < figures[_lead(name, ZERO)].value for name in led)
     end = f"In {' and '.join(led)} the lead {'gets smaller, and stays' if smaller else 'stays'}"
     rest = [name for name in TASKS if name not in led]
-    other = f"; in {' and '.join(rest)} there is none that three runs could show" if rest else ""
+    other = f"; in {' and '.join(rest)} there is none that so few runs could show" if rest else ""
     return Verdict("does not hold", f"{told} {end}{other}.")
 
 

@@ -186,6 +186,18 @@ def test_a_mean_of_few_is_held_by_students_interval():
     assert mean_interval([0.25]) == (0.25, 0.25, 0.25)
 
 
+@pytest.mark.parametrize(("runs", "held"), [(3, 0.73), (5, 0.83), (7, 0.87)])
+def test_why_means_have_no_bootstrap(runs, held):
+    """It promises 95 of 100, and holds what the interval's documentation says."""
+    chance, draws = np.random.default_rng(0), 2000
+    found = 0
+    for _ in range(draws):
+        values = chance.standard_normal(runs)
+        low, high = np.quantile(values[chance.integers(0, runs, (1000, runs))].mean(axis=1), (0.025, 0.975))
+        found += low <= 0 <= high
+    assert found / draws == pytest.approx(held, abs=0.025)
+
+
 @pytest.mark.parametrize(
     ("freedom", "value"), [(1, 12.706), (4, 2.776), (10, 2.228), (11, 2.201), (20, 2.086), (60, 2.000)]
 )

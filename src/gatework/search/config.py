@@ -11,7 +11,6 @@ from gatework import cells
 from gatework.cells import CELLS, Cell, read_equations
 from gatework.errors import ConfigError
 from gatework.tasks.registry import TASKS
-from gatework.tasks.task import Synthetic
 from gatework.training.config import fault_in_words, is_equations, nearest
 
 # Settings of a training run that a comparison may fix for all its cells; those not given are the task's own.
@@ -130,8 +129,7 @@ class CompareConfig(BaseModel):
     def _fits_together(self) -> "CompareConfig":
         for gap in self.gaps:
             TASKS[self.task].check_gap(gap)
-        if self.data and isinstance(TASKS[self.task].examples, Synthetic):
-            raise ValueError(f"data is '{self.data}', and the sequences of task '{self.task}' are drawn: leave it out")
+        TASKS[self.task].check_data(self.data)
         if self.reference and self.reference not in self.cells and self.reference not in CELLS:
             raise ValueError(
                 f"reference is '{self.reference}': expected one of {', '.join(self.cells)}, or another cell's name; "

@@ -252,6 +252,18 @@ class Task:
             raise ConfigError(f"gap is {chosen}: task '{self.name}' takes {takes}")
         return chosen
 
+    def check_data(self, data: str) -> None:
+        """Refuse a place of data where there are none to read.
+
+        Args:
+            data: What was given; empty for nothing.
+
+        Raises:
+            ConfigError: When something was given, and the sequences are drawn.
+        """
+        if data and isinstance(self.examples, Synthetic):
+            raise ConfigError(f"data is '{data}', and the sequences of task '{self.name}' are drawn: leave it out")
+
     def check_shortest_gap(self, shortest: int, gap: int) -> None:
         """Refuse a shortest gap of training that cannot be.
 

@@ -15,7 +15,6 @@ from gatework.cells import CELLS, Cell, read_equations
 from gatework.cells import cell as equations_cell
 from gatework.errors import ConfigError
 from gatework.tasks.registry import TASKS
-from gatework.tasks.task import Synthetic
 
 DEFAULT_STEPS = 4000
 DEVICE = r"cpu|cuda(:\d+)?|auto"
@@ -206,8 +205,7 @@ class TrainConfig(BaseModel):
             return
         task = TASKS[self.task]
         gap = task.check_gap(self.gap)
-        if self.data and isinstance(task.examples, Synthetic):
-            raise ValueError(f"data is '{self.data}', and the sequences of task '{self.task}' are drawn: leave it out")
+        task.check_data(self.data)
         if self.shortest_gap is not None:
             task.check_shortest_gap(self.shortest_gap, gap)
         for name in TEXT_ONLY:

@@ -84,5 +84,5 @@ copy = Task(
     notes="Every step asks, as in the paper, so that losses compare; most answers are blanks, which is why success is "
     "not judged by accuracy. Answers are nine classes, the paper's tenth (the sign itself) being never right. In "
     "training the gap is drawn for each step, from 1 up to the one asked about; with shortest_gap equal to gap all "
-    "sequences are as long as the paper's, and learning takes several times as long.",
+    "sequences are as long as the paper's, and learning takes longer.",
 )
