@@ -36,23 +36,18 @@ def run(
     spec = write_spec(step, drawn, reverse, keep, lines, layout)
     if not torch.compiler.is_compiling():
         ready(step, drawn, lines, state[0].dtype, keep)
-    stored = operators.is_store(given, lengths)
     if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or type(given[0]) is not Tensor:
         results = torch.ops.gatework.forward(spec, given, [*state], stacks, lengths, restart, begin)
     elif differentiated:
-        stored = False  # it gives the output itself
         counts = (len(given), len(state), len(stacks), len(begin))
         results = operators.Fused.apply(spec, lengths, restart, counts, *given, *state, *stacks, *begin)
     else:
         results = operators.run_forward(spec, given, [*state], stacks, lengths, restart, begin)
-    output = results[0]
-    if stored:
-        output = operators.output_of(output, given[0], state[0])
     last = 1 + len(state)
     recorded = dict(zip(lines, results[last : last + len(lines)], strict=True))
     for name in (name for name in record if name not in recorded):
         recorded[name] = _without_padding(given[(*step.inputs, *step.draws).index(name)], lengths)
-    return Result(output, tuple(results[1:last]), {name: recorded[name] for name in record})
+    return Result(results[0], tuple(results[1:last]), {name: recorded[name] for name in record})
 
 
 def _without_padding(sequence: Tensor, lengths: Tensor | None) -> Tensor:

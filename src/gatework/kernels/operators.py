@@ -3,10 +3,8 @@
 ``gatework::forward`` runs a step over a whole sequence, ``gatework::backward`` its adjoint. What a backward pass
 cannot do by kernels - a gradient of a gradient - is done by the reference.
 
-The forward operator gives the output, the last states, what was recorded, and what the backward pass will read. Where
-there is no padding - all rows have all steps, or the batch is packed, [N, size] - the output comes as the store of the
-first state, which begins with ``2 * B`` rows that are no output (see :mod:`gatework.kernels.cpu.rows`): so nothing is
-copied, and no tensor is given twice.
+The forward operator gives the output, the last states, what was recorded, and what the backward pass will read. The
+output shares no memory with what is kept, so it may be changed in place.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,12 +37,18 @@ Tensors = Sequence[Tensor]
 
 def _sized(which: str, run: Spec, inputs: Tensors, state: Tensors, weights: Tensors) -> Sized:
     """Give the kernel of one of a recipe's plans for these tensors' sizes and type."""
-    key = (which, state[0].dtype, *[int(one.shape[-1]) for one in (*inputs, *state)])  # ints where shapes are symbols
+    # All that is checked before kernels read memory by its address. Sizes are ints also where shapes are symbols.
+    key = (
+        which,
+        state[0].dtype,
+        *[int(one.shape[-1]) for one in (*inputs, *state)],
+        *[(one.dtype, one.device.type, *map(int, one.shape)) for one in weights],
+    )
     found = run.known.get(key)
     if not isinstance(found, Sized):
+        sizes = run.sizes(inputs, state, weights)
         dtype = "float32" if state[0].dtype == torch.float32 else "float64"
-        kernel = kernel_for(getattr(run.recipe, which), dtype)
-        found = run.known[key] = sized(kernel, run.sizes(inputs, state, weights))
+        found = run.known[key] = sized(kernel_for(getattr(run.recipe, which), dtype), sizes)
     return found
 
 
@@ -67,22 +71,13 @@ def _forward_shapes(
     lead, like = inputs[0].shape[:-1], state[0]
     room = prod(lead)  # Size.numel() would fix sizes that are symbols
     store = 2 * like.shape[0] + room
-    first = like.new_empty(store, known.width(run.states[0]))
-    own = not is_store(inputs, lengths)
-    results = [like.new_empty(*lead, like.shape[-1]) if own else first]
+    results = [like.new_empty(*lead, like.shape[-1])]
     results += [torch.empty_like(one, memory_format=torch.contiguous_format) for one in state]
     results += [like.new_empty(*lead, known.size(name)) for name in run.recipe.record]
     if run.keep != "nothing":
-        if own:
-            results.append(like.new_empty(store, known.width(run.states[0])))
-        results += [like.new_empty(store, known.width(name)) for name in run.states[1:]]
+        results += [like.new_empty(store, known.width(name)) for name in run.states]
         results += [like.new_empty(room, known.width(name)) for name in run.saved]
     return results
-
-
-def is_store(inputs: Tensors, lengths: Tensor | None) -> bool:
-    """Say whether the output is given as the store it lies in: there is no padding to lay between its rows."""
-    return lengths is None or inputs[0].dim() == 2
 
 
 @torch.library.register_fake("gatework::backward")
@@ -116,7 +111,7 @@ def run_forward(
 ) -> list[Tensor]:
     """Run a step; see the module. Arguments and results are those of the operator ``forward``.
 
-    Results may share memory unless they are to be ``apart``.
+    What is kept lies in memory that is used again, unless each result is to be ``apart`` in memory of its own.
     """
     run = read_spec(spec)
     known = _sized(_forward_plan(run), run, inputs, state, weights)
@@ -124,6 +119,7 @@ def run_forward(
     layout = Layout(inputs[0].shape[:-1], batch, run.reverse, lengths, restart)
     rows, states = layout.rows, run.states
     recorded = tuple(name for name in run.recipe.record if name not in states)
+    nothing = run.keep == "nothing"
     kept = forward(
         known,
         rows,
@@ -134,21 +130,19 @@ def run_forward(
         run.saved or recorded,
         run.keeps_states,
         layout.room,
-        apart,
+        alone=tuple(states) + run.saved if apart else states[:1] if nothing else (),
     )
-    store = kept.states[states[0]]
-    own = not is_store(inputs, lengths)
-    output = layout.give_back(_part(store, 2 * batch, rows.flat, state[0].shape[1])) if own else store
+    # A store that is kept is the backward pass's, and the output is the caller's to change.
+    own = apart or not nothing
+    output = layout.give_back(_part(kept.states[states[0]], 2 * batch, rows.flat, state[0].shape[1]), own)
     last = last_states(kept, rows, run.keeps_states, {name: known.size(name) for name in states})
     results = [output, *(layout.give_back_state(last[name]) for name in states)]
     for name in run.recipe.record:
         whole, first = (kept.states[name], 2 * batch) if name in states else (kept.saved[name], 0)
         found = _part(whole, first, rows.flat, known.size(name)).expand(-1, known.size(name))
-        results.append(layout.give_back(found.clone()))
-    if run.keep != "nothing":
-        if own:
-            results.append(store)
-        results += [kept.states[name] for name in states[1:]]
+        results.append(layout.give_back(found, own=True))
+    if not nothing:
+        results += [kept.states[name] for name in states]
         results += [kept.saved[name] for name in run.saved]
     return results
 
@@ -223,14 +217,10 @@ def _arriving(
     """Collect the gradients that arrive at every step, as flat rows."""
     found: dict[str, Tensor] = {}
     recorded = grads[1 + len(run.states) :]
-    for place, (name, grad) in enumerate(zip((run.states[0], *run.recipe.record), (grads[0], *recorded), strict=True)):
+    for name, grad in zip((run.states[0], *run.recipe.record), (grads[0], *recorded), strict=True):
         if grad is not None:
-            # The operator gives the output as its store, so the store's gradient arrives; in eager mode the output's.
-            before = 2 * layout.batch
-            stored = place == 0 and layout.in_place and grad.dim() == 2 and len(grad) == before + layout.room
-            arrived = grad[before:] if stored else layout.sequence(grad)
-            # The output may be recorded as well; its store is padded, what was recorded is not.
-            found[name] = arrived if name not in found else found[name][:, : arrived.shape[1]] + arrived
+            arrived = layout.sequence(grad)
+            found[name] = arrived if name not in found else found[name] + arrived  # the output may be recorded as well
     for name, arriving in run.recipe.adjoint.grad.items():
         if name not in found:
             found[name] = like.new_zeros(layout.rows.flat, known.size(arriving))
@@ -243,14 +233,11 @@ def _arriving(
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     spec, given, state, weights, lengths, restart, initial = inputs
     run = read_spec(spec)
-    ctx.spec, ctx.lengths, ctx.restart = spec, lengths, restart
+    ctx.spec = spec
     ctx.counts = (len(given), len(state), len(weights), len(initial))
     ctx.results = 1 + len(state) + len(run.recipe.record)  # what a gradient can arrive at
-    kept: list[Tensor] = []
-    if run.keep != "nothing":
-        own = not is_store(given, lengths)
-        kept = [output[ctx.results] if own else output[0], *output[ctx.results + own :]]
-    ctx.save_for_backward(*given, *state, *weights, *initial, *kept)
+    # All that the backward pass reads is saved: autograd refuses what was changed in place since.
+    ctx.save_for_backward(lengths, restart, *given, *state, *weights, *initial, *output[ctx.results :])
 
 
 def _differentiate(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
@@ -276,16 +263,17 @@ def gradients(
     Returns:
         For each tensor its gradient, None where it is not wanted.
     """
-    *parts, kept = _parted(ctx.saved_tensors, ctx.counts)
+    lengths, restart, *saved = ctx.saved_tensors
+    *parts, kept = _parted(saved, ctx.counts)
+    given, state, weights, initial = parts
     if torch.is_grad_enabled():
-        found = _by_reference(ctx, parts, grads, needed)
+        found = _by_reference(ctx.spec, parts, lengths, restart, grads, needed)
     else:
-        given, state, weights, initial = parts
-        found = backward(ctx.spec, given, state, weights, ctx.lengths, ctx.restart, initial, kept, grads, needed)
+        found = backward(ctx.spec, given, state, weights, lengths, restart, initial, kept, grads, needed)
     return [one if wanted else None for one, wanted in zip(found, needed, strict=True)]
 
 
-def _parted(tensors: tuple[Tensor, ...], counts: tuple[int, ...]) -> list[list[Tensor]]:
+def _parted(tensors: Tensors, counts: tuple[int, ...]) -> list[list[Tensor]]:
     """Part tensors in a row into groups of so many, and what is left."""
     parts, place = [], 0
     for count in (*counts, len(tensors) - sum(counts)):
@@ -294,26 +282,31 @@ def _parted(tensors: tuple[Tensor, ...], counts: tuple[int, ...]) -> list[list[T
     return parts
 
 
-def _by_reference(ctx: Any, parts: list[list[Tensor]], grads: list[Tensor | None], needed: list[bool]) -> list[Tensor]:
+def _by_reference(
+    spec: str,
+    parts: list[list[Tensor]],
+    lengths: Tensor | None,
+    restart: Tensor | None,
+    grads: list[Tensor | None],
+    needed: list[bool],
+) -> list[Tensor]:
     """Differentiate in a way that can be differentiated again: through the reference."""
-    run = read_spec(ctx.spec)
+    run = read_spec(spec)
     given, state, weights, initial = parts
-    step, batch = run.recipe.step, state[0].shape[0]
+    step = run.recipe.step
     count = len(step.inputs)
     result = reference.run(
         step,
         Weights(zip(run.layout, weights, strict=True)),
         tuple(given[:count]),
         tuple(state),
-        lengths=ctx.lengths,
-        restart=ctx.restart,
+        lengths=lengths,
+        restart=restart,
         initial=tuple(initial) or None,
         reverse=run.reverse,
         draws=dict(zip(step.draws, given[count:], strict=True)) if run.recipe.drawn else None,
         record=run.recipe.record,
     )
-    if grads[0] is not None and grads[0].shape != result.output.shape:
-        grads[0] = grads[0][2 * batch :, : state[0].shape[1]].reshape(result.output.shape)
     recorded = [result.recorded[name] for name in run.recipe.record]
     pairs = [
         (one, grad)
@@ -340,10 +333,7 @@ torch.library.register_autograd("gatework::forward", _differentiate, setup_conte
 
 
 class Fused(torch.autograd.Function):
-    """The same in eager mode, where the detour through torch's registry of operators would cost more than a short run.
-
-    The output is a view of the first state's store, so its gradient needs no room of the store's size.
-    """
+    """The same in eager mode, where torch's registry of operators would cost more than a short run."""
 
     @staticmethod
     def forward(
@@ -353,18 +343,10 @@ class Fused(torch.autograd.Function):
         given, state, weights, initial, _ = _parted(tensors, counts)
         results = run_forward(spec, given, state, weights, lengths, restart, initial)
         _remember(ctx, (spec, given, state, weights, lengths, restart, initial), results)
-        output = results[0]
-        if is_store(given, lengths):
-            output = output_of(output, given[0], state[0])
-        return (output, *results[1 : ctx.results])
+        return tuple(results[: ctx.results])
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
         """Run the backward pass."""
         found = gradients(ctx, list(grads), list(ctx.needs_input_grad[4:]), run_backward)
         return (None, None, None, None, *found)
-
-
-def output_of(store: Tensor, given: Tensor, state: Tensor) -> Tensor:
-    """Give the output, [T, B, size] or packed, that lies in the first state's store."""
-    return store[2 * state.shape[0] :, : state.shape[1]].reshape(*given.shape[:-1], state.shape[1])

@@ -7,6 +7,7 @@ from functools import cached_property, lru_cache
 
 from torch import Tensor
 
+from gatework.errors import SizeError
 from gatework.kernels.recipe import Recipe
 from gatework.language.check import parse
 from gatework.language.nodes import Step
@@ -70,19 +71,52 @@ class Spec:
         return found
 
     def sizes(self, inputs: Sequence[Tensor], state: Sequence[Tensor], weights: Sequence[Tensor]) -> dict[str, int]:
-        """Find the size behind each key from the tensors."""
+        """Find the size behind each key from the tensors, all of which have to agree.
+
+        Args:
+            inputs: One for each of :attr:`sequences`, the last axis its size.
+            state: One for each state, [B, size].
+            weights: One for each part of the layout.
+
+        Returns:
+            All sizes that a kernel asks for.
+
+        Raises:
+            SizeError: For a tensor of another size, type or device than the others say.
+        """
         step, sizes = self.recipe.step, {}
-        for name, tensor in zip((*step.inputs, *step.states), (*inputs[: len(step.inputs)], *state), strict=True):
-            sizes[step.sizes_of[name]] = int(tensor.shape[-1])
-        rows = {
-            name: tensor.shape[0] // len(names)
-            for names, tensor in zip(self.layout, weights, strict=True)
-            for name in names
-        }
-        for parameter in step.parameters:
-            sizes.setdefault(parameter.rows, int(rows[parameter.name]))
-        for key in step.size_keys:
+        named = dict(zip((*self.sequences, *step.states), (*inputs, *state), strict=True))
+        for name, tensor in named.items():
+            sizes.setdefault(step.sizes_of[name], int(tensor.shape[-1]))
+        held = dict(zip(self.layout, weights, strict=True))
+        parameters = {parameter.name: parameter for parameter in step.parameters}
+        stored = [(parameters[name], names, held[names]) for names in held for name in names if name in parameters]
+        for parameter, names, tensor in stored:
+            sizes.setdefault(parameter.rows, int(tensor.shape[0]) // len(names))
+            if parameter.columns is not None:
+                blocks = parameter.blocks if parameter.structure == "block_diagonal" else 1
+                sizes.setdefault(parameter.columns, int(tensor.shape[-1]) * blocks)
+        for key in step.size_keys:  # what no tensor from outside has may have any size
             sizes.setdefault(key, int(state[0].shape[-1]))
+        for name, tensor in named.items():
+            if int(tensor.shape[-1]) != sizes[step.sizes_of[name]]:
+                raise SizeError(
+                    f"`{name}` has the size {int(tensor.shape[-1])}; expected {sizes[step.sizes_of[name]]}, the "
+                    f"{step.sizes_of[name]} of the other tensors."
+                )
+        for parameter, names, tensor in stored:
+            rows, *columns = parameter.shape(sizes)
+            expected = (rows * len(names), *columns)
+            if tuple(map(int, tensor.shape)) != expected:
+                raise SizeError(
+                    f"The weights of {', '.join(names)} have the shape {tuple(tensor.shape)}; expected {expected}. "
+                    "Set a parameter of this shape."
+                )
+            if tensor.dtype != state[0].dtype or tensor.device != state[0].device:
+                raise SizeError(
+                    f"The weights of {', '.join(names)} are of {tensor.dtype} on {tensor.device}; the state is of "
+                    f"{state[0].dtype} on {state[0].device}. Convert the layer with .to()."
+                )
         return sizes
 
 

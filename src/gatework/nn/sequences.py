@@ -149,7 +149,7 @@ def _checked_lengths(lengths: Tensor | Sequence[int], steps: int, rows: int) -> 
         )
     if rows and (known.is_floating_point() or known.is_complex() or known.dtype == torch.bool):
         raise SizeError(f"lengths have the type {known.dtype}; expected whole numbers, such as torch.int64.")
-    known = known.to(torch.int64)
+    known = known.to(torch.int64, copy=True)  # the caller may count it down before the backward pass reads it
     for row, length in enumerate(known.tolist()):
         if not 0 <= length <= steps:
             raise SizeError(f"lengths[{row}] is {length}; expected 0 to {steps}, the number of steps in the input.")
@@ -170,6 +170,7 @@ def _checked_reset(reset: Tensor | None, steps: int, rows: int, batched: bool, b
         raise SizeError(f"reset has the type {reset.dtype}; expected torch.bool, True where a new sequence starts.")
     if reset.shape != shape:
         raise SizeError(f"reset has the shape {tuple(reset.shape)}; expected {axes} = {shape}, as the input has.")
+    reset = reset.clone()  # the caller may fill it anew before the backward pass reads it
     if not batched:
         return reset.unsqueeze(1)
     return reset.transpose(0, 1) if batch_first else reset

@@ -36,7 +36,7 @@ def forward(
     wanted: tuple[str, ...],
     keep_states: bool,
     room: int,
-    apart: bool = False,
+    alone: tuple[str, ...],
 ) -> Kept:
     """Run a forward plan.
 
@@ -50,7 +50,8 @@ def forward(
         wanted: Names whose values are kept.
         keep_states: Whether all states are kept at every step, rather than the output alone.
         room: How many flat rows there is to be room for in what is kept, at least as many as there are.
-        apart: Whether each result has memory of its own, as what a registry of operators gives must have.
+        alone: Names of results that get memory of their own. The rest shares memory that comes back for the next run
+            when all of it is gone.
 
     Returns:
         The store of each state, and what else was kept.
@@ -65,13 +66,9 @@ def forward(
         **{name: store.rows + (room - rows.flat if store is rows.kept else 0) for name, store in stores.items()},
         **dict.fromkeys(wanted, room),
     }
-    # The output goes to the caller, who may keep it for long; all else comes back when the adjoint has read it.
-    found = {output: work.empty(lengths[output], output)}
-    inside = [name for name in lengths if name != output]
-    if apart:
-        found |= {name: work.empty(lengths[name], name) for name in inside}
-    else:
-        found |= zip(inside, memory.room([(lengths[name], sized.width(name)) for name in inside], dtype), strict=True)
+    found = {name: work.empty(lengths[name], name) for name in alone}
+    shared = [name for name in lengths if name not in found]
+    found |= zip(shared, memory.room([(lengths[name], sized.width(name)) for name in shared], dtype), strict=True)
     for name, first in state.items():
         whole, store = found[name], stores[name]
         whole[: rows.batch, : first.shape[1]] = first

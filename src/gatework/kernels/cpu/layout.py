@@ -51,20 +51,21 @@ class Layout:
             row = np.arange(self.rows.flat) - self.rows.offsets[time]
             self.flat = torch.from_numpy(time * batch) + self.order[torch.from_numpy(row)]
 
-    @property
-    def in_place(self) -> bool:
-        """Say whether flat rows, as they are, have the form that the user has."""
-        return self.flat is None
-
     def sequence(self, tensor: Tensor) -> Tensor:
         """Lay a sequence out as flat rows."""
         rows = tensor.detach().reshape(self.room, tensor.shape[-1])
         return rows if self.flat is None else rows.index_select(0, self.flat)
 
-    def give_back(self, flat: Tensor) -> Tensor:
-        """Bring flat rows back into the form that the user has, with zeros where there is nothing."""
+    def give_back(self, flat: Tensor, own: bool = False) -> Tensor:
+        """Bring flat rows back into the form that the user has, contiguous, with zeros where there is nothing.
+
+        Args:
+            flat: The rows [flat rows, size].
+            own: Whether the result has memory of its own, rather than that of the rows where they lie as it does.
+        """
         if self.flat is None:
-            return flat.reshape(*self.lead, flat.shape[1]).contiguous()
+            whole = flat.reshape(*self.lead, flat.shape[1])
+            return whole.clone(memory_format=torch.contiguous_format) if own else whole.contiguous()
         whole = flat.new_zeros(self.room, flat.shape[1])
         return whole.index_copy_(0, self.flat, flat).view(*self.lead, flat.shape[1])
 

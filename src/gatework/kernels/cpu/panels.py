@@ -102,12 +102,29 @@ def _range(part: Segment, first: int, last: int, units: int, depth: int) -> tupl
 
 
 def dense(matrix: Tensor, structure: str, blocks: int) -> Tensor:
-    """Write a structured matrix out, with zeros where it has nothing; the last axis of the result is contiguous."""
+    """Write a structured matrix out, with zeros where it has nothing; the result is contiguous."""
     if structure == "block_diagonal":
-        return torch.block_diag(*matrix.chunk(blocks))
-    if structure == "block_upper":
-        return upper_blocks(matrix, blocks)
-    return matrix if matrix.stride(1) == 1 or matrix.shape[1] == 1 else matrix.contiguous()
+        matrix = torch.block_diag(*matrix.chunk(blocks))
+    elif structure == "block_upper":
+        matrix = upper_blocks(matrix, blocks)
+    return readable(matrix)
+
+
+def readable(tensor: Tensor, rows: bool = False) -> Tensor:
+    """Give a tensor as it can be read by its address alone, without torch: contiguous, with its signs in memory.
+
+    Args:
+        tensor: Any real tensor on the CPU. It may be expanded, turned, cut from another, or have torch's negative bit,
+            as the imaginary part of a conjugate has.
+        rows: Whether it is enough that each row [size] is contiguous, for who reads the distance of rows as well.
+
+    Returns:
+        The tensor itself where it is so already, else a copy.
+    """
+    tensor = tensor.resolve_neg()
+    if rows and (tensor.shape[1] < 2 or tensor.stride(1) == 1):
+        return tensor
+    return tensor.contiguous()
 
 
 def stage_columns(kernel: Kernel, stage: Stage, sizes: Mapping[str, int]) -> dict[str, int]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from gatework.kernels.arithmetic import period
 from gatework.kernels.cpu.kernel import Kernel
 from gatework.kernels.cpu.memory import lasting_room
-from gatework.kernels.cpu.panels import Panels, dense, lay_out_panels, stage_columns
+from gatework.kernels.cpu.panels import Panels, dense, lay_out_panels, readable, stage_columns
 from gatework.kernels.cpu.rows import Rows
 from gatework.kernels.cpu.table import Table
 from gatework.kernels.cpu.team import team
@@ -206,27 +206,20 @@ class Workspace:
     def load(self, weights: Mapping[str, Tensor]) -> list[object]:
         """Pack matrices and pad vectors; give what must live until the run is over."""
         vectors = [self.vector(name, weights[name]) for name in self._vectors]
-        given = [weights[name] for name, _, _ in self._matrices]
-        where = tuple([matrix.data_ptr() for matrix in given])
-        if where == self._loaded:
-            matrices = given
-        else:
-            matrices = [
-                dense(one, structure, blocks) for one, (_, structure, blocks) in zip(given, self._matrices, strict=True)
-            ]
-            sources = np.array([matrix.data_ptr() for matrix in matrices], np.int64)
+        matrices = [dense(weights[name], structure, blocks) for name, structure, blocks in self._matrices]
+        # Each is contiguous, and its shape is the sizes' affair, so that where it lies says all about its layout.
+        where = tuple([matrix.data_ptr() for matrix in matrices])
+        if where != self._loaded:
             if len(self._jobs):
-                self._placed[:, 0] = self._jobs[:, 0] + sources[self._which]
-            # Where nothing had to be copied the next run may find all where this one did.
-            copied = any(one is not matrix for one, matrix in zip(given, matrices, strict=True))
-            self._loaded = None if copied else where
+                self._placed[:, 0] = self._jobs[:, 0] + np.array(where, np.int64)[self._which]
+            self._loaded = where
         self.table.jobs("pack", self._placed, self.threads)
         return [matrices, vectors]
 
     def vector(self, name: str, values: Tensor, key: str | None = None, lasting: bool = False) -> Tensor:
         """Give the kernel a vector that is the same at every step."""
-        padded = self.sized.padded[key or self.plan.sizes_of[name]]
-        if values.shape[0] != padded or not values.is_contiguous():
+        padded, values = self.sized.padded[key or self.plan.sizes_of[name]], readable(values)
+        if values.shape[0] != padded:
             room = torch.zeros(padded, dtype=self.dtype)
             room[: values.shape[0]] = values
             values = room
@@ -241,8 +234,8 @@ class Workspace:
             room = sequence.new_zeros(sequence.shape[0], self.sized.width(name))
             room[:, : sequence.shape[1]] = sequence
             sequence = room
-        elif sequence.shape[1] > 1 and sequence.stride(1) != 1:
-            sequence = sequence.contiguous()
+        else:
+            sequence = readable(sequence, rows=True)
         self.table.point(name, sequence)
         return sequence
 
