@@ -74,8 +74,7 @@ def test_backward_is_an_operator_as_torch_wants_it(name):
     given = arguments(case, differentiated=False)
     results = torch.ops.gatework.forward(*given)
     ends = 1 + len(case.step.states) + len(case.record)
-    own = case.lengths is not None and not case.packed
-    kept = [results[ends] if own else results[0], *results[ends + own :]]
+    kept = results[ends:]
     grads = [*(torch.ones_like(one) for one in results[: ends - 1]), None]
     tensors = [one for part in (*given[1:4], given[6]) for one in part]
     for needed in ([True] * len(tensors), [place % 2 == 0 for place in range(len(tensors))]):
