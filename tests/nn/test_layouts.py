@@ -183,11 +183,10 @@ def test_lengths_and_resets_may_be_changed_before_the_backward_pass(backend, bat
     assert torch.equal(gradient(False), gradient(True))
 
 
-@pytest.mark.parametrize("memory", ["fast", "small"])
 @pytest.mark.parametrize("hidden", [16, 10])
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
-def test_an_output_is_contiguous_and_may_be_changed_in_place(cell, hidden, memory):
-    layer = gatework.Recurrent(cell, 3, hidden, memory=memory, dtype=torch.float64, backend="cpu")
+def test_an_output_is_contiguous_and_may_be_changed_in_place(cell, hidden):
+    layer = gatework.Recurrent(cell, 3, hidden, dtype=torch.float64, backend="cpu")
     x = torch.randn(5, 2, 3, dtype=torch.float64, requires_grad=True)
     output, _ = layer(x)
     assert output.is_contiguous()
@@ -200,6 +199,16 @@ def test_an_output_is_contiguous_and_may_be_changed_in_place(cell, hidden, memor
         before = layer(x)[0].clone()
         output.zero_()
         assert torch.equal(layer(x)[0], before)
+
+
+def test_where_memory_is_short_an_output_is_copied_before_it_is_changed_or_refused():
+    layer = gatework.GRU(3, 16, memory="small", dtype=torch.float64, backend="cpu")
+    x = torch.randn(5, 2, 3, dtype=torch.float64, requires_grad=True)
+    output, _ = layer(x)
+    assert output.is_contiguous()
+    with pytest.raises(RuntimeError, match="is a view and is being modified inplace"):
+        torch.relu_(output)
+    torch.relu_(output.clone()).sum().backward()
 
 
 def test_a_packed_output_is_contiguous_and_may_be_changed_in_place():

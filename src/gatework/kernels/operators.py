@@ -4,7 +4,8 @@
 cannot do by kernels - a gradient of a gradient - is done by the reference.
 
 The forward operator gives the output, the last states, what was recorded, and what the backward pass will read. The
-output shares no memory with what is kept, so it may be changed in place.
+output shares no memory with what is kept, so it may be changed in place; only where ``keep`` is ``small`` it may be a
+view of it, which torch refuses to change.
 """
 
 from collections.abc import Callable, Sequence
@@ -119,7 +120,9 @@ def run_forward(
     layout = Layout(inputs[0].shape[:-1], batch, run.reverse, lengths, restart)
     rows, states = layout.rows, run.states
     recorded = tuple(name for name in run.recipe.record if name not in states)
-    nothing = run.keep == "nothing"
+    # The output is the caller's to change, and a store that is kept is the backward pass's. A copy for the one costs as
+    # much memory as the other, so where memory is short the output is a view, which torch refuses to change.
+    shared = run.keep != "fast" and not apart
     kept = forward(
         known,
         rows,
@@ -130,18 +133,16 @@ def run_forward(
         run.saved or recorded,
         run.keeps_states,
         layout.room,
-        alone=tuple(states) + run.saved if apart else states[:1] if nothing else (),
+        alone=(*states, *(run.saved or recorded)) if apart else states[:1] if shared else (),
     )
-    # A store that is kept is the backward pass's, and the output is the caller's to change.
-    own = apart or not nothing
-    output = layout.give_back(_part(kept.states[states[0]], 2 * batch, rows.flat, state[0].shape[1]), own)
+    output = layout.give_back(_part(kept.states[states[0]], 2 * batch, rows.flat, state[0].shape[1]), not shared)
     last = last_states(kept, rows, run.keeps_states, {name: known.size(name) for name in states})
     results = [output, *(layout.give_back_state(last[name]) for name in states)]
     for name in run.recipe.record:
         whole, first = (kept.states[name], 2 * batch) if name in states else (kept.saved[name], 0)
         found = _part(whole, first, rows.flat, known.size(name)).expand(-1, known.size(name))
         results.append(layout.give_back(found, own=True))
-    if not nothing:
+    if run.keep != "nothing":
         results += [kept.states[name] for name in states]
         results += [kept.saved[name] for name in run.saved]
     return results
