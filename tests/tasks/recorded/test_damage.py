@@ -63,6 +63,13 @@ def test_what_is_no_table_is_refused(tmp_path, text):
 # --- damaged folders: the file, what stands in it instead, and the sentence
 
 TEN = "\n".join(["0"] * 10)
+
+
+def packed(content: bytes) -> bytes:
+    """A gzip file without a time stamp, so that it is the same at every reading of this source."""
+    return gzip.compress(content, mtime=0)
+
+
 DAMAGES = [
     (agreement, "subj_agr_filtered.gold", b"2\tis\tare\t0", "has 31 lines and '{path}' 1: expected one for each other"),
     (agreement, "subj_agr_filtered.gold", b"2 is are 0\n" * 31, "line 1: '2 is are 0', expected place, right form"),
@@ -76,38 +83,38 @@ DAMAGES = [
     (
         mnist,
         "train-labels-idx1-ubyte.gz",
-        gzip.compress(b"\0\0\x08\x03" + bytes(9)),
+        packed(b"\0\0\x08\x03" + bytes(9)),
         "is not an idx file of bytes in 1",
     ),
     (
         mnist,
         "t10k-labels-idx1-ubyte.gz",
-        gzip.compress(b"\0\0\x08\x01\0\0\0\x06ab"),
+        packed(b"\0\0\x08\x01\0\0\0\x06ab"),
         "says it holds (6,) bytes, and holds 2",
     ),
     (
         mnist,
         "t10k-labels-idx1-ubyte.gz",
-        gzip.compress(b"\0\0\x08\x01\0\0\0\x06abcdef"),
+        packed(b"\0\0\x08\x01\0\0\0\x06abcdef"),
         "has a class 102, expected 0 to 9",
     ),
-    (jsb_chorales, "JSB_Chorales.json.gz", gzip.compress(b"{"), "is not JSON (Expecting property name"),
+    (jsb_chorales, "JSB_Chorales.json.gz", packed(b"{"), "is not JSON (Expecting property name"),
     (
         jsb_chorales,
         "JSB_Chorales.json.gz",
-        gzip.compress(b'{"train": []}'),
+        packed(b'{"train": []}'),
         "lacks one of the lists train, valid, test",
     ),
     (
         jsb_chorales,
         "JSB_Chorales.json.gz",
-        gzip.compress(b'{"train": [[[60], [109]]], "valid": [], "test": []}'),
+        packed(b'{"train": [[[60], [109]]], "valid": [], "test": []}'),
         "train piece 1, step 2: [109], expected MIDI numbers from 21 to 108",
     ),
     (
         jsb_chorales,
         "JSB_Chorales.json.gz",
-        gzip.compress(b'{"train": [[[60]]], "valid": [], "test": []}'),
+        packed(b'{"train": [[[60]]], "valid": [], "test": []}'),
         "has no train piece of more than 1 steps: take a smaller gap",
     ),
     (spoken_digits, "recordings.tar.gz", b"tar", "is not a whole .tar.gz archive (not a gzip file): fetch it anew"),
@@ -134,7 +141,9 @@ DAMAGES = [
 ]
 
 
-@pytest.mark.parametrize(("task", "file", "content", "sentence"), DAMAGES)
+@pytest.mark.parametrize(
+    ("task", "file", "content", "sentence"), DAMAGES, ids=[f"{file}: {sentence}" for _, file, _, sentence in DAMAGES]
+)
 def test_damaged_files_are_refused(tmp_path, task, file, content, sentence):
     next(case.write for case in CASES if case.task is task)(tmp_path)
     path = tmp_path / file
@@ -162,22 +171,22 @@ def test_missing_and_empty_files_are_refused(case, tmp_path):
         file.write_bytes(content)
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "sentence"),
-    [
-        ("../../etc/7_ann_1.wav", b"", "holds '../../etc/7_ann_1.wav' (0 bytes): expected nothing but files such as"),
-        ("recordings/7_ann_1.wav", bytes(10**6), "(1,000,000 bytes): expected nothing but files such as"),
-        ("recordings/7_ann_1.wav", b"RIFF", "'recordings/7_ann_1.wav': not a wave file ("),
-        ("recordings/7_ann_1.wav", sound(np.zeros(9), rate=16000), "1 channels of 16 bits at 16000 Hz, 18 of 18 bytes"),
-        ("recordings/7_ann_1.wav", sound(np.zeros(8), channels=2), "2 channels of 16 bits at 8000 Hz"),
-        (
-            "recordings/7_ann_1.wav",
-            sound(np.zeros(9))[:-4],
-            "14 of 18 bytes; expected one channel of 16 bits at 8000 Hz",
-        ),
-        ("recordings/7_ann_1.wav", sound(np.zeros(9)), "has no recording for train: expected indices 0 to 49"),
-    ],
-)
+ARCHIVES = [
+    ("../../etc/7_ann_1.wav", b"", "holds '../../etc/7_ann_1.wav' (0 bytes): expected nothing but files such as"),
+    ("recordings/7_ann_1.wav", bytes(10**6), "(1,000,000 bytes): expected nothing but files such as"),
+    ("recordings/7_ann_1.wav", b"RIFF", "'recordings/7_ann_1.wav': not a wave file ("),
+    ("recordings/7_ann_1.wav", sound(np.zeros(9), rate=16000), "1 channels of 16 bits at 16000 Hz, 18 of 18 bytes"),
+    ("recordings/7_ann_1.wav", sound(np.zeros(8), channels=2), "2 channels of 16 bits at 8000 Hz"),
+    (
+        "recordings/7_ann_1.wav",
+        sound(np.zeros(9))[:-4],
+        "14 of 18 bytes; expected one channel of 16 bits at 8000 Hz",
+    ),
+    ("recordings/7_ann_1.wav", sound(np.zeros(9)), "has no recording for train: expected indices 0 to 49"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "sentence"), ARCHIVES, ids=[sentence for *_, sentence in ARCHIVES])
 def test_archives_with_anything_else_are_refused(tmp_path, name, content, sentence):
     write_archive(tmp_path, {name: content})
     with pytest.raises(DataError) as refusal:
