@@ -1,7 +1,9 @@
 """What every test may ask for, and the order in the house while tests run."""
 
 import os
+import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,26 @@ os.environ.setdefault("GATEWORK_CACHE", tempfile.mkdtemp(prefix="gatework-cache-
 # The same examples on every machine, and no test judged by how fast the machine was.
 settings.register_profile("gatework", deadline=None, derandomize=True, database=None, print_blob=False)
 settings.load_profile("gatework")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take ``--skipped FILE``: what a machine lacks can be installed, and ``pytest @FILE`` runs what had been skipped."""
+    parser.addoption("--skipped", metavar="FILE", type=Path, help="write the names of the tests that skip into FILE")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Write the names, one a line: workers have no terminal, so this is called once."""
+    if path := config.getoption("--skipped"):
+        names = {report.nodeid for report in terminalreporter.getreports("skipped")}
+        path.write_text("".join(f"{name}\n" for name in sorted(names)), encoding="utf-8")
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let SIGINT interrupt this process and those it starts, even where it is ignored: ``make test &``, ``nohup``."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

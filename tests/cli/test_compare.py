@@ -165,6 +165,7 @@ def test_another_comparison_in_the_directory(small, tmp_path):
     )
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_save_and_leave(tmp_path, number):
     """As a process of its own, with real trials."""

@@ -16,6 +16,8 @@ import pytest
 
 from gatework.cli.app import run as call
 
+pytestmark = pytest.mark.usefixtures("interruptible")
+
 SMALL = "--hidden-size 8 --batch-size 4 --window 16 --evaluate-every 5 --checkpoint-every 5 --log-every 5 --steps 5"
 
 
@@ -60,6 +62,22 @@ def test_explore_serves_until_ctrl_c(trained):
     assert process.returncode == 130
     assert process.stderr is not None
     assert process.stderr.read() == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="this system ignores no signals")
+def test_an_ignored_ctrl_c_stays_ignored(trained):
+    """As ``nohup`` and ``&`` ask of every program."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with explorer(trained) as (process, out):
+        told = re.fullmatch(r"The explorer is at (http://127\.0\.0\.1:\d+/)\n", out.readline())
+        assert told is not None
+        assert get(told[1])[0] in (200, 503)
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        assert get(told[1])[0] in (200, 503)
+        process.terminate()
+        process.wait(30)
 
 
 def test_explore_elsewhere_needs_a_token(trained):

@@ -263,6 +263,7 @@ def test_names_and_prompts_that_are_not_utf_8(process, tmp_path):
     assert written.code == 0, written.err
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_save_and_leave(text, tmp_path, number):
     run = tmp_path / "r"

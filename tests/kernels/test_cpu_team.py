@@ -319,6 +319,7 @@ def slow() -> str:
     return "not interrupted"
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.skipif(sys.platform == "win32", reason="this system sends no signals")
 def test_an_interruption_waits_for_the_threads():
     """What the table points to is freed as soon as the call is left."""

@@ -94,6 +94,7 @@ def interrupt(number):
     return lambda: signal.raise_signal(number)
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
 def test_a_signal_saves_and_the_same_goes_on(fake, told, results, tmp_path, number, name):
     config = told()
@@ -252,6 +253,7 @@ def test_a_trial_that_is_refused_says_why(fake, told):
         compare(told())
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_no_process_and_no_lock_is_left(fake, told):
     fake("slow:0.05")
     children = Path(f"/proc/self/task/{os.getpid()}/children")

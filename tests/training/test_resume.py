@@ -92,6 +92,7 @@ def test_an_epoch_ends_between_the_kills(configure):
     assert 13 < reporter.began.steps < 22
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_save_and_leave(configure, same, number, code):
     before = signal.getsignal(number)
@@ -110,6 +111,18 @@ def test_signals_save_and_leave(configure, same, number, code):
     assert (result.run / "checkpoints" / "step-24" / "model.safetensors").read_bytes() == first
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_ignored_signal_stays_ignored(configure, number):
+    """As ``nohup`` and ``&`` ask of every program."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        assert train(configure(), At(17, send(number))).metrics
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_second_signal_leaves_at_once(configure):
     def twice():
         os.kill(os.getpid(), signal.SIGINT)

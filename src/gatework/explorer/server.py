@@ -6,10 +6,12 @@ question waits.
 
 import asyncio
 import secrets
+import signal
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -112,6 +114,18 @@ def address_of(host: str, door: Door) -> str:
     return f"http://{shown}:{door.port}/" + (f"?token={door.token}" if door.token else "")
 
 
+class _Server(uvicorn.Server):
+    """One that leaves SIGINT ignored where it was, as ``nohup`` and a shell's ``&`` ask."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._deaf = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if not (self._deaf and sig == signal.SIGINT):
+            super().handle_exit(sig, frame)
+
+
 def serve(
     opener: "Callable[[], Answers]",
     sock: socket.socket,
@@ -159,7 +173,7 @@ def serve(
         ws="none",
         lifespan="on",
     )
-    server = uvicorn.Server(config)
+    server = _Server(config)
     if stop is not None:
         threading.Thread(target=wait, daemon=True).start()
     server.run(sockets=[sock])

@@ -11,6 +11,7 @@ class StopSignals:
 
     The first one is only noted in ``number``. It also puts back what was there before, so the second one, of either
     kind, has its usual effect and leaves at once. Outside the main thread signals cannot be noticed, and none is.
+    One that is ignored stays so, as ``nohup`` and a shell's ``&`` ask.
 
     Args:
         patient: Ignore further signals instead: ``torchrun`` passes on to its processes what the terminal has sent them
@@ -26,7 +27,8 @@ class StopSignals:
         """Begin to notice."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._note)
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(
