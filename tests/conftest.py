@@ -5,6 +5,7 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -22,15 +23,15 @@ settings.load_profile("gatework")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Take ``--skipped FILE``: what a machine lacks can be installed, and ``pytest @FILE`` runs what had been skipped."""
-    parser.addoption("--skipped", metavar="FILE", type=Path, help="write the names of the tests that skip into FILE")
+    """Take ``--skipped FILE``: once what the machine lacked is installed, ``pytest @FILE`` runs what had been skipped."""
+    parser.addoption("--skipped", metavar="FILE", help="write the names of the tests that skip into FILE")
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Write the names, one a line: workers have no terminal, so this is called once."""
     if path := config.getoption("--skipped"):
         names = {report.nodeid for report in terminalreporter.getreports("skipped")}
-        path.write_text("".join(f"{name}\n" for name in sorted(names)), encoding="utf-8")
+        Path(path).write_text("".join(f"{name}\n" for name in sorted(names)), encoding="utf-8")
 
 
 @pytest.fixture
