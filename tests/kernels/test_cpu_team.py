@@ -235,9 +235,8 @@ for attempt in range(3):
     if not child:
         code = 3
         try:
-            # A cell that the parent has compiled, a new one, and in a child of the child; kernels alone run here.
-            torch.autograd.set_multithreading_enabled(False)
-            ok = same(trained(1, "lstm"), before) and len(trained(1, "mgu")) > 1 and "forked" in team().why()
+            # A cell that the parent has compiled, a new one, and in a child of the child.
+            ok = same(trained(1, "lstm"), before) and len(trained(1, "mgu")) > 1 and team().threads() == 2
             grandchild = os.fork()
             if not grandchild:
                 os._exit(0 if same(trained(1, "lstm"), before) else 5)
@@ -259,6 +258,56 @@ print(same(trained(1, "lstm"), before))
 def test_a_forked_child_works_on(own, threaded):
     text = FORK.replace("OWN", str(own)).replace("THREADED", str(threaded))
     assert script(text).split() == ["0", "0", "0", "True"]
+
+
+LAYERS = """
+import os, signal, torch, gatework
+from tests.kernels.test_cpu_team import same
+torch.set_num_threads(2)
+if not PAUSE:
+    from gatework.kernels.cpu.team import team
+    team()._pause = None
+options = [
+    {},
+    {"bidirectional": True, "num_layers": 2, "dropout": 0.5},
+    {"proj_size": 40, "learn_initial_state": True},
+    {"memory": "small"},
+]
+layers = [gatework.Recurrent("lstm", 128, 130, **one) for one in options]
+# So large that torch, too, shares its work among threads.
+given, lengths = torch.randn(24, 16, 128), torch.arange(9, 25)
+def trained(layer, ends):
+    torch.manual_seed(1)
+    layer.zero_grad()
+    x = given.clone().requires_grad_()
+    output, _ = layer(x, lengths=ends)
+    output.square().sum().backward()
+    return [output.detach(), x.grad, *(one.grad.clone() for one in layer.parameters())]
+jobs = [(layer, ends) for layer in layers for ends in (None, lengths)]
+expected = [trained(*job) for job in jobs]
+for repeat in range(20):
+    given.sum(), trained(*jobs[repeat % len(jobs)])  # the parent has threads again
+    child = os.fork()
+    if not child:
+        code = 3
+        try:
+            signal.alarm(30)
+            found = [trained(*job) for job in (jobs if repeat == 0 else [jobs[repeat % len(jobs)]])]
+            wanted = expected if repeat == 0 else [expected[repeat % len(jobs)]]
+            code = 0 if torch.get_num_threads() == (2 if PAUSE else 1) and all(map(same, found, wanted)) else 4
+        finally:
+            os._exit(code)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+print(all(same(trained(*job), before) for job, before in zip(jobs, expected)))
+"""
+
+
+@HAS_FORK
+@pytest.mark.skipif(not team().size_function, reason="this build of torch brings no libgomp")
+@pytest.mark.parametrize("pause", [True, False], ids=["threads are ended", "threads are lost"])
+def test_a_forked_child_trains_every_kind_of_layer(pause):
+    """What torch itself does between kernels wants threads as well, of which a child has none of its parent's."""
+    assert script(LAYERS.replace("PAUSE", str(pause))).split() == ["0"] * 20 + ["True"]
 
 
 COMPILING = """

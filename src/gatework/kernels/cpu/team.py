@@ -2,8 +2,13 @@
 
 torch's OpenMP threads wait actively after each operation; other threads would fight with them for the cores. So
 kernels ask the same runtime for the same threads. Each thread that calls has a team of its own there, so callers do
-not meet. Where there is no such runtime, and in a forked child, whose parent's threads are gone while the runtime
-still counts on them, threads of Python's do the work: a call from ``ctypes`` lets go of the interpreter.
+not meet. Where there is no such runtime, threads of Python's do the work: a call from ``ctypes`` lets go of the
+interpreter.
+
+A forked child has none of its parent's threads, while the runtime it inherits still counts on them: the child's first
+operation of torch that wants threads, even outside of any kernel, would wait for ever. So the runtime is told to end
+the threads of the thread that forks, just before it does: parent and child each start new ones when they need them.
+Where the runtime cannot be told, torch is set to one thread in the child, and kernels run on threads of Python's.
 """
 
 import ctypes
@@ -15,12 +20,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Thread
+from threading import Thread, local
 
 import torch
 
 from gatework.errors import KernelError
 
+_HARD = 2  # omp_pause_hard
 _RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
@@ -30,21 +36,30 @@ class Team:
     Args:
         parallel: OpenMP's ``GOMP_parallel``; None to call on threads of Python's.
         size_function: The address of ``omp_get_num_threads``; 0 without one.
+        pause: OpenMP's ``omp_pause_resource_all``, which ends the caller's threads; None where the runtime has none.
     """
 
-    def __init__(self, parallel: Callable[[int, int, int, int], None] | None, size_function: int) -> None:
+    def __init__(
+        self,
+        parallel: Callable[[int, int, int, int], None] | None,
+        size_function: int,
+        pause: Callable[[int], int] | None = None,
+    ) -> None:
         self._parallel = parallel
         self._size_function = size_function
+        self._pause = pause
+        self._pid = os.getpid()  # the process whose threads OpenMP counts on
+        self._forking = local()
 
     @property
     def size_function(self) -> int:
         """Give the address of what tells a thread the size of its team; 0 where it is the size that was asked for."""
-        return 0 if _is_child() else self._size_function
+        return 0 if self._is_orphan() else self._size_function
 
     @property
     def parallel_function(self) -> int:
-        """Give the address of OpenMP's call on several threads; 0 without one, and in a forked child."""
-        if self._parallel is None or _is_child():
+        """Give the address of OpenMP's call on several threads; 0 where it must not be called."""
+        if self._parallel is None or self._is_orphan():
             return 0
         return ctypes.cast(self._parallel, ctypes.c_void_p).value or 0  # pyrefly: ignore[bad-argument-type]
 
@@ -56,7 +71,7 @@ class Team:
         """Say which threads do the work, and for what reason."""
         if self.threads() == 1:
             return "one thread, as torch is set to (torch.set_num_threads, or OMP_NUM_THREADS)"
-        if _is_child():
+        if self._is_orphan():
             return "threads of Python's, for this process was forked, and torch's threads stayed with its parent"
         if self._parallel is None:
             return (
@@ -77,10 +92,28 @@ class Team:
         """
         if threads == 1:
             _RUN(address)(table)
-        elif self._parallel is None or _is_child():
+        elif self._parallel is None or self._is_orphan():
             _run_on_own(address, table, threads)
         else:
             self._parallel(address, table, threads, 0)
+
+    def before_fork(self) -> None:
+        """End the threads that OpenMP keeps for this thread, which forks; it starts new ones when it needs them."""
+        if self._pause is None:
+            self._forking.clean = self._parallel is None
+        else:
+            self._forking.clean = not self._is_orphan() and self._pause(_HARD) == 0
+
+    def in_child(self) -> None:
+        """Go on in a forked child."""
+        if self._forking.clean:
+            self._pid = os.getpid()
+        else:
+            torch.set_num_threads(1)
+
+    def _is_orphan(self) -> bool:
+        """Say whether this process was forked while OpenMP kept threads, which are not here and still counted on."""
+        return os.getpid() != self._pid
 
 
 @cache
@@ -93,7 +126,7 @@ def team() -> Team:
         parallel.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
         parallel.restype = None
         size = ctypes.cast(library.omp_get_num_threads, ctypes.c_void_p).value
-        return Team(parallel, size or 0)
+        return Team(parallel, size or 0, getattr(library, "omp_pause_resource_all", None))  # OpenMP 5 has it
     return Team(None, 0)
 
 
@@ -141,7 +174,6 @@ class _Worker:
 
 
 _idle: list[_Worker] = []
-_pid = os.getpid()
 
 
 def _run_on_own(address: int, table: int, threads: int) -> None:
@@ -178,10 +210,10 @@ def _taken() -> _Worker | None:
         return None
 
 
-def _is_child() -> bool:
-    """Say whether this process was forked from the one that loaded this module."""
-    return os.getpid() != _pid
+def _in_child() -> None:
+    _idle.clear()  # these threads are gone
+    team().in_child()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_idle.clear)  # these threads are gone
+    os.register_at_fork(before=lambda: team().before_fork(), after_in_child=_in_child)
