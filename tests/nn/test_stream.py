@@ -266,6 +266,131 @@ def test_changed_weights_are_taken_by_themselves(backend):
     assert stream.output is output
 
 
+def stepped(make, **options):
+    """A step of an optimiser over the layer's parameters."""
+
+    def change(layer):
+        layer.zero_grad()
+        layer(torch.ones(2, 1, 3))[0].sum().backward()
+        make(layer.parameters(), 0.5, **options).step()
+
+    return change
+
+
+def assigned(layer):
+    layer.load_state_dict(gatework.LSTM(3, 4, num_layers=2).state_dict(), assign=True)
+
+
+def loaded(layer):
+    layer.load_state_dict(gatework.LSTM(3, 4, num_layers=2).state_dict())
+
+
+def replaced(layer):
+    layer.weight_ih_l1 = torch.nn.Parameter(torch.rand(16, 4))
+
+
+def in_inference(layer):
+    with torch.inference_mode():
+        layer.weight_ih_l0.add_(1)
+
+
+def tied(layer):
+    layer.bias_hh_l0 = layer.bias_ih_l0
+    with torch.no_grad():
+        layer.bias_hh_l0.add_(1)
+
+
+def parametrised(layer):
+    class Doubled(torch.nn.Module):
+        def forward(self, weight):
+            return 2 * weight
+
+    torch.nn.utils.parametrize.register_parametrization(layer, "weight_ih_l0", Doubled())
+
+
+CHANGES = {
+    **{
+        f"{make.__name__} {options}": stepped(make, **options)
+        for make in (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
+        for options in ({"foreach": False}, {"foreach": True}, {"fused": True})
+    },
+    "loaded": loaded,
+    "assigned": assigned,
+    "replaced": replaced,
+    "in inference": in_inference,
+    "tied": tied,
+    "parametrised": parametrised,
+}
+
+
+@every_backend
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_changes_that_leave_a_trace_are_seen_by_the_next_step(change, backend):
+    layer = gatework.LSTM(3, 4, num_layers=2, backend=backend)
+    stream, given = layer.stream(), torch.ones(1, 3)
+    before = stream.step(given).clone()
+    for _ in range(2):  # the second time, what the first put in place
+        change(layer)
+        stream.reset()
+        found = stream.step(given).clone()
+        assert_same(found, layer.stream().step(given))
+        assert not torch.equal(found, before)
+        before = found
+        if change is parametrised:
+            change = trained_a_little
+
+
+def test_parameters_of_a_single_number_are_seen_to_be_others():
+    """They can be compared, and be the same: what is then changed is the new ones."""
+    layer = gatework.Recurrent("h = tanh(w * x + r * h)", 1, 1)
+    stream, given = layer.stream(), torch.ones(1, 1)
+    stream.step(given)
+    for name, parameter in list(layer.named_parameters()):
+        setattr(layer, name, torch.nn.Parameter(parameter.detach().clone()))
+    stream.reset()
+    stream.step(given)
+    trained_a_little(layer)
+    stream.reset()
+    assert_same(stream.step(given), layer.stream().step(given))
+
+
+def test_steps_of_other_layers_pack_nothing(monkeypatch):
+    layer, other = gatework.LSTM(3, 4), gatework.LSTM(3, 4)
+    stream = layer.stream()
+    monkeypatch.setattr(stream, "refresh", lambda: pytest.fail("the weights are packed again"))
+    stepped(torch.optim.AdamW, fused=True)(other)
+    stream.step(torch.ones(1, 3))
+
+
+def test_parameters_of_another_type_are_taken_at_once():
+    """And the input, still of the old type, is refused."""
+    layer = gatework.LSTM(3, 4)
+    stream = layer.stream()
+    layer.load_state_dict(gatework.LSTM(3, 4, dtype=torch.float64).state_dict(), assign=True)
+    with pytest.raises(SizeError, match=r"was given `x` of torch.float32 on cpu; the stream is of torch.float64"):
+        stream.step(torch.ones(1, 3))
+    assert_same(stream.step(torch.ones(1, 3).double()), layer.stream().step(torch.ones(1, 3).double()))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda layer: layer.weight_ih_l0.data.fill_(1),
+        lambda layer: torch.nn.utils.vector_to_parameters(torch.ones(144), layer.parameters()),
+        lambda layer: layer.weight_ih_l0.detach().numpy().fill(1),
+    ],
+    ids=["data", "vector_to_parameters", "numpy"],
+)
+def test_what_leaves_no_trace_is_seen_after_refresh(change):
+    layer = gatework.LSTM(3, 4)
+    stream, given = layer.stream(), torch.ones(1, 3)
+    stream.step(given)
+    change(layer)
+    stream.refresh()
+    stream.reset()
+    assert_same(stream.step(given), layer.stream().step(given))
+
+
 def test_refresh_takes_what_leaves_no_trace():
     layer = gatework.Recurrent("gru", 3, 4)
     sequence = torch.randn(STEPS, 1, 3)

@@ -1,11 +1,14 @@
 """A layer that goes step by step, for data that comes as it goes: nothing is made anew, and the state is kept."""
 
-from collections.abc import Sequence
-from operator import attrgetter
+import weakref
+from collections.abc import Iterable, Sequence
+from functools import cache
+from operator import attrgetter, is_
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 from gatework.errors import SizeError
 from gatework.kernels import Weights, stepping
@@ -25,10 +28,10 @@ class Stream:
     It computes what ``layer.eval()`` computes over a whole sequence: masks are their probabilities, and nothing is
     dropped between layers. No gradient flows. A stream belongs to one thread at a time.
 
-    Weights are packed when the stream is made, and again by the first step after one was changed in place (by an
-    optimiser, or ``load_state_dict``). A change that leaves no trace in the tensor needs :meth:`refresh`: parameters
-    replaced by others, values written through ``.data`` or in inference mode, the layer moved to another type or
-    device, or another ``layer.backend``.
+    Weights are packed when the stream is made, and again by the first step after they changed: by an optimiser of
+    torch's, fused or not, by ``load_state_dict``, in place, or by putting other parameters in their places. A change
+    that leaves no trace needs :meth:`refresh`: what is written through ``.data``, which includes ``layer.to`` and
+    ``vector_to_parameters``, through numpy or by other libraries; and another ``layer.backend``.
 
     Args:
         layer: A :class:`gatework.nn.Recurrent`.
@@ -58,6 +61,7 @@ class Stream:
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise SizeError(f"batch_size is {batch_size!r}; expected a whole number of at least 1.")
         self._layer, self.batch_size = layer, batch_size
+        _watch(self)
         self._prepare()
         self.reset()
 
@@ -81,9 +85,10 @@ class Stream:
                 and input.dtype is self._dtype
                 and input.is_cpu
                 and input.is_contiguous()
+                and self._own == self._held  # in passing: what is identical is not looked into
                 and sum(map(_version, self._watched)) == self._versions
             )
-        except AttributeError:  # no tensor
+        except (AttributeError, RuntimeError):  # no tensor; parameters that are others, and cannot be compared
             fits = False
         if fits:
             self._call(self._address, input.data_ptr())
@@ -92,6 +97,8 @@ class Stream:
 
     def _step(self, input: Any) -> Tensor:
         """Run a step after a look at everything: where inputs have to be copied, and where something does not fit."""
+        if not self._is_current():
+            self.refresh()
         inputs = tuple(input) if isinstance(input, tuple) else (input,)
         names = outer_inputs(self._layer.cell)
         if len(inputs) != len(names):
@@ -116,8 +123,6 @@ class Stream:
                     f"{self._like.dtype} on {self._like.device}. Convert the input, or call refresh() if the layer "
                     "was moved."
                 )
-        if sum(map(_version, self._watched)) != self._versions:
-            self.refresh()
         self._chain.step(inputs)
         return self.output
 
@@ -197,10 +202,15 @@ class Stream:
     def _prepare(self, output: Tensor | None = None) -> None:
         """Choose what runs the steps, and make all there is to make."""
         layer = self._layer
-        parameters = list(layer.parameters())
-        # A tensor made in inference mode counts no changes.
-        self._watched = [one for one in parameters if not one.is_inference()]
+        parameters = _parameters(layer)
+        # Written down before anything is read: what changes meanwhile is noticed by the next step.
+        self._known = parameters
+        self._own, self._held = layer._parameters, dict(layer._parameters)
+        self._watched: Iterable[Tensor] = [one for one in parameters if not one.is_inference()]  # they count no changes
         self._versions = sum(map(_version, self._watched))
+        self._whole = len(self._held) == len(parameters)  # none lies in a module below, as those of parametrizations do
+        if self._whole and len(self._watched) == len(parameters):
+            self._watched = self._own.values()  # of those that are there at each step
         self._like = parameters[0].detach() if parameters else torch.zeros(())
         levels, self._places, self._sizes = _levels(layer)
         found = stepping.prepare(levels, self.batch_size, self._like, layer.backend, output)
@@ -211,8 +221,25 @@ class Stream:
         self._shape: torch.Size | None = None
         if isinstance(self._chain, Chain):
             self._call, self._address = self._chain.call, self._chain.address
-            if self._chain.direct == [True]:
+            if self._chain.direct == [True] and self._whole:
                 self._shape = torch.Size((self.batch_size, self._sizes[0]))
+
+    def _is_current(self) -> bool:
+        """Say whether the layer's parameters are those that were packed, and no change of them is known."""
+        if self._whole:
+            try:
+                same = self._own == self._held
+            except RuntimeError:  # others, which cannot be compared
+                same = False
+        else:
+            now = _parameters(self._layer)
+            same = len(now) == len(self._known) and all(map(is_, now, self._known))
+        return same and sum(map(_version, self._watched)) == self._versions
+
+    def _stepped(self, parameters: Iterable[Tensor]) -> None:
+        """Note that an optimiser has stepped some parameters; those of another layer mean nothing."""
+        if not set(map(id, _parameters(self._layer))).isdisjoint(map(id, parameters)):
+            self._versions = -1
 
     @property
     def threads(self) -> list[int]:
@@ -221,6 +248,11 @@ class Stream:
 
     def __repr__(self) -> str:
         return f"Stream({self._layer!r}, batch_size={self.batch_size})"
+
+
+def _parameters(layer: Any) -> list[Tensor]:
+    """Give the layer's parameters, each as often as it is found: tied ones too."""
+    return [one for _, one in layer.named_parameters(remove_duplicate=False)]
 
 
 def _levels(layer: Any) -> tuple[list[stepping.Level], list[int], list[int]]:
@@ -248,3 +280,29 @@ def _levels(layer: Any) -> tuple[list[stepping.Level], list[int], list[int]]:
         sources |= {f"{state}{BELOW}": (places[-1], state) for state in layer.cell.states}
         sources[first] = (places[-1], layer.cell.states[0])
     return levels, places, sizes
+
+
+# --- optimisers, whose fused steps count no changes in what they change
+
+_open: dict[int, weakref.ref[Stream]] = {}
+
+
+def _watch(stream: Stream) -> None:
+    """Have a stream told of the steps of optimisers, for as long as it lives."""
+    _listen()
+    key = id(stream)
+    _open[key] = weakref.ref(stream, lambda _: _open.pop(key, None))
+
+
+@cache
+def _listen() -> None:
+    register_optimizer_step_post_hook(_after_step)
+
+
+def _after_step(optimiser: Optimizer, *_: Any) -> None:
+    if torch.compiler.is_compiling():
+        return
+    for one in list(_open.values()):
+        stream = one()
+        if stream is not None:
+            stream._stepped(parameter for group in optimiser.param_groups for parameter in group["params"])
