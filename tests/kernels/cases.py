@@ -198,8 +198,8 @@ def memory_full_of_nan() -> Iterator[None]:
     before = torch.are_deterministic_algorithms_enabled(), MEMORY_OF_TORCH.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True)
     MEMORY_OF_TORCH.fill_uninitialized_memory = True
-    for block in memory._freed:
-        block.fill(255)
+    for block in [block for blocks in memory._freed.values() for block in blocks]:
+        block.bytes.fill(255)
     try:
         yield
     finally:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from tests.kernels.cases import STEPS, Case
 from tests.tolerances import assert_same
 
 from gatework.kernels import run
-from gatework.kernels.cpu import workspace
+from gatework.kernels.cpu import memory, rows, workspace
+from gatework.kernels.cpu.kernel import MOST_SIZES
 from gatework.kernels.launch import MEMORY
 
 GUARD = 64  # numbers before and after every tensor
@@ -204,6 +206,136 @@ def test_workspaces_of_other_lengths_go_at_once(monkeypatch):
         gc.enable()
     assert len(made) >= 40
     assert alive <= 2 * workspace.MOST_KEPT  # forward and back
+
+
+# --- what is kept has an end
+
+
+class Thing:
+    """Something that lies ready."""
+
+    def __init__(self, held: int) -> None:
+        self.held, self.gone = held, False
+
+    def let_go(self) -> None:
+        self.gone = True
+
+
+@pytest.fixture
+def nothing_kept(monkeypatch):
+    """The account of a process in which nothing has run."""
+    monkeypatch.setattr(memory, "_idle", {})
+    monkeypatch.setattr(memory, "_out", {})
+    monkeypatch.setattr(memory, "_lately", deque(maxlen=memory.LATELY))
+
+
+@pytest.mark.usefixtures("nothing_kept")
+def test_what_was_used_least_recently_goes_first():
+    part = memory.SPARE // 4
+    things = [Thing(part) for _ in range(5)]  # one more than is spare: what was in use at once is kept as well
+    for one in things:
+        memory.keep(one)
+    memory.keep(things[0])
+    assert not any(one.gone for one in things)
+    memory.keep(Thing(part))
+    assert [one.gone for one in things] == [False, True, False, False, False]
+    memory.forget(things[2])  # it is taken, and counts no longer
+    memory.keep(Thing(part))
+    assert [one.gone for one in things] == [False, True, False, False, False]
+
+
+@pytest.mark.usefixtures("nothing_kept")
+def test_what_is_large_is_kept_while_it_is_used():
+    large, other = Thing(4 * memory.SPARE), Thing(4 * memory.SPARE)
+    memory.keep(large)
+    assert not large.gone
+    for _ in range(memory.LATELY - 1):
+        memory.keep(Thing(1))
+    assert not large.gone
+    memory.keep(Thing(1))  # now that so much was in use is too long ago
+    assert large.gone
+    memory.keep(other)
+    memory.keep(Thing(memory.MOST_IN_USE * 2))
+    assert memory.kept_bytes() <= memory.SPARE + memory.MOST_IN_USE
+
+
+@pytest.mark.usefixtures("nothing_kept")
+def test_small_things_end_too():
+    things = [Thing(0) for _ in range(memory.MOST_THINGS + 3)]
+    for one in things:
+        memory.keep(one)
+    assert [one.gone for one in things[:4]] == [True, True, True, False]
+
+
+def test_workspaces_of_layers_that_are_gone_go(monkeypatch):
+    """Those of other sizes; the ones that are in use are not touched."""
+    monkeypatch.setattr(memory, "SPARE", 1 << 20)
+    monkeypatch.setattr(memory, "_lately", deque(maxlen=memory.LATELY))
+    made: list[weakref.ref[workspace.Workspace]] = []
+
+    class Noted(workspace.Workspace):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            made.append(weakref.ref(self))
+
+    monkeypatch.setattr(workspace, "Workspace", Noted)
+    for size in range(70, 90):
+        Case(STEPS["lstm"], 3, 2, size).run("cpu", torch.float32)
+    alive = [one for one in (reference() for reference in made) if one is not None]
+    assert len(made) == 40
+    assert 2 <= len(alive) < 20
+    assert sum(one.held for one in alive) <= memory.SPARE + 2 * max(one.held for one in alive)
+    kernels = {one.sized.kernel for one in alive}
+    assert all(len(kernel.sized) <= MOST_SIZES for kernel in kernels)
+
+
+def test_layouts_of_batches_end(monkeypatch):
+    monkeypatch.setattr(memory, "SPARE", 1 << 20)
+    monkeypatch.setattr(memory, "_lately", deque(maxlen=memory.LATELY))
+    held = [rows.even_rows(steps, 4, False).bytes for steps in range(1000, 1040)]
+    assert sum(held) > 4 << 20
+    assert sum(one.held for one in rows._even.values()) < (1 << 20) + 2 * max(held)
+    assert rows.even_rows(1039, 4, False) is rows.even_rows(1039, 4, False)
+
+
+# In a process of its own, as above.
+MANY_SIZES = """
+import gc, os
+from pathlib import Path
+import torch
+import gatework
+
+def resident():
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+def run(size, rows=4, steps=3):
+    layer = gatework.LSTM(size, size)
+    layer(torch.randn(steps, rows, size, requires_grad=True))[0].sum().backward()
+
+for size in (250, 251, 252):
+    run(size)
+before = resident()
+for size in range(253, 313):
+    run(size)
+sizes = resident() - before
+for rows in range(1, 41):
+    run(256, rows=rows)
+for steps in range(1, 41):
+    run(256, steps=steps)
+print(sizes, resident() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+def test_sixty_sizes_leave_little():
+    """Each layer has about 9 MB of workspaces, and is gone."""
+    command = [sys.executable, "-c", MANY_SIZES]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr
+    sizes, others = map(int, done.stdout.split())
+    assert sizes < 100 << 20
+    assert others < 100 << 20
 
 
 def test_outputs_are_the_callers():

@@ -8,12 +8,14 @@ from functools import cached_property, lru_cache
 from torch import Tensor
 
 from gatework.errors import SizeError
+from gatework.kernels.recent import Recent
 from gatework.kernels.recipe import Recipe
 from gatework.language.check import parse
 from gatework.language.nodes import Step
 from gatework.language.show import show
 
 _MOST = 512
+_MOST_SIZES = 64  # of tensors that a run is known for at a time
 MEMORY = ("fast", "small")
 """What training keeps for the way back: all that is read there, or what the rest can be computed from again."""
 
@@ -37,7 +39,7 @@ class Spec:
     reverse: bool
     keep: str
     layout: tuple[tuple[str, ...], ...]
-    known: dict[tuple[object, ...], object] = field(default_factory=dict)
+    known: Recent[tuple[object, ...], object] = field(default_factory=lambda: Recent(_MOST_SIZES))
 
     @cached_property
     def sequences(self) -> tuple[str, ...]:

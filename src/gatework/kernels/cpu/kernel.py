@@ -12,7 +12,9 @@ from gatework.kernels.cpu.slots import Slots
 from gatework.kernels.cpu.stages import STAGE, StageWriter, vectors_per_block, write_columns, write_moments
 from gatework.kernels.cpu.target import Target, host
 from gatework.kernels.plan import Plan
+from gatework.kernels.recent import Recent
 
+MOST_SIZES = 64  # sizes of one kernel that are known at a time
 _ROWS = "ptr %table, i64 %flat, i64 %row, i64 %count, i64 %step"
 
 
@@ -48,7 +50,7 @@ class Kernel:
         self.slots = generated.slots
         self.blocks = generated.blocks
         self._library = build(generated.text, target)
-        self.sized: dict[object, object] = {}  # what depends on sizes; see workspace.sized
+        self.sized: Recent[object, object] = Recent(MOST_SIZES)  # what depends on sizes; see workspace.sized
         self.shared = shared_library(target, dtype)
         self.entries = {name: self._library.address(name) for name in _entries(plan)}
 
@@ -68,14 +70,13 @@ def kernel_for(plan: Plan, dtype: str) -> Kernel:
     """
     key = (id(plan), dtype)
     with LOCK:
-        if key not in _KERNELS:
+        found = _KERNELS.get(key)
+        if found is None:
             try:
-                _KERNELS[key] = Kernel(plan, host(), dtype)
+                found = Kernel(plan, host(), dtype)
             except (KernelError, ConfigError) as error:  # ConfigError: a processor without a vector unit that is known
-                _KERNELS[key] = _failure(plan, dtype, error)
-        found = _KERNELS[key]
-        while len(_KERNELS) > _MOST:  # who still uses a kernel holds it
-            del _KERNELS[next(iter(_KERNELS))]
+                found = _failure(plan, dtype, error)
+            _KERNELS[key] = found  # who still uses one that goes for it holds it
     if isinstance(found, Failure):
         raise KernelError(found.message)
     return found
@@ -156,6 +157,5 @@ def shared_library(target: Target, dtype: str) -> dict[str, int]:
     return {name: library.address(name) for name in ("tiles", "pack", "turn", "panel", "outer")}
 
 
-_MOST = 1024
-_KERNELS: dict[tuple[int, str], Kernel | Failure] = {}
+_KERNELS: Recent[tuple[int, str], Kernel | Failure] = Recent(1024)
 _KEPT: list[Library] = []  # machine code lives as long as its library

@@ -8,12 +8,14 @@ kernel.
 """
 
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from gatework.kernels.cpu import memory
 
 Index = NDArray[np.int32]
 
@@ -82,8 +84,31 @@ class Rows:
         """Give the number of flat rows."""
         return int(self.offsets[-1])
 
+    @property
+    def bytes(self) -> int:
+        """Count the bytes of its tables."""
+        stores = (self.kept, self.passing, self.back)
+        tables = [self.counts, self.offsets, self.times, *self.restarts]
+        tables += [table for store in stores for table in (store.here, store.before, store.final, store.sinks)]
+        return sum(table.nbytes for table in tables)
 
-@lru_cache(maxsize=64)
+
+class _Even:
+    """The rows of a batch whose rows have all the same length, kept for the next such batch."""
+
+    def __init__(self, key: tuple[int, int, bool]) -> None:
+        self.key = steps, batch, reverse = key
+        self.rows = replace(lay_out(np.full(steps, batch, np.int64), batch, reverse, None), even=True)
+        self.held = self.rows.bytes
+
+    def let_go(self) -> None:
+        """Be found no more."""
+        _even.pop(self.key, None)
+
+
+_even: dict[tuple[int, int, bool], _Even] = {}
+
+
 def even_rows(steps: int, batch: int, reverse: bool) -> Rows:
     """Lay out a batch whose rows have all the same length.
 
@@ -92,7 +117,12 @@ def even_rows(steps: int, batch: int, reverse: bool) -> Rows:
         batch: B.
         reverse: Whether time runs backwards.
     """
-    return replace(lay_out(np.full(steps, batch, np.int64), batch, reverse, None), even=True)
+    key = (steps, batch, reverse)
+    found = _even.get(key)
+    if found is None:
+        found = _even[key] = _Even(key)
+    memory.keep(found)  # others may use it at the same time
+    return found.rows
 
 
 def lay_out(counts: NDArray[np.int64], batch: int, reverse: bool, restart: NDArray[np.bool_] | None) -> Rows:

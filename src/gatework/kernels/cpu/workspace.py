@@ -7,22 +7,34 @@ has its own.
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gatework.kernels.arithmetic import period
+from gatework.kernels.cpu import memory
 from gatework.kernels.cpu.kernel import Kernel
-from gatework.kernels.cpu.memory import lasting_room
 from gatework.kernels.cpu.panels import Panels, dense, lay_out_panels, readable, stage_columns
 from gatework.kernels.cpu.rows import Rows
 from gatework.kernels.cpu.table import Table
 from gatework.kernels.cpu.team import team
+from gatework.kernels.recent import Recent
 
 FEW_ROWS = 3  # rows from which a tile runs at full speed
 SMALL = 1 << 15  # multiplications of a step that are not worth a second thread
-MOST_KEPT = 4  # workspaces kept for later runs, for each kernel and sizes
+MOST_KEPT = 4  # workspaces kept for later runs, for each kernel and sizes; how many bytes in all says memory.keep
+MOST_EXTRA = 8  # sets of gradients that are wanted of one workspace
+
+
+class Extra(Protocol):
+    """What a kind of run keeps beside in a workspace."""
+
+    @property
+    def held(self) -> int:
+        """Count the bytes it holds."""
+        ...
 
 
 class Sized:
@@ -109,8 +121,8 @@ class Workspace:
         self.times = np.ascontiguousarray(rows.times[::-1]) if backward else rows.times
         self.chunks = list(self._chunks(max(most, rows.batch)))
         self.longest = max((stop - start for *_, start, stop in self.chunks), default=0)
-        self.extra: dict[object, object] = {}  # what a kind of run keeps beside
-        self._lasting: list[object] = []  # what the table points to for good
+        self.extra: Recent[object, Extra] = Recent(MOST_EXTRA)  # what a kind of run keeps beside
+        self._lasting: list[Tensor] = []  # what the table points to for good
         self._constants()
         self._panels()
         self.rooms = self._temporaries(lasting)
@@ -120,6 +132,26 @@ class Workspace:
             phase: [f"flat_{number}" for number, stage in enumerate(self.plan.stages) if stage.phase == phase]
             for phase in ("before", "after")
         }
+        self._held = self._count()
+
+    @property
+    def held(self) -> int:
+        """Count the bytes it holds."""
+        return self._held + sum(one.held for one in self.extra.values())
+
+    def let_go(self) -> None:
+        """Be found no more."""
+        with suppress(ValueError):  # it was taken
+            self.sized.free.remove(self)
+
+    def _count(self) -> int:
+        """Count the bytes that it holds for as long as it lives, beside the layout of the batch, which others share."""
+        arrays = [self.table.numbers, self._which, self._jobs, self._placed]
+        if self.times is not self.rows.times:
+            arrays.append(self.times)
+        storages = [tensor.untyped_storage() for tensor in (*self._lasting, *self.rooms.values())]
+        whole = {storage.data_ptr(): storage.nbytes() for storage in storages}  # several are parts of one
+        return sum(array.nbytes for array in arrays) + sum(whole.values())
 
     def _threads(self) -> int:
         """Decide how many threads share the work, and what they share."""
@@ -196,7 +228,7 @@ class Workspace:
             elif home in ("sequence", "scalar") and name not in lasting and name not in self.plan.step.inputs:
                 lengths[name] = self.longest
         sizes = [(length, self.sized.width(name)) for name, length in lengths.items()]
-        rooms = dict(zip(lengths, lasting_room(sizes, self.dtype), strict=True))
+        rooms = dict(zip(lengths, memory.lasting_room(sizes, self.dtype), strict=True))
         for name in [name for name in rooms if self.plan.homes[name] == "row"]:
             row = rooms.pop(name)
             self.table.point(name, row)
@@ -274,6 +306,7 @@ def take(
         except IndexError:  # another thread took the last one
             break
         if workspace.key == key:
+            memory.forget(workspace)
             return workspace
         sized.free.append(workspace)
     return Workspace(sized, rows, dtype, most, backward, lasting)
@@ -284,6 +317,7 @@ def put_back(workspace: Workspace) -> None:
     free = workspace.sized.free
     if workspace.rows.even:
         free.appendleft(workspace)
+        memory.keep(workspace)
         if len(free) > MOST_KEPT:
             with suppress(IndexError):  # another thread was faster
-                free.pop()
+                memory.forget(free.pop())

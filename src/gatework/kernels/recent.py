@@ -1,0 +1,53 @@
+"""A mapping with an end: what was used least recently goes first."""
+
+from collections import OrderedDict
+from contextlib import suppress
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class Recent(Generic[Key, Value]):
+    """Keep the values that were used last.
+
+    Several threads may use it. Each of its steps is whole in itself; a lock might be held by another thread when a
+    process forks.
+
+    Args:
+        most: How many values are kept.
+
+    Example:
+        >>> kept = Recent[str, int](2)
+        >>> kept["a"], kept["b"] = 1, 2
+        >>> kept.get("a")
+        1
+        >>> kept["c"] = 3
+        >>> kept.get("b") is None
+        True
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held: OrderedDict[Key, Value] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def values(self) -> list[Value]:
+        """Give all values, the one that goes first before the others."""
+        return list(self._held.copy().values())
+
+    def get(self, key: Key) -> Value | None:
+        """Give the value of a key, which is now the last to go; None where there is none."""
+        found = self._held.get(key)
+        with suppress(KeyError):  # there is none, or another thread put it out
+            self._held.move_to_end(key)
+        return found
+
+    def __setitem__(self, key: Key, value: Value) -> None:
+        self._held[key] = value
+        self._held.move_to_end(key)
+        while len(self._held) > self._most:
+            with suppress(KeyError):  # another thread was faster
+                self._held.popitem(last=False)
