@@ -23,7 +23,7 @@ settings.load_profile("gatework")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Take ``--skipped FILE``: once what the machine lacked is installed, ``pytest @FILE`` runs what had been skipped."""
+    """Take ``--skipped FILE``: once what the machine lacked is there, ``pytest @FILE`` runs what had been skipped."""
     parser.addoption("--skipped", metavar="FILE", help="write the names of the tests that skip into FILE")
 
 

@@ -1,5 +1,7 @@
 """Layers beside each other in one process, and tensors that lie in memory in every way torch knows."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -35,7 +37,7 @@ def everything(layer: gatework.Recurrent, x: Tensor) -> list[Tensor]:
     return [output.detach(), *found]
 
 
-def made(options: dict[str, object]) -> gatework.Recurrent | None:
+def made(options: dict[str, Any]) -> gatework.Recurrent | None:
     torch.manual_seed(0)
     try:
         return gatework.Recurrent(**options)
@@ -44,7 +46,7 @@ def made(options: dict[str, object]) -> gatework.Recurrent | None:
 
 
 @st.composite
-def pairs(draw) -> tuple[dict[str, object], dict[str, object]]:
+def pairs(draw) -> tuple[dict[str, Any], dict[str, Any]]:
     """Draw the options of two layers that differ in exactly one."""
     first = {name: draw(st.sampled_from(values)) for name, values in OPTIONS.items()}
     name = draw(st.sampled_from(list(OPTIONS)))
