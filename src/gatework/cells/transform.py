@@ -10,6 +10,7 @@ from dataclasses import replace
 from gatework.cells.cell import Cell
 from gatework.errors import CellError
 from gatework.language.check import check
+from gatework.language.names import Names
 from gatework.language.nodes import (
     Apply,
     Equation,
@@ -54,13 +55,13 @@ def peephole(cell: Cell, gates: Iterable[str] = "ifo", state: str | None = None)
     state = state or _cell_state(cell)
     current = before_mask(cell.step.equations, state)
     lines = _lines(cell)
-    gates = tuple(dict.fromkeys(gates))
+    gates, names = tuple(dict.fromkeys(gates)), Names(cell.step)
     for gate in gates:
         equation = _gate(cell, gate)
         assert isinstance(equation.value, Apply)
         above = gate in _needs(cell.step, current)
         seen = Name(state, previous=True) if above else Name(current)
-        weight = _fresh(cell, f"p_{gate}")
+        weight = names.fresh(f"p_{gate}")
         inside = Apply("add", (equation.value.arguments[0], Apply("mul", (Name(weight), seen))))
         lines[gate] = replace(equation, value=Apply(equation.value.function, (inside,)))
     return _changed(cell, f"peephole({','.join(gates)})", lines.values())
@@ -115,13 +116,16 @@ def layer_norm(cell: Cell) -> Cell:
         h = tanh(a_W_h * norm(W_h @ x) + a_R_h * norm(R_h @ h) + b_h)  # hidden state
     """
     init: dict[str, float | str] = {}
+    names = Names(cell.step)
+    gains: dict[tuple[str, bool], str] = {}  # R @ h and R.T @ h may differ in size
     projections = {parameter.name for parameter in cell.step.parameters if parameter.role == "projection"}
 
     def gained(node: Node) -> Node:
         node = rebuild(node, tuple(gained(child) for child in children(node)))
         if not isinstance(node, Product) or node.matrix in projections:
             return node
-        gain = _fresh(cell, f"a_{node.matrix}")
+        key = (node.matrix, node.transposed)
+        gain = gains[key] = gains.get(key) or names.fresh(f"a_{node.matrix}")
         init[gain] = 1.0
         return Apply("mul", (Name(gain), Apply("norm", (node,))))
 
@@ -133,7 +137,7 @@ def layer_norm(cell: Cell) -> Cell:
         if divides.isdisjoint(map(Name, currents.values())) and any(
             node == Name(current) for node in walk(output.value)
         ):
-            gain, shift = _fresh(cell, f"a_{state}"), _fresh(cell, f"s_{state}")
+            gain, shift = names.fresh(f"a_{state}"), names.fresh(f"s_{state}")
             init |= {gain: 1.0, shift: 0.0}
             scaled = Apply("mul", (Name(gain), Apply("norm", (Name(current),))))
             normed = Apply("add", (scaled, Name(shift)))
@@ -167,12 +171,12 @@ def zoneout(cell: Cell, **rates: float) -> Cell:
         keep_h = bernoulli(0.05)               # zoneout mask: 1 keeps the old value
         h = keep_h * h + (1 - keep_h) * h_new  # after zoneout
     """
-    lines, masked = _lines(cell), []
+    lines, masked, names = _lines(cell), [], Names(cell.step)
     for state, rate in rates.items():
         if state not in cell.states:
             raise CellError(f"zoneout of `{state}`: the cell `{cell.name}` has the states {', '.join(cell.states)}.")
         _check_rate("zoneout", rate)
-        new, keep = _fresh(cell, f"{state}_new"), _fresh(cell, f"keep_{state}")
+        new, keep = names.fresh(f"{state}_new"), names.fresh(f"keep_{state}")
         lines = {
             name: replace(line, value=substitute(line.value, {Name(state): Name(new)})) for name, line in lines.items()
         }
@@ -216,7 +220,7 @@ def recurrent_dropout(cell: Cell, rate: float, on: str | None = None) -> Cell:
             f"The cell `{cell.name}` has no candidate `{on or 'g or n'}` to drop; choose with on= one of "
             f"{', '.join(lines)}."
         )
-    mask = _fresh(cell, f"drop_{target}")
+    mask = Names(cell.step).fresh(f"drop_{target}")
     scaled = Apply("div", (Name(mask), Number(1.0 - rate)))
     dropped = replace(lines[target], value=Apply("mul", (lines[target].value, scaled)))
     result: list[Equation] = []
@@ -253,10 +257,11 @@ def project(cell: Cell, proj_size: int | None = None) -> Cell:
     """
     if "proj_size" in cell.step.size_keys:
         raise CellError(f"The cell `{cell.name}` projects its output already; its size is proj_size.")
-    output, matrix = cell.states[0], _fresh(cell, "P")
+    names, output = Names(cell.step), cell.states[0]
+    matrix = names.fresh("P")
     lines = _lines(cell)
     if any(_reads_elementwise(line.value, output) for line in lines.values()):
-        full = _fresh(cell, f"{output}_full")
+        full = names.fresh(f"{output}_full")
         lines = {name: replace(line, value=_unprojected(line.value, output, full)) for name, line in lines.items()}
         lines[output] = replace(lines[output], target=full)
         result = (*lines.values(), Equation(output, Product(matrix, Name(full)), "projected output"))
@@ -374,13 +379,6 @@ def _unprojected(node: Node, output: str, full: str) -> Node:
 def _check_rate(what: str, rate: float) -> None:
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
         raise CellError(f"{what} has the rate {rate!r}; expected a probability from 0 to below 1.")
-
-
-def _fresh(cell: Cell, name: str) -> str:
-    taken = {*cell.inputs, *_lines(cell), *(parameter.name for parameter in cell.step.parameters)}
-    while name in taken:
-        name += "_"
-    return name
 
 
 def _arranged(equations: Iterable[Equation]) -> tuple[Equation, ...]:

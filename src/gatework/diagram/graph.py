@@ -8,7 +8,7 @@ is computed is a pointwise operation; constants and functions of one argument ar
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from gatework.diagram.notation import MINUS, Runs, function_text, roman, symbol
+from gatework.diagram.notation import MINUS, Runs, function_text, matrix_symbol, roman, symbol
 from gatework.language.functions import FUNCTIONS
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Product, Step, children
 from gatework.language.show import number, show_equations
@@ -244,7 +244,7 @@ class _Grapher:
         weights = [weight for term in addends(inner) if (weight := self._weight(term)) is not None]
         matrices = [weight for weight in weights if isinstance(weight, Product)]
         if len(matrices) == 1 and not normed:
-            return symbol(matrices[0].matrix)
+            return matrix_symbol(matrices[0])
         if not matrices and len(weights) == 1 and isinstance(weights[0], Name):
             return symbol(weights[0].name)
         return roman("norm") if normed else (("linear", "word"),)

@@ -45,6 +45,23 @@ def symbol(name: str, time: str = "") -> Runs:
     return (*base, (below, "sub")) if below else base
 
 
+def matrix_symbol(product: Product) -> Runs:
+    """Write the matrix of a product, with a T where it is transposed.
+
+    Args:
+        product: The product.
+
+    Returns:
+        Its runs.
+
+    Example:
+        >>> from gatework.language import parse
+        >>> plain(matrix_symbol(parse("h = R_h.T @ h + x").equations[0].value.arguments[0]))
+        'R_hᵀ'
+    """
+    return (*symbol(product.matrix), *(roman("ᵀ") if product.transposed else ()))
+
+
 def plain(runs: Runs) -> str:
     """Write runs as one string, an index after an underscore.
 
@@ -121,7 +138,7 @@ def _bare(node: Node, changing: frozenset[str]) -> tuple[Runs, int]:
         time = "" if node.name not in changing else f"t{MINUS}1" if node.previous else "t"
         return symbol(node.name, time), _ATOM
     if isinstance(node, Product):
-        return (*symbol(node.matrix), *roman("\u2009"), *_text(node.operand, changing, _ATOM)), _TERM
+        return (*matrix_symbol(node), *roman("\u2009"), *_text(node.operand, changing, _ATOM)), _TERM
     assert isinstance(node, Apply)  # outer products stand in adjoints only, which are not drawn
     strength = _STRENGTH.get(node.function)
     if strength is None:

@@ -171,12 +171,14 @@ class _Builder:
         left, right = self.place(node.left), self.place(node.right)
         kind = max(left.kind, right.kind)
         structure, blocks = node.structure, node.blocks
-        return self.compute(
-            kind,
-            lambda left, right: arithmetic.outer(left, right, structure, blocks),
-            self.at(left, kind),
-            self.at(right, kind),
-        )
+
+        def rows(left: Tensor, right: Tensor) -> Tensor:
+            # What is the same at all steps and for all rows counts for each of them.
+            lead = torch.broadcast_shapes(left.shape[:-1], right.shape[:-1])
+            left, right = left.expand(*lead, left.shape[-1]), right.expand(*lead, right.shape[-1])
+            return arithmetic.outer(left, right, structure, blocks)
+
+        return self.compute(kind, rows, self.at(left, kind), self.at(right, kind))
 
     # --- sums: what is known beforehand is added beforehand
 
@@ -216,7 +218,7 @@ class _Builder:
 
     def _group(self, group: Group) -> None:
         """Have all products of a group computed as one."""
-        operand = self.at(self.place(group.operand), group.kind)
+        operand = self._operand(group)
         if group.structure == "block_diagonal":
             outs = self._block_products(group, operand)
         else:
@@ -226,6 +228,20 @@ class _Builder:
             outs = self._split(group, self.whole[id(group)])
         for part, (node, out) in enumerate(zip(group.products, outs, strict=True)):
             self.places[node] = Place(group.kind, out, group, part)
+
+    def _operand(self, group: Group) -> int:
+        """Give the register of what a group multiplies: a vector, even where it is one number for all units."""
+        place = self.place(group.operand)
+        if place.kind != Kind.NUMBER:
+            return self.at(place, group.kind)
+        first, value = group.products[0], self.program.start[place.register]
+
+        def spread(call: Call) -> Tensor:
+            rows, columns = call.weights.shape(first.matrix)
+            width = columns * first.blocks if first.structure == "block_diagonal" else columns
+            return call.vector(value, rows if first.transposed else width)
+
+        return self.compute(Kind.CONSTANT, spread, CALL).register
 
     def _all_times(self, group: Group, operand: int, matrices: int) -> int:
         """Multiply for all times at once, biases added in the same operation."""

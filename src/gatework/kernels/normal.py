@@ -5,12 +5,12 @@ products of names), or pointwise arithmetic, in which none of the others occur. 
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from gatework.kernels.survey import addends, written_out
 from gatework.language.check import check
+from gatework.language.names import Names
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product, Step, children, rebuild, walk
-from gatework.language.simplify import needed, simplify, substitute, without
+from gatework.language.simplify import folded, needed
 
 REDUCTIONS = ("mean", "rstd")
 
@@ -26,44 +26,40 @@ def settled(step: Step, drawn: bool) -> Step:
         A step without ``bernoulli``.
     """
     masks: dict[Name, Node] = {} if drawn else {Name(name): Number(rate) for name, rate in step.draws.items()}
+    lines = [line for line in step.equations if line.target not in step.draws]
     # What only a mask that is never drawn let through is read no more.
-    lines = needed(
-        (
-            replace(line, value=simplify(substitute(line.value, masks)))
-            for line in step.equations
-            if line.target not in step.draws
-        ),
-        (*step.states, *step.outputs),
-    )
+    left = needed(folded(lines, masks, step.states, Names(step)), (*step.states, *step.outputs))
     inputs = (*step.inputs, *step.draws) if drawn else step.inputs
-    read = {node.name for line in lines for node in walk(line.value) if isinstance(node, Name)}
-    return without(check(lines, step.states, [name for name in inputs if name in read], step.outputs), ())
+    read = {node.name for line in left for node in walk(line.value) if isinstance(node, Name)}
+    return check(left, step.states, [name for name in inputs if name in read], step.outputs)
 
 
-def named(step: Step) -> Step:
-    """Give every sum that contains a product, and every reduction, a line of its own.
+def named(step: Step, *avoid: Step) -> Step:
+    """Give every sum that contains a product, every reduction, and all that these take, a line of its own.
 
     The adjoint of these lines reads a pre-activation by its name where it needs one, rather than computing it again.
 
     Args:
         step: A settled step.
+        *avoid: Steps whose names mean something else where this one is used, so that it makes up none of them.
 
     Returns:
         A step that means the same.
     """
-    return check(_Namer(step, split=False).lines, step.states, step.inputs, step.outputs)
+    return check(_Namer(step, avoid, split=False).lines, step.states, step.inputs, step.outputs)
 
 
-def normal(step: Step) -> Step:
+def normal(step: Step, *avoid: Step) -> Step:
     """Bring a settled step into the normal form.
 
     Args:
         step: A settled step.
+        *avoid: As for :func:`named`.
 
     Returns:
         A step that means the same.
     """
-    return check(_Namer(step, split=True).lines, step.states, step.inputs, step.outputs)
+    return check(_Namer(step, avoid, split=True).lines, step.states, step.inputs, step.outputs)
 
 
 def is_sum(node: Node) -> bool:
@@ -72,11 +68,10 @@ def is_sum(node: Node) -> bool:
 
 
 class _Namer:
-    def __init__(self, step: Step, split: bool) -> None:
+    def __init__(self, step: Step, avoid: Iterable[Step], split: bool) -> None:
         self.split = split
-        self.taken = {name.name for line in step.equations for name in walk(line.value) if isinstance(name, Name)}
-        self.taken |= {*step.sizes_of, *(parameter.name for parameter in step.parameters)}
-        self.taken |= {line.target for line in step.equations}
+        self.names = Names(step, *avoid)
+        self.learned = {parameter.name for parameter in step.parameters}
         self.late: set[str] = set()  # lines that a state enters, directly or through others
         self.single: set[str] = set()  # lines that are reductions: one number for each row
         self.vectors = {*step.states, *step.outputs}  # lines that must have a number for each unit
@@ -103,11 +98,7 @@ class _Namer:
     def own(self, value: Node, target: str) -> Name:
         """Give a value a line of its own."""
         if value not in self.found:
-            count = 1
-            while f"{target}_{count}" in self.taken:
-                count += 1
-            self.found[value] = f"{target}_{count}"
-            self.taken.add(self.found[value])
+            self.found[value] = self.names.numbered(f"{target}_")
             self.put(self.found[value], value)
         return Name(self.found[value])
 
@@ -115,9 +106,11 @@ class _Namer:
         return any(isinstance(part, Name) and (part.previous or part.name in self.late) for part in walk(node))
 
     def name_of(self, node: Node, target: str) -> Name:
-        """Give a name to what a product or a reduction takes, which look for a number of each unit."""
+        """Give a name to what a product or a reduction takes, which look for a number of each unit at every step."""
         name = node if isinstance(node, Name) else self.own(self.tree(node, target, root=True), target)
-        return self.own(name, target) if not name.previous and name.name in self.single else name
+        # Of a reduction there is one number a row, and a learned vector has no rows.
+        spread = not name.previous and (name.name in self.single or name.name in self.learned)
+        return self.own(name, target) if spread else name
 
     def tree(self, node: Node, target: str, root: bool = False) -> Node:
         """Rewrite an expression, in which products and reductions become names (but for the whole, where it may be)."""

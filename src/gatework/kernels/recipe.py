@@ -30,27 +30,26 @@ class Recipe:
     @cached_property
     def named(self) -> Step:
         """Give the step whose every pre-activation has a name."""
-        return named(settled(self.step, self.drawn))
+        return named(settled(self.step, self.drawn), self.step)
 
     @cached_property
     def adjoint(self) -> Adjoint:
         """Give the adjoint of the named step."""
-        return differentiate(self.named, (self.step.states[0], *self.record))
+        return differentiate(self.named, (self.step.states[0], *self.record), (self.step, self.forward))
 
     @cached_property
     def forward(self) -> Step:
         """Give the step in normal form."""
-        return normal(self.named)
+        return normal(self.named, self.step)
 
     @cached_property
     def reverse(self) -> Step:
         """Give the adjoint in normal form; a reduction that the forward step has made already is an input."""
-        step = normal(self.adjoint.step)
-        taken = {line.target for line in step.equations}
+        step = normal(self.adjoint.step, self.step, self.forward)
         made = {
             line.value: line.target
             for line in self.forward.equations
-            if isinstance(line.value, Apply) and line.value.function in REDUCTIONS and line.target not in taken
+            if isinstance(line.value, Apply) and line.value.function in REDUCTIONS
         }
         lines = tuple(
             replace(line, value=Name(made[line.value])) if line.value in made else line for line in step.equations
@@ -132,6 +131,11 @@ class Recipe:
                 return matrix.columns if node.transposed else matrix.rows
             return next((key for key in map(size, children(node)) if key), None)
 
+        # What a matrix multiplies has the size of its columns, even a constant, whose own line tells no size.
+        for node in (node for line in step.equations for node in walk(line.value)):
+            if isinstance(node, Product) and isinstance(node.operand, Name):
+                matrix = matrices[node.matrix]
+                found.setdefault(node.operand.name, (matrix.rows if node.transposed else matrix.columns) or "")
         for line in step.equations:
             if line.target not in found and not isinstance(line.value, Outer):
                 found[line.target] = size(line.value) or "hidden_size"

@@ -67,6 +67,7 @@ class Survey:
         self._groups: dict[tuple[object, ...], Group] = {}
         self._uses: Counter[Product] = Counter()
         self._sums: list[list[Node]] = []
+        self._matrices = {parameter.name: parameter for parameter in step.parameters}
         masks: dict[Name, Node] = {} if drawn else {Name(name): Number(rate) for name, rate in step.draws.items()}
         for equation in step.equations:
             name = equation.target
@@ -91,7 +92,7 @@ class Survey:
 
     def group(self, product: Product) -> Group:
         """Give the group a product belongs to."""
-        return self._groups[_group_key(product)]
+        return self._groups[self._group_key(product)]
 
     def _kind_of_name(self, node: Name) -> Kind:
         if node.previous:
@@ -99,6 +100,13 @@ class Survey:
         if node.name in self._kinds:
             return self._kinds[node.name]
         return Kind.SEQUENCE if node.name in self.step.inputs else Kind.CONSTANT
+
+    def _group_key(self, product: Product) -> tuple[object, ...]:
+        if product.structure != "block_diagonal":
+            return (product.operand, "dense", product.transposed)
+        matrix = self._matrices[product.matrix]  # blocks are stacked where their products have one size
+        size = matrix.columns if product.transposed else matrix.rows
+        return (product.operand, product.structure, product.blocks, product.transposed, size)
 
     def _visit(self, node: Node) -> None:
         """Collect the sums and the products of an expression."""
@@ -110,7 +118,7 @@ class Survey:
             self._uses[node] += 1
             dense = node.structure != "block_diagonal"
             group = self._groups.setdefault(
-                _group_key(node),
+                self._group_key(node),
                 Group(
                     node.operand,
                     "dense" if dense else node.structure,
@@ -170,9 +178,3 @@ def written_out(node: Node, known: Callable[[str], bool] = lambda row: False) ->
 
 def _has_own_vector(node: Node) -> bool:
     return isinstance(node, Product | Outer) or (isinstance(node, Apply) and node.function == "period")
-
-
-def _group_key(product: Product) -> tuple[object, ...]:
-    if product.structure == "block_diagonal":
-        return (product.operand, product.structure, product.blocks, product.transposed)
-    return (product.operand, "dense", product.transposed)

@@ -4,7 +4,7 @@ Nothing is declared twice. A name that no line assigns and that is no input is a
 matrix, elsewhere a vector. Sizes follow from use: what is added or multiplied elementwise has one size.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from gatework.errors import EquationError
@@ -99,6 +99,8 @@ def check(
     source = origin(resolved, carried[0], given)
     made = next(equation.value for equation in resolved if equation.target == source)
     keys = name_sizes(sizes, made, given, carried)
+    if text and not outputs:  # an adjoint has the periods of a step that was checked, and other keys of sizes
+        _check_periods(resolved, sizes, keys, checker)
     located = tuple(_located(parameter, sizes, keys, made) for parameter in parameters)
     vectors = {name: keys[sizes.root(name)] for name in names if not sizes.is_matrix(name)}
     return Step(given, carried, resolved, located, vectors, tuple(outputs))
@@ -267,6 +269,19 @@ def _check_source(equation: Equation, checker: _Checker) -> None:
             raise checker.fault("`outer` gives a matrix; only sums of them can be named.", node)
 
 
+def _check_periods(equations: tuple[Equation, ...], sizes: Sizes, keys: Mapping[str, str], checker: _Checker) -> None:
+    """See that periods stand by units, which hidden_size counts: the number of blocks divides it alone."""
+    for node in (node for equation in equations for node in walk(equation.value)):
+        if isinstance(node, Apply) and node.function == "period":
+            key = keys[sizes.root(sizes.period(node))]
+            if key != "hidden_size":
+                raise checker.fault(
+                    f"`period` gives a number for each unit of hidden_size, and meets a vector of {key} here; multiply "
+                    "that by a matrix first, as in `period(4) * (W @ x)`.",
+                    node,
+                )
+
+
 def _with_parents(root: Node) -> Iterator[tuple[Node, Node | None]]:
     pending: list[tuple[Node, Node | None]] = [(root, None)]
     while pending:
@@ -281,5 +296,6 @@ def _located(parameter: Parameter, sizes: Sizes, keys: dict[str, str], made: Nod
         return replace(parameter, rows=keys[sizes.root(parameter.name)])
     rows, columns = keys[sizes.rows(parameter.name)], keys[sizes.columns(parameter.name)]
     makes_output = isinstance(made, Product) and made.matrix == parameter.name
-    role = "projection" if makes_output and rows == "proj_size" else parameter.role
+    made_rows = columns if isinstance(made, Product) and made.transposed else rows
+    role = "projection" if makes_output and made_rows == "proj_size" else parameter.role
     return replace(parameter, role=role, rows=rows, columns=columns)

@@ -8,11 +8,12 @@ gradient is text in its row of the table; nothing here knows a function by name.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gatework.language.check import check
 from gatework.language.functions import FUNCTIONS, OPERATORS
+from gatework.language.names import Names
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product, Step, children, rebuild, walk
 from gatework.language.parse import read
 from gatework.language.simplify import ZERO, needed, simplify, substitute
@@ -69,33 +70,30 @@ def derive(step: Step, graded: Iterable[str] | None = None) -> Step:
     return differentiate(step, graded).step
 
 
-def differentiate(step: Step, graded: Iterable[str] | None = None) -> Adjoint:
+def differentiate(step: Step, graded: Iterable[str] | None = None, avoid: Iterable[Step] = ()) -> Adjoint:
     """Differentiate a step symbolically, and say what the names of the adjoint mean.
 
     Args:
         step: As in :func:`derive`.
         graded: As in :func:`derive`.
+        avoid: Steps whose names mean something else where the adjoint is used, so that it makes up none of them.
 
     Returns:
         The adjoint and its names.
     """
-    return _Deriver(step, tuple(graded) if graded is not None else step.states[:1]).adjoint()
+    return _Deriver(step, tuple(graded) if graded is not None else step.states[:1], avoid).adjoint()
 
 
 class _Deriver:
-    def __init__(self, forward: Step, graded: tuple[str, ...]) -> None:
+    def __init__(self, forward: Step, graded: tuple[str, ...], avoid: Iterable[Step]) -> None:
         self.forward = forward
         self.graded = graded
-        self.taken = {
-            *forward.inputs,
-            *(equation.target for equation in forward.equations),
-            *(parameter.name for parameter in forward.parameters),
-        }
-        self.last = {state: self.fresh(f"{state}_prev") for state in forward.states}
-        self.back = {state: self.fresh(f"back_{state}") for state in forward.states}
-        self.grad = {state: self.fresh(f"grad_{state}") for state in graded}
+        self.names = Names(forward, *avoid)
+        self.last = {state: self.names.fresh(f"{state}_prev") for state in forward.states}
+        self.back = {state: self.names.fresh(f"back_{state}") for state in forward.states}
+        self.grad = {state: self.names.fresh(f"grad_{state}") for state in graded}
         self.gradient = {
-            name: self.fresh(f"d_{name}") for name in (*forward.inputs, *self._targets(), *self._learned())
+            name: self.names.fresh(f"d_{name}") for name in (*forward.inputs, *self._targets(), *self._learned())
         }
         self.arrived: dict[Name, list[Node]] = defaultdict(list)
         self.lines: list[Equation] = []
@@ -106,13 +104,6 @@ class _Deriver:
     def _learned(self) -> list[str]:
         return [parameter.name for parameter in self.forward.parameters]
 
-    def fresh(self, name: str) -> str:
-        """Give a name that nothing bears yet."""
-        while name in self.taken:
-            name += "_"
-        self.taken.add(name)
-        return name
-
     def adjoint(self) -> Adjoint:
         """Walk the lines backwards, then hand on what reached the inputs, the parameters and last step's states."""
         for equation in reversed(self.forward.equations):
@@ -121,7 +112,7 @@ class _Deriver:
             self.deliver(self.gradient[name], Name(name))
         for state in self.forward.states:
             self.deliver(self.back[state], Name(state, previous=True), always=True)
-        lines = _shared(tuple(self.lines), self.fresh)
+        lines = _shared(tuple(self.lines), self.names)
         states = tuple(self.back.values())
         made = {line.target for line in lines}
         learned = (*self.forward.inputs, *self._learned())
@@ -162,8 +153,10 @@ class _Deriver:
         elif isinstance(node, Product):
             gradient = self.bound(gradient, target)
             operand = self.read(node.operand)
-            self.arrived[Name(node.matrix)].append(Outer(gradient, operand, node.structure, node.blocks))
-            sent = Product(node.matrix, gradient, node.structure, node.blocks, transposed=True)
+            # Of M @ v the gradient of M is outer(d, v), and of M.T @ v its transpose; v gets M.T @ d, or M @ d.
+            left, right = (operand, gradient) if node.transposed else (gradient, operand)
+            self.arrived[Name(node.matrix)].append(Outer(left, right, node.structure, node.blocks))
+            sent = Product(node.matrix, gradient, node.structure, node.blocks, not node.transposed)
             self.spread(node.operand, sent, operand, target)
         elif isinstance(node, Apply):
             self.spread_applied(node, gradient, result, target)
@@ -184,10 +177,7 @@ class _Deriver:
         """Give a gradient a line of its own, unless it is a name already."""
         if isinstance(gradient, Name | Number):
             return gradient
-        count = 1
-        while f"{self.gradient[target]}_{count}" in self.taken:
-            count += 1
-        name = self.fresh(f"{self.gradient[target]}_{count}")
+        name = self.names.numbered(f"{self.gradient[target]}_")
         self.lines.append(Equation(name, gradient))
         return Name(name)
 
@@ -214,7 +204,7 @@ def _count(node: Node, name: str) -> int:
     return sum(isinstance(below, Name) and below.name == name for below in walk(node))
 
 
-def _shared(lines: tuple[Equation, ...], fresh: Callable[[str], str]) -> tuple[Equation, ...]:
+def _shared(lines: tuple[Equation, ...], names: Names) -> tuple[Equation, ...]:
     """Give a line of its own to every costly expression that is written more than once."""
     counts = Counter(node for line in lines for node in walk(line.value) if _costly(node))
     named: dict[Node, str] = {}
@@ -226,7 +216,7 @@ def _shared(lines: tuple[Equation, ...], fresh: Callable[[str], str]) -> tuple[E
         rebuilt = rebuild(node, tuple(use(child) for child in children(node)))
         if whole or counts[node] < 2:
             return rebuilt
-        named[node] = fresh("again")
+        named[node] = names.fresh("again")
         result.append(Equation(named[node], rebuilt))
         return Name(named[node])
 

@@ -22,7 +22,8 @@ class Function:
     Args:
         name: How it is written in equations.
         arity: How many arguments it takes.
-        value: Its value for plain numbers; None where it is not a function of numbers alone.
+        value: Its value for plain numbers, a reduction's for a vector whose units all have this one; None where numbers
+            alone do not decide it.
         adjoints: For each argument, the gradient that reaches it, as text; None where none does.
         range: Least and greatest value.
         torch: Its name under ``torch``; None where ``definition`` says it in terms of other rows, or where a backend
@@ -101,11 +102,11 @@ _ROWS = (
     Function("sign", 1, _sign, (None,), (-1, 1), "sign", r"\mathrm{{sign}}({0})"),
     Function("mod", 2, lambda a, b: a % b, ("d", "d * (y - a) / b"), _REAL, "remainder", r"({0} \bmod {1})"),
     Function("divides", 2, _divides, (None, None), (0, 1), None, r"[{0} \mid {1}]"),
-    Function("mean", 1, None, ("mean(d)",), _REAL, None, r"\mathrm{{mean}}({0})", kind="reduction"),
-    Function("rstd", 1, None, ("-(y * y * y) * (a - mean(a)) * mean(d)",), (0, INFINITY), None,
+    Function("mean", 1, lambda a: a, ("mean(d)",), _REAL, None, r"\mathrm{{mean}}({0})", kind="reduction"),
+    Function("rstd", 1, lambda a: NORM_EPSILON**-0.5, ("-(y * y * y) * (a - mean(a)) * mean(d)",), (0, INFINITY), None,
              r"\mathrm{{std}}^{{-1}}({0})", kind="reduction"),
-    Function("norm", 1, None, ("rstd(a) * (d - mean(d) - y * mean(d * y))",), _REAL, None, r"\mathrm{{norm}}({0})",
-             definition="(a - mean(a)) * rstd(a)", kind="reduction"),
+    Function("norm", 1, lambda a: 0.0, ("rstd(a) * (d - mean(d) - y * mean(d * y))",), _REAL, None,
+             r"\mathrm{{norm}}({0})", definition="(a - mean(a)) * rstd(a)", kind="reduction"),
     Function("bernoulli", 1, None, (None,), (0, 1), None, r"\mathrm{{Bernoulli}}({0})", kind="source"),
     Function("period", 1, None, (None,), (1, 2 ** (MOST_PERIODS - 1)), None, r"\mathrm{{period}}_{{{0}}}",
              kind="source"),

@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from gatework.errors import EquationError
 from gatework.language.check import check
+from gatework.language.names import Names
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Product, Step, before_mask
 from gatework.language.show import show_node, show_within
 from gatework.language.simplify import simplify, substitute
@@ -91,7 +92,7 @@ def parted(step: Step) -> Parted:
     found = {line.target: _addends(line.value) for line in step.equations if line.target in wanted}
     texts = _texts(step, found)
     own = {line.target for line in step.equations}
-    fresh = _Fresh(step)
+    fresh = Names(step)
     lines: list[Equation] = []
     names: dict[Node, Name] = {}
     parts: dict[str, str] = {}
@@ -102,7 +103,7 @@ def parted(step: Step) -> Parted:
             if isinstance(node, Name) and not node.previous and node.name in own:
                 names[node] = node
             elif node not in names:
-                names[node] = Name(fresh.name("part"))
+                names[node] = Name(fresh.numbered("part"))
                 parts[texts[node]], of[texts[node]] = names[node].name, line.target
                 lines.append(Equation(names[node].name, node))
         lines.append(replace(line, value=_joined(line.value, names)) if addends else line)
@@ -130,7 +131,7 @@ def overridden(step: Step, names: tuple[str, ...]) -> Overridden:
         h = where(chosen1, value1, free1)
     """
     _check_lines(step, names)
-    fresh = _Fresh(step)
+    fresh = Names(step)
     chosen: dict[str, str] = {}
     value: dict[str, str] = {}
     lines: list[Equation] = []
@@ -138,7 +139,7 @@ def overridden(step: Step, names: tuple[str, ...]) -> Overridden:
         if line.target not in names:
             lines.append(line)
             continue
-        free, chosen[line.target], value[line.target] = (fresh.name(kind) for kind in ("free", "chosen", "value"))
+        free, chosen[line.target], value[line.target] = (fresh.numbered(kind) for kind in ("free", "chosen", "value"))
         taken = (Name(chosen[line.target]), Name(value[line.target]), Name(free))
         lines += [replace(line, target=free, comment=""), replace(line, value=Apply("where", taken))]
     inputs = (*step.inputs, *(name for target in chosen for name in (chosen[target], value[target])))
@@ -161,14 +162,14 @@ def pushed(step: Step) -> Pushed:
         free1 = tanh(R @ h + W @ x)
         h = free1 + push1
     """
-    fresh = _Fresh(step)
+    fresh = Names(step)
     push: dict[str, str] = {}
     lines: list[Equation] = []
     for line in step.equations:
         if line.target not in step.states:
             lines.append(line)
             continue
-        free, push[line.target] = fresh.name("free"), fresh.name("push")
+        free, push[line.target] = fresh.numbered("free"), fresh.numbered("push")
         total = Apply("add", (Name(free), Name(push[line.target])))
         lines += [replace(line, target=free, comment=""), replace(line, value=total)]
     given = tuple(push[state] for state in step.states)
@@ -193,21 +194,6 @@ def own_line(step: Step, state: str) -> Node:
     lines = {line.target: line.value for line in step.equations}
     inner = before_mask(step.equations, state)
     return lines[state] if inner == state else substitute(lines[state], {Name(inner): lines[inner]})
-
-
-class _Fresh:
-    """Names that nothing in a step bears."""
-
-    def __init__(self, step: Step) -> None:
-        self.taken = {*step.sizes_of, *(parameter.name for parameter in step.parameters)}
-        self.taken |= {line.target for line in step.equations}
-
-    def name(self, kind: str) -> str:
-        count = 1
-        while f"{kind}{count}" in self.taken:
-            count += 1
-        self.taken.add(f"{kind}{count}")
-        return f"{kind}{count}"
 
 
 def _check_lines(step: Step, names: Iterable[str]) -> None:

@@ -47,7 +47,7 @@ class Product:
     """A matrix times a vector, ``R @ h``.
 
     ``structure`` is ``dense``, ``block_diagonal`` or ``block_upper``, the last two with a number of ``blocks``.
-    ``transposed`` products, written ``R.T @ d``, occur in adjoints only.
+    ``transposed`` products are written ``R.T @ d``.
     """
 
     matrix: str

@@ -1,12 +1,13 @@
 """Plain arithmetic on nodes: what is known to be 0, 1 or constant goes away, and the lines that no longer matter."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 
 from gatework.errors import EquationError
 from gatework.language.check import check
 from gatework.language.functions import FUNCTIONS
+from gatework.language.names import Names
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product, Step, children, rebuild, walk
 
 ZERO, ONE = Number(0.0), Number(1.0)
@@ -34,8 +35,6 @@ def simplify(node: Node) -> Node:
         except (ArithmeticError, ValueError):
             return node  # 1 / 0 and its like stay as written, and give what the target gives for them
         return Number(value) if math.isfinite(value) else node  # infinity cannot be written as a number
-    if row.kind == "reduction" and node.function != "rstd" and isinstance(below[0], Number):
-        return below[0] if node.function == "mean" else ZERO
     return _neutral(node)
 
 
@@ -120,7 +119,8 @@ def without(step: Step, names: Iterable[str]) -> Step:
         A checked Step without those names.
 
     Raises:
-        EquationError: Where a name is neither an input nor a vector parameter of the Step.
+        EquationError: Where a name is neither an input nor a vector parameter of the Step, and where nothing reads a
+            further input without them.
 
     Example:
         >>> from gatework.language import parse, show
@@ -132,12 +132,59 @@ def without(step: Step, names: Iterable[str]) -> Step:
         if name not in (*step.inputs, *(parameter.name for parameter in step.parameters if parameter.columns is None)):
             raise EquationError(f"`{name}` is neither an input nor a vector parameter, so it cannot be left out.")
         zeros[Name(name)] = ZERO
-    equations = []
-    for equation in step.equations:
-        value = simplify(substitute(equation.value, zeros))
-        if isinstance(value, Number) and value != equation.value and equation.target not in step.states:
-            zeros[Name(equation.target)] = value  # a line that became constant goes into the lines that read it
-        equations.append(replace(equation, value=value))
-    kept = needed(equations, (*step.states, *step.outputs))
-    gone = {name.name for name in zeros}
-    return check(kept, step.states, tuple(name for name in step.inputs if name not in gone), step.outputs)
+    if not zeros:
+        return step
+    kept = needed(folded(step.equations, zeros, step.states, Names(step)), (*step.states, *step.outputs))
+    inputs = tuple(name for name in step.inputs if Name(name) not in zeros)
+    reads = {node.name for line in kept for node in walk(line.value) if isinstance(node, Name)}
+    for name in inputs:
+        if name not in reads:
+            left_out = ", ".join(f"`{zero.name}`" for zero in zeros)
+            raise EquationError(
+                f"Without {left_out} nothing reads the input `{name}`: all it enters is a constant then. Keep what is "
+                f"left out, or take `{name}` out of the equations."
+            )
+    return check(kept, step.states, inputs, step.outputs)
+
+
+def folded(
+    equations: Iterable[Equation], values: Mapping[Name, Node], kept: Container[str], names: Names
+) -> tuple[Equation, ...]:
+    r"""Put values in the place of names, and what is constant then in the place of the lines' own names.
+
+    A matrix multiplies a vector, so a number that it would multiply gets a line, whose name has the vector's size.
+
+    Args:
+        equations: The lines, in order.
+        values: For each name that is known, its value.
+        kept: Lines whose names stay, even where they are constant.
+        names: What makes up names.
+
+    Returns:
+        The lines; some of them may be read no more.
+
+    Example:
+        >>> from gatework.language import parse
+        >>> from gatework.language.show import show_equations
+        >>> step = parse("a = 2 * b\nh = tanh(R @ (h + a) + V @ a)", inputs=())
+        >>> print(show_equations(folded(step.equations, {Name("b"): Number(0.5)}, step.states, Names(step))))
+        a = 1
+        constant1 = 1
+        h = tanh(R @ (h + 1) + V @ constant1)
+    """
+    known, lines = dict(values), []
+    for equation in equations:
+        value = simplify(substitute(equation.value, known))
+        if isinstance(value, Number) and value != equation.value and equation.target not in kept:
+            known[Name(equation.target)] = value
+        lines.append(replace(equation, value=_with_vectors(value, lines, names)))
+    return tuple(lines)
+
+
+def _with_vectors(node: Node, lines: list[Equation], names: Names) -> Node:
+    """Give every number that a matrix multiplies a line, put behind the lines there are."""
+    below = tuple(_with_vectors(child, lines, names) for child in children(node))
+    if isinstance(node, Product) and isinstance(below[0], Number):
+        lines.append(Equation(names.numbered("constant"), below[0]))
+        below = (Name(lines[-1].target),)
+    return rebuild(node, below)

@@ -93,13 +93,17 @@ class Sizes:
             raise self._fault("A matrix from `outer` can only be added to another.", node)
         if FUNCTIONS[node.function].kind == "source":
             # A mask or a row of periods is as long as what it meets; alone it has the size of its equation's name.
-            return self.of(f".{node.function}{node.at}") if node.function == "period" else None
+            return self.period(node) if node.function == "period" else None
         size: str | None = None
         for argument in node.arguments:
             size = self.same(size, self._size(argument), node)
         if size is None and FUNCTIONS[node.function].kind == "reduction":
             raise self._fault(f"`{node.function}` needs a vector, not a plain number.", node)
         return size
+
+    def period(self, node: Apply) -> str:
+        """Give the member that stands for the size of a row of periods."""
+        return self.of(f".period{node.at}")
 
     def _product(self, node: Product) -> str:
         rows, columns = self.of(node.matrix + _ROWS), self.of(node.matrix + _COLUMNS)
@@ -137,7 +141,7 @@ def name_sizes(sizes: Sizes, made: Node, inputs: tuple[str, ...], states: tuple[
         if root not in state_roots and root not in keys:
             keys[root] = "input_size" if name == inputs[0] else f"input_size_{name}"
     if isinstance(made, Product) and made.structure == "dense":
-        inside = sizes.columns(made.matrix)
+        inside = sizes.rows(made.matrix) if made.transposed else sizes.columns(made.matrix)
         others = {sizes.root(name) for name in states[1:]}
         if inside != output and inside not in keys and output not in others:
             keys[output] = "proj_size"

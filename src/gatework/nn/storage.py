@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gatework.kernels import Weights
 from gatework.language import Name, Parameter, Step
+from gatework.language.names import Names
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ def layout(step: Step, second_bias: Mapping[str, str] | None = None) -> tuple[St
     """Decide which parameters share a tensor.
 
     Dense matrices on the first input lie in ``weight_ih``, dense ones on the output state in ``weight_hh``, the
-    projection in ``weight_hr`` and biases in ``bias``, in order of first use; what fits nowhere has its own tensor.
+    projection in ``weight_hr`` and biases in ``bias``, in order of first use; what fits nowhere has a tensor of its own
+    name, with an underscore behind it where a layer calls another tensor so.
 
     Args:
         step: The checked equations.
@@ -75,7 +77,10 @@ def layout(step: Step, second_bias: Mapping[str, str] | None = None) -> tuple[St
             alone[parameter.name] = [parameter]
         else:
             keys[key].append(parameter)
-    return tuple(Stored(key, tuple(held)) for key, held in (keys | alone).items() if held)
+    shared = {key: held for key, held in keys.items() if held}
+    names = Names(taken=[*shared, "weight_in", "bias_in", *(f"initial_{state}" for state in step.states)])
+    own = {names.fresh(name): held for name, held in alone.items()}
+    return tuple(Stored(key, tuple(held)) for key, held in (shared | own).items())
 
 
 def weights(stored: tuple[Stored, ...], tensor: Callable[[str], Tensor]) -> Weights:
@@ -109,7 +114,8 @@ def _shared(parameter: Parameter, step: Step) -> str | None:
     if parameter.role == "projection":
         return "weight_hr"
     if parameter.role == "input":
-        return "weight_ih" if full and parameter.operand == Name(step.inputs[0]) else None
+        alike = parameter.operand == Name(step.inputs[0]) and parameter.columns == step.sizes_of[step.inputs[0]]
+        return "weight_ih" if full and alike else None
     return "weight_hh" if full and parameter.columns == step.sizes_of[step.states[0]] else None
 
 

@@ -11,6 +11,7 @@ from gatework.language import FUNCTIONS, Apply, Equation, Name, Product, Step
 from gatework.language.check import check
 from gatework.language.derive import differentiate
 from gatework.language.handles import own_line
+from gatework.language.names import Names
 from gatework.language.nodes import Node, walk
 from gatework.language.simplify import needed, substitute
 from gatework.tracing.evaluation import Values
@@ -71,12 +72,12 @@ def adjoint_of(step: Step, state: str, known: Mapping[str, Name] | None = None) 
 def own_adjoint(step: Step, state: str) -> Backward:
     """Give the adjoint of a state's own line, in which all other names are given."""
     value = own_line(step, state)
-    learned = {parameter.name for parameter in step.parameters}
+    learned, names = {parameter.name for parameter in step.parameters}, Names(step)
     known: dict[str, Name] = {}
     renamed: dict[Name, Node] = {}
     for name in dict.fromkeys(node for node in walk(value) if isinstance(node, Name)):
         if name.name not in learned and name != Name(state, True):
-            given = f"given_{len(known)}"
+            given = names.numbered("given_")
             known[given], renamed[name] = name, Name(given)
     return adjoint_of(check((Equation(state, substitute(value, renamed)),), (state,), tuple(known)), state, known)
 
@@ -88,8 +89,11 @@ def elementwise(step: Step, state: str) -> Backward:
         CellError: Where it is not: last step's value enters a matrix product, or a mean over units.
     """
     adjoint = own_adjoint(step, state)
-    mixed = [node for line in adjoint.lines for node in walk(line.value) if _mixes(node)]
-    if mixed:
+    carried = set(adjoint.back.values())  # what the gradient enters; all else is made of forward values
+    for line in adjoint.lines:
+        if any(isinstance(node, Name) and node.name in carried for node in walk(line.value)):
+            carried.add(line.target)
+    if any(_mixes(node, carried) for line in adjoint.lines for node in walk(line.value)):
         raise CellError(
             f"The state `{state}` is not carried unit by unit: its own equation mixes the "
             "units. Ask for a state that is, or for state_jacobian()."
@@ -97,10 +101,10 @@ def elementwise(step: Step, state: str) -> Backward:
     return adjoint
 
 
-def _mixes(node: Node) -> bool:
-    # A product that is not transposed belongs to a forward value which the adjoint computes again.
+def _mixes(node: Node, carried: set[str]) -> bool:
+    """Say whether a node lets the gradient of one unit reach others."""
     if isinstance(node, Product):
-        return node.transposed
+        return any(isinstance(below, Name) and below.name in carried for below in walk(node))
     return isinstance(node, Apply) and FUNCTIONS[node.function].kind == "reduction"
 
 
