@@ -7,6 +7,7 @@ from tests.kernels.cases import Case, memory_full_of_nan
 from tests.language.cells_from_grammar import cells, expressions
 from tests.tolerances import assert_close
 
+from gatework.kernels.fused import can_record
 from gatework.kernels.launch import MEMORY
 from gatework.language import parse
 
@@ -32,10 +33,13 @@ def crossed_cells(draw) -> tuple[str, tuple[str, ...]]:
 def cases(draw) -> Case:
     """Draw a cell, a shape, and what breaks the flow of its states."""
     text, states = draw(cells() | crossed_cells())
+    step = parse(text, states)
+    # What is constant is recorded by the reference alone.
+    varies = tuple(line.target for line in step.equations if can_record(step, False, (line.target,)))
     steps, rows = draw(st.integers(1, 6)), draw(st.integers(1, 9))
     lengths = draw(st.none() | st.lists(st.integers(0, steps), min_size=rows, max_size=rows))
     return Case(
-        parse(text, states),
+        step,
         steps,
         rows,
         draw(st.integers(3, 40)),
@@ -44,7 +48,7 @@ def cases(draw) -> Case:
         learned=draw(st.booleans()),
         reverse=draw(st.booleans()),
         memory=draw(st.sampled_from(MEMORY)),
-        record=draw(st.sampled_from([(), states[:1], tuple(line.split(" = ")[0] for line in text.split("\n"))])),
+        record=draw(st.sampled_from([(), states[:1], varies])),
     )
 
 

@@ -63,7 +63,8 @@ def evaluate_step(
                 return state[name] if previous else next(t[name] for t in (values, inputs, weights) if name in t)
             case Product(matrix, operand, structure, blocks, transposed):
                 full = full_matrix(weights[matrix], structure, blocks)
-                return (full.T if transposed else full) @ of(operand)
+                full = full.T if transposed else full
+                return full @ of(operand).expand(full.shape[1])
             case Outer(left, right, structure, blocks):
                 return stored_matrix(torch.outer(of(left), of(right)), structure, blocks)
             case Apply("period", (Number(blocks),)):

@@ -33,8 +33,8 @@ def summing_cells(draw) -> gatework.Cell:
 @settings(max_examples=25)
 def test_a_trace_changes_no_bit_and_parts_add_up(backend, cell):
     torch.manual_seed(0)
-    layer = gatework.Recurrent(cell, 5, 5, backend=backend).eval()
-    given = torch.randn(4, 3, 5)
+    layer = gatework.Recurrent(cell, 6, 6, backend=backend).eval()  # a multiple of the blocks
+    given = torch.randn(4, 3, 6)
     trace = gatework.trace(layer, given, parts=True)
     assert_bits(trace.output, layer(given)[0].detach())
     for name in dict.fromkeys(trace.layers[0].parts.values()):

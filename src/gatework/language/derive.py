@@ -148,6 +148,8 @@ class _Deriver:
 
         ``result`` is the cheapest expression of the node's own value: the name of its line at the root.
         """
+        if gradient == ZERO:
+            return
         if isinstance(node, Name):
             self.arrived[Name(node.name, node.previous)].append(gradient)
         elif isinstance(node, Product):

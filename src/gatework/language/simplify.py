@@ -22,8 +22,12 @@ def simplify(node: Node) -> Node:
     Returns:
         An expression of the same value for all finite arguments.
     """
-    below = tuple(simplify(child) for child in children(node))
-    node = rebuild(node, below)
+    return _reduced(rebuild(node, tuple(simplify(child) for child in children(node))))
+
+
+def _reduced(node: Node) -> Node:
+    """Simplify a node over what is simple already."""
+    below = children(node)
     if isinstance(node, Product | Outer):
         return ZERO if ZERO in below else node
     if not isinstance(node, Apply):
@@ -134,7 +138,8 @@ def without(step: Step, names: Iterable[str]) -> Step:
         zeros[Name(name)] = ZERO
     if not zeros:
         return step
-    kept = needed(folded(step.equations, zeros, step.states, Names(step)), (*step.states, *step.outputs))
+    lines = folded(step.equations, zeros, step.states, Names(step), typed=False)
+    kept = needed(lines, (*step.states, *step.outputs))
     inputs = tuple(name for name in step.inputs if Name(name) not in zeros)
     reads = {node.name for line in kept for node in walk(line.value) if isinstance(node, Name)}
     for name in inputs:
@@ -148,7 +153,12 @@ def without(step: Step, names: Iterable[str]) -> Step:
 
 
 def folded(
-    equations: Iterable[Equation], values: Mapping[Name, Node], kept: Container[str], names: Names
+    equations: Iterable[Equation],
+    values: Mapping[Name, Node],
+    kept: Container[str],
+    names: Names,
+    *,
+    typed: bool = True,
 ) -> tuple[Equation, ...]:
     r"""Put values in the place of names, and what is constant then in the place of the lines' own names.
 
@@ -159,6 +169,7 @@ def folded(
         values: For each name that is known, its value.
         kept: Lines whose names stay, even where they are constant.
         names: What makes up names.
+        typed: Whether what was constant as it was typed is folded too, such as ``0 * x``, which then reads no input.
 
     Returns:
         The lines; some of them may be read no more.
@@ -174,11 +185,20 @@ def folded(
     """
     known, lines = dict(values), []
     for equation in equations:
-        value = simplify(substitute(equation.value, known))
+        value = simplify(substitute(equation.value, known)) if typed else _placed(equation.value, known)
         if isinstance(value, Number) and value != equation.value and equation.target not in kept:
             known[Name(equation.target)] = value
         lines.append(replace(equation, value=_with_vectors(value, lines, names)))
     return tuple(lines)
+
+
+def _placed(node: Node, values: Mapping[Name, Node]) -> Node:
+    """Put values in the place of names, and simplify what they enter, and that alone."""
+    if isinstance(node, Name):
+        return values.get(Name(node.name, node.previous), node)
+    below = tuple(_placed(child, values) for child in children(node))
+    unchanged = all(new is old for new, old in zip(below, children(node), strict=True))
+    return node if unchanged else _reduced(rebuild(node, below))
 
 
 def _with_vectors(node: Node, lines: list[Equation], names: Names) -> Node:
