@@ -183,3 +183,7 @@ def test_masked_states_keep_the_longest_line():
 
 def test_transformations_are_drawn_as_what_they_are():
     assert signs(make_graph(coupled(CELLS["lstm"]).step)) == signs(make_graph(CELLS["cifg"].step))
+
+
+def test_a_transposed_matrix_is_marked_in_its_layer():
+    assert signs(graph_of("h = R_h.T @ h + x * 2", states="h"))["h"][:2] == (LAYER, "R_hᵀ")

@@ -160,6 +160,13 @@ def test_layers_train_and_evaluate_without_a_warning(name, bias, recwarn):
     assert torch.equal(trace.output, output.detach())
 
 
+def test_a_learned_vector_named_like_a_tensor_of_the_layer_has_its_own():
+    _, text = CONSTRUCTS["names of tensors"]
+    layer = gatework.Recurrent(text, 8, 8, learn_initial_state=True)
+    own = ["weight_ih__l0", "weight_hh__l0", "bias__l0", "initial_h__l0"]
+    assert [*layer.state_dict()] == ["weight_ih_l0", "weight_hh_l0", "bias_l0", *own, "initial_h_l0"]
+
+
 @EACH
 def test_equations_are_printed_and_drawn(name):
     states, text = CONSTRUCTS[name]

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.kernels.cases import Case, memory_full_of_nan
-from tests.language.cells_from_grammar import cells, expressions
+from tests.language.cells_from_grammar import cells, expressions, widened
 from tests.tolerances import assert_close
 
 from gatework.kernels.fused import can_record
@@ -33,7 +33,8 @@ def crossed_cells(draw) -> tuple[str, tuple[str, ...]]:
 def cases(draw) -> Case:
     """Draw a cell, a shape, and what breaks the flow of its states."""
     text, states = draw(cells() | crossed_cells())
-    step = parse(text, states)
+    text, inputs = draw(widened(text))
+    step = parse(text, states, inputs)
     # What is constant is recorded by the reference alone.
     varies = tuple(line.target for line in step.equations if can_record(step, False, (line.target,)))
     steps, rows = draw(st.integers(1, 6)), draw(st.integers(1, 9))

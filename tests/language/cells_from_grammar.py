@@ -79,3 +79,16 @@ def cells(draw):
         taken = dict(zip(own, draw(st.permutations(_LIKE_MADE_UP)), strict=False))
         text = re.sub(r"\b\w+\b", lambda word: taken.get(word[0], word[0]), text)
     return text, ("h", "c")
+
+
+@st.composite
+def widened(draw, text):
+    """Let some products go through the units of an input ``u``, which has a size of its own; give text and inputs."""
+    forms = ["{0}", "(N{1} @ u)", "(N{1} @ (u * (N{1}.T @ {2})))", "(N{1} @ (w{1} + norm(u + A{1}.T @ {2})))"]
+
+    def product(found):
+        form = draw(st.sampled_from(forms))
+        return form.format(found[0], found[1], found[2])
+
+    wide = re.sub(r"\(M(\w+) @ (\w+)\)", product, text)
+    return wide, ("x", "u") if re.search(r"\bu\b", wide) else ("x",)

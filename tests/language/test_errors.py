@@ -56,6 +56,7 @@ NONSENSE = [
     ("h = block_diagonal(R) @ h + x", "h", "x", "`block_diagonal` takes a matrix and a number of blocks", 1, 4),
     ("h = block_upper(R, 2) * x", "h", "x", "`block_upper(R, n)` stands only left of `@`", 1, 4),
     ("h = block_upper(R, 2) @ h + R @ x", "h", "x", "`R` is used with two different structures", 1, 28),
+    ("h = tanh(W @ (x * period(2)) + h)", "h", "x", "`period` gives a number for each unit of hidden_size, and", 1, 18),
     ("h = norm(2) + x", "h", "x", "`norm` needs a vector, not a plain number.", 1, 4),
     ("h = tanh(x) + outer(x, h)", "h", "x", "A matrix from `outer` can only be added to another.", 1, 4),
     ("h = open(x)", "h", "x", "There is no function `open`.", 1, 4),

@@ -134,6 +134,8 @@ def test_half_lives():
         CellError, match=r"^The state `h` is not carried unit by unit: its own equation mixes the units"
     ):
         half_life("rnn")
+    with pytest.raises(CellError, match=r"^The state `c` is not carried unit by unit"):
+        half_life("c = 0.5 * c + R.T @ tanh(c) + x\nh = tanh(c)")
     with pytest.raises(SizeError, match=r"^`q` is no state; the equations have the states h, c\.$"):
         half_life("lstm", of="q")
 
