@@ -171,7 +171,12 @@ def test_faults(make, message):
 
 SIZES = [
     ("mut1", (64, 128), "The input `x` has size 64; the cell `mut1` uses it elementwise, so it must have the size 128"),
-    ("slstm", (64, 126), "hidden_size is 126; the cell `slstm` has blocks and needs a multiple of 4."),
+    (
+        "slstm",
+        (64, 126),
+        "hidden_size is 126; the cell `slstm` has blocks and needs a multiple of 4. `block_diagonal(R_i, 4)` cuts it "
+        "into 4 equal parts. Choose 124 or 128.",
+    ),
     ("lstm", (0, 128), "input_size is 0; expected a whole number of at least 1."),
     ("lstm", (64, -1), "hidden_size is -1; expected a whole number of at least 1."),
     ("lstm", (64, 128, 32), "The cell `lstm` does not project its output: use `project(cell, 32)`."),
@@ -184,6 +189,59 @@ SIZES = [
 def test_sizes_that_do_not_fit(name, sizes, message):
     with pytest.raises(SizeError, match=re.escape(message)):
         CELLS[name].count(*sizes)
+
+
+BLOCKS = [
+    (
+        "h = tanh(block_diagonal(W, 3) @ x + h)",
+        (17, 15),
+        "input_size is 17; the cell `cell` has blocks and needs a multiple of 3. `block_diagonal(W, 3)` cuts it into 3 "
+        "equal parts. Choose 15 or 18.",
+    ),
+    (
+        "h = tanh(block_diagonal(W, 4) @ x + R @ h)",
+        (3, 8),
+        "input_size is 3; the cell `cell` has blocks and needs a multiple of 4. `block_diagonal(W, 4)` cuts it into 4 "
+        "equal parts. Choose 4.",
+    ),
+    (
+        "h = tanh(V @ (block_upper(W, 3) @ x) + h)",
+        (17, 15),
+        "input_size is 17; the cell `cell` has blocks and needs a multiple of 3. `block_upper(W, 3)` cuts it into 3 "
+        "equal parts. Choose 15 or 18.",
+    ),
+    (
+        "h = tanh(block_diagonal(W, 5) @ x + h)",
+        (15, 17),
+        "hidden_size is 17; the cell `cell` has blocks and needs a multiple of 5. `block_diagonal(W, 5)` cuts it into "
+        "5 equal parts. Choose 15 or 20.",
+    ),
+    (
+        "c = tanh(W @ x + block_diagonal(R, 2) @ h)\nh = P @ c",
+        (3, 8, 5),
+        "proj_size is 5; the cell `cell` has blocks and needs a multiple of 2. `block_diagonal(R, 2)` cuts it into 2 "
+        "equal parts. Choose 4 or 6.",
+    ),
+    (
+        "h = tanh(block_diagonal(W, 4) @ x + block_upper(R, 6) @ h)",
+        (8, 18),
+        "hidden_size is 18; the cell `cell` has blocks and needs a multiple of 12. `block_diagonal(W, 4)` cuts it into "
+        "4 equal parts. Choose 12 or 24.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("equations", "sizes", "message"), BLOCKS)
+def test_sizes_that_blocks_do_not_divide(equations, sizes, message):
+    with pytest.raises(SizeError) as caught:
+        cell(equations, states="h").sizes(*sizes)
+    assert str(caught.value) == message
+
+
+def test_blocks_ask_nothing_of_a_size_they_do_not_cut():
+    mine = cell("h = tanh(V @ (block_upper(W, 3) @ x) + h)", states="h")
+    assert mine.step.multiples == {"input_size": 3}
+    assert mine.sizes(18, 16) == {"hidden_size": 16, "input_size": 18}
 
 
 def test_sizes_of_further_inputs_may_follow_from_the_states():

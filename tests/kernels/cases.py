@@ -68,14 +68,19 @@ class Case:
     packed: bool = False  # the same sequences without their padding; lengths must not rise
     other_sizes: dict[str, int] = field(default_factory=dict)
 
+    def fitting(self, key: str, least: int) -> int:
+        """Give the least size, from one on, that the step's blocks divide."""
+        unit = self.step.multiples.get(key, 1)
+        return -(-least // unit) * unit
+
     def __post_init__(self) -> None:
         self.generator = torch.Generator().manual_seed(self.seed)
-        step, multiple = self.step, self.step.multiple_of
-        size = -(-self.hidden_size // multiple) * multiple
+        step = self.step
+        size = self.fitting("hidden_size", self.hidden_size)
         self.sizes = {
             "hidden_size": size,
-            "input_size": -(-(size + 3) // multiple) * multiple,
-            "proj_size": size // 2 + 1,
+            "input_size": self.fitting("input_size", size + 3),
+            "proj_size": self.fitting("proj_size", size // 2 + 1),
         }
         self.sizes |= {f"input_size_{name}": size + 1 for name in step.inputs} | self.other_sizes
         weights = {p.name: self.random(*p.shape(self.sizes)) for p in step.parameters}

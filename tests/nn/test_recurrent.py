@@ -311,6 +311,7 @@ CONSTRUCTION = [
     (("lstm", 3, 5), {"proj_size": -2}, SizeError, "proj_size is -2; expected a whole number, 0 for no projection"),
     (("lstm_projected", 3, 5), {}, SizeError, "projects its output"),
     (("slstm", 3, 6), {}, SizeError, "hidden_size is 6; the cell `slstm` has blocks and needs a multiple of 4"),
+    (("h = tanh(block_diagonal(W, 3) @ x + h)", 6, [9, 8]), {}, SizeError, "`block_diagonal(W, 3)` cuts it into 3"),
     (("mut1", 3, 5), {}, SizeError, "(input_projection=True)"),
     (("mut1", 5, 5, 2), {"bidirectional": True}, SizeError, "(input_projection=True)"),
     (

@@ -150,7 +150,9 @@ def test_cells_that_need_a_map_or_a_projection_take_part():
 
 def test_blocks_are_rounded_to_where_parameters_are_matched_and_refused_where_sizes_are():
     assert matched("lstm,clockwork", hidden_size=15)["clockwork"].hidden_size % 8 == 0
-    with pytest.raises(ConfigError, match=r"clockwork \(hidden_size is 15; .* needs a multiple of 8\)"):
+    with pytest.raises(
+        ConfigError, match=r"clockwork \(hidden_size is 15; .* needs a multiple of 8\. .*Choose 8 or 16\)"
+    ):
         matched("lstm,clockwork", hidden_size=15, match="size")
 
 

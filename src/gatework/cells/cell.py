@@ -168,12 +168,26 @@ class Cell:
         for key, size in sizes.items():
             if isinstance(size, bool) or not isinstance(size, int) or size < 1:
                 raise SizeError(f"{key} is {size!r}; expected a whole number of at least 1.")
-        if hidden_size % self.step.multiple_of:
-            raise SizeError(
-                f"hidden_size is {hidden_size}; the cell `{self.name}` has blocks and needs a multiple of "
-                f"{self.step.multiple_of}."
-            )
+        self._check_blocks(sizes)
         return sizes
+
+    def _check_blocks(self, sizes: Mapping[str, int]) -> None:
+        """Refuse a size that the blocks of a matrix, or of periods, do not divide."""
+        for key, unit in self.step.multiples.items():
+            size = sizes[key]
+            if size % unit == 0:
+                continue
+            below = size // unit * unit
+            fits = f"{below} or {below + unit}" if below else f"{unit}"
+            cut = (
+                f"`{one.structure}({one.name}, {one.blocks})` cuts it into {one.blocks} equal parts. "
+                for one in self.step.parameters
+                if key in (one.rows, one.columns) and size % one.blocks
+            )
+            raise SizeError(
+                f"{key} is {size}; the cell `{self.name}` has blocks and needs a multiple of {unit}. "
+                f"{next(cut, '')}Choose {fits}."
+            )
 
     def _input_sizes(self, given: list[int], sizes: dict[str, int]) -> None:
         """Check the size of every input, and note those that are not a size of the states."""

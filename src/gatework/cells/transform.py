@@ -277,7 +277,7 @@ def blocks(cell: Cell, count: int) -> Cell:
 
     Args:
         cell: A cell with structured matrices.
-        count: The number of blocks; hidden_size must be a multiple of it.
+        count: The number of blocks; every size that they cut must be a multiple of it.
 
     Returns:
         The cell with that many blocks.
@@ -292,7 +292,7 @@ def blocks(cell: Cell, count: int) -> Cell:
     """
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise CellError(f"blocks has the count {count!r}; expected a whole number of at least 1.")
-    if cell.step.multiple_of == 1:
+    if not cell.step.multiples:
         raise CellError(f"The cell `{cell.name}` has no blocks to set.")
 
     def counted(node: Node) -> Node:

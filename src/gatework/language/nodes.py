@@ -166,9 +166,22 @@ class Step:
         return found
 
     @cached_property
+    def multiples(self) -> dict[str, int]:
+        """For each size that is cut into blocks: the number it must be a multiple of."""
+        found: dict[str, int] = {}
+        for parameter in self.parameters:
+            for key in (parameter.rows, parameter.columns):
+                if key is not None and parameter.blocks > 1:
+                    found[key] = lcm(found.get(key, 1), parameter.blocks)
+        periods = [_periods(node) for equation in self.equations for node in walk(equation.value)]
+        if max(periods, default=1) > 1:
+            found["hidden_size"] = lcm(found.get("hidden_size", 1), *periods)
+        return found
+
+    @property
     def multiple_of(self) -> int:
         """The number that hidden_size must be a multiple of (1 unless there are blocks)."""
-        return lcm(1, *(_blocks(node) for equation in self.equations for node in walk(equation.value)))
+        return self.multiples.get("hidden_size", 1)
 
     @cached_property
     def size_keys(self) -> tuple[str, ...]:
@@ -266,9 +279,7 @@ def origin(equations: Iterable[Equation], state: str, inputs: Iterable[str]) -> 
                 name = masked
 
 
-def _blocks(node: Node) -> int:
-    if isinstance(node, Product | Outer):
-        return node.blocks
+def _periods(node: Node) -> int:
     if isinstance(node, Apply) and node.function == "period":
         count = node.arguments[0]
         assert isinstance(count, Number)  # check() lets nothing else through

@@ -93,7 +93,7 @@ def half_life(cell: Cell | str, forget_bias: float | None = None, of: str | None
     if forget_bias is not None:
         name, value = initial.forget_bias(found, forget_bias)
         fixed[name] = value
-    step, units = found.step, found.step.multiple_of
+    step, units = found.step, math.lcm(*found.step.multiples.values())  # one size for all
     sizes = defaultdict(lambda: units)
     weights = {one.name: torch.full(one.shape(sizes), fixed.get(one.name, 0.0)) for one in step.parameters}
     zero = torch.zeros(units)
