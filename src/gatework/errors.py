@@ -20,10 +20,43 @@ Each message says what was given, what was expected, where, and what to do.
 """
 
 import signal
+import unicodedata
+
+_JOINERS = "\u200c\u200d"  # they shape letters and emoji, and steer nothing
+
+
+def printable(text: str) -> str:
+    r"""Spell out what a terminal, a picture or a file cannot take: control characters, turns of direction, surrogates.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The text, where letters, spaces, tabs and line ends are as they were.
+
+    Example:
+        >>> printable("a\x1b[2Jb")
+        'a\\x1b[2Jb'
+    """
+    return text if text.isascii() and text.isprintable() else "".join(map(_shown, text))
+
+
+def _shown(letter: str) -> str:
+    if letter.isprintable() or letter in "\n\t" or letter in _JOINERS or unicodedata.category(letter) == "Zs":
+        return letter
+    return repr(letter)[1:-1]
 
 
 class GateworkError(Exception):
-    """Base of every error the project raises on purpose."""
+    """Base of every error the project raises on purpose.
+
+    Args:
+        message: What was given, what was expected, where, and what to do. What it quotes may be hostile, so it is made
+            printable.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class EquationError(GateworkError, ValueError):
@@ -37,7 +70,7 @@ class EquationError(GateworkError, ValueError):
     """
 
     def __init__(self, message: str, *, text: str = "", line: int = 0, column: int = 0) -> None:
-        self.reason = message
+        self.reason = printable(message)
         self.line = line
         self.column = column
         lines = text.split("\n")

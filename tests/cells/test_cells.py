@@ -291,3 +291,9 @@ def test_a_change_that_would_go_in_a_circle_is_refused():
 
 def test_layer_norm_leaves_states_that_the_output_divides_by():
     assert "h = o * (c / n)" in str(layer_norm(CELLS["slstm"]))
+
+
+def test_what_a_cell_says_of_itself_steers_no_terminal():
+    mine = cell("h = tanh(W @ x)  # \x1b[31m", name="a\x1bb", source="\x9b")
+    assert (mine.name, mine.title, mine.source) == (r"a\x1bb", r"a\x1bb", r"\x9b")
+    assert str(mine) == r"h = tanh(W @ x)  # \x1b[31m"

@@ -34,8 +34,8 @@ NONSENSE = {
     "show lstmm": f"There is no cell `lstmm`. Did you mean `lstm`? The cells are: {CELL_NAMES}.",
     "show zzz": f"There is no cell `zzz`. The cells are: {CELL_NAMES}.",
     "show clockwork --hidden-size 3": (
-        "hidden_size is 3; the cell `clockwork` has blocks and needs a multiple of 8. `block_upper(R_h, 8)` cuts it into 8 "
-        "equal parts. Choose 8."
+        "hidden_size is 3; the cell `clockwork` has blocks and needs a multiple of 8. `block_upper(R_h, 8)` cuts it "
+        "into 8 equal parts. Choose 8."
     ),
     "show lstm --proj-size 4": "The cell `lstm` does not project its output: use `project(cell, 4)`.",
     "doctor --jsn": "Unknown option: --jsn. Did you mean --json?",

@@ -146,3 +146,12 @@ def test_hostile_file_ends_in_an_error(gatework, tmp_path):
     outcome = gatework("show", path)
     assert outcome.code == 2
     assert len(outcome.err) < 500
+
+
+def test_a_comment_in_a_file_steers_no_terminal(gatework, tmp_path):
+    file = tmp_path / "mine.txt"
+    file.write_text("h = tanh(W @ x + R @ h)  # \x1b[2J\x9b31m\u202e", encoding="utf-8")
+    for arguments in ((), ("--latex",), ("--plan",), ("--adjoint",), ("--json",)):
+        shown = gatework("show", file, *arguments).out
+        assert not set(shown) & set("\x1b\x9b\u202e")
+    assert r"\x1b[2J\x9b31m\u202e" in gatework("show", file).out

@@ -81,6 +81,15 @@ def test_the_scene_is_plain_data():
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_control_characters_in_comments_break_no_picture(kind):
+    text = str(CELLS["lstm"]).replace("# ", "# \x1b[31m\x00\x0b\ufffe\u202e ")
+    mine = gatework.cell(text, states="h c", name="a\x1b")
+    svg = gatework.draw(mine, kind, other=NEEDS_OTHER.get(kind)).svg()
+    ElementTree.fromstring(svg)
+    assert not set(svg) & set("\x1b\x00\x0b\ufffe\u202e")
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_ids_are_unique_in_every_kind(kind):
     scene = gatework.draw("fgr", kind, other=NEEDS_OTHER.get(kind)).scene if kind != "memory" else None
     scene = scene or gatework.draw("lstm", kind).scene

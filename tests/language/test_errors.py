@@ -1,12 +1,13 @@
 """Nonsense at the door of the language: each fault has its own sentence, its line and its caret."""
 
 import time
+import warnings
 from typing import Any
 
 import pytest
 
 from gatework.errors import EquationError
-from gatework.language import parse
+from gatework.language import parse, show
 
 # text, states, inputs, what the message begins with, line, column of the caret
 NONSENSE = [
@@ -36,6 +37,9 @@ NONSENSE = [
     ("h = maximum(x)", "h", "x", "`maximum` takes 2 arguments, not 1.", 1, 4),
     ("h = tanh(x=x)", "h", "x", "Arguments of `tanh` are written in order, without names or stars.", 1, 4),
     ("h = lambda * x", "h", "x", "`lambda` is a word of Python and cannot name a quantity", 1, 4),
+    ("h = 1if x else h", "h", "x", "A number runs into a name here; write `2 * x`, and names that begin", 1, 4),
+    ("h = h + 2x", "h", "x", "A number runs into a name here; write `2 * x`, and names that begin", 1, 8),
+    ("h = 1e5or 0x1for x", "h", "x", "A number runs into a name here; write `2 * x`, and names that begin", 1, 4),
     ("h = x +", "h", "x", "This line cannot be read (invalid syntax)", 1, 7),
     ("h = (x + h", "h", "x", "This line cannot be read ('(' was never closed)", 1, 4),
     ("h += x", "h", "x", "An equation has the form `name = expression`, and this line has not.", 1, 0),
@@ -150,6 +154,34 @@ def test_a_comment_that_is_no_unicode_is_shown():
         parse("c = x\nh = c + h  # \ud800", "h")
     assert str(caught.value).startswith("This character is no valid Unicode")
     assert (caught.value.line, caught.value.column) == (2, 13)
+
+
+@pytest.mark.parametrize("code", ["h = tanh(W @ x + \ud800 h)", "h = x \x1b[2J", "h = x\x00", "\u202eh = x"])
+def test_messages_can_be_encoded_and_steer_nothing(code):
+    with pytest.raises(EquationError) as caught:
+        parse(f"{code}  # \x9b\u2066", "h")
+    for text in (str(caught.value), caught.value.reason):
+        assert all(letter.isprintable() or letter == "\n" for letter in text)
+        text.encode()
+    quoted, caret = str(caught.value).split("\n")[-2:]
+    assert quoted[caret.index("^")] == "\\"
+
+
+@pytest.mark.parametrize("text", ["h = 1if x else h", "h = 0x1for x", "h = 1.5e3and x", "h = 2j or x", "h = 1in x"])
+def test_python_warns_of_nothing(text):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(EquationError):
+            parse(text, "h")
+
+
+def test_comments_show_what_would_steer_a_terminal():
+    comment = "\x1b]0;a\x07 \x00 \x9b2J \u202eb\u2069 \ufffe c\u2028d"
+    step = parse(f"h = tanh(x)  # {comment} \u4fdd\u3000\u7559\tتنـ\u200cها", "h")
+    shown = step.equations[0].comment
+    assert shown.startswith(r"\x1b]0;a\x07 \x00 \x9b2J \u202eb\u2069 \ufffe c\u2028d")
+    assert shown.endswith("\u4fdd\u3000\u7559\tتنـ\u200cها")  # spaces and joiners are letters of someone's language
+    assert parse(show(step), "h").equations == step.equations
 
 
 def test_odd_line_ends_in_comments_do_not_move_the_quoted_line():

@@ -6,7 +6,7 @@ from functools import cached_property
 from types import MappingProxyType
 
 from gatework.cells.remembering import biases_that_remember
-from gatework.errors import CellError, SizeError
+from gatework.errors import CellError, SizeError, printable
 from gatework.language import Step, latex, parse, show
 
 INITIAL_CHOICES = ("identity", "orthogonal", "zeros")
@@ -69,16 +69,16 @@ class Cell:
         step = parse(equations, states, inputs)
         # The class is frozen, so that a cell can be shared; only here is it written.
         values = {
-            "name": name,
+            "name": printable(name),
             "equations": equations,
             "states": step.states,
             "inputs": step.inputs,
             "init": MappingProxyType(dict(init or {})),
             "remember": MappingProxyType(biases_that_remember(step) if remember is None else dict(remember)),
-            "title": title or name,
-            "source": source,
+            "title": printable(title or name),
+            "source": printable(source),
             "year": year,
-            "notes": notes,
+            "notes": printable(notes),
             "proj_size": proj_size,
             "step": step,
         }

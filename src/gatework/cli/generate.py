@@ -4,7 +4,8 @@ import sys
 
 from rich.text import Text
 
-from gatework.cli.output import Json, Whole, out, print_json, printable
+from gatework.cli.output import Json, Whole, out, print_json
+from gatework.errors import printable
 from gatework.training import generate as write
 
 

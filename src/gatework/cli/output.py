@@ -91,22 +91,6 @@ def pairs(values: Mapping[str, str]) -> Table:
     return table
 
 
-def printable(text: str) -> str:
-    r"""Spell out the control characters in a text: what a model writes must not steer the terminal.
-
-    Args:
-        text: Any text.
-
-    Returns:
-        The text, where line ends and tabs are as they were.
-
-    Example:
-        >>> printable("a\x1b[2Jb")
-        'a\\x1b[2Jb'
-    """
-    return "".join(letter if letter in "\n\t" or letter.isprintable() else repr(letter)[1:-1] for letter in text)
-
-
 class _PipeConsole(Console):
     """A console that leaves a closed pipe to the door, which knows the exit code for it."""
 

@@ -11,9 +11,9 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
 
-from gatework.cli.output import Flag, Json, err, out, print_json, printable
+from gatework.cli.output import Flag, Json, err, out, print_json
 from gatework.cli.settings import as_toml, given, make_flags
-from gatework.errors import Stopped
+from gatework.errors import Stopped, printable
 from gatework.tasks.registry import TASKS
 from gatework.tasks.task import Task
 from gatework.training import TrainConfig, TrainResult, make_config, make_reporter, read_toml

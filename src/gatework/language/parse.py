@@ -10,7 +10,7 @@ import math
 import re
 from difflib import get_close_matches
 
-from gatework.errors import EquationError
+from gatework.errors import EquationError, printable
 from gatework.language.functions import FUNCTIONS, MOST_BLOCKS, MOST_PERIODS, WRITABLE
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product
 
@@ -20,6 +20,11 @@ MOST_DEPTH = 60
 MOST_NAME = 40
 
 _ALLOWED = re.compile(r"[A-Za-z0-9_+\-*/@().,= \t\n\\]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_STUCK = re.compile(
+    r"(?<!\w)(?>0[xX][\da-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+"
+    r"|(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][+-]?\d[\d_]*)?[jJ]?)(?=[A-Za-z_])"
+)
 _INSTEAD = {
     "^": "write `x * x` for a square",
     "%": "write `mod(a, b)`",
@@ -58,18 +63,12 @@ def read(text: str) -> tuple[Equation, ...]:
         )
     if len(text) > MOST_CHARACTERS:
         raise EquationError(f"The equations have {len(text):,} characters; at most {MOST_CHARACTERS:,} are read.")
+    _scan("\n".join(_stripped(text)))
     text = normalised(text)
-    _scan(text)
     try:
         module = ast.parse(text)
     except SyntaxError as error:
         raise _syntax(error, text) from None
-    except UnicodeEncodeError as error:  # half of a surrogate pair, in a comment
-        line = text.count("\n", 0, error.start) + 1
-        column = error.start - (text.rfind("\n", 0, error.start) + 1)
-        message = "This character is no valid Unicode; leave it out of the comment."
-        shown = text.encode("utf-8", "replace").decode()
-        raise EquationError(message, text=shown, line=line, column=column) from None
     except (RecursionError, MemoryError, ValueError):
         raise EquationError("The equations are nested too deeply to be read; split them into several lines.") from None
     if not module.body:
@@ -89,9 +88,14 @@ def normalised(text: str) -> str:
         text: The equations as written.
 
     Returns:
-        The same lines, each without space at either end.
+        The same lines, each without space at either end. Comments, which are shown in many places, are printable.
     """
-    return "\n".join(line.strip() for line in re.split(r"\r\n|\r|\n", text))
+    parts = (line.partition("#") for line in _stripped(text))
+    return "\n".join(f"{code}{mark}{printable(comment)}" for code, mark, comment in parts)
+
+
+def _stripped(text: str) -> list[str]:
+    return [line.strip() for line in re.split(r"\r\n|\r|\n", text)]
 
 
 def nearest(word: str, choices: "tuple[str, ...] | list[str] | frozenset[str]") -> str:
@@ -111,7 +115,7 @@ def nearest(word: str, choices: "tuple[str, ...] | list[str] | frozenset[str]") 
 def _scan(text: str) -> None:
     """Refuse symbols outside the language, and brackets nested too deeply, before anything is parsed."""
     for number, line in enumerate(text.split("\n"), start=1):
-        code = line.split("#", 1)[0]
+        code, _, comment = line.partition("#")
         for column, symbol in enumerate(code):
             if not _ALLOWED.match(symbol):
                 hint = _INSTEAD.get(
@@ -122,6 +126,14 @@ def _scan(text: str) -> None:
         if "**" in code:
             message = "The symbol `**` is not part of the language; write `x * x` for a square."
             raise EquationError(message, text=text, line=number, column=code.index("**"))
+        stuck = _STUCK.search(code)
+        if stuck:  # Python would warn of some, and read them
+            message = "A number runs into a name here; write `2 * x`, and names that begin with a letter."
+            raise EquationError(message, text=text, line=number, column=stuck.start())
+        half = _SURROGATE.search(comment)
+        if half:
+            message = "This character is no valid Unicode; leave it out of the comment."
+            raise EquationError(message, text=text, line=number, column=len(code) + 1 + half.start())
     depth = 0
     for symbol in text:
         depth += (symbol == "(") - (symbol == ")")
