@@ -197,3 +197,25 @@ def test_types(cell):
             assert_close(output, expected.float())
         else:
             assert output.isfinite().all()
+
+
+@every_cell
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+def test_huge_inputs_give_numbers(cell, backend):
+    """A gate may close to the last digit; neither a number nor its gradient is then lost."""
+    layer = layer_of(cell, dtype=torch.float32, backend=backend)
+    given = (1000 * inputs_for(layer, 20, 3)).requires_grad_()
+    output, state = layer(given)
+    (output / 1000).square().sum().backward()
+    results = [output, *as_tuple(state), given.grad, *(one.grad for one in layer.parameters())]
+    assert all(one.isfinite().all() for one in results if one is not None)
+
+
+def test_an_slstm_begins_with_what_it_writes():
+    """Whatever the first input gate is, the normaliser takes it out again: h = o * g."""
+    layer = layer_of(gatework.CELLS["slstm"], dtype=torch.float64)
+    found = gatework.trace(layer, 3000 * inputs_for(layer, 2, 3))
+    assert found["z_i"][0].min() < -1000  # too small for an exponential
+    assert_close(found["h"][0], (found["o"] * found["g"])[0])
+    assert_same(found["n"][0], torch.ones_like(found["n"][0]))
+    assert (found["n"][1] >= 1).all()

@@ -15,10 +15,11 @@ from gatework.language.show import number, show_equations
 from gatework.language.simplify import needed, simplify, substitute
 
 STATE, INPUT, LAYER, OPERATION, SOURCE = "state", "input", "layer", "operation", "source"
+CONDITION = "if"  # the mark of what chooses between others, and hands on nothing itself
 HOLE = "·"  # where the argument stands in the text of a function
 # Signs of the operators, and what stands beside the arrow of each argument where their order matters.
 _SIGNS = {"add": "+", "sub": MINUS, "mul": "×", "div": "÷", "neg": MINUS}
-_MARKS = {"sub": ("", MINUS), "div": ("", "÷"), "where": ("if", "", "else"), "greater": ("", "<"),
+_MARKS = {"sub": ("", MINUS), "div": ("", "÷"), "where": (CONDITION, "", "else"), "greater": ("", "<"),
           "mod": ("", "mod")}  # fmt: skip
 
 

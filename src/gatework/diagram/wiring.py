@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from gatework.diagram.graph import INPUT, LAYER, OPERATION, SOURCE, STATE, Graph, Vertex
+from gatework.diagram.graph import CONDITION, INPUT, LAYER, OPERATION, SOURCE, STATE, Graph, Vertex
 from gatework.diagram.notation import symbol
 
 JUNCTION, EXIT, UP = "junction", "exit", "up"
@@ -96,7 +96,8 @@ def _lines(graph: Graph) -> dict[str, tuple[Vertex, ...]]:
         chains: dict[Vertex, tuple[Vertex, ...]] = {graph.previous[state]: ()}
         for vertex in graph.vertices:
             if vertex.kind == OPERATION and vertex not in taken:
-                reached = [chains[below] for below in vertex.inputs if below in chains]
+                handed = zip(vertex.inputs, vertex.marks, strict=True)
+                reached = [chains[below] for below, mark in handed if below in chains and mark != CONDITION]
                 if reached:
                     chains[vertex] = (*max(reached, key=len), vertex)
         lines[state] = chains.get(graph.current[state], ())
