@@ -266,9 +266,10 @@ def test_agrees_with_torch(row, level, dtype):
     if row.name in EXACT_ROWS:
         np.testing.assert_array_equal(got, expected)
     else:
-        # torch's own error, that of gelu's 1 + erf(x), and the threshold of softplus, from which it gives x.
         epsilon = float(np.finfo(kind).eps)
-        loose = {"softplus": 2.1e-9, "gelu": 64 * epsilon, "sin": 4 * epsilon, "cos": 4 * epsilon}
+        loose = {"sin": 4 * epsilon, "cos": 4 * epsilon}
+        if dtype == "float32":  # torch's own error, that of gelu's 1 + erf(x), and softplus, which from 20 on gives x
+            loose |= {"softplus": 2.1e-9, "gelu": 64 * epsilon}
         np.testing.assert_allclose(got, expected, rtol=8 * epsilon, atol=loose.get(row.name, 0.0))
 
 
