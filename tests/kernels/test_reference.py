@@ -131,6 +131,41 @@ def test_rows_end_at_their_length(name, reverse):
         assert_close(tuple(one[row] for one in result.state), tuple(one[0] for one in alone.state))
 
 
+FRAGILE = {  # what is infinite, or has no gradient, where the input and the state are zero
+    "known beforehand": ("h = tanh(R @ h + 1 / (W @ x) + b)", "h"),
+    "a root": ("q = W @ x\nh = tanh(sqrt(q * q) + R @ h + b)", "h"),
+    "of the state": ("h = tanh(log(abs(h + W @ x)))", "h"),
+    "a state apart": ("n = n + 1\ns = sqrt(x * x) + s / (1 + n * n)\nh = tanh(W @ s + R @ h)", "h s n"),
+    "blocks": ("h = tanh(log(abs(block_diagonal(W, 2) @ x + block_upper(V, 2) @ x)) + block_diagonal(R, 2) @ h)", "h"),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+@pytest.mark.parametrize("name", FRAGILE)
+def test_padding_is_never_computed(name, reverse, dtype):
+    """Zeros in padding must not meet what is infinite there: neither in a gradient nor in a gradient of one."""
+    case = Case(parse(*FRAGILE[name]))
+    lengths, restart = torch.tensor([2, 4, 0]), torch.zeros(STEPS_TAKEN, ROWS, dtype=torch.bool)
+    restart[1, 0] = restart[2, 1] = restart[3, 0] = True  # the last lies in padding
+    leaves = [one.to(dtype).requires_grad_() for one in (*case.inputs, *case.weights.values(), *case.state)]
+    count = len(case.inputs)
+    weights = dict(zip(case.weights, leaves[count:], strict=False))
+    initial = tuple(torch.full_like(one, 0.5, dtype=dtype) for one in case.state)
+    result = run(
+        case.step, weights, tuple(leaves[:count]), tuple(leaves[count + len(weights) :]),
+        lengths=lengths, restart=restart, initial=initial, reverse=reverse, backend="reference",
+    )  # fmt: skip
+    assert not result.output[2:, 0].any()
+    assert not result.output[:, 2].any()
+    assert_same(tuple(one[2] for one in result.state), tuple(one[2] for one in leaves[count + len(weights) :]))
+    first = torch.autograd.grad(result.output.square().sum(), leaves, create_graph=True, allow_unused=True)
+    assert all(one.isfinite().all() for one in first if one is not None)
+    total = torch.stack([one.square().sum() for one in first if one is not None]).sum()
+    second = torch.autograd.grad(total, leaves, allow_unused=True)
+    assert all(one.isfinite().all() for one in second if one is not None)
+
+
 @pytest.mark.parametrize("learned", [False, True], ids=["zeros", "initial"])
 @pytest.mark.parametrize("name", ["lstm", "clockwork"])
 def test_rows_start_anew(name, learned):

@@ -24,9 +24,9 @@ class Call:
     Args:
         step: The equations.
         weights: The parameters.
-        inputs: [T, B, size] each.
+        inputs: [T, B, size] each, or [N, size] where steps have rows of their own, one step after the other.
         state: [B, size] each.
-        draws: The masks, [T, B, size] each.
+        draws: The masks, as the inputs are.
     """
 
     step: Step
@@ -62,8 +62,8 @@ class Call:
         return (value if isinstance(value, Tensor) else self.number(value)).broadcast_to(size)
 
     def sequence(self, value: float | Tensor, size: int) -> Tensor:
-        """Make what is known beforehand a whole sequence [T, B, size]."""
-        shape = (*self.inputs[0].shape[:2], size)
+        """Make what is known beforehand a whole sequence [T, B, size], or [N, size] where the inputs are so."""
+        shape = (*self.inputs[0].shape[:-1], size)
         return (value if isinstance(value, Tensor) else self.number(value)).broadcast_to(shape)
 
 

@@ -4,8 +4,7 @@ Nothing is written in place and no decision looks at values, so it works under a
 under autocast, in every floating type and on every device that torch has.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -47,47 +46,58 @@ def run(
     record: tuple[str, ...],
 ) -> Result:
     """Run a step over a whole sequence; arguments and result as for :func:`gatework.kernels.launch.run`."""
-
-    def whole(inputs: tuple[Tensor, ...], draws: dict[str, Tensor] | None) -> Result:
-        call = Call(step, weights, inputs, state, draws or {})
-        breaks = _Breaks(lengths, restart, initial, inputs[0].shape[0], state[0].device)
-        return _run(program_for(step, draws is not None), call, breaks, reverse, record)
-
-    return whole(inputs, draws) if lengths is None else _with_lengths(whole, inputs, draws, lengths)
+    program = program_for(step, draws is not None)
+    call = Call(step, weights, inputs, state, draws or {})
+    if lengths is None:
+        restarts = None if restart is None else restart[..., None].unbind(0)
+        return _run(program, call, _Flow(inputs[0].shape[0], None, restarts, initial), reverse, record)
+    return _with_lengths(program, call, lengths, restart, initial, reverse, record)
 
 
 def _with_lengths(
-    whole: Callable[[tuple[Tensor, ...], dict[str, Tensor] | None], Result],
-    inputs: tuple[Tensor, ...],
-    draws: dict[str, Tensor] | None,
+    program: Program,
+    call: Call,
     lengths: Tensor,
+    restart: Tensor | None,
+    initial: tuple[Tensor, ...] | None,
+    reverse: bool,
+    record: tuple[str, ...],
 ) -> Result:
-    """Run where rows have lengths of their own: over sequences whose padding is zero, whatever it held."""
-    packed = inputs[0].dim() == 2
-    steps = int(lengths.max()) if packed else inputs[0].shape[0]
-    padding = torch.arange(steps)[:, None] >= lengths  # [T, B]
-    index = (~padding).flatten().nonzero().squeeze(1)  # where the rows of a packed batch lie in [T * B]
-    padding, index = padding.to(inputs[0].device), index.to(inputs[0].device)
+    """Run where rows have lengths of their own: each step on the rows that have it, longest first, and on no padding.
 
-    def padded(sequence: Tensor) -> Tensor:
-        if not packed:
-            # Filling, unlike a product with zeros, keeps NaN and infinities out, and gradients too.
-            return sequence.masked_fill(padding[..., None], 0)
-        room = sequence.new_zeros(padding.numel(), sequence.shape[1])
-        return room.index_copy(0, index, sequence).unflatten(0, padding.shape)
+    So nothing is ever computed that could be infinite and meet a gradient of zero.
+    """
+    packed, rows, lead = call.inputs[0].dim() == 2, len(lengths), call.inputs[0].shape[:2]
+    ranked, order = torch.sort(lengths, descending=True, stable=True)
+    times = torch.arange(int(ranked[0]) if rows else 0)[:, None]
+    live = ranked > times  # [T, B]
+    sizes = live.sum(1).tolist()
+    index = (times * rows + order)[live].to(call.like.device)  # where the rows of all steps lie in [T * B]
+    order = order.to(call.like.device)
+
+    def taken(sequence: Tensor) -> Tensor:
+        return sequence if packed else sequence.flatten(0, 1).index_select(0, index)
 
     def given_back(sequence: Tensor) -> Tensor:
-        return sequence.flatten(0, 1).index_select(0, index) if packed else sequence
+        if packed:
+            return sequence
+        return sequence.new_zeros(lead.numel(), sequence.shape[-1]).index_copy(0, index, sequence).unflatten(0, lead)
 
-    masks = None if draws is None else {name: padded(mask) for name, mask in draws.items()}
-    result = whole(tuple(padded(one) for one in inputs), masks)
+    def sorted_rows(states: tuple[Tensor, ...], order: Tensor = order) -> tuple[Tensor, ...]:
+        return states if packed else tuple(one.index_select(0, order) for one in states)
+
+    restarts = None if restart is None else restart.flatten().index_select(0, index)[:, None].split(sizes)
+    flow = _Flow(len(sizes), sizes, restarts, None if initial is None else sorted_rows(initial))
+    draws = {name: taken(mask) for name, mask in call.draws.items()}
+    call = replace(call, inputs=tuple(map(taken, call.inputs)), state=sorted_rows(call.state), draws=draws)
+    result = _run(program, call, flow, reverse, record)
     recorded = {name: given_back(sequence) for name, sequence in result.recorded.items()}
-    return Result(given_back(result.output), result.state, recorded)
+    return Result(given_back(result.output), sorted_rows(result.state, order.argsort()), recorded)
 
 
-def _run(program: Program, call: Call, breaks: "_Breaks", reverse: bool, record: tuple[str, ...]) -> Result:
-    """Run a program over sequences [T, B, size]."""
-    step, steps = call.step, call.inputs[0].shape[0]
+def _run(program: Program, call: Call, flow: "_Flow", reverse: bool, record: tuple[str, ...]) -> Result:
+    """Run a program over sequences [T, B, size], or [N, size] where steps have rows of their own."""
+    step = call.step
     registers = [*program.start]
     registers[CALL] = call
     for register, sequence in zip(program.inputs, call.inputs, strict=True):
@@ -96,56 +106,65 @@ def _run(program: Program, call: Call, breaks: "_Breaks", reverse: bool, record:
         action(registers)
     names = dict.fromkeys((step.states[0], *record))
     collected: dict[str, list[Tensor]] = {name: [] for name in names if program.places[name].kind == Kind.STEP}
-    order = range(steps - 1, -1, -1) if reverse else range(steps)
-    final = _walk(program, registers, order, call.state, breaks, collected)
+    order = range(flow.steps - 1, -1, -1) if reverse else range(flow.steps)
+    final = _walk(program, registers, order, call.state, flow, collected)
     whole = {}
     for name in names:
-        if steps and name in collected:
-            sequence = torch.stack(collected[name][::-1] if reverse else collected[name])
+        if flow.steps and name in collected:
+            whole[name] = flow.joined(collected[name][::-1] if reverse else collected[name])
         else:  # the same for all steps, or known for all steps from the start, or there was no step
             place = program.places[name]
             known: Any = 0.0 if place.kind == Kind.STEP else registers[place.register]
-            sequence = known if place.kind == Kind.SEQUENCE else call.sequence(known, call.sizes[step.sizes_of[name]])
-        whole[name] = sequence if breaks.ended is None else sequence.masked_fill(breaks.ended, 0)
+            sequence = place.kind == Kind.SEQUENCE
+            whole[name] = known if sequence else call.sequence(known, call.sizes[step.sizes_of[name]])
     return Result(whole[step.states[0]], final, {name: whole[name] for name in record})
 
 
-class _Breaks:
-    """Where the flow of states is broken: rows that have ended stay as they are, rows may start anew."""
+@dataclass(frozen=True)
+class _Flow:
+    """How states flow from step to step.
 
-    def __init__(
-        self,
-        lengths: Tensor | None,
-        restart: Tensor | None,
-        initial: tuple[Tensor, ...] | None,
-        steps: int,
-        device: torch.device,
-    ) -> None:
-        self.ended: Tensor | None = None  # [T, B, 1]
-        self._shortest = steps
-        if lengths is not None:
-            self._shortest = int(lengths.min()) if len(lengths) else steps
-            times = torch.arange(steps, device=device)
-            self.ended = (times[:, None] >= lengths.to(device))[..., None]
-            self._ended_at = self.ended.unbind(0)
-        self._restart_at = None if restart is None else restart[..., None].unbind(0)
-        self._initial = initial
+    Args:
+        steps: T.
+        sizes: For each step the number of rows that have it, which are the first ones; None where all have all.
+        restarts: For each step which of its rows start anew, [rows, 1]; None where none does.
+        initial: The states that rows start anew from, [B, size] each; None for zeros.
+    """
+
+    steps: int
+    sizes: list[int] | None
+    restarts: tuple[Tensor, ...] | None
+    initial: tuple[Tensor, ...] | None
+
+    def parted(self, sequence: Tensor) -> tuple[Tensor, ...]:
+        """Part a whole sequence into its steps."""
+        return sequence.unbind(0) if self.sizes is None else sequence.split(self.sizes)
+
+    def joined(self, parts: list[Tensor]) -> Tensor:
+        """Make a whole sequence of its steps."""
+        return torch.stack(parts) if self.sizes is None else torch.cat(parts)
 
     def begin(self, time: int, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Give the states a step starts from."""
-        if self._restart_at is None:
+        states = self._first(time, states)
+        if self.restarts is None:
             return states
-        restart = self._restart_at[time]
-        if self._initial is None:
+        restart = self.restarts[time]
+        if self.initial is None:
             return tuple(state.masked_fill(restart, 0) for state in states)
-        return tuple(torch.where(restart, first, state) for first, state in zip(self._initial, states, strict=True))
+        pairs = zip(self._first(time, self.initial), states, strict=True)
+        return tuple(torch.where(restart, first, state) for first, state in pairs)
 
     def end(self, time: int, before: tuple[Tensor, ...], after: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Give the states a step leaves behind."""
-        if time < self._shortest:
+        """Give the states a step leaves behind: those of rows that do not have it stay as they were."""
+        if self.sizes is None or self.sizes[time] == len(before[0]):
             return after
-        ended = self._ended_at[time]
-        return tuple(torch.where(ended, old, new) for old, new in zip(before, after, strict=True))
+        return tuple(torch.cat([new, old[len(new) :]]) for old, new in zip(before, after, strict=True))
+
+    def _first(self, time: int, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        if self.sizes is None or self.sizes[time] == len(states[0]):
+            return states
+        return tuple(state[: self.sizes[time]] for state in states)
 
 
 def _walk(
@@ -153,23 +172,21 @@ def _walk(
     registers: Registers,
     order: range,
     states: tuple[Tensor, ...],
-    breaks: _Breaks,
+    flow: _Flow,
     collected: dict[str, list[Tensor]],
 ) -> tuple[Tensor, ...]:
     """Take every step; append to what is collected and return the last states."""
-    fed = [(registers[whole].unbind(0), part) for whole, part in program.sequences]
+    fed = [(flow.parted(registers[whole]), part) for whole, part in program.sequences]
     kept = [(values, program.places[name].register) for name, values in collected.items()]
     actions = program.each
     for time in order:
         for values, register in fed:
             registers[register] = values[time]
-        before = breaks.begin(time, states)
-        for register, state in zip(program.before, before, strict=True):
+        for register, state in zip(program.before, flow.begin(time, states), strict=True):
             registers[register] = state
         for action in actions:
             action(registers)
-        # What a row that has ended keeps is its last state, even where a new sequence would begin.
-        states = breaks.end(time, states, tuple([registers[register] for register in program.after]))
+        states = flow.end(time, states, tuple([registers[register] for register in program.after]))
         for values, register in kept:
             values.append(registers[register])
     return states
