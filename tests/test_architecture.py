@@ -18,6 +18,7 @@ SOURCE = Path(gatework.__file__).parent
 FLOORS = {
     "errors": 0,
     "lazy": 0,
+    "reading": 1,
     "language": 1,
     "cells": 2,
     "kernels": 2,

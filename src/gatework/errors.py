@@ -10,6 +10,7 @@ The tree::
     ├── KernelError          equations that could not be compiled for this machine
     ├── PlanError            a plan that no code can be made of: a fault of ours, not of the equations
     ├── DataError            a file, folder or prompt that cannot be used as data
+    │   └── FileError            a file that cannot be read, or holds something else than it should
     ├── ExplorerError        a request that the explorer refuses, with HTTP's number for the reason
     └── RunError             a run directory, or a run, that cannot go on
         ├── CheckpointError      a checkpoint that is damaged, cut short or foreign
@@ -21,6 +22,7 @@ Each message says what was given, what was expected, where, and what to do.
 
 import signal
 import unicodedata
+from pathlib import Path
 
 _JOINERS = "\u200c\u200d"  # they shape letters and emoji, and steer nothing
 
@@ -104,6 +106,23 @@ class PlanError(GateworkError, RuntimeError):
 
 class DataError(GateworkError, ValueError):
     """A file, folder or prompt that cannot be used as data."""
+
+
+class FileError(DataError):
+    """A file that cannot be read, or holds something else than it should: all that the readers of files raise.
+
+    Args:
+        path: The file.
+        reason: What is wrong with it: the sentence behind its name.
+        advice: What was expected, or what to do.
+        inside: The place in it that is at fault, such as a line.
+    """
+
+    def __init__(self, path: str | Path, reason: str, advice: str = "", inside: str = "") -> None:
+        self.reason = f"{inside} {reason}" if inside else reason
+        self.advice = advice
+        message = f"'{path}', {self.reason}" if inside else f"'{path}' {reason}"
+        super().__init__(f"{message}: {advice}" if advice else message)
 
 
 class ExplorerError(GateworkError, ValueError):

@@ -177,8 +177,8 @@ NONSENSE = {
     "--steps 3 --epochs 3": "steps is 3 and epochs is 3: expected one of the two",
     "--zoneout q": "zoneout is 'q': expected rates by state, such as c=0.5,h=0.05",
     "--encoding utf-9": "'utf-9' is not the name of a text encoding",
-    "--config none.toml": "settings 'none.toml' cannot be read (No such file or directory)",
-    "--config {folder}/bad.toml": "settings '{folder}/bad.toml' are not TOML",
+    "--config none.toml": "settings file 'none.toml' cannot be read (No such file or directory)",
+    "--config {folder}/bad.toml": "settings file '{folder}/bad.toml' is not TOML",
     "--config {folder}/unknown.toml": (
         "settings '{folder}/unknown.toml': 'hiden_size' is no setting; did you mean 'hidden_size'?"
     ),

@@ -96,14 +96,14 @@ def test_toml(tmp_path):
     assert make_config(read_toml(path)).hidden_size == 64
     path.write_text("hidden_sise = 64\n")
     with pytest.raises(
-        ConfigError, match=r"settings '.*mine.toml': 'hidden_sise' is no setting; did you mean 'hidden_size'"
+        ConfigError, match=r"settings file '.*mine.toml': 'hidden_sise' is no setting; did you mean 'hidden_size'"
     ):
         read_toml(path)
     path.write_text("hidden_size : 64\n")
-    with pytest.raises(ConfigError, match=r"are not TOML: .*line 1"):
+    with pytest.raises(ConfigError, match=r"is not TOML \(.*line 1"):
         read_toml(path)
     path.write_bytes(b"\xff")
-    with pytest.raises(ConfigError, match="are not TOML"):
+    with pytest.raises(ConfigError, match="is not utf-8 text: byte 0xff at offset 0"):
         read_toml(path)
     with pytest.raises(ConfigError, match="cannot be read"):
         read_toml(tmp_path)

@@ -3,14 +3,18 @@
 import os
 from pathlib import Path
 
-from gatework.errors import DataError
+from gatework.errors import DataError, FileError
+from gatework.reading.files import read_text
+
+# Bytes of a file of equations, at most: the longest cells have a few thousand.
+_MOST = 1 << 20
 
 
 def read_equations(path: str | Path) -> str:
     """Read a file of equations.
 
     Args:
-        path: The file, in UTF-8.
+        path: The file, in UTF-8; a regular one.
 
     Returns:
         Its text, not parsed yet.
@@ -20,11 +24,9 @@ def read_equations(path: str | Path) -> str:
     """
     expected = "expected a file of equations such as h = tanh(W @ x + R @ h + b)"
     try:
-        text = Path(os.path.expanduser(path)).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"cell file '{path}' cannot be read ({error.strerror}); {expected}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"cell file '{path}' is not text (byte {error.start} is not UTF-8); {expected}") from error
+        text = read_text(os.path.expanduser(path), _MOST)
+    except FileError as error:
+        raise DataError(f"cell file '{path}' {error.reason}; {expected}") from error
     if "=" not in text:
         raise DataError(f"cell file '{path}' {'holds no equation' if text.strip() else 'is empty'}; {expected}")
     return text

@@ -11,7 +11,7 @@ from gatework import cells
 from gatework.cells import CELLS, Cell, read_equations
 from gatework.errors import ConfigError
 from gatework.tasks.registry import TASKS
-from gatework.training.config import fault_in_words, is_equations, nearest
+from gatework.training.config import fault_in_words, is_equations, may_name_files, nearest, refused_file
 
 # Settings of a training run that a comparison may fix for all its cells; those not given are the task's own.
 SHARED = ("batch_size", "clip_norm", "forget_bias", "init", "schedule", "shortest_gap", "steps", "data")
@@ -89,11 +89,15 @@ class CompareConfig(BaseModel):
 
     @field_validator("cells", mode="before")
     @classmethod
-    def _cells_by_label(cls, value: Any) -> Any:
+    def _cells_by_label(cls, value: Any, info: ValidationInfo) -> Any:
         if isinstance(value, str):
             value = [value] if is_equations(value) else _words(value)
         if isinstance(value, Mapping):
+            if not may_name_files(info) and (named := [text for text in value.values() if _names_file(text)]):
+                raise refused_file("a cell", named[0])
             return {label: _read(str(text))[1] for label, text in value.items()}
+        if not may_name_files(info):
+            raise ValueError("cells are not a mapping: expected their equations, each under its label")
         return _labelled(value) if isinstance(value, Sequence) else value
 
     @field_validator("cells")
@@ -162,12 +166,14 @@ def find_cell(label: str, text: str) -> Cell:
     return cells.cell(text, name=label) if is_equations(text) else CELLS[text]
 
 
-def make_compare_config(values: Mapping[str, Any], where: str = "") -> CompareConfig:
+def make_compare_config(values: Mapping[str, Any], where: str = "", *, files: bool = True) -> CompareConfig:
     """Check values and build the configuration.
 
     Args:
         values: Any of the fields of :class:`CompareConfig`, by name; the others keep their defaults.
         where: Where the values come from, such as a file's name, for the error's sentence.
+        files: Whether cells may name files of equations, which are read: so where a person gives them, and not where
+            they stand in the directory of a comparison.
 
     Returns:
         The configuration.
@@ -185,7 +191,7 @@ def make_compare_config(values: Mapping[str, Any], where: str = "") -> CompareCo
         if key not in CompareConfig.model_fields:
             raise ConfigError(f"{place}'{key}' is no setting; {nearest(key, CompareConfig.model_fields)}")
     try:
-        return CompareConfig(**values)
+        return CompareConfig.model_validate(dict(values), context={"files": files})
     except ValidationError as error:
         raise ConfigError(place + "; ".join(fault_in_words(dict(fault)) for fault in error.errors())) from error
 
@@ -228,6 +234,10 @@ def _labelled(given: Sequence[Any]) -> Any:
 
 def _read(word: str) -> tuple[str, str]:
     """Give a cell's label and text; what ends in .txt is read, so that the comparison does not depend on the file."""
-    if "\n" not in word and word.endswith(".txt"):
+    if _names_file(word):
         return Path(word).stem, read_equations(word)
     return ("own-cell" if is_equations(word) else word), word
+
+
+def _names_file(word: Any) -> bool:
+    return isinstance(word, str) and "\n" not in word and word.endswith(".txt")

@@ -14,7 +14,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gatework.errors import ConfigError, RunError
+from pydantic import BaseModel, ConfigDict
+
+from gatework.errors import ConfigError, FileError, RunError
+from gatework.reading.files import read_file
+from gatework.reading.nested import MOST_LINES, parse_json, read_object
 from gatework.search.config import MAY_CHANGE, CompareConfig, make_compare_config
 from gatework.search.plan import Outcome, Trial
 from gatework.training.files import flush_folder, saving, sweep, write_file, write_json
@@ -22,6 +26,15 @@ from gatework.training.run import Lock
 
 # What may be there before config.json, which is written last.
 _BEFORE_CONFIG = frozenset((".lock", "data.json"))
+
+
+class _Line(BaseModel):
+    """A line of trials."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    trial: Trial
+    outcome: Outcome
 
 
 @dataclass(frozen=True)
@@ -100,7 +113,7 @@ class CompareDirectory:
         """
         file = self.path / "config.json"
         try:
-            return make_compare_config(self._read(file), where=f"'{file}'")
+            return make_compare_config(self._read(file), where=f"'{file}'", files=False)
         except ConfigError as error:
             raise RunError(
                 f"directory '{self.path}' holds no comparison that can be read: {error}. Choose another with --run"
@@ -108,11 +121,9 @@ class CompareDirectory:
 
     def _read(self, file: Path) -> dict[str, Any]:
         try:
-            return _object(file.read_bytes())
-        except OSError as error:
-            raise RunError(f"the comparison's file '{file}' cannot be read: {error.strerror}") from error
-        except ValueError as error:
-            raise RunError(f"the comparison's file '{file}' is damaged: it is not JSON ({error})") from error
+            return read_object(file)
+        except FileError as error:
+            raise RunError(f"the comparison's file {error}") from error
 
     def _check_same(self, config: CompareConfig, data: Mapping[str, str]) -> None:
         before, now = self.read_config().model_dump(mode="json"), config.model_dump(mode="json")
@@ -142,14 +153,14 @@ class CompareDirectory:
             return {}
         found: dict[Trial, Outcome] = {}
         try:
-            lines = self.trials.read_bytes().split(b"\n")
-        except OSError as error:
-            raise RunError(f"'{self.trials}' cannot be read: {error.strerror}") from error
+            lines = read_file(self.trials, MOST_LINES).split(b"\n")
+        except FileError as error:
+            raise RunError(f"the comparison's file {error}") from error
         for number, line in enumerate(lines, start=1):
             try:
-                values = _object(line)
-                found[Trial(**values["trial"])] = Outcome(**values["outcome"])
-            except (ValueError, KeyError, TypeError) as error:
+                entry = parse_json(line, self.trials, _Line, inside=f"line {number}")
+                found[entry.trial] = entry.outcome
+            except FileError as error:
                 # A crash leaves half a line at the end, or one of zeros: nothing sound stands below it.
                 if any(below.strip(b"\0") for below in lines[number:]):
                     raise RunError(f"'{self.trials}' is damaged: line {number} is no trial") from error
@@ -172,13 +183,6 @@ class CompareDirectory:
 def line_of(trial: Trial, outcome: Outcome) -> str:
     """Give a trial as a line of JSON."""
     return json.dumps({"trial": asdict(trial), "outcome": outcome.to_json()}, ensure_ascii=False, allow_nan=False)
-
-
-def _object(content: bytes) -> dict[str, Any]:
-    data = json.loads(content)
-    if not isinstance(data, dict):
-        raise ValueError("expected an object")
-    return data
 
 
 def _text(value: Any) -> str:

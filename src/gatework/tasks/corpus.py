@@ -8,8 +8,13 @@ from hashlib import sha256
 from typing import Any
 
 from gatework.errors import DataError
+from gatework.reading.files import decode
 from gatework.tasks.sources import SPLITS, Source, find_sources
 from gatework.tasks.vocabulary import Symbols, line_end, split_symbols
+
+_OTHER_ENCODING = (
+    "name its encoding with --encoding (such as latin-1 or utf-16), or take bytes as they are with --level byte"
+)
 
 
 @dataclass(frozen=True)
@@ -98,23 +103,14 @@ def decode_text(content: bytes, name: str, encoding: str) -> str:
         The text, with line ends as they stand in the file.
 
     Raises:
-        DataError: With the offset of the first byte that does not fit.
+        DataError: With the offset of the first byte that does not fit, or where a NUL tells that it is no text.
     """
-    try:
-        text = content.decode(encoding)
-    except UnicodeError as error:
-        offset = getattr(error, "start", 0)
-        raise DataError(
-            f"'{name}' is not {encoding} text: byte 0x{content[offset]:02x} at offset {offset} does not fit; "
-            "name its encoding with --encoding (such as latin-1 or utf-16), or take bytes as they are with --level byte"
-        ) from error
-    if encoding.lower() in ("utf-8", "utf8"):
-        # Not left to the codec utf-8-sig, which counts a fault's offset from behind the mark.
-        text = text.removeprefix("\ufeff")
+    text = decode(content, name, encoding, _OTHER_ENCODING)
     if "\0" in text:
-        offset = content.index(b"\0")
+        offset = content.find(b"\0")  # utf-7 spells the character without the byte
+        what = f"a NUL byte at offset {offset}" if offset >= 0 else f"a NUL character at place {text.index(chr(0))}"
         raise DataError(
-            f"'{name}' looks binary: there is a NUL byte at offset {offset}, expected text; "
+            f"'{name}' looks binary: there is {what}, expected text; "
             "choose other files with --pattern, name an --encoding, or take bytes as they are with --level byte"
         )
     return text

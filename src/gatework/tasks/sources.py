@@ -10,6 +10,7 @@ from pathlib import Path
 from string import ascii_letters
 
 from gatework.errors import DataError
+from gatework.reading.files import MOST_TEXT, list_folder, read_file
 
 SPLITS = ("train", "valid", "test")
 STANDARD_LIBRARY = "python"
@@ -89,7 +90,7 @@ def _folder(folder: Path, pattern: str) -> list[Source]:
 def _split_files(folder: Path) -> dict[str, Path]:
     """Find the files of ready-made splits; empty when there is no train file."""
     found: dict[str, dict[str, Path]] = {}
-    for path in sorted(folder.iterdir()):
+    for path in list_folder(folder):
         if (match := _SPLIT_FILE.fullmatch(path.name)) and path.is_file():
             found.setdefault(match["prefix"], {})[match["split"]] = path
     with_training = [prefix for prefix, files in found.items() if "train" in files]
@@ -110,10 +111,7 @@ def _visible(folder: Path, pattern: str) -> Iterator[Path]:
 
 
 def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"data '{path}' cannot be read ({error.strerror}): check that it is yours to read") from error
+    return read_file(path, MOST_TEXT, "check that it is yours to read")
 
 
 def _standard_library() -> list[Source]:

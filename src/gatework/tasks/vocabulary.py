@@ -103,7 +103,9 @@ class Vocabulary:
         level, symbols = data.get("level"), data.get("symbols")
         if level in LEVELS and isinstance(symbols, list) and all(isinstance(symbol, str) for symbol in symbols):
             fixed = [] if level == "byte" else [UNKNOWN, line_end(level)]
-            if symbols[:2] == fixed and len(set(symbols)) == len(symbols):
+            # A word is what stands between white space, and only a character can be looked up in a text.
+            whole = all(len(symbol) == 1 if level == "char" else [symbol] == symbol.split() for symbol in symbols[2:])
+            if symbols[:2] == fixed and len(set(symbols)) == len(symbols) and whole:
                 return cls(str(level), tuple(symbols))
         raise DataError(f"this is not a vocabulary: expected a level ({', '.join(LEVELS)}) and a list of its symbols")
 

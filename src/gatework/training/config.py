@@ -3,17 +3,25 @@
 import codecs
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from gatework.cells import CELLS, Cell, read_equations
 from gatework.cells import cell as equations_cell
-from gatework.errors import ConfigError
+from gatework.errors import ConfigError, FileError
+from gatework.reading import nested
 from gatework.tasks.registry import TASKS
 
 DEFAULT_STEPS = 4000
@@ -30,6 +38,8 @@ TEXT_ONLY = (
     "init_range",
     "window",
 )
+
+_LONGEST_SHOWN = 200  # characters of a value that cannot be used
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Size = Annotated[int, Field(ge=1, le=2**24)]
@@ -133,9 +143,11 @@ class TrainConfig(BaseModel):
 
     @field_validator("cell")
     @classmethod
-    def _cell_is_known(cls, value: str) -> str:
+    def _cell_is_known(cls, value: str, info: ValidationInfo) -> str:
         """Take the text out of a file of equations, so that the run does not depend on the file."""
-        if _is_file(value):
+        if is_file(value):
+            if not may_name_files(info):
+                raise refused_file("cell", value)
             return read_equations(value)
         if is_equations(value):
             return value
@@ -253,12 +265,27 @@ def is_equations(cell: str) -> bool:
     return "=" in cell
 
 
-def make_config(values: Mapping[str, Any], where: str = "") -> TrainConfig:
+def may_name_files(info: ValidationInfo) -> bool:
+    """Tell whether the settings may name files that are read at once: only where a person gives them."""
+    return bool((info.context or {}).get("files", True))
+
+
+def refused_file(name: str, value: str) -> ConfigError:
+    """Refuse the name of a file in settings that no person gave."""
+    return ConfigError(
+        f"{name} is '{value}': expected a cell's name or its equations. What a directory holds never names a file of "
+        "equations: it could be anyone's"
+    )
+
+
+def make_config(values: Mapping[str, Any], where: str = "", *, files: bool = True) -> TrainConfig:
     """Check values and build the configuration.
 
     Args:
         values: Any of the fields of :class:`TrainConfig`, by name; the others keep their task's defaults, or their own.
         where: Where the values come from, such as a file's name, for the error's sentence.
+        files: Whether ``cell`` may name a file of equations, which is read: so where a person gives it, and not where
+            it stands in a run directory.
 
     Returns:
         The configuration.
@@ -276,18 +303,19 @@ def make_config(values: Mapping[str, Any], where: str = "") -> TrainConfig:
         if key not in TrainConfig.model_fields:
             raise ConfigError(f"{place}'{key}' is no setting; {nearest(key, TrainConfig.model_fields)}")
     try:
-        return TrainConfig(**{**_task_defaults(values), **values})
+        whole = {**_task_defaults(values, files), **values}
+        return TrainConfig.model_validate(whole, context={"files": files})
     except ValidationError as error:
         raise ConfigError(place + "; ".join(fault_in_words(dict(fault)) for fault in error.errors())) from error
 
 
-def _task_defaults(values: Mapping[str, Any]) -> Mapping[str, Any]:
+def _task_defaults(values: Mapping[str, Any], files: bool) -> Mapping[str, Any]:
     """Give what suits the task, where the values name one that there is."""
     name = values.get("task", TEXT)
     if not isinstance(name, str) or name not in TASKS:
         return {}
     task = TASKS[name]
-    cell = _find_cell(values.get("cell", TrainConfig.model_fields["cell"].default))
+    cell = _find_cell(values.get("cell", TrainConfig.model_fields["cell"].default), files)
     # How a task would have a gate begin says nothing to a cell that has none.
     gateless = cell is None or not cell.remember
     lengths = ("steps", "epochs")  # they say the same thing, so that either of them stands for both
@@ -317,15 +345,15 @@ def own_projection(cell: Cell, hidden_size: int) -> int:
     return hidden_size // 2 if "proj_size" in cell.step.size_keys and cell.proj_size is None else 0
 
 
-def _find_cell(given: Any) -> Cell | None:
+def _find_cell(given: Any, files: bool) -> Cell | None:
     """Find a cell, in whichever way it is given; None where there is none."""
-    if not isinstance(given, str):
+    if not isinstance(given, str) or (is_file(given) and not files):
         return None
-    text = read_equations(given) if _is_file(given) else given
+    text = read_equations(given) if is_file(given) else given
     return equations_cell(text) if is_equations(text) else CELLS.get(text)
 
 
-def _is_file(given: str) -> bool:
+def is_file(given: str) -> bool:
     """Tell the name of a file of equations from a cell's name and from equations."""
     return "\n" not in given and (given.endswith(".txt") or ("/" in given and "=" not in given))
 
@@ -343,14 +371,13 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         ConfigError: When the file cannot be read, is not TOML, or has an unknown key.
     """
     try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ConfigError(f"settings '{path}' cannot be read ({error.strerror}): expected a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"settings '{path}' are not TOML: {error}") from error
+        values = nested.read_toml(path)
+    except FileError as error:
+        raise ConfigError(f"settings file '{path}' {error.reason}: expected a TOML file") from error
     for key in values:
         if key not in TrainConfig.model_fields:
-            raise ConfigError(f"settings '{path}': '{key}' is no setting; {nearest(key, TrainConfig.model_fields)}")
+            known = nearest(key, TrainConfig.model_fields)
+            raise ConfigError(f"settings file '{path}': '{key}' is no setting; {known}")
     return values
 
 
@@ -375,4 +402,6 @@ def fault_in_words(fault: Mapping[str, Any]) -> str:
         return message
     if fault["type"] == "missing":
         return f"{name} is missing"
-    return f"{name} is {fault['input']!r}: {message[0].lower()}{message[1:]}"
+    given = repr(fault["input"])
+    shown = given if len(given) <= _LONGEST_SHOWN else f"{given[:_LONGEST_SHOWN]}…"
+    return f"{name} is {shown}: {message[0].lower()}{message[1:]}"

@@ -21,7 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from gatework.errors import ConfigError, DataError, RunError
+from gatework.errors import ConfigError, DataError, FileError, RunError
+from gatework.reading.files import read_file
+from gatework.reading.nested import MOST_LINES, parse_object, read_object
 from gatework.tasks.vocabulary import Vocabulary
 from gatework.training.checkpoint import list_checkpoints
 from gatework.training.config import TEXT, TrainConfig, make_config
@@ -95,7 +97,7 @@ class RunDirectory:
         self.require()
         path = self.path / "config.json"
         try:
-            return make_config(self._read_json(path), where=f"'{path}'")
+            return make_config(self._read_json(path), where=f"'{path}'", files=False)
         except ConfigError as error:
             raise RunError(f"the run's configuration cannot be used: {error}") from error
 
@@ -106,7 +108,7 @@ class RunDirectory:
             RunError: When that is not there.
         """
         data = self._read_json(self.path / "data.json")
-        if "fingerprint" not in data:
+        if not isinstance(data.get("fingerprint"), str):
             raise RunError(f"'{self.path / 'data.json'}' has no fingerprint: it is not what `train` wrote")
         return data
 
@@ -124,14 +126,9 @@ class RunDirectory:
 
     def _read_json(self, path: Path) -> dict[str, Any]:
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise RunError(f"the run's file '{path}' cannot be read: {error.strerror}") from error
-        except ValueError as error:
-            raise RunError(f"the run's file '{path}' is damaged: it is not JSON ({error})") from error
-        if not isinstance(data, dict):
-            raise RunError(f"the run's file '{path}' is damaged: expected a JSON object")
-        return data
+            return read_object(path)
+        except FileError as error:
+            raise RunError(f"the run's file {error}") from error
 
     def create(self, config: TrainConfig, data: Mapping[str, Any], files: Mapping[str, Any]) -> None:
         """Begin a run: ``config.json`` comes last, so that where it is the rest is too."""
@@ -186,19 +183,19 @@ class RunDirectory:
         if not self.metrics.exists():
             return []
         try:
-            lines = self.metrics.read_bytes().split(b"\n")
-        except OSError as error:
-            raise RunError(f"the run's file '{self.metrics}' cannot be read: {error.strerror}") from error
+            lines = read_file(self.metrics, MOST_LINES).split(b"\n")
+        except FileError as error:
+            raise RunError(f"the run's file {error}") from error
         found: list[dict[str, Any]] = []
         for number, line in enumerate(lines, start=1):
             try:
-                values = json.loads(line)
-            except ValueError:
+                values = parse_object(line, self.metrics)
+            except FileError:
                 # A crash leaves half a line at the end, or one of zeros: nothing sound stands below it.
                 if any(below.strip(b"\0") for below in lines[number:]):
                     raise RunError(f"'{self.metrics}' is damaged: line {number} is not JSON") from None
                 break
-            if not isinstance(values, dict) or not isinstance(values.get("step"), int):
+            if not isinstance(values.get("step"), int):
                 raise RunError(f"'{self.metrics}' is damaged: line {number} has no step")
             found.append(values)
         return found

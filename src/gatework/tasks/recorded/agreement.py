@@ -1,5 +1,6 @@
 """Subject-verb agreement: is the next word, a verb, singular or plural?"""
 
+import re
 from collections import Counter
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +16,8 @@ _TEXT, _GOLD = "subj_agr_filtered.text", "subj_agr_filtered.gold"
 _CLASSES = ("singular", "plural")
 # Forms that no ending tells: singular, plural.
 _IRREGULAR = {("is", "are"), ("has", "have"), ("was", "were"), ("does", "do"), ("goes", "go")}
+# A place or a number of attractors, neither of them more than the words of a sentence.
+_COUNT = re.compile("[0-9]{1,4}")
 # A word of the training sentences that occurs less often is read as <unk>, the symbol 0.
 LEAST_COUNT = 2
 UNKNOWN = "<unk>"
@@ -108,11 +111,16 @@ def _read(path: Path) -> tuple[list[tuple[list[str], int, int]], int]:
     for number, (text, answer) in enumerate(zip(texts, answers, strict=True), 1):
         where = f"'{path / _GOLD}', line {number}"
         fields, words = answer.split("\t"), text.split()
-        if len(fields) != 4 or not fields[0].isdecimal() or not fields[3].isdecimal():
+        if len(fields) != 4 or not _COUNT.fullmatch(fields[0]) or not _COUNT.fullmatch(fields[3]):
             raise DataError(f"{where}: '{answer}', expected place, right form, wrong form and attractors, with tabs")
         place, right, wrong, attractors = int(fields[0]), fields[1], fields[2], int(fields[3])
         if not 0 < place < len(words) or words[place] != right.lower():
             raise DataError(f"{where}: word {place} of the sentence is not '{right}'; fetch both files anew")
+        if attractors >= place:
+            raise DataError(
+                f"{where}: {attractors} attractors, expected fewer than the {place} words before the verb; "
+                "fetch both files anew"
+            )
         if is_singular_of(right, wrong) == is_singular_of(wrong, right):
             left_out += 1  # forms that do not tell the number, such as 'lie' and 'lie'
             continue

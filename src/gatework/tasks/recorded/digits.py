@@ -1,10 +1,6 @@
 """Spoken digits: which digit was said, from how loud forty bands of pitch are every hundredth of a second."""
 
 import re
-import tarfile
-import wave
-import zlib
-from io import BytesIO
 from math import log10
 from pathlib import Path
 
@@ -14,6 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gatework.errors import DataError
+from gatework.reading.packed import unpack_tar
+from gatework.reading.sound import parse_wav
 from gatework.tasks.recorded.reading import FROM_NOTES, ask_at_the_end, find_scale, guess, read_file
 from gatework.tasks.task import Gap, Published, Recorded, Recording, Success, Task
 
@@ -21,6 +19,8 @@ _FILE = "recordings.tar.gz"
 _NAME = re.compile(r"recordings/(?P<digit>[0-9])_(?P<speaker>[a-z]+)_(?P<index>[0-9]{1,3})\.wav")
 # A recording lasts half a second; what is longer than a minute is none.
 _MOST_BYTES = 60 * 2 * 8000
+# What the archive may unpack to: all six speakers' recordings have 20 million bytes.
+_MOST_UNPACKED = 1 << 27
 # The official test recordings, and those held out of the rest, by their index.
 _TEST, _VALID = range(5), range(5, 10)
 
@@ -117,38 +117,27 @@ def read_recordings(path: Path) -> dict[tuple[int, str, int], Tensor]:
         DataError: When the archive is missing, damaged, or holds something else.
     """
     found: dict[tuple[int, str, int], Tensor] = {}
-    try:
-        with tarfile.open(fileobj=BytesIO(read_file(path)), mode="r:gz") as archive:
-            for member in archive:
-                if member.isdir():
-                    continue
-                match = _NAME.fullmatch(member.name)
-                stream = archive.extractfile(member) if match and member.isreg() else None
-                if match is None or stream is None or member.size > _MOST_BYTES:
-                    raise DataError(
-                        f"'{path}' holds '{member.name}' ({member.size:,} bytes): expected nothing but files such as "
-                        "'recordings/7_jackson_32.wav', of a minute at most; fetch the archive anew"
-                    )
-                key = int(match["digit"]), match["speaker"], int(match["index"])
-                found[key] = _read_wave(stream.read(), f"'{path}', '{member.name}'")
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise DataError(f"'{path}' is not a whole .tar.gz archive ({error}): fetch it anew") from error
+    for member in unpack_tar(read_file(path), path, _MOST_UNPACKED):
+        match = _NAME.fullmatch(member.name)
+        if match is None or not member.regular or len(member.content) > _MOST_BYTES:
+            raise DataError(
+                f"'{path}' holds '{member.name}' ({len(member.content):,} bytes): expected nothing but files such as "
+                "'recordings/7_jackson_32.wav', of a minute at most; fetch the archive anew"
+            )
+        key = int(match["digit"]), match["speaker"], int(match["index"])
+        found[key] = _read_wave(member.content, path, member.name)
     if not found:
         raise DataError(f"'{path}' holds no recording: expected files such as 'recordings/7_jackson_32.wav'")
     return found
 
 
-def _read_wave(content: bytes, where: str) -> Tensor:
-    try:
-        with wave.open(BytesIO(content)) as sound:
-            form = sound.getnchannels(), sound.getsampwidth(), sound.getframerate()
-            count, samples = sound.getnframes(), sound.readframes(sound.getnframes())
-    except (wave.Error, EOFError, RuntimeError) as error:
-        raise DataError(f"{where}: not a wave file ({error}); fetch the archive anew") from error
-    if form != (1, 2, RATE) or not count or len(samples) != 2 * count:
+def _read_wave(content: bytes, path: Path, name: str) -> Tensor:
+    sound = parse_wav(content, path, inside=f"'{name}'")
+    samples, count = sound.samples, sound.count
+    if (sound.channels, sound.bits, sound.rate) != (1, 16, RATE) or not count or len(samples) != 2 * count:
         raise DataError(
-            f"{where}: {form[0]} channels of {8 * form[1]} bits at {form[2]} Hz, {len(samples)} of {2 * count} bytes; "
-            f"expected one channel of 16 bits at {RATE} Hz, with some samples, and whole"
+            f"'{path}', '{name}': {sound.channels} channels of {sound.bits} bits at {sound.rate} Hz, {len(samples)} of "
+            f"{2 * count} bytes; expected one channel of 16 bits at {RATE} Hz, with some samples, and whole"
         )
     return torch.from_numpy(np.frombuffer(samples, dtype="<i2").astype(np.float32)) / 2**15
 

@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from gatework.errors import DataError
+from gatework.reading.arrays import unpack_idx
 from gatework.tasks.loss import IGNORED
-from gatework.tasks.recorded.reading import FROM_NOTES, guess, unpack
+from gatework.tasks.recorded.reading import FROM_NOTES, guess, read_file
 from gatework.tasks.task import Batch, Gap, Published, Recorded, Recording, Success, Task
 
 _SIDE = 28
@@ -19,33 +20,10 @@ _PIXELS = _SIDE * _SIDE
 _FILES = {"train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz")} | {
     "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
 }
-# What an idx file begins with: two zeros, 8 for bytes, and how many dimensions follow.
-_MAGIC = {3: 0x0803, 1: 0x0801}
+# Images of a file, at most: MNIST has 60,000, and the largest of the sets made like it 240,000.
+_MOST_IMAGES = 250_000
 # The last images of the training split that are held out, at most a tenth of it.
 _HELD_OUT = 5000
-
-
-def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
-    """Read an idx file of bytes.
-
-    Args:
-        path: The gzip file.
-        dimensions: How many it should have.
-
-    Returns:
-        The bytes, in their shape.
-
-    Raises:
-        DataError: When it is missing, damaged, or another kind of file.
-    """
-    content = unpack(path)
-    head = np.frombuffer(content[: 4 + 4 * dimensions], dtype=">u4")
-    if len(head) != 1 + dimensions or head[0] != _MAGIC[dimensions]:
-        raise DataError(f"'{path}' is not an idx file of bytes in {dimensions} dimensions: fetch it anew")
-    shape, values = tuple(int(size) for size in head[1:]), np.frombuffer(content, dtype=np.uint8, offset=head.nbytes)
-    if len(values) != np.prod(shape, dtype=np.int64):
-        raise DataError(f"'{path}' says it holds {shape} bytes, and holds {len(values):,}: fetch it anew")
-    return values.reshape(shape)
 
 
 def mixed_order() -> NDArray[np.int64]:
@@ -86,7 +64,9 @@ def _load(path: Path, gap: int, order: Callable[[], NDArray[np.int64]] | None = 
 
 
 def _read(path: Path, images_file: str, classes_file: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    images, classes = read_idx(path / images_file, 3), read_idx(path / classes_file, 1)
+    names = path / images_file, path / classes_file
+    images = unpack_idx(read_file(names[0]), names[0], 3, _MOST_IMAGES * _PIXELS)
+    classes = unpack_idx(read_file(names[1]), names[1], 1, _MOST_IMAGES)
     if images.shape[1:] != (_SIDE, _SIDE) or len(images) != len(classes) or len(images) < 2:
         raise DataError(
             f"'{path}' has images {images.shape} and {len(classes)} classes: expected two or more of {_SIDE} x "

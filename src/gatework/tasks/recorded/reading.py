@@ -1,8 +1,5 @@
 """What the tasks on recorded data share: files read, sequences put side by side, and what guessing gets."""
 
-import csv
-import gzip
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gatework.errors import DataError
+from gatework.errors import DataError, FileError
+from gatework.reading import files
+from gatework.reading.tables import parse_csv
 from gatework.tasks.loss import IGNORED
 from gatework.tasks.task import Batch
 
@@ -19,27 +18,30 @@ from gatework.tasks.task import Batch
 FROM_NOTES = "as the data's notes give it, from memory"
 
 
-def read_file(path: Path) -> bytes:
+# Bytes of a file of recorded data, at most: the largest of the known sets has 10 million, packed; a table of the user's
+# own may have more.
+MOST_PACKED, MOST_TABLE = 1 << 26, 1 << 32
+# Columns of a table, at most: the widest that are forecast have some hundreds.
+_MOST_COLUMNS = 10_000
+
+
+def read_file(path: Path, most: int = MOST_PACKED) -> bytes:
     """Read a file of recorded data.
 
     Args:
         path: The file.
+        most: Bytes that it may have.
 
     Returns:
         Its bytes, at least one.
 
     Raises:
-        DataError: When there is nothing to read.
+        FileError: When there is nothing to read.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"'{path}' cannot be read ({error.strerror}): expected the file '{path.name}' in the folder of the data; "
-            "check --data"
-        ) from error
+    advice = f"expected the file '{path.name}' in the folder of the data; check --data"
+    content = files.read_file(path, most, advice)
     if not content:
-        raise DataError(f"'{path}' is empty: expected the data in it; fetch the file anew")
+        raise FileError(path, "is empty", "expected the data in it; fetch the file anew")
     return content
 
 
@@ -53,33 +55,9 @@ def read_text(path: Path) -> str:
         Its text.
 
     Raises:
-        DataError: When there is nothing to read, or it is no text.
+        FileError: When there is nothing to read, or it is no text.
     """
-    try:
-        return read_file(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"'{path}' is not utf-8 text: byte 0x{error.object[error.start]:02x} at offset {error.start} does not fit; "
-            "fetch the file anew, or save it as UTF-8"
-        ) from error
-
-
-def unpack(path: Path) -> bytes:
-    """Read a gzip file.
-
-    Args:
-        path: The file.
-
-    Returns:
-        What is in it.
-
-    Raises:
-        DataError: When it is missing or damaged.
-    """
-    try:
-        return gzip.decompress(read_file(path))
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"'{path}' is not a whole gzip file ({error}): fetch it anew") from error
+    return files.decode(read_file(path, MOST_TABLE), path, advice="fetch the file anew, or save it as UTF-8")
 
 
 @dataclass(frozen=True)
@@ -113,7 +91,7 @@ def read_table(path: Path) -> Table:
     Raises:
         DataError: With the number of the line that is at fault.
     """
-    lines = _read_lines(path)
+    lines = list(parse_csv(read_text(path), path))
     if lines and all(_number(field) is None for field in lines[0][1]):
         names = [field.strip() for field in lines.pop(0)[1]]
         if all(len(fields) == len(names) + 1 for _, fields in lines):
@@ -122,6 +100,8 @@ def read_table(path: Path) -> Table:
         names = [f"column {place}" for place in range(1, len(lines[0][1]) + 1)] if lines else []
     if not lines:
         raise DataError(f"'{path}' holds no line of numbers: expected a table with a column of numbers")
+    if len(names) > _MOST_COLUMNS:
+        raise DataError(f"'{path}' has {len(names):,} columns, expected at most {_MOST_COLUMNS:,}")
     for number, fields in lines:
         if len(fields) != len(names):
             raise DataError(
@@ -133,19 +113,8 @@ def read_table(path: Path) -> Table:
     rows = [
         [_must_be_number(path, number, names[place], fields[place]) for place in numeric] for number, fields in lines
     ]
-    ignored = tuple(name for place, name in enumerate(names) if place not in numeric)
+    ignored = tuple(name for name, field in zip(names, lines[0][1], strict=True) if _number(field) is None)
     return Table(tuple(names[place] for place in numeric), np.array(rows), ignored)
-
-
-def _read_lines(path: Path) -> list[tuple[int, list[str]]]:
-    """Give the fields of every line that is not blank, with its number."""
-    text = read_text(path)
-    first = text.lstrip().partition("\n")[0]
-    reader = csv.reader(text.splitlines(), delimiter=max(",;\t", key=first.count), strict=True)
-    try:
-        return [(reader.line_num, fields) for fields in reader if any(field.strip() for field in fields)]
-    except csv.Error as error:
-        raise DataError(f"'{path}', line {reader.line_num}: {error}; expected CSV, with quotes that end") from error
 
 
 def _number(field: str) -> float | None:
@@ -179,7 +148,7 @@ def find_table(path: Path) -> Path:
     """
     if not path.is_dir():
         return path
-    found = sorted(file for file in path.iterdir() if file.suffix.lower() == ".csv" and file.is_file())
+    found = [file for file in files.list_folder(path) if file.suffix.lower() == ".csv" and file.is_file()]
     if len(found) != 1:
         names = f" ({', '.join(file.name for file in found)})" if found else ""
         raise DataError(f"'{path}' holds {len(found)} CSV files{names}: expected one; give the file itself")

@@ -1,0 +1,99 @@
+"""Arrays of numbers: idx and npz. What a header says is compared with what there is before anything is made of it."""
+
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Sequence
+from io import BytesIO
+from math import prod
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatework.errors import FileError
+from gatework.reading.packed import unpack_gzip
+
+# What an idx file begins with: two zeros, 8 for bytes, and how many dimensions follow.
+_IDX_BYTES = 0x0800
+# The header of an array of plain numbers or texts, as numpy writes it. Only this is read: numpy itself would evaluate a
+# Python expression here.
+_NPY_HEAD = re.compile(
+    rb"\{'descr': '(?P<kind>[<>|=][biufU][0-9]{1,4})', 'fortran_order': (?P<columns>True|False), "
+    rb"'shape': \((?P<shape>(?:[0-9]{1,18}, ?)*(?:[0-9]{1,18})?)\), ?\} *\n?"
+)
+_NPY_MAGIC = b"\x93NUMPY"
+
+
+def unpack_idx(content: bytes, path: Path, dimensions: int, most: int) -> NDArray[np.uint8]:
+    """Read an idx file of bytes, packed with gzip.
+
+    Args:
+        content: The file's bytes.
+        path: The file, for an error.
+        dimensions: How many it should have.
+        most: Numbers that it may hold.
+
+    Returns:
+        The bytes, in their shape.
+
+    Raises:
+        FileError: When it is damaged, too large, or another kind of file.
+    """
+    content = unpack_gzip(content, path, most + 4 + 4 * dimensions)
+    head = np.frombuffer(content[: len(content) // 4 * 4][: 4 + 4 * dimensions], dtype=">u4")
+    if len(head) != 1 + dimensions or head[0] != _IDX_BYTES + dimensions:
+        raise FileError(path, f"is not an idx file of bytes in {dimensions} dimensions", "fetch it anew")
+    shape, values = tuple(int(size) for size in head[1:]), np.frombuffer(content, dtype=np.uint8, offset=head.nbytes)
+    if len(values) != prod(shape):
+        raise FileError(path, f"says it holds {shape} bytes, and holds {len(values):,}", "fetch it anew")
+    return values.reshape(shape)
+
+
+def parse_npz(content: bytes, path: Path, names: Sequence[str], most: int) -> dict[str, NDArray]:
+    """Read arrays of numbers or texts out of an npz file. Nothing in it is run.
+
+    Args:
+        content: The file's bytes.
+        path: The file, for an error.
+        names: The arrays that are wanted; others are not looked at.
+        most: Bytes that each of the arrays may have.
+
+    Returns:
+        The arrays by name.
+
+    Raises:
+        FileError: When it is damaged, lacks an array, or one is too large or of another kind.
+    """
+    try:
+        with zipfile.ZipFile(BytesIO(content)) as file:
+            return {name: _read_member(file, f"{name}.npy", path, most) for name in names}
+    except FileError:
+        raise
+    except KeyError as error:
+        raise FileError(
+            path, f"is not an .npz file with {', '.join(names)} ({error.args[0]})", "fetch it anew"
+        ) from error
+    # RuntimeError: a member with a password; NotImplementedError: one packed in a way that Python does not know.
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError, struct.error) as error:
+        raise FileError(path, f"is not an .npz file with {', '.join(names)} ({error})", "fetch it anew") from error
+
+
+def _read_member(file: zipfile.ZipFile, name: str, path: Path, most: int) -> NDArray:
+    member = file.getinfo(name)
+    if member.file_size > most:
+        raise FileError(path, f"says that '{name}' has {member.file_size:,} bytes, expected at most {most:,}")
+    with file.open(member) as stream:  # gives no more than it said
+        content = stream.read()
+    length = 2 if content[6:7] == b"\x01" else 4
+    begin = 8 + length + int.from_bytes(content[8 : 8 + length], "little")
+    head = _NPY_HEAD.fullmatch(content[8 + length : begin])
+    if content[:6] != _NPY_MAGIC or head is None:
+        raise FileError(path, f"holds '{name}', which is no array of numbers or texts")
+    kind = np.dtype(head["kind"].decode())
+    shape = tuple(int(size) for size in head["shape"].decode().split(",") if size.strip())
+    if prod(shape) * kind.itemsize != len(content) - begin:
+        raise FileError(path, f"says that '{name}' is {kind} {shape}, and it has {len(content) - begin:,} bytes")
+    array = np.frombuffer(content, dtype=kind, offset=begin) if prod(shape) else np.empty(0, kind)
+    return array.reshape(shape, order="F" if head["columns"] == b"True" else "C")
