@@ -35,6 +35,26 @@ FLOORS = {
     "__init__": 9,
 }
 WITHOUT_THIRD_PARTIES = ("gatework.errors", "gatework.language", "gatework.cells")
+# What reads files and takes what is in them apart, and who may call it beside the readers.
+READS = {
+    *("open", "read_text", "read_bytes", "fromfile", "memmap", "safe_open", "load_file"),
+    *("json.load", "json.loads", "tomllib.load", "tomllib.loads", "csv.reader", "csv.DictReader", "wave.open"),
+    *("np.load", "np.loadtxt", "np.genfromtxt", "torch.load", "safetensors.torch.load", "pickle.load", "pickle.loads"),
+    *("gzip.open", "gzip.decompress", "gzip.GzipFile", "zlib.decompress", "bz2.decompress", "lzma.decompress"),
+    *("tarfile.open", "zipfile.ZipFile"),
+}
+MAY_READ = {
+    "kernels/cpu/cache.py": "a folder that must be this user's alone, with hashes of its own",
+    "kernels/spec.py": "a text that the same process wrote",
+    "training/memory.py": "the system's own files",
+    "cli/doctor.py": "the system's own files",
+    "training/parallel.py": "what processes of one run tell each other",
+    "search/pool.py": "what processes of one comparison tell each other",
+    "search/worker.py": "what processes of one comparison tell each other",
+    "explorer/models.py": "files of the package",
+    "explorer/report.py": "files of the package",
+    "explorer/routes.py": "files of the package",
+}
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
 LONGEST_FILE = 450
 
@@ -99,6 +119,32 @@ def test_imports_only_go_down():
             if other != own and FLOORS[other] >= FLOORS[own]:
                 faults.append(f"{where(path, line)}: {own} (floor {FLOORS[own]}) imports {module} ({FLOORS[other]})")
     assert not faults
+
+
+def test_files_are_read_by_the_readers_alone():
+    """Elsewhere a file could be a pipe, without an end, or of another form, and whatever that raises would come out."""
+    found: dict[str, list[str]] = {}
+    for path in FILES:
+        if floor_key(module_name(path)) == "reading":
+            continue
+        for node in ast.walk(TREES[path]):
+            if isinstance(node, ast.Call) and (call := reading_call(node)):
+                found.setdefault(path.relative_to(SOURCE).as_posix(), []).append(f"line {node.lineno}: {call}")
+    assert {name: calls for name, calls in found.items() if name not in MAY_READ} == {}
+    assert set(MAY_READ) <= set(found), "what no longer reads need not be allowed to"
+
+
+def reading_call(node: ast.Call) -> str:
+    """Name the call if it reads a file or takes one apart; empty if not."""
+    called = ast.unparse(node.func)
+    last = called.rsplit(".", 1)[-1]
+    modes = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
+    writes = any(isinstance(mode, str) and mode[:1] in ("w", "a", "x") for mode in modes)
+    # A method that a run, a comparison or a folder of the system has under the same name.
+    others = called.startswith(("os.", "directory.", "run.", "webbrowser.")) or called.endswith("run.open")
+    bare = isinstance(node.func, ast.Name)
+    known = last in {"open", "safe_open", "load_file"} if bare else called in READS or last in READS
+    return called if known and not writes and not others else ""
 
 
 def test_imported_modules_exist():

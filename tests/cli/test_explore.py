@@ -183,7 +183,7 @@ def test_report_reads_standard_input(gatework, trained, tmp_path, page, monkeypa
 
 def test_reports_that_cannot_be_written(gatework, trained, tmp_path, page):
     for words, told in (
-        (["--text", tmp_path / "none.txt"], "none.txt' cannot be read: No such file or directory"),
+        (["--text", tmp_path / "none.txt"], "none.txt' cannot be read (No such file or directory)"),
         (["--sample", "s99"], "there is no sample 's99': expected one of s1, s2"),
         (["--sample", "s1", "--text", "x"], "--text and --sample are two texts: give one of them"),
         (["--demo"], "what is the report about?"),

@@ -4,7 +4,6 @@ import os
 import sys
 import threading
 import webbrowser
-from json import loads
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,9 +13,10 @@ from rich.markup import escape
 
 from gatework.cli.app import part
 from gatework.cli.output import Flag, Json, Whole, out, print_json
-from gatework.errors import ConfigError
+from gatework.errors import ConfigError, FileError
 from gatework.explorer.server import address_of, listen, make_door, serve
 from gatework.explorer.settings import Settings
+from gatework.reading.nested import read_object
 
 
 def explore(
@@ -71,10 +71,10 @@ def explore(
 def _is_on_text(run: str) -> bool:
     """Tell a run on text from all else, without opening it, which takes torch and a second."""
     try:
-        told = loads((Path(os.path.expanduser(run)) / "config.json").read_bytes())
-    except (OSError, ValueError):
+        told = read_object(Path(os.path.expanduser(run)) / "config.json")
+    except FileError:
         return False
-    return isinstance(told, dict) and told.get("task") == "text"
+    return told.get("task") == "text"
 
 
 def _has_screen() -> bool:

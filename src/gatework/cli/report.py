@@ -8,11 +8,12 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from gatework.cli.output import Flag, Json, out, print_json
-from gatework.errors import ConfigError, DataError
+from gatework.errors import ConfigError
 from gatework.explorer.answers import open_answers
 from gatework.explorer.messages import LATEST, TraceRequest
 from gatework.explorer.report import write_report
 from gatework.explorer.settings import PAGE, Settings
+from gatework.reading.files import MOST_TEXT, read_file
 from gatework.tasks.corpus import decode_text
 from gatework.training.files import saving, write_file
 
@@ -58,8 +59,5 @@ def report(
 
 
 def _read(name: str) -> str:
-    try:
-        content = sys.stdin.buffer.read() if name == "-" else Path(os.path.expanduser(name)).read_bytes()
-    except OSError as error:
-        raise DataError(f"'{name}' cannot be read: {error.strerror}") from error
+    content = sys.stdin.buffer.read() if name == "-" else read_file(os.path.expanduser(name), MOST_TEXT)
     return decode_text(content, name, "utf-8")

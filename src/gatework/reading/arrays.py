@@ -26,7 +26,7 @@ _NPY_HEAD = re.compile(
 _NPY_MAGIC = b"\x93NUMPY"
 
 
-def unpack_idx(content: bytes, path: Path, dimensions: int, most: int) -> NDArray[np.uint8]:
+def unpack_idx(content: bytes, path: str | Path, dimensions: int, most: int) -> NDArray[np.uint8]:
     """Read an idx file of bytes, packed with gzip.
 
     Args:
@@ -51,7 +51,7 @@ def unpack_idx(content: bytes, path: Path, dimensions: int, most: int) -> NDArra
     return values.reshape(shape)
 
 
-def parse_npz(content: bytes, path: Path, names: Sequence[str], most: int) -> dict[str, NDArray]:
+def parse_npz(content: bytes, path: str | Path, names: Sequence[str], most: int) -> dict[str, NDArray]:
     """Read arrays of numbers or texts out of an npz file. Nothing in it is run.
 
     Args:
@@ -80,7 +80,7 @@ def parse_npz(content: bytes, path: Path, names: Sequence[str], most: int) -> di
         raise FileError(path, f"is not an .npz file with {', '.join(names)} ({error})", "fetch it anew") from error
 
 
-def _read_member(file: zipfile.ZipFile, name: str, path: Path, most: int) -> NDArray:
+def _read_member(file: zipfile.ZipFile, name: str, path: str | Path, most: int) -> NDArray:
     member = file.getinfo(name)
     if member.file_size > most:
         raise FileError(path, f"says that '{name}' has {member.file_size:,} bytes, expected at most {most:,}")

@@ -1,5 +1,6 @@
 """A file's bytes: of a regular file only, opened once, and never more than a bound. Standard library only."""
 
+import errno
 import os
 import re
 import stat
@@ -70,11 +71,33 @@ def _opened(path: str | Path) -> Iterator[int]:
         raise FileError(path, f"cannot be read (no file has such a name: {error})") from error
     try:
         kind = stat.S_IFMT(os.fstat(file).st_mode)
+        if kind == stat.S_IFDIR:
+            raise FileError(path, f"cannot be read ({os.strerror(errno.EISDIR)})")
         if kind in _KINDS:
             raise FileError(path, f"is {_KINDS[kind]}", "expected a regular file")
         yield file
     finally:
         os.close(file)
+
+
+def read_beginning(path: str | Path, count: int) -> tuple[bytes, int]:
+    """Read how a regular file begins.
+
+    Args:
+        path: The file.
+        count: Bytes that are wanted.
+
+    Returns:
+        As many of them as there are, and how many bytes the file has.
+
+    Raises:
+        FileError: When there is no such file, or it is no regular file.
+    """
+    try:
+        with _opened(path) as file:
+            return os.read(file, count), os.fstat(file).st_size
+    except OSError as error:
+        raise FileError(path, f"cannot be read ({error.strerror})") from error
 
 
 def read_text(path: str | Path, most: int) -> str:

@@ -32,6 +32,33 @@ _DOTTED = re.compile(r"""(?<![A-Za-z0-9_-])(?:(?:[A-Za-z0-9_-]++|"[^"\n]*+"|'[^'
 Form = TypeVar("Form")
 
 
+def parse_value(content: bytes, path: str | Path, inside: str = "") -> Any:
+    """Read JSON, whatever it is.
+
+    Args:
+        content: The JSON.
+        path: Where it is from, for an error.
+        inside: The place in the file, for an error, such as ``line 3``.
+
+    Returns:
+        The value.
+
+    Raises:
+        FileError: When it is no JSON; NaN, infinities and numbers beyond 64 bits are refused, and so is what is nested
+            too deeply.
+    """
+    try:
+        value = json.loads(content, parse_int=_whole, parse_float=_finite, parse_constant=_finite)
+    except RecursionError:
+        raise _too_deep(path, inside) from None
+    except ValueError as error:
+        raise FileError(path, f"is damaged: it is not JSON ({error})", inside=inside) from error
+    # Most is flat, and need not be walked through.
+    if content.count(b"[") + content.count(b"{") > DEPTH and _depth(value) > DEPTH:
+        raise _too_deep(path, inside)
+    return value
+
+
 def parse_object(content: bytes, path: str | Path, inside: str = "") -> dict[str, Any]:
     """Read a JSON object, whatever is in it.
 
@@ -44,15 +71,14 @@ def parse_object(content: bytes, path: str | Path, inside: str = "") -> dict[str
         Its values by key.
 
     Raises:
-        FileError: When it is no JSON, or no object; NaN, infinities and numbers beyond 64 bits are refused, and so is
-            what is nested too deeply.
+        FileError: As :func:`parse_value`, and when it is no object.
 
     Example:
         >>> parse_object(b'{"a": [1, NaN]}', "numbers.json")
         Traceback (most recent call last):
         gatework.errors.FileError: 'numbers.json' is damaged: it is not JSON (NaN is no finite number)
     """
-    value = _parse(content, path, inside)
+    value = parse_value(content, path, inside)
     if not isinstance(value, dict):
         raise FileError(path, "is damaged: expected a JSON object", inside=inside)
     return value
@@ -87,7 +113,7 @@ def parse_json(content: bytes, path: str | Path, form: type[Form], inside: str =
         The value.
 
     Raises:
-        FileError: As :func:`parse_object`, and when it has another form.
+        FileError: As :func:`parse_value`, and when it has another form.
 
     Example:
         >>> parse_json(b'{"a": [1, 2]}', "numbers.json", dict[str, list[int]])
@@ -96,11 +122,11 @@ def parse_json(content: bytes, path: str | Path, form: type[Form], inside: str =
         Traceback (most recent call last):
         gatework.errors.FileError: 'numbers.json' is damaged: a.1 is '2', expected a valid integer
     """
-    _parse(content, path, inside)
+    parse_value(content, path, inside)
     try:
         return _adapter(form).validate_json(content, strict=True)
     except ValidationError as error:
-        raise FileError(path, f"is damaged: {_fault(error)}", inside=inside) from None
+        raise FileError(path, f"is damaged: {fault_in_words(error)}", inside=inside) from None
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
@@ -129,17 +155,25 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     return values
 
 
-def _parse(content: bytes, path: str | Path, inside: str) -> Any:
-    try:
-        value = json.loads(content, parse_int=_whole, parse_float=_finite, parse_constant=_finite)
-    except RecursionError:
-        raise _too_deep(path, inside) from None
-    except ValueError as error:
-        raise FileError(path, f"is damaged: it is not JSON ({error})", inside=inside) from error
-    # Most is flat, and need not be walked through.
-    if content.count(b"[") + content.count(b"{") > DEPTH and _depth(value) > DEPTH:
-        raise _too_deep(path, inside)
-    return value
+def fault_in_words(error: ValidationError) -> str:
+    """Say the first thing that pydantic found wrong.
+
+    Args:
+        error: What pydantic raised.
+
+    Returns:
+        A clause: the place, what is there, and what was expected.
+    """
+    fault = error.errors()[0]
+    place = ".".join(str(part)[:40] for part in fault["loc"])
+    if fault["type"] == "missing":
+        return f"{place} is missing"
+    if fault["type"] == "extra_forbidden":
+        return f"{place} is not known"
+    given = repr(fault["input"])
+    shown = given if len(given) <= 60 else f"{given[:57]}…"
+    told = fault["msg"].removeprefix("Value error, ").replace("Input should be", "expected", 1)
+    return f"{place or 'the whole'} is {shown}, {told}"
 
 
 def _whole(digits: str) -> int:
@@ -172,17 +206,3 @@ def _too_deep(path: str | Path, inside: str = "") -> FileError:
 @cache
 def _adapter(form: Any) -> TypeAdapter[Any]:
     return TypeAdapter(form)
-
-
-def _fault(error: ValidationError) -> str:
-    """Say the first thing that is wrong; what pydantic calls "Input should be" is what is expected."""
-    fault = error.errors()[0]
-    place = ".".join(str(part)[:40] for part in fault["loc"])
-    if fault["type"] == "missing":
-        return f"{place} is missing"
-    if fault["type"] == "extra_forbidden":
-        return f"{place} is not known"
-    given = repr(fault["input"])
-    shown = given if len(given) <= 60 else f"{given[:57]}…"
-    told = fault["msg"].removeprefix("Value error, ").replace("Input should be", "expected", 1)
-    return f"{place or 'the whole'} is {shown}, {told}"

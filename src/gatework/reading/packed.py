@@ -13,7 +13,7 @@ _STEP = 1 << 20
 _BLOCK = 512
 
 
-def unpack_gzip(content: bytes, path: Path, most: int) -> bytes:
+def unpack_gzip(content: bytes, path: str | Path, most: int) -> bytes:
     """Unpack a gzip file.
 
     Args:
@@ -56,7 +56,7 @@ class Member:
     regular: bool
 
 
-def unpack_tar(content: bytes, path: Path, most: int) -> Iterator[Member]:
+def unpack_tar(content: bytes, path: str | Path, most: int) -> Iterator[Member]:
     """Read a tar archive that is packed with gzip, without unpacking it to disk.
 
     The plain form is read: names of up to 255 bytes, sizes up to 8 GB. Extended headers are passed over, folders too.
@@ -86,7 +86,7 @@ def unpack_tar(content: bytes, path: Path, most: int) -> Iterator[Member]:
         place += -(-size // _BLOCK) * _BLOCK
 
 
-def _read_head(head: bytes, path: Path) -> tuple[str, int, bytes]:
+def _read_head(head: bytes, path: str | Path) -> tuple[str, int, bytes]:
     """Give a member's name, size and kind."""
     told = _octal(head[148:156])
     if told != sum(head[:148]) + sum(head[156:]) + 8 * ord(" "):
@@ -104,5 +104,5 @@ def _octal(field: bytes) -> int | None:
     return int(digits, 8) if digits and not digits.strip(b"01234567") else None
 
 
-def _no_tar(path: Path, why: str) -> FileError:
+def _no_tar(path: str | Path, why: str) -> FileError:
     return FileError(path, f"is not a whole .tar.gz archive ({why})", "fetch it anew")

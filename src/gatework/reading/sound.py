@@ -27,7 +27,7 @@ class Sound:
     samples: bytes
 
 
-def parse_wav(content: bytes, path: Path, inside: str = "") -> Sound:
+def parse_wav(content: bytes, path: str | Path, inside: str = "") -> Sound:
     """Read a WAV file that is in memory. Never more is taken than the file has, whatever its header says.
 
     Args:
@@ -47,4 +47,6 @@ def parse_wav(content: bytes, path: Path, inside: str = "") -> Sound:
             samples = sound.readframes(min(count, len(content)))
             return Sound(sound.getnchannels(), 8 * width, sound.getframerate(), count, samples)
     except (wave.Error, EOFError, RuntimeError) as error:
-        raise FileError(path, f"is not a wave file ({str(error) or 'it ends too early'})", "fetch it anew", inside=inside) from error
+        raise FileError(
+            path, f"is not a wave file ({str(error) or 'it ends too early'})", "fetch it anew", inside=inside
+        ) from error

@@ -7,7 +7,7 @@ from pathlib import Path
 from gatework.errors import FileError
 
 
-def parse_csv(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+def parse_csv(text: str, path: str | Path) -> Iterator[tuple[int, list[str]]]:
     """Go through the lines of CSV that are not blank; fields stand apart by ``,``, ``;`` or tabs.
 
     Args:

@@ -4,22 +4,21 @@ from math import prod
 from pathlib import Path
 from typing import Annotated
 
-import safetensors
-import safetensors.torch
 from pydantic import BaseModel, ConfigDict, Field
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load
 from torch import Tensor
 
 from gatework.errors import FileError
-from gatework.reading.files import read_file
+from gatework.reading.files import read_beginning
 from gatework.reading.nested import parse_json
 
 MOST_TENSORS = 64 << 30
 """Bytes of a file of tensors, at most."""
 
 # The kinds of number that are written, and how many bytes each takes.
-_KINDS = {"BOOL": 1, "U8": 1, "I32": 4, "I64": 8, "F16": 2, "BF16": 2, "F32": 4, "F64": 8}
+_KINDS = {"BOOL": 1, "U8": 1, "I8": 1, "I16": 2, "I32": 4, "I64": 8, "F16": 2, "BF16": 2, "F32": 4, "F64": 8}
 _MOST_HEAD = 64 << 20
-_METADATA = "__metadata__"
 
 _Size = Annotated[int, Field(ge=0, le=2**62)]
 
@@ -34,8 +33,17 @@ class _Entry(BaseModel):
     data_offsets: list[_Size] = Field(min_length=2, max_length=2)
 
 
+class _Head(BaseModel):
+    """What a file begins with: every tensor by its name, and texts beside them."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    __pydantic_extra__: dict[str, _Entry]  # pyrefly: ignore  # how pydantic is told of all other keys
+    metadata: dict[str, str] = Field({}, alias="__metadata__")
+
+
 def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read a file of safetensors.
+    """Read a file of safetensors, which may be large: nothing is held twice.
 
     Args:
         path: The file.
@@ -46,10 +54,17 @@ def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str
     Raises:
         FileError: When it cannot be read or is damaged.
     """
-    return parse_safetensors(read_file(path, MOST_TENSORS), path)
+    start, size = read_beginning(path, 8)
+    length = _length(start, size, path)
+    head = _check_head(read_beginning(path, 8 + length)[0][8:], path)
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, head.metadata  # noqa: SIM118 - no mapping
+    except (OSError, SafetensorError) as error:
+        raise FileError(path, f"is not a safetensors file ({error})") from error
 
 
-def parse_safetensors(content: bytes, path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def parse_safetensors(content: bytes, path: str | Path) -> dict[str, Tensor]:
     """Read the bytes of a file of safetensors.
 
     Args:
@@ -57,24 +72,31 @@ def parse_safetensors(content: bytes, path: str | Path) -> tuple[dict[str, Tenso
         path: The file, for an error.
 
     Returns:
-        The tensors by name, on the CPU, and the texts that it holds beside them.
+        The tensors by name, on the CPU.
 
     Raises:
         FileError: When it is damaged.
     """
-    length = int.from_bytes(content[:8], "little")
-    if len(content) < 8 or length > min(_MOST_HEAD, len(content) - 8):
-        raise FileError(path, f"is not a safetensors file (its head would end beyond its {len(content):,} bytes)")
-    head = parse_json(content[8 : 8 + length], path, dict[str, _Entry | dict[str, str]], inside="head")
-    metadata = head.pop(_METADATA, {})
-    for name, entry in head.items():
-        if not isinstance(entry, _Entry) or entry.dtype not in _KINDS:
-            raise FileError(path, f"holds '{name}', which is no tensor of a kind that is known")
-        begin, end = entry.data_offsets
-        if end - begin != prod(entry.shape) * _KINDS[entry.dtype]:
-            raise FileError(path, f"holds '{name}', whose {end - begin:,} bytes do not fit its shape {entry.shape}")
+    _check_head(content[8 : 8 + _length(content[:8], len(content), path)], path)
     try:
-        tensors = safetensors.torch.load(content)
-    except safetensors.SafetensorError as error:
+        return load(content)
+    except SafetensorError as error:
         raise FileError(path, f"is not a safetensors file ({error})") from error
-    return tensors, metadata if isinstance(metadata, dict) else {}
+
+
+def _length(start: bytes, size: int, path: str | Path) -> int:
+    """Give the length of the head, which a file of so many bytes says in its first eight."""
+    length = int.from_bytes(start, "little")
+    if len(start) < 8 or length > min(_MOST_HEAD, size - 8):
+        raise FileError(path, f"is not a safetensors file: its head would end beyond its {size:,} bytes")
+    return length
+
+
+def _check_head(content: bytes, path: str | Path) -> _Head:
+    """Read the head, and see that every tensor has the bytes of its shape."""
+    head = parse_json(content, path, _Head, inside="its head")
+    for name, entry in (head.model_extra or {}).items():
+        begin, end = entry.data_offsets
+        if end - begin != prod(entry.shape) * _KINDS.get(entry.dtype, -1):
+            raise FileError(path, f"holds '{name}', whose {end - begin:,} bytes are no {entry.dtype} {entry.shape}")
+    return head

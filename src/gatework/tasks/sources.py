@@ -23,6 +23,8 @@ _LEFT_OUT = re.compile(
     r"|config-[^/]*)/|(^|/)(_sysconfigdata|_sysconfig_vars|sitecustomize)[^/]*$"
 )
 _STANDARD_LIBRARY_BYTES = 4_000_000
+# Files of a folder, at most: what a run directory names as its data may be the root of a whole disk.
+_MOST_FILES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def find_sources(data: str, pattern: str = "") -> list[Source]:
     if not data:
         return _standard_library()
     path = Path(os.path.expanduser(data))
-    if not path.exists():
+    if not _exists(path):
         raise DataError(f"data '{data}' does not exist: expected a file or a folder of text; check --data")
     if path.is_dir():
         return _folder(path, pattern)
@@ -79,8 +81,15 @@ def _folder(folder: Path, pattern: str) -> list[Source]:
                 raise DataError(f"data '{folder / source.name}' is empty: expected the {source.split} split's text")
         return sources
     paths = sorted(_visible(folder, pattern or "*.txt")) or (sorted(_visible(folder, "*")) if not pattern else [])
-    sources = [Source(path.relative_to(folder).as_posix(), "", _read(path)) for path in paths]
-    sources = [source for source in sources if source.content]
+    sources: list[Source] = []
+    room = MOST_TEXT
+    for path in paths:
+        content = _read(path)
+        room -= len(content)
+        if room < 0:
+            raise DataError(f"data '{folder}' holds more than {MOST_TEXT:,} bytes of text: choose files with --pattern")
+        if content:
+            sources.append(Source(path.relative_to(folder).as_posix(), "", content))
     if not sources:
         kind = f"file that matches '{pattern}'" if pattern else "file"
         raise DataError(f"data '{folder}' holds no {kind} with anything in it: expected text; check --data, --pattern")
@@ -104,10 +113,30 @@ def _split_files(folder: Path) -> dict[str, Path]:
 
 
 def _visible(folder: Path, pattern: str) -> Iterator[Path]:
-    for path in folder.rglob(pattern):
-        parts = path.relative_to(folder).parts
-        if path.is_file() and not any(part.startswith(".") or part == "__pycache__" for part in parts):
-            yield path
+    if "\0" in pattern or ".." in Path(pattern).parts or Path(pattern).is_absolute():
+        raise _bad_pattern(pattern)
+    try:
+        for number, path in enumerate(folder.rglob(pattern)):
+            if number == _MOST_FILES:
+                raise DataError(f"data '{folder}' holds more than {_MOST_FILES:,} files: choose them with --pattern")
+            parts = path.relative_to(folder).parts
+            if path.is_file() and not any(part.startswith(".") or part == "__pycache__" for part in parts):
+                yield path
+    except DataError:
+        raise
+    except ValueError as error:  # a '**' that is not a whole part of the path
+        raise _bad_pattern(pattern) from error
+
+
+def _bad_pattern(pattern: str) -> DataError:
+    return DataError(f"pattern is '{pattern}': expected one for files within the folder, such as *.py; check --pattern")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name too long for any file, or a folder that may not be looked into
+        return False
 
 
 def _read(path: Path) -> bytes:

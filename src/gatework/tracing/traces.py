@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from pydantic import BaseModel, ConfigDict, Field
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from gatework.errors import DataError, SizeError
+from gatework.errors import DataError, FileError, SizeError
 from gatework.language import Step, parse, show
+from gatework.reading.nested import parse_json
+from gatework.reading.tensors import read_safetensors
 
 FORMAT = "gatework trace 1"
 OUTPUT = ".output"  # no quantity begins with a dot
@@ -228,14 +231,15 @@ class Trace(Keyed):
             DataError: Where there is no such file, or it holds no trace.
         """
         try:
-            with safe_open(path, "pt") as file:
-                metadata = file.metadata() or {}
-                if metadata.get("format") != FORMAT:
-                    raise DataError(f"'{path}' holds no trace of gatework; expected a file that Trace.save() wrote.")
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - the file is no mapping
-        except (OSError, SafetensorError) as error:
-            raise DataError(f"the trace '{path}' cannot be read: {error}") from None
-        return _rebuilt(json.loads(metadata["trace"]), tensors)
+            tensors, metadata = read_safetensors(path)
+            if metadata.get("format") != FORMAT:
+                raise DataError(f"'{path}' holds no trace of gatework; expected a file that Trace.save() wrote.")
+            facts = parse_json(metadata.get("trace", "").encode(errors="replace"), path, _Facts, inside="trace")
+        except FileError as error:
+            raise DataError(f"the trace cannot be read: {error}") from None
+        if missing := [key for key in facts.names if key not in tensors]:
+            raise DataError(f"the trace '{path}' is damaged: it has no values of '{missing[0]}'")
+        return _rebuilt(facts, tensors)
 
 
 def tensors_of(trace: Trace) -> dict[str, Tensor]:
@@ -284,23 +288,49 @@ def metadata_of(trace: Trace) -> dict[str, str]:
     return {"format": FORMAT, "trace": json.dumps({"keys": list(trace.tensors), "layers": layers})}
 
 
-def _rebuilt(facts: dict[str, Any], tensors: dict[str, Tensor]) -> Trace:
+class _Told(BaseModel):
+    """What a file says of a layer."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    prefix: str
+    module: str
+    number: int
+    direction: int
+    cell: str
+    drawn: bool
+    equations: str
+    states: list[str]
+    inputs: list[str]
+    parts: dict[str, str]
+
+
+class _Facts(BaseModel):
+    """What a file holds beside its tensors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    names: list[str] = Field(alias="keys")
+    layers: list[_Told]
+
+
+def _rebuilt(facts: _Facts, tensors: dict[str, Tensor]) -> Trace:
     layers = []
-    for told in facts["layers"]:
+    for told in facts.layers:
         held: dict[str, dict[str, Tensor]] = {}
         for kind in ("inputs", "before", "fresh"):
-            start = f".{kind}.{told['prefix']}."
+            start = f".{kind}.{told.prefix}."
             held[kind] = {key.removeprefix(start): one for key, one in tensors.items() if key.startswith(start)}
         layers.append(
             TracedLayer(
-                **{name: told[name] for name in ("prefix", "module", "number", "direction", "cell", "drawn", "parts")},
-                step=parse(told["equations"], told["states"], told["inputs"]),
+                **told.model_dump(exclude={"equations", "states", "inputs"}),
+                step=parse(told.equations, told.states, told.inputs),
                 inputs=held["inputs"],
                 before=held["before"],
                 fresh=held["fresh"],
-                restart=tensors.get(f".restart.{told['prefix']}"),
-                lengths=tensors.get(f".lengths.{told['prefix']}"),
+                restart=tensors.get(f".restart.{told.prefix}"),
+                lengths=tensors.get(f".lengths.{told.prefix}"),
             )
         )
-    kept = {key: tensors[key] for key in facts["keys"]}
+    kept = {key: tensors[key] for key in facts.names}
     return Trace(kept, tuple(layer.prefix for layer in layers), tensors.get(OUTPUT), None, tuple(layers))

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
-from gatework.errors import CheckpointError
+from gatework.errors import CheckpointError, FileError
+from gatework.reading.files import read_file
+from gatework.reading.nested import MOST_FACTS, fault_in_words, parse_object
+from gatework.reading.tensors import MOST_TENSORS, parse_safetensors
 from gatework.training.files import UNFINISHED, digest, flush_folder, to_json, write_flushed
 
 FORMAT = 1
@@ -105,47 +108,61 @@ def load_checkpoint(folder: Path, step: int, fingerprint: str) -> Checkpoint:
     """
     path = folder / f"step-{step}"
     facts = _read_facts(path, step)
-    if facts.get("fingerprint") != fingerprint:
+    if facts["fingerprint"] != fingerprint:
         raise _fault(path, "training.json", "belongs to another run: its configuration or its text is not this run's")
     parts = {part: _read_tensors(path, part, facts["sha256"]) for part in _PARTS}
     return Checkpoint(step, parts["model"], parts["optimizer"], parts["state"], facts)
 
 
+class _Facts(BaseModel):
+    """What every checkpoint says of itself; a run adds more."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    format: int
+    step: int
+    fingerprint: str
+    sha256: dict[str, str]
+    seconds: float = Field(ge=0)
+
+
 def _read_facts(path: Path, step: int) -> dict[str, Any]:
-    content = _read(path, "training.json")
-    facts: dict[str, Any] = {}
+    name = "training.json"
+    content = _read(path, name, MOST_FACTS)
     try:
-        facts = json.loads(content)
-        sound = isinstance(facts, dict) and facts.pop("checksum") == _checksum(facts)
-    except (ValueError, KeyError):
-        sound = False
-    if not sound:
-        raise _fault(path, "training.json", "is damaged: it does not match its own checksum")
+        facts = parse_object(content, path / name)
+    except FileError as error:
+        raise _fault(path, name, error.reason) from error
+    if facts.pop("checksum", None) != _checksum(facts):
+        raise _fault(path, name, "is damaged: it does not match its own checksum")
     if facts.get("format") != FORMAT:
-        raise _fault(path, "training.json", f"has format {facts.get('format')}, and this version reads {FORMAT}")
-    if facts.get("step") != step:
-        raise _fault(path, "training.json", f"is that of step {facts.get('step')}: the folder was renamed")
+        raise _fault(path, name, f"has format {facts.get('format')}, and this version reads {FORMAT}")
+    try:
+        _Facts.model_validate(facts)
+    except ValidationError as error:
+        raise _fault(path, name, f"is damaged: {fault_in_words(error)}") from error
+    if facts["step"] != step:
+        raise _fault(path, name, f"is that of step {facts['step']}: the folder was renamed")
     return facts
 
 
 def _read_tensors(path: Path, part: str, sums: Mapping[str, str]) -> dict[str, Tensor]:
     name = f"{part}.safetensors"
-    content = _read(path, name)
+    content = _read(path, name, MOST_TENSORS)
     if digest(content) != sums.get(name):
         raise _fault(path, name, f"is damaged: its {len(content):,} bytes do not match their SHA-256")
     try:
-        return safetensors.torch.load(content)
-    except safetensors.SafetensorError as error:
-        raise _fault(path, name, f"is not a safetensors file ({error})") from error
+        return parse_safetensors(content, path / name)
+    except FileError as error:
+        raise _fault(path, name, error.reason) from error
 
 
-def _read(path: Path, name: str) -> bytes:
+def _read(path: Path, name: str, most: int) -> bytes:
     try:
-        return (path / name).read_bytes()
-    except FileNotFoundError as error:
-        raise _fault(path, name, "is missing") from error
-    except OSError as error:
-        raise _fault(path, name, f"cannot be read ({error.strerror})") from error
+        return read_file(path / name, most)
+    except FileError as error:
+        what = "is missing" if isinstance(error.__cause__, FileNotFoundError) else error.reason
+        raise _fault(path, name, what) from error
 
 
 def _fault(path: Path, name: str, what: str) -> CheckpointError:

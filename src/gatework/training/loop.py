@@ -13,6 +13,8 @@ import torch
 
 from gatework import __version__
 from gatework.errors import NonFiniteLossError, RunError, Stopped
+from gatework.reading.files import read_file
+from gatework.reading.nested import MOST_FACTS
 from gatework.training.checkpoint import Checkpoint, load_checkpoint, remove_checkpoints, save_checkpoint
 from gatework.training.config import TrainConfig, is_equations
 from gatework.training.curve import draw_curve
@@ -262,7 +264,7 @@ class _Training:
         last = held_out[-1] if held_out else {}
         metrics = {key.removeprefix("valid_"): value for key, value in last.items() if key.startswith("valid_")}
         path = self.directory.samples / f"step-{step}.txt"
-        sample = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        sample = read_file(path, MOST_FACTS).decode("utf-8", errors="replace") if path.is_file() else ""
         seconds = self.seconds_before if already else self._seconds()
         return TrainResult(self.directory.path, step, already, metrics, sample, self.directory.curve, seconds, splits)
 

@@ -50,11 +50,11 @@ class Group:
             ConfigError: When the device is not there.
         """
         chosen = pick_device(device)
-        size = int(os.environ.get("WORLD_SIZE", "1"))
+        size = _told_by_torchrun("WORLD_SIZE", 1)
         if size == 1:
             return cls(device=chosen)
         if chosen.type == "cuda":
-            chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+            chosen = torch.device("cuda", _told_by_torchrun("LOCAL_RANK", 0))
             torch.cuda.set_device(chosen)
         dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=timedelta(minutes=30))
         return cls(dist.get_rank(), size, chosen)
@@ -181,6 +181,13 @@ class Group:
         there = tensor.detach().to(self.device).contiguous()
         dist.broadcast(there, src=rank)
         return there
+
+
+def _told_by_torchrun(variable: str, default: int) -> int:
+    told = os.environ.get(variable, "")
+    if told and not re.fullmatch("[0-9]{1,6}", told):
+        raise ConfigError(f"{variable} is '{told}': expected a whole number, as torchrun sets it; unset it otherwise")
+    return int(told) if told else default
 
 
 def pick_device(device: str) -> torch.device:

@@ -87,6 +87,10 @@ class Job(Protocol):
         """Read what is learned from at a step (from 0), these rows of it, and sum the loss."""
         ...
 
+    def carries(self, step: int) -> bool:
+        """Tell whether the state at the end of a step (counted from 1) is carried on into the next."""
+        ...
+
     def trained(self, total: float, asked: int) -> Measured:
         """Give the measurement that training itself amounts to."""
         ...

@@ -23,7 +23,7 @@ from typing import IO, Any
 
 from gatework.errors import ConfigError, DataError, FileError, RunError
 from gatework.reading.files import read_file
-from gatework.reading.nested import MOST_LINES, parse_object, read_object
+from gatework.reading.nested import MOST_LINES, parse_value, read_object
 from gatework.tasks.vocabulary import Vocabulary
 from gatework.training.checkpoint import list_checkpoints
 from gatework.training.config import TEXT, TrainConfig, make_config
@@ -189,13 +189,13 @@ class RunDirectory:
         found: list[dict[str, Any]] = []
         for number, line in enumerate(lines, start=1):
             try:
-                values = parse_object(line, self.metrics)
+                values = parse_value(line, self.metrics)
             except FileError:
                 # A crash leaves half a line at the end, or one of zeros: nothing sound stands below it.
                 if any(below.strip(b"\0") for below in lines[number:]):
                     raise RunError(f"'{self.metrics}' is damaged: line {number} is not JSON") from None
                 break
-            if not isinstance(values.get("step"), int):
+            if not isinstance(values, dict) or not isinstance(values.get("step"), int):
                 raise RunError(f"'{self.metrics}' is damaged: line {number} has no step")
             found.append(values)
         return found

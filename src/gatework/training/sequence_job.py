@@ -73,7 +73,7 @@ class SequenceJob:
         if not self.config.data and (not root or not examples.folder):
             where = f", or set GATEWORK_DATA to the folder that holds '{examples.folder}'" if examples.folder else ""
             raise DataError(f"task '{self.task.name}' needs recorded data: give their place with --data{where}")
-        path = Path(os.path.expanduser(self.config.data)) if self.config.data else Path(root) / examples.folder
+        path = Path(os.path.expanduser(self.config.data or os.path.join(root, examples.folder)))
         if not path.exists():
             raise DataError(f"the data of task '{self.task.name}' are not there: '{path}' does not exist")
         return examples.load(path, self.gap)
@@ -190,7 +190,7 @@ class SequenceJob:
 
     def train(self, model: SequenceModel, step: int, rows: slice, state: State) -> Part:
         """Draw the sequences of a step, or take the next recorded ones."""
-        windows = self.task.examples.windows if isinstance(self.task.examples, Synthetic) else 1
+        windows = self._windows
         batch, place = self._training_batch(step // windows), step % windows
         steps = batch.inputs.shape[0]
         if windows > 1:
@@ -224,6 +224,15 @@ class SequenceJob:
         shortest = self.config.shortest_gap if split == "train" else None
         gap = self.gap if shortest is None else _drawn_gap(chance, shortest, self.gap)
         return examples.draw(chance, size, gap, split)
+
+    def carries(self, step: int) -> bool:
+        """Tell whether the sequences go on after a step."""
+        return step % self._windows != 0
+
+    @property
+    def _windows(self) -> int:
+        """Steps in which sequences are read, one part of them after the other."""
+        return self.task.examples.windows if isinstance(self.task.examples, Synthetic) else 1
 
     def trained(self, total: float, asked: int) -> Score:
         """Give the loss that training itself amounts to."""

@@ -64,6 +64,10 @@ class TextJob:
         tokens = targets.shape[0] * self.config.batch_size
         return Part(nats, tokens, tokens, state if place + 1 < self.windows else None)
 
+    def carries(self, step: int) -> bool:
+        """Tell whether a pass over the text goes on after a step."""
+        return step % self.windows != 0
+
     def trained(self, total: float, asked: int) -> Metric:
         """Give the metric that training itself amounts to."""
         return Metric(total, asked, self.config.level)

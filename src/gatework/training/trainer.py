@@ -1,15 +1,19 @@
 """One training run in memory: the model, the optimiser, the carried state, the place in the data."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from math import isfinite
-from typing import Any
+from typing import Any, cast
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from gatework.errors import CheckpointError, NonFiniteLossError
+from gatework.nn.recurrent import Recurrent
+from gatework.reading.nested import fault_in_words
 from gatework.tasks.text import State
 from gatework.training.checkpoint import Checkpoint
 from gatework.training.config import TrainConfig
@@ -22,6 +26,12 @@ from gatework.training.seeds import mixed_seed
 _SUMS_BEFORE = {"nats": "loss", "tokens": "asked"}
 
 
+# What an optimiser remembers of each parameter, and which of it counts steps.
+_COUNTER = "step"
+_REMEMBERED = {"adamw": (_COUNTER, "exp_avg", "exp_avg_sq"), "sgd": ()}
+_STATE = "state."
+
+
 @dataclass
 class Sums:
     """What has come together since the last line of training loss."""
@@ -30,6 +40,26 @@ class Sums:
     asked: int = 0
     norm: float = 0.0
     steps: int = 0
+
+
+class _Sums(BaseModel):
+    """The sums, as a checkpoint has them."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    loss: float
+    asked: int = Field(ge=0)
+    norm: float = Field(ge=0)
+    steps: int = Field(ge=0)
+
+
+class _Facts(BaseModel):
+    """What a run goes on from, beside tensors."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    processes: int = Field(ge=1)
+    sums: _Sums
 
 
 @dataclass
@@ -152,28 +182,51 @@ class Trainer:
         """
         tensors, facts = None, None
         if checkpoint is not None:
-            facts = {"step": checkpoint.step, "processes": checkpoint.facts["processes"]}
-            facts["sums"] = {_SUMS_BEFORE.get(name, name): sum for name, sum in checkpoint.facts["sums"].items()}
+            facts = {"step": checkpoint.step, **_read_facts(checkpoint)}
             parts = {"model": checkpoint.model, "optimizer": checkpoint.optimizer, "state": checkpoint.state}
             tensors = {f"{part}:{name}": t for part, named in parts.items() for name, t in named.items()}
         shared, facts = self.group.share(tensors, facts)
         if facts is None:
             return
         parts = {part: _part(shared, part) for part in ("model", "optimizer", "state")}
-        self.step, self.sums = facts["step"], Sums(**facts["sums"])
         load_parameters(self.model, parts["model"])
-        self._restore_optimizer(parts["optimizer"])
-        carried = [parts["state"][f"state.{n}"] for n in range(len(parts["state"])) if f"state.{n}" in parts["state"]]
-        self.state = self._own_rows(carried)
+        self._restore_optimizer(parts["optimizer"], facts["step"])
+        self.state = self._own_rows(self._carried(parts["state"], facts["step"]))
         self._restore_generators(parts["state"], facts["processes"])
+        self.step, self.sums = facts["step"], Sums(**facts["sums"])
 
-    def _restore_optimizer(self, saved: Mapping[str, Tensor]) -> None:
+    def _restore_optimizer(self, saved: Mapping[str, Tensor], step: int) -> None:
+        # What an optimiser remembers is there from its first step on.
+        quantities = _REMEMBERED[self.config.optimizer] if step else ()
+        counter = torch.tensor(float(step))
+        expected = {
+            f"{name}/{quantity}": counter if quantity == _COUNTER else parameter
+            for name, parameter in self.parameters.items()
+            for quantity in quantities
+        }
+        _check_tensors(saved, expected, "what its optimiser remembers")
+        wrong = [name for name in expected if not _could_be(name.rpartition("/")[2], saved[name], step)]
+        if wrong:
+            raise CheckpointError(f"the checkpoint is damaged: {', '.join(wrong[:4])} cannot come of {step:,} steps")
         for name, parameter in self.parameters.items():
-            own = {key.removeprefix(f"{name}/"): value for key, value in saved.items() if key.startswith(f"{name}/")}
-            for quantity, value in own.items():
+            for quantity in quantities:
+                value = saved[f"{name}/{quantity}"]
                 # AdamW counts its steps on the CPU wherever the parameters are.
-                where = value if quantity == "step" else value.to(self.group.device)
+                where = value if quantity == _COUNTER else value.to(self.group.device)
                 self.optimizer.state[parameter][quantity] = where.clone()
+
+    def _carried(self, saved: Mapping[str, Tensor], step: int) -> list[Tensor]:
+        """Give the states of all streams, where they are carried on."""
+        carried = {name: tensor for name, tensor in saved.items() if name.startswith(_STATE)}
+        expected: dict[str, Tensor] = {}
+        if self.job.carries(step):
+            layers = cast(Recurrent, self.model.recurrent)
+            like, rows = next(iter(self.parameters.values())), self.config.batch_size
+            for number, name in enumerate(layers.cell.states):
+                size = layers.layers[0].size(name)
+                expected[f"{_STATE}{number}"] = like.new_empty(()).expand(layers.num_layers, rows, size)
+        _check_tensors(carried, expected, "the states it carries")
+        return [carried[name] for name in expected]
 
     def _gathered_state(self) -> list[Tensor]:
         """Put the rows of all processes together, in the order of the global batch."""
@@ -208,30 +261,67 @@ class Trainer:
             # Another number of processes draws other masks in any case: begin anew from seed, process and step.
             self._seed_generators(self.step)
             return
-        torch.set_rng_state(saved[f"generator.{self.group.rank}.cpu"])
+        _set_generator(torch.set_rng_state, torch.get_rng_state(), saved, f"generator.{self.group.rank}.cpu")
         name = f"generator.{self.group.rank}.cuda"
         if self.group.device.type == "cuda" and name in saved:
-            torch.cuda.set_rng_state(saved[name], self.group.device)
+            device = self.group.device
+            own = torch.cuda.get_rng_state(device)
+            _set_generator(partial(torch.cuda.set_rng_state, device=device), own, saved, name)
 
 
 def load_parameters(model: nn.Module, saved: Mapping[str, Tensor]) -> None:
     """Copy saved parameters into a model.
 
     Raises:
-        CheckpointError: When names or shapes are not the model's.
+        CheckpointError: When names, shapes or kinds of number are not the model's, or a parameter is no finite number.
     """
     own = dict(model.named_parameters())
-    shapes = {name: tuple(parameter.shape) for name, parameter in own.items()}
-    given = {name: tuple(tensor.shape) for name, tensor in saved.items()}
-    if shapes != given:
-        differing = sorted({name for name in {*shapes, *given} if shapes.get(name) != given.get(name)})
-        raise CheckpointError(
-            f"the checkpoint's parameters are not this model's: {', '.join(differing[:4])} differ in name or shape; "
-            "it was written by another version of the program"
-        )
+    _check_tensors(saved, own, "its parameters")
     with torch.no_grad():
         for name, parameter in own.items():
             parameter.copy_(saved[name])
+
+
+def _check_tensors(saved: Mapping[str, Tensor], expected: Mapping[str, Tensor], what: str) -> None:
+    """Refuse saved tensors that are not the expected ones in name, shape or kind, or not finite."""
+    forms = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in expected.items()}
+    given = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in saved.items()}
+    if forms != given:
+        differing = sorted({name for name in {*forms, *given} if forms.get(name) != given.get(name)})
+        raise CheckpointError(
+            f"the checkpoint does not belong to this model: of {what}, {', '.join(differing[:4])} differ in name, "
+            "shape or kind of number; it was written by another version of the program"
+        )
+    broken = [name for name, tensor in saved.items() if not bool(torch.isfinite(tensor).all())]
+    if broken:
+        raise CheckpointError(f"the checkpoint is damaged: of {what}, {', '.join(broken[:4])} are not finite numbers")
+
+
+def _could_be(quantity: str, value: Tensor, step: int) -> bool:
+    """Tell whether an optimiser could remember this: the count of its steps, and no negative mean of squares."""
+    if quantity == _COUNTER:
+        return float(value) == step
+    return quantity != "exp_avg_sq" or bool((value >= 0).all())
+
+
+def _read_facts(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Give what a checkpoint says besides its tensors that a run goes on from."""
+    facts = dict(checkpoint.facts)
+    if isinstance(facts.get("sums"), dict):
+        facts["sums"] = {_SUMS_BEFORE.get(name, name): value for name, value in facts["sums"].items()}
+    try:
+        return _Facts.model_validate(facts).model_dump()
+    except ValidationError as error:
+        raise CheckpointError(f"the checkpoint is damaged: {fault_in_words(error)}") from error
+
+
+def _set_generator(set_state: Callable[[Tensor], None], own: Tensor, saved: Mapping[str, Tensor], name: str) -> None:
+    given = {key: tensor for key, tensor in saved.items() if key == name}
+    _check_tensors(given, {name: own}, "its random generators")
+    try:
+        set_state(saved[name])
+    except RuntimeError as error:  # torch says what it thinks of a state only when it is set
+        raise CheckpointError(f"the checkpoint is damaged: '{name}' is no state of a random generator") from error
 
 
 def _optimizer(config: TrainConfig, parameters: Mapping[str, Tensor]) -> Optimizer:

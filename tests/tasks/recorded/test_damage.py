@@ -117,7 +117,12 @@ DAMAGES = [
         packed(b'{"train": [[[60]]], "valid": [], "test": []}'),
         "has no train piece of more than 1 steps: take a smaller gap",
     ),
-    (spoken_digits, "recordings.tar.gz", b"tar", "is not a whole gzip file (Not a gzipped file (b'ta')): fetch it anew"),
+    (
+        spoken_digits,
+        "recordings.tar.gz",
+        b"tar",
+        "is not a whole gzip file (Not a gzipped file (b'ta')): fetch it anew",
+    ),
     (japanese_vowels, "JapaneseVowels_TEST.ts", b"@data\n", "holds no case: expected lines of numbers after '@data'"),
     (
         japanese_vowels,
@@ -174,7 +179,11 @@ def test_missing_and_empty_files_are_refused(case, tmp_path):
 ARCHIVES = [
     ("../../etc/7_ann_1.wav", b"", "holds '../../etc/7_ann_1.wav' (0 bytes): expected nothing but files such as"),
     ("recordings/7_ann_1.wav", bytes(10**6), "(1,000,000 bytes): expected nothing but files such as"),
-    ("recordings/7_ann_1.wav", b"RIFF", "'recordings/7_ann_1.wav' is not a wave file (it ends too early): fetch it anew"),
+    (
+        "recordings/7_ann_1.wav",
+        b"RIFF",
+        "'recordings/7_ann_1.wav' is not a wave file (it ends too early): fetch it anew",
+    ),
     ("recordings/7_ann_1.wav", sound(np.zeros(9), rate=16000), "1 channels of 16 bits at 16000 Hz, 18 of 18 bytes"),
     ("recordings/7_ann_1.wav", sound(np.zeros(8), channels=2), "2 channels of 16 bits at 8000 Hz"),
     (

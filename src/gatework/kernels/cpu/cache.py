@@ -13,6 +13,7 @@ import stat
 import struct
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -70,13 +71,16 @@ def folder() -> Path | None:
 
     Returns:
         What ``GATEWORK_CACHE`` names, else ``gatework`` in the user's cache folder, and in it ``kernels``; None where
-        the variable is empty, there is no home, or the system does not tell whose a file is.
+        the variable is empty or names the home of no user, where there is no home, and where the system does not tell
+        whose a file is.
     """
     if not hasattr(os, "geteuid") or os.open not in os.supports_dir_fd:
         return None
     named = os.environ.get(VARIABLE)
     if named is not None:
-        return Path(named).expanduser().absolute() / "kernels" if named else None
+        place = os.path.expanduser(named)
+        # A home that is not there stays a name with '~', and nothing is put into the folder one happens to be in.
+        return None if not place or place.startswith("~") else Path(os.path.abspath(place)) / "kernels"
     try:
         home = Path.home()
     except RuntimeError:  # a user without an entry, as in some containers
@@ -144,8 +148,8 @@ def look() -> Place:
     """
     path = folder()
     if path is None:
-        off = os.environ.get(VARIABLE) == ""
-        return Place(None, f"{VARIABLE} is empty" if off else "there is no folder that is this user's alone")
+        named = os.environ.get(VARIABLE)
+        return Place(None, _no_folder(named) if named is not None else "there is no folder that is this user's alone")
     try:
         with _opened(make=False) as place:
             sizes = [size for name, _, size in _listed(place) if name.endswith(_SUFFIX)]
@@ -167,6 +171,8 @@ def _opened(make: bool) -> Iterator[int]:
     """Open the folder, which must be this user's alone; what is done in it is done by this handle, not by its name."""
     path = folder()
     if path is None:
+        if named := os.environ.get(VARIABLE):
+            warnings.warn(f"{_no_folder(named)}: compiled kernels are not kept on disk", RuntimeWarning, stacklevel=2)
         raise PermissionError("Nothing is kept on disk.")
     if make:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -178,6 +184,10 @@ def _opened(make: bool) -> Iterator[int]:
         yield place
     finally:
         os.close(place)
+
+
+def _no_folder(named: str) -> str:
+    return f"{VARIABLE} is '{named}', which is no folder" if named else f"{VARIABLE} is empty"
 
 
 def _read_own(place: int, name: str) -> bytes:

@@ -18,6 +18,8 @@ from gatework.tasks.task import Batch, Gap, Published, Recorded, Recording, Succ
 # Steps read before anything is asked, and then steps asked one after the other, in a sequence: at most so many, and at
 # most such a part of the training rows, so that there are enough sequences for a batch.
 MOST_CONTEXT, CONTEXT_SHARE = 96, 12
+# Numbers asked of a whole table, at most: eight bytes each while they are put side by side.
+_MOST_ASKED = 1 << 30
 
 
 def ask_ahead(
@@ -147,6 +149,12 @@ def _load(
     if ends[0] < 1 or ends[2] > len(rows):
         least = max(ends[2], len(rows) - ends[0] + 1)
         raise DataError(f"'{path}' has {len(rows):,} rows, expected {least:,} or more")
+    asked = len(rows) * gap * len(table.names)
+    if asked > _MOST_ASKED:
+        raise DataError(
+            f"'{path}' has {len(rows):,} rows of {len(table.names):,} numbers, which {gap} steps ahead are {asked:,} "
+            f"answers, expected at most {_MOST_ASKED:,}: take a smaller gap, or fewer columns"
+        )
     context = context or max(1, min(MOST_CONTEXT, ends[0] // CONTEXT_SHARE))
     mean, deviation = find_scale(rows[: ends[0]])
     series = read = (rows - mean) / deviation
