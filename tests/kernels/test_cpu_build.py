@@ -217,6 +217,32 @@ def test_an_empty_variable_keeps_nothing_on_disk(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("named", ["~nobody-of-this-name/cache", "~nobody-of-this-name"])
+def test_a_variable_that_names_no_folder_warns_and_keeps_nothing_on_disk(tmp_path, monkeypatch, named):
+    monkeypatch.setenv("GATEWORK_CACHE", named)
+    monkeypatch.chdir(tmp_path)
+    assert cache.folder() is None
+    with pytest.warns(
+        RuntimeWarning, match=f"^GATEWORK_CACHE is '{named}', which is no folder: compiled kernels are not"
+    ):
+        assert cache.read(KEY) is None
+    with pytest.warns(RuntimeWarning, match="which is no folder"):
+        assert not cache.write(KEY, b"machine code")
+    assert cache.look() == cache.Place(None, f"GATEWORK_CACHE is '{named}', which is no folder")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_gone_keeps_nothing_on_disk(tmp_path, monkeypatch):
+    """A relative name has no meaning where the folder one is in has been removed."""
+    monkeypatch.setenv("GATEWORK_CACHE", "cache")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert cache.folder() is None
+    with pytest.warns(RuntimeWarning, match="which is no folder"):
+        assert cache.read(KEY) is None
+
+
 def test_the_folder_is_the_users_cache(tmp_path, monkeypatch):
     monkeypatch.delenv("GATEWORK_CACHE", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -107,3 +107,15 @@ def test_what_is_missing_is_named():
 def test_directory():
     assert str(make_compare_config(TOLD).directory) == "runs/compare-adding"
     assert str(make_compare_config(TOLD | {"run": "x"}).directory) == "x"
+
+
+@pytest.mark.parametrize("cells", [{"mine": "mine.txt"}, {"mine": "/dev/zero.txt"}])
+def test_the_directory_of_a_comparison_names_no_file_of_equations(cells):
+    with pytest.raises(ConfigError) as refusal:
+        make_compare_config({"task": "adding", "cells": cells, "gaps": [30]}, files=False)
+    assert str(refusal.value) == (
+        f"a cell is '{cells['mine']}': expected a cell's name or its equations. What a directory holds never names a "
+        "file of equations: it could be anyone's"
+    )
+    with pytest.raises(ConfigError, match="cells are not a mapping: expected their equations, each under its label"):
+        make_compare_config({"task": "adding", "cells": "mine.txt", "gaps": [30]}, files=False)

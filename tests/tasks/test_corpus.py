@@ -152,3 +152,27 @@ def test_names_in_eighteen_languages(data_folder):
 def test_penn_treebank_has_the_published_number_of_tokens(data_folder):
     splits = read(data_folder / "ptb", "word").splits
     assert {split: len(words) for split, words in splits.items()} == {"train": 929_589, "valid": 73_760, "test": 82_430}
+
+
+def test_a_nul_that_no_byte_spells(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"abc+AAA-def")
+    with pytest.raises(DataError, match=r"'a.txt' looks binary: there is a NUL character at place 3, expected text"):
+        read(path, encoding="utf-7")
+
+
+@pytest.mark.parametrize("pattern", ["../*", "/etc/*", "a**/b", "a\0"])
+def test_a_pattern_stays_within_its_folder(tmp_path, pattern):
+    (tmp_path / "a.txt").write_text("some text\n")
+    with pytest.raises(DataError) as refusal:
+        read(tmp_path, pattern=pattern)
+    assert str(refusal.value) in (
+        f"pattern is '{pattern}': expected one for files within the folder, such as *.py; check --pattern",
+        f"data '{tmp_path}' holds no file that matches '{pattern}' with anything in it: expected text; "
+        "check --data, --pattern",  # of Python 3.13 on, 'a**' is a pattern like any other
+    )
+
+
+def test_a_name_too_long_for_any_file():
+    with pytest.raises(DataError, match="does not exist: expected a file or a folder of text"):
+        read("x" * 5000)

@@ -1,10 +1,13 @@
 """A trace changes not a bit of the run it looks into, and what it keeps is what the equations say."""
 
 import copy
+import json
 import threading
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from tests.nn.sizes import as_tuple, inputs_for, layer_of
 from tests.nn.test_registry_battery import CELLS
 from torch import nn
@@ -378,3 +381,35 @@ def test_files_that_are_no_traces(tmp_path):
         gatework.Trace.load(other)
     with pytest.raises(DataError, match="cannot be written"):
         gatework.trace(gatework.GRU(2, 3), torch.zeros(2, 1, 2)).save(tmp_path / "no" / "folder")
+
+
+def test_forged_traces_are_refused(tmp_path):
+    """What a file of safetensors says of a trace has a form, and every quantity that it names is there."""
+    path = tmp_path / "trace.safetensors"
+    gatework.trace(gatework.GRU(2, 3), torch.zeros(4, 1, 2)).save(path)
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - the file is no mapping
+    facts = json.loads(metadata["trace"])
+    layer = facts["layers"][0]
+    forged = [
+        None,
+        [],
+        {},
+        {"keys": [], "layers": [1]},
+        facts | {"more": 1},
+        facts | {"keys": [*facts["keys"], "gone"]},
+    ]
+    forged += [facts | {"layers": [layer | {name: value}]} for name in layer for value in (None, 10**30, [[]])]
+    forged += [facts | {"layers": [{key: layer[key] for key in layer if key != name}]} for name in layer]
+    for told in forged:
+        save_file(tensors, path, metadata | {"trace": json.dumps(told)})
+        with pytest.raises(DataError, match=r"trace\.safetensors'"):
+            gatework.Trace.load(path)
+    for told in ("", "[" * 100_000, "{}" * 2):
+        save_file(tensors, path, metadata | {"trace": told})
+        with pytest.raises(DataError, match=r"the trace cannot be read: '.*trace\.safetensors', trace is "):
+            gatework.Trace.load(path)
+    save_file(tensors, path, {"format": metadata["format"]})
+    with pytest.raises(DataError, match="the trace cannot be read"):
+        gatework.Trace.load(path)

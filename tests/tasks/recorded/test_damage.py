@@ -1,6 +1,7 @@
 """Tasks on recorded data: tables as they are read, and what is refused."""
 
 import gzip
+from time import process_time
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from gatework.tasks.recorded.heartbeats import heartbeats
 from gatework.tasks.recorded.mnist import mnist
 from gatework.tasks.recorded.occupancy import occupancy
 from gatework.tasks.recorded.polyphony import jsb_chorales
-from gatework.tasks.recorded.reading import read_table
+from gatework.tasks.recorded.reading import ask_at_the_end, read_table
 from gatework.tasks.recorded.vowels import japanese_vowels
 
 # --- tables
@@ -74,6 +75,18 @@ DAMAGES = [
     (agreement, "subj_agr_filtered.gold", b"2\tis\tare\t0", "has 31 lines and '{path}' 1: expected one for each other"),
     (agreement, "subj_agr_filtered.gold", b"2 is are 0\n" * 31, "line 1: '2 is are 0', expected place, right form"),
     (agreement, "subj_agr_filtered.gold", b"3\tis\tare\t0\n" * 31, "line 1: word 3 of the sentence is not 'is'"),
+    (
+        agreement,
+        "subj_agr_filtered.gold",
+        b"2\tis\tare\t1000000000\n" * 31,
+        "line 1: '2\tis\tare\t1000000000', expected place",
+    ),
+    (
+        agreement,
+        "subj_agr_filtered.gold",
+        b"2\tis\tare\t2\n" * 31,
+        "line 1: 2 attractors, expected fewer than the 2 words before the verb",
+    ),
     (
         mnist,
         "train-images-idx3-ubyte.gz",
@@ -229,3 +242,30 @@ def test_a_folder_of_several_tables_is_refused(tmp_path):
         DataError, match=r"holds 2 CSV files \(mine.csv, other.csv\): expected one; give the file itself"
     ):
         load(forecast, tmp_path)
+
+
+def test_one_long_sequence_does_not_make_the_others_as_long():
+    with pytest.raises(
+        DataError, match=r"^100,000 sequences, the longest of 1,000,000 steps, are 100,000,000,000 numbers"
+    ):
+        ask_at_the_end([np.zeros((10**6, 1)), *[np.zeros((1, 1))] * 99_999], [0] * 100_000)
+
+
+def test_a_wide_table_takes_no_longer_than_its_size(tmp_path):
+    def seconds(columns):
+        path = tmp_path / "wide.csv"
+        path.write_text("\n".join([",".join(f"c{place}" for place in range(columns)), *[",".join("7" * columns)] * 3]))
+        began = process_time()
+        assert read_table(path).rows.shape == (3, columns)
+        return process_time() - began
+
+    assert min(seconds(8000) for _ in range(3)) < 30 * max(0.001, min(seconds(1000) for _ in range(3)))
+    (tmp_path / "wide.csv").write_text(",".join("7" * 10_001))
+    with pytest.raises(DataError, match=r"wide.csv' has 10,001 columns, expected at most 10,000$"):
+        read_table(tmp_path / "wide.csv")
+
+
+def test_a_forecast_of_more_numbers_than_can_be_held_is_refused(tmp_path):
+    (tmp_path / "wide.csv").write_text("\n".join([",".join("7" * 9000)] * 60))
+    with pytest.raises(DataError, match=r"60 rows of 9,000 numbers, which 5000 steps ahead are 2,700,000,000 answers"):
+        load(forecast, tmp_path, 5000)

@@ -71,7 +71,7 @@ def folder() -> Path | None:
 
     Returns:
         What ``GATEWORK_CACHE`` names, else ``gatework`` in the user's cache folder, and in it ``kernels``; None where
-        the variable is empty or names the home of no user, where there is no home, and where the system does not tell
+        the variable is empty or names no folder, where there is no home, and where the system does not tell
         whose a file is.
     """
     if not hasattr(os, "geteuid") or os.open not in os.supports_dir_fd:
@@ -80,7 +80,12 @@ def folder() -> Path | None:
     if named is not None:
         place = os.path.expanduser(named)
         # A home that is not there stays a name with '~', and nothing is put into the folder one happens to be in.
-        return None if not place or place.startswith("~") else Path(os.path.abspath(place)) / "kernels"
+        if not place or place.startswith("~"):
+            return None
+        try:
+            return Path(os.path.abspath(place)) / "kernels"
+        except FileNotFoundError:  # a relative name, and the folder one is in has been removed
+            return None
     try:
         home = Path.home()
     except RuntimeError:  # a user without an entry, as in some containers

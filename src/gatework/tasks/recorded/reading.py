@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ FROM_NOTES = "as the data's notes give it, from memory"
 # Bytes of a file of recorded data, at most: the largest of the known sets has 10 million, packed; a table of the user's
 # own may have more.
 MOST_PACKED, MOST_TABLE = 1 << 26, 1 << 32
+# Numbers of sequences that are put side by side, at most: four or eight bytes each.
+_MOST_NUMBERS = 1 << 30
 # Columns of a table, at most: the widest that are forecast have some hundreds.
 _MOST_COLUMNS = 10_000
 
@@ -183,6 +186,9 @@ def ask_at_the_end(
     Returns:
         The batch; all targets but the last of each sequence are -100.
 
+    Raises:
+        DataError: When a single long sequence would make the others too large to be held.
+
     Example:
         >>> batch = ask_at_the_end([np.ones((2, 1)), np.ones((1, 1))], [4, 5], blank=1)
         >>> batch.targets.T.tolist(), batch.lengths.tolist()
@@ -191,6 +197,12 @@ def ask_at_the_end(
     lengths = torch.tensor([len(sequence) for sequence in sequences]) + blank
     kind = torch.int64 if sequences[0].ndim == 1 else torch.float32
     steps, size = int(lengths.max()), len(sequences)
+    numbers = steps * size * prod(sequences[0].shape[1:])
+    if numbers > _MOST_NUMBERS:
+        raise DataError(
+            f"{size:,} sequences, the longest of {steps:,} steps, are {numbers:,} numbers side by side, expected at "
+            f"most {_MOST_NUMBERS:,}: take the longest out, or a smaller gap"
+        )
     inputs = torch.zeros(steps, size, *sequences[0].shape[1:], dtype=kind)
     for column, sequence in enumerate(sequences):
         inputs[: len(sequence), column] = torch.from_numpy(sequence)
