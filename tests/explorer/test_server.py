@@ -2,64 +2,27 @@
 
 import asyncio
 import json
-import socket
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
+from tests.explorer.sockets import ask, connect, raw, served
 
 from gatework.errors import ExplorerError, RunError
 from gatework.explorer.answers import open_answers
 from gatework.explorer.guard import Door, refusal
 from gatework.explorer.routes import Work
-from gatework.explorer.server import listen, make_door, serve
+from gatework.explorer.server import listen, serve
 from gatework.explorer.settings import Settings
-
-
-@contextmanager
-def served(opener, settings=None):
-    """Serve on a thread; gives the port. The thread ends when the opener's failure, or the test, ends it."""
-    sock = listen("127.0.0.1", 0)
-    port = sock.getsockname()[1]
-    stop = threading.Event()
-    thread = threading.Thread(
-        target=serve,
-        args=(opener, sock, make_door("127.0.0.1", port), settings or Settings()),
-        kwargs={"stop": stop},
-        daemon=True,
-    )
-    thread.start()
-    try:
-        yield port
-    finally:
-        stop.set()
-        thread.join(10)
-        assert not thread.is_alive()
 
 
 @pytest.fixture(scope="module")
 def port(run):
     with served(lambda: open_answers([run], False, Settings())) as port:
         yield port
-
-
-def raw(port: int, request: bytes) -> tuple[int, bytes]:
-    """Send bytes as they stand, and give the status and the body."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
-        sock.sendall(request)
-        received = b""
-        while piece := sock.recv(65536):
-            received += piece
-    head, _, body = received.partition(b"\r\n\r\n")
-    return int(head.split(b" ")[1]), body
-
-
-def ask(port: int, path: str, host: str = "localhost") -> tuple[int, bytes]:
-    return raw(port, f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
 
 
 @pytest.mark.parametrize(
@@ -108,7 +71,7 @@ def test_lengths_that_are_none(port, length):
 def test_a_websocket_is_refused(port):
     upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAA"
     request = f"GET /api/about HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\n{upgrade}\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
+    with connect(port) as sock:
         sock.sendall(request.encode())
         assert b" 403 " in sock.recv(65536).partition(b"\r\n")[0]
 
@@ -203,8 +166,16 @@ def test_what_serves_the_page_needs_no_torch():
     assert result.stdout == "set()\n"
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(port, monkeypatch):
-    monkeypatch.setattr("gatework.explorer.routes._BODY_SECONDS", 0.2)
-    head = "POST /api/traces HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99\r\n"
-    status, body = raw(port, f"{head}Connection: close\r\n\r\n{{".encode())
-    assert (status, json.loads(body)) == (408, {"error": "the request did not arrive within 0.2 seconds"})
+def test_short_work_is_never_refused():
+    """It waits behind nothing but short work, however much of it there is."""
+    work = Work(Settings(at_once=1, waiting=1))
+    go = threading.Event()
+
+    async def main() -> list[int]:
+        long = asyncio.create_task(work.do(lambda: go.wait(20)))
+        done = await asyncio.gather(*(work.do(lambda number=number: number, short=True) for number in range(100)))
+        go.set()
+        assert await long
+        return done
+
+    assert asyncio.run(main()) == list(range(100))

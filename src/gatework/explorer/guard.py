@@ -146,7 +146,7 @@ class Guard:
 
     def _check(self, request: Request) -> Response | None:
         """Refuse a request, or answer it at once, or let it pass."""
-        headers, path = request.headers, request.url.path
+        headers, path = request.headers, request.scope["path"]
         self._check_origin(headers, path)
         if self.door.token:
             given = request.query_params.get("token", "")
@@ -185,16 +185,25 @@ def refusal(error: ExplorerError) -> Response:
     return JSONResponse({"error": str(error)}, error.status, headers)
 
 
+def protect(headers: MutableHeaders, cache: str) -> None:
+    """Add what every answer carries.
+
+    Args:
+        headers: The answer's headers.
+        cache: How long it may be kept, where the answer does not say itself.
+    """
+    for name, value in HEADERS.items():
+        headers[name] = value
+    headers.setdefault("Cache-Control", cache)
+
+
 def _with_headers(path: str, send: Send) -> Send:
     """Put the headers on whatever is answered."""
     cache = "no-store" if path.startswith(API) else "no-cache"
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name, value in HEADERS.items():
-                headers[name] = value
-            headers.setdefault("Cache-Control", cache)
+            protect(MutableHeaders(scope=message), cache)
         await send(message)
 
     return sending

@@ -55,12 +55,16 @@ _KINDS = {
     ".woff2": "font/woff2",
 }
 _NOT_BUILT = "The explorer's page is not built. In a checkout of gatework, run: make page\n"
-_BODY_SECONDS = 10
+# Answered from what is at hand. All else runs a model over a whole text.
+_SHORT = frozenset(("about", "top", "terms", "values", "unit"))
 Answer = TypeVar("Answer")
 
 
 class Work:
-    """Work that is done beside the event loop: a little at once, a little waiting, the rest refused.
+    """Work that is done beside the event loop: a little at once, of long work a little waiting, the rest refused.
+
+    Short work has threads of its own and is never refused: it waits its turn, and there is at most one piece of it for
+    each connection.
 
     Args:
         settings: How much.
@@ -69,24 +73,28 @@ class Work:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._limiter = CapacityLimiter(settings.at_once)
+        self._short = CapacityLimiter(settings.at_once)
 
     @property
     def waiting(self) -> int:
-        """How much is waiting."""
+        """How much long work is waiting."""
         return self._limiter.statistics().tasks_waiting
 
-    async def do(self, deed: Callable[[], Answer]) -> Answer:
+    async def do(self, deed: Callable[[], Answer], *, short: bool = False) -> Answer:
         """Do something on another thread.
 
         Args:
             deed: What to do.
+            short: Whether it takes so little that it is worth waiting for.
 
         Returns:
             What it gives.
 
         Raises:
-            ExplorerError: When too much is waiting already.
+            ExplorerError: When too much long work is waiting already.
         """
+        if short:
+            return await anyio.to_thread.run_sync(deed, limiter=self._short)
         if self.waiting >= self.settings.waiting:
             raise ExplorerError("the explorer is busy: ask again in a moment", 503)
         return await anyio.to_thread.run_sync(deed, limiter=self._limiter)
@@ -136,16 +144,12 @@ class Desk:
         return await self._answer(name, request.path_params["trace"], read_message(kind, dict(given)))
 
     async def _post(self, kind: type[BaseModel], name: str, request: Request) -> Response:
-        with anyio.move_on_after(_BODY_SECONDS) as scope:
-            body = await request.body()
-        if scope.cancelled_caught:
-            raise ExplorerError(f"the request did not arrive within {_BODY_SECONDS} seconds", 408)
-        asked = read_message(kind, body)
+        asked = read_message(kind, await request.body())
         return await self._answer(name, *request.path_params.values(), asked)
 
     async def _answer(self, name: str, *asked: Any) -> Response:
         answers = await self._answers()
-        return await self._work.do(lambda: write(getattr(answers, name)(*asked)))
+        return await self._work.do(lambda: write(getattr(answers, name)(*asked)), short=name in _SHORT)
 
 
 def write(answer: "BaseModel | Numbers") -> Response:
@@ -177,6 +181,11 @@ def _file(folder: Path, name: str) -> Response:
     if not (PAGE / "index.html").is_file():
         return PlainTextResponse(_NOT_BUILT, 503)
     return refusal(ExplorerError("there is nothing at this address", 404))
+
+
+async def broken_off(request: Request, error: Exception) -> Response:
+    """Answer a request that was broken off; nobody reads this."""
+    return refusal(ExplorerError("the request was broken off"))
 
 
 async def refused(request: Request, error: Exception) -> Response:

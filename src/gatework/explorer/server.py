@@ -17,16 +17,18 @@ from typing import TYPE_CHECKING
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from gatework.errors import ExplorerError
+from gatework.explorer.connections import connections_within
 from gatework.explorer.guard import App, Door, Guard, is_loopback
-from gatework.explorer.routes import Desk, Work, refused
+from gatework.explorer.routes import Desk, Work, broken_off, refused
 from gatework.explorer.settings import Settings
 
 if TYPE_CHECKING:
     from gatework.explorer.answers import Answers
 
-_MOST_CONNECTIONS = 64
+_BACKLOG = 128  # connections that the system holds until they are looked at
 
 
 def make_app(opener: "Callable[[], Answers]", door: Door, settings: Settings, on_failure: Callable[[], None]) -> App:
@@ -54,7 +56,12 @@ def make_app(opener: "Callable[[], Answers]", door: Door, settings: Settings, on
 
     app = Starlette(
         routes=Desk(answers, Work(settings)).routes(),
-        exception_handlers={Exception: refused, ExplorerError: refused, HTTPException: refused},
+        exception_handlers={
+            Exception: refused,
+            ExplorerError: refused,
+            HTTPException: refused,
+            ClientDisconnect: broken_off,
+        },
         lifespan=lifespan,
     )
     return Guard(app, door, settings.body)
@@ -79,7 +86,7 @@ def listen(host: str, port: int) -> socket.socket:
         sock = socket.socket(family, kind, protocol)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
-        sock.listen(128)
+        sock.listen(_BACKLOG)
     except OSError as error:
         raise ExplorerError(
             f"the explorer cannot listen at {host}, port {port}: {error.strerror}; choose another --port, or 0 for any"
@@ -168,7 +175,8 @@ def serve(
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=_MOST_CONNECTIONS,
+        http=connections_within(settings),
+        backlog=_BACKLOG,
         timeout_graceful_shutdown=2,
         ws="none",
         lifespan="on",

@@ -16,8 +16,10 @@ class Settings:
         text: The most symbols of a text that is posted.
         steps: The most symbols of a sample.
         body: The most bytes of a request.
-        at_once: How many requests are worked on side by side.
-        waiting: How many may wait for that.
+        at_once: How many requests are worked on side by side, short and long ones apart.
+        waiting: How many long ones may wait for that.
+        connections: How many connections are open at once.
+        arrival: Seconds until a request must be whole.
     """
 
     memory: int = 512_000_000
@@ -27,3 +29,5 @@ class Settings:
     body: int = 1_000_000
     at_once: int = 2
     waiting: int = 16
+    connections: int = 128
+    arrival: float = 10.0

@@ -1,0 +1,146 @@
+"""One connection: how long it may wait, and which one makes room when there are too many.
+
+A connection is either worked for, from a whole request to its answer, or it waits: for a request, for the rest of one,
+or for the other side to read. Waiting costs the other side nothing, so it gives no right to a place. It has a time
+limit, and where the places are all taken, the one that has waited longest is closed for the newcomer.
+"""
+
+import asyncio
+
+import h11
+from starlette.responses import Response
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from gatework.errors import ExplorerError
+from gatework.explorer.guard import protect, refusal
+from gatework.explorer.settings import Settings
+
+
+class Connection(H11Protocol):
+    """A connection of uvicorn's, with limits of its own. Every refusal carries the headers of an answer."""
+
+    settings = Settings()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait, and make room if there is none."""
+        super().connection_made(transport)
+        self._waits_since: float | None = None
+        self._unread_before: float = float("inf")
+        self._timer: asyncio.TimerHandle | None = None
+        self._aborted = False
+        self._look()
+        self._crowded = not self._make_room()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clock."""
+        super().connection_lost(exc)
+        self._stop_clock()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes in, or refuse them where every place is worked for."""
+        if self._crowded and len(self._open()) > self.settings.connections:
+            self._refuse(503, "the explorer has too many visitors: ask again in a moment")
+            return
+        self._crowded = False
+        super().data_received(data)
+        self._look()
+
+    def on_response_complete(self) -> None:
+        """Begin to wait again."""
+        super().on_response_complete()
+        self._look()
+
+    def pause_writing(self) -> None:
+        """Note that the other side does not read."""
+        super().pause_writing()
+        self._look()
+
+    def resume_writing(self) -> None:
+        """Note that the other side reads again."""
+        super().resume_writing()
+        self._look()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP."""
+        self._refuse(400, "the request is not HTTP, or its head is too long")
+
+    def _open(self) -> list["Connection"]:
+        return [one for one in self.connections if isinstance(one, Connection) and not one._aborted]
+
+    def _make_room(self) -> bool:
+        """Close the connection that has waited longest, if there are too many; tell whether there is room."""
+        others = self._open()
+        if len(others) <= self.settings.connections:
+            return True
+        waiting = [(one._waits_since, id(one), one) for one in others if one._waits_since is not None and one != self]
+        if waiting:
+            min(waiting)[2]._abort()
+        return bool(waiting)
+
+    def _look(self) -> None:
+        """Start the clock where this connection has begun to wait, and stop it where it is worked for."""
+        cycle = self.cycle
+        whole = cycle is not None and not cycle.response_complete and not cycle.more_body
+        if whole and not self.flow.write_paused:
+            self._stop_clock()
+            self._waits_since = None
+        elif self._waits_since is None:
+            self._waits_since, self._unread_before = self.loop.time(), float("inf")
+            self._start_clock()
+
+    def _start_clock(self) -> None:
+        self._timer = self.loop.call_later(self.settings.arrival, self._too_late)
+
+    def _stop_clock(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _too_late(self) -> None:
+        unread = self.transport.get_write_buffer_size()
+        if 0 < unread < self._unread_before:  # a long answer over a slow line: it is being read
+            self._unread_before = unread
+            self._start_clock()
+        elif unread or self.transport.is_closing() or not self._has_begun():
+            self._abort()
+        else:
+            self._refuse(408, f"the request did not arrive within {self.settings.arrival:g} seconds")
+            self._start_clock()
+
+    def _has_begun(self) -> bool:
+        """Tell whether a part of a request is here."""
+        under_way = self.cycle is not None and not self.cycle.response_complete
+        return under_way or bool(self.conn.trailing_data[0])
+
+    def _abort(self) -> None:
+        self._aborted = True
+        self.transport.abort()
+
+    def _refuse(self, status: int, what: str) -> None:
+        """Answer in the application's place, and close."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            self._write(refusal(ExplorerError(what, status)))
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.close()
+
+    def _write(self, response: Response) -> None:
+        protect(response.headers, "no-store")
+        headers = [*response.raw_headers, (b"connection", b"close")]
+        head = self.cycle is not None and not self.cycle.response_complete and self.cycle.scope["method"] == "HEAD"
+        for event in (
+            h11.Response(status_code=response.status_code, headers=headers),
+            h11.Data(data=b"" if head else bytes(response.body)),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
+
+
+def connections_within(limits: Settings) -> type[Connection]:
+    """Give the kind of connection that keeps to some limits."""
+
+    class Limited(Connection):
+        settings = limits
+
+    return Limited
