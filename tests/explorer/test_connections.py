@@ -1,6 +1,7 @@
 """Visitors who say nothing, or too little, or do not listen: whoever comes next is answered all the same."""
 
 import json
+import threading
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -64,7 +65,7 @@ def test_a_crowd_that_says_nothing_keeps_nobody_out(serving, visitors, number, s
     began = time.monotonic()
     for _ in range(3):
         assert ask(port, "/api/about")[0] == 200
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10
 
 
 def test_a_crowd_with_a_token_to_guess_keeps_nobody_out(opened, visitors):
@@ -88,16 +89,18 @@ def test_the_one_that_has_waited_longest_goes_first(serving, visitors):
 
 def test_one_that_is_worked_for_is_not_closed(opened, visitors, monkeypatch):
     """Only where all places are worked for is a newcomer refused, and asked to come again."""
-    slow = SimpleNamespace(about=lambda: time.sleep(0.6))
+    go = threading.Event()
+    slow = SimpleNamespace(about=lambda: go.wait(20))
     monkeypatch.setattr(routes, "write", lambda answer: Response(b"done"))
     with served(lambda: slow, replace(Settings(), connections=2, at_once=2, arrival=0.3)) as port:
         working = visitors(port, 2, get("/api/about"))
-        time.sleep(0.1)
+        time.sleep(0.5)
         newcomer = visitors(port, 1, get("/"))[0]
         status, headers, body = parse(read_all(newcomer))
         assert (status, headers["retry-after"]) == (503, "2")
         assert json.loads(body) == {"error": "the explorer has too many visitors: ask again in a moment"}
         assert {name: headers.get(name.lower()) for name in HEADERS} == HEADERS
+        go.set()
         assert [parse(read_all(sock))[::2] for sock in working] == [(200, b"done")] * 2
         assert ask(port, "/assets/none")[0] == 404
 

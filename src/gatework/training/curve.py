@@ -9,6 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
+_AFTER = "Description"  # the field of the picture that says after which step it was drawn
 _TRAIN, _NOISE, _VALID, _INK, _FAINT = "#2f6ca8", "#8fb3d9", "#c8451b", "#333333", "#e4e4e4"
 
 
@@ -66,8 +67,22 @@ def draw_curve(lines: Sequence[Mapping[str, Any]], quantity: str, title: str) ->
     last.xaxis.set_major_locator(MaxNLocator(integer=True))
     last.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
     picture = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(picture)
+    FigureCanvasAgg(figure).print_png(picture, metadata={_AFTER: _after(lines)})
     return picture.getvalue()
+
+
+def is_drawn_from(picture: bytes, lines: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether a picture shows the run up to its last line.
+
+    Args:
+        picture: A PNG picture of the run.
+        lines: The lines of ``metrics.jsonl``.
+    """
+    return f"{_AFTER}\0{_after(lines)}".encode("latin-1") in picture
+
+
+def _after(lines: Sequence[Mapping[str, Any]]) -> str:
+    return f"after step {lines[-1]['step'] if lines else 0}."
 
 
 def _spans_decades(values: Sequence[float]) -> bool:

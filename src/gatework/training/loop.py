@@ -1,6 +1,6 @@
 """Train: from a configuration to a finished run directory, or on from where one stopped."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from math import isfinite
@@ -17,7 +17,7 @@ from gatework.reading.files import read_file
 from gatework.reading.nested import MOST_FACTS
 from gatework.training.checkpoint import Checkpoint, load_checkpoint, remove_checkpoints, save_checkpoint
 from gatework.training.config import TrainConfig, is_equations
-from gatework.training.curve import draw_curve
+from gatework.training.curve import draw_curve, is_drawn_from
 from gatework.training.files import saving, write_file
 from gatework.training.job import open_job
 from gatework.training.parallel import Group
@@ -101,17 +101,19 @@ class _Training:
         self.seconds_before = 0.0
         self.began = monotonic()
         self.saved: int | None = None
+        self.lock: Lock | None = None
 
     def go(self) -> TrainResult:
-        lock: Lock | None = None
         try:
+            checkpoint: Checkpoint | None = None
             with self.group.first_goes_ahead():
                 if self.group.first:
-                    lock = self.directory.lock()
+                    self.lock = self.directory.lock()
                     checkpoint = self._open()
-                else:
-                    checkpoint = None
             self.trainer.restore(checkpoint)
+            with self.group.first_goes_ahead():
+                if self.group.first:
+                    self._settle(checkpoint)
             already = self.trainer.step >= self.trainer.steps
             if not already:
                 self.reporter.begin(self._beginning())
@@ -119,26 +121,48 @@ class _Training:
                     self._loop(stop)
             return self._result(already)
         finally:
-            if lock is not None:
-                lock.release()
+            if self.lock is not None:
+                self.lock.release()
 
     def _open(self) -> Checkpoint | None:
-        """Make the run directory, or give the newest checkpoint to go on from."""
-        checkpoint = None
-        if self.directory.exists():
-            check_same(self.directory, self.config, self.job.fingerprint)
-            newest = self.directory.latest()
-            if newest is not None:
-                checkpoint = load_checkpoint(self.directory.checkpoints, newest, self.fingerprint)
-                self.seconds_before = checkpoint.facts["seconds"]
-            self._take_changes(newest or 0)
-            self.saved = newest
-        else:
-            self.directory.create(self.config, self.job.facts(), self.job.files())
+        """Give the newest checkpoint to go on from, having found everything else right; nothing is changed."""
+        if not self.directory.exists():
+            return None
+        check_same(self.directory, self.config, self.job.fingerprint)
+        checkpoint, newest = None, self.directory.latest()
+        if newest is not None:
+            checkpoint = load_checkpoint(self.directory.checkpoints, newest, self.fingerprint)
+        self._check_steps(newest or 0)
+        self._kept_lines(checkpoint)
         return checkpoint
 
-    def _take_changes(self, step: int) -> None:
-        """Write down settings that have changed, where they may."""
+    def _kept_lines(self, checkpoint: Checkpoint | None) -> list[dict[str, Any]]:
+        """Give the lines of metrics up to a checkpoint."""
+        if checkpoint is None:
+            return []
+        # Checkpoints of earlier versions do not know how many lines there were.
+        known = checkpoint.facts.get("lines")
+        flushed = known if isinstance(known, int) and known >= 0 else None
+        return [line for line in self.directory.read_metrics(flushed) if line["step"] <= checkpoint.step]
+
+    def _settle(self, checkpoint: Checkpoint | None) -> None:
+        """Make the run directory, or put it as it was at the checkpoint, as the run is told now."""
+        if not self.directory.exists():
+            self.directory.sweep()
+            self.directory.create(self.config, self.job.facts(), self.job.files())
+            return
+        self.directory.sweep()
+        self.directory.replace_metrics(self._kept_lines(checkpoint))
+        if checkpoint is not None:
+            self.seconds_before, self.saved = checkpoint.facts["seconds"], checkpoint.step
+            # The start before this one may have been stopped between saving a checkpoint and removing an old one.
+            with saving(f"run directory '{self.directory.path}'"):
+                remove_checkpoints(self.directory.checkpoints, self.config.keep_checkpoints)
+        if self.directory.read_config() != self.config:
+            self.directory.write_config(self.config)
+
+    def _check_steps(self, step: int) -> None:
+        """Refuse to be made shorter, and say where a run is made longer."""
         before = self.directory.read_config()
         old, new = before.total_steps(self.job.windows), self.trainer.steps
         if new < old:
@@ -150,10 +174,6 @@ class _Training:
             self.reporter.note(f"this run goes on to step {new:,} instead of {old:,}")
             if self.config.schedule == "cosine":
                 self.reporter.note("its cosine schedule is stretched, so the learning rate rises again")
-        # Lines that cannot be read are refused before anything is changed.
-        self.directory.cut_metrics(step)
-        if before != self.config:
-            self.directory.write_config(self.config)
 
     def _beginning(self) -> Beginning:
         trainer = self.trainer
@@ -206,6 +226,7 @@ class _Training:
             sample = self.job.sample(self.trainer.model, mixed_seed(self.config.seed, -1, self.trainer.step))
             path = self.directory.samples / f"step-{self.trainer.step}.txt"
             if sample:
+                self._check_lock()
                 with saving(f"'{path}'"):
                     write_file(path, sample.encode("utf-8"))
 
@@ -214,6 +235,7 @@ class _Training:
         epoch = {} if windows is None else {"epoch": round(step / windows, 4)}
         line = {"step": step, **epoch, **values, "seconds": round(self._seconds(), 3)}
         if self.group.first:
+            self._check_lock()
             self.directory.append_metrics(line)
         self.reporter.line(line)
 
@@ -224,8 +246,11 @@ class _Training:
             raise self._not_finite(f"a parameter is no longer a number after step {self.trainer.step:,}")
         versions = {"gatework": __version__, "torch": torch.__version__, "python": python_version()}
         facts = {"fingerprint": self.fingerprint, "seconds": self._seconds(), "versions": versions}
+        if self.group.first:
+            facts["lines"] = self.directory.count_metrics()
         checkpoint = self.trainer.checkpoint(facts)
         if self.group.first:
+            self._check_lock()
             self.directory.flush_metrics()
             kept = "Nothing was saved before it." if self.saved is None else f"Checkpoint step-{self.saved} is intact."
             with saving(f"checkpoint step-{checkpoint.step} of run '{self.directory.path}'", kept):
@@ -242,25 +267,36 @@ class _Training:
             f"Begin another run (--run) with a lower --learning-rate than {self.config.learning_rate:g}, or {clip}"
         )
 
+    def _check_lock(self) -> None:
+        """Refuse to write what another process may be writing."""
+        if self.lock is not None:
+            self.lock.check()
+
     def _seconds(self) -> float:
         return self.seconds_before + monotonic() - self.began
 
     def _draw(self) -> None:
         if self.group.first:
+            self._check_lock()
             title = f"{self._beginning().cell}, {self.config.hidden_size} units, on {self.config.title}"
             picture = draw_curve(self.directory.read_metrics(), self.job.quantity, title)
             with saving(f"'{self.directory.curve}'"):
                 write_file(self.directory.curve, picture)
 
+    def _is_drawn(self, lines: Sequence[Mapping[str, Any]]) -> bool:
+        return self.directory.curve.is_file() and is_drawn_from(self.directory.curve.read_bytes(), lines)
+
     def _result(self, already: bool) -> TrainResult:
         step, splits = self.trainer.step, self.job.splits
-        if not already or not self.directory.curve.exists():
-            self._draw()
         if not self.group.first:
             return TrainResult(
                 self.directory.path, step, already, {}, "", self.directory.curve, self._seconds(), splits
             )
-        held_out = [line for line in self.directory.read_metrics() if "valid_loss" in line]
+        lines = self.directory.read_metrics()
+        # A finished run is drawn too where its last start was stopped before it came to that.
+        if not (already and self._is_drawn(lines)):
+            self._draw()
+        held_out = [line for line in lines if "valid_loss" in line]
         last = held_out[-1] if held_out else {}
         metrics = {key.removeprefix("valid_"): value for key, value in last.items() if key.startswith("valid_")}
         path = self.directory.samples / f"step-{step}.txt"

@@ -10,13 +10,14 @@
     .lock               held while a process writes
 
 In ``metrics.jsonl`` every number is the same in a run that was killed and went on as in one that never stopped, except
-``seconds`` and ``tokens_per_second``: lines later than the checkpoint that a run goes on from are cut.
+``seconds`` and ``tokens_per_second``: lines later than the checkpoint that a run goes on from are cut. They were not
+seen to the disk, so nothing is expected of them; those before it were, and one that is damaged is refused.
 """
 
 import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -146,7 +147,7 @@ class RunDirectory:
             write_json(self.path / "config.json", _told(config))
 
     def lock(self) -> "Lock":
-        """Take the directory for writing, making it where there is none, and sweep what a killed process left.
+        """Take the directory for writing, making it where there is none.
 
         Raises:
             RunError: When another process writes it, or it holds something else than a run.
@@ -164,35 +165,37 @@ class RunDirectory:
                         f"'{self.path}' is not a run and not empty (it holds {', '.join(others[:3])}"
                         f"{' …' if others[3:] else ''}): choose another directory with --run"
                     )
-            lock = Lock(self.path / ".lock")
+            return Lock(self.path / ".lock")
+
+    def sweep(self) -> None:
+        """Remove what a killed process left unfinished."""
+        with saving(f"run directory '{self.path}'"):
             for folder in (self.path, self.checkpoints, self.samples):
                 sweep(folder)
-        return lock
 
     def latest(self) -> int | None:
         """Give the step of the newest checkpoint; None before the first."""
         steps = list_checkpoints(self.checkpoints)
         return steps[-1] if steps else None
 
-    def read_metrics(self) -> list[dict[str, Any]]:
+    def read_metrics(self, flushed: int | None = None) -> list[dict[str, Any]]:
         """Read the lines of metrics, leaving out a last one that was cut short.
+
+        Args:
+            flushed: How many lines had been seen to the disk; those below are left out, for a crash may have put
+                anything in their place. When None that is not known, and all are read.
 
         Raises:
             RunError: When a line in the middle is damaged.
         """
-        if not self.metrics.exists():
-            return []
-        try:
-            lines = read_file(self.metrics, MOST_LINES).split(b"\n")
-        except FileError as error:
-            raise RunError(f"the run's file {error}") from error
+        lines = self._metrics_lines()
         found: list[dict[str, Any]] = []
-        for number, line in enumerate(lines, start=1):
+        for number, line in enumerate(lines if flushed is None else lines[:flushed], start=1):
             try:
                 values = parse_value(line, self.metrics)
             except FileError:
                 # A crash leaves half a line at the end, or one of zeros: nothing sound stands below it.
-                if any(below.strip(b"\0") for below in lines[number:]):
+                if (flushed is not None and line) or any(below.strip(b"\0") for below in lines[number:]):
                     raise RunError(f"'{self.metrics}' is damaged: line {number} is not JSON") from None
                 break
             if not isinstance(values, dict) or not isinstance(values.get("step"), int):
@@ -200,11 +203,25 @@ class RunDirectory:
             found.append(values)
         return found
 
-    def cut_metrics(self, step: int) -> None:
-        """Cut the lines later than a step, as if the run had never gone beyond it."""
-        kept = [line for line in self.read_metrics() if line["step"] <= step]
-        with saving(f"'{self.metrics}'"):
-            write_file(self.metrics, b"".join(_line(line) for line in kept))
+    def _metrics_lines(self) -> list[bytes]:
+        """Give the lines as they stand; the last one is what follows the last line's end."""
+        if not self.metrics.exists():
+            return [b""]
+        try:
+            return read_file(self.metrics, MOST_LINES).split(b"\n")
+        except FileError as error:
+            raise RunError(f"the run's file {error}") from error
+
+    def count_metrics(self) -> int:
+        """Count the whole lines of metrics."""
+        return len(self._metrics_lines()) - 1
+
+    def replace_metrics(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """Let the file hold these lines and no other."""
+        content = b"".join(_line(line) for line in lines)
+        if content != b"\n".join(self._metrics_lines()):
+            with saving(f"'{self.metrics}'"):
+                write_file(self.metrics, content)
 
     def append_metrics(self, line: Mapping[str, Any]) -> None:
         """Add one line of metrics."""
@@ -220,9 +237,14 @@ class RunDirectory:
 
 
 class Lock:
-    """The right to write a run directory; the system takes it back when the process ends, however it ends."""
+    """The right to write a run directory; the system takes it back when the process ends, however it ends.
+
+    Args:
+        path: The file that stands for the right. Whoever removes it lets a second process in.
+    """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._file: IO[str] = path.open("a+")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -237,6 +259,23 @@ class Lock:
         self._file.truncate(0)
         self._file.write(f"process {os.getpid()}")
         self._file.flush()
+
+    def check(self) -> None:
+        """Make sure that this process still has the right.
+
+        Raises:
+            RunError: When the file was removed or replaced, so that another process may be writing.
+        """
+        try:
+            held = os.path.samestat(os.fstat(self._file.fileno()), self._path.stat())
+        except FileNotFoundError:
+            held = False
+        if not held:
+            raise RunError(
+                f"the lock '{self._path}' was removed or replaced while this process held it, so that another one may "
+                "write here too: expected it to stay as long as the run is written. This process has stopped writing; "
+                "make sure that no other one writes, and run the same command again"
+            )
 
     def release(self) -> None:
         """Give the right back."""
