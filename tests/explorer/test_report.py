@@ -12,7 +12,7 @@ import pytest
 from gatework.errors import ExplorerError
 from gatework.explorer.messages import TraceRequest
 from gatework.explorer.report import inline, record, write_report
-from gatework.explorer.settings import PAGE
+from gatework.explorer.settings import NOTICES, PAGE
 
 TEXT = 'def f(a, b):\n    return "</script><script>alert(1)</script><!-- a, b" + a\n'
 SCRIPT = 'document.body.append("</script>", "<!--");'
@@ -32,6 +32,7 @@ def page(tmp_path):
     (tmp_path / "index.html").write_text(INDEX)
     (tmp_path / "assets" / "explorer.js").write_text(SCRIPT)
     (tmp_path / "assets" / "explorer.css").write_text(STYLE)
+    (tmp_path / "assets" / NOTICES).write_text("a package (MIT) <!-- --></pre><script>alert(1)</script>\n")
     return tmp_path
 
 
@@ -183,6 +184,7 @@ def test_a_name_that_is_a_script_stays_text(call, make_run, page):
     [
         ({"index.html": None}, "the explorer's page is not built: in a checkout of gatework, run make page"),
         ({"assets/explorer.js": None}, "the page refers to './assets/explorer.js', which is not there"),
+        ({"assets/notices.txt": None}, "the page refers to 'notices.txt', which is not there"),
         ({"assets/explorer.js": 'import("./other.js")'}, "the page is not built as one script"),
         ({"assets/explorer.css": "@import 'x.css'"}, "the page's style refers to another file (@import)"),
         ({"assets/explorer.css": "a { b: url(x.png) }"}, "the page's style refers to another file (url(x.png)"),
@@ -210,3 +212,4 @@ def test_the_built_page_becomes_one_file(recorded):
     read = Reader(inline(PAGE, recorded))
     assert len(read.named("script")) == 2
     assert json.loads(read.named("script")[0][1]) == recorded
+    assert read.named("pre") == [({"id": "notices", "hidden": None}, (PAGE / "assets" / NOTICES).read_text("utf-8"))]

@@ -9,6 +9,7 @@ import json
 import re
 from base64 import b64encode
 from hashlib import sha256
+from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -30,6 +31,7 @@ from gatework.explorer.messages import (
     Window,
 )
 from gatework.explorer.models import read_symbols
+from gatework.explorer.settings import NOTICES
 
 MOST_STEPS = 2000
 # The most numbers of gradients, and terms of equations, that are worth their place in the file.
@@ -216,6 +218,8 @@ def inline(page: Path, recorded: dict[str, Any]) -> str:
     )
     # A script of the kind "module" runs when all of the page is there.
     body = f'<script type="application/json" id="recorded">{answers}</script><script type="module">{script}</script>'
+    # The script holds code of others, whose licences go where it goes.
+    body += f'<pre id="notices" hidden>{escape(_asset(page, NOTICES))}</pre>'
     for tag, put in (("<head>", f"<head>\n{head}"), ("</body>", f"{body}\n</body>")):
         before, found, behind = html.partition(tag)
         if not found:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PAGE = Path(__file__).parent / "page"
+NOTICES = "notices.txt"  # among the page's assets: the licences of what is in its script
 
 
 @dataclass(frozen=True)

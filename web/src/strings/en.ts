@@ -233,6 +233,7 @@ export const en = {
   },
   keys: {
     title: 'Keys',
+    notices: 'Licences of the packages in this page',
     list: [
       ['← →', 'one step back, one step on'],
       ['↑ ↓', 'unit before, next unit'],

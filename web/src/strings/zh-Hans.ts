@@ -215,6 +215,7 @@ export const zhHans: Strings = {
   },
   keys: {
     title: '快捷键',
+    notices: '本页面所含软件包的许可证',
     list: [
       ['← →', '后退一步，前进一步'],
       ['↑ ↓', '上一个、下一个神经元'],

@@ -215,6 +215,7 @@ export const zhHant: Strings = {
   },
   keys: {
     title: '快速鍵',
+    notices: '本頁面所含套件的授權條款',
     list: [
       ['← →', '後退一步，前進一步'],
       ['↑ ↓', '上一個、下一個神經元'],
