@@ -112,6 +112,16 @@ def test_a_signal_saves_and_the_same_goes_on(fake, told, results, tmp_path, numb
     assert results(config.directory) == results(tmp_path / "peace")
 
 
+def test_a_lock_that_is_gone_stops_it_before_it_writes(fake, told):
+    config, trials = told(), told().directory / "trials.jsonl"
+    with pytest.raises(RunError, match=r"\.lock' was removed or replaced while this process held it"):
+        compare(config, Told(after=2, do=(config.directory / ".lock").unlink))
+    assert len(trials.read_text().splitlines()) == 2
+    assert not (config.directory / "results.json").exists()
+    compare(config)
+    assert (config.directory / "results.json").exists()
+
+
 def test_half_a_line_at_the_end_is_run_again(fake, told, results):
     config = told()
     compare(config)

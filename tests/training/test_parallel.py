@@ -3,8 +3,11 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 import safetensors.torch
@@ -12,7 +15,9 @@ import torch
 
 from gatework.errors import ConfigError
 from gatework.training import make_config, train
+from gatework.training.checkpoint import list_checkpoints
 from gatework.training.parallel import Group, pick_device
+from gatework.training.run import RunDirectory
 
 PROGRAM = """
 import json, sys
@@ -135,6 +140,58 @@ def test_what_the_first_process_refuses_is_no_fault_of_the_others(text, tmp_path
     assert done.returncode != 0
     assert [line for line in said if "'photos' is not a run and not empty" in line]
     assert "fault in gatework" not in done.stderr
+
+
+IDENTIFIED = """
+import json, os, sys
+from pathlib import Path
+from gatework.training import make_config, train
+config = make_config(json.loads(sys.argv[1]))
+(Path(sys.argv[2]) / f"rank-{os.environ['RANK']}").write_text(str(os.getpid()))
+train(config)
+"""
+
+
+def is_running(process):
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not show its processes in /proc")
+def test_when_torchrun_is_killed_its_processes_save_and_end(configure, tmp_path):
+    """Nobody is left to stop them, and they held the run's directory for as long as they had steps to do."""
+    program, config = tmp_path / "program.py", configure(steps=1_000_000, checkpoint_every=10, evaluate_every=10**6)
+    program.write_text(IDENTIFIED)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(program)]
+    launcher = subprocess.Popen(
+        [*command, config.model_dump_json(), str(tmp_path)], env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    ranks = []
+    try:
+        wait_for(lambda: list_checkpoints(config.directory / "checkpoints"))
+        ranks = [int((tmp_path / f"rank-{rank}").read_text()) for rank in (0, 1)]
+        launcher.kill()
+        launcher.wait()
+        wait_for(lambda: not any(map(is_running, ranks)), 60)
+    finally:
+        launcher.kill()
+        for process in filter(is_running, ranks):
+            os.kill(process, signal.SIGKILL)
+    # The last step was saved, and the run is free for whoever goes on with it.
+    last = list_checkpoints(config.directory / "checkpoints")[-1]
+    lines = (config.directory / "metrics.jsonl").read_text().splitlines()
+    assert last >= json.loads(lines[-1])["step"] > last - config.log_every
+    RunDirectory(config.directory).lock().release()
 
 
 def test_rows_are_dealt_out_whole():

@@ -10,6 +10,7 @@ from gatework.search.pool import Answer, Pool, count_cores
 from gatework.search.progress import Beginning, Quiet, Reporter
 from gatework.search.results import Comparison, draw_conclusions
 from gatework.training.files import saving, write_file, write_json
+from gatework.training.run import Lock
 from gatework.training.stop import StopSignals
 
 # Seconds after which a signal is noticed at the latest.
@@ -43,7 +44,8 @@ def compare(config: CompareConfig, reporter: Reporter | None = None) -> Comparis
         done = directory.read_trials()
         directory.rewrite(done)
         if len(done) < plan.total:
-            _Comparing(plan, directory, done, reporter).go()
+            _Comparing(plan, directory, lock, done, reporter).go()
+        lock.check()
         comparison = draw_conclusions(plan, done, directory.path)
         with saving(f"directory '{directory.path}'"):
             write_json(directory.results, comparison.to_json())
@@ -57,9 +59,12 @@ def compare(config: CompareConfig, reporter: Reporter | None = None) -> Comparis
 class _Comparing:
     """The trials that are left, and the processes that run them."""
 
-    def __init__(self, plan: Plan, directory: CompareDirectory, done: dict[Trial, Outcome], reporter: Reporter) -> None:
+    def __init__(
+        self, plan: Plan, directory: CompareDirectory, lock: Lock, done: dict[Trial, Outcome], reporter: Reporter
+    ) -> None:
         self.plan = plan
         self.directory = directory
+        self.lock = lock
         self.done = done
         self.reporter = reporter
         self.given: list[Trial] = []  # a trial's number is its place here
@@ -133,6 +138,7 @@ class _Comparing:
         self.reporter.note(f"the process that ran {trial} died ({how}); it is tried once more")
 
     def _finished(self, trial: Trial, outcome: Outcome) -> None:
+        self.lock.check()
         self.directory.append(trial, outcome)
         self.done[trial] = outcome
         self.reporter.finished(trial, outcome)

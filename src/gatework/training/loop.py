@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
 from platform import python_version
+from signal import SIGTERM
 from time import monotonic
 from typing import Any
 
@@ -74,7 +75,7 @@ def train(config: TrainConfig, reporter: Reporter | None = None) -> TrainResult:
         RunError: When the run directory is another run's or cannot be written.
         CheckpointError: When the newest checkpoint is damaged.
         NonFiniteLossError: When the loss becomes NaN or infinite; the last good checkpoint stays.
-        Stopped: After Ctrl-C or SIGTERM; the step under way is finished and saved.
+        Stopped: After Ctrl-C or SIGTERM, or when ``torchrun`` was killed; the step under way is finished and saved.
     """
     group = Group.join(config.device)
     reporter = reporter if reporter is not None and group.first else Quiet()
@@ -207,8 +208,10 @@ class _Training:
             if last or trainer.step % self.config.evaluate_every == 0:
                 self._evaluate()
                 mark, marked = monotonic(), 0
-            # A signal may have reached only one of the processes; all must stop at the same step.
-            signal_number = int(self.group.largest(stop.number))
+            # A signal may have reached only one of the processes; all must stop at the same step. A launcher that was
+            # killed can send none any more, which is taken for the one it would have sent.
+            noticed = stop.number or (SIGTERM if self.group.abandoned else 0)
+            signal_number = int(self.group.largest(noticed))
             if last or signal_number or trainer.step % self.config.checkpoint_every == 0:
                 self._save()
             if signal_number and not last:

@@ -32,12 +32,16 @@ class Group:
         rank: This process's number, from 0.
         size: The number of processes.
         device: Where this process computes.
+        launcher: The process that started this one and is to outlive it; None where nothing depends on one.
     """
 
-    def __init__(self, rank: int = 0, size: int = 1, device: torch.device | None = None) -> None:
+    def __init__(
+        self, rank: int = 0, size: int = 1, device: torch.device | None = None, launcher: int | None = None
+    ) -> None:
         self.rank = rank
         self.size = size
         self.device = device or torch.device("cpu")
+        self.launcher = launcher
 
     @classmethod
     def join(cls, device: str) -> "Group":
@@ -53,16 +57,23 @@ class Group:
         size = _told_by_torchrun("WORLD_SIZE", 1)
         if size == 1:
             return cls(device=chosen)
+        # Ranks that somebody started by hand may well go on when the shell that did is left.
+        launcher = os.getppid() if "TORCHELASTIC_RUN_ID" in os.environ else None
         if chosen.type == "cuda":
             chosen = torch.device("cuda", _told_by_torchrun("LOCAL_RANK", 0))
             torch.cuda.set_device(chosen)
         dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=timedelta(minutes=30))
-        return cls(dist.get_rank(), size, chosen)
+        return cls(dist.get_rank(), size, chosen, launcher)
 
     def leave(self) -> None:
         """Leave the group."""
         if self.size > 1:
             dist.destroy_process_group()
+
+    @property
+    def abandoned(self) -> bool:
+        """True when ``torchrun`` is gone: nobody would start a process that fails again, or stop the others."""
+        return self.launcher is not None and os.getppid() != self.launcher
 
     @property
     def first(self) -> bool:
