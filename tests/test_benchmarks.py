@@ -52,3 +52,14 @@ def test_what_the_plain_loop_does_not_do_is_refused(tmp_path):
     done = run("--data", tmp_path, "--config", settings, "--steps", "2")
     assert done.returncode != 0
     assert "the loop beside ours has no optimizer, reduction, dropout" in done.stderr
+
+
+def test_single_steps_beside_torchs():
+    """States and gradients are compared before anything is timed; every row of the table is there."""
+    command = [sys.executable, ROOT / "benchmarks" / "single_steps.py", "--sizes", "2x3x4", "--steps", "3"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, "--repeats", "1"], capture_output=True, text=True, timeout=240, check=False, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 2 + 3 * 2 * 3

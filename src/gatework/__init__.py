@@ -11,7 +11,7 @@ Examples:
 
 from typing import TYPE_CHECKING
 
-from gatework.lazy import lazily
+from gatework.lazy import after, lazily
 
 __version__ = "0.1.0"
 
@@ -32,7 +32,10 @@ if TYPE_CHECKING:
     from gatework.nn import GRU as GRU
     from gatework.nn import LSTM as LSTM
     from gatework.nn import RNN as RNN
+    from gatework.nn import GRUCell as GRUCell
+    from gatework.nn import LSTMCell as LSTMCell
     from gatework.nn import Recurrent as Recurrent
+    from gatework.nn import RNNCell as RNNCell
     from gatework.nn import explain as explain
     from gatework.search import CompareConfig as CompareConfig
     from gatework.search import compare as compare
@@ -53,9 +56,12 @@ _PUBLIC = {
     "Cell": "gatework.cells",
     "CompareConfig": "gatework.search",
     "GRU": "gatework.nn",
+    "GRUCell": "gatework.nn",
     "LSTM": "gatework.nn",
+    "LSTMCell": "gatework.nn",
     "Picture": "gatework.diagram",
     "RNN": "gatework.nn",
+    "RNNCell": "gatework.nn",
     "Recurrent": "gatework.nn",
     "TASKS": "gatework.tasks.registry",
     "Trace": "gatework.tracing",
@@ -83,6 +89,7 @@ _PUBLIC = {
 
 __all__ = [*_PUBLIC, "__version__"]
 __getattr__, _names = lazily(__name__, _PUBLIC)
+after("torch", "gatework.kernels.schema")  # its operators are known wherever both are: torch.export.load wants no more
 
 
 def __dir__() -> list[str]:

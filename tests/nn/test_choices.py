@@ -98,6 +98,46 @@ def test_what_was_chosen_is_what_runs(monkeypatch):
     assert ran == [("cpu", "small"), ("cpu", "small"), ("reference", None)]
 
 
+@pytest.mark.parametrize("make", [lambda: gatework.GRU(3, 4), lambda: gatework.Recurrent("gru_v3", 3, 4, num_layers=2)])
+def test_a_single_step_is_torchs_unless_kernels_are_asked_for(monkeypatch, make):
+    """And is told no otherwise: the same states, whatever runs it."""
+    ran, kernels = [], BACKENDS["cpu"]
+
+    def spy(*arguments, **options):
+        ran.append("cpu")
+        return kernels(*arguments, **options)
+
+    monkeypatch.setitem(BACKENDS, "cpu", spy)
+    layer, input = make(), torch.randn(2, 3)
+    _, state = layer.step(input)
+    expected = layer.step(input, state)
+    assert not ran
+    layer.backend = "cpu"
+    assert_close(layer.step(input, state), expected)
+    assert len(ran) == layer.num_layers
+
+
+WRONG = {
+    "other features": (torch.zeros(2, 5), torch.zeros(1, 2, 4)),
+    "other rows": (torch.zeros(2, 3), torch.zeros(1, 3, 4)),
+    "other units": (torch.zeros(2, 3), torch.zeros(1, 2, 5)),
+    "no axis of layers": (torch.zeros(4, 3), torch.zeros(4, 4)),
+    "other layers": (torch.zeros(2, 3), torch.zeros(2, 2, 4)),
+    "another type": (torch.zeros(2, 3).double(), torch.zeros(1, 2, 4)),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_a_step_refuses_does_not_depend_on_what_runs_it(name):
+    for layer in (gatework.GRU(3, 4), gatework.Recurrent("gru", 3, 4)):
+        told = []
+        for layer.backend in ("auto", "reference"):
+            with pytest.raises((ValueError, RuntimeError)) as caught:
+                layer.step(*WRONG[name])
+            told.append(str(caught.value))
+        assert told[0] == told[1]
+
+
 HALF = torch.float16
 
 

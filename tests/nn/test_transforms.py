@@ -178,3 +178,98 @@ def test_nothing_is_kept_between_calls():
     layer.weight_hh_l0 = nn.Parameter(layer.weight_hh_l0.detach() * 2)
     assert not torch.equal(layer(input)[0], before)
     assert layer.to(torch.float32)(input.float())[0].dtype == torch.float32
+
+
+# --- batches of gradients
+
+
+def gradient_batches(layer, input):
+    """Ask for many gradients at once, in every way that torch has."""
+    call = lambda one: layer(one)[0]  # noqa: E731
+    leaf = input.clone().requires_grad_()
+    output = call(leaf)
+    many = torch.eye(output.numel(), dtype=output.dtype).view(-1, *output.shape)
+    wanted = [leaf, *layer.parameters()]
+    once = torch.autograd.grad(output, wanted, many, is_grads_batched=True, retain_graph=True)
+    jacobian = torch.autograd.functional.jacobian(call, input, vectorize=True)
+    hessian = torch.autograd.functional.hessian(lambda one: call(one).square().sum(), input, vectorize=True)
+    mapped = vmap(lambda one: torch.autograd.grad(output, leaf, one, retain_graph=True)[0])(many)
+    return [*once, jacobian, hessian, mapped]
+
+
+@pytest.mark.parametrize("memory", ["fast", "small"])
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+def test_batches_of_gradients_are_torchs(kind, memory):
+    torch.manual_seed(0)
+    theirs = getattr(nn, kind)(3, 4, dtype=torch.float64)
+    ours = getattr(gatework, kind)(3, 4, dtype=torch.float64, backend="cpu", memory=memory)
+    ours.load_state_dict(theirs.state_dict())
+    input = torch.randn(3, 2, 3, dtype=torch.float64)
+    assert_close(gradient_batches(ours, input), gradient_batches(theirs, input), "gradients")
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_what_depends_on_other_inputs_is_counted_once(layers):
+    """A state that is made from the input: the gradient is the same whether it is to be differentiated again or not."""
+    layer = layer_of(CELLS["gru"]) if layers == 2 else gatework.GRU(HIDDEN_SIZE, HIDDEN_SIZE, dtype=torch.float64)
+    leaf = given().requires_grad_()
+    output = layer(leaf, leaf.mean(0).expand(layers, -1, -1))[0]
+    wanted = [leaf, *layer.parameters()]
+    expected = torch.autograd.grad(output.sum(), wanted, retain_graph=True)
+    found = torch.autograd.grad(output.sum(), wanted, create_graph=True)
+    assert_close(found, expected, "gradients")
+    many = torch.ones(2, *output.shape, dtype=output.dtype)
+    batch = torch.autograd.grad(output, wanted, many, is_grads_batched=True)
+    assert_close([one[1] for one in batch], expected, "gradients")
+
+
+def test_batches_of_gradients_with_lengths_resets_and_records():
+    layer = layer_of(CELLS["lstm"], learn_initial_state=True)
+    input, reset = given(), torch.tensor([[False, False], [True, False], [False, True]])
+
+    def call(one):
+        output, state, records = layer.record(one, names=("f",), lengths=[3, 2], reset=reset)
+        return output, *state, records[0]["f"]
+
+    for vectorize in (True, False):
+        found = torch.autograd.functional.jacobian(call, input, vectorize=vectorize)
+        expected = found if vectorize else expected  # noqa: F821
+    assert_close(found, expected, "gradients")
+
+
+# --- autocast gives what torch's layers give
+
+FORMS = {
+    "plain": lambda one: (one,),
+    "alone": lambda one: (one[:, 0],),
+    "lowered": lambda one: (one.bfloat16(),),
+    "packed": lambda one: (nn.utils.rnn.pack_sequence([one[:, 0], one[:2, 1]]),),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("LSTM", {}),
+        ("LSTM", {"num_layers": 2, "bidirectional": True}),
+        ("LSTM", {"batch_first": True, "bias": False}),
+        ("LSTM", {"proj_size": 2}),
+        ("GRU", {}),
+        ("RNN", {}),
+    ],
+    ids=str,
+)
+def test_types_under_autocast_are_torchs(kind, options, form):
+    """Of the output, of the states and of all gradients."""
+    types = []
+    for module in (nn, gatework):
+        torch.manual_seed(0)
+        layer = getattr(module, kind)(3, 4, **options)
+        with torch.autocast("cpu", torch.bfloat16):
+            output, final = layer(*FORMS[form](torch.randn(3, 2, 3)))
+        output = output.data if isinstance(output, nn.utils.rnn.PackedSequence) else output
+        output.float().sum().backward()
+        states = final if isinstance(final, tuple) else (final,)
+        types.append([one.dtype for one in (output, *states, *(one.grad for one in layer.parameters()))])
+    assert types[1] == types[0]

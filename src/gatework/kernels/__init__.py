@@ -3,7 +3,27 @@
 ``launch`` is the one door. Behind it stands a closed table of backends, which all do what ``reference`` does.
 """
 
-from gatework.kernels.launch import BACKENDS, CHOICES, MEMORY, Result, run
-from gatework.kernels.weights import Weights
+from typing import TYPE_CHECKING
+
+from gatework.kernels import schema as schema
+from gatework.lazy import lazily
+
+if TYPE_CHECKING:
+    from gatework.kernels.launch import BACKENDS as BACKENDS
+    from gatework.kernels.launch import CHOICES as CHOICES
+    from gatework.kernels.launch import MEMORY as MEMORY
+    from gatework.kernels.launch import Result as Result
+    from gatework.kernels.launch import run as run
+    from gatework.kernels.weights import Weights as Weights
+
+_PUBLIC = {
+    "BACKENDS": "gatework.kernels.launch",
+    "CHOICES": "gatework.kernels.launch",
+    "MEMORY": "gatework.kernels.launch",
+    "Result": "gatework.kernels.launch",
+    "Weights": "gatework.kernels.weights",
+    "run": "gatework.kernels.launch",
+}
 
 __all__ = ["BACKENDS", "CHOICES", "MEMORY", "Result", "Weights", "run"]
+__getattr__, __dir__ = lazily(__name__, _PUBLIC)

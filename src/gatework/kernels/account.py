@@ -14,6 +14,7 @@ from gatework.kernels.cpu.kernel import generate, is_compiled, kernel_for
 from gatework.kernels.cpu.rows import even_rows
 from gatework.kernels.cpu.target import host
 from gatework.kernels.cpu.workspace import Workspace, sized
+from gatework.kernels.fused import plans
 from gatework.kernels.plan import Plan
 from gatework.kernels.spec import Spec, read_spec, write_spec
 from gatework.language.nodes import Step
@@ -80,17 +81,17 @@ def account(
     unknown = None if differentiated else 0
     if backend == "reference":
         return Account("reference", "it was chosen by hand", dtype, kept=unknown)
-    chosen, reason = launch.choose(step, inputs, state, drawn, record)
-    if chosen != "cpu":
-        if backend == "auto":
-            return Account(chosen, reason, dtype, kept=unknown)
-        return Account("none", f"backend={backend!r} was chosen, which cannot run this: {reason}", dtype, kept=0)
     lines = tuple(name for name in record if name not in step.inputs and name not in step.draws)
     keep = memory if differentiated else "nothing"
     spec = read_spec(write_spec(step, drawn and bool(step.draws), False, keep, lines, ()))
-    plan = spec.recipe.training if keep == "fast" else spec.recipe.inference
     steps, rows = inputs[0].shape[:2]
     try:
+        chosen, reason = launch.choose(step, inputs, state, drawn, record)
+        if chosen != "cpu":
+            if backend == "auto":
+                return Account(chosen, reason, dtype, kept=unknown)
+            return Account("none", f"backend={backend!r} was chosen, which cannot run this: {reason}", dtype, kept=0)
+        plan, *_ = plans(spec)
         return _of_kernel(spec, plan, sizes, inputs[0].dtype, steps, rows, reason)
     except KernelError as error:
         if backend == "auto":

@@ -1,14 +1,22 @@
 """The door to the fused kernels: arguments as every backend takes them, results as every backend gives them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
+from gatework.errors import KernelError, PlanError
 from gatework.kernels import operators
 from gatework.kernels.cpu.kernel import kernel_for
+from gatework.kernels.plan import Plan
 from gatework.kernels.reference import Result
-from gatework.kernels.spec import read_spec, write_spec
+from gatework.kernels.spec import Spec, constant, read_spec, write_spec
 from gatework.kernels.weights import Weights
 from gatework.language.nodes import Step
+
+_OURS = "The fault is the planner's: please report the equations. Until then backend='reference' runs them."
+_REFUSED = ("refused",)  # the key, in what is known of a run, of why no kernel can be planned for it
 
 
 def run(
@@ -34,7 +42,11 @@ def run(
     differentiated = torch.is_grad_enabled() and any(one.requires_grad for one in (*given, *state, *stacks, *begin))
     keep = memory if differentiated else "nothing"
     spec = write_spec(step, drawn, reverse, keep, lines, layout)
-    if not torch.compiler.is_compiling():
+    if torch.compiler.is_compiling():
+        refused = refusal(write_spec(step, drawn, False, keep, lines, ()), str(state[0].dtype))
+        if refused:
+            raise KernelError(refused)
+    else:
         ready(step, drawn, lines, state[0].dtype, keep)
     if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or type(given[0]) is not Tensor:
         results = torch.ops.gatework.forward(spec, given, [*state], stacks, lengths, restart, begin)
@@ -57,31 +69,95 @@ def _without_padding(sequence: Tensor, lengths: Tensor | None) -> Tensor:
 
 
 def can_record(step: Step, drawn: bool, names: tuple[str, ...]) -> bool:
-    """Say whether values of these names are at hand in a kernel: they are not constant."""
-    recipe = read_spec(write_spec(step, drawn and bool(step.draws), False, "nothing", (), ())).recipe
-    lines = {*recipe.named.inputs, *(line.target for line in recipe.named.equations)}
+    """Say whether values of these names are at hand in a kernel: they are not constant.
+
+    Raises:
+        KernelError: For equations of which no kernel can be made.
+    """
+    return _can_record(write_spec(step, drawn and bool(step.draws), False, "nothing", (), ()), names)
+
+
+def _can_record(text: str, names: tuple[str, ...]) -> bool:
+    spec = read_spec(text)
+    with planning(spec):
+        recipe = spec.recipe
+        lines = {*recipe.named.inputs, *(line.target for line in recipe.named.equations)}
     return all(name in lines for name in names)
 
 
+constant(_can_record)
+
+
 def ready(step: Step, drawn: bool, record: tuple[str, ...], dtype: torch.dtype, keep: str) -> None:
-    """Compile all kernels a run will need, those of the way back too, so that none fails in the middle of training.
+    """Make all kernels that a run will need, the backward pass's too, so that what cannot be made is known before.
 
     Args:
         step: The checked equations.
         drawn: Whether masks are drawn.
         record: Names in the equations whose values are wanted.
         dtype: The type of the numbers.
-        keep: What the forward pass keeps for the way back, a row of :data:`gatework.kernels.spec.KEEP`.
+        keep: What the forward pass keeps for the backward pass, a row of :data:`gatework.kernels.spec.KEEP`.
 
     Raises:
-        KernelError: For a kernel that cannot be compiled here; it is tried once, and the answer stays the same.
+        KernelError: For a kernel that cannot be made here; it is tried once, and the answer stays the same.
     """
     lines = tuple(name for name in record if name not in step.inputs and name not in step.draws)
-    recipe = read_spec(write_spec(step, drawn and bool(step.draws), False, keep, lines, ())).recipe
-    plans = [recipe.training if keep == "fast" else recipe.inference]
-    if keep != "nothing":
-        plans.append(recipe.backward)
-    if keep == "small":
-        plans.append(recipe.replay)
-    for plan in plans:
-        kernel_for(plan, "float32" if dtype == torch.float32 else "float64")
+    _make(write_spec(step, drawn and bool(step.draws), False, keep, lines, ()), str(dtype))
+
+
+def _make(text: str, dtype: str) -> None:
+    for plan in plans(read_spec(text)):
+        kernel_for(plan, dtype.removeprefix("torch."))
+
+
+def refusal(text: str, dtype: str) -> str:
+    """Say why a run's kernels cannot be made, empty where they can: :func:`ready` as torch's compiler can take it."""
+    try:
+        _make(text, dtype)
+    except KernelError as error:
+        return str(error)
+    return ""
+
+
+constant(refusal)
+
+
+def plans(spec: Spec) -> list[Plan]:
+    """Give the plans that a run and its backward pass follow.
+
+    Raises:
+        KernelError: For equations of which no plan can be made.
+    """
+    recipe, keep = spec.recipe, spec.keep
+    with planning(spec):
+        found = [recipe.training if keep == "fast" else recipe.inference]
+        if keep != "nothing":
+            found.append(recipe.backward)
+        if keep == "small":
+            found.append(recipe.replay)
+    return found
+
+
+@contextmanager
+def planning(spec: Spec) -> Iterator[None]:
+    """Say of whatever goes wrong while kernels are planned what it means and what to do; it is tried once.
+
+    No tensor has been looked at then, so it is never a fault of the call.
+
+    Args:
+        spec: The run.
+
+    Raises:
+        KernelError: For equations of which no plan can be made.
+    """
+    told = spec.known.get(_REFUSED)
+    if isinstance(told, str):
+        raise KernelError(told)
+    try:
+        yield
+    except Exception as error:
+        lines = [line.target for line in spec.recipe.step.equations]
+        named = ", ".join(lines[:4]) + (", ..." if len(lines) > 4 else "")
+        told = f"{error}" if isinstance(error, PlanError) else f"{type(error).__name__}: {error} {_OURS}"
+        spec.known[_REFUSED] = message = f"No kernel could be planned for the equations for {named}. {told}"
+        raise KernelError(message) from error

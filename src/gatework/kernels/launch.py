@@ -10,7 +10,7 @@ from torch import Tensor
 from gatework.errors import ConfigError, KernelError
 from gatework.kernels import fused, reference
 from gatework.kernels.reference import Result
-from gatework.kernels.spec import MEMORY
+from gatework.kernels.spec import MEMORY, constant
 from gatework.kernels.weights import Weights
 from gatework.language.nodes import Step
 
@@ -31,7 +31,16 @@ def choose(
 
     Returns:
         A row of :data:`BACKENDS`, and the reason: what was found and, where kernels cannot run, what to change.
+
+    Raises:
+        KernelError: For equations of which no kernel can be made.
     """
+    # First, for all that is asked of a tensor here would be written into the trace.
+    if torch.jit.is_tracing():
+        return (
+            "reference",
+            "torch.jit.trace is at work, which cannot look into kernels: use torch.compile or torch.export",
+        )
     kinds = {one.dtype for one in (*inputs, *state)}
     devices = {one.device.type for one in inputs}
     if devices != {"cpu"}:
@@ -104,7 +113,7 @@ def run(
 
     Raises:
         ConfigError: For an unknown backend or memory, and for a backend that cannot run this.
-        KernelError: Where ``backend`` is ``cpu`` and its kernels cannot be built.
+        KernelError: Where ``backend`` is ``cpu`` and its kernels cannot be made.
 
     Example:
         >>> import torch
@@ -117,11 +126,6 @@ def run(
         raise ConfigError(f"There is no backend {backend!r}; choose auto or one of {', '.join(BACKENDS)}.")
     if memory not in MEMORY:
         raise ConfigError(f"memory is {memory!r}; choose one of {', '.join(MEMORY)}.")
-    chosen = backend
-    if backend != "reference":
-        chosen, reason = choose(step, inputs, state, draws is not None, record)
-        if backend not in ("auto", chosen):
-            raise ConfigError(f"backend={backend!r} cannot run this: {reason}. {REMEDY}")
     call: dict[str, Any] = {
         "lengths": lengths,
         "restart": restart,
@@ -131,14 +135,25 @@ def run(
         "record": record,
     }
     held = Weights.of(weights)
-    if chosen == "reference":  # what it keeps for the way back is autograd's affair
-        return reference.run(step, held, inputs, state, **call)
-    try:
-        return BACKENDS[chosen](step, held, inputs, state, **call, memory=memory)
-    except KernelError as error:
-        if backend != "auto":
-            raise
-        if str(error) not in _said:
-            _said.add(str(error))
-            warnings.warn(f"{error} The reference runs instead, and is slower.", RuntimeWarning, stacklevel=2)
-        return reference.run(step, held, inputs, state, **call)
+    if backend != "reference":
+        try:
+            chosen, reason = choose(step, inputs, state, draws is not None, record)
+            if backend not in ("auto", chosen):
+                raise ConfigError(f"backend={backend!r} cannot run this: {reason}. {REMEDY}")
+            if chosen == "cpu":
+                return BACKENDS[chosen](step, held, inputs, state, **call, memory=memory)
+        except KernelError as error:
+            if backend != "auto":
+                raise
+            warn(str(error))
+    return reference.run(step, held, inputs, state, **call)  # what it keeps for the backward pass is autograd's affair
+
+
+def warn(reason: str) -> None:
+    """Say once of kernels that could not be made that the reference stands in for them."""
+    if reason not in _said:
+        _said.add(reason)
+        warnings.warn(f"{reason} The reference runs instead, and is slower.", RuntimeWarning, stacklevel=3)
+
+
+constant(warn)

@@ -1,7 +1,7 @@
-"""The fused kernels as operators of torch: with shapes known beforehand, and with gradients.
+"""What the operators of :mod:`gatework.kernels.schema` do: with shapes known beforehand, and with gradients.
 
 ``gatework::forward`` runs a step over a whole sequence, ``gatework::backward`` its adjoint. What a backward pass
-cannot do by kernels - a gradient of a gradient - is done by the reference.
+cannot do by kernels - a gradient of a gradient, a batch of gradients at once - is done by the reference.
 
 The forward operator gives the output, the last states, what was recorded, and what the backward pass will read. The
 output shares no memory with what is kept, so it may be changed in place; only where ``keep`` is ``small`` it may be a
@@ -25,13 +25,6 @@ from gatework.kernels.cpu.layout import Layout
 from gatework.kernels.cpu.workspace import Sized, sized
 from gatework.kernels.spec import Spec, read_spec
 from gatework.kernels.weights import Weights
-
-_SIGNATURE = (
-    "str spec, Tensor[] inputs, Tensor[] state, Tensor[] weights, Tensor? lengths, Tensor? restart, Tensor[] initial"
-)
-_library = torch.library.Library("gatework", "DEF")
-_library.define(f"forward({_SIGNATURE}) -> Tensor[]")
-_library.define(f"backward({_SIGNATURE}, Tensor[] kept, Tensor?[] grads, bool[] needed) -> Tensor[]")
 
 Tensors = Sequence[Tensor]
 
@@ -57,8 +50,7 @@ def _forward_plan(run: Spec) -> str:
     return "training" if run.keep == "fast" else "inference"
 
 
-@torch.library.register_fake("gatework::forward")
-def _forward_shapes(
+def forward_shapes(
     spec: str,
     inputs: Tensors,
     state: Tensors,
@@ -67,6 +59,7 @@ def _forward_shapes(
     restart: Tensor | None,
     initial: Tensors,
 ) -> list[Tensor]:
+    """Give tensors of the shapes of what ``forward`` gives."""
     run = read_spec(spec)
     known = _sized(_forward_plan(run), run, inputs, state, weights)
     lead, like = inputs[0].shape[:-1], state[0]
@@ -81,8 +74,7 @@ def _forward_shapes(
     return results
 
 
-@torch.library.register_fake("gatework::backward")
-def _backward_shapes(
+def backward_shapes(
     spec: str,
     inputs: Tensors,
     state: Tensors,
@@ -94,6 +86,7 @@ def _backward_shapes(
     grads: Sequence[Tensor | None],
     needed: Sequence[bool],
 ) -> list[Tensor]:
+    """Give tensors of the shapes of what ``backward`` gives."""
     return [
         torch.empty_like(one, memory_format=torch.contiguous_format) if wanted else one.new_empty(0)
         for one, wanted in zip((*inputs, *state, *weights, *initial), needed, strict=True)
@@ -231,7 +224,8 @@ def _arriving(
 # --- gradients
 
 
-def _remember(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+def remember(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+    """Write down what the backward pass will want to know."""
     spec, given, state, weights, lengths, restart, initial = inputs
     run = read_spec(spec)
     ctx.spec = spec
@@ -241,7 +235,8 @@ def _remember(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     ctx.save_for_backward(lengths, restart, *given, *state, *weights, *initial, *output[ctx.results :])
 
 
-def _differentiate(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
+def differentiate(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
+    """Give the gradients of what ``forward`` took, in its order."""
     _, given, state, weights, _, _, initial = ctx.needs_input_grad
     needed = [bool(flag) for part in (given, state, weights, initial) for flag in part]
     found = gradients(ctx, list(grads[: ctx.results]), needed, torch.ops.gatework.backward)
@@ -256,7 +251,7 @@ def gradients(
     """Give the gradients of a forward pass.
 
     Args:
-        ctx: What :func:`_remember` wrote down.
+        ctx: What :func:`remember` wrote down.
         grads: What arrives at the output, the last states and what was recorded.
         needed: For each tensor the forward pass took, whether its gradient is wanted.
         backward: The operator, or what it calls.
@@ -268,10 +263,18 @@ def gradients(
     *parts, kept = _parted(saved, ctx.counts)
     given, state, weights, initial = parts
     if torch.is_grad_enabled():
-        found = _by_reference(ctx.spec, parts, lengths, restart, grads, needed)
+        found = _by_reference(ctx.spec, parts, lengths, restart, grads, needed, again=True)
+    elif any(_is_batch(grad) for grad in grads if grad is not None):
+        with torch.enable_grad():
+            found = _by_reference(ctx.spec, parts, lengths, restart, grads, needed, again=False)
     else:
         found = backward(ctx.spec, given, state, weights, lengths, restart, initial, kept, grads, needed)
     return [one if wanted else None for one, wanted in zip(found, needed, strict=True)]
+
+
+def _is_batch(grad: Tensor) -> bool:
+    """Say whether a gradient is a batch of them, as ``is_grads_batched`` and ``torch.vmap`` have it."""
+    return torch._C._functorch.is_legacy_batchedtensor(grad) or torch._C._functorch.is_batchedtensor(grad)
 
 
 def _parted(tensors: Tensors, counts: tuple[int, ...]) -> list[list[Tensor]]:
@@ -290,10 +293,12 @@ def _by_reference(
     restart: Tensor | None,
     grads: list[Tensor | None],
     needed: list[bool],
+    again: bool,
 ) -> list[Tensor]:
-    """Differentiate in a way that can be differentiated again: through the reference."""
+    """Differentiate through the reference, in a way that can be differentiated again if it is to be."""
     run = read_spec(spec)
-    given, state, weights, initial = parts
+    # Views, of which none depends on another, as a state may on the input: each has the gradient of its own part alone.
+    given, state, weights, initial = ([one.view_as(one) for one in part] for part in parts)
     step = run.recipe.step
     count = len(step.inputs)
     result = reference.run(
@@ -320,7 +325,7 @@ def _by_reference(
             [one for one, _ in pairs],
             [one for one, wanted in zip(everything, needed, strict=True) if wanted],
             [grad for _, grad in pairs],
-            create_graph=True,
+            create_graph=again,
             allow_unused=True,
         )
     )
@@ -328,9 +333,7 @@ def _by_reference(
     return [torch.zeros_like(one) if grad is None else grad for one, grad in zip(everything, asked, strict=True)]
 
 
-_library.impl("forward", partial(run_forward, apart=True), "CPU")
-_library.impl("backward", run_backward, "CPU")
-torch.library.register_autograd("gatework::forward", _differentiate, setup_context=_remember)
+run_apart = partial(run_forward, apart=True)  # as torch's registry of operators wants it
 
 
 class Fused(torch.autograd.Function):
@@ -343,7 +346,7 @@ class Fused(torch.autograd.Function):
         """Run the forward pass; tensors are inputs, states, weights and initial states, as many as counts say."""
         given, state, weights, initial, _ = _parted(tensors, counts)
         results = run_forward(spec, given, state, weights, lengths, restart, initial)
-        _remember(ctx, (spec, given, state, weights, lengths, restart, initial), results)
+        remember(ctx, (spec, given, state, weights, lengths, restart, initial), results)
         return tuple(results[: ctx.results])
 
     @staticmethod

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -35,7 +34,7 @@ class Call:
     state: tuple[Tensor, ...]
     draws: dict[str, Tensor]
 
-    @cached_property
+    @property
     def sizes(self) -> dict[str, int]:
         """Read the size behind each key, such as ``hidden_size``, off the tensors."""
         found = {}
@@ -62,7 +61,7 @@ class Call:
         return (value if isinstance(value, Tensor) else self.number(value)).broadcast_to(size)
 
     def sequence(self, value: float | Tensor, size: int) -> Tensor:
-        """Make what is known beforehand a whole sequence [T, B, size], or [N, size] where the inputs are so."""
+        """Make what is known beforehand a whole sequence, [size] for each row of the inputs, however these lie."""
         shape = (*self.inputs[0].shape[:-1], size)
         return (value if isinstance(value, Tensor) else self.number(value)).broadcast_to(shape)
 

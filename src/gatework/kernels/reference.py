@@ -13,6 +13,7 @@ from torch import Tensor
 from gatework.kernels.builder import program_for
 from gatework.kernels.program import CALL, Call, Program, Registers
 from gatework.kernels.survey import Kind
+from gatework.kernels.traced import is_traced
 from gatework.kernels.weights import Weights
 from gatework.language.nodes import Step
 
@@ -30,6 +31,12 @@ class Result:
     output: Tensor
     state: tuple[Tensor, ...]
     recorded: dict[str, Tensor] = field(default_factory=dict)
+
+
+def prepare(step: Step) -> None:
+    """Make the programs of a step now: torch's compiler cannot look into how one is made."""
+    for drawn in {False, bool(step.draws)}:
+        program_for(step, drawn)
 
 
 def run(
@@ -51,6 +58,8 @@ def run(
     if lengths is None:
         restarts = None if restart is None else restart[..., None].unbind(0)
         return _run(program, call, _Flow(inputs[0].shape[0], None, restarts, initial), reverse, record)
+    if is_traced() and inputs[0].dim() == 3:
+        return _with_unknown_lengths(program, call, lengths, restart, initial, reverse, record)
     return _with_lengths(program, call, lengths, restart, initial, reverse, record)
 
 
@@ -95,6 +104,34 @@ def _with_lengths(
     return Result(given_back(result.output), sorted_rows(result.state, order.argsort()), recorded)
 
 
+def _with_unknown_lengths(
+    program: Program,
+    call: Call,
+    lengths: Tensor,
+    restart: Tensor | None,
+    initial: tuple[Tensor, ...] | None,
+    reverse: bool,
+    record: tuple[str, ...],
+) -> Result:
+    """Run where only a run of the graph that is being written tells the lengths: every step on all rows.
+
+    Padding is computed, on zeros whatever it held. Of rows that have ended neither values nor gradients are taken.
+    """
+    steps = call.inputs[0].shape[0]
+    ended = (torch.arange(steps, device=lengths.device)[:, None] >= lengths)[..., None].to(call.like.device)
+
+    def filled(sequence: Tensor) -> Tensor:
+        # Filling, unlike a product with zeros, keeps NaN and infinities out, and gradients too.
+        return sequence.masked_fill(ended, 0)
+
+    restarts = None if restart is None else restart[..., None].unbind(0)
+    draws = {name: filled(mask) for name, mask in call.draws.items()}
+    call = replace(call, inputs=tuple(map(filled, call.inputs)), draws=draws)
+    result = _run(program, call, _Flow(steps, None, restarts, initial, ended.unbind(0)), reverse, record)
+    recorded = {name: filled(sequence) for name, sequence in result.recorded.items()}
+    return Result(filled(result.output), result.state, recorded)
+
+
 def _run(program: Program, call: Call, flow: "_Flow", reverse: bool, record: tuple[str, ...]) -> Result:
     """Run a program over sequences [T, B, size], or [N, size] where steps have rows of their own."""
     step = call.step
@@ -129,12 +166,14 @@ class _Flow:
         sizes: For each step the number of rows that have it, which are the first ones; None where all have all.
         restarts: For each step which of its rows start anew, [rows, 1]; None where none does.
         initial: The states that rows start anew from, [B, size] each; None for zeros.
+        ended: For each step which rows do not have it, bool [B, 1], where all rows are taken along; else None.
     """
 
     steps: int
     sizes: list[int] | None
     restarts: tuple[Tensor, ...] | None
     initial: tuple[Tensor, ...] | None
+    ended: tuple[Tensor, ...] | None = None
 
     def parted(self, sequence: Tensor) -> tuple[Tensor, ...]:
         """Part a whole sequence into its steps."""
@@ -157,6 +196,8 @@ class _Flow:
 
     def end(self, time: int, before: tuple[Tensor, ...], after: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Give the states a step leaves behind: those of rows that do not have it stay as they were."""
+        if self.ended is not None:
+            return tuple(torch.where(self.ended[time], old, new) for old, new in zip(before, after, strict=True))
         if self.sizes is None or self.sizes[time] == len(before[0]):
             return after
         return tuple(torch.cat([new, old[len(new) :]]) for old, new in zip(before, after, strict=True))

@@ -1,7 +1,7 @@
 """What the operators are told about a run beside its tensors, as text from which any process makes the same kernels."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
@@ -162,13 +162,21 @@ def write_spec(
     return found[1]
 
 
+def constant(function: Callable[..., object]) -> None:
+    """Have torch's compiler take what a function gives as it is: it looks at nothing that changes.
+
+    This is what ``torch.compiler.assume_constant_result`` does, which first imports the compiler: a second that few
+    will need.
+    """
+    setattr(function, "_dynamo_marked_constant", True)  # noqa: B010
+
+
 def _written(parts: dict[str, object]) -> str:
     """Write JSON, whose encoder torch's compiler cannot look into."""
     return json.dumps(parts)
 
 
-# What torch.compiler.assume_constant_result does, which first imports the compiler: a second that few will need.
-setattr(_written, "_dynamo_marked_constant", True)  # noqa: B010
+constant(_written)
 
 
 @lru_cache(maxsize=_MOST)

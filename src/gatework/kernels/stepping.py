@@ -12,6 +12,7 @@ from gatework.errors import ConfigError, KernelError
 from gatework.kernels import launch
 from gatework.kernels.cpu import streaming
 from gatework.kernels.cpu.kernel import kernel_for
+from gatework.kernels.fused import planning
 from gatework.kernels.plan import Plan
 from gatework.kernels.spec import read_spec, write_spec
 from gatework.kernels.weights import Weights
@@ -103,7 +104,7 @@ def prepare(
 
     Raises:
         ConfigError: For a backend that cannot run them.
-        KernelError: Where a kernel was asked for by hand and cannot be compiled.
+        KernelError: Where a kernel was asked for by hand and cannot be made.
     """
     chosen, reason = "reference", "it was chosen by hand"
     if backend != "reference":
@@ -149,6 +150,8 @@ def _links(levels: Sequence[Level], like: Tensor) -> list[streaming.Link]:
 
 
 @lru_cache(maxsize=512)
-def _plan(spec: str) -> Plan:
+def _plan(text: str) -> Plan:
     """Give the plan of a single step, the same object for the same step: kernels are known by their plans."""
-    return streaming.step_plan(read_spec(spec).recipe.inference)
+    spec = read_spec(text)
+    with planning(spec):
+        return streaming.step_plan(spec.recipe.inference)

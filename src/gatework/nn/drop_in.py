@@ -33,7 +33,7 @@ _NO_FORGET_GATE = cell(
     name="lstm_without_forget_gate",
 )
 # The reset of Cho et al. 2014, arXiv v3, but z KEEPS, as in torch: gru_v3's z replaces, weights would not fit.
-_RESET_BEFORE = cell(
+RESET_BEFORE = cell(
     """
     r = sigmoid(W_r @ x + R_r @ h + b_r)     # reset gate
     z = sigmoid(W_z @ x + R_z @ h + b_z)     # update gate: 1 keeps
@@ -42,7 +42,7 @@ _RESET_BEFORE = cell(
     """,
     name="gru_reset_before",
 )
-_NONLINEARITIES = {"tanh": "rnn", "relu": "rnn_relu"}
+NONLINEARITIES = {"tanh": "rnn", "relu": "rnn_relu"}
 
 
 class _TorchLayer(Recurrent):
@@ -76,7 +76,12 @@ class _TorchLayer(Recurrent):
             RuntimeError: For an input or a state of other sizes.
             SizeError: For lengths or a reset that do not fit the input.
         """
-        return super().forward(input, hx, lengths=lengths, reset=reset)
+        output, final = super().forward(input, hx, lengths=lengths, reset=reset)
+        return (output, final) if (low := self._lowered(output)) is None else (output.to(low), _to(final, low))
+
+    def _lowered(self, output: Any) -> torch.dtype | None:
+        """Give the type that torch's layer would give back, where it is a lower one than comes by itself."""
+        return None
 
     def flatten_parameters(self) -> None:
         """Do nothing; there for code that calls it on torch's layers."""
@@ -204,13 +209,21 @@ class LSTM(_TorchLayer):
     ) -> None:
         options = (input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size)
         _check_options(*options)
-        cell = _lstm(peephole, coupled, forget_gate)
+        cell = lstm_variant(peephole, coupled, forget_gate)
         # Projected before zoneout, so that it is the projected h that zoneout keeps, and there are still two states.
-        cell = _regularised(project(cell) if proj_size else cell, layer_norm, zoneout, recurrent_dropout)
+        cell = regularised(project(cell) if proj_size else cell, layer_norm, zoneout, recurrent_dropout)
         super().__init__(
             cell, *options, forget_bias=forget_bias, backend=backend, memory=memory, device=device, dtype=dtype
         )
         self.mode = "LSTM"
+        self._operation = "lstm_cell" if self.cell is CELLS["lstm"] else ""
+
+    def _lowered(self, output: Any) -> torch.dtype | None:
+        """Follow torch's LSTM under autocast: oneDNN runs it in the lower type, unless it is packed or projected."""
+        if not torch.is_autocast_enabled("cpu") or self.proj_size or not isinstance(output, Tensor):
+            return None
+        known = output.is_cpu and output.dtype == torch.float32 and output.numel() > 0
+        return torch.get_autocast_dtype("cpu") if known and torch.backends.mkldnn.is_available() else None
 
 
 class GRU(_TorchLayer):
@@ -271,9 +284,10 @@ class GRU(_TorchLayer):
         _refuse_projection(proj_size)
         options = (input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
         _check_options(*options)
-        cell = _regularised(CELLS["gru"] if reset_after else _RESET_BEFORE, layer_norm, zoneout, recurrent_dropout)
+        cell = regularised(CELLS["gru"] if reset_after else RESET_BEFORE, layer_norm, zoneout, recurrent_dropout)
         super().__init__(cell, *options, backend=backend, memory=memory, device=device, dtype=dtype)
         self.mode = "GRU"
+        self._operation = "gru_cell" if self.cell is CELLS["gru"] else ""
 
 
 class RNN(_TorchLayer):
@@ -327,18 +341,24 @@ class RNN(_TorchLayer):
         proj_size: int | None = None,
     ) -> None:
         _refuse_projection(proj_size)
-        if nonlinearity not in _NONLINEARITIES:
-            choices = " or ".join(map(repr, _NONLINEARITIES))
+        if nonlinearity not in NONLINEARITIES:
+            choices = " or ".join(map(repr, NONLINEARITIES))
             raise ValueError(f"Unknown nonlinearity '{nonlinearity}'. Select from {choices}.")
         options = (input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
         _check_options(*options)
-        cell = _regularised(CELLS[_NONLINEARITIES[nonlinearity]], layer_norm, zoneout, 0.0)
+        cell = regularised(CELLS[NONLINEARITIES[nonlinearity]], layer_norm, zoneout, 0.0)
         super().__init__(cell, *options, backend=backend, memory=memory, device=device, dtype=dtype)
         self.nonlinearity = nonlinearity
         self.mode = f"RNN_{nonlinearity.upper()}"
+        self._operation = f"rnn_{nonlinearity}_cell" if self.cell is CELLS[NONLINEARITIES[nonlinearity]] else ""
 
 
-def _lstm(peepholes: str, is_coupled: bool, forget_gate: bool) -> Cell:
+def _to(state: Any, dtype: torch.dtype) -> Any:
+    return tuple(part.to(dtype) for part in state) if isinstance(state, tuple) else state.to(dtype)
+
+
+def lstm_variant(peepholes: str, is_coupled: bool, forget_gate: bool) -> Cell:
+    """Give the LSTM's equations with these options; the registry's own where there are none."""
     if is_coupled and not forget_gate:
         raise CellError(
             "coupled=True with forget_gate=False: coupling makes the forget gate 1 - i. Choose one of them."
@@ -348,7 +368,8 @@ def _lstm(peepholes: str, is_coupled: bool, forget_gate: bool) -> Cell:
     return coupled(found) if is_coupled else found
 
 
-def _regularised(cell: Cell, layer_norm: bool, zoneout: Zoneout, recurrent_dropout: float) -> Cell:
+def regularised(cell: Cell, layer_norm: bool, zoneout: Zoneout, recurrent_dropout: float) -> Cell:
+    """Give a cell's equations with these options; the cell itself where there are none."""
     if layer_norm:
         cell = with_layer_norm(cell)
     if recurrent_dropout:

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from gatework.kernels.account import Account, account
-from gatework.nn.recurrent import Recurrent, as_tuple
-from gatework.nn.sequences import arrange
+from gatework.nn.recurrent import Recurrent
+from gatework.nn.sequences import arrange, as_tuple
 
 _UNITS = ("B", "KB", "MB", "GB", "TB")
 

@@ -29,9 +29,23 @@ class Layer:
     stored: tuple[Stored, ...]
     projected_from: int | None = None
 
+    def __deepcopy__(self, memo: object) -> "Layer":
+        """Copy nothing, for nothing in it changes: what was made for its step holds for copies of a layer too."""
+        return self
+
     def size(self, name: str) -> int:
         """Give the size of a named vector."""
         return self.sizes[self.step.sizes_of[name]]
+
+    @property
+    def input_sizes(self) -> tuple[int, ...]:
+        """Give the sizes of the inputs."""
+        return tuple(map(self.size, self.step.inputs))
+
+    @property
+    def state_sizes(self) -> tuple[int, ...]:
+        """Give the sizes of the states."""
+        return tuple(map(self.size, self.step.states))
 
     @property
     def hidden_size(self) -> int:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.rnn import PackedSequence
 
 from gatework.cells import Cell
 from gatework.errors import SizeError
 from gatework.kernels import CHOICES, MEMORY, Result, Weights, run
-from gatework.nn import initial, storage
+from gatework.kernels.reference import prepare
+from gatework.nn import initial, single, storage
 from gatework.nn.checks import check_inputs, check_names, check_options, check_state
 from gatework.nn.choices import Choice
 from gatework.nn.layers import BELOW, Layer, learnable_states, outer_inputs, plan_layers, read_cell
-from gatework.nn.sequences import Batch, arrange
+from gatework.nn.sequences import Batch, arrange, as_tuple
 from gatework.nn.states import State, given_back, taken
 from gatework.nn.stream import Stream
 
@@ -72,6 +72,7 @@ class Recurrent(nn.Module):
 
     # What torch's own layers do otherwise; see gatework.nn.drop_in.
     _second_bias: Mapping[str, str] | None = None
+    _operation = ""  # the name of torch's operation that is one step of this layer
     _as_drawn: tuple[str, ...] = ()  # tensors over which the cell's own initial values are not written
     _inside: Callable[..., Callable[..., Result]] | None = None  # stands before `run` while gatework.tracing looks in
 
@@ -132,6 +133,8 @@ class Recurrent(nn.Module):
             input_projection=input_projection,
             second_bias=self._second_bias,
         )
+        for layer in self.layers:
+            prepare(layer.step)
         self._register(device, dtype)
         self.reset_parameters()
 
@@ -296,7 +299,9 @@ class Recurrent(nn.Module):
         return self._run(batch, state, tuple(names))
 
     def step(self, input: Any, state: State = None) -> tuple[Tensor, State]:
-        """Run a single step, as a stream of data needs it.
+        """Run a single step, in a loop of your own and with gradients if you like; without them a stream is faster.
+
+        With ``backend="auto"`` torch's own operations run it, which for one step take less time than to call a kernel.
 
         Args:
             input: [B, I], or [I] without a batch; a tuple for a cell with several inputs.
@@ -313,18 +318,7 @@ class Recurrent(nn.Module):
             >>> output, state = layer.step(torch.zeros(2, 3))
             >>> output, state = layer.step(torch.zeros(2, 3), state)
         """
-        if self.bidirectional:
-            raise SizeError(
-                "step() was called on a bidirectional layer, whose output needs steps to come; use forward()."
-            )
-        given = as_tuple(input)
-        if not all(isinstance(one, Tensor) for one in given):
-            found = ", ".join(type(one).__name__ for one in given)
-            raise SizeError(f"step() was given {found}; expected a tensor [B, I] or [I], or a tuple of them.")
-        inputs = tuple(one.unsqueeze(0) for one in given)
-        self._check(inputs, state, False)
-        output, final, _ = self._run(arrange(inputs, batch_first=False, lengths=None, reset=None), state, ())
-        return output.squeeze(0), final
+        return single.step(self, input, state)
 
     def stream(self, batch_size: int = 1) -> Stream:
         """Prepare to run step by step at full speed; see :class:`gatework.nn.Stream`.
@@ -443,8 +437,3 @@ class Recurrent(nn.Module):
 
 def _suffix(layer: int, direction: int) -> str:
     return f"_l{layer}_reverse" if direction else f"_l{layer}"
-
-
-def as_tuple(input: Any) -> tuple[Any, ...]:
-    """Make one input a tuple; a PackedSequence is a tuple too, but one input."""
-    return input if isinstance(input, tuple) and not isinstance(input, PackedSequence) else (input,)

@@ -6,6 +6,7 @@ padding holds or how much of it there is, and no gradient flows into it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
 from gatework.errors import SizeError
+from gatework.kernels.traced import is_traced
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,11 @@ class Batch:
         return state if self.packed is None else _permuted(state, self.packed.unsorted_indices)
 
 
+def as_tuple(input: Any) -> tuple[Any, ...]:
+    """Make one input a tuple; a PackedSequence is a tuple too, but one input."""
+    return input if isinstance(input, tuple) and not isinstance(input, PackedSequence) else (input,)
+
+
 def arrange(
     inputs: tuple[Tensor | PackedSequence, ...],
     *,
@@ -119,7 +126,9 @@ def arrange(
     steps, rows = tensors[0].shape[:2]
     known = None if lengths is None else _checked_lengths(lengths, steps, rows)
     starts = _checked_reset(reset, steps, rows, batched, batch_first and batched)
-    if known is not None:
+    if known is not None and is_traced():  # how long the longest is, only a run will tell
+        starts = _among_steps(starts, known)
+    elif known is not None:
         longest = int(known.max()) if rows else 0
         tensors, starts = tuple(tensor[:longest] for tensor in tensors), starts if starts is None else starts[:longest]
         # Without a row that is shorter there are no lengths from here on.
@@ -150,7 +159,12 @@ def _checked_lengths(lengths: Tensor | Sequence[int], steps: int, rows: int) -> 
     if rows and (known.is_floating_point() or known.is_complex() or known.dtype == torch.bool):
         raise SizeError(f"lengths have the type {known.dtype}; expected whole numbers, such as torch.int64.")
     known = known.to(torch.int64, copy=True)  # the caller may count it down before the backward pass reads it
-    for row, length in enumerate(known.tolist()):
+    if is_traced() and isinstance(lengths, Tensor):
+        if torch.compiler.is_compiling():  # a traced graph can hold no assertion
+            told = f"lengths are out of range; expected 0 to {steps}, the number of steps in the input."
+            torch._assert_async(((known >= 0) & (known <= steps)).all(), told)
+        return known
+    for row, length in enumerate(known.tolist() if isinstance(lengths, Tensor) else lengths):
         if not 0 <= length <= steps:
             raise SizeError(f"lengths[{row}] is {length}; expected 0 to {steps}, the number of steps in the input.")
     return known

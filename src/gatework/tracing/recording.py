@@ -14,7 +14,7 @@ from gatework.kernels import Result
 from gatework.language import Step
 from gatework.language.handles import Parted, fixed, parted
 from gatework.nn import Recurrent
-from gatework.nn.recurrent import as_tuple
+from gatework.nn.sequences import as_tuple
 from gatework.tracing.doors import Further, Visit, Visitor, prefix_of, recurrent_layers, visited
 from gatework.tracing.traces import Trace, TracedLayer
 

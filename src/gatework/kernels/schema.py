@@ -1,0 +1,24 @@
+"""The kernels' operators, known to torch as soon as there is a torch; what they do is imported when one first runs.
+
+So a program that ``torch.export`` wrote can be read after a bare ``import gatework``, which stays quick.
+"""
+
+import torch
+
+from gatework.lazy import late
+
+_SIGNATURE = (
+    "str spec, Tensor[] inputs, Tensor[] state, Tensor[] weights, Tensor? lengths, Tensor? restart, Tensor[] initial"
+)
+_DOING = "gatework.kernels.operators"
+
+library = torch.library.Library("gatework", "DEF")
+library.define(f"forward({_SIGNATURE}) -> Tensor[]")
+library.define(f"backward({_SIGNATURE}, Tensor[] kept, Tensor?[] grads, bool[] needed) -> Tensor[]")
+library.impl("forward", late(_DOING, "run_apart"), "CPU")
+library.impl("backward", late(_DOING, "run_backward"), "CPU")
+torch.library.register_fake("gatework::forward", late(_DOING, "forward_shapes"))
+torch.library.register_fake("gatework::backward", late(_DOING, "backward_shapes"))
+torch.library.register_autograd(
+    "gatework::forward", late(_DOING, "differentiate"), setup_context=late(_DOING, "remember")
+)

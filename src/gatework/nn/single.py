@@ -1,0 +1,139 @@
+"""A single step of a layer, for loops of a user's own: by torch's operations, which cost less than to call a kernel."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from gatework.errors import SizeError
+from gatework.kernels.single import run_single
+from gatework.nn.layers import BELOW, outer_inputs
+from gatework.nn.sequences import Batch, arrange, as_tuple
+from gatework.nn.states import State, given_back, taken
+
+_KEYS = {
+    True: ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"),
+    False: ("weight_ih_l0", "weight_hh_l0"),
+}
+
+
+def step(layer: Any, input: Any, state: State) -> tuple[Tensor, State]:
+    """Run a single step of a :class:`gatework.Recurrent`; see its method of this name."""
+    if layer.bidirectional:
+        raise SizeError("step() was called on a bidirectional layer, whose output needs steps to come; use forward().")
+    # Who asks for a backend by hand, looks inside or traces gets what runs a sequence, for a sequence of one.
+    by_torch = layer.backend == "auto" and layer._inside is None and not torch.jit.is_tracing()
+    if by_torch and layer._operation and (done := _at_once(layer, input, state)) is not None:
+        return done
+    inputs = as_tuple(input)
+    if not all(isinstance(one, Tensor) for one in inputs):
+        found = ", ".join(type(one).__name__ for one in inputs)
+        raise SizeError(f"step() was given {found}; expected a tensor [B, I] or [I], or a tuple of them.")
+    if by_torch:
+        return _by_torch(layer, inputs, state)
+    sequences = tuple(one.unsqueeze(0) for one in inputs)
+    layer._check(sequences, state, False)
+    output, final, _ = layer._run(arrange(sequences, batch_first=False, lengths=None, reset=None), state, ())
+    return output.squeeze(0), final
+
+
+def _by_torch(layer: Any, inputs: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
+    """Run a step of any cell and any stack."""
+    batched = inputs[0].dim() == 2
+    if not (batched and _fits(layer, inputs, state)):
+        layer._check(tuple(one.unsqueeze(0) for one in inputs), state, False)
+    if not batched:
+        inputs = tuple(one.unsqueeze(0) for one in inputs)
+    batch = Batch(tuple(one.unsqueeze(0) for one in inputs), None, None, 1, batched)
+    count, together = len(layer.cell.states), layer.same_sizes
+    before = layer._fresh_states(batch) if state is None else taken(batch, state, count, together)
+    finals = _stack(layer, inputs, before)
+    output = finals[-1][0]
+    return output if batched else output.squeeze(0), given_back(batch, finals, together)
+
+
+def _at_once(layer: Any, input: Any, state: State) -> tuple[Tensor, State] | None:
+    """Run a step that is one operation of torch's, with next to nothing beside it.
+
+    None where there is more to do, or where something does not fit: who looks closer will say what.
+    """
+    if state is None or type(input) is not Tensor or input.dim() != 2 or layer.num_layers != 1:
+        return None
+    parts = state if isinstance(state, tuple) else (state,)
+    for part in parts:
+        if type(part) is not Tensor or part.dim() != 3 or part.size(0) != 1:
+            return None
+    kept = layer._parameters
+    try:
+        weights = [kept[key] for key in _KEYS[layer.bias]]
+        if len(parts) == 1:
+            output = getattr(torch, layer._operation)(input, parts[0].squeeze(0), *weights)
+            return output, output.unsqueeze(0)
+        output, cell = torch.lstm_cell(input, [parts[0].squeeze(0), parts[1].squeeze(0)], *weights)
+        return output, (output.unsqueeze(0), cell.unsqueeze(0))
+    except (KeyError, RuntimeError):  # weights that are made anew at each use, and sizes that do not fit
+        return None
+
+
+def _fits(layer: Any, inputs: tuple[Tensor, ...], state: State) -> bool:
+    """Say at a glance that nothing is wrong; where this is not sure, everything is looked at."""
+    first = layer.layers[0]
+    if len(inputs) > 1 or first.projected_from is not None or not first.stored:
+        return False
+    dtype = getattr(layer, first.stored[0].key + "_l0").dtype
+    rows, width = inputs[0].shape
+    if inputs[0].dtype is not dtype or width != first.input_sizes[0]:
+        return False
+    if state is None:
+        return True
+    parts, sizes, runs = (state,) if isinstance(state, Tensor) else state, first.state_sizes, layer.num_layers
+    if not isinstance(parts, tuple) or len(parts) != len(sizes) or (runs > 1 and not layer.same_sizes):
+        return False
+    for part, size in zip(parts, sizes, strict=True):
+        if not isinstance(part, Tensor) or part.dtype is not dtype or part.shape != (runs, rows, size):
+            return False
+    return True
+
+
+def _stack(layer: Any, inputs: tuple[Tensor, ...], before: list[tuple[Tensor, ...]]) -> list[tuple[Tensor, ...]]:
+    """Run the layers one above the other; give the states of each."""
+    given = dict(zip(outer_inputs(layer.cell), inputs, strict=True))
+    first, finals = layer.cell.inputs[0], []
+    for number, states in enumerate(before):
+        finals.append(_layer(layer, number, given, states))
+        given |= {f"{name}{BELOW}": part for name, part in zip(layer.cell.states, finals[-1], strict=True)}
+        given[first] = finals[-1][0]
+        if layer.dropout and number + 1 < len(layer.layers):
+            given[first] = functional.dropout(given[first], layer.dropout, layer.training)
+    return finals
+
+
+def _layer(layer: Any, number: int, given: dict[str, Tensor], states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Run one layer; give its states."""
+    one, first = layer.layers[number], layer.cell.inputs[0]
+    if layer._operation:
+        weights = [getattr(layer, f"{part.key}_l{number}") for part in one.stored]
+        return torch_step(layer._operation, given[first], states, weights)
+    if one.projected_from is not None:
+        bias = getattr(layer, f"bias_in_l{number}") if layer.bias else None
+        given[first] = functional.linear(given[first], getattr(layer, f"weight_in_l{number}"), bias)
+    inputs = tuple([given[name] for name in one.step.inputs])
+    draws = layer._drawn(one, given[first]) if layer.training and one.step.draws else None
+    return run_single(one.step, layer.weights(number), inputs, states, draws)
+
+
+def torch_step(operation: str, input: Tensor, states: tuple[Tensor, ...], weights: list[Tensor]) -> tuple[Tensor, ...]:
+    """Run one of torch's own operations for a step.
+
+    Args:
+        operation: Its name, such as ``lstm_cell``.
+        input: [B, I].
+        states: [B, H] each.
+        weights: As torch's cells store them: two matrices, and with biases two vectors.
+
+    Returns:
+        The states after, [B, H] each.
+    """
+    run = getattr(torch, operation)
+    return run(input, states, *weights) if len(states) > 1 else (run(input, states[0], *weights),)
