@@ -10,6 +10,8 @@
 #   make evidence  measure the essays' claims anew, and docs/evidence.md (EVIDENCE="--only vanishing" for less); two of
 #                  them need recorded data, in the folder that GATEWORK_DATA names
 #   make lock     hold the newest versions of what the targets install, with hashes, in requirements/
+#   make campaign  disturb training and the explorer with kills, faults, interrupts and hostile requests (MINUTES=5;
+#                  CAMPAIGN="--only kills --json counts.json" for less, and for the counts)
 #   make clean    remove what the other targets made (runs/ is kept: it is yours)
 
 PYTHON ?= $(shell for python in python3.11 python3 python; do \
@@ -32,9 +34,12 @@ LOWEST ?=
 BENCH ?=
 # Flags for the evidence, such as EVIDENCE="--only vanishing".
 EVIDENCE ?=
+# Flags for the campaign, such as CAMPAIGN="--only disk,requests", and how long it takes.
+CAMPAIGN ?=
+MINUTES ?= 5
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest check docs page bench evidence lock clean
+.PHONY: help demo test test-lowest check docs page bench evidence campaign lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -103,6 +108,9 @@ bench: .venv/.installed
 
 evidence: .venv/.installed
 	@OMP_NUM_THREADS=1 $(BIN)/python -m evidence $(EVIDENCE)
+
+campaign: .venv/.installed
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.campaign --minutes $(MINUTES) $(CAMPAIGN)
 
 lock: .venv/.installed
 	@$(BIN)/python requirements/lock.py

@@ -6,6 +6,7 @@ limit, and where the places are all taken, the one that has waited longest is cl
 """
 
 import asyncio
+from http import HTTPStatus
 
 import h11
 from starlette.responses import Response
@@ -127,10 +128,11 @@ class Connection(H11Protocol):
 
     def _write(self, response: Response) -> None:
         protect(response.headers, "no-store")
+        status = response.status_code
         headers = [*response.raw_headers, (b"connection", b"close")]
         head = self.cycle is not None and not self.cycle.response_complete and self.cycle.scope["method"] == "HEAD"
         for event in (
-            h11.Response(status_code=response.status_code, headers=headers),
+            h11.Response(status_code=status, headers=headers, reason=HTTPStatus(status).phrase),
             h11.Data(data=b"" if head else bytes(response.body)),
             h11.EndOfMessage(),
         ):
