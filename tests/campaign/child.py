@@ -67,6 +67,7 @@ def start(settings: dict[str, Any], said: Path, deed: Deed | None = None) -> int
     number = os.fork()
     if number:
         return number
+    code = FOREIGN
     try:
         with said.open("w") as file:
             os.dup2(file.fileno(), 1)
@@ -78,7 +79,8 @@ def start(settings: dict[str, Any], said: Path, deed: Deed | None = None) -> int
         code = _train(settings)
     finally:
         sys.stderr.flush()
-        os._exit(locals().get("code", FOREIGN))
+        os._exit(code)
+    raise AssertionError("a forked process ends above")
 
 
 def _train(settings: dict[str, Any]) -> int:
@@ -107,9 +109,9 @@ def _watch(run: str, deed: Deed) -> None:
         if event in EVENTS and (event == "fcntl.flock" or str(given[0]).startswith(run)):
             operation()
 
-    def fsync(descriptor: int) -> None:
+    def fsync(fd: Any) -> None:
         operation()
-        sync(descriptor)
+        sync(fd)
 
     os.fsync = fsync
     sys.addaudithook(heard)

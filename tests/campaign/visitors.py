@@ -4,6 +4,7 @@ import json
 import random
 from contextlib import redirect_stderr, suppress
 from io import StringIO
+from typing import Any
 
 from tests.campaign.budget import Budget, Tally
 from tests.campaign.child import settings_in
@@ -78,7 +79,7 @@ def _hostile(chance: random.Random) -> bytes:
         path = _mutated_query(chance, path)
         request = _sound(chance.choice(("GET", "GET", "HEAD", "OPTIONS")), path)
     else:
-        body = dict(chance.choice(BODIES))
+        body: dict[str, Any] = dict(chance.choice(BODIES))
         for _ in range(chance.randint(0, 3)):
             body[chance.choice([*body, "layer", "names", "ranges", "x"])] = chance.choice(VALUES)
         path = chance.choice((*POSTED, *POSTED, path.partition("?")[0]))
