@@ -20,6 +20,7 @@ from gatework.training.files import digest
 from gatework.training.job import open_job
 from gatework.training.parallel import Group
 from gatework.training.run import RunDirectory, fingerprint
+from gatework.training.seeds import mixed_seed
 from gatework.training.trainer import Trainer
 
 PARTS = ("model", "optimizer", "state")
@@ -102,6 +103,13 @@ def test_a_genuine_checkpoint_is_restored(genuine, restore):
     trainer = restore({}, facts)
     assert trainer.step == 8
     assert all(torch.equal(parts["model"][name], value) for name, value in trainer.parameters.items())
+
+
+def test_another_number_of_processes_draws_from_the_step_on(made, genuine, restore):
+    restore({}, genuine[1] | {"processes": 2})
+    drawn = torch.rand(3)
+    torch.manual_seed(mixed_seed(made.seed, 0, 8))
+    assert torch.equal(drawn, torch.rand(3))
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -192,28 +192,31 @@ class Trainer:
         load_parameters(self.model, parts["model"])
         self._restore_optimizer(parts["optimizer"], facts["step"])
         self.state = self._own_rows(self._carried(parts["state"], facts["step"]))
-        self._restore_generators(parts["state"], facts["processes"])
         self.step, self.sums = facts["step"], Sums(**facts["sums"])
+        self._restore_generators(parts["state"], facts["processes"])
 
     def _restore_optimizer(self, saved: Mapping[str, Tensor], step: int) -> None:
-        # What an optimiser remembers is there from its first step on.
-        quantities = _REMEMBERED[self.config.optimizer] if step else ()
+        quantities = _REMEMBERED[self.config.optimizer]
+        # Of a parameter that no loss has reached yet nothing is remembered; but there is one that it has reached.
+        begun = {key.rpartition("/")[0] for key in saved} & self.parameters.keys()
+        if step and quantities and not begun:
+            raise CheckpointError(f"the checkpoint is damaged: its optimiser remembers nothing of {step:,} steps")
         counter = torch.tensor(float(step))
         expected = {
             f"{name}/{quantity}": counter if quantity == _COUNTER else parameter
             for name, parameter in self.parameters.items()
+            if name in begun
             for quantity in quantities
         }
         _check_tensors(saved, expected, "what its optimiser remembers")
         wrong = [name for name in expected if not _could_be(name.rpartition("/")[2], saved[name], step)]
         if wrong:
             raise CheckpointError(f"the checkpoint is damaged: {', '.join(wrong[:4])} cannot come of {step:,} steps")
-        for name, parameter in self.parameters.items():
-            for quantity in quantities:
-                value = saved[f"{name}/{quantity}"]
-                # AdamW counts its steps on the CPU wherever the parameters are.
-                where = value if quantity == _COUNTER else value.to(self.group.device)
-                self.optimizer.state[parameter][quantity] = where.clone()
+        for key in expected:
+            name, _, quantity = key.rpartition("/")
+            # AdamW counts its steps on the CPU wherever the parameters are.
+            where = saved[key] if quantity == _COUNTER else saved[key].to(self.group.device)
+            self.optimizer.state[self.parameters[name]][quantity] = where.clone()
 
     def _carried(self, saved: Mapping[str, Tensor], step: int) -> list[Tensor]:
         """Give the states of all streams, where they are carried on."""
@@ -300,7 +303,7 @@ def _check_tensors(saved: Mapping[str, Tensor], expected: Mapping[str, Tensor], 
 def _could_be(quantity: str, value: Tensor, step: int) -> bool:
     """Tell whether an optimiser could remember this: the count of its steps, and no negative mean of squares."""
     if quantity == _COUNTER:
-        return float(value) == step
+        return 0 < float(value) <= step  # fewer where a loss reached the parameter later
     return quantity != "exp_avg_sq" or bool((value >= 0).all())
 
 
