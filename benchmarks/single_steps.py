@@ -31,7 +31,7 @@ def loops(kind: str, rows: int, features: int, units: int, steps: int) -> dict[s
     given = torch.randn(steps, rows, features)
 
     def loop(step: Callable[[Any, Any], Any], module: torch.nn.Module) -> list[torch.Tensor]:
-        state = None
+        state: Any = None
         for one in given:
             state = step(one, state)
         last = state[0] if isinstance(state, tuple) else state
@@ -79,7 +79,8 @@ def main() -> None:
     print("| what | rows x features x units | gradient | us a step | times torch's |\n|---|---|---|---|---|")
     for kind in asked.kinds:
         for size in asked.sizes:
-            runs = loops(kind, *map(int, size.split("x")), asked.steps)
+            rows, features, units = map(int, size.split("x"))
+            runs = loops(kind, rows, features, units, asked.steps)
             for gradient in (False, True):
                 with torch.set_grad_enabled(gradient):
                     for name, (time_taken, ratio) in measured(runs, asked.steps, asked.repeats).items():

@@ -6,6 +6,7 @@ A package that is entered need not bring all it has.
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -94,7 +95,7 @@ class _Waiting:
         return spec
 
 
-class _Then:
+class _Then(Loader):
     """A loader that loads as another does, and then imports what waited."""
 
     def __init__(self, loader: Any, waiting: _Waiting) -> None:

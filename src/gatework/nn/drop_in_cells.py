@@ -5,7 +5,7 @@ equations, by torch's operations too: what calling a kernel costs would be more 
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,11 @@ class _TorchCell(nn.Module):
         operation: The name of torch's operation for them; empty where it has none.
         second_bias: As for :func:`gatework.nn.storage.layout`.
     """
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Tell type checkers that parameters are attributes; which there are depends on the cell."""
 
     def __init__(
         self,

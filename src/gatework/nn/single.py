@@ -1,5 +1,6 @@
 """A single step of a layer, for loops of a user's own: by torch's operations, which cost less than to call a kernel."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -123,7 +124,9 @@ def _layer(layer: Any, number: int, given: dict[str, Tensor], states: tuple[Tens
     return run_single(one.step, layer.weights(number), inputs, states, draws)
 
 
-def torch_step(operation: str, input: Tensor, states: tuple[Tensor, ...], weights: list[Tensor]) -> tuple[Tensor, ...]:
+def torch_step(
+    operation: str, input: Tensor, states: tuple[Tensor, ...], weights: Sequence[Tensor | None]
+) -> tuple[Tensor, ...]:
     """Run one of torch's own operations for a step.
 
     Args:
