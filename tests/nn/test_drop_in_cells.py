@@ -43,7 +43,7 @@ def test_a_loop_is_torchs_to_the_bit(name, bias, batch):
         given, state = inputs.clone().requires_grad_(), None
         for one in given:
             state = cell(one, state)
-        sum(one.square().sum() for one in parts(state)).backward()
+        torch.cat(parts(state)).square().sum().backward()
         found.append([*parts(state), given.grad, *(one.grad for one in cell.parameters())])
     assert_same(found[1], found[0])
 
@@ -90,7 +90,7 @@ def test_sizes_that_cannot_be_are_refused():
     with pytest.raises(SizeError, match=r"hidden_size is 0; expected a whole number of at least 1\."):
         gatework.GRUCell(3, 0)
     with pytest.raises(SizeError, match=r"input_size is 3\.0; expected a whole number of at least 1\."):
-        gatework.LSTMCell(3.0, 4)
+        gatework.LSTMCell(3.0, 4)  # pyrefly: ignore [bad-argument-type]
     with pytest.raises(ValueError, match=r"Unknown nonlinearity 'gelu'\. Select from 'tanh' or 'relu'"):
         gatework.RNNCell(3, 4, nonlinearity="gelu")
 

@@ -87,7 +87,7 @@ def test_one_graph_for_a_loop_of_steps(make):
     layer, inputs = make(3, 5), torch.randn(4, 2, 3)
 
     def loop(inputs):
-        state = None
+        output, state = None, None
         for one in inputs:
             output, state = layer.step(one, state)
         return output
@@ -182,7 +182,7 @@ def test_traced_for_other_values_and_rows(make):
     for lengths in ([4, 4, 4], [0, 1, 2], [1, 3, 1, 4, 2]):
         rows = len(lengths)
         given = (torch.randn(4, rows, 3), torch.tensor(lengths), torch.rand(4, rows) < 0.5)
-        assert_close(traced(*given), model(*given))
+        assert_close(traced(*given), model(*given))  # pyrefly: ignore [not-callable]
 
 
 class Stepping(torch.nn.Module):
@@ -200,7 +200,7 @@ def test_traced_steps():
     model = Stepping()
     traced = torch.jit.trace(model, (torch.randn(2, 3), torch.zeros(1, 2, 5)))
     given = torch.randn(4, 3), torch.randn(1, 4, 5)
-    assert_close(traced(*given), model(*given))
+    assert_close(traced(*given), model(*given))  # pyrefly: ignore [not-callable]
 
 
 def test_kernels_say_that_they_cannot_be_traced():
