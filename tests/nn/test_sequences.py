@@ -262,3 +262,20 @@ def test_lengths_and_resets_that_are_no_tensors_are_refused():
             layer(input, lengths=lengths)
     with pytest.raises(SizeError, match=r"reset is a list; expected a tensor of torch\.bool"):
         layer(input, reset=[[True], [False]])
+
+
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+@pytest.mark.parametrize(("steps", "lengths"), [(0, None), (4, [0, 0]), (0, [0, 0])])
+def test_gradients_of_a_batch_without_steps_are_zeros(steps, lengths, backend):
+    layer = gatework.Recurrent("lstm", 3, 4, num_layers=2, learn_initial_state=True, backend=backend)
+    with torch.no_grad():
+        layer.weight_hh_l1.fill_(torch.nan)  # not even a NaN is read
+    output, (h, _) = layer(torch.randn(steps, 2, 3), lengths=lengths)
+    assert output.shape == (steps, 2, 4)
+    (output.sum() + h.sum()).backward()
+    for name, one in layer.named_parameters():
+        expected = torch.zeros_like(one) + (2.0 if name.startswith("initial_h") else 0.0)  # the states are h itself
+        assert torch.equal(one.grad, expected), name
+    layer.zero_grad()
+    layer(torch.randn(steps, 2, 3), lengths=lengths)[0].sum().backward()
+    assert all(torch.equal(one.grad, torch.zeros_like(one)) for one in layer.parameters())

@@ -154,7 +154,19 @@ def _run(program: Program, call: Call, flow: "_Flow", reverse: bool, record: tup
             known: Any = 0.0 if place.kind == Kind.STEP else registers[place.register]
             sequence = place.kind == Kind.SEQUENCE
             whole[name] = known if sequence else call.sequence(known, call.sizes[step.sizes_of[name]])
-    return Result(whole[step.states[0]], final, {name: whole[name] for name in record})
+    found = Result(whole[step.states[0]], final, {name: whole[name] for name in record})
+    return found if flow.steps else _held_together(found, call)
+
+
+def _held_together(result: Result, call: Call) -> Result:
+    """Let a result that no step has made hang on all that a step would read, so that gradients are zeros.
+
+    One batch of many may have no steps, and its loss is differentiated as the others' are.
+    """
+    read = (*(call.weights[name] for name in call.weights.names()), *call.inputs, *call.state)
+    nothing = torch.stack([one.flatten()[:0].sum() for one in read]).sum()  # 0, whatever they hold
+    recorded = {name: one + nothing for name, one in result.recorded.items()}
+    return Result(result.output + nothing, tuple(one + nothing for one in result.state), recorded)
 
 
 @dataclass(frozen=True)
