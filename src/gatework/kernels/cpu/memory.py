@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-SPARE = 32 << 20  # bytes that are kept beside as much as was in use at once lately
-MOST_IN_USE = 256 << 20  # of what was in use, no more than this counts
-LATELY = 256  # so many things ago
-MOST_THINGS = 1024  # of any size
+SPARE = 16 << 20  # bytes that are kept beside as much as was in use at once lately
+MOST_IN_USE = 256 << 20  # of what was in use, no more bytes than these count
+LATELY = 256  # for so many things that came back, what was in use at that moment is remembered
+MOST_THINGS = 1024  # things that are kept, whatever their size
 
 _ALIGNED = 64  # bytes: a line of the cache, and the widest register
 _APART = 17  # lines between matrices: odd, so that many of them fall on different places

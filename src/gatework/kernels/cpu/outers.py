@@ -55,12 +55,8 @@ class Outers:
         self._offsets = self._products[:, _TARGET].copy()
         self._turn_jobs, self._turned = self._template(self._turns)
         self._gather_jobs, self._gathered = self._template(self._gathers)
-
-    @property
-    def held(self) -> int:
-        """Count the bytes it holds."""
         jobs = (self._products, self._offsets, self._turn_jobs, self._gather_jobs)
-        return sum(one.nbytes for one in (*jobs, *self._rooms.values()))
+        self.held = sum(one.nbytes for one in (*jobs, *self._rooms.values()))  # bytes
 
     def into(self, gradients: Mapping[str, Tensor]) -> None:
         """Say where gradients are to be added."""

@@ -123,6 +123,7 @@ class Workspace:
         self.longest = max((stop - start for *_, start, stop in self.chunks), default=0)
         self.extra: Recent[object, Extra] = Recent(MOST_EXTRA)  # what a kind of run keeps beside
         self._lasting: list[Tensor] = []  # what the table points to for good
+        self._held = 0  # bytes of it, and of all else that lives as long
         self._constants()
         self._panels()
         self.rooms = self._temporaries(lasting)
@@ -132,7 +133,9 @@ class Workspace:
             phase: [f"flat_{number}" for number, stage in enumerate(self.plan.stages) if stage.phase == phase]
             for phase in ("before", "after")
         }
-        self._held = self._count()
+        # The layout of the batch is counted where it is kept: others share it.
+        own_times = 0 if self.times is self.rows.times else self.times.nbytes
+        self._held += own_times + self.table.numbers.nbytes + 2 * self._jobs.nbytes + self._which.nbytes
 
     @property
     def held(self) -> int:
@@ -143,15 +146,6 @@ class Workspace:
         """Be found no more."""
         with suppress(ValueError):  # it was taken
             self.sized.free.remove(self)
-
-    def _count(self) -> int:
-        """Count the bytes that it holds for as long as it lives, beside the layout of the batch, which others share."""
-        arrays = [self.table.numbers, self._which, self._jobs, self._placed]
-        if self.times is not self.rows.times:
-            arrays.append(self.times)
-        storages = [tensor.untyped_storage() for tensor in (*self._lasting, *self.rooms.values())]
-        whole = {storage.data_ptr(): storage.nbytes() for storage in storages}  # several are parts of one
-        return sum(array.nbytes for array in arrays) + sum(whole.values())
 
     def _threads(self) -> int:
         """Decide how many threads share the work, and what they share."""
@@ -206,6 +200,7 @@ class Workspace:
             self.table.set(f"panels:{number}.{group}", room.data_ptr())
             self.table.set(f"spans:{number}.{group}", panels.spans.ctypes.data)
             self._lasting.append(room)
+            self._held += room.nbytes
         self._matrices = names
         self._which = np.concatenate(which) if which else np.zeros(0, np.int64)
         self._jobs = np.concatenate(jobs) if jobs else np.zeros((0, 7), np.int64)
@@ -221,6 +216,7 @@ class Workspace:
         self.table.set("pointers", pointers.data_ptr())
         self.table.set("pointers_size", most)
         self._lasting.append(pointers)
+        self._held += pointers.nbytes
         lengths = {}
         for name, home in self.plan.homes.items():
             if home == "row":
@@ -228,6 +224,7 @@ class Workspace:
             elif home in ("sequence", "scalar") and name not in lasting and name not in self.plan.step.inputs:
                 lengths[name] = self.longest
         sizes = [(length, self.sized.width(name)) for name, length in lengths.items()]
+        self._held += sum(rows * columns for rows, columns in sizes) * self.table.bytes
         rooms = dict(zip(lengths, memory.lasting_room(sizes, self.dtype), strict=True))
         for name in [name for name in rooms if self.plan.homes[name] == "row"]:
             row = rooms.pop(name)
