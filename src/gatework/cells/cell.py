@@ -8,6 +8,7 @@ from types import MappingProxyType
 from gatework.cells.remembering import biases_that_remember
 from gatework.errors import CellError, SizeError, printable
 from gatework.language import Step, latex, parse, show
+from gatework.language.parse import DERIVED, WRITTEN, Limits
 
 INITIAL_CHOICES = ("identity", "orthogonal", "zeros")
 
@@ -31,6 +32,7 @@ class Cell:
         year: Year of the paper.
         notes: What is easy to get wrong, for the cell's page.
         proj_size: Size of the output where the cell projects it; None leaves it to the layer.
+        limits: How much the text may hold.
 
     Example:
         >>> leaky = Cell(name="leaky", states="h", equations="h = 0.9 * h + 0.1 * tanh(W @ x + R @ h + b)")
@@ -65,8 +67,9 @@ class Cell:
         year: int | None = None,
         notes: str = "",
         proj_size: int | None = None,
+        limits: Limits = WRITTEN,
     ) -> None:
-        step = parse(equations, states, inputs)
+        step = parse(equations, states, inputs, limits=limits)
         # The class is frozen, so that a cell can be shared; only here is it written.
         values = {
             "name": printable(name),
@@ -256,7 +259,7 @@ def _is_number(value: object) -> bool:
 
 
 def _build(facts: dict) -> Cell:
-    return Cell(**facts)
+    return Cell(**facts, limits=DERIVED)
 
 
 def cell(

@@ -24,6 +24,7 @@ from gatework.language.nodes import (
     rebuild,
     walk,
 )
+from gatework.language.parse import DERIVED
 from gatework.language.show import show_equations
 from gatework.language.simplify import needed, substitute
 
@@ -422,4 +423,4 @@ def _changed(
         "remember": {name: sign for name, sign in cell.remember.items() if name in known},
         "proj_size": proj_size or cell.proj_size,
     }
-    return Cell(**facts)
+    return Cell(**facts, limits=DERIVED)

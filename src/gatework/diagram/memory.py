@@ -14,7 +14,7 @@ from gatework.diagram.scene import Scene, Shape, text_width
 from gatework.diagram.wiring import Wiring, make_wiring
 from gatework.diagram.words import said, word
 from gatework.errors import CellError
-from gatework.language.parse import read
+from gatework.language.parse import DERIVED, read
 
 _LEVEL, _TOP = 150.0, 52.0  # the height of what flows through, and of the loop's upper end
 _HEART = 34.0  # half of the memory's width
@@ -205,7 +205,7 @@ class _Memory:
     def _name(self, vertex: Vertex) -> Runs:
         if vertex.names:
             return symbol(vertex.names[0], "t")
-        return node_runs(read(f"y = {vertex.quantity}")[0].value, self.changing)
+        return node_runs(read(f"y = {vertex.quantity}", DERIVED)[0].value, self.changing)
 
 
 def _mark(vertex: Vertex, below: Vertex) -> str:

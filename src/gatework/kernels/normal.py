@@ -4,13 +4,11 @@ A line of a normal step is one of four things: a sum of products, a reduction of
 products of names), or pointwise arithmetic, in which none of the others occur. This is pass one of the plan.
 """
 
-from collections.abc import Iterable
-
 from gatework.kernels.survey import addends, written_out
 from gatework.language.check import check
 from gatework.language.names import Names
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product, Step, children, rebuild, walk
-from gatework.language.simplify import folded, needed
+from gatework.language.simplify import added, folded, needed
 
 REDUCTIONS = ("mean", "rstd")
 
@@ -135,13 +133,13 @@ class _Namer:
                 products[self.split and self.is_late(product)].append(product)
             else:
                 rest.append(self.tree(term, target))
-        sums = [_added(group) for group in products.values() if group]
+        sums = [added(group) for group in products.values() if group]
         if not self.split:
-            value = _added([*sums, *rest])
+            value = added([*sums, *rest])
             return value if root else self.own(value, target)
         if len(sums) == 1 and not rest and root:
             return sums[0]
-        return _added([*(self.own(part, target) for part in sums), *rest])
+        return added([*(self.own(part, target) for part in sums), *rest])
 
     def outer(self, node: Node, target: str) -> Node:
         if isinstance(node, Outer):
@@ -156,11 +154,3 @@ def _is_reduction(node: Node) -> bool:
 
 def _is_matrix(node: Node) -> bool:
     return isinstance(node, Outer) or (isinstance(node, Apply) and any(map(_is_matrix, node.arguments)))
-
-
-def _added(terms: Iterable[Node]) -> Node:
-    total: Node | None = None
-    for term in terms:
-        total = term if total is None else Apply("add", (total, term))
-    assert total is not None
-    return total

@@ -12,6 +12,7 @@ from gatework.kernels.recent import Recent
 from gatework.kernels.recipe import Recipe
 from gatework.language.check import parse
 from gatework.language.nodes import Step
+from gatework.language.parse import DERIVED
 from gatework.language.show import show
 
 _MOST = 512
@@ -197,4 +198,4 @@ def _recipe(
     drawn: bool,
     record: tuple[str, ...],
 ) -> Recipe:
-    return Recipe(parse(equations, states, inputs, outputs), drawn, record)
+    return Recipe(parse(equations, states, inputs, outputs, DERIVED), drawn, record)

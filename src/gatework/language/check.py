@@ -22,7 +22,7 @@ from gatework.language.nodes import (
     rebuild,
     walk,
 )
-from gatework.language.parse import NOT_NAMES, nearest, normalised, read
+from gatework.language.parse import NOT_NAMES, WRITTEN, Limits, nearest, normalised, read
 from gatework.language.sizes import Sizes, name_sizes
 
 BELOW = "_below"
@@ -33,6 +33,7 @@ def parse(
     states: Iterable[str] | str | None = None,
     inputs: Iterable[str] | str = ("x",),
     outputs: Iterable[str] = (),
+    limits: Limits = WRITTEN,
 ) -> Step:
     """Read and check the equations of a cell.
 
@@ -42,6 +43,7 @@ def parse(
             the names that are read before their own line, ``h`` first.
         inputs: Names given at every step.
         outputs: Names delivered at every step without being read (an adjoint's gradients).
+        limits: How much the text may hold.
 
     Returns:
         The checked Step.
@@ -54,7 +56,7 @@ def parse(
         >>> [parameter.name for parameter in step.parameters]
         ['W', 'R', 'b']
     """
-    equations = read(text)
+    equations = read(text, limits)
     return check(equations, states, inputs, outputs, text=normalised(text))
 
 

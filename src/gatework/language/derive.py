@@ -16,7 +16,7 @@ from gatework.language.functions import FUNCTIONS, OPERATORS
 from gatework.language.names import Names
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product, Step, children, rebuild, walk
 from gatework.language.parse import read
-from gatework.language.simplify import ZERO, needed, simplify, substitute
+from gatework.language.simplify import ZERO, added, needed, simplify, substitute
 
 _RULES: dict[tuple[str, int], Node | None] = {
     (row.name, place): None if text is None else read(f"rule = {text}")[0].value
@@ -136,7 +136,7 @@ class _Deriver:
             total = [Name(self.back[target], previous=True), *total]
         if target in self.grad:
             total = [Name(self.grad[target]), *total]
-        gradient = simplify(_sum(total))
+        gradient = simplify(added(total))
         if gradient == ZERO:
             return
         name = self.gradient[target]
@@ -190,16 +190,9 @@ class _Deriver:
         return rebuild(node, tuple(self.read(child) for child in children(node)))
 
     def deliver(self, name: str, source: Name, always: bool = False) -> None:
-        total = simplify(_sum(self.arrived.get(source, [])))
+        total = simplify(added(self.arrived.get(source, [])))
         if total != ZERO or always:
             self.lines.append(Equation(name, total))
-
-
-def _sum(terms: list[Node]) -> Node:
-    total: Node = ZERO
-    for term in terms:
-        total = Apply("add", (total, term))
-    return total
 
 
 def _count(node: Node, name: str) -> int:

@@ -8,16 +8,37 @@ import ast
 import keyword
 import math
 import re
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 from gatework.errors import EquationError, printable
 from gatework.language.functions import FUNCTIONS, MOST_BLOCKS, MOST_PERIODS, WRITABLE
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product
 
-MOST_CHARACTERS = 20_000
-MOST_EQUATIONS = 200
-MOST_DEPTH = 60
-MOST_NAME = 40
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a text may hold.
+
+    Args:
+        characters: Letters in all.
+        equations: Lines that assign.
+        depth: Levels of an expression, and parentheses within one another.
+        name: Letters of a name.
+    """
+
+    characters: int
+    equations: int
+    depth: int
+    name: int
+
+
+WRITTEN = Limits(characters=20_000, equations=200, depth=60, name=40)
+"""What a person may write."""
+
+DERIVED = Limits(characters=400_000, equations=4_000, depth=180, name=120)
+"""What the library may print of it and read again: with spaces, with ``prev``, with what options and probes add."""
+
 
 _ALLOWED = re.compile(r"[A-Za-z0-9_+\-*/@().,= \t\n\\]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -44,11 +65,12 @@ _STRUCTURES = ("block_diagonal", "block_upper")
 NOT_NAMES = frozenset((*FUNCTIONS, *_STRUCTURES, "prev", "outer"))
 
 
-def read(text: str) -> tuple[Equation, ...]:
+def read(text: str, limits: Limits = WRITTEN) -> tuple[Equation, ...]:
     """Read equations, one a line, into nodes whose names are not resolved yet.
 
     Args:
         text: The equations. Lines may be indented as one likes and may go on inside parentheses.
+        limits: How much it may hold.
 
     Returns:
         The equations in order. A name marked ``previous`` was written ``prev(name)``.
@@ -61,9 +83,9 @@ def read(text: str) -> tuple[Equation, ...]:
             f"The equations are given as {type(text).__name__}; expected text, one equation a line, such as "
             "'h = tanh(W @ x + R @ h + b)'."
         )
-    if len(text) > MOST_CHARACTERS:
-        raise EquationError(f"The equations have {len(text):,} characters; at most {MOST_CHARACTERS:,} are read.")
-    _scan("\n".join(_stripped(text)))
+    if len(text) > limits.characters:
+        raise EquationError(f"The equations have {len(text):,} characters; at most {limits.characters:,} are read.")
+    _scan("\n".join(_stripped(text)), limits.depth)
     text = normalised(text)
     try:
         module = ast.parse(text)
@@ -75,10 +97,10 @@ def read(text: str) -> tuple[Equation, ...]:
         raise EquationError(
             "There are no equations in the text; write one a line, such as `h = tanh(W @ x + R @ h + b)`."
         )
-    if len(module.body) > MOST_EQUATIONS:
-        raise EquationError(f"There are {len(module.body)} equations; at most {MOST_EQUATIONS} are read.")
+    if len(module.body) > limits.equations:
+        raise EquationError(f"There are {len(module.body)} equations; at most {limits.equations} are read.")
     lines = text.split("\n")
-    return tuple(_Reader(text, lines).equation(statement) for statement in module.body)
+    return tuple(_Reader(text, lines, limits).equation(statement) for statement in module.body)
 
 
 def normalised(text: str) -> str:
@@ -112,7 +134,7 @@ def nearest(word: str, choices: "tuple[str, ...] | list[str] | frozenset[str]") 
     return f" Did you mean `{found[0]}`?" if found else ""
 
 
-def _scan(text: str) -> None:
+def _scan(text: str, most: int) -> None:
     """Refuse symbols outside the language, and brackets nested too deeply, before anything is parsed."""
     for number, line in enumerate(text.split("\n"), start=1):
         code, _, comment = line.partition("#")
@@ -137,8 +159,8 @@ def _scan(text: str) -> None:
     depth = 0
     for symbol in text:
         depth += (symbol == "(") - (symbol == ")")
-        if depth > MOST_DEPTH:
-            raise EquationError(f"Parentheses are nested more than {MOST_DEPTH} deep; split the line into several.")
+        if depth > most:
+            raise EquationError(f"Parentheses are nested more than {most} deep; split the line into several.")
 
 
 def _syntax(error: SyntaxError, text: str) -> EquationError:
@@ -158,9 +180,10 @@ def _syntax(error: SyntaxError, text: str) -> EquationError:
 class _Reader:
     """Turns Python's syntax tree into nodes, or says where and why it is none of ours."""
 
-    def __init__(self, text: str, lines: list[str]) -> None:
+    def __init__(self, text: str, lines: list[str], limits: Limits) -> None:
         self.text = text
         self.lines = lines
+        self.limits = limits
 
     def fault(self, message: str, where: ast.AST) -> EquationError:
         line, column = _position(where)
@@ -181,13 +204,13 @@ class _Reader:
         return Equation(target.id, value, comment, statement.lineno)
 
     def check_length(self, name: str, where: ast.AST) -> None:
-        if len(name) > MOST_NAME:
-            raise self.fault(f"This name has {len(name)} characters; at most {MOST_NAME} are allowed.", where)
+        if len(name) > self.limits.name:
+            raise self.fault(f"This name has {len(name)} characters; at most {self.limits.name} are allowed.", where)
 
     def node(self, tree: ast.expr, depth: int) -> Node:
-        if depth > MOST_DEPTH:
+        if depth > self.limits.depth:
             raise self.fault(
-                f"This expression is more than {MOST_DEPTH} levels deep; split it into several lines.", tree
+                f"This expression is more than {self.limits.depth} levels deep; split it into several lines.", tree
             )
         at = _position(tree)
         match tree:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
+from functools import reduce
 
 from gatework.errors import EquationError
 from gatework.language.check import check
@@ -11,6 +12,7 @@ from gatework.language.names import Names
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product, Step, children, rebuild, walk
 
 ZERO, ONE = Number(0.0), Number(1.0)
+_LONGEST_CHAIN = 40  # terms
 
 
 def simplify(node: Node) -> Node:
@@ -74,6 +76,25 @@ def _neutral(node: Apply) -> Node:
             if yes == no:
                 return yes
     return node
+
+
+def added(terms: Iterable[Node]) -> Node:
+    """Add terms up: in a chain, and where they are many in a chain of chains, so that no expression is too deep.
+
+    Args:
+        terms: The terms.
+
+    Returns:
+        Their sum; zero where there are none.
+    """
+    parts = list(terms)
+    while len(parts) > _LONGEST_CHAIN:
+        parts = [_chain(parts[first : first + _LONGEST_CHAIN]) for first in range(0, len(parts), _LONGEST_CHAIN)]
+    return _chain(parts) if parts else ZERO
+
+
+def _chain(terms: list[Node]) -> Node:
+    return reduce(lambda total, term: Apply("add", (total, term)), terms)
 
 
 def substitute(node: Node, values: Mapping[Name, Node]) -> Node:

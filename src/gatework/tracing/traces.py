@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gatework.errors import DataError, FileError, SizeError
 from gatework.language import Step, parse, show
+from gatework.language.parse import DERIVED
 from gatework.reading.nested import parse_json
 from gatework.reading.tensors import read_safetensors
 
@@ -324,7 +325,7 @@ def _rebuilt(facts: _Facts, tensors: dict[str, Tensor]) -> Trace:
         layers.append(
             TracedLayer(
                 **told.model_dump(exclude={"equations", "states", "inputs"}),
-                step=parse(told.equations, told.states, told.inputs),
+                step=parse(told.equations, told.states, told.inputs, limits=DERIVED),
                 inputs=held["inputs"],
                 before=held["before"],
                 fresh=held["fresh"],
