@@ -339,3 +339,20 @@ def test_other_types_go_to_the_reference(dtype):
         lengths=None, restart=None, initial=None, reverse=False, draws=None, record=(),
     )  # fmt: skip
     assert_same(run(case.step, weights, inputs, state).output, expected.output)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_kernels_take_denormal_numbers_for_zero(dtype):
+    """Those that come in and those that come out; the reference keeps them, and so does torch after a kernel."""
+    least = torch.finfo(dtype).tiny
+    given = (torch.tensor([least / 4, least, 4 * least], dtype=dtype).view(3, 1, 1),)
+    state = (torch.zeros(1, 1, dtype=dtype),)
+
+    def result(text: str, backend: str) -> list[float]:
+        return run(parse(text, "h"), {}, given, state, backend=backend).output.flatten().tolist()
+
+    assert result("h = 0.5 * x", "reference") == [least / 8, least / 2, 2 * least]
+    assert result("h = 0.5 * x", "cpu") == [0.0, 0.0, 2 * least]
+    assert result("h = 16 * x", "reference") == [4 * least, 16 * least, 64 * least]
+    assert result("h = 16 * x", "cpu") == [0.0, 16 * least, 64 * least]
+    assert torch.tensor([least], dtype=dtype).mul(0.5).item() == least / 2
