@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from gatework.errors import EquationError
 from gatework.language import parse, show, without
 from gatework.language.names import Names
-from gatework.language.parse import MOST_NAME
+from gatework.language.parse import WRITTEN
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_an_input_that_nothing_reads_any_more_is_refused():
     )
 
 
-LETTERS = st.text("ab_1", min_size=1, max_size=MOST_NAME).map(lambda text: "a" + text[1:])
+LETTERS = st.text("ab_1", min_size=1, max_size=WRITTEN.name).map(lambda text: "a" + text[1:])
 
 
 @given(st.sets(LETTERS), st.lists(st.tuples(st.booleans(), LETTERS), max_size=12))
@@ -51,7 +51,7 @@ def test_names_that_are_made_up_are_new_and_can_be_read(taken, wanted):
         found.append(names.numbered(stem) if numbered else names.fresh(stem))
     assert len({*found}) == len(found)
     assert taken.isdisjoint(found)
-    assert all(name.isidentifier() and len(name) <= MOST_NAME for name in found)
+    assert all(name.isidentifier() and len(name) <= WRITTEN.name for name in found)
 
 
 def test_no_state_is_made_up_below_which_an_input_would_lie():

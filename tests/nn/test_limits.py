@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 import torch
@@ -78,7 +79,8 @@ def test_what_is_accepted_works(name):
     layer = gatework.Recurrent(cell, 3, 3)
     assert gatework.gradient_flow(layer, torch.randn(3, 1, 3)).memory_length is not None
     assert gatework.trace(layer, torch.randn(3, 1, 3), parts=True)[cell.states[0]].shape == (3, 1, 3)
-    with gatework.clamp(layer, **{cell.states[0]: 1.0}):
+    held: dict[str, Any] = {cell.states[0]: 1.0}
+    with gatework.clamp(layer, **held):
         assert (layer(torch.randn(3, 1, 3))[0] == 1).all()
 
 

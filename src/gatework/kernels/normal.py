@@ -4,6 +4,8 @@ A line of a normal step is one of four things: a sum of products, a reduction of
 products of names), or pointwise arithmetic, in which none of the others occur. This is pass one of the plan.
 """
 
+from collections.abc import Iterable
+
 from gatework.kernels.survey import addends, written_out
 from gatework.language.check import check
 from gatework.language.names import Names

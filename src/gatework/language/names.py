@@ -5,7 +5,7 @@ from itertools import count
 
 from gatework.language.check import BELOW
 from gatework.language.nodes import Step
-from gatework.language.parse import MOST_NAME
+from gatework.language.parse import WRITTEN
 
 
 class Names:
@@ -34,7 +34,7 @@ class Names:
         name = wanted
         while self._is_taken(name):
             name += "_"
-        if len(name) > MOST_NAME:
+        if len(name) > WRITTEN.name:
             return self.numbered(wanted)
         self._taken.add(name)
         return name
@@ -42,7 +42,7 @@ class Names:
     def numbered(self, stem: str) -> str:
         """Give a stem with the least number behind it that makes it a new name; a long stem is cut."""
         for number in count(1):
-            name = f"{stem[: MOST_NAME - len(str(number))]}{number}"
+            name = f"{stem[: WRITTEN.name - len(str(number))]}{number}"
             if not self._is_taken(name):
                 break
         self._taken.add(name)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from gatework import __version__
-from gatework.errors import NonFiniteLossError, RunError, Stopped
+from gatework.errors import FileError, NonFiniteLossError, RunError, Stopped
 from gatework.reading.files import read_file
 from gatework.reading.nested import MOST_FACTS
 from gatework.training.checkpoint import Checkpoint, load_checkpoint, remove_checkpoints, save_checkpoint
@@ -27,6 +27,8 @@ from gatework.training.run import Lock, RunDirectory, check_same, fingerprint
 from gatework.training.seeds import mixed_seed
 from gatework.training.stop import StopSignals
 from gatework.training.trainer import Trainer
+
+_LARGEST_PICTURE = 16 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -287,7 +289,11 @@ class _Training:
                 write_file(self.directory.curve, picture)
 
     def _is_drawn(self, lines: Sequence[Mapping[str, Any]]) -> bool:
-        return self.directory.curve.is_file() and is_drawn_from(self.directory.curve.read_bytes(), lines)
+        try:
+            picture = read_file(self.directory.curve, _LARGEST_PICTURE)
+        except FileError:  # there is none, or something else in its place, which the picture will replace
+            return False
+        return is_drawn_from(picture, lines)
 
     def _result(self, already: bool) -> TrainResult:
         step, splits = self.trainer.step, self.job.splits
