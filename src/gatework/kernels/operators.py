@@ -23,17 +23,22 @@ from gatework.kernels.cpu.execute import Kept, forward, last_states
 from gatework.kernels.cpu.kernel import kernel_for
 from gatework.kernels.cpu.layout import Layout
 from gatework.kernels.cpu.workspace import Sized, sized
+from gatework.kernels.recipe import Recipe
 from gatework.kernels.spec import Spec, read_spec
 from gatework.kernels.weights import Weights
 
 Tensors = Sequence[Tensor]
 
 
-def _sized(which: str, run: Spec, inputs: Tensors, state: Tensors, weights: Tensors) -> Sized:
+def _sized(
+    which: str, run: Spec, inputs: Tensors, state: Tensors, weights: Tensors, recipe: Recipe | None = None
+) -> Sized:
     """Give the kernel of one of a recipe's plans for these tensors' sizes and type."""
+    recipe = recipe or run.recipe
     # All that is checked before kernels read memory by its address. Sizes are ints also where shapes are symbols.
     key = (
         which,
+        recipe.unseen,
         state[0].dtype,
         *[int(one.shape[-1]) for one in (*inputs, *state)],
         *[(one.dtype, one.device.type, *map(int, one.shape)) for one in weights],
@@ -42,7 +47,7 @@ def _sized(which: str, run: Spec, inputs: Tensors, state: Tensors, weights: Tens
     if not isinstance(found, Sized):
         sizes = run.sizes(inputs, state, weights)
         dtype = "float32" if state[0].dtype == torch.float32 else "float64"
-        found = run.known[key] = sized(kernel_for(getattr(run.recipe, which), dtype), sizes)
+        found = run.known[key] = sized(kernel_for(getattr(recipe, which), dtype), sizes)
     return found
 
 
@@ -159,7 +164,9 @@ def run_backward(
 ) -> list[Tensor]:
     """Run an adjoint; see the module. Arguments and results are those of the operator ``backward``."""
     run = read_spec(spec)
-    known = _sized("backward", run, inputs, state, weights)
+    names = (run.states[0], *run.states, *run.recipe.record)
+    recipe = run.recipe.seeing(frozenset(name for name, grad in zip(names, grads, strict=True) if grad is not None))
+    known = _sized("backward", run, inputs, state, weights, recipe)
     replay = _sized("replay", run, inputs, state, weights) if run.keep == "small" else None
     layout = Layout(inputs[0].shape[:-1], state[0].shape[0], run.reverse, lengths, restart)
     states, count = run.states, len(run.states)
@@ -174,7 +181,7 @@ def run_backward(
         if stack is not None:
             into |= zip(names, stack.chunk(len(names)), strict=True)
     found = Backward(
-        run.recipe,
+        recipe,
         known,
         replay,
         layout.rows,
@@ -182,7 +189,7 @@ def run_backward(
         dict(zip(run.sequences, map(layout.sequence, inputs), strict=True)),
         Kept(dict(zip(states, kept, strict=False)), dict(zip(run.saved, kept[count:], strict=True))),
     ).run(
-        _arriving(run, known, layout, grads, state[0]),
+        _arriving(run, recipe, known, layout, grads, state[0]),
         {
             name: None if grad is None else layout.state(grad)
             for name, grad in zip(states, grads[1 : 1 + count], strict=True)
@@ -206,7 +213,7 @@ def run_backward(
 
 
 def _arriving(
-    run: Spec, known: Sized, layout: Layout, grads: Sequence[Tensor | None], like: Tensor
+    run: Spec, recipe: Recipe, known: Sized, layout: Layout, grads: Sequence[Tensor | None], like: Tensor
 ) -> dict[str, Tensor]:
     """Collect the gradients that arrive at every step, as flat rows."""
     found: dict[str, Tensor] = {}
@@ -215,7 +222,7 @@ def _arriving(
         if grad is not None:
             arrived = layout.sequence(grad)
             found[name] = arrived if name not in found else found[name] + arrived  # the output may be recorded as well
-    for name, arriving in run.recipe.adjoint.grad.items():
+    for name, arriving in recipe.adjoint.grad.items():
         if name not in found:
             found[name] = like.new_zeros(layout.rows.flat, known.size(arriving))
     return found
@@ -229,6 +236,7 @@ def remember(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     spec, given, state, weights, lengths, restart, initial = inputs
     run = read_spec(spec)
     ctx.spec = spec
+    ctx.set_materialize_grads(False)  # what no gradient reaches is None, and is left out
     ctx.counts = (len(given), len(state), len(weights), len(initial))
     ctx.results = 1 + len(state) + len(run.recipe.record)  # what a gradient can arrive at
     # All that the backward pass reads is saved: autograd refuses what was changed in place since.

@@ -1,14 +1,14 @@
 """All that follows from a step before a size or a machine is known: its forward plans and its adjoint's plan."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from gatework.kernels.normal import REDUCTIONS, named, normal, settled
 from gatework.kernels.plan import Plan, make_plan
 from gatework.kernels.verify import verified
 from gatework.language.check import check
-from gatework.language.derive import Adjoint, differentiate
+from gatework.language.derive import Adjoint, differentiate, reached
 from gatework.language.nodes import Apply, Name, Node, Outer, Product, Step, children, walk
 from gatework.language.simplify import needed, substitute
 
@@ -21,11 +21,31 @@ class Recipe:
         step: The checked equations.
         drawn: Whether masks are drawn; if not, each mask is its probability.
         record: Further names whose values at every step are wanted, with gradients.
+        unseen: States and recorded names that no gradient reaches, so that the adjoint leaves them out.
     """
 
     step: Step
     drawn: bool
     record: tuple[str, ...] = ()
+    unseen: frozenset[str] = frozenset()
+    _seeing: dict[frozenset[str], "Recipe"] = field(default_factory=dict, repr=False)
+
+    def seeing(self, names: frozenset[str]) -> "Recipe":
+        """Give the recipe for a backward pass in which gradients arrive at some names alone.
+
+        What the loss does not look at may be infinite or no number, which even a gradient of zero would make NaN.
+
+        Args:
+            names: Recorded names, and states, at whose last value or at every step a gradient arrives.
+
+        Returns:
+            The same forward pass with an adjoint that leaves out what no gradient reaches; mostly that is nothing, and
+            this is the recipe.
+        """
+        if names not in self._seeing:
+            unseen = frozenset((*self.step.states, *self.record)) - reached(self.step, names)[0]
+            self._seeing[names] = replace(self, unseen=unseen, _seeing={}) if unseen and names else self
+        return self._seeing[names]
 
     @cached_property
     def named(self) -> Step:
@@ -35,7 +55,8 @@ class Recipe:
     @cached_property
     def adjoint(self) -> Adjoint:
         """Give the adjoint of the named step."""
-        return differentiate(self.named, (self.step.states[0], *self.record), (self.step, self.forward))
+        graded = (name for name in (self.step.states[0], *self.record) if name not in self.unseen)
+        return differentiate(self.named, graded, (self.step, self.forward), self.unseen)
 
     @cached_property
     def forward(self) -> Step:

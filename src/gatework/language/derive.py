@@ -70,24 +70,65 @@ def derive(step: Step, graded: Iterable[str] | None = None) -> Step:
     return differentiate(step, graded).step
 
 
-def differentiate(step: Step, graded: Iterable[str] | None = None, avoid: Iterable[Step] = ()) -> Adjoint:
+def differentiate(
+    step: Step, graded: Iterable[str] | None = None, avoid: Iterable[Step] = (), unseen: Iterable[str] = ()
+) -> Adjoint:
     """Differentiate a step symbolically, and say what the names of the adjoint mean.
 
     Args:
         step: As in :func:`derive`.
         graded: As in :func:`derive`.
         avoid: Steps whose names mean something else where the adjoint is used, so that it makes up none of them.
+        unseen: Names that no gradient reaches; where they are states, nothing is multiplied by what is carried there.
 
     Returns:
         The adjoint and its names.
     """
-    return _Deriver(step, tuple(graded) if graded is not None else step.states[:1], avoid).adjoint()
+    return _Deriver(step, tuple(graded) if graded is not None else step.states[:1], avoid, frozenset(unseen)).adjoint()
+
+
+def reached(step: Step, names: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
+    r"""Find where a gradient goes that arrives at some names, at any step.
+
+    Args:
+        step: The forward equations.
+        names: Where it arrives.
+
+    Returns:
+        The names that it reaches, and those of the states that it goes through to the step before.
+
+    Example:
+        >>> from gatework.language import parse
+        >>> reached(parse("n = n + 1\\nc = c / n + x\\nh = tanh(c)", states="h c n"), ["c"])[1] == {"c", "n"}
+        True
+    """
+    lines = {equation.target: equation.value for equation in step.equations}
+    found: set[str] = set()
+    carried: set[str] = set()
+    pending: list[Node] = [Name(name) for name in names]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, Name):
+            if node.previous:
+                carried.add(node.name)
+            if node.name not in found:
+                found.add(node.name)
+                pending += [lines[node.name]] if node.name in lines else []
+        elif isinstance(node, Apply):
+            rules = FUNCTIONS[node.function].adjoints
+            pending += [below for below, rule in zip(node.arguments, rules, strict=True) if rule is not None]
+        else:
+            pending += children(node)
+    return frozenset(found), frozenset(carried)
 
 
 class _Deriver:
-    def __init__(self, forward: Step, graded: tuple[str, ...], avoid: Iterable[Step]) -> None:
+    def __init__(
+        self, forward: Step, graded: tuple[str, ...], avoid: Iterable[Step], unseen: frozenset[str] = frozenset()
+    ) -> None:
         self.forward = forward
         self.graded = graded
+        self.unseen = unseen
         self.names = Names(forward, *avoid)
         self.last = {state: self.names.fresh(f"{state}_prev") for state in forward.states}
         self.back = {state: self.names.fresh(f"back_{state}") for state in forward.states}
@@ -132,7 +173,7 @@ class _Deriver:
         """Send what arrived at one line's name back into what the line reads."""
         target = equation.target
         total = self.arrived.pop(Name(target), [])
-        if target in self.back:
+        if target in self.back and target not in self.unseen:
             total = [Name(self.back[target], previous=True), *total]
         if target in self.grad:
             total = [Name(self.grad[target]), *total]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from gatework.cells import CELLS, Cell, project
 from gatework.cells import cell as cell_from_text
 from gatework.errors import CellError, SizeError
-from gatework.language import FUNCTIONS, Apply, Name, Step, without
-from gatework.language.nodes import Node, children
+from gatework.language import Step, without
+from gatework.language.derive import reached
 from gatework.nn.storage import Stored, layout
 
 BELOW = "_below"
@@ -148,23 +148,7 @@ def learnable_states(step: Step) -> tuple[str, ...]:
         >>> learnable_states(CELLS["clockwork"].step)
         ('h',)
     """
-    lines = {equation.target: equation.value for equation in step.equations}
-    reached: set[str] = set()
-    carried: set[str] = set()  # read from the step before
-    pending: list[Node] = [Name(step.states[0])]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, Name):
-            if node.previous:
-                carried.add(node.name)
-            if node.name in lines and node.name not in reached:
-                reached.add(node.name)
-                pending.append(lines[node.name])
-        elif isinstance(node, Apply):
-            rules = FUNCTIONS[node.function].adjoints
-            pending += [below for below, rule in zip(node.arguments, rules, strict=True) if rule is not None]
-        else:
-            pending += children(node)
+    carried = reached(step, step.states[:1])[1]
     return tuple(name for name in step.states if name in carried)
 
 
