@@ -1,0 +1,434 @@
+"""Cells that nobody wrote: texts from the whole grammar, right in their sizes, and the layers and batches they meet."""
+
+from dataclasses import dataclass, field, replace
+from random import Random
+
+from tests.fuzz.case import CALLS, SPECIAL, STRIDES, Case
+
+_SMOOTH = ("sigmoid", "tanh", "sin", "cos", "erf", "softplus", "log_sigmoid", "gelu")
+_BENT = ("relu", "abs", "hard_sigmoid", "sign")
+_WHOLE = ("mean", "norm", "rstd")
+_STEEP = ("exp", "log", "sqrt")
+# Among ordinary names some that a program might make up for itself.
+_NAMES = (
+    *("i", "f", "g", "o", "z", "r", "n", "m", "s", "q", "a", "u", "k", "due"),
+    *("one", "again", "again_1", "d_h", "d_x", "d_x_1", "d_h_1", "d_W", "h_prev", "x_prev", "c_prev", "back_h", "grad_h"),
+    *("h_new", "keep_h", "drop_g", "h_full", "a_W", "P", "T", "_", "__", "x_", "h_", "base", "table", "size", "y", "d"),
+    *("b", "zero", "row", "flat", "step", "tmp", "t0", "v1", "before", "here", "stride", "hidden_size", "input_size"),
+    *("rows", "columns", "split", "jobs", "panels", "times", "begin", "end", "rule", "mean_", "outer_", "weight_ih"),
+)
+_FORBIDDEN_AS_PARAMETER = {"x", "h"}
+HIDDEN, INPUT, FREE, OUTPUT = "hidden", "input", "free", "output"
+
+
+@dataclass
+class _Writer:
+    """Writes the lines of one cell.
+
+    Args:
+        random: What is drawn from.
+        sizes: The size class of every name that may be read now.
+        previous: The size class of every state, as it was last step.
+        late: States whose line is yet to come: read without ``prev``.
+    """
+
+    random: Random
+    sizes: dict[str, str] = field(default_factory=dict)
+    previous: dict[str, str] = field(default_factory=dict)
+    late: set[str] = field(default_factory=set)
+    taken: set[str] = field(default_factory=set)
+    matrices: dict[str, tuple[str, str, str, int]] = field(default_factory=dict)
+    vectors: dict[str, str] = field(default_factory=dict)
+    read: set[str] = field(default_factory=set)
+    wild: bool = False
+
+    def name(self, first: str = "") -> str:
+        """Take a name that nothing has."""
+        for _ in range(50):
+            name = first or self.random.choice(_NAMES)
+            first = ""
+            if name not in self.taken:
+                self.taken.add(name)
+                return name
+        name = f"q{len(self.taken)}"
+        self.taken.add(name)
+        return name
+
+    def leaf(self, size: str) -> str:
+        """Write a name or a number of a size."""
+        random = self.random
+        choices = [name for name, one in self.sizes.items() if one == size]
+        choices += [f"prev({name})" for name, one in self.previous.items() if one == size]
+        choices += [name for name in self.late if self.previous[name] == size] * 2
+        draw = random.random()
+        if choices and draw < 0.6:
+            name = random.choice(choices)
+            self.read.add(name.removeprefix("prev(").removesuffix(")"))
+            return name
+        if draw < 0.72:
+            return self.vector(size)
+        if draw < 0.78 and self.wild:
+            return random.choice(["0.5", "2", "1", "0", "-1", "0.1", "1e-3"])
+        return self.product(size, 0)
+
+    def vector(self, size: str) -> str:
+        """Write the name of a learned vector, a new one or one that there is."""
+        known = [name for name, one in self.vectors.items() if one == size]
+        if known and self.random.random() < 0.3:
+            return self.random.choice(known)
+        name = self.name(f"b{len(self.vectors)}" if self.random.random() < 0.8 else "")
+        self.vectors[name] = size
+        return name
+
+    def product(self, size: str, depth: int) -> str:
+        """Write a matrix times something: a new matrix, or one that there is, as it is or transposed."""
+        random = self.random
+        fitting = [
+            (name, transposed)
+            for name, (rows, columns, _, _) in self.matrices.items()
+            for transposed in (False, True)
+            if (columns if transposed else rows) == size
+        ]
+        transposed = random.random() < 0.12
+        if fitting and random.random() < 0.25:
+            name, transposed = random.choice(fitting)
+            rows, columns, structure, blocks = self.matrices[name]
+            inner = rows if transposed else columns
+        else:
+            inner = random.choice([HIDDEN, HIDDEN, INPUT, INPUT, *self.sizes.values(), *self.previous.values()])
+            if depth > 0 and random.random() < 0.15:
+                inner = FREE
+            name = self.name(f"W{len(self.matrices)}" if random.random() < 0.8 else "")
+            structure, blocks = "dense", 1
+            if random.random() < 0.12:
+                structure, blocks = "block_diagonal", random.choice([1, 2, 2, 3, 4])
+            elif size == inner and random.random() < 0.08:
+                structure, blocks = "block_upper", random.choice([1, 2, 2, 3, 4])
+            self.matrices[name] = (inner, size, structure, blocks) if transposed else (size, inner, structure, blocks)
+        written = name if structure == "dense" else f"{structure}({name}, {blocks})"
+        operand = self.expression(inner, depth - 1) if depth > 0 else self.plain(inner)
+        operand = operand if operand.isidentifier() or operand.startswith("prev(") else f"({operand})"
+        return f"{written}{'.T' if transposed else ''} @ {operand}"
+
+    def plain(self, size: str) -> str:
+        """Write a name of a size; a learned vector where there is no other."""
+        choices = [name for name, one in self.sizes.items() if one == size]
+        choices += [f"prev({name})" for name, one in self.previous.items() if one == size]
+        if not choices or self.random.random() < 0.03:
+            return self.vector(size)
+        name = self.random.choice(choices)
+        self.read.add(name.removeprefix("prev(").removesuffix(")"))
+        return name
+
+    def expression(self, size: str, depth: int) -> str:
+        """Write an expression of a size."""
+        random = self.random
+        if depth <= 0:
+            return self.leaf(size)
+        draw = random.random()
+        if draw < 0.12:
+            return self.leaf(size)
+        if draw < 0.34:
+            return self.product(size, depth)
+        if draw < 0.66:
+            operator = random.choice(["+", "+", "-", "*", "*"])
+            left, right = self.expression(size, depth - 1), self.expression(size, depth - 1)
+            return f"({left}) {operator} ({right})" if random.random() < 0.5 else self.loose(left, operator, right)
+        if draw < 0.70:
+            below = self.expression(size, depth - 1)
+            divisor = self.expression(size, depth - 1)
+            return f"({below}) / ({divisor if self.wild else f'1.5 + sigmoid({divisor})'})"
+        if draw < 0.73:
+            return f"-({self.expression(size, depth - 1)})"
+        return self.function(size, depth)
+
+    def loose(self, left: str, operator: str, right: str) -> str:
+        """Write a sum or a product with as few parentheses as Python needs."""
+        if operator == "+":
+            return f"{left} + {right}"
+        return f"({left}) {operator} ({right})"
+
+    def function(self, size: str, depth: int) -> str:
+        """Write a function of expressions."""
+        random, draw = self.random, self.random.random()
+
+        def of() -> str:
+            return self.expression(size, depth - 1)
+
+        if draw < 0.42:
+            return f"{random.choice(_SMOOTH)}({of()})"
+        if draw < 0.54:
+            return f"{random.choice(_BENT)}({of()})"
+        if draw < 0.70:
+            return f"{random.choice(_WHOLE)}({of()})"
+        if draw < 0.78:
+            name = random.choice(_STEEP)
+            return f"{name}({of()})" if self.wild else f"{name}(0.5 + sigmoid({of()}))"
+        if draw < 0.86:
+            return f"{random.choice(['maximum', 'minimum'])}({of()}, {of()})"
+        if draw < 0.92:
+            test = f"greater({of()}, {of()})" if random.random() < 0.7 else of()
+            return f"where({test}, {of()}, {of()})"
+        if draw < 0.95:
+            return f"greater({of()}, {of()})"
+        if draw < 0.98:
+            return f"mod({of()}, {random.choice(['2', '0.7', of()])})"
+        if size == HIDDEN:
+            return f"period({random.choice([1, 2, 2, 3, 4])}) * 0.1"
+        return f"divides({random.choice(['1', '2'])}, {of()})"
+
+
+def draw_cell(random: Random) -> Case:
+    """Draw a cell, in a case without anything else."""
+    writer = _Writer(random, wild=random.random() < 0.25)
+    inputs = ["x"]
+    elementwise = random.random() < 0.3
+    writer.sizes["x"] = HIDDEN if elementwise else INPUT
+    writer.taken |= {"x", "h"}
+    states = ["h"]
+    for _ in range(random.choice([0, 0, 1, 1, 2, 3])):
+        states.append(writer.name(random.choice(["c", "s", "", ""])))
+    if random.random() < 0.25:
+        name = writer.name(random.choice(["u", "w", ""]))
+        inputs.append(name)
+        writer.sizes[name] = random.choice([HIDDEN, "second", "second"])
+    if random.random() < 0.08:
+        inputs.append(writer.name(f"{random.choice(states)}_below"))
+        writer.sizes[inputs[-1]] = HIDDEN
+    projected = random.random() < 0.12
+    writer.previous = {name: OUTPUT if projected and name == "h" else HIDDEN for name in states}
+    lines, extra = [], [writer.name() for _ in range(random.choice([0, 1, 1, 2, 2, 3, 4]))]
+    order = [*extra, *(name for name in states if name != "h")]
+    random.shuffle(order)
+    if random.random() < 0.8:
+        order.append("h")
+    else:
+        order.insert(random.randrange(len(order) + 1), "h")
+    writer.late = set(states)
+    for name in order:
+        size = writer.previous.get(name) or random.choice([HIDDEN, HIDDEN, HIDDEN, INPUT])
+        lines.append(f"{name} = {_right_side(writer, name, size, name in states)}")
+        writer.late.discard(name)
+        writer.sizes[name] = size
+    lines = _all_read(writer, lines, order, inputs, states)
+    transforms = _transforms(random, states, lines)
+    given = states if random.random() < 0.85 else None
+    return Case("\n".join(lines), given, inputs, transforms, _input_sizes(writer, inputs, states, 4, random), [4])
+
+
+def _right_side(writer: _Writer, name: str, size: str, state: bool) -> str:
+    random = writer.random
+    draw = random.random()
+    if draw < 0.04 and size == HIDDEN and not state:
+        return f"bernoulli({random.choice(['0.5', '0.2', '0', '1', '0.75'])})"
+    if draw < 0.06:
+        return random.choice(["0.5", "sin(1)", "2 * 3", "0", writer.vector(size), "-1"])
+    if size == OUTPUT:
+        return writer.product(OUTPUT, 2)
+    body = writer.expression(size, random.choice([1, 2, 2, 3, 3]))
+    if writer.wild and random.random() < 0.5:
+        return body
+    if state or random.random() < 0.5:
+        return f"{random.choice(['tanh', 'tanh', 'sigmoid', 'sin'])}({body})"
+    return body
+
+
+def _all_read(
+    writer: _Writer, lines: list[str], order: list[str], inputs: list[str], states: list[str]
+) -> list[str]:
+    """Let the last line that may read what nothing reads; lines and inputs must be read."""
+    text = "\n".join(lines)
+    last = next(place for place, name in reversed(list(enumerate(order))) if writer.sizes[name] != OUTPUT)
+    names = [name for name in (*inputs, *order[:last]) if name not in states]
+    for name in names:
+        if not _reads(text, name):
+            size, here = writer.sizes[name], writer.sizes[order[last]]
+            term = name
+            if size != here:
+                matrix = writer.name(f"V{len(writer.matrices)}")
+                writer.matrices[matrix] = (here, size, "dense", 1)
+                term = f"{matrix} @ {name}"
+            lines[last] = f"{lines[last]} + 0.5 * ({term})" if not lines[last].endswith(")") or "bernoulli" not in lines[last] else lines[last]
+    for name in order[last + 1 :]:
+        if name not in states and not _reads("\n".join(lines), name):
+            lines = [line for line in lines if not line.startswith(f"{name} = ")]
+    return lines
+
+
+def _reads(text: str, name: str) -> bool:
+    right = "\n".join(line.split(" = ", 1)[1] for line in text.split("\n"))
+    letters = "".join(letter if letter.isalnum() or letter == "_" else " " for letter in right)
+    return name in letters.split()
+
+
+def _transforms(random: Random, states: list[str], lines: list[str]) -> list[tuple[str, dict]]:
+    found: list[tuple[str, dict]] = []
+    if random.random() < 0.25:
+        for _ in range(random.choice([1, 1, 2])):
+            kind = random.choice(["layer_norm", "zoneout", "zoneout", "recurrent_dropout", "peephole", "project", "coupled"])
+            options: dict = {}
+            if kind == "zoneout":
+                options = {random.choice(states): random.choice([0.1, 0.5, 0.0])}
+            elif kind == "recurrent_dropout":
+                options = {"rate": 0.25, "on": random.choice(lines).split(" = ")[0]}
+            elif kind == "peephole":
+                options = {"gates": [random.choice(lines).split(" = ")[0]], "state": random.choice(states)}
+            elif kind == "coupled":
+                options = {"forget": random.choice(lines).split(" = ")[0], "write": random.choice(lines).split(" = ")[0]}
+            found.append((kind, options))
+    return found
+
+
+def _input_sizes(writer: _Writer, inputs: list[str], states: list[str], hidden: int, random: Random) -> list[int]:
+    """Give a size for each input that a user gives."""
+    outer = [name for name in inputs if not (name.endswith("_below") and name.removesuffix("_below") in states)]
+    return [hidden if writer.sizes[name] == HIDDEN else random.choice([1, 2, 3, 5, 8, 9, 17]) for name in outer]
+
+
+# --- what a cell meets
+
+_SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 36, 48, 64, 65)
+
+
+def draw_session(random: Random, length: int = 7) -> list[Case]:
+    """Draw a cell and what is done with it in one process: each case differs from the one before in one option."""
+    cell = draw_cell(random) if random.random() < 0.85 else known_cell(random)
+    hidden = random.choice(_SIZES)
+    case = _resized(replace(cell, hidden_size=[hidden]), hidden, cell.hidden_size[0])
+    case.seed = random.randrange(1 << 20)
+    case.dtype = random.choice(["float64", "float64", "float32"])
+    case.backend = random.choice(["auto", "auto", "auto", "cpu", "reference"])
+    case.scale = random.choice([0.3, 1.0, 1.0, 1.0, 2.0])
+    if any(name == "project" for name, _ in case.transforms) or _projects(case):
+        case.proj_size = random.choice([1, 2, 3, 5, 8, 9, 16, 17])
+    for _ in range(random.choice([0, 1, 2, 4])):
+        case = changed(random, case)
+    session = [case]
+    while len(session) < length:
+        session.append(changed(random, case))
+        if random.random() < 0.5:
+            case = session[-1]
+    return session
+
+
+def known_cell(random: Random) -> Case:
+    """Take one of the papers' cells, written here once more, with a transformation or two."""
+    equations, states, inputs = random.choice(KNOWN)
+    lines = equations.split("\n")
+    sizes = [4] * len([name for name in inputs if not name.endswith("_below")])
+    return Case(equations, states.split(), inputs, _transforms(random, states.split(), lines), sizes, [4])
+
+
+def _projects(case: Case) -> bool:
+    output = [line for line in case.equations.split("\n") if line.startswith("h = ")]
+    return bool(output) and " @ " in output[0] and not output[0].startswith(("h = tanh", "h = sig", "h = sin"))
+
+
+def _resized(case: Case, hidden: int, before: int) -> Case:
+    """Let inputs that have the size of the states follow it."""
+    return replace(case, input_size=[hidden if size == before else size for size in case.input_size])
+
+
+def changed(random: Random, case: Case) -> Case:
+    """Give a case that differs in one option, and in what must go with it."""
+    what = random.choice(_CHANGES)
+    rows = max(case.rows, 1)
+    if what == "hidden_size":
+        hidden = random.choice(_SIZES)
+        new = replace(case, hidden_size=[hidden] * len(case.hidden_size))
+        new = _resized(new, hidden, case.hidden_size[0])
+    elif what == "one hidden_size":
+        new = replace(case, hidden_size=[*case.hidden_size[:-1], random.choice(_SIZES)])
+    elif what == "num_layers":
+        new = replace(case, hidden_size=case.hidden_size[:1] * random.choice([1, 2, 2, 3]))
+    elif what == "input_size":
+        new = replace(case, input_size=[random.choice([1, 2, 3, 5, 8, 16, 17]), *case.input_size[1:]])
+    elif what == "proj_size":
+        new = replace(case, proj_size=random.choice([0, 1, 2, 3, 4, 8, 9, 17]))
+    elif what == "steps":
+        new = replace(case, steps=random.choice([1, 2, 3, 4, 7]), lengths=None, packed=False)
+    elif what == "rows":
+        new = replace(case, rows=random.choice([0, 1, 2, 3, 4, 5, 9]), lengths=None, packed=False)
+    elif what == "lengths":
+        new = replace(case, rows=rows, packed=False, lengths=[random.randrange(case.steps + 1) for _ in range(rows)])
+    elif what == "packed":
+        new = replace(
+            case, rows=rows, packed=True, lengths=[random.randrange(1, case.steps + 1) for _ in range(rows)]
+        )
+    elif what == "dtype":
+        new = replace(case, dtype="float32" if case.dtype == "float64" else "float64")
+    elif what == "call":
+        new = replace(case, call=random.choice(CALLS))
+    elif what == "weights":
+        new = replace(case, weights=random.choice(STRIDES))
+    elif what == "given":
+        new = replace(case, given=random.choice(STRIDES))
+    elif what == "special":
+        new = replace(case, special=random.choice(SPECIAL))
+    elif what == "looks_at":
+        new = replace(case, looks_at=random.choice(["both", "output", "state"]))
+    elif what == "threads":
+        new = replace(case, threads=3 - case.threads)
+    elif what == "backend":
+        new = replace(case, backend=random.choice(["auto", "cpu", "reference"]))
+    elif what == "memory":
+        new = replace(case, memory="small" if case.memory == "fast" else "fast")
+    elif what == "seed":
+        new = replace(case, seed=case.seed + 1)
+    else:
+        new = replace(case, **{what: not getattr(case, what)})
+    return fitted(new)
+
+
+_CHANGES = (
+    *("hidden_size", "hidden_size", "one hidden_size", "num_layers", "input_size", "proj_size", "steps", "rows"),
+    *("lengths", "packed", "dtype", "call", "call", "call", "weights", "weights", "given", "special", "looks_at"),
+    *("threads", "backend", "memory", "seed", "bias", "bidirectional", "batch_first", "learn_initial_state"),
+    *("input_projection", "training", "reset", "given_state"),
+)
+
+
+def fitted(case: Case) -> Case:
+    """Take back options that a call does not have."""
+    if case.call in ("stream", "step"):
+        case = replace(case, bidirectional=False, lengths=None, packed=False, reset=False, batch_first=False)
+        if case.call == "stream" or any(name in ("zoneout", "recurrent_dropout") for name, _ in case.transforms) or (
+            "bernoulli(" in case.equations
+        ):
+            case = replace(case, training=False)
+        if case.call == "stream":
+            case = replace(case, rows=max(case.rows, 1))
+    if case.packed and case.lengths is None:
+        case = replace(case, packed=False)
+    if case.packed:
+        case = replace(case, batch_first=False)
+    if case.rows == 0 and case.lengths is not None:
+        case = replace(case, lengths=case.lengths[:1])
+    if len(case.input_size) > 1 and case.given == "expanded" and case.lengths is not None:
+        case = replace(case, given="plain")
+    return case
+
+
+def _gate(letter: str, more: str = "") -> str:
+    return f"{letter} = sigmoid(W_{letter} @ x + R_{letter} @ h + b_{letter}{more})\n"
+
+
+_MEMORY = "g = tanh(W_g @ x + R_g @ h + b_g)\nc = f * c + i * g\n"
+KNOWN = (
+    (_gate("i") + _gate("f") + _gate("o") + _MEMORY + "h = o * tanh(c)", "h c", ["x"]),
+    (_gate("i", " + p_i * c") + _gate("f", " + p_f * c") + _MEMORY + _gate("o", " + p_o * c") + "h = o * tanh(c)",
+     "h c", ["x"]),
+    (_gate("i") + _gate("f") + _gate("o") + _MEMORY + "h = P @ (o * tanh(c))", "h c", ["x"]),
+    (_gate("r") + _gate("z") + "n = tanh(W_n @ x + b_n + r * (R_n @ h + c_n))\nh = (1 - z) * n + z * h", "h", ["x"]),
+    (_gate("f") + "n = tanh(W_n @ x + R_n @ (f * h) + b_n)\nh = (1 - f) * h + f * n", "h", ["x"]),
+    ("h = relu(W @ x + u * h + b)", "h", ["x"]),
+    ("h = tanh(W @ x + R @ h - R.T @ h + b)", "h", ["x"]),
+    ("due = divides(period(4), t)\nn = tanh(W @ x + block_upper(R, 4) @ h + b)\nh = where(due, n, h)\nt = mod(t + 1, 8)",
+     "h t", ["x"]),
+    ("m = (W_m @ x) * (R_m @ h)\nh = tanh(W @ x + R @ m + b)", "h", ["x"]),
+    (_gate("i") + _gate("f") + "d = sigmoid(W_d @ x + w_d * c + l_d * c_below + b_d)\ng = tanh(W_g @ x)\n"
+     "c = d * c_below + f * c + i * g\nh = tanh(c)", "h c", ["x", "c_below"]),
+    ("k = W_i @ x + block_diagonal(R_i, 4) @ h + b_i\ne = log_sigmoid(W_f @ x + block_diagonal(R_f, 4) @ h + b_f)\n"
+     "m = maximum(e + m, k)\ni = exp(k - m)\nf = exp(e + prev(m) - m)\nc = f * c + i * tanh(W_g @ x)\n"
+     "n = f * n + i\nh = sigmoid(W_o @ x) * (c / n)", "h c n m", ["x"]),
+)  # fmt: skip

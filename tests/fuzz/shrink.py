@@ -1,0 +1,177 @@
+"""Make what fails as small as it can be: fewer cases, fewer options, smaller sizes, a shorter text."""
+
+import ast
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from tests.fuzz.case import NAMES, Case
+from tests.fuzz.children import Outcome, Session, run
+
+_SIZES = (1, 2, 3, 4, 5, 8, 9, 16, 17)
+
+
+def shrink(session: Session, seconds: float = 40.0) -> tuple[Session, Outcome]:
+    """Make a session smaller that ends in a finding.
+
+    Args:
+        session: The session.
+        seconds: How long to try.
+
+    Returns:
+        A session with the same finding, and what became of it; as it was where nothing smaller does it.
+    """
+    best, outcome = session, run(session)
+    wanted = outcome.finding
+    if wanted is None:
+        return best, outcome
+    deadline = time.monotonic() + seconds
+    best = replace(best, cases=best.cases[: len(outcome.verdicts)])
+    again = True
+    while again and time.monotonic() < deadline:
+        again = False
+        for smaller in _smaller(best):
+            if time.monotonic() > deadline:
+                break
+            tried = run(smaller)
+            if tried.finding is not None and tried.finding.key == wanted.key:
+                best, outcome, again = replace(smaller, cases=smaller.cases[: len(tried.verdicts)]), tried, True
+                break
+    return best, outcome
+
+
+def _smaller(session: Session) -> Iterator[Session]:
+    """Yield sessions that are smaller in one thing, the most hopeful first."""
+    cases = session.cases
+    if len(cases) > 1:
+        yield replace(session, cases=cases[-1:])
+        for place in range(len(cases) - 1):
+            yield replace(session, cases=cases[:place] + cases[place + 1 :])
+    if session.fenced:
+        yield replace(session, fenced=False)
+    for change in _changes(cases[-1]):
+        changed = tuple(change(case) for case in cases)
+        if changed != cases:
+            yield replace(session, cases=changed)
+    if len(cases) > 1:  # what differs between the cases is made smaller last
+        for place, case in enumerate(cases):
+            for change in _changes(case):
+                one = change(case)
+                if one != case:
+                    yield replace(session, cases=(*cases[:place], one, *cases[place + 1 :]))
+
+
+def _changes(case: Case) -> Iterator[Callable[[Case], Case]]:
+    default = Case("")
+    if case.transforms:
+        yield lambda one: replace(one, transforms=[])
+        for place in range(len(case.transforms)):
+            yield lambda one, place=place: replace(
+                one, transforms=one.transforms[:place] + one.transforms[place + 1 :]
+            )
+    for name in NAMES:
+        plain = name not in ("equations", "states", "inputs", "transforms", "input_size", "hidden_size", "call", "seed")
+        if plain and getattr(case, name) != getattr(default, name):
+            yield lambda one, name=name: replace(one, **{name: getattr(default, name)})
+    for text in texts(case.equations):
+        yield lambda one, text=text: _with_text(one, text)
+    if len(case.hidden_size) > 1:
+        yield lambda one: replace(one, hidden_size=one.hidden_size[:-1] or one.hidden_size)
+    for size in _SIZES:
+        if size < max(case.hidden_size):
+            yield lambda one, size=size: replace(
+                one,
+                hidden_size=[size] * len(one.hidden_size),
+                input_size=[size if given == one.hidden_size[0] else given for given in one.input_size],
+            )
+    for place, given in enumerate(case.input_size):
+        for size in _SIZES:
+            if size < given:
+                yield lambda one, place=place, size=size: replace(
+                    one, input_size=[*one.input_size[:place], size, *one.input_size[place + 1 :]]
+                )
+    for steps in (1, 2, 3):
+        if steps < case.steps:
+            yield lambda one, steps=steps: replace(
+                one,
+                steps=steps,
+                lengths=None if one.lengths is None else [min(length, steps) for length in one.lengths],
+            )
+    if case.rows > 1:
+        yield lambda one: replace(one, rows=1, lengths=None if one.lengths is None else one.lengths[:1])
+        yield lambda one: replace(one, rows=2, lengths=None if one.lengths is None else one.lengths[:2])
+    if case.seed:
+        yield lambda one: replace(one, seed=0)
+
+
+def _with_text(case: Case, text: str) -> Case:
+    """Give the case other equations, and drop the states and inputs that they lack."""
+    lines = [line.split(" = ")[0] for line in text.split("\n")]
+    states = case.states if case.states is None else [name for name in case.states if name in lines]
+    names = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+    kept = [name for name in case.inputs if name in names]
+    outer = [name for name in case.inputs if not name.endswith("_below")]
+    sizes = [size for name, size in zip(outer, case.input_size, strict=False) if name in kept]
+    return replace(case, equations=text, states=states, inputs=kept or ["x"], input_size=sizes or case.input_size[:1])
+
+
+def texts(equations: str) -> Iterator[str]:
+    """Yield shorter texts: without a line, with a line put where it is read, with an expression less."""
+    lines = equations.split("\n")
+    for place, line in enumerate(lines):
+        name, value = line.split(" = ", 1)
+        rest = lines[:place] + lines[place + 1 :]
+        if rest:
+            yield "\n".join(rest)
+            if not value.startswith("bernoulli"):
+                yield "\n".join(_put(other, name, value) for other in rest)
+    for place, line in enumerate(lines):
+        name, value = line.split(" = ", 1)
+        for shorter in sorted(set(_shorter(ast.parse(value, mode="eval").body)), key=len):
+            yield "\n".join([*lines[:place], f"{name} = {shorter}", *lines[place + 1 :]])
+
+
+def _put(line: str, name: str, value: str) -> str:
+    class Put(ast.NodeTransformer):
+        def visit_Name(self, node: ast.Name) -> ast.AST:
+            return ast.parse(value, mode="eval").body if node.id == name else node
+
+    target, right = line.split(" = ", 1)
+    return f"{target} = {ast.unparse(Put().visit(ast.parse(right, mode='eval').body))}"
+
+
+def _shorter(tree: ast.expr) -> Iterator[str]:
+    """Yield the expression with one of its parts in the place of the whole, anywhere in it."""
+    parts: list[ast.expr] = []
+    if isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.MatMult):
+        parts = [tree.right]
+        if not isinstance(tree.left, ast.Name):
+            left = tree.left.value if isinstance(tree.left, ast.Attribute) else tree.left
+            yield f"{ast.unparse(left)} @ {_bracketed(tree.right)}"
+            if isinstance(left, ast.Call):
+                yield f"{ast.unparse(left.args[0])} @ {_bracketed(tree.right)}"
+        for below in _shorter(tree.right):
+            yield f"{ast.unparse(tree.left)} @ ({below})"
+    elif isinstance(tree, ast.BinOp):
+        parts = [tree.left, tree.right]
+        sign = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}[type(tree.op)]
+        for below in _shorter(tree.left):
+            yield f"({below}) {sign} {_bracketed(tree.right)}"
+        for below in _shorter(tree.right):
+            yield f"{_bracketed(tree.left)} {sign} ({below})"
+    elif isinstance(tree, ast.UnaryOp):
+        parts = [tree.operand]
+        for below in _shorter(tree.operand):
+            yield f"-({below})"
+    elif isinstance(tree, ast.Call) and ast.unparse(tree.func) not in ("prev", "bernoulli", "period"):
+        parts = list(tree.args)
+        for place, argument in enumerate(tree.args):
+            for below in _shorter(argument):
+                others = [ast.unparse(one) for one in tree.args]
+                yield f"{ast.unparse(tree.func)}({', '.join([*others[:place], below, *others[place + 1 :]])})"
+    for part in parts:
+        yield ast.unparse(part)
+
+
+def _bracketed(tree: ast.expr) -> str:
+    return ast.unparse(tree) if isinstance(tree, ast.Name | ast.Call | ast.Constant) else f"({ast.unparse(tree)})"
