@@ -145,6 +145,8 @@ def _live(session: Session, writing: int, said: int, stop_at_finding: bool) -> N
                 os.write(writing, (json.dumps(asdict(verdict)) + "\n").encode())
                 if verdict.finding is not None and stop_at_finding:
                     break
+                if verdict.note.startswith(("EquationError", "CellError")):  # so will be the others
+                    break
             del judge
             gc.collect()
         status = 0

@@ -1,5 +1,7 @@
 """Cells that nobody wrote: texts from the whole grammar, right in their sizes, and the layers and batches they meet."""
 
+import math
+import re
 from dataclasses import dataclass, field, replace
 from random import Random
 
@@ -238,7 +240,10 @@ def _all_read(
 ) -> list[str]:
     """Let the last line that may read what nothing reads; lines and inputs must be read."""
     text = "\n".join(lines)
-    last = next(place for place, name in reversed(list(enumerate(order))) if writer.sizes[name] != OUTPUT)
+    fit = [place for place, name in enumerate(order) if writer.sizes[name] != OUTPUT and "bernoulli" not in lines[place]]
+    if not fit:
+        return lines
+    last = fit[-1]
     names = [name for name in (*inputs, *order[:last]) if name not in states]
     for name in names:
         if not _reads(text, name):
@@ -248,7 +253,7 @@ def _all_read(
                 matrix = writer.name(f"V{len(writer.matrices)}")
                 writer.matrices[matrix] = (here, size, "dense", 1)
                 term = f"{matrix} @ {name}"
-            lines[last] = f"{lines[last]} + 0.5 * ({term})" if not lines[last].endswith(")") or "bernoulli" not in lines[last] else lines[last]
+            lines[last] = f"{lines[last]} + 0.5 * ({term})"
     for name in order[last + 1 :]:
         if name not in states and not _reads("\n".join(lines), name):
             lines = [line for line in lines if not line.startswith(f"{name} = ")]
@@ -293,7 +298,10 @@ _SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 36, 48, 64, 65
 def draw_session(random: Random, length: int = 7) -> list[Case]:
     """Draw a cell and what is done with it in one process: each case differs from the one before in one option."""
     cell = draw_cell(random) if random.random() < 0.85 else known_cell(random)
+    blocks = math.lcm(*(int(count) for count in re.findall(r"(?:, |period\()(\d+)\)", cell.equations)))
     hidden = random.choice(_SIZES)
+    if random.random() < 0.9:
+        hidden = -(-hidden // blocks) * blocks
     case = _resized(replace(cell, hidden_size=[hidden]), hidden, cell.hidden_size[0])
     case.seed = random.randrange(1 << 20)
     case.dtype = random.choice(["float64", "float64", "float32"])
@@ -301,8 +309,9 @@ def draw_session(random: Random, length: int = 7) -> list[Case]:
     case.scale = random.choice([0.3, 1.0, 1.0, 1.0, 2.0])
     if any(name == "project" for name, _ in case.transforms) or _projects(case):
         case.proj_size = random.choice([1, 2, 3, 5, 8, 9, 16, 17])
+    case.call = random.choice(["train", "train", "train", *CALLS])
     for _ in range(random.choice([0, 1, 2, 4])):
-        case = changed(random, case)
+        case = changed(random, fitted(case))
     session = [case]
     while len(session) < length:
         session.append(changed(random, case))
@@ -334,7 +343,7 @@ def changed(random: Random, case: Case) -> Case:
     what = random.choice(_CHANGES)
     rows = max(case.rows, 1)
     if what == "hidden_size":
-        hidden = random.choice(_SIZES)
+        hidden = random.choice([*_SIZES, 2 * case.hidden_size[0], 3 * case.hidden_size[0]]) % 129 or 1
         new = replace(case, hidden_size=[hidden] * len(case.hidden_size))
         new = _resized(new, hidden, case.hidden_size[0])
     elif what == "one hidden_size":
@@ -400,8 +409,8 @@ def fitted(case: Case) -> Case:
             case = replace(case, rows=max(case.rows, 1))
     if case.packed and case.lengths is None:
         case = replace(case, packed=False)
-    if case.packed:
-        case = replace(case, batch_first=False)
+    if case.packed and case.lengths is not None:  # a packed batch is as long as its longest row
+        case = replace(case, batch_first=False, lengths=[case.steps, *[max(one, 1) for one in case.lengths[1:]]])
     if case.rows == 0 and case.lengths is not None:
         case = replace(case, lengths=case.lengths[:1])
     if len(case.input_size) > 1 and case.given == "expanded" and case.lengths is not None:

@@ -22,6 +22,12 @@ NOISE = 1e-7
 ALLOWED = 50  # how many times as far from the truth as noise of a rounding's size takes a result
 LEAST = 1000  # roundings of its largest number that a tensor may be off in any case
 HOPELESS = 0.05  # a result that rounding alone may change by so much of itself is not compared
+# Found now, so that the processes of a campaign, which are copies of one, need not look for them.
+TRANSFORMS: dict[str, Callable[..., Any]] = {
+    name: getattr(gatework, name)
+    for name in ("layer_norm", "zoneout", "recurrent_dropout", "peephole", "project", "coupled")
+}
+TRACE, LAYER, READ = gatework.trace, gatework.Recurrent, gatework.cell
 # What a comparison with NaN gives is nobody's law.
 _BLIND = ("maximum", "minimum", "where", "greater", "sign", "mod", "divides", "relu", "hard_sigmoid", "abs")
 _SPECIAL = {"zero": 0.0, "inf": math.inf, "nan": math.nan, "huge": 1e30, "denormal": 1e-39}
@@ -128,7 +134,7 @@ def make(case: Case) -> Any:
     _said(cell.latex, "printing", "latex", case)
     sizes = case.hidden_size
     layer = _said(
-        lambda: gatework.Recurrent(
+        lambda: LAYER(
             cell,
             case.input_size[0] if len(case.input_size) == 1 else tuple(case.input_size),
             sizes[0] if len(set(sizes)) == 1 else list(sizes),
@@ -155,9 +161,9 @@ def make(case: Case) -> Any:
 
 
 def _cell(case: Case) -> Any:
-    cell = gatework.cell(case.equations, states=case.states, inputs=case.inputs)
+    cell = READ(case.equations, states=case.states, inputs=case.inputs)
     for name, options in case.transforms:
-        cell = getattr(gatework, name)(cell, **options)
+        cell = TRANSFORMS[name](cell, **options)
     return cell
 
 
@@ -454,7 +460,7 @@ def _trace(case: Case, layer: Any, call: Call, names: list[str]) -> Found:
     given, state, options = _arguments(case, layer, call)
     _masks(case, layer, call, given, state, options)
     torch.manual_seed(case.seed)
-    kept = _allowing_auto(case, layer, lambda: gatework.trace(layer, given, state, **options))
+    kept = _allowing_auto(case, layer, lambda: TRACE(layer, given, state, **options))
     records: list[dict[str, Tensor]] = []
     for number in range(len(layer.layers)):
         for direction in range(2 if case.bidirectional else 1):

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from tests.fuzz.case import NAMES, Case
 from tests.fuzz.children import Outcome, Session, run
+from tests.fuzz.grammar import fitted
 
 _SIZES = (1, 2, 3, 4, 5, 8, 9, 16, 17)
 
@@ -50,13 +51,13 @@ def _smaller(session: Session) -> Iterator[Session]:
     if session.fenced:
         yield replace(session, fenced=False)
     for change in _changes(cases[-1]):
-        changed = tuple(change(case) for case in cases)
+        changed = tuple(fitted(change(case)) for case in cases)
         if changed != cases:
             yield replace(session, cases=changed)
     if len(cases) > 1:  # what differs between the cases is made smaller last
         for place, case in enumerate(cases):
             for change in _changes(case):
-                one = change(case)
+                one = fitted(change(case))
                 if one != case:
                     yield replace(session, cases=(*cases[:place], one, *cases[place + 1 :]))
 
