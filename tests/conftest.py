@@ -42,6 +42,19 @@ def interruptible() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def fenced() -> Iterator[None]:
+    """With GATEWORK_FENCE=behind or before, every buffer of every kernel lies between guard pages; see `make fence`."""
+    side = os.environ.get("GATEWORK_FENCE", "")
+    if not side:
+        yield
+        return
+    from tests.fence import around_kernels  # it imports torch, which must find the environment as it is set above
+
+    with around_kernels(side):
+        yield
+
+
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
     """The folder of real data sets, named by GATEWORK_DATA; tests that need it skip without."""

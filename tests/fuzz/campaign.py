@@ -67,9 +67,7 @@ class Report:
         return {
             **{name: getattr(self, name) for name in ("seed", "sessions", "scripts", "trouble")},
             "seconds": round(self.seconds, 1),
-            **{
-                name: dict(getattr(self, name).most_common()) for name in ("counts", "calls", "notes", "findings")
-            },
+            **{name: dict(getattr(self, name).most_common()) for name in ("counts", "calls", "notes", "findings")},
         }
 
 

@@ -49,7 +49,7 @@ class Case:
     equations: str
     states: list[str] | None = None
     inputs: list[str] = field(default_factory=lambda: ["x"])
-    transforms: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    transforms: list[list[Any]] = field(default_factory=list)
     input_size: list[int] = field(default_factory=lambda: [3])
     hidden_size: list[int] = field(default_factory=lambda: [4])
     bias: bool = True
@@ -80,7 +80,9 @@ class Case:
     def plain(self) -> dict[str, Any]:
         """Give what differs from the defaults, which JSON can hold."""
         default = Case(self.equations)
-        return {key: value for key, value in asdict(self).items() if key == "equations" or value != getattr(default, key)}
+        return {
+            key: value for key, value in asdict(self).items() if key == "equations" or value != getattr(default, key)
+        }
 
     def text(self) -> str:
         """Write it down on one line."""

@@ -135,7 +135,9 @@ def expected(
                     for one, value in zip(states, learned, strict=True)
                 ]
             masks = None if given.masks is None else given.masks[place]
-            values, last = _run(case, meaning, given, below, weights, states, masks, hidden, direction == 1, noise, doubts)
+            values, last = _run(
+                case, meaning, given, below, weights, states, masks, hidden, direction == 1, noise, doubts
+            )
             outputs.append(values[meaning.states[0]])
             found.state.append(last)
             found.records.append({name: values[name] for name in names if name in values})
@@ -145,9 +147,11 @@ def expected(
     found.output = below[meaning.inputs[0]]
     if grads:
         total = loss_of(case, found.output, found.state)
-        wanted = torch.autograd.grad(total, list(leaves.values()), allow_unused=True) if total.requires_grad else [
-            None
-        ] * len(leaves)
+        wanted = (
+            torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
+            if total.requires_grad
+            else [None] * len(leaves)
+        )
         found.grads = {
             name: torch.zeros_like(leaf) if grad is None else grad
             for (name, leaf), grad in zip(leaves.items(), wanted, strict=True)
@@ -192,7 +196,10 @@ def _run(
     for name in meaning.matrices:
         if name not in written:
             shape = (sizes[f"{name}.rows"], sizes[f"{name}.columns"])
-            written |= {name: torch.zeros(shape, dtype=torch.float64), f"{name}.kept": torch.ones(shape, dtype=torch.bool)}
+            written |= {
+                name: torch.zeros(shape, dtype=torch.float64),
+                f"{name}.kept": torch.ones(shape, dtype=torch.bool),
+            }
     run = Run(sizes, noise, doubts)
     lengths = torch.tensor(given.lengths)
     fresh = [
@@ -216,7 +223,5 @@ def _run(
             name: torch.zeros(rows, one.shape[1]).double().index_copy(0, active, one) for name, one in values.items()
         }
         state = [old.index_copy(0, active, values[name]) for name, old in zip(meaning.states, state, strict=True)]
-    whole = {
-        name: torch.stack([collected[time][name] for time in range(steps)]) for name in meaning.place
-    }
+    whole = {name: torch.stack([collected[time][name] for time in range(steps)]) for name in meaning.place}
     return whole, state

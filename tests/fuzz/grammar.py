@@ -4,6 +4,7 @@ import math
 import re
 from dataclasses import dataclass, field, replace
 from random import Random
+from typing import Any
 
 from tests.fuzz.case import CALLS, SPECIAL, STRIDES, Case
 
@@ -14,7 +15,21 @@ _STEEP = ("exp", "log", "sqrt")
 # Among ordinary names some that a program might make up for itself.
 _NAMES = (
     *("i", "f", "g", "o", "z", "r", "n", "m", "s", "q", "a", "u", "k", "due"),
-    *("one", "again", "again_1", "d_h", "d_x", "d_x_1", "d_h_1", "d_W", "h_prev", "x_prev", "c_prev", "back_h", "grad_h"),
+    *(
+        "one",
+        "again",
+        "again_1",
+        "d_h",
+        "d_x",
+        "d_x_1",
+        "d_h_1",
+        "d_W",
+        "h_prev",
+        "x_prev",
+        "c_prev",
+        "back_h",
+        "grad_h",
+    ),
     *("h_new", "keep_h", "drop_g", "h_full", "a_W", "P", "T", "_", "__", "x_", "h_", "base", "table", "size", "y", "d"),
     *("b", "zero", "row", "flat", "step", "tmp", "t0", "v1", "before", "here", "stride", "hidden_size", "input_size"),
     *("rows", "columns", "split", "jobs", "panels", "times", "begin", "end", "rule", "mean_", "outer_", "weight_ih"),
@@ -235,12 +250,12 @@ def _right_side(writer: _Writer, name: str, size: str, state: bool) -> str:
     return body
 
 
-def _all_read(
-    writer: _Writer, lines: list[str], order: list[str], inputs: list[str], states: list[str]
-) -> list[str]:
+def _all_read(writer: _Writer, lines: list[str], order: list[str], inputs: list[str], states: list[str]) -> list[str]:
     """Let the last line that may read what nothing reads; lines and inputs must be read."""
     text = "\n".join(lines)
-    fit = [place for place, name in enumerate(order) if writer.sizes[name] != OUTPUT and "bernoulli" not in lines[place]]
+    fit = [
+        place for place, name in enumerate(order) if writer.sizes[name] != OUTPUT and "bernoulli" not in lines[place]
+    ]
     if not fit:
         return lines
     last = fit[-1]
@@ -266,11 +281,13 @@ def _reads(text: str, name: str) -> bool:
     return name in letters.split()
 
 
-def _transforms(random: Random, states: list[str], lines: list[str]) -> list[tuple[str, dict]]:
-    found: list[tuple[str, dict]] = []
+def _transforms(random: Random, states: list[str], lines: list[str]) -> list[list[Any]]:
+    found: list[list[Any]] = []
     if random.random() < 0.25:
         for _ in range(random.choice([1, 1, 2])):
-            kind = random.choice(["layer_norm", "zoneout", "zoneout", "recurrent_dropout", "peephole", "project", "coupled"])
+            kind = random.choice(
+                ["layer_norm", "zoneout", "zoneout", "recurrent_dropout", "peephole", "project", "coupled"]
+            )
             options: dict = {}
             if kind == "zoneout":
                 options = {random.choice(states): random.choice([0.1, 0.5, 0.0])}
@@ -279,8 +296,11 @@ def _transforms(random: Random, states: list[str], lines: list[str]) -> list[tup
             elif kind == "peephole":
                 options = {"gates": [random.choice(lines).split(" = ")[0]], "state": random.choice(states)}
             elif kind == "coupled":
-                options = {"forget": random.choice(lines).split(" = ")[0], "write": random.choice(lines).split(" = ")[0]}
-            found.append((kind, options))
+                options = {
+                    "forget": random.choice(lines).split(" = ")[0],
+                    "write": random.choice(lines).split(" = ")[0],
+                }
+            found.append([kind, options])
     return found
 
 
@@ -361,9 +381,7 @@ def changed(random: Random, case: Case) -> Case:
     elif what == "lengths":
         new = replace(case, rows=rows, packed=False, lengths=[random.randrange(case.steps + 1) for _ in range(rows)])
     elif what == "packed":
-        new = replace(
-            case, rows=rows, packed=True, lengths=[random.randrange(1, case.steps + 1) for _ in range(rows)]
-        )
+        new = replace(case, rows=rows, packed=True, lengths=[random.randrange(1, case.steps + 1) for _ in range(rows)])
     elif what == "dtype":
         new = replace(case, dtype="float32" if case.dtype == "float64" else "float64")
     elif what == "call":
@@ -401,8 +419,10 @@ def fitted(case: Case) -> Case:
     """Take back options that a call does not have."""
     if case.call in ("stream", "step"):
         case = replace(case, bidirectional=False, lengths=None, packed=False, reset=False, batch_first=False)
-        if case.call == "stream" or any(name in ("zoneout", "recurrent_dropout") for name, _ in case.transforms) or (
-            "bernoulli(" in case.equations
+        if (
+            case.call == "stream"
+            or any(name in ("zoneout", "recurrent_dropout") for name, _ in case.transforms)
+            or ("bernoulli(" in case.equations)
         ):
             case = replace(case, training=False)
         if case.call == "stream":

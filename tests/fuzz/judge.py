@@ -156,7 +156,11 @@ def make(case: Case) -> Any:
         drawn = numbers(case.seed, name, *parameter.shape)
         size = case.scale * (parameter.shape[-1] ** -0.5 if parameter.dim() == 2 else 0.5)
         strided = _strided(drawn * size, case.weights)
-        setattr(layer, name, nn.Parameter(strided.to(parameter.dtype) if case.weights == "plain" else _like(strided, parameter)))
+        setattr(
+            layer,
+            name,
+            nn.Parameter(strided.to(parameter.dtype) if case.weights == "plain" else _like(strided, parameter)),
+        )
     return layer
 
 
@@ -253,7 +257,13 @@ def prepare(case: Case, layer: Any, meaning: Meaning) -> tuple[Given, Call]:
         leaves.append(_like(_strided(leaf, case.given), torch.zeros((), dtype=dtype)).requires_grad_())
     state, held, weights, maps = [], [], [], []
     for number, one in enumerate(layer.layers):
-        maps.append([getattr(layer, f"{key}_in_l{number}") for key in ("weight", "bias") if hasattr(layer, f"{key}_in_l{number}")])
+        maps.append(
+            [
+                getattr(layer, f"{key}_in_l{number}")
+                for key in ("weight", "bias")
+                if hasattr(layer, f"{key}_in_l{number}")
+            ]
+        )
         for direction in range(2 if case.bidirectional else 1):
             place = len(state)
             suffix = f"_l{number}" + "_reverse" * direction
@@ -265,7 +275,9 @@ def prepare(case: Case, layer: Any, meaning: Meaning) -> tuple[Given, Call]:
             drawn = [0.5 * numbers(case.seed, f"state {place} {index}", *shape) for index, shape in enumerate(shapes)]
             if not case.given_state:
                 drawn = [
-                    torch.zeros(shape).double() if learned[f"initial_{name}"] is None else learned[f"initial_{name}"].expand(shape)
+                    torch.zeros(shape).double()
+                    if learned[f"initial_{name}"] is None
+                    else learned[f"initial_{name}"].expand(shape)
                     for name, shape in zip(meaning.states, shapes, strict=True)
                 ]
             state.append([_double(one) for one in drawn])
@@ -439,7 +451,9 @@ def _step(case: Case, layer: Any, call: Call, names: list[str]) -> Found:
     for time in range(case.steps):
         inputs = [one[time].squeeze(0) if case.rows == 0 else one[time] for one in call.inputs]
         output, state = _allowing_auto(
-            case, layer, lambda given=inputs, last=state: layer.step(given[0] if len(given) == 1 else tuple(given), last)
+            case,
+            layer,
+            lambda given=inputs, last=state: layer.step(given[0] if len(given) == 1 else tuple(given), last),
         )
         outputs.append(output.unsqueeze(0) if case.rows == 0 else output)
     return _with_grads(case, layer, call, Found(torch.stack(outputs), _states_of(case, layer, state), []))
@@ -557,7 +571,11 @@ def _near(case: Case, name: str, one: Tensor, truth: Tensor, *noisy: Tensor) -> 
 
 def _same_places(case: Case, name: str, one: Tensor, truth: Tensor) -> None:
     """See that NaN and infinities stand where they do by the equations."""
-    same = (one.isnan() == truth.isnan()) & ((one == math.inf) == (truth == math.inf)) & ((one == -math.inf) == (truth == -math.inf))
+    same = (
+        (one.isnan() == truth.isnan())
+        & ((one == math.inf) == (truth == math.inf))
+        & ((one == -math.inf) == (truth == -math.inf))
+    )
     if not bool(same.all()):
         place = tuple((~same).nonzero()[0].tolist())
         detail = f"{name}{list(place)} is {one[place].item():.3g}, and by the equations {truth[place].item():.3g}"

@@ -278,7 +278,9 @@ class Meaning:
             matrix = matrix.T if transposed else matrix
             kept = weights[f"{name}.kept"]
             kept = kept.T if transposed else kept
-            vector = vector.expand(*vector.shape[:-1], matrix.shape[1]) if vector.dim() else vector.expand(len(matrix.T))
+            vector = (
+                vector.expand(*vector.shape[:-1], matrix.shape[1]) if vector.dim() else vector.expand(len(matrix.T))
+            )
             # What a structure leaves out is left out: zero times infinity is no part of the sum.
             terms = torch.where(kept, matrix * torch.where(kept, vector.unsqueeze(-2), 0.0), 0.0)
             return run.note(run.noise(terms).sum(-1))

@@ -67,9 +67,7 @@ def _changes(case: Case) -> Iterator[Callable[[Case], Case]]:
     if case.transforms:
         yield lambda one: replace(one, transforms=[])
         for place in range(len(case.transforms)):
-            yield lambda one, place=place: replace(
-                one, transforms=one.transforms[:place] + one.transforms[place + 1 :]
-            )
+            yield lambda one, place=place: replace(one, transforms=one.transforms[:place] + one.transforms[place + 1 :])
     for name in NAMES:
         plain = name not in ("equations", "states", "inputs", "transforms", "input_size", "hidden_size", "call", "seed")
         if plain and getattr(case, name) != getattr(default, name):

@@ -1,0 +1,129 @@
+"""The campaign itself: it draws the same from a seed, finds what is planted, and finds nothing in a short run."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+import torch
+from tests.fuzz.case import Case
+from tests.fuzz.grammar import draw_session
+from tests.fuzz.judge import Judge, judge
+from tests.fuzz.meaning import Doubts, Meaning, Noise, Run, Undefined, written_out
+from tests.fuzz.shrink import texts
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="sessions run in forked processes")
+SEEDS = (1, 2, 3)  # of which a few sessions each are run here; a campaign draws others
+
+
+def python(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")]), "GATEWORK_FENCE": ""}
+    command = [sys.executable, *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=600, env=environment, cwd=folder
+    )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_short_campaign_finds_nothing(seed, tmp_path):
+    done = python("-m", "tests.fuzz", "--minutes", "9", "--sessions", "8", "--seed", str(seed), folder=tmp_path)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert "right" in done.stdout
+
+
+PLANT = """
+from pathlib import Path
+from tests.fuzz.campaign import campaign
+
+def plant():
+    {plant}
+
+report = campaign(300, 0, Path("found"), print, sessions=12, patch=plant, small=15)
+assert not report.trouble, report.trouble
+assert any(name.startswith("{name}") for name in report.findings), report.findings
+script = Path(report.scripts[0]).read_text()
+print(script)
+assert len(script.splitlines()) <= 14
+"""
+
+
+@pytest.mark.parametrize(
+    ("plant", "name"),
+    [
+        (
+            "from gatework.language import derive; from gatework.language.parse import read; "
+            'derive._RULES["tanh", 0] = read("r = d * (1 - 0.9 * y * y)")[0].value',
+            "wrong gradient of",
+        ),
+        (
+            "from gatework.kernels.cpu.workspace import Workspace; empty = Workspace.empty; "
+            "Workspace.empty = lambda work, rows, name: empty(work, rows - 1, name)",
+            "crash",
+        ),
+    ],
+    ids=["a derivative", "a row too few"],
+)
+def test_a_planted_fault_is_found_and_made_small(plant, name, tmp_path):
+    done = python("-c", PLANT.format(plant=plant, name=name), folder=tmp_path)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+def test_a_seed_decides_everything():
+    for seed in range(40):
+        first, second = draw_session(Random(seed)), draw_session(Random(seed))
+        assert [case.text() for case in first] == [case.text() for case in second]
+        assert [Case.read(case.text()) for case in first] == first
+
+
+def test_the_whole_grammar_is_drawn():
+    text = "\n".join(case.equations for seed in range(600) for case in draw_session(Random(seed))[:1])
+    written = ("sigmoid(", "norm(", "where(", "mod(", "period(", "bernoulli(", "prev(", "block_upper(", ".T @", " / ")
+    assert not [one for one in written if one not in text]
+
+
+def test_the_meaning_by_hand():
+    """Small numbers that can be checked on paper."""
+    run = Run(Meaning("h = x", ["h"], ["x"]).sizes({}, 2), Noise(), Doubts(1e-9, 1e200, 1e-200))
+
+    def value(text: str, **weights: torch.Tensor) -> list[float]:
+        meaning = Meaning(text, ["h"], ["x"])
+        given = {"x": torch.tensor([[1.0, 2.0]]).double()}
+        state = {"h": torch.tensor([[3.0, 5.0]]).double()}
+        kept = {
+            f"{name}.kept": torch.ones_like(one, dtype=torch.bool) for name, one in weights.items() if one.dim() == 2
+        }
+        return meaning.step(given, state, {**weights, **kept}, run)["h"].flatten().tolist()
+
+    matrix = torch.tensor([[1.0, 2.0], [0.0, 4.0]]).double()
+    assert value("h = W @ x", W=matrix) == [5.0, 8.0]
+    assert value("h = W.T @ x", W=matrix) == [1.0, 10.0]
+    assert value("h = prev(h) + mean(x)") == [4.5, 6.5]
+    assert value("c = 2 * h\nh = c - h") == [3.0, 5.0]
+    assert value("h = period(2) + where(greater(x, 1), x, 0)") == [1.0, 4.0]
+    assert value("h = mod(h, 2) + divides(2, x)") == [1.0, 2.0]
+    whole, kept = written_out(torch.tensor([[1.0], [2.0]]), "block_diagonal", 2)
+    assert torch.where(kept, whole, 0).tolist() == [[1.0, 0.0], [0.0, 2.0]]
+    with pytest.raises(Undefined, match="3 blocks do not divide a matrix of 2 by 6"):
+        written_out(torch.zeros(2, 2), "block_diagonal", 3)
+
+
+def test_a_right_case_is_right_and_a_wrong_one_is_not():
+    case = Case("h = tanh(W @ x + R @ h + b)", ["h"])
+    assert judge(case).what == "right"
+    judging = Judge()
+    judging.judge(case)
+    layer = next(iter(judging._layers.values()))
+    layer.cell = judging._layer(Case("h = sin(W @ x + R @ h + b)", ["h"])).cell  # it says another thing than it does
+    verdict = judging.judge(case)
+    assert verdict.finding is not None
+    assert verdict.finding.where == "output by train"
+
+
+def test_texts_become_shorter():
+    found = list(texts("c = sigmoid(W @ x)\nh = tanh(R @ h + c)"))
+    assert "h = tanh(R @ h + sigmoid(W @ x))" in found
+    assert "c = W @ x\nh = tanh(R @ h + c)" in found
+    assert "c = sigmoid(W @ x)\nh = R @ h + c" in found
