@@ -10,8 +10,10 @@
 #   make evidence  measure the essays' claims anew, and docs/evidence.md (EVIDENCE="--only vanishing" for less); two of
 #                  them need recorded data, in the folder that GATEWORK_DATA names
 #   make lock     hold the newest versions of what the targets install, with hashes, in requirements/
-#   make campaign  disturb training and the explorer with kills, faults, interrupts and hostile requests (MINUTES=5;
-#                  CAMPAIGN="--only kills --json counts.json" for less, and for the counts)
+#   make campaign  disturb training and the explorer with kills, faults, interrupts and hostile requests for MINUTES
+#                  (CAMPAIGN="--only kills --json counts.json" for less, and for the counts)
+#   make fuzz     random cells, texts, files and requests for MINUTES, each held against what it means; ends in scripts
+#   make fence    the tests of kernels and layers with guard pages around every buffer that a kernel is handed
 #   make clean    remove what the other targets made (runs/ is kept: it is yours)
 
 PYTHON ?= $(shell for python in python3.11 python3 python; do \
@@ -32,14 +34,17 @@ TEST ?=
 LOWEST ?=
 # Flags for the benchmarks, such as BENCH="--only lstm,gru".
 BENCH ?=
+# How long `make fuzz` and `make campaign` run.
+MINUTES ?= 30
+# Flags for the fuzzing, such as FUZZ="--seed 1".
+FUZZ ?=
 # Flags for the evidence, such as EVIDENCE="--only vanishing".
 EVIDENCE ?=
-# Flags for the campaign, such as CAMPAIGN="--only disk,requests", and how long it takes.
+# Flags for the campaign, such as CAMPAIGN="--only disk,requests".
 CAMPAIGN ?=
-MINUTES ?= 5
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest check docs page bench evidence campaign lock clean
+.PHONY: help demo test test-lowest check docs page bench evidence campaign lock fuzz fence clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -114,6 +119,13 @@ campaign: .venv/.installed
 
 lock: .venv/.installed
 	@$(BIN)/python requirements/lock.py
+
+fuzz: .venv/.installed
+	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) --jobs $(WORKERS) $(FUZZ)
+
+fence: .venv/.installed
+	@for side in behind before; do echo "==> nothing beyond a buffer, $$side it"; \
+	GATEWORK_FENCE=$$side OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -q tests/kernels tests/nn tests/tracing || exit 1; done
 
 clean:
 	rm -rf .venv .venv-lowest build dist docs/_build docs/cells/*.md docs/tasks/*.md docs/guide/_functions.md

@@ -16,6 +16,7 @@ from bisect import bisect_right, insort
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,7 @@ class Fence:
         self.side = side
         self._starts: list[int] = []  # where each area begins, in order
         self._ends: dict[int, int] = {}
+        self._lock = RLock()  # an area may go at any moment, in any thread
 
     def area(self, size: int) -> tuple[Area, int]:
         """Make an area; give it with the place in it at which so many bytes begin."""
@@ -57,18 +59,21 @@ class Fence:
         for place in (start, start + (pages + 1) * _PAGE):
             if _libc.mprotect(place, _PAGE, 0):
                 raise OSError(ctypes.get_errno(), "a page cannot be guarded")
-        insort(self._starts, start)
-        self._ends[start] = start + (pages + 2) * _PAGE
+        with self._lock:
+            insort(self._starts, start)
+            self._ends[start] = start + (pages + 2) * _PAGE
         weakref.finalize(area, self._forget, start)
         return area, _PAGE + (pages * _PAGE - size if self.side == "behind" else 0)
 
     def _forget(self, start: int) -> None:
-        del self._starts[bisect_right(self._starts, start) - 1], self._ends[start]
+        with self._lock:
+            del self._starts[bisect_right(self._starts, start) - 1], self._ends[start]
 
     def holds(self, address: int) -> bool:
         """Say whether an address lies in an area of this fence."""
-        place = bisect_right(self._starts, address) - 1
-        return place >= 0 and address < self._ends[self._starts[place]]
+        with self._lock:
+            place = bisect_right(self._starts, address) - 1
+            return place >= 0 and address < self._ends[self._starts[place]]
 
     def tensor(self, shape: tuple[int, ...], dtype: torch.dtype, stride: tuple[int, ...] | None = None) -> Tensor:
         """Make a tensor whose numbers are NaN, or as far from any use where they are whole."""

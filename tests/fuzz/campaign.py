@@ -1,20 +1,24 @@
 """Sessions for as long as there is time, counted; what fails is made small and written down as a script."""
 
 import json
+import os
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from tests.fuzz.case import Case
-from tests.fuzz.children import Outcome, Session, run
+from tests.fuzz.children import Outcome, Session, fork, run
 from tests.fuzz.grammar import draw_session
+from tests.fuzz.hostile import TARGETS, Target, attempts
 from tests.fuzz.judge import Finding
 from tests.fuzz.shrink import shrink
 
+ATTEMPTS = 60  # of one target in one process
 MOST_ALIKE = 3  # findings of one kind that are made small; the rest are counted
 
 
@@ -34,7 +38,7 @@ class Report:
         trouble: What the harness itself stumbled over.
     """
 
-    seed: int
+    seed: str
     seconds: float = 0.0
     sessions: int = 0
     counts: Counter[str] = field(default_factory=Counter)
@@ -62,6 +66,14 @@ class Report:
         counts = ", ".join(f"{self.counts[what]:,} {what}" for what in ("right", "doubtful", "refused", "found"))
         return f"{self.seconds:6.0f} s, {self.sessions:,} processes: {counts}"
 
+    def join(self, other: "Report") -> None:
+        """Add what another campaign came to, which ran at the same time or after this one."""
+        self.sessions += other.sessions
+        for name in ("counts", "calls", "notes", "findings"):
+            getattr(self, name).update(getattr(other, name))
+        self.scripts += other.scripts
+        self.trouble += other.trouble
+
     def plain(self) -> dict[str, Any]:
         """Give it as what JSON holds."""
         return {
@@ -73,7 +85,7 @@ class Report:
 
 def campaign(
     seconds: float,
-    seed: int,
+    seed: str,
     folder: Path | None,
     say: Callable[[str], None],
     *,
@@ -112,6 +124,56 @@ def campaign(
     return report
 
 
+def strangers(seconds: float, seed: str, say: Callable[[str], None], most: int | None = None) -> Report:
+    """Fuzz texts, files and requests.
+
+    Args:
+        seconds: For how long.
+        seed: What everything is drawn from.
+        say: Takes a line of progress.
+        most: The most processes; None for as many as there is time for.
+
+    Returns:
+        The report; its calls are attempts by target.
+    """
+    report, begun = Report(seed), time.monotonic()
+    while (report.seconds < seconds or report.sessions < len(TARGETS)) and (most is None or report.sessions < most):
+        target = TARGETS[report.sessions % len(TARGETS)]
+        random = Random(f"{seed} {target.name} {report.sessions}")
+        _send(target, random, report, say)
+        report.sessions += 1
+        report.seconds = time.monotonic() - begun
+    return report
+
+
+def _send(target: Target, random: Random, report: Report, say: Callable[[str], None]) -> None:
+    """Let one process try a target some times."""
+
+    def work(tell: Callable[[dict[str, Any]], None]) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            for wrong, what in attempts(target, Path(folder), random, ATTEMPTS):
+                tell({"wrong": wrong, "what": what})
+
+    def hear(told: dict[str, Any]) -> None:
+        report.calls[target.name] += 1
+        if told["wrong"]:
+            note(told["wrong"], told["what"])
+
+    def note(wrong: str, what: str) -> None:
+        name = f"{target.name}: {wrong[:60]}"
+        report.findings[name] += 1
+        if report.findings[name] == 1:
+            say(f"found: {target.name}: {wrong}\n       {what}")
+
+    ended, status, words = fork(work, hear)
+    if not ended:
+        note("no end", "")
+    elif os.WIFSIGNALED(status):
+        note(f"the process ended by signal {os.WTERMSIG(status)}", words[-500:])
+    elif status:
+        report.trouble.append(words[-2000:])
+
+
 def _noted(
     report: Report, session: Session, finding: Finding, folder: Path | None, say: Callable[[str], None], small: float
 ) -> None:
@@ -130,9 +192,18 @@ def _noted(
     say(f"found: {last.kind}, {last.where}: {last.detail}\n       {path}: {smallest.cases[-1].text()}")
 
 
+def read(plain: dict[str, Any]) -> Report:
+    """Read what :meth:`Report.plain` gave."""
+    report = Report(plain["seed"], plain["seconds"], plain["sessions"])
+    for name in ("counts", "calls", "notes", "findings"):
+        getattr(report, name).update(plain[name])
+    report.scripts, report.trouble = plain["scripts"], plain["trouble"]
+    return report
+
+
 def script(session: Session, finding: Finding, once: bool = True) -> str:
     """Write a session as a script that shows its finding."""
-    cases = "\n".join(f"    Case(**{_spelt(replace(case))})," for case in session.cases)
+    cases = "\n".join(f"    Case(**{_spelt(case)})," for case in session.cases)
     seen = "" if once else " Seen once: it did not come again."
     return (
         f'"""{finding.kind}, {finding.where}: {finding.detail}.{seen}"""\n'

@@ -88,6 +88,10 @@ class Case:
         """Write it down on one line."""
         return json.dumps(self.plain())
 
+    def but(self, **values: Any) -> "Case":
+        """Give the same case with other values."""
+        return Case(**(asdict(self) | values))
+
     @classmethod
     def read(cls, text: str) -> "Case":
         """Read what :meth:`text` wrote."""

@@ -14,6 +14,7 @@ import traceback
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import torch
 from tests import fence
@@ -67,20 +68,12 @@ def run(session: Session, stop_at_finding: bool = True) -> Outcome:
         The verdicts, the last of them a crash or a hang where there was one.
     """
     outcome = Outcome()
-    with tempfile.TemporaryFile() as said:
-        reading, writing = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.close(reading)
-            _live(session, writing, said.fileno(), stop_at_finding)
-        os.close(writing)
-        ended = _listen(reading, outcome)
-        os.close(reading)
-        if not ended:
-            os.kill(child, signal.SIGKILL)
-        status = os.waitpid(child, 0)[1]
-        said.seek(0)
-        words = said.read().decode(errors="replace")
+
+    def hear(told: dict[str, Any]) -> None:
+        finding = None if told["finding"] is None else Finding(**told["finding"])
+        outcome.verdicts.append(Verdict(told["what"], finding, told["note"]))
+
+    ended, status, words = fork(lambda tell: _judge(session, tell, stop_at_finding), hear)
     if not ended:
         outcome.verdicts.append(Verdict("found", Finding("hang", _call(session, outcome), f"{PATIENCE:.0f} s")))
     elif os.WIFSIGNALED(status):
@@ -105,8 +98,36 @@ def _place(words: str) -> str:
     return " ".join([*glibc[:1], place])
 
 
-def _listen(reading: int, outcome: Outcome) -> bool:
-    """Collect verdicts until the child is done; False where it is too slow."""
+def fork(
+    work: Callable[[Callable[[dict[str, Any]], None]], None], hear: Callable[[dict[str, Any]], None]
+) -> tuple[bool, int, str]:
+    """Do work in a child of this process, and hear what it tells.
+
+    Args:
+        work: What the child does; it is given what to tell with.
+        hear: Called with what is told, as it comes.
+
+    Returns:
+        Whether the child ended before patience did, its status as ``waitpid`` gives it, and what it wrote.
+    """
+    with tempfile.TemporaryFile() as said:
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(reading)
+            _live(work, writing, said.fileno())
+        os.close(writing)
+        ended = _listen(reading, hear)
+        os.close(reading)
+        if not ended:
+            os.kill(child, signal.SIGKILL)
+        status = os.waitpid(child, 0)[1]
+        said.seek(0)
+        return ended, status, said.read().decode(errors="replace")
+
+
+def _listen(reading: int, hear: Callable[[dict[str, Any]], None]) -> bool:
+    """Hear what is told until the child is done; False where it is too slow."""
     held = b""
     deadline = time.monotonic() + PATIENCE
     while True:
@@ -118,14 +139,16 @@ def _listen(reading: int, outcome: Outcome) -> bool:
             return True
         *lines, held = (held + part).split(b"\n")
         for line in lines:
-            told = json.loads(line)
-            finding = None if told["finding"] is None else Finding(**told["finding"])
-            outcome.verdicts.append(Verdict(told["what"], finding, told["note"]))
+            hear(json.loads(line))
             deadline = time.monotonic() + PATIENCE
 
 
-def _live(session: Session, writing: int, said: int, stop_at_finding: bool) -> None:
-    """Be the child: judge, tell, and end without coming back."""
+def _live(work: Callable[[Callable[[dict[str, Any]], None]], None], writing: int, said: int) -> None:
+    """Be the child: work, tell, and end without coming back."""
+
+    def tell(told: dict[str, Any]) -> None:
+        os.write(writing, (json.dumps(told) + "\n").encode())
+
     status = 1
     try:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -134,24 +157,32 @@ def _live(session: Session, writing: int, said: int, stop_at_finding: bool) -> N
         faulthandler.enable(file=said)
         warnings.simplefilter("ignore")
         torch.set_num_threads(1)
-        with contextlib.ExitStack() as stack:
-            if session.patch is not None:
-                session.patch()
-            if session.fenced:
-                stack.enter_context(fence.around_kernels())
-            judge = Judge()
-            for case in session.cases:
-                verdict = judge.judge(case)
-                os.write(writing, (json.dumps(asdict(verdict)) + "\n").encode())
-                if verdict.finding is not None and stop_at_finding:
-                    break
-                if verdict.note.startswith(("EquationError", "CellError")):  # so will be the others
-                    break
-            del judge
-            gc.collect()
+        work(tell)
         status = 0
     except BaseException:
         traceback.print_exc()
-        os.write(2, session.cases[0].text().encode())
     finally:
         os._exit(status)
+
+
+def _judge(session: Session, tell: Callable[[dict[str, Any]], None], stop_at_finding: bool) -> None:
+    """Judge the cases of a session."""
+    with contextlib.ExitStack() as stack:
+        if session.patch is not None:
+            session.patch()
+        if session.fenced:
+            stack.enter_context(fence.around_kernels())
+        judge = Judge()
+        for case in session.cases:
+            try:
+                verdict = judge.judge(case)
+            except Exception:
+                print(case.text())
+                raise
+            tell(asdict(verdict))
+            if verdict.finding is not None and stop_at_finding:
+                break
+            if verdict.note.startswith(("EquationError", "CellError")):  # so will be the others
+                break
+        del judge
+        gc.collect()

@@ -2,7 +2,7 @@
 
 import math
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
@@ -322,7 +322,7 @@ def draw_session(random: Random, length: int = 7) -> list[Case]:
     hidden = random.choice(_SIZES)
     if random.random() < 0.9:
         hidden = -(-hidden // blocks) * blocks
-    case = _resized(replace(cell, hidden_size=[hidden]), hidden, cell.hidden_size[0])
+    case = _resized(cell.but(hidden_size=[hidden]), hidden, cell.hidden_size[0])
     case.seed = random.randrange(1 << 20)
     case.dtype = random.choice(["float64", "float64", "float32"])
     case.backend = random.choice(["auto", "auto", "auto", "cpu", "reference"])
@@ -355,7 +355,7 @@ def _projects(case: Case) -> bool:
 
 def _resized(case: Case, hidden: int, before: int) -> Case:
     """Let inputs that have the size of the states follow it."""
-    return replace(case, input_size=[hidden if size == before else size for size in case.input_size])
+    return case.but(input_size=[hidden if size == before else size for size in case.input_size])
 
 
 def changed(random: Random, case: Case) -> Case:
@@ -364,46 +364,46 @@ def changed(random: Random, case: Case) -> Case:
     rows = max(case.rows, 1)
     if what == "hidden_size":
         hidden = random.choice([*_SIZES, 2 * case.hidden_size[0], 3 * case.hidden_size[0]]) % 129 or 1
-        new = replace(case, hidden_size=[hidden] * len(case.hidden_size))
+        new = case.but(hidden_size=[hidden] * len(case.hidden_size))
         new = _resized(new, hidden, case.hidden_size[0])
     elif what == "one hidden_size":
-        new = replace(case, hidden_size=[*case.hidden_size[:-1], random.choice(_SIZES)])
+        new = case.but(hidden_size=[*case.hidden_size[:-1], random.choice(_SIZES)])
     elif what == "num_layers":
-        new = replace(case, hidden_size=case.hidden_size[:1] * random.choice([1, 2, 2, 3]))
+        new = case.but(hidden_size=case.hidden_size[:1] * random.choice([1, 2, 2, 3]))
     elif what == "input_size":
-        new = replace(case, input_size=[random.choice([1, 2, 3, 5, 8, 16, 17]), *case.input_size[1:]])
+        new = case.but(input_size=[random.choice([1, 2, 3, 5, 8, 16, 17]), *case.input_size[1:]])
     elif what == "proj_size":
-        new = replace(case, proj_size=random.choice([0, 1, 2, 3, 4, 8, 9, 17]))
+        new = case.but(proj_size=random.choice([0, 1, 2, 3, 4, 8, 9, 17]))
     elif what == "steps":
-        new = replace(case, steps=random.choice([1, 2, 3, 4, 7]), lengths=None, packed=False)
+        new = case.but(steps=random.choice([1, 2, 3, 4, 7]), lengths=None, packed=False)
     elif what == "rows":
-        new = replace(case, rows=random.choice([0, 1, 2, 3, 4, 5, 9]), lengths=None, packed=False)
+        new = case.but(rows=random.choice([0, 1, 2, 3, 4, 5, 9]), lengths=None, packed=False)
     elif what == "lengths":
-        new = replace(case, rows=rows, packed=False, lengths=[random.randrange(case.steps + 1) for _ in range(rows)])
+        new = case.but(rows=rows, packed=False, lengths=[random.randrange(case.steps + 1) for _ in range(rows)])
     elif what == "packed":
-        new = replace(case, rows=rows, packed=True, lengths=[random.randrange(1, case.steps + 1) for _ in range(rows)])
+        new = case.but(rows=rows, packed=True, lengths=[random.randrange(1, case.steps + 1) for _ in range(rows)])
     elif what == "dtype":
-        new = replace(case, dtype="float32" if case.dtype == "float64" else "float64")
+        new = case.but(dtype="float32" if case.dtype == "float64" else "float64")
     elif what == "call":
-        new = replace(case, call=random.choice(CALLS))
+        new = case.but(call=random.choice(CALLS))
     elif what == "weights":
-        new = replace(case, weights=random.choice(STRIDES))
+        new = case.but(weights=random.choice(STRIDES))
     elif what == "given":
-        new = replace(case, given=random.choice(STRIDES))
+        new = case.but(given=random.choice(STRIDES))
     elif what == "special":
-        new = replace(case, special=random.choice(SPECIAL))
+        new = case.but(special=random.choice(SPECIAL))
     elif what == "looks_at":
-        new = replace(case, looks_at=random.choice(["both", "output", "state"]))
+        new = case.but(looks_at=random.choice(["both", "output", "state"]))
     elif what == "threads":
-        new = replace(case, threads=3 - case.threads)
+        new = case.but(threads=3 - case.threads)
     elif what == "backend":
-        new = replace(case, backend=random.choice(["auto", "cpu", "reference"]))
+        new = case.but(backend=random.choice(["auto", "cpu", "reference"]))
     elif what == "memory":
-        new = replace(case, memory="small" if case.memory == "fast" else "fast")
+        new = case.but(memory="small" if case.memory == "fast" else "fast")
     elif what == "seed":
-        new = replace(case, seed=case.seed + 1)
+        new = case.but(seed=case.seed + 1)
     else:
-        new = replace(case, **{what: not getattr(case, what)})
+        new = case.but(**{what: not getattr(case, what)})
     return fitted(new)
 
 
@@ -418,23 +418,23 @@ _CHANGES = (
 def fitted(case: Case) -> Case:
     """Take back options that a call does not have."""
     if case.call in ("stream", "step"):
-        case = replace(case, bidirectional=False, lengths=None, packed=False, reset=False, batch_first=False)
+        case = case.but(bidirectional=False, lengths=None, packed=False, reset=False, batch_first=False)
         if (
             case.call == "stream"
             or any(name in ("zoneout", "recurrent_dropout") for name, _ in case.transforms)
             or ("bernoulli(" in case.equations)
         ):
-            case = replace(case, training=False)
+            case = case.but(training=False)
         if case.call == "stream":
-            case = replace(case, rows=max(case.rows, 1))
+            case = case.but(rows=max(case.rows, 1))
     if case.packed and case.lengths is None:
-        case = replace(case, packed=False)
+        case = case.but(packed=False)
     if case.packed and case.lengths is not None:  # a packed batch is as long as its longest row
-        case = replace(case, batch_first=False, lengths=[case.steps, *[max(one, 1) for one in case.lengths[1:]]])
+        case = case.but(batch_first=False, lengths=[case.steps, *[max(one, 1) for one in case.lengths[1:]]])
     if case.rows == 0 and case.lengths is not None:
-        case = replace(case, lengths=case.lengths[:1])
+        case = case.but(lengths=case.lengths[:1])
     if len(case.input_size) > 1 and case.given == "expanded" and case.lengths is not None:
-        case = replace(case, given="plain")
+        case = case.but(given="plain")
     return case
 
 
@@ -452,8 +452,8 @@ KNOWN = (
     (_gate("f") + "n = tanh(W_n @ x + R_n @ (f * h) + b_n)\nh = (1 - f) * h + f * n", "h", ["x"]),
     ("h = relu(W @ x + u * h + b)", "h", ["x"]),
     ("h = tanh(W @ x + R @ h - R.T @ h + b)", "h", ["x"]),
-    ("due = divides(period(4), t)\nn = tanh(W @ x + block_upper(R, 4) @ h + b)\nh = where(due, n, h)\nt = mod(t + 1, 8)",
-     "h t", ["x"]),
+    ("due = divides(period(4), t)\nn = tanh(W @ x + block_upper(R, 4) @ h + b)\nh = where(due, n, h)\n"
+     "t = mod(t + 1, 8)", "h t", ["x"]),
     ("m = (W_m @ x) * (R_m @ h)\nh = tanh(W @ x + R @ m + b)", "h", ["x"]),
     (_gate("i") + _gate("f") + "d = sigmoid(W_d @ x + w_d * c + l_d * c_below + b_d)\ng = tanh(W_g @ x)\n"
      "c = d * c_below + f * c + i * g\nh = tanh(c)", "h c", ["x", "c_below"]),

@@ -274,11 +274,10 @@ def prepare(case: Case, layer: Any, meaning: Meaning) -> tuple[Given, Call]:
             shapes = [(rows, one.size(name)) for name in meaning.states]
             drawn = [0.5 * numbers(case.seed, f"state {place} {index}", *shape) for index, shape in enumerate(shapes)]
             if not case.given_state:
+                first = [learned[f"initial_{name}"] for name in meaning.states]
                 drawn = [
-                    torch.zeros(shape).double()
-                    if learned[f"initial_{name}"] is None
-                    else learned[f"initial_{name}"].expand(shape)
-                    for name, shape in zip(meaning.states, shapes, strict=True)
+                    torch.zeros(shape).double() if value is None else value.expand(shape)
+                    for value, shape in zip(first, shapes, strict=True)
                 ]
             state.append([_double(one) for one in drawn])
             held.append([one.detach().to(dtype, copy=True).requires_grad_() for one in drawn])
@@ -360,7 +359,7 @@ def _masks(case: Case, layer: Any, call: Call, given: Any, state: Any, options: 
     """Learn which masks the seed of a case draws, by recording them."""
     if not case.training or case.call in ("stream", "step"):
         return
-    names = [name for name in Meaning(layer.cell.equations, list(layer.cell.states), list(layer.cell.inputs)).masks]
+    names = list(Meaning(layer.cell.equations, list(layer.cell.states), list(layer.cell.inputs)).masks)
     torch.manual_seed(case.seed)
     with torch.no_grad():
         records = layer.record(given, state, names=names, **options)[2]
@@ -474,7 +473,7 @@ def _trace(case: Case, layer: Any, call: Call, names: list[str]) -> Found:
     given, state, options = _arguments(case, layer, call)
     _masks(case, layer, call, given, state, options)
     torch.manual_seed(case.seed)
-    kept = _allowing_auto(case, layer, lambda: TRACE(layer, given, state, **options))
+    kept = _allowing_auto(case, layer, lambda: TRACE(layer, given, state=state, **options))
     records: list[dict[str, Tensor]] = []
     for number in range(len(layer.layers)):
         for direction in range(2 if case.bidirectional else 1):

@@ -9,6 +9,7 @@ from tests.fuzz.case import NAMES, Case
 from tests.fuzz.children import Outcome, Session, run
 from tests.fuzz.grammar import fitted
 
+_SIGNS: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 _SIZES = (1, 2, 3, 4, 5, 8, 9, 16, 17)
 
 
@@ -65,17 +66,17 @@ def _smaller(session: Session) -> Iterator[Session]:
 def _changes(case: Case) -> Iterator[Callable[[Case], Case]]:
     default = Case("")
     if case.transforms:
-        yield lambda one: replace(one, transforms=[])
+        yield lambda one: one.but(transforms=[])
         for place in range(len(case.transforms)):
-            yield lambda one, place=place: replace(one, transforms=one.transforms[:place] + one.transforms[place + 1 :])
+            yield lambda one, place=place: one.but(transforms=one.transforms[:place] + one.transforms[place + 1 :])
     for name in NAMES:
         plain = name not in ("equations", "states", "inputs", "transforms", "input_size", "hidden_size", "call", "seed")
         if plain and getattr(case, name) != getattr(default, name):
-            yield lambda one, name=name: replace(one, **{name: getattr(default, name)})
+            yield lambda one, name=name: one.but(**{name: getattr(default, name)})
     for text in texts(case.equations):
         yield lambda one, text=text: _with_text(one, text)
     if len(case.hidden_size) > 1:
-        yield lambda one: replace(one, hidden_size=one.hidden_size[:-1] or one.hidden_size)
+        yield lambda one: one.but(hidden_size=one.hidden_size[:-1] or one.hidden_size)
     for size in _SIZES:
         if size < max(case.hidden_size):
             yield lambda one, size=size: replace(
@@ -97,10 +98,10 @@ def _changes(case: Case) -> Iterator[Callable[[Case], Case]]:
                 lengths=None if one.lengths is None else [min(length, steps) for length in one.lengths],
             )
     if case.rows > 1:
-        yield lambda one: replace(one, rows=1, lengths=None if one.lengths is None else one.lengths[:1])
-        yield lambda one: replace(one, rows=2, lengths=None if one.lengths is None else one.lengths[:2])
+        yield lambda one: one.but(rows=1, lengths=None if one.lengths is None else one.lengths[:1])
+        yield lambda one: one.but(rows=2, lengths=None if one.lengths is None else one.lengths[:2])
     if case.seed:
-        yield lambda one: replace(one, seed=0)
+        yield lambda one: one.but(seed=0)
 
 
 def _with_text(case: Case, text: str) -> Case:
@@ -111,7 +112,7 @@ def _with_text(case: Case, text: str) -> Case:
     kept = [name for name in case.inputs if name in names]
     outer = [name for name in case.inputs if not name.endswith("_below")]
     sizes = [size for name, size in zip(outer, case.input_size, strict=False) if name in kept]
-    return replace(case, equations=text, states=states, inputs=kept or ["x"], input_size=sizes or case.input_size[:1])
+    return case.but(equations=text, states=states, inputs=kept or ["x"], input_size=sizes or case.input_size[:1])
 
 
 def texts(equations: str) -> Iterator[str]:
@@ -153,7 +154,7 @@ def _shorter(tree: ast.expr) -> Iterator[str]:
             yield f"{ast.unparse(tree.left)} @ ({below})"
     elif isinstance(tree, ast.BinOp):
         parts = [tree.left, tree.right]
-        sign = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}[type(tree.op)]
+        sign = _SIGNS[type(tree.op)]
         for below in _shorter(tree.left):
             yield f"({below}) {sign} {_bracketed(tree.right)}"
         for below in _shorter(tree.right):

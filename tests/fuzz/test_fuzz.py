@@ -41,7 +41,7 @@ from tests.fuzz.campaign import campaign
 def plant():
     {plant}
 
-report = campaign(300, 0, Path("found"), print, sessions=12, patch=plant, small=15)
+report = campaign(300, "0", Path("found"), print, sessions=12, patch=plant, small=15)
 assert not report.trouble, report.trouble
 assert any(name.startswith("{name}") for name in report.findings), report.findings
 script = Path(report.scripts[0]).read_text()
