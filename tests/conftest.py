@@ -42,6 +42,24 @@ def interruptible() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+# What cannot be judged between guard pages, and why.
+UNFENCED = {
+    "test_nothing_is_written_beside_a_tensor": "it puts marks of its own around tensors",
+    "test_forward_is_an_operator_as_torch_wants_it": "it runs the operator in modes of torch's that make its memory",
+    "test_compiled_layers": "inductor's own code reads beyond a tensor, and drops what it read",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out, with the fence, what cannot be judged there."""
+    if not os.environ.get("GATEWORK_FENCE"):
+        return
+    for item in items:
+        reason = UNFENCED.get(getattr(item, "originalname", ""))
+        if reason is not None:
+            item.add_marker(pytest.mark.skip(reason=f"GATEWORK_FENCE: {reason}"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def fenced() -> Iterator[None]:
     """With GATEWORK_FENCE=behind or before, every buffer of every kernel lies between guard pages; see `make fence`."""

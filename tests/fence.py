@@ -184,7 +184,7 @@ def around_kernels(side: str = "behind") -> Iterator[Fence]:
     changed: list[tuple[Any, str, Any]] = [
         *((module, "torch", stands_for_torch) for module in (adjoint, memory, operators, outers, workspace)),
         (workspace, "Table", table),
-        (workspace, "lasting_room", _rooms(fence)),
+        (memory, "lasting_room", _rooms(fence)),
         (memory, "room", _rooms(fence)),
         (workspace, "lay_out_panels", _arrays_of(fence, workspace.lay_out_panels)),
         (layout, "even_rows", _arrays_of(fence, layout.even_rows)),
