@@ -38,6 +38,8 @@ BENCH ?=
 MINUTES ?= 30
 # Flags for the fuzzing, such as FUZZ="--seed 1".
 FUZZ ?=
+# What `make fence` runs.
+FENCE ?= tests/kernels tests/nn tests/tracing
 # Flags for the evidence, such as EVIDENCE="--only vanishing".
 EVIDENCE ?=
 # Flags for the campaign, such as CAMPAIGN="--only disk,requests".
@@ -124,8 +126,8 @@ fuzz: .venv/.installed
 	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) --jobs $(WORKERS) $(FUZZ)
 
 fence: .venv/.installed
-	@for side in behind before; do echo "==> nothing beyond a buffer, $$side it"; \
-	GATEWORK_FENCE=$$side OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -q tests/kernels tests/nn tests/tracing || exit 1; done
+	@for side in behind before; do echo "==> guard pages $$side every buffer"; \
+	GATEWORK_FENCE=$$side OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -q $(FENCE) || exit 1; done
 
 clean:
 	rm -rf .venv .venv-lowest build dist docs/_build docs/cells/*.md docs/tasks/*.md docs/guide/_functions.md

@@ -1,5 +1,6 @@
 """The campaign itself: it draws the same from a seed, finds what is planted, and finds nothing in a short run."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,13 +11,13 @@ import pytest
 import torch
 from tests.fuzz.case import Case
 from tests.fuzz.grammar import draw_session
+from tests.fuzz.hostile import TARGETS, Target, attempts
 from tests.fuzz.judge import Judge, judge
 from tests.fuzz.meaning import Doubts, Meaning, Noise, Run, Undefined, written_out
 from tests.fuzz.shrink import texts
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="sessions run in forked processes")
-SEEDS = (1, 2, 3)  # of which a few sessions each are run here; a campaign draws others
 
 
 def python(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
@@ -27,11 +28,30 @@ def python(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
     )
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_a_short_campaign_finds_nothing(seed, tmp_path):
-    done = python("-m", "tests.fuzz", "--minutes", "9", "--sessions", "8", "--seed", str(seed), folder=tmp_path)
+def test_a_short_campaign_finds_nothing(tmp_path):
+    limits = ("--only", "cells", "--minutes", "9", "--sessions", "24", "--seed", "1", "--small", "10")
+    done = python("-m", "tests.fuzz", *limits, "--json", "counts.json", folder=tmp_path)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert "right" in done.stdout
+    counts = json.loads((tmp_path / "counts.json").read_text())["counts"]
+    assert counts["right"] >= 60
+    assert counts["fenced"] >= 20
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_what_strangers_send_is_refused_in_a_sentence(target, tmp_path):
+    found = list(attempts(target, tmp_path, Random(0), 12))
+    assert len(found) == 12
+    assert not [one for one in found if one[0]]
+
+
+def test_an_exception_of_another_make_is_a_finding(tmp_path):
+    def attempt(held, folder, random, said):
+        said.append("a key")
+        raise KeyError("h")
+
+    assert list(attempts(Target("keys", lambda folder: None, attempt), tmp_path, Random(0), 1)) == [
+        ("KeyError: 'h'", "a key")
+    ]
 
 
 PLANT = """
@@ -41,7 +61,7 @@ from tests.fuzz.campaign import campaign
 def plant():
     {plant}
 
-report = campaign(300, "0", Path("found"), print, sessions=12, patch=plant, small=15)
+report = campaign(300, "0", Path("found"), print, sessions=5, patch=plant, small=6)
 assert not report.trouble, report.trouble
 assert any(name.startswith("{name}") for name in report.findings), report.findings
 script = Path(report.scripts[0]).read_text()
@@ -54,8 +74,8 @@ assert len(script.splitlines()) <= 14
     ("plant", "name"),
     [
         (
-            "from gatework.language import derive; from gatework.language.parse import read; "
-            'derive._RULES["tanh", 0] = read("r = d * (1 - 0.9 * y * y)")[0].value',
+            "from gatework.language.derive import _RULES; from gatework.language.parse import read; "
+            '_RULES["tanh", 0] = read("r = d * (1 - 0.9 * y * y)")[0].value',
             "wrong gradient of",
         ),
         (
