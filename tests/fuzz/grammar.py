@@ -34,7 +34,6 @@ _NAMES = (
     *("b", "zero", "row", "flat", "step", "tmp", "t0", "v1", "before", "here", "stride", "hidden_size", "input_size"),
     *("rows", "columns", "split", "jobs", "panels", "times", "begin", "end", "rule", "mean_", "outer_", "weight_ih"),
 )
-_FORBIDDEN_AS_PARAMETER = {"x", "h"}
 HIDDEN, INPUT, FREE, OUTPUT = "hidden", "input", "free", "output"
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.parse import quote
 
 import torch
 from starlette.testclient import TestClient
@@ -314,7 +315,7 @@ _VALUES = ("0", "1", "-1", "9" * 30, "h", "c", "", "nan", "1e9", "../..", "\x00"
 def _try_request(held: Any, folder: Path, random: Random, said: list[str]) -> None:
     path = random.choice(_PATHS)
     path = changed_text(path, random) if random.random() < 0.15 else path
-    path = "/" + path.lstrip("/").encode("utf-8", "replace").decode().replace("\n", "").replace("\x00", "%00")
+    path = "/" + quote(path.lstrip("/").encode("utf-8", "replace"), safe="/%?&=.")
     names = ("layer", "direction", "name", "unit", "from", "to", "at", "buckets", "step", "odd")
     query = {name: random.choice(_VALUES) for name in names if random.random() < 0.5}
     body = json.dumps(random.choice(_BODIES)).encode()
