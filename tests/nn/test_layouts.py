@@ -164,6 +164,14 @@ def test_weights_of_another_shape_or_type_are_refused():
     )
 
 
+@pytest.mark.parametrize("how", list(LAID))
+def test_a_stream_reads_inputs_as_torch_reads_them(how):
+    layer = gatework.GRU(8, 8, dtype=torch.float64)
+    for x in (torch.randn(3, 8, dtype=torch.float64), torch.randn(1, 8, dtype=torch.float64)):
+        stream, expected = layer.stream(len(x)), layer.stream(len(x))
+        assert_close(stream.step(LAID[how](x)), expected.step(LAID[how](x).resolve_neg().contiguous()))
+
+
 # --- what the caller changes
 
 

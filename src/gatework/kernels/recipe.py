@@ -28,7 +28,7 @@ class Recipe:
     drawn: bool
     record: tuple[str, ...] = ()
     unseen: frozenset[str] = frozenset()
-    _seeing: dict[frozenset[str], "Recipe"] = field(default_factory=dict, repr=False)
+    _seeing: dict[frozenset[str], "Recipe | None"] = field(default_factory=dict, repr=False)  # None stands for itself
 
     def seeing(self, names: frozenset[str]) -> "Recipe":
         """Give the recipe for a backward pass in which gradients arrive at some names alone.
@@ -44,8 +44,8 @@ class Recipe:
         """
         if names not in self._seeing:
             unseen = frozenset((*self.step.states, *self.record)) - reached(self.step, names)[0]
-            self._seeing[names] = replace(self, unseen=unseen, _seeing={}) if unseen and names else self
-        return self._seeing[names]
+            self._seeing[names] = replace(self, unseen=unseen, _seeing={}) if unseen and names else None
+        return self._seeing[names] or self
 
     @cached_property
     def named(self) -> Step:

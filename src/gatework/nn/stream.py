@@ -85,6 +85,7 @@ class Stream:
                 and input.dtype is self._dtype
                 and input.is_cpu
                 and input.is_contiguous()
+                and not input.is_neg()  # signs that torch has not written to memory yet
                 and self._own == self._held  # in passing: what is identical is not looked into
                 and sum(map(_version, self._watched)) == self._versions
             )

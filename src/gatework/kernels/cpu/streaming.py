@@ -221,7 +221,7 @@ class Chain:
             inputs: The outer inputs, [B, size] each, of the chain's type.
         """
         for number, (given, (room, part)) in enumerate(zip(inputs, self._rooms, strict=True)):
-            if self.direct[number] and given.is_contiguous():
+            if self.direct[number] and given.is_contiguous() and not given.is_neg():
                 self._given[number] = given.data_ptr()
             else:
                 part.copy_(given.detach())
