@@ -92,7 +92,13 @@ class Fence:
         tensor = tensor.detach()
         if not tensor.numel() or self.holds(tensor.data_ptr()):
             return tensor
-        return self.tensor(tuple(tensor.shape), tensor.dtype, tensor.stride()).copy_(tensor)
+        found = self.tensor(tuple(tensor.shape), tensor.dtype, tensor.stride())
+        there, here = found, tensor
+        for axis, step in enumerate(tensor.stride()):
+            if step == 0:  # one number stands for all along this axis
+                there, here = there.narrow(axis, 0, 1), here.narrow(axis, 0, 1)
+        there.copy_(here)
+        return found
 
     def array(self, values: np.ndarray) -> np.ndarray:
         """Copy an array between guard pages."""
