@@ -443,9 +443,23 @@ def _where(run: Run, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
     return torch.where(a != 0, b, c)
 
 
+def _saturating(
+    compute: Callable[[Tensor], Tensor], slope: Callable[[Tensor], Tensor]
+) -> Callable[[Run, Tensor], Tensor]:
+    """Let noise reach a slope that is computed from the result, as every program computes it: 1 - y * y near y = 1."""
+
+    def apply(run: Run, a: Tensor) -> Tensor:
+        if not run.noise.size or not bool(a.isfinite().all()):
+            return compute(a)
+        result = run.noise(compute(a.detach()))
+        return result + slope(result) * (a - a.detach())
+
+    return apply
+
+
 _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
-    "sigmoid": lambda run, a: torch.sigmoid(a),
-    "tanh": lambda run, a: torch.tanh(a),
+    "sigmoid": _saturating(torch.sigmoid, lambda y: y * (1 - y)),
+    "tanh": _saturating(torch.tanh, lambda y: 1 - y * y),
     "relu": _corner(torch.relu, 0.0),
     "exp": lambda run, a: torch.exp(a),
     "log": lambda run, a: torch.log(a),
