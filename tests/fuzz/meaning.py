@@ -390,7 +390,10 @@ def _mean(run: Run, a: Tensor) -> Tensor:
 
 
 def _rstd(run: Run, a: Tensor) -> Tensor:
-    apart = run.noise(a - run.noise(a).mean(-1, keepdim=True))
+    # The mean's own gradient is zero: what is apart from it adds up to nothing. A program may leave it out, and then
+    # rounding does not cancel, so that noise is not to cancel either.
+    mean = run.noise(a).mean(-1, keepdim=True)
+    apart = run.noise(a - (mean.detach() if run.noise.size else mean))
     return (1 / torch.sqrt(run.noise(apart * apart).mean(-1, keepdim=True) + EPSILON)).expand(a.shape)
 
 
