@@ -22,6 +22,7 @@ NOISE = 1e-7
 ALLOWED = 50  # how many times as far from the truth as noise of a rounding's size takes a result
 LEAST = 1000  # roundings of its largest number that a tensor may be off in any case
 HOPELESS = 0.05  # a result that rounding alone may change by so much of itself is not compared
+FOLDED = 0.2  # one that noise moves by so much of itself need not move by less where noise is less: sin of 1e30
 # Found now, so that the processes of a campaign, which are copies of one, need not look for them.
 TRANSFORMS: dict[str, Callable[..., Any]] = {
     name: getattr(gatework, name)
@@ -555,7 +556,7 @@ def _near(case: Case, name: str, one: Tensor, truth: Tensor, *noisy: Tensor) -> 
     unit = WORTH[case.dtype][3]
     moves = max((other - truth).abs().max().item() for other in noisy)
     least = 1e-30 if case.dtype == "float32" else 1e-200
-    if not math.isfinite(moves):
+    if not math.isfinite(moves) or (moves > FOLDED * most and most > NOISE):
         return False
     allowed = ALLOWED * moves * unit / NOISE + LEAST * unit * most + least
     if allowed > HOPELESS * most and most > 1e3 * least:

@@ -72,8 +72,28 @@ class Noise:
     def __call__(self, value: Tensor) -> Tensor:
         if not self.size:
             return value
+        return value * self._factors(value)
+
+    def back(self, value: Tensor) -> Tensor:
+        """Put off what comes back to one of an operation's arguments, as it is rounded by itself."""
+        return _Back.apply(value, self) if self.size and value.requires_grad else value
+
+    def _factors(self, value: Tensor) -> Tensor:
         drawn = torch.rand(value.shape, generator=self.generator, dtype=torch.float64)
-        return value * (1 + self.size * (2 * drawn - 1))
+        return 1 + self.size * (2 * drawn - 1)
+
+
+class _Back(torch.autograd.Function):
+    """Hand a value on, and put its gradient off."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, noise: Noise) -> Tensor:
+        ctx.noise = noise
+        return value.view_as(value)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return grad * ctx.noise._factors(grad), None
 
 
 @dataclass(frozen=True)
@@ -285,7 +305,7 @@ class Meaning:
             terms = torch.where(kept, matrix * torch.where(kept, vector.unsqueeze(-2), 0.0), 0.0)
             return run.note(run.noise(terms).sum(-1))
         if isinstance(tree, ast.BinOp):
-            left, right = of(tree.left), of(tree.right)
+            left, right = run.noise.back(of(tree.left)), run.noise.back(of(tree.right))
             match tree.op:
                 case ast.Add():
                     return run.note(left + right)
@@ -307,7 +327,7 @@ class Meaning:
             return 2.0 ** (torch.arange(size) // (size // parts)).double()
         if name == "bernoulli":
             return torch.tensor(float(ast.literal_eval(tree.args[0])), dtype=torch.float64)
-        return run.note(_FUNCTIONS[name](run, *map(of, tree.args)))
+        return run.note(_FUNCTIONS[name](run, *(run.noise.back(of(argument)) for argument in tree.args)))
 
 
 class Sizes(Mapping[str, int]):
