@@ -29,8 +29,10 @@ TRANSFORMS: dict[str, Callable[..., Any]] = {
     for name in ("layer_norm", "zoneout", "recurrent_dropout", "peephole", "project", "coupled")
 }
 TRACE, LAYER, READ = gatework.trace, gatework.Recurrent, gatework.cell
-# What a comparison with NaN gives is nobody's law.
+# What a comparison with NaN gives is nobody's law. Nor is, of a matrix of blocks, whether an infinite number of one
+# block reaches the units of another: kernels write zeros out, and 0 * inf is NaN.
 _BLIND = ("maximum", "minimum", "where", "greater", "sign", "mod", "divides", "relu", "hard_sigmoid", "abs")
+_BLIND += ("block_diagonal", "block_upper")
 _SPECIAL = {"zero": 0.0, "inf": math.inf, "nan": math.nan, "huge": 1e30, "denormal": 1e-39}
 
 

@@ -92,8 +92,8 @@ class _Back(torch.autograd.Function):
         return value.view_as(value)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return grad * ctx.noise._factors(grad), None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return grads[0] * ctx.noise._factors(grads[0]), None
 
 
 @dataclass(frozen=True)
