@@ -249,3 +249,10 @@ def test_what_is_made_once_is_not_made_again():
     stages: tuple[Stage, ...] = plan.phase("before")
     made = [one for stage in stages for part in stage.moments for one in (part.mean, part.rstd) if one]
     assert sorted(made) == ["m", "n"]
+
+
+def test_what_a_reduction_alone_reads_is_read_in_whole_registers():
+    """Its rows are padded; what products alone read is taken number by number, and stays as it is."""
+    plan = Recipe(parse("h = tanh(R @ h + W @ x + mean(d))", "h", ("x", "d")), False).inference
+    assert "d" in plan.register_reads
+    assert "x" not in plan.register_reads

@@ -127,10 +127,11 @@ class Plan:
         return frozenset(found)
 
     @cached_property
-    def pointwise_reads(self) -> frozenset[str]:
-        """Give the names that are read unit by unit, rather than by products alone."""
+    def register_reads(self) -> frozenset[str]:
+        """Give the names that are read in whole registers, by lines or by reductions, rather than by products alone."""
         lines = [line for part in (*self.stages, *self.columns) for line in part.lines]
-        return frozenset(node.name for line in lines for node in walk(line.value) if isinstance(node, Name))
+        read = {node.name for line in lines for node in walk(line.value) if isinstance(node, Name)}
+        return frozenset(read | {moments.source.name for stage in self.stages for moments in stage.moments})
 
 
 def make_plan(

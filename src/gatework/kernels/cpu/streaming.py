@@ -131,14 +131,14 @@ class Chain:
     def _outer(self, like: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Make room for the outer inputs, for what does not lie as it is read; give each with the part that is filled.
 
-        What is read unit by unit is read in whole registers, beyond its last unit.
+        What equations and reductions read is read in whole registers, beyond its last unit.
         """
         found: dict[int, tuple[int, int]] = {}
         for link, known in zip(self._links, self._sized, strict=True):
             for name, source in link.inputs.items():
                 if isinstance(source, int):
                     size = known.size(name)
-                    width = known.width(name) if name in link.kernel.plan.pointwise_reads else size
+                    width = known.width(name) if name in link.kernel.plan.register_reads else size
                     found[source] = (max(width, found.get(source, (0, 0))[0]), size)
         rooms = []
         for _, (width, size) in sorted(found.items()):

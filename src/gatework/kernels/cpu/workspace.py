@@ -259,7 +259,7 @@ class Workspace:
 
     def given(self, name: str, sequence: Tensor) -> Tensor:
         """Give the kernel a sequence [flat rows, size]; give what must live until the run is over."""
-        if name in self.plan.pointwise_reads and sequence.shape[1] < self.sized.width(name):
+        if name in self.plan.register_reads and sequence.shape[1] < self.sized.width(name):
             room = sequence.new_zeros(sequence.shape[0], self.sized.width(name))
             room[:, : sequence.shape[1]] = sequence
             sequence = room
