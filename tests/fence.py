@@ -162,7 +162,7 @@ class _FencedTable(Table):
         self._fenced: dict[str, object] = {}  # by name: what is copied lives until the next takes its place
         super().__init__(kernel)
 
-    def point(self, name: str, tensor: Tensor, first: int = 0, index: int = 0) -> None:
+    def point(self, name: str, tensor: Tensor, first: int = 0, index: Any = None) -> None:
         """Copy what is only read; what is written must have been made between guard pages."""
         fence = self.fence
         if tensor.numel() and not fence.holds(tensor.data_ptr()):

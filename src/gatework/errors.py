@@ -97,7 +97,7 @@ class ConfigError(GateworkError, ValueError):
 
 
 class KernelError(GateworkError, RuntimeError):
-    """Equations that could not be compiled for this machine."""
+    """Equations that could not be compiled for this machine, or a kernel that was stopped by the check of bounds."""
 
 
 class PlanError(GateworkError, RuntimeError):

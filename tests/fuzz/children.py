@@ -21,6 +21,8 @@ from tests import fence
 from tests.fuzz.case import Case
 from tests.fuzz.judge import Finding, Judge, Verdict
 
+from gatework.kernels.cpu import bounds
+
 PATIENCE = 60.0  # seconds for a case; most take a tenth of one
 
 
@@ -30,7 +32,7 @@ class Session:
 
     Args:
         cases: The cases.
-        fenced: Whether buffers of kernels lie between guard pages.
+        fenced: Whether buffers of kernels lie between guard pages, and the bounds of their accesses are checked.
         patch: What is done in the process first: a test plants a fault.
     """
 
@@ -156,6 +158,7 @@ def _live(work: Callable[[Callable[[dict[str, Any]], None]], None], writing: int
         os.dup2(said, 2)
         faulthandler.enable(file=said)
         warnings.simplefilter("ignore")
+        warnings.filterwarnings("error", bounds.VARIABLE)
         torch.set_num_threads(1)
         work(tell)
         status = 0
@@ -171,6 +174,7 @@ def _judge(session: Session, tell: Callable[[dict[str, Any]], None], stop_at_fin
         if session.patch is not None:
             session.patch()
         if session.fenced:
+            os.environ[bounds.VARIABLE] = "1"
             stack.enter_context(fence.around_kernels())
         judge = Judge()
         for case in session.cases:

@@ -183,6 +183,7 @@ def test_the_output_is_one_tensor(backend):
 
 def test_what_fits_is_not_looked_at_twice(monkeypatch):
     """That is what makes a step fast; a tensor of another layout still works."""
+    monkeypatch.delenv("GATEWORK_CHECK", raising=False)  # it looks at every step
     stream = gatework.LSTM(3, 4, num_layers=2).stream(2)
     looked = []
     monkeypatch.setattr(stream, "_step", lambda given: looked.append(given))

@@ -222,7 +222,7 @@ class Stream:
         self._shape: torch.Size | None = None
         if isinstance(self._chain, Chain):
             self._call, self._address = self._chain.call, self._chain.address
-            if self._chain.direct == [True] and self._whole:
+            if self._chain.direct == [True] and self._whole and not self._chain.checks[0]:
                 self._shape = torch.Size((self.batch_size, self._sizes[0]))
 
     def _is_current(self) -> bool:

@@ -147,7 +147,7 @@ class Backward:
             if name in reads:
                 table.point(name, store[2 * rows.batch :])
             if adjoint.last[name] in reads:
-                table.point(adjoint.last[name], store, index=rows.kept.before.ctypes.data)
+                table.point(adjoint.last[name], store, index=rows.kept.before)
         for name, grad in grads.items():
             if adjoint.grad[name] in reads:
                 alive.append(work.given(adjoint.grad[name], grad))
@@ -163,8 +163,8 @@ class Backward:
             if given is not None:
                 store[: rows.batch, : given.shape[1]] = given
             table.point(back, store)
-            table.set(f"here:{back}", rows.back.here.ctypes.data)
-            table.set(f"before:{back}", rows.back.before.ctypes.data)
+            table.lay(f"here:{back}", rows.back.here)
+            table.lay(f"before:{back}", rows.back.before)
             states[name] = store
         return states
 
@@ -174,7 +174,7 @@ class Backward:
         for part in self.plan.columns:
             for name, _ in part.sums:
                 found[name] = torch.zeros(self.sized.width(name), dtype=self.dtype)
-                self.work.table.set(f"base:{name}", found[name].data_ptr())
+                self.work.table.lay(f"base:{name}", found[name])
         return found
 
     def _outers(self, targets: Mapping[str, Tensor]) -> Outers:

@@ -76,8 +76,8 @@ def forward(
             begin = initial[name] if initial is not None else 0.0
             whole[rows.batch : 2 * rows.batch, : first.shape[1]] = begin
         table.point(name, whole)
-        table.set(f"here:{name}", store.here.ctypes.data)
-        table.set(f"before:{name}", store.before.ctypes.data)
+        table.lay(f"here:{name}", store.here)
+        table.lay(f"before:{name}", store.before)
     for name in wanted:
         table.point(name, found[name])
     for begin, end, start, stop in work.chunks:

@@ -60,6 +60,8 @@ class Outers:
 
     def into(self, gradients: Mapping[str, Tensor]) -> None:
         """Say where gradients are to be added."""
+        self.work.table.know("operands", self._rooms.values())
+        self.work.table.know("gradients", gradients.values())
         places = {name: tensor.data_ptr() for name, tensor in gradients.items()}
         if len(self._products):
             self._products[:, _TARGET] = self._offsets + np.array([places[name] for name in self._names], np.int64)

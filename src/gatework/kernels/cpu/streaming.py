@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gatework.kernels.cpu.bounds import Bounds, check_copy
 from gatework.kernels.cpu.build import Library, build
 from gatework.kernels.cpu.code import Code
 from gatework.kernels.cpu.kernel import Kernel
@@ -100,6 +101,7 @@ class Chain:
     Attributes:
         threads: For each link, how many threads run it.
         direct: For each outer input whether it is read where it lies, if it is contiguous.
+        checks: For each of the two directions what checks the bounds of each link; empty unless that is asked for.
         call: The machine code of a step: takes :attr:`address` and the address of the first outer input.
         address: Where the chain's own numbers lie.
     """
@@ -118,6 +120,7 @@ class Chain:
         self._feeds: tuple[list[tuple[int, int]], list[tuple[int, int]]] = ([], [])
         self._calls: tuple[list[tuple[int, int, int]], list[tuple[int, int, int]]] = ([], [])
         self._kept: list[object] = []
+        self.checks: tuple[list[Bounds], list[Bounds]] = ([], [])
         self.threads: list[int] = []
         for number in range(len(links)):
             self._prepare(number, like)
@@ -159,7 +162,7 @@ class Chain:
         work.chunk(0, batch)
         work.table.set("team", work.threads)
         work.table.set("team_function", work.table.team.size_function if work.threads > 1 else 0)
-        work.table.set("times", work.times.ctypes.data)
+        work.table.lay("times", work.times)
         work.table.set("steps", 1)
         for parity in range(2):
             self._calls[parity].append(self._table(number, parity, work))
@@ -172,11 +175,11 @@ class Chain:
         before, here = places[parity], places[1 - parity]
         for name, store in self._states[number].items():
             table.point(name, store)
-            table.set(f"before:{name}", before.ctypes.data)
-            table.set(f"here:{name}", here.ctypes.data)
+            table.lay(f"before:{name}", before)
+            table.lay(f"here:{name}", here)
         for name, source in link.inputs.items():
             if isinstance(source, int):
-                table.set(f"stride:{name}", self._rooms[source][0].stride(0))
+                table.point(name, self._rooms[source][0])  # each step says where its input lies
             else:
                 below, state = source
                 table.point(name, self._states[below][state][batch * (1 - parity) :])
@@ -187,6 +190,9 @@ class Chain:
                 reads = self._given.ctypes.data + 8 * source
                 self._feeds[parity].append((reads, numbers.ctypes.data + 8 * place))
         self._kept += [numbers, places]
+        if table.bounds is not None:
+            table.bounds.run("each", work.threads)
+            self.checks[parity].append(table.bounds.again(numbers))
         return link.kernel.entries["each"], numbers.ctypes.data, work.threads
 
     def _numbers(self, store: Tensor) -> Numbers:
@@ -226,7 +232,23 @@ class Chain:
             else:
                 part.copy_(given.detach())
                 self._given[number] = room.data_ptr()
+        if self.checks[0]:
+            self._check(inputs)
         self.call(self.address, int(self._given[0]))
+
+    def _check(self, inputs: Sequence[Tensor]) -> None:
+        """Check the bounds of the step that is next, as its tables will be once they are told where inputs lie."""
+        read = [
+            given if address == given.data_ptr() else room
+            for given, address, (room, _) in zip(inputs, self._given, self._rooms, strict=True)
+        ]
+        for link, bounds, threads in zip(self._links, self.checks[self._program[0]], self.threads, strict=True):
+            for name, source in link.inputs.items():
+                if isinstance(source, int):
+                    bounds.lay(f"base:{name}", read[source])
+            bounds.run("each", threads)
+        first = self._links[-1].kernel.plan.step.states[0]
+        check_copy(self._states[-1][first], self.output, self._batch)
 
     def state(self, number: int) -> dict[str, Tensor]:
         """Give the states of a link, [B, size]: views that hold until the next step, and may be written to."""

@@ -1,9 +1,13 @@
 """The one argument of a kernel's entries, filled from Python, and the calls themselves."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gatework.kernels.cpu import bounds
 from gatework.kernels.cpu.kernel import Kernel
 from gatework.kernels.cpu.team import team
 
@@ -21,6 +25,7 @@ class Table:
         self.places: dict[str, tuple[int, int, int]] = {}  # base, stride and index of what has rows
         self.bytes = 4 if kernel.dtype == "float32" else 8
         self.team = team()
+        self.bounds = bounds.Bounds(kernel, self.numbers) if bounds.asked() else None
         self._address = self.numbers.ctypes.data
         self._slots = kernel.slots
         self._call = tuple(kernel.slots[name] for name in ("ticket", "arrived", "team", "team_function"))
@@ -32,34 +37,51 @@ class Table:
         if place is not None:
             self.numbers[place] = value
 
-    def point(self, name: str, tensor: Tensor, first: int = 0, index: int = 0) -> None:
+    def lay(self, name: str, memory: Tensor | NDArray[Any]) -> None:
+        """Write down where a list of numbers lies; whoever calls keeps it alive."""
+        self.set(name, memory.data_ptr() if isinstance(memory, Tensor) else memory.ctypes.data)
+        if self.bounds is not None:
+            self.bounds.note(name, memory)
+
+    def point(self, name: str, tensor: Tensor, first: int = 0, index: NDArray[np.int32] | None = None) -> None:
         """Say where a value lies; whoever calls keeps the tensor alive.
 
         Args:
             name: The value.
             tensor: [rows, size], the last axis contiguous.
             first: Which row of the value is the tensor's first.
-            index: The address of an index by which its rows are found; 0 without one.
+            index: The index by which its rows are found, if there is one.
         """
         stride = tensor.stride(0)
         base = tensor.data_ptr() - first * stride * self.bytes
-        self.places[name] = (base, stride, index)
+        self.places[name] = (base, stride, 0 if index is None else index.ctypes.data)
         place = self._slots.get(f"base:{name}")
         if place is not None:
             self.numbers[place] = base
             self.set(f"stride:{name}", stride)
-            if index:
-                self.set(f"index:{name}", index)
+        if self.bounds is not None:
+            self.bounds.note(f"base:{name}", tensor)
+        if index is not None:
+            self.lay(f"index:{name}", index)
+
+    def know(self, kind: str, memory: Iterable[Tensor]) -> None:
+        """Say what memory jobs read or write, for the check of bounds alone."""
+        if self.bounds is not None:
+            self.bounds.know(kind, memory)
 
     def jobs(self, entry: str, jobs: NDArray[np.int64], threads: int) -> None:
         """Run an entry of the library over a list of jobs."""
         if len(jobs):
             self.set("jobs", jobs.ctypes.data)
             self.set("count", len(jobs))
+            if self.bounds is not None:
+                self.bounds.jobs(entry, jobs)
             self.call(self.kernel.shared[entry], min(threads, len(jobs)))
 
     def run(self, entry: str, threads: int) -> None:
         """Run an entry of the kernel."""
+        if self.bounds is not None:
+            self.bounds.run(entry, threads)
         self.call(self.kernel.entries[entry], threads)
 
     def call(self, address: int, threads: int) -> None:

@@ -197,8 +197,8 @@ class Workspace:
             jobs.append(own)
             which.append(panels.matrices + len(names))
             names += panels.names
-            self.table.set(f"panels:{number}.{group}", room.data_ptr())
-            self.table.set(f"spans:{number}.{group}", panels.spans.ctypes.data)
+            self.table.lay(f"panels:{number}.{group}", room)
+            self.table.lay(f"spans:{number}.{group}", panels.spans)
             self._lasting.append(room)
             self._held += room.nbytes
         self._matrices = names
@@ -213,7 +213,7 @@ class Workspace:
         segments = max((sum(len(group.segments) for group in stage.groups) for stage in self.plan.stages), default=0)
         most = max(self.longest, self.rows.batch) * max(segments, 1)
         pointers = torch.empty(most * self.threads, dtype=torch.int64)
-        self.table.set("pointers", pointers.data_ptr())
+        self.table.lay("pointers", pointers)
         self.table.set("pointers_size", most)
         self._lasting.append(pointers)
         self._held += pointers.nbytes
@@ -242,6 +242,7 @@ class Workspace:
             if len(self._jobs):
                 self._placed[:, 0] = self._jobs[:, 0] + np.array(where, np.int64)[self._which]
             self._loaded = where
+        self.table.know("matrices", matrices)
         self.table.jobs("pack", self._placed, self.threads)
         return [matrices, vectors]
 
@@ -252,7 +253,7 @@ class Workspace:
             room = torch.zeros(padded, dtype=self.dtype)
             room[: values.shape[0]] = values
             values = room
-        self.table.set(f"base:{name}", values.data_ptr())
+        self.table.lay(f"base:{name}", values)
         if lasting:
             self._lasting.append(values)
         return values
@@ -286,7 +287,7 @@ class Workspace:
 
     def loop(self, begin: int, end: int) -> None:
         """Run the loop over steps, by their places in ``times``."""
-        self.table.set("times", self.times.ctypes.data + 16 * begin)
+        self.table.lay("times", self.times[begin:end])
         self.table.set("steps", end - begin)
         self.table.run("each", self.threads)
 

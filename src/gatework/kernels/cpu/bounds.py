@@ -1,0 +1,389 @@
+"""On request, all that a kernel will touch is held against the memory it was given, before it runs.
+
+``GATEWORK_CHECK=1`` asks for it. What an entry reads and writes follows from its plan; how far follows from the numbers
+in its table, by which machine code goes as well. Every address that is written into a table is noted with the memory
+behind it. An access that would leave that memory is an error, and the kernel does not run.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gatework.errors import KernelError
+from gatework.kernels.cpu.kernel import Kernel
+from gatework.kernels.cpu.library import GATHER, OUTER, PACK
+from gatework.kernels.cpu.stages import period_name
+from gatework.kernels.plan import Columns, Moments, Stage
+from gatework.language.nodes import Apply, Equation, Name, walk
+
+VARIABLE = "GATEWORK_CHECK"
+
+MEMORY = {
+    "pack": (PACK, "matrices", "panels:"),
+    "turn": (GATHER, "base:", "operands"),
+    "panel": (GATHER, "base:", "operands"),
+    "outer": (OUTER, "operands", "gradients"),
+}
+"""For each entry that works off a list: the fields of a job, and which memory it reads and writes. That is a kind of
+which the table was told, or, with a colon, what the names of slots begin with."""
+
+Memory = Tensor | NDArray[Any]
+Numbers = NDArray[np.int64]
+
+
+def asked() -> bool:
+    """Say whether the user asks for the check."""
+    return os.environ.get(VARIABLE, "") not in ("", "0")
+
+
+@dataclass(frozen=True)
+class Area:
+    """Memory that was given.
+
+    Args:
+        start: Its address.
+        stop: The address behind it.
+        columns: How many numbers a row has.
+    """
+
+    start: int
+    stop: int
+    columns: int
+
+
+def area(memory: Memory) -> Area:
+    """Give the memory that a tensor or an array covers, from its first number to its last."""
+    if isinstance(memory, Tensor):
+        steps = zip(memory.shape, memory.stride(), strict=True)
+        numbers = 1 + sum((size - 1) * step for size, step in steps) if memory.numel() else 0
+        start, size = memory.data_ptr(), memory.element_size()
+    else:
+        assert memory.flags.c_contiguous  # tables are made so
+        start, size, numbers = memory.ctypes.data, memory.itemsize, memory.size
+    return Area(start, start + numbers * size, int(memory.shape[-1]))
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What an entry will be run for.
+
+    Args:
+        flat: The flat rows: the first, and the one behind the last.
+        rows: The rows of the batch that what lives for one step is touched at.
+        most: How many rows a thread does in one call of a stage, at most.
+    """
+
+    flat: tuple[int, int]
+    rows: tuple[int, int]
+    most: int
+
+
+class Bounds:
+    """Check what a kernel will touch.
+
+    Args:
+        kernel: The kernel.
+        numbers: Its table.
+    """
+
+    def __init__(self, kernel: Kernel, numbers: Numbers) -> None:
+        self._kernel, self._plan, self._numbers = kernel, kernel.plan, numbers
+        self._lanes = kernel.target.lanes(kernel.dtype)
+        self._width = kernel.target.tile_vectors * self._lanes  # numbers side by side in a tile
+        self._bytes = 4 if kernel.dtype == "float32" else 8
+        self._vectors = {parameter.name for parameter in kernel.plan.step.parameters}
+        self._areas: dict[str, Area] = {}  # by slot
+        self._tables: dict[str, NDArray[Any]] = {}  # by slot: whole numbers by which a kernel goes
+        self._kinds: dict[str, list[Area]] = {}
+        self._entry = ""
+
+    def again(self, numbers: Numbers) -> "Bounds":
+        """Check another table, which was given the same memory."""
+        found = Bounds(self._kernel, numbers)
+        found._areas |= self._areas
+        found._tables |= self._tables
+        return found
+
+    # --- what was given
+
+    def note(self, slot: str, memory: Memory) -> None:
+        """Note the memory behind an address."""
+        self._areas[slot] = area(memory)
+        if isinstance(memory, np.ndarray):
+            self._tables[slot] = memory
+
+    def lay(self, slot: str, memory: Memory) -> None:
+        """Write down an address and note the memory behind it, as a step of a stream will."""
+        self.note(slot, memory)
+        place = self._kernel.slots.get(slot)
+        if place is not None:
+            self._numbers[place] = self._areas[slot].start
+
+    def know(self, kind: str, memory: Iterable[Tensor]) -> None:
+        """Note memory that jobs read or write."""
+        self._kinds[kind] = [area(one) for one in memory]
+
+    def _number(self, slot: str) -> int:
+        place = self._kernel.slots.get(slot)
+        if place is None:
+            raise self._fault(slot, "by the plan it is needed, and the kernel has no place for it")
+        return int(self._numbers[place])
+
+    def _table(self, slot: str, first: int, count: int) -> NDArray[Any]:
+        """Give the part of a table that the kernel reads."""
+        table = self._tables.get(slot)
+        if table is None:
+            raise self._fault(slot, "nothing was given for it")
+        begin = self._number(slot) + first * table.itemsize
+        self._inside(slot, begin, begin + count * table.itemsize)
+        place = (begin - self._areas[slot].start) // table.itemsize
+        return table.reshape(-1)[place : place + count]
+
+    # --- entries of a kernel
+
+    def run(self, entry: str, threads: int) -> None:
+        """Check an entry of the kernel.
+
+        Args:
+            entry: Its name.
+            threads: How many threads will run it.
+
+        Raises:
+            KernelError: Where it would touch what it was not given.
+        """
+        self._entry = entry
+        reach = self._loop() if entry == "each" else self._flat()
+        if reach.flat[0] >= reach.flat[1]:
+            return
+        kind, _, number = entry.partition("_")
+        if kind == "columns":
+            self._columns(int(number), self._plan.columns[int(number)], reach)
+            return
+        for place, stage in enumerate(self._plan.stages):
+            if stage.phase == "each" if kind == "each" else place == int(number):
+                self._stage(place, stage, reach, threads)
+
+    def _flat(self) -> Reach:
+        """Say what an entry outside the loop does."""
+        span = self._number("begin"), self._number("end")
+        return Reach(span, span, span[1] - span[0])
+
+    def _loop(self) -> Reach:
+        """Say what the loop over steps does."""
+        times = self._table("times", 0, 2 * self._number("steps")).reshape(-1, 2)
+        times = times[times[:, 1] > 0]
+        if not len(times):
+            return Reach((0, 0), (0, 0), 0)
+        most = int(times[:, 1].max())
+        return Reach((int(times[:, 0].min()), int(times.sum(1).max())), (0, most), most)
+
+    def _stage(self, number: int, stage: Stage, reach: Reach, threads: int) -> None:
+        """Check a stage."""
+        vectors = self._number(f"vectors:{stage.size}" if stage.groups else f"blocks:{number}")
+        self._lines(stage.lines, {Name(name) for group in stage.groups for name in group.sums}, reach, vectors)
+        for name in stage.stores:
+            self._rows(Name(name), reach, vectors * self._lanes, True)
+        segments = sum(len(group.segments) for group in stage.groups)
+        if segments:
+            size, start = self._number("pointers_size"), self._number("pointers")
+            if reach.most * segments > size:
+                raise self._fault(
+                    "pointers", f"{reach.most} x {segments} are written, and a thread has room for {size}"
+                )
+            self._inside("pointers", start, start + 8 * threads * size)
+        for which in range(len(stage.groups)):
+            self._products(number, stage, which, reach)
+        for moments in stage.moments:
+            self._moments(moments, reach)
+
+    def _lines(self, lines: Iterable[Equation], known: set[Name], reach: Reach, vectors: int) -> None:
+        """Check what equations read: whole registers."""
+        for line in lines:
+            for node in walk(line.value):
+                if isinstance(node, Apply) and node.function == "period":
+                    self._vector(period_name(node), vectors * self._lanes)
+                elif isinstance(node, Name) and node not in known:
+                    self._rows(node, reach, vectors * self._lanes, False)
+            known.add(Name(line.target))
+
+    def _products(self, number: int, stage: Stage, which: int, reach: Reach) -> None:
+        """Check the packed weights of a group, and the operands as far as they are multiplied."""
+        group = stage.groups[which]
+        name, fields = f"{number}.{which}", 2 + 2 * len(group.segments)
+        spans = self._table(f"spans:{name}", 0, self._number(f"blocks:{number}") * fields).reshape(-1, fields)
+        if not len(spans):
+            return
+        panels = len(group.sums) * self._kernel.blocks[number] // self._width
+        depth = np.maximum(spans[:, 1], spans[:, 3::2].sum(1))
+        begin = self._number(f"panels:{name}")
+        ends = spans[:, 0] + panels * depth * self._width
+        self._inside(f"panels:{name}", begin, begin + int(ends.max()) * self._bytes)
+        for place, segment in enumerate(group.segments):
+            self._rows(segment.operand, reach, int((spans[:, 2 + 2 * place] + spans[:, 3 + 2 * place]).max()), False)
+
+    def _moments(self, moments: Moments, reach: Reach) -> None:
+        """Check reductions, which read their rows in whole registers too."""
+        size = self._number(f"size:{self._plan.sizes_of[moments.source.name]}")
+        self._rows(moments.source, reach, -(-size // self._lanes) * self._lanes, False)
+        for name in (moments.mean, moments.rstd):
+            if name is not None:
+                self._scalar(name, reach)
+
+    def _columns(self, number: int, columns: Columns, reach: Reach) -> None:
+        """Check sums over steps and rows."""
+        vectors = self._number(f"column_blocks:{number}")
+        self._lines(columns.lines, set(), reach, vectors)
+        for name, _ in columns.sums:
+            self._vector(name, vectors * self._lanes)
+
+    # --- values
+
+    def _rows(self, node: Name, reach: Reach, columns: int, written: bool) -> None:
+        """Check so many columns of the rows of a value that are touched."""
+        name, home = node.name, self._plan.homes.get(node.name, "given")
+        if not node.previous and name in self._vectors:
+            self._vector(name, columns)
+            return
+        if not node.previous and home == "scalar":
+            self._scalar(name, reach)
+            return
+        (first, last), flat = reach.rows if home == "row" else reach.flat, reach.flat
+        table = ""
+        if home == "state":
+            table = f"{'before' if node.previous else 'here'}:{name}"
+        elif home == "given" and name in self._plan.indexed:
+            table = f"index:{name}"
+        if table:
+            index = self._table(table, flat[0], flat[1] - flat[0])
+            first, last = int(index.min()), int(index.max()) + 1
+        slot, stride = f"base:{name}", self._number(f"stride:{name}")
+        base, verb = self._number(slot), "writes" if written else "reads"
+        self._inside(
+            slot, base + first * stride * self._bytes, base + ((last - 1) * stride + columns) * self._bytes, verb
+        )
+        width = self._areas[slot].columns
+        if columns > width:
+            raise self._fault(name, f"it {verb} {columns} numbers of a row, and a row has {width}")
+        if written and last - first > 1 and stride < columns:
+            raise self._fault(name, f"it writes rows of {columns} numbers that begin {stride} numbers apart")
+
+    def _vector(self, name: str, columns: int) -> None:
+        """Check a vector that is the same at every step."""
+        base = self._number(f"base:{name}")
+        self._inside(f"base:{name}", base, base + columns * self._bytes)
+
+    def _scalar(self, name: str, reach: Reach) -> None:
+        """Check a value of which there is one number for each step and row, side by side."""
+        base = self._number(f"base:{name}")
+        self._inside(f"base:{name}", base + reach.flat[0] * self._bytes, base + reach.flat[1] * self._bytes)
+
+    # --- lists of jobs
+
+    def jobs(self, entry: str, jobs: Numbers) -> None:
+        """Check an entry of the library, and every job in its list.
+
+        Args:
+            entry: Its name.
+            jobs: The list.
+
+        Raises:
+            KernelError: Where a job would touch what it was not given.
+        """
+        self._entry = entry
+        fields, read, written = MEMORY[entry]
+        if jobs.shape[1] != len(fields) or not jobs.flags.c_contiguous:
+            raise self._fault("jobs", f"a job has {len(fields)} numbers in a row, and the list is {jobs.shape}")
+        job = dict(zip(fields, jobs.T, strict=True))
+        if entry == "pack":
+            depth, units = job["depth"], job["units"]
+            ends = (units - 1) * job["unit_stride"] + (depth - 1) * job["k_stride"] + 1
+            self._each(read, job["source"], np.where((units > 0) & (depth > 0), ends, 0))
+            ends = (depth - 1) * job["target_stride"] + self._lanes
+            self._each(written, job["target"], np.where(depth > 0, ends, 0))
+        elif entry == "outer":
+            units, depth, columns = job["units"], job["depth"], job["columns"]
+            self._each(read, job["left"], np.where(depth > 0, (units - 1) * job["left_stride"] + depth, 0))
+            self._each(read, job["right"], depth * self._width)
+            self._each(written, job["target"], (units - 1) * job["stride"] + columns)
+        else:
+            self._gathered(entry, job)
+
+    def _gathered(self, entry: str, job: dict[str, Numbers]) -> None:
+        """Check jobs that take rows of a sequence, by an index where there is one."""
+        _, read, written = MEMORY[entry]
+        first, last, count = job["begin"].copy(), job["end"].copy(), job["end"] - job["begin"]
+        for address in np.unique(job["index"][(job["index"] != 0) & (count > 0)]):
+            mine = (job["index"] == address) & (count > 0)
+            slot = next((one for one in self._tables if self._areas[one].start == address), None)
+            if slot is None:
+                raise self._fault("index", "the rows of a job are found by a table that was not given")
+            begin, end, there = int(first[mine].min()), int(last[mine].max()), len(self._tables[slot])
+            if begin < 0 or end > there:
+                raise self._fault(slot, f"it reads places {begin} to {end}, and there are {there}")
+            index = self._tables[slot][begin:end]
+            first[mine], last[mine] = index.min(), int(index.max()) + 1
+        columns, stride = job["columns"], job["target_stride"]
+        source = job["source"] + first * job["stride"] * self._bytes
+        self._each(read, source, np.where(count > 0, (last - 1 - first) * job["stride"] + columns, 0))
+        ends = (columns - 1) * stride + count if entry == "turn" else (count - 1) * stride + self._width
+        self._each(written, job["target"], np.where(count > 0, ends, 0))
+
+    def _each(self, kind: str, begin: Numbers, count: Numbers) -> None:
+        """Check that what each job touches, so many numbers, lies in one piece of a kind of memory."""
+        if kind.endswith(":"):
+            areas = [one for slot, one in self._areas.items() if slot.startswith(kind)]
+        else:
+            areas = self._kinds.get(kind, [])
+        starts, stops = (np.array([getattr(one, end) for one in areas], np.int64) for end in ("start", "stop"))
+        ends = begin + count * self._bytes
+        inside = ((begin[:, None] >= starts) & (ends[:, None] <= stops)).any(1) | (count == 0)
+        if not inside.all():
+            worst = int(np.argmin(inside))
+            raise self._fault(
+                kind,
+                f"job {worst} of {len(begin)} touches {count[worst]} numbers, which lie in none of {len(areas)} pieces",
+            )
+
+    # --- what is found
+
+    def _inside(self, slot: str, begin: int, end: int, verb: str = "touches") -> None:
+        """Check that a range of addresses lies in the memory behind a slot."""
+        held = self._areas.get(slot)
+        if held is None:
+            raise self._fault(slot, "nothing was given for it")
+        if begin < held.start or end > held.stop:
+            size = held.stop - held.start
+            raise self._fault(slot, f"it {verb} bytes {begin - held.start} to {end - held.start}, and there are {size}")
+
+    def _fault(self, slot: str, what: str) -> KernelError:
+        return fault(self._entry, slot.removeprefix("base:"), what)
+
+
+def fault(entry: str, name: str, what: str) -> KernelError:
+    """Give the error of an access that leaves its memory."""
+    return KernelError(
+        f"{VARIABLE}: the kernel's entry `{entry}` was not run, because of `{name}`: {what}. This is a fault of "
+        "gatework, not of your equations or data: please report it with the cell and the sizes. Until it is mended "
+        "choose backend='reference', which needs no kernels."
+    )
+
+
+def check_copy(source: Tensor, target: Tensor, rows: int) -> None:
+    """Check the last act of a stream's step, which copies rows of a store of states to the output.
+
+    Args:
+        source: The store, with room for twice as many rows.
+        target: The output.
+        rows: How many rows are copied.
+
+    Raises:
+        KernelError: Where they lie beyond one of the two.
+    """
+    fits = len(source) >= 2 * rows and len(target) >= rows and target.shape[1] <= source.shape[1]
+    if not fits or not target.is_contiguous():
+        raise fault("advance", "output", f"{rows} rows go from {list(source.shape)} to {list(target.shape)}")
