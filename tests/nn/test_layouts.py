@@ -146,6 +146,23 @@ def test_an_address_that_comes_back_does_not_say_how_a_matrix_lies():
             del layer
 
 
+@pytest.mark.parametrize("cell", ["LSTM", "GRU", "RNN"])
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+def test_one_tensor_may_be_both_matrices(cell, backend):
+    torch.manual_seed(0)
+    ours = getattr(gatework, cell)(8, 8, dtype=torch.float64, backend=backend)
+    theirs = getattr(nn, cell)(8, 8, dtype=torch.float64)
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(4, 3, 8, dtype=torch.float64)
+    found = []
+    for layer in (ours, theirs):
+        layer.weight_hh_l0 = layer.weight_ih_l0
+        output, _ = layer(x)
+        found.append([output, *torch.autograd.grad(output.square().sum(), list(layer.parameters()))])
+    for one, expected in zip(*found, strict=True):
+        assert_close(one, expected)
+
+
 def test_weights_of_another_shape_or_type_are_refused():
     layer, x = gatework.GRU(3, 4, backend="cpu"), torch.randn(2, 1, 3)
     layer(x)

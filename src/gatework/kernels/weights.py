@@ -23,8 +23,9 @@ class Weights:
     """
 
     def __init__(self, stacks: Iterable[tuple[tuple[str, ...], Tensor]]) -> None:
+        self._stacks = [(tuple(names), tensor) for names, tensor in stacks]
         self._places: dict[str, tuple[Tensor, int, int]] = {}  # name -> tensor, first row, number of rows
-        for names, tensor in stacks:
+        for names, tensor in self._stacks:
             rows = tensor.shape[0] // len(names)
             for position, name in enumerate(names):
                 self._places[name] = (tensor, position * rows, rows)
@@ -51,12 +52,8 @@ class Weights:
 
     def stacks(self, wanted: Set[str]) -> tuple[tuple[tuple[str, ...], ...], list[Tensor]]:
         """Give the tensors that hold these parameters, whole, and the names of what lies in each, in order."""
-        found: dict[tuple[int, str], tuple[list[str], Tensor]] = {}
-        for name, (tensor, _, rows) in self._places.items():
-            # A tensor may be two parameters, each of them all of it.
-            alone = name if rows == tensor.shape[0] else ""
-            found.setdefault((id(tensor), alone), ([], tensor))[0].append(name)
-        kept = [(tuple(names), tensor) for names, tensor in found.values() if not wanted.isdisjoint(names)]
+        # Not by the tensor: tied parameters may be the same one in two stacks.
+        kept = [(names, tensor) for names, tensor in self._stacks if not wanted.isdisjoint(names)]
         return tuple(names for names, _ in kept), [tensor for _, tensor in kept]
 
     def stacked(self, names: tuple[str, ...]) -> Tensor:
