@@ -60,10 +60,29 @@ def test_lengths_out_of_range_are_refused_in_a_graph():
     layer = lstm()
     compiled = whole(lambda x, lengths: layer(x, lengths=lengths)[0])
     compiled(torch.randn(5, 3, 3), LENGTHS)
-    told = "lengths are out of range; expected 0 to 5, the number of steps in the input."
+    told = "lengths are out of range; expected 0 to the number of steps in the input."
     with pytest.raises(RuntimeError) as caught:
         compiled(torch.randn(5, 3, 3), torch.tensor([6, 2, 3]))
     assert str(caught.value) == told
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_lengths_leave_the_number_of_steps_open(strict):
+    """Where it is checked it is a symbol, and not fixed to that of the example."""
+
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = lstm()
+
+        def forward(self, x, lengths):
+            return self.layer(x, lengths=lengths)[0]
+
+    model, steps = Model(), torch.export.Dim("steps", min=2)
+    sizes = ({0: steps}, {})
+    graph = torch.export.export(model, (torch.randn(5, 3, 3), LENGTHS), dynamic_shapes=sizes, strict=strict).module()
+    longer = torch.randn(9, 3, 3)
+    assert_close(graph(longer, LENGTHS), model(longer, LENGTHS))
 
 
 @pytest.mark.parametrize("before", [False, True], ids=["first", "after an eager call"])

@@ -185,6 +185,24 @@ def test_several_inputs():
     assert layer((x[0], u[0]))[0].shape == (STEPS, 5)
 
 
+def test_packed_inputs_have_one_order():
+    layer, lengths = gatework.Recurrent(TWO_INPUTS, (3, 2), 5), torch.tensor([4, 3, 1])
+    x, u = torch.randn(4, 3, 3), torch.randn(4, 3, 2)
+    pack = nn.utils.rnn.pack_padded_sequence
+    sorted_x = pack(x, lengths)
+    same = layer((sorted_x, pack(u, lengths, enforce_sorted=False)))[0]
+    assert_same(same.data, layer((sorted_x, pack(u, lengths)))[0].data)
+    told = (
+        "The packed inputs have their rows in different orders, so steps of different sequences would meet. Pack all "
+        "of them with the same lengths."
+    )
+    with pytest.raises(SizeError, match=re.escape(told)):
+        layer((sorted_x, pack(u, lengths.flip(0), enforce_sorted=False)))
+    told = "Some of the inputs are packed and others are not; pack all of them, or none."
+    with pytest.raises(SizeError, match=re.escape(told)):  # its steps and rows look like the rows of the steps
+        layer((pack(x[:2, :3], torch.tensor([2, 2, 1])), torch.randn(3, 2, 2)))
+
+
 def test_sizes_that_follow_may_be_left_out():
     for input_size in (3, (3,), (3, 5)):
         layer = gatework.Recurrent(DECAYED, input_size, 5)

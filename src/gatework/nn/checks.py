@@ -110,9 +110,28 @@ def check_inputs(
     if any(other != rows[0] for other in rows):
         shapes = ", ".join(f"`{name}` {shape}" for name, shape in zip(names, rows, strict=True))
         raise SizeError(f"The inputs have different numbers of steps or rows: {shapes}.")
-    if isinstance(inputs[0], PackedSequence):
+    packs = [one for one in inputs if isinstance(one, PackedSequence)]
+    if packs and len(packs) < len(inputs):
+        raise SizeError("Some of the inputs are packed and others are not; pack all of them, or none.")
+    if any(not _same_order(one, packs[0]) for one in packs[1:]):
+        raise SizeError(
+            "The packed inputs have their rows in different orders, so steps of different sequences would meet. Pack "
+            "all of them with the same lengths."
+        )
+    if packs:
         return rows[0][0]
     return None if len(rows[0]) == 1 else rows[0][0 if batch_first else 1]
+
+
+def _same_order(one: PackedSequence, other: PackedSequence) -> bool:
+    """Say whether two packed sequences with as many rows at each step have them in the same order."""
+    if one.sorted_indices is other.sorted_indices:
+        return True
+    orders = []
+    for packed in (one, other):
+        order = packed.sorted_indices
+        orders.append(torch.arange(int(packed.batch_sizes[0])) if order is None else order.cpu())
+    return torch.equal(*orders)
 
 
 def check_state(

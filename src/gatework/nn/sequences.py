@@ -161,7 +161,7 @@ def _checked_lengths(lengths: Tensor | Sequence[int], steps: int, rows: int) -> 
     known = known.to(torch.int64, copy=True)  # the caller may count it down before the backward pass reads it
     if is_traced() and isinstance(lengths, Tensor):
         if torch.compiler.is_compiling():  # a traced graph can hold no assertion
-            told = f"lengths are out of range; expected 0 to {steps}, the number of steps in the input."
+            told = "lengths are out of range; expected 0 to the number of steps in the input."  # which may be a symbol
             torch._assert_async(((known >= 0) & (known <= steps)).all(), told)
         return known
     for row, length in enumerate(known.tolist() if isinstance(lengths, Tensor) else lengths):
