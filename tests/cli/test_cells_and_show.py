@@ -106,7 +106,10 @@ HINT = "expected a file of equations such as h = tanh(W @ x + R @ h + b)"
 BAD_FILES = {
     "empty": (b"", f"cell file '{{path}}' is empty; {HINT}"),
     "blank": (b" \n\t\n", f"cell file '{{path}}' is empty; {HINT}"),
-    "binary": (b"h = \xff\xfe\x00", f"cell file '{{path}}' is not text (byte 4 is not UTF-8); {HINT}"),
+    "binary": (
+        b"h = \xff\xfe\x00",
+        f"cell file '{{path}}' is not utf-8 text: byte 0xff at offset 4 does not fit; {HINT}",
+    ),
 }
 
 

@@ -148,7 +148,7 @@ def page(tmp_path, monkeypatch):
         '<script type="module" src="./assets/explorer.js"></script><link rel="stylesheet" href="./assets/explorer.css">'
     )
     (tmp_path / "page" / "index.html").write_text(f"<html><head>{head}</head><body></body></html>")
-    for name in ("explorer.js", "explorer.css"):
+    for name in ("explorer.js", "explorer.css", "notices.txt"):
         (tmp_path / "page" / "assets" / name).write_text("")
     monkeypatch.setattr("gatework.cli.report.PAGE", tmp_path / "page")
 

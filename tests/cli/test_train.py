@@ -180,7 +180,7 @@ NONSENSE = {
     "--config none.toml": "settings file 'none.toml' cannot be read (No such file or directory)",
     "--config {folder}/bad.toml": "settings file '{folder}/bad.toml' is not TOML",
     "--config {folder}/unknown.toml": (
-        "settings '{folder}/unknown.toml': 'hiden_size' is no setting; did you mean 'hidden_size'?"
+        "settings file '{folder}/unknown.toml': 'hiden_size' is no setting; did you mean 'hidden_size'?"
     ),
     "--data {folder}/none.txt": "data '{folder}/none.txt' does not exist",
     "--data {folder}/empty.txt": "data '{folder}/empty.txt' is empty",
