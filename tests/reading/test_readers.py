@@ -151,6 +151,7 @@ def test_json_of_a_form():
 
 NO_TOML = {
     b"a = " + b"9" * 5000: "is not TOML (Exceeds the limit",
+    b"a = {b = [0x" + b"f" * 5000 + b"]}": "is not TOML (a whole number of more than 64 bits)",
     b"a = " + b"[" * 50_000 + b"]" * 50_000: "is nested deeper than 32 levels",
     b"a = " + b"[" * 40 + b"]" * 40: "is nested deeper than 32 levels",
     b".".join([b"a"] * 100_000) + b" = 1": "is nested deeper than 32 levels",

@@ -152,6 +152,8 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         raise FileError(path, f"is not TOML ({error})") from error
     if _depth(values) > DEPTH:
         raise _too_deep(path)
+    if _has_huge(values):  # in base 16 it may have more digits than Python will print
+        raise FileError(path, "is not TOML (a whole number of more than 64 bits)")
     return values
 
 
@@ -197,6 +199,13 @@ def _depth(value: Any) -> int:
         level = [inner for one in containers for inner in (one.values() if isinstance(one, dict) else one)]
         depth += bool(containers)
     return depth
+
+
+def _has_huge(value: Any) -> bool:
+    """Say whether a whole number in nested values has more than 64 bits."""
+    if isinstance(value, dict | list):
+        return any(map(_has_huge, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, int) and value.bit_length() > 64
 
 
 def _too_deep(path: str | Path, inside: str = "") -> FileError:
