@@ -189,6 +189,17 @@ def test_a_stream_reads_inputs_as_torch_reads_them(how):
         assert_close(stream.step(LAID[how](x)), expected.step(LAID[how](x).resolve_neg().contiguous()))
 
 
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+def test_a_bias_that_would_be_spread_over_the_other_is_refused(backend):
+    layer = gatework.GRU(3, 4, backend=backend)
+    layer.bias_hh_l0 = nn.Parameter(torch.randn(1))
+    with pytest.raises(SizeError) as error:
+        layer(torch.randn(2, 1, 3))
+    assert str(error.value) == (
+        "The weights bias_ih have the shape (12,) and bias_hh (1,); expected the same. Set a parameter of this shape."
+    )
+
+
 # --- what the caller changes
 
 

@@ -179,6 +179,9 @@ def test_toml(tmp_path):
     path = tmp_path / "file.toml"
     path.write_bytes(b'\xef\xbb\xbfa = 1\r\nb = {c = 0.5}\nd = "1.2.3.4.5.6.7.8.9.10.11.12.13.14.15"\n[e.f]\n')
     assert read_toml(path) == {"a": 1, "b": {"c": 0.5}, "d": "1.2.3.4.5.6.7.8.9.10.11.12.13.14.15", "e": {"f": {}}}
+    dots = ".".join("abcdefghijklmnopqrstuvwxyz")
+    path.write_text(f'# {dots}\na = "{dots}" # {dots}\n')
+    assert read_toml(path) == {"a": dots}
 
 
 # --- packed files

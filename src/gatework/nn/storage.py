@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gatework.errors import SizeError
 from gatework.kernels import Weights
 from gatework.language import Name, Parameter, Step
 from gatework.language.names import Names
@@ -121,6 +122,11 @@ def _shared(parameter: Parameter, step: Step) -> str | None:
 
 def _summed(first: Stored, second: Stored, left: Tensor, right: Tensor) -> tuple[tuple[str, ...], Tensor]:
     """Add two stacks of biases where they hold the same parameter; what only one holds stays as it is."""
+    if left.shape != right.shape:
+        raise SizeError(
+            f"The weights {first.key} have the shape {tuple(left.shape)} and {second.key} {tuple(right.shape)}; expected "
+            "the same. Set a parameter of this shape."
+        )
     if first.names == second.names:
         return first.names, left + right
     only_second = tuple(name for name in second.names if name not in first.names)
