@@ -124,8 +124,8 @@ def _summed(first: Stored, second: Stored, left: Tensor, right: Tensor) -> tuple
     """Add two stacks of biases where they hold the same parameter; what only one holds stays as it is."""
     if left.shape != right.shape:
         raise SizeError(
-            f"The weights {first.key} have the shape {tuple(left.shape)} and {second.key} {tuple(right.shape)}; expected "
-            "the same. Set a parameter of this shape."
+            f"The weights {first.key} have the shape {tuple(left.shape)} and {second.key} {tuple(right.shape)}; "
+            "expected the same. Set a parameter of this shape."
         )
     if first.names == second.names:
         return first.names, left + right

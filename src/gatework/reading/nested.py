@@ -26,8 +26,8 @@ MOST_LINES = 1 << 30
 """Bytes of a file that grows by a line of JSON at a time, at most."""
 
 _DIGITS = 20  # of a whole number: as many as 64 bits have, and a sign
-# Python's reader takes time with the square of a dotted key's parts. Keys stand where a line, a header or a table begins,
-# or behind a comma; comments and most texts stand elsewhere.
+# Python's reader takes time with the square of a dotted key's parts. Keys stand where a line, a header or a table
+# begins, or behind a comma; comments and most texts stand elsewhere.
 _DOTTED = re.compile(r"""(?m)(?:^|[\[{,])[ \t]*+(?:(?:[A-Za-z0-9_-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){16}""")
 
 Form = TypeVar("Form")
