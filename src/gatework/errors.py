@@ -52,13 +52,12 @@ def _shown(letter: str) -> str:
 class GateworkError(Exception):
     """Base of every error the project raises on purpose.
 
-    Args:
-        message: What was given, what was expected, where, and what to do. What it quotes may be hostile, so it is made
-            printable.
+    Its message says what was given, what was expected, where, and what to do. What it quotes may be hostile, so it is
+    made printable.
     """
 
-    def __init__(self, message: str) -> None:
-        super().__init__(printable(message))
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class EquationError(GateworkError, ValueError):

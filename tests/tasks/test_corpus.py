@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from gatework.errors import DataError
+from gatework.errors import DataError, printable
 from gatework.tasks.corpus import read_corpus, read_whole
 from gatework.tasks.sources import find_sources
 
@@ -167,7 +167,7 @@ def test_a_pattern_stays_within_its_folder(tmp_path, pattern):
     with pytest.raises(DataError) as refusal:
         read(tmp_path, pattern=pattern)
     assert str(refusal.value) in (
-        f"pattern is '{pattern}': expected one for files within the folder, such as *.py; check --pattern",
+        f"pattern is '{printable(pattern)}': expected one for files within the folder, such as *.py; check --pattern",
         f"data '{tmp_path}' holds no file that matches '{pattern}' with anything in it: expected text; "
         "check --data, --pattern",  # of Python 3.13 on, 'a**' is a pattern like any other
     )

@@ -295,5 +295,5 @@ def test_a_second_run_cannot_come_between(configure, monkeypatch):
 
 def test_other_shapes_are_what_stops_it(broken):
     other_shapes(broken.directory)
-    with pytest.raises(CheckpointError, match="parameters are not this model's"):
+    with pytest.raises(CheckpointError, match="does not belong to this model: of its parameters"):
         train(broken)

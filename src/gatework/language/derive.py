@@ -99,7 +99,7 @@ def reached(step: Step, names: Iterable[str]) -> tuple[frozenset[str], frozenset
 
     Example:
         >>> from gatework.language import parse
-        >>> reached(parse("n = n + 1\\nc = c / n + x\\nh = tanh(c)", states="h c n"), ["c"])[1] == {"c", "n"}
+        >>> reached(parse("n = n + 1\nc = c / n + x\nh = tanh(c)", states="h c n"), ["c"])[1] == {"c", "n"}
         True
     """
     lines = {equation.target: equation.value for equation in step.equations}
