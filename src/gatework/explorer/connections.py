@@ -22,7 +22,7 @@ class Connection(H11Protocol):
 
     settings = Settings()
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:
         """Begin to wait, and make room if there is none."""
         super().connection_made(transport)
         self._waits_since: float | None = None
