@@ -166,7 +166,7 @@ class _FencedTable(Table):
         """Copy what is only read; what is written must have been made between guard pages."""
         fence = self.fence
         if tensor.numel() and not fence.holds(tensor.data_ptr()):
-            if name not in self.kernel.plan.step.inputs:
+            if name not in self.kernel.plan.step.inputs and f"base:{name}" in self.kernel.slots:
                 raise AssertionError(f"`{name}` is written by a kernel and lies outside of the fence")
             tensor = self._fenced[name] = fence.copy(tensor)
         super().point(name, tensor, first, index)

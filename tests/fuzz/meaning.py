@@ -418,7 +418,8 @@ def _rstd(run: Run, a: Tensor) -> Tensor:
 
 
 def _norm(run: Run, a: Tensor) -> Tensor:
-    return run.noise(a - run.noise(a).mean(-1, keepdim=True)) * run.noise(_rstd(run, a))
+    back = run.noise.back  # what comes back to the two factors nearly cancels, and each is rounded by itself
+    return back(run.noise(back(a) - run.noise(a).mean(-1, keepdim=True))) * back(run.noise(_rstd(run, back(a))))
 
 
 def _jump(compute: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Run, Tensor, Tensor], Tensor]:

@@ -554,3 +554,14 @@ def test_a_forked_child_streams_alone():
 def test_layers_are_wired_as_in_a_sequence():
     """The cell that reads the layer below is among those above."""
     assert any(wired(cell) for cell in gatework.CELLS.values())
+
+
+def test_a_stream_of_a_layer_that_learns_nothing_is_of_its_inputs_type():
+    layer = gatework.Recurrent("h = 0.5 * h + x", 3, 3)
+    stream = layer.stream()
+    for dtype in (torch.float32, torch.float64):
+        stream.reset()
+        x = torch.randn(4, 1, 3, dtype=dtype)
+        found = torch.stack([stream.step(one).clone() for one in x])
+        assert found.dtype == dtype
+        assert_close(found, layer(x)[0])

@@ -61,6 +61,7 @@ class Stream:
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise SizeError(f"batch_size is {batch_size!r}; expected a whole number of at least 1.")
         self._layer, self.batch_size = layer, batch_size
+        self._like = torch.zeros(())  # where nothing is learned, until an input comes
         _watch(self)
         self._prepare()
         self.reset()
@@ -101,6 +102,7 @@ class Stream:
         if not self._is_current():
             self.refresh()
         inputs = tuple(input) if isinstance(input, tuple) else (input,)
+        self._follow(inputs[0])
         names = outer_inputs(self._layer.cell)
         if len(inputs) != len(names):
             raise SizeError(
@@ -126,6 +128,14 @@ class Stream:
                 )
         self._chain.step(inputs)
         return self.output
+
+    def _follow(self, given: Any) -> None:
+        """Where nothing is learned, be of the type and on the device of what is given."""
+        if self._known or not isinstance(given, Tensor) or not given.is_floating_point():
+            return
+        if given.dtype != self._like.dtype or given.device != self._like.device:
+            self._like = given.new_zeros(())
+            self.refresh()
 
     # --- state
 
@@ -212,7 +222,8 @@ class Stream:
         self._whole = len(self._held) == len(parameters)  # none lies in a module below, as those of parametrizations do
         if self._whole and len(self._watched) == len(parameters):
             self._watched = self._own.values()  # of those that are there at each step
-        self._like = parameters[0].detach() if parameters else torch.zeros(())
+        if parameters:
+            self._like = parameters[0].detach()
         levels, self._places, self._sizes = _levels(layer)
         found = stepping.prepare(levels, self.batch_size, self._like, layer.backend, output)
         self._chain, self.backend, self.reason = found
