@@ -54,7 +54,8 @@ class Fence:
     def area(self, size: int) -> tuple[Area, int]:
         """Make an area; give it with the place in it at which so many bytes begin."""
         pages = max(1, -(-size // _PAGE))
-        area = Area(-1, (pages + 2) * _PAGE)
+        # Private, as all memory is: a forked child has a copy, rather than its parent's.
+        area = Area(-1, (pages + 2) * _PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         start = ctypes.addressof(ctypes.c_char.from_buffer(area))
         for place in (start, start + (pages + 1) * _PAGE):
             if _libc.mprotect(place, _PAGE, 0):
