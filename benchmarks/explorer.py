@@ -22,12 +22,12 @@ from typing import Any
 
 import torch
 
+from gatework.data.vocabulary import Symbols, Vocabulary
 from gatework.explorer.answers import Answers
 from gatework.explorer.models import DemoOrigin, OpenRun, Origin
 from gatework.explorer.server import listen, make_door, serve
 from gatework.explorer.settings import Settings
-from gatework.tasks.text import LanguageModel
-from gatework.tasks.vocabulary import Symbols, Vocabulary
+from gatework.models.language import LanguageModel
 from gatework.training.build import build_model
 from gatework.training.config import TrainConfig, make_config
 

@@ -24,12 +24,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gatework.errors import ConfigError
-from gatework.tasks.text import LanguageModel, measure
+from gatework.models.language import LanguageModel, measure
 from gatework.training.build import Text, build_model, read_text
 from gatework.training.config import TrainConfig, make_config, read_toml
+from gatework.training.jobs.text import TextJob
 from gatework.training.parallel import Group
 from gatework.training.schedule import learning_rate
-from gatework.training.text_job import TextJob
 from gatework.training.trainer import Trainer
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "ptb_small_lstm.toml"

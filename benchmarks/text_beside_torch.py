@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from gatework.tasks.text import LanguageModel, Streams, measure, surprise
+from gatework.models.language import LanguageModel, Streams, measure, surprise
 from gatework.training.build import Text, build_model, read_text
 from gatework.training.config import TrainConfig, make_config
 from gatework.training.schedule import learning_rate

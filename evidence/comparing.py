@@ -12,10 +12,10 @@ from evidence.claim import Context, Measured
 from evidence.figures import Figure, Figures, mean, middle, share
 from evidence.jobs import ROOT
 from gatework.search import Comparison, compare, make_compare_config
-from gatework.search.directory import CompareDirectory
-from gatework.search.plan import Outcome, Trial
-from gatework.search.progress import Beginning, Quiet
-from gatework.search.statistics import holm, sign_flip_test
+from gatework.search.comparing.directory import CompareDirectory
+from gatework.search.comparing.plan import Outcome, Trial
+from gatework.search.comparing.progress import Beginning, Quiet
+from gatework.search.comparing.statistics import holm, sign_flip_test
 from gatework.tasks.registry import TASKS
 
 Settings = Mapping[str, Any]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gatework.search.statistics import Interval, mean_interval, median_interval, share_interval
+from gatework.search.comparing.statistics import Interval, mean_interval, median_interval, share_interval
 
 Scale = Literal["linear", "log"]
 WILSON = "Wilson's interval"

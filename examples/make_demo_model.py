@@ -12,7 +12,7 @@ from pathlib import Path
 
 import safetensors.torch
 
-from gatework.training.files import digest, write_file, write_json
+from gatework.runs.files import digest, write_file, write_json
 from gatework.training.restore import load_model
 from gatework.training.run import RunDirectory
 

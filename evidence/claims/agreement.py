@@ -7,7 +7,7 @@ from evidence.comparing import published_of
 from evidence.figures import WILSON, Figure, Figures, exact, mean
 from evidence.jobs import run_jobs
 from evidence.page import shown
-from gatework.search.statistics import share_interval
+from gatework.search.comparing.statistics import share_interval
 
 SEEDS = 3
 ATTRACTORS = ("0", "1", "2", "3", "4")

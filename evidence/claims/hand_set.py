@@ -73,7 +73,7 @@ CLAIM = Claim(
     judge=_judge,
     shown=(_name(FAR), solved_name("rnn", SHORT), solved_name("rnn", LONGEST), _TRAINED),
     cost=125,
-    bounds="`gatework.tasks.hand_set.hand_set_latch` has one unit that feeds itself with weight 4: so it has two "
+    bounds="`gatework.models.hand_set.hand_set_latch` has one unit that feeds itself with weight 4: so it has two "
     "states of rest, and noise would have to push by 4.8 of its standard deviations again and again to tip it over. "
     "Set by hand is this task only; nobody knows how to set a network by hand that reads English.",
 )

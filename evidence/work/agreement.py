@@ -3,9 +3,9 @@
 from typing import Any
 
 from evidence.work.training import trained
-from gatework.tasks.sequences import measure_sequences
+from gatework.models.sequences import measure_sequences
 from gatework.tasks.task import Batch
-from gatework.training.sequence_job import SequenceJob
+from gatework.training.jobs.sequence import SequenceJob
 
 
 def measure_agreement(cell: str, seed: int) -> dict[str, Any]:

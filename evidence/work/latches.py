@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from evidence.work.training import trained
-from gatework.tasks.hand_set import hand_set_latch
-from gatework.tasks.sequences import measure_sequences
+from gatework.models.hand_set import hand_set_latch
+from gatework.models.sequences import measure_sequences
 from gatework.tasks.synthetic.latch import draw, latch
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatework.training.config import make_config
+from gatework.training.jobs.sequence import SequenceJob
 from gatework.training.parallel import Group
-from gatework.training.sequence_job import SequenceJob
 from gatework.training.trainer import Trainer
 
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 import gatework
 from evidence.work.training import trained
+from gatework.models.sequences import SequenceModel, measure_sequences
 from gatework.tasks.registry import TASKS
-from gatework.tasks.sequences import SequenceModel, measure_sequences
 from gatework.tasks.task import Batch, Synthetic, Task
 from gatework.tracing import probe
 from gatework.training.seeds import mixed_seed

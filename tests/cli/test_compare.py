@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from gatework.cli.compare import compare
-from gatework.search import CompareConfig, pool
-from gatework.search.config import make_compare_config
+from gatework.search import CompareConfig
+from gatework.search.comparing.config import make_compare_config
+from gatework.search.running import pool
 
 FAKE = Path(__file__).parent.parent / "search" / "fake_worker.py"
 SMALL = "--task adding --gaps 10,50 --seeds 3 --steps 300 --hidden-size 4 --learning-rates 0.001,0.01,0.1 --workers 2"

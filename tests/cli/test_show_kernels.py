@@ -3,9 +3,9 @@
 import pytest
 
 from gatework.cells import CELLS
-from gatework.kernels.cpu.target import host
-from gatework.kernels.listing import PASSES_OF_A_CELL, code_of, plan_of
-from gatework.kernels.plan import show_plan
+from gatework.kernels.door.listing import PASSES_OF_A_CELL, code_of, plan_of
+from gatework.kernels.llvm.target import host
+from gatework.kernels.planning.plan import show_plan
 
 
 def test_plans_of_all_passes(gatework):

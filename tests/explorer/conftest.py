@@ -12,7 +12,7 @@ from gatework.explorer.answers import Answers, open_answers
 from gatework.explorer.guard import Door
 from gatework.explorer.server import make_app
 from gatework.explorer.settings import Settings
-from gatework.tasks.text import LanguageModel
+from gatework.models.language import LanguageModel
 from gatework.training import make_config, train
 
 LINES = ["def f(a, b):", '    return "a, b" + a', "# and (so) on", "x = [1, 2, 3]", ""]

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from gatework.cells import CELLS
+from gatework.data.vocabulary import Symbols, Vocabulary
 from gatework.explorer import messages
 from gatework.explorer.answers import Answers
 from gatework.explorer.models import OpenRun
 from gatework.explorer.report import record
 from gatework.explorer.settings import Settings
-from gatework.tasks.text import LanguageModel
-from gatework.tasks.vocabulary import Symbols, Vocabulary
+from gatework.models.language import LanguageModel
 from gatework.training.build import build_model
 from gatework.training.config import TrainConfig, make_config
 

@@ -3,7 +3,7 @@
 import pytest
 
 from gatework.errors import ExplorerError
-from gatework.explorer.marks import PRESETS, mark_pattern, mark_preset, mark_ranges, runs
+from gatework.explorer.marks import PRESETS, mark_pattern, mark_preset, mark_ranges, marked_ranges
 
 # The marked symbols stand below each text.
 CASES = [
@@ -57,8 +57,8 @@ def test_bytes_that_are_no_letters_are_one_symbol_each():
 
 def test_ranges_and_back():
     assert mark_ranges(6, [(1, 3), (2, 4), (5, 99), (50, 60), (4, 2)]) == [False, True, True, True, False, True]
-    assert runs(mark_ranges(6, [(1, 3), (2, 4), (5, 99)])) == [(1, 4), (5, 6)]
-    assert (runs([]), mark_ranges(0, [(0, 3)])) == ([], [])
+    assert marked_ranges(mark_ranges(6, [(1, 3), (2, 4), (5, 99)])) == [(1, 4), (5, 6)]
+    assert (marked_ranges([]), mark_ranges(0, [(0, 3)])) == ([], [])
 
 
 def test_many_long_ranges_take_no_time():

@@ -10,7 +10,7 @@ import pytest
 from gatework.errors import ExplorerError, RunError
 from gatework.explorer import models
 from gatework.explorer.models import DEMO, DemoOrigin, display, open_runs
-from gatework.tasks.text import measure
+from gatework.models.language import measure
 from gatework.training import make_config, read_toml, train
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"

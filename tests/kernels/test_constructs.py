@@ -13,8 +13,8 @@ from torch import Tensor
 
 import gatework
 from gatework.diagram import cell_scene
-from gatework.kernels.launch import MEMORY
-from gatework.kernels.recipe import Recipe
+from gatework.kernels.door.launch import MEMORY
+from gatework.kernels.planning.recipe import Recipe
 from gatework.language import Step, latex, parse
 
 # A name, the states (None for those that are read before their line) and the equations; inputs are x, and u if read.

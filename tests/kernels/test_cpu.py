@@ -9,8 +9,9 @@ from tests.kernels.cases import STEPS, Case, memory_full_of_nan
 from tests.tolerances import assert_all_near, assert_same
 
 from gatework.errors import ConfigError
-from gatework.kernels import Weights, reference, run
-from gatework.kernels.launch import MEMORY, choose
+from gatework.kernels import Weights, run
+from gatework.kernels.door.launch import MEMORY, choose
+from gatework.kernels.reference import run as reference
 from gatework.language import parse
 
 DTYPES = (torch.float32, torch.float64)

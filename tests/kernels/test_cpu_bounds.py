@@ -23,7 +23,7 @@ from gatework.kernels.cpu.bounds import Bounds
 from gatework.kernels.cpu.outers import Outers
 from gatework.kernels.cpu.table import Table
 from gatework.kernels.cpu.workspace import Workspace
-from gatework.kernels.fused import can_record
+from gatework.kernels.door.fused import can_record
 from gatework.language import parse
 
 # Sizes that fill no register, so that rows are padded.

@@ -15,12 +15,13 @@ from llvmlite import binding as llvm
 import gatework
 from gatework.cells import CELLS
 from gatework.errors import ConfigError, KernelError
-from gatework.kernels import fused, spec
 from gatework.kernels.cpu import build, cache, kernel
 from gatework.kernels.cpu.build import Library, compile_text, object_key
 from gatework.kernels.cpu.kernel import kernel_for
-from gatework.kernels.cpu.target import Target, host
-from gatework.kernels.recipe import Recipe
+from gatework.kernels.door import fused
+from gatework.kernels.llvm.target import Target, host
+from gatework.kernels.planning import spec
+from gatework.kernels.planning.recipe import Recipe
 from gatework.language import parse
 
 ANSWER = "define i32 @answer() {\n  ret i32 42\n}\n"
@@ -101,8 +102,8 @@ def test_a_key_tells_everything_apart(monkeypatch):
 def test_processes_write_the_same_text_for_a_cell():
     script = (
         "from gatework.cells import CELLS\nfrom gatework.kernels.cpu.build import object_key\n"
-        "from gatework.kernels.cpu.kernel import generate\nfrom gatework.kernels.cpu.target import host\n"
-        "from gatework.kernels.recipe import Recipe\n"
+        "from gatework.kernels.cpu.kernel import generate\nfrom gatework.kernels.llvm.target import host\n"
+        "from gatework.kernels.planning.recipe import Recipe\n"
         "for name in ('lstm', 'gru', 'lstm_layer_norm'):\n"
         "    recipe = Recipe(CELLS[name].step, False)\n"
         "    for plan in (recipe.inference, recipe.training, recipe.backward, recipe.replay):\n"

@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from gatework.errors import ConfigError
-from gatework.kernels import arithmetic
 from gatework.kernels.cpu.build import Library, compile_text
-from gatework.kernels.cpu.code import Code
-from gatework.kernels.cpu.functions import EMITTERS, emit
-from gatework.kernels.cpu.target import LEVELS, Target, host
+from gatework.kernels.llvm.code import Code
+from gatework.kernels.llvm.functions import EMITTERS, emit
+from gatework.kernels.llvm.target import LEVELS, Target, host
+from gatework.kernels.reference import arithmetic
 from gatework.language.functions import FUNCTIONS
 
 ROWS = [row for row in FUNCTIONS.values() if row.kind in ("operator", "pointwise")]

@@ -18,7 +18,7 @@ from tests.tolerances import assert_same
 from gatework.kernels import run
 from gatework.kernels.cpu import memory, rows, workspace
 from gatework.kernels.cpu.kernel import MOST_SIZES
-from gatework.kernels.launch import MEMORY
+from gatework.kernels.door.launch import MEMORY
 
 GUARD = 64  # numbers before and after every tensor
 MARK = 12345.0

@@ -15,11 +15,11 @@ import gatework
 from gatework.errors import KernelError
 from gatework.kernels.cpu import team as teams
 from gatework.kernels.cpu.build import build
-from gatework.kernels.cpu.code import Code
 from gatework.kernels.cpu.drivers import entry, leave, write_barrier
 from gatework.kernels.cpu.slots import Slots
-from gatework.kernels.cpu.target import host
 from gatework.kernels.cpu.team import Team, team
+from gatework.kernels.llvm.code import Code
+from gatework.kernels.llvm.target import host
 
 WAIT = 120  # seconds after which a process counts as hanging
 HAS_FORK = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -314,7 +314,7 @@ COMPILING = """
 import os, signal, threading, time
 from gatework.cells import CELLS
 from gatework.kernels.cpu import kernel
-from gatework.kernels.recipe import Recipe
+from gatework.kernels.planning.recipe import Recipe
 plans = [Recipe(CELLS[name].step, False).inference for name in ("lstm", "gru")]
 real, begun = kernel.build, threading.Event()
 def slow(text, target):

@@ -16,8 +16,8 @@ from tests.tolerances import assert_close, assert_same
 import gatework
 from gatework.kernels import Weights, run
 from gatework.kernels.cpu import memory, workspace
-from gatework.kernels.launch import MEMORY
-from gatework.kernels.spec import write_spec
+from gatework.kernels.door.launch import MEMORY
+from gatework.kernels.planning.spec import write_spec
 
 # What torch's compiler itself uses is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")

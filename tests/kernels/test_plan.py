@@ -8,9 +8,9 @@ import pytest
 from tests.kernels.cases import STEPS
 
 from gatework.errors import PlanError
-from gatework.kernels.plan import Columns, Moments, Plan, Stage
-from gatework.kernels.recipe import Recipe
-from gatework.kernels.verify import verified
+from gatework.kernels.planning.plan import Columns, Moments, Plan, Stage
+from gatework.kernels.planning.recipe import Recipe
+from gatework.kernels.planning.verify import verified
 from gatework.language import parse
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product
 

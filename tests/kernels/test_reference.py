@@ -14,7 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from gatework.cells import CELLS, layer_norm, peephole, project, recurrent_dropout, zoneout
 from gatework.errors import ConfigError
-from gatework.kernels import BACKENDS, Weights, arithmetic, run
+from gatework.kernels import BACKENDS, Weights, run
+from gatework.kernels.reference import arithmetic
 from gatework.language import Step, derive, parse, without
 
 STEPS = {name: cell.step for name, cell in CELLS.items()} | {

@@ -7,8 +7,8 @@ import torch
 
 import gatework
 from gatework.cells import CELLS
-from gatework.kernels.launch import MEMORY
-from gatework.kernels.recipe import Recipe
+from gatework.kernels.door.launch import MEMORY
+from gatework.kernels.planning.recipe import Recipe
 from gatework.language import parse
 
 NAMES = ("output", "first", "second")

@@ -8,7 +8,8 @@ from tests.tolerances import assert_close
 
 import gatework
 from gatework.errors import ConfigError
-from gatework.kernels import BACKENDS, CHOICES, MEMORY, reference
+from gatework.kernels import BACKENDS, CHOICES, MEMORY
+from gatework.kernels.reference import run as reference
 
 LAYERS = {
     "Recurrent": lambda **options: gatework.Recurrent("lstm", 3, 4, **options),

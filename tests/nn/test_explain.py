@@ -7,8 +7,10 @@ from torch.nn.utils.rnn import pack_sequence
 
 import gatework
 from gatework.errors import KernelError, SizeError
-from gatework.kernels import BACKENDS, account, reference
-from gatework.kernels.cpu.target import host
+from gatework.kernels import BACKENDS
+from gatework.kernels.door import account
+from gatework.kernels.llvm.target import host
+from gatework.kernels.reference import run as reference
 
 
 @pytest.fixture

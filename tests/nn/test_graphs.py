@@ -13,7 +13,7 @@ from tests.tolerances import assert_close, assert_same
 
 import gatework
 from gatework.errors import ConfigError, KernelError
-from gatework.kernels import fused, launch
+from gatework.kernels.door import fused, launch
 
 # What torch's tracers and compilers say of themselves is not ours to mend.
 pytestmark = pytest.mark.filterwarnings(
@@ -133,7 +133,7 @@ def unplannable(monkeypatch):
     def broken(*arguments, **options):
         raise KeyError("d_h")
 
-    monkeypatch.setattr("gatework.kernels.recipe.make_plan", broken)
+    monkeypatch.setattr("gatework.kernels.planning.recipe.make_plan", broken)
     monkeypatch.setattr(launch, "_said", set())
     return gatework.Recurrent("h = tanh(W @ x + R @ h + 0.4375 * x)", 3, 3)  # no other test has this one
 
@@ -172,7 +172,9 @@ def test_a_fault_of_the_planner_does_not_stop_streams_and_compiled_layers(unplan
 
 def test_a_fault_of_the_planner_is_looked_for_once(unplannable, monkeypatch):
     asked = []
-    monkeypatch.setattr("gatework.kernels.recipe.make_plan", lambda *given, **options: asked.append(1) or 1 / 0)
+    monkeypatch.setattr(
+        "gatework.kernels.planning.recipe.make_plan", lambda *given, **options: asked.append(1) or 1 / 0
+    )
     for _ in range(3):
         with pytest.raises(KernelError, match="ZeroDivisionError"):
             fused.ready(unplannable.layers[0].step, False, (), torch.float64, "small")
@@ -245,7 +247,7 @@ def test_onnx_by_tracing(tmp_path):
 
 READS = """
 {head}
-assert "gatework.kernels.operators" not in sys.modules, "import gatework is to stay quick"
+assert "gatework.kernels.door.operators" not in sys.modules, "import gatework is to stay quick"
 assert torch.__spec__.loader is torch.__loader__, "what waited for torch left something behind"
 program = torch.export.load(sys.argv[1])
 torch.save(program.module()(torch.load(sys.argv[2]))[0], sys.argv[3])

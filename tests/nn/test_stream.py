@@ -13,7 +13,7 @@ from tests.tolerances import assert_close, assert_same
 import gatework
 from gatework.errors import ConfigError, SizeError
 from gatework.kernels.cpu.streaming import FIRST, PROGRAM, RETREAT, Chain
-from gatework.kernels.cpu.target import host
+from gatework.kernels.llvm.target import host
 from gatework.nn.layers import wired
 
 every_cell = pytest.mark.parametrize("cell", gatework.CELLS.values(), ids=gatework.CELLS.keys())

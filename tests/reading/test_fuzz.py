@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save
 from tests.tasks.recorded.tiny import CASES, load, sound
 
+from gatework.data.vocabulary import Vocabulary
 from gatework.errors import DataError, FileError
 from gatework.reading.arrays import parse_npz, unpack_idx
 from gatework.reading.files import decode
@@ -24,7 +25,6 @@ from gatework.reading.packed import unpack_gzip, unpack_tar
 from gatework.reading.sound import parse_wav
 from gatework.reading.tables import parse_csv
 from gatework.reading.tensors import parse_safetensors
-from gatework.tasks.vocabulary import Vocabulary
 
 MOST = 1 << 20
 EACH, ROUNDS, SEED = 250, 12, 1

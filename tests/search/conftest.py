@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gatework.search import pool
-from gatework.search.config import make_compare_config
+from gatework.search.comparing.config import make_compare_config
+from gatework.search.running import pool
 
 FAKE = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))
 SMALL = {"task": "adding", "cells": "rnn,lstm", "gaps": "10,50", "seeds": 3, "steps": 300, "hidden_size": 4}

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gatework.errors import ConfigError
-from gatework.search.config import MAY_CHANGE, SHARED, CompareConfig, make_compare_config
+from gatework.search.comparing.config import MAY_CHANGE, SHARED, CompareConfig, make_compare_config
 from gatework.training.config import TrainConfig
 
 TOLD = {"task": "adding", "cells": "rnn,lstm", "gaps": "5,20"}

@@ -3,7 +3,7 @@
 import pytest
 
 from gatework.cells import CELLS
-from gatework.search.figure import _COLOURS, _FIXED, _styles
+from gatework.search.comparing.figure import _COLOURS, _FIXED, _styles
 
 EQUATIONS = "h = tanh(W @ x)\n"
 

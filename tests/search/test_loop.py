@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from gatework.errors import ConfigError, RunError, Stopped
-from gatework.search import compare, loop
-from gatework.search.plan import Plan
-from gatework.search.progress import Quiet
+from gatework.search import compare
+from gatework.search.comparing import loop
+from gatework.search.comparing.plan import Plan
+from gatework.search.comparing.progress import Quiet
 
 
 class Told(Quiet):

@@ -5,13 +5,13 @@ import torch
 
 from gatework.cells import CELLS, project
 from gatework.errors import ConfigError, SizeError
-from gatework.search.config import CompareConfig, make_compare_config
-from gatework.search.matching import Shape, Size, count, match_sizes, nearest_size
-from gatework.search.plan import Plan, Trial
+from gatework.models.sequences import SequenceModel
+from gatework.search.comparing.config import CompareConfig, make_compare_config
+from gatework.search.comparing.matching import Shape, Size, count, match_sizes, nearest_size
+from gatework.search.comparing.plan import Plan, Trial
 from gatework.tasks.registry import TASKS
-from gatework.tasks.sequences import SequenceModel
 from gatework.tasks.task import Synthetic
-from gatework.training.sequence_job import SequenceJob
+from gatework.training.jobs.sequence import SequenceJob
 
 NUMBERS = Shape(inputs=2, outputs=1)
 

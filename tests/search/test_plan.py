@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from gatework.errors import ConfigError
-from gatework.search.plan import Outcome, Plan, Trial, seed_of, worth
+from gatework.search.comparing.plan import Outcome, Plan, Trial, seed_of, worth
 from gatework.tasks.task import Success
 from gatework.training.config import TrainConfig
-from gatework.training.sequence_job import SequenceJob
+from gatework.training.jobs.sequence import SequenceJob
 
 GOOD = {"loss": 0.1, "accuracy": 0.9}
 OUTCOME = Outcome(300, False, False, False, GOOD, 100, GOOD, 1.0)

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from gatework.errors import RunError
-from gatework.search.pool import COMMAND, Pool, count_cores
+from gatework.search.running.pool import COMMAND, Pool, count_cores
 
 # A trial that says that it has begun, and would go on for a minute.
 SLOW = """
 import time
-from gatework.search.worker import main
+from gatework.search.running.worker import main
 def run(told, looks, heard):
     heard(1)
     print("this is no answer")
@@ -25,7 +25,7 @@ main(run)
 """
 PARENT = """
 import sys, time
-from gatework.search.pool import Pool
+from gatework.search.running.pool import Pool
 pool = Pool(1, (sys.executable, "-c", sys.argv[1]))
 pool.give(0, {"told": {}, "evaluate_every": 1, "confirm": 1})
 assert pool.wait(60).message == {"step": 1}

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatework.search.figure import _places, draw_gaps, spread
-from gatework.search.plan import Outcome, Plan
-from gatework.search.results import Crossover, draw_conclusions, find_crossover
+from gatework.search.comparing.figure import _places, draw_gaps, spread
+from gatework.search.comparing.plan import Outcome, Plan
+from gatework.search.comparing.results import Crossover, draw_conclusions, find_crossover
 from gatework.tasks.task import Success
 
 OUTCOME = Outcome(100, True, True, False, {}, 100, {}, 1.0)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatework.search.statistics import (
+from gatework.search.comparing.statistics import (
     _STUDENT_975,
     EXACT_PAIRS,
     _student_975,

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gatework.search.trial import Looks, run_trial
+from gatework.models.sequences import Score
+from gatework.search.running.trial import Looks, run_trial
 from gatework.tasks.registry import TASKS
-from gatework.tasks.sequences import Score
 from gatework.tasks.task import Success, Synthetic
 from gatework.training.trainer import Trainer
 

@@ -5,9 +5,9 @@ import os
 
 import pytest
 
+from gatework.data.corpus import read_corpus, read_whole
+from gatework.data.sources import find_sources
 from gatework.errors import DataError, printable
-from gatework.tasks.corpus import read_corpus, read_whole
-from gatework.tasks.sources import find_sources
 
 
 def write(folder, **files):

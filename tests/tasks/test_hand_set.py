@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from gatework.errors import SizeError
-from gatework.tasks.hand_set import barriers, hand_set_latch, resting_state
-from gatework.tasks.sequences import SequenceModel, measure_sequences
+from gatework.models.hand_set import barriers, hand_set_latch, resting_state
+from gatework.models.sequences import SequenceModel, measure_sequences
 from gatework.tasks.synthetic.latch import draw, latch
 
 NOISE = math.sqrt(0.2)

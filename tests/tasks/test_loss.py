@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from gatework.tasks import text as text_module
-from gatework.tasks.loss import LeanSurprise, surprise
-from gatework.tasks.text import LanguageModel, measure
-from gatework.tasks.vocabulary import Vocabulary
+from gatework.data.vocabulary import Vocabulary
+from gatework.models import language as text_module
+from gatework.models.language import LanguageModel, measure
+from gatework.models.loss import LeanSurprise, surprise
 
 
 def given(rows=7, streams=3, hidden=5, symbols=11, dtype=torch.float64):

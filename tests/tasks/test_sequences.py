@@ -6,8 +6,8 @@ from torch import nn
 
 from gatework.cells import CELLS
 from gatework.errors import SizeError
+from gatework.models.sequences import SequenceModel, needs_projection
 from gatework.nn import Recurrent
-from gatework.tasks.sequences import SequenceModel, needs_projection
 
 # Equations of a user's own: which of them read x elementwise is nowhere written but in them.
 OWN = (

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
+from gatework.data.vocabulary import Vocabulary
 from gatework.errors import DataError, SizeError
-from gatework.tasks.sampling import choose, write_on
-from gatework.tasks.text import LanguageModel, Streams, measure, stretches
-from gatework.tasks.vocabulary import Vocabulary
+from gatework.models.language import LanguageModel, Streams, measure, stretches
+from gatework.models.sampling import choose, write_on
 
 VOCABULARY = Vocabulary.of("abcdefgh\n", "char")
 

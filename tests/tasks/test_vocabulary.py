@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gatework.data.vocabulary import Vocabulary, split_symbols
 from gatework.errors import DataError
-from gatework.tasks.vocabulary import Vocabulary, split_symbols
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 

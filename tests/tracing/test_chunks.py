@@ -10,7 +10,7 @@ from torch import nn
 
 import gatework
 from gatework.errors import DataError, SizeError
-from gatework.tasks.text import LanguageModel
+from gatework.models.language import LanguageModel
 from gatework.tracing import save_trace, trace_chunks
 
 every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS.keys())

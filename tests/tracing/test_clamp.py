@@ -13,8 +13,8 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 import gatework
 from gatework.errors import SizeError
+from gatework.models.language import LanguageModel
 from gatework.nn.layers import wired
-from gatework.tasks.text import LanguageModel
 
 every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS.keys())
 both_backends = pytest.mark.parametrize("backend", ["cpu", "reference"])

@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 import gatework
 from gatework.errors import SizeError
-from gatework.tasks.text import LanguageModel
+from gatework.models.language import LanguageModel
 from gatework.tracing import memory_length
 
 STEPS, ROWS = 5, 2

@@ -10,8 +10,8 @@ from torch import nn
 import gatework
 from gatework.errors import SizeError
 from gatework.language import FUNCTIONS
+from gatework.models.language import LanguageModel
 from gatework.nn.layers import wired
-from gatework.tasks.text import LanguageModel
 from gatework.tracing import Term, terms
 
 every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS.keys())

@@ -17,8 +17,8 @@ import gatework
 from gatework.errors import DataError, SizeError
 from gatework.language import Apply, Name, parse
 from gatework.language.handles import parted
+from gatework.models.language import LanguageModel
 from gatework.nn.layers import wired
-from gatework.tasks.text import LanguageModel
 
 STEPS, ROWS = 6, 3
 

@@ -12,16 +12,16 @@ import pytest
 import torch
 
 from gatework.errors import CheckpointError, RunError
-from gatework.training import checkpoint as checkpoint_module
-from gatework.training import evaluate, generate, train
-from gatework.training import files as files_module
-from gatework.training.checkpoint import (
+from gatework.runs import checkpoint as checkpoint_module
+from gatework.runs import files as files_module
+from gatework.runs.checkpoint import (
     Checkpoint,
     list_checkpoints,
     load_checkpoint,
     remove_checkpoints,
     save_checkpoint,
 )
+from gatework.training import evaluate, generate, train
 
 FILES = ("model.safetensors", "optimizer.safetensors", "state.safetensors", "training.json")
 

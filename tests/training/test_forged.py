@@ -12,12 +12,12 @@ from safetensors.torch import load, save
 from tests.training.conftest import SMALL, TEXT
 
 from gatework.errors import CheckpointError, RunError
-from gatework.training import checkpoint as checkpoint_module
+from gatework.runs import checkpoint as checkpoint_module
+from gatework.runs.checkpoint import load_checkpoint
+from gatework.runs.files import digest
 from gatework.training import evaluate, generate, train
-from gatework.training.checkpoint import load_checkpoint
 from gatework.training.config import make_config
-from gatework.training.files import digest
-from gatework.training.job import open_job
+from gatework.training.jobs.registry import open_job
 from gatework.training.parallel import Group
 from gatework.training.run import RunDirectory, fingerprint
 from gatework.training.seeds import mixed_seed

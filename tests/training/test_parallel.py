@@ -14,8 +14,8 @@ import safetensors.torch
 import torch
 
 from gatework.errors import ConfigError
+from gatework.runs.checkpoint import list_checkpoints
 from gatework.training import make_config, train
-from gatework.training.checkpoint import list_checkpoints
 from gatework.training.parallel import Group, pick_device
 from gatework.training.run import RunDirectory
 

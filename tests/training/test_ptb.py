@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from gatework.cells import CELLS
-from gatework.tasks import text as text_module
+from gatework.models import language as text_module
 from gatework.training import make_config, read_toml, train
 from gatework.training.build import build_model, read_text
 from gatework.training.config import TrainConfig
+from gatework.training.jobs.text import TextJob
 from gatework.training.parallel import Group
 from gatework.training.progress import Quiet
 from gatework.training.run import fingerprint
 from gatework.training.schedule import learning_rate
-from gatework.training.text_job import TextJob
 from gatework.training.trainer import Trainer
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "ptb_small_lstm.toml"

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from gatework.errors import NonFiniteLossError, RunError, Stopped
-from gatework.tasks.text import Metric
+from gatework.models.language import Metric
+from gatework.runs.checkpoint import list_checkpoints
 from gatework.training import loop as loop_module
 from gatework.training import make_config, train
-from gatework.training.checkpoint import list_checkpoints
 from gatework.training.progress import Quiet
 from gatework.training.run import RunDirectory
 

@@ -8,15 +8,16 @@ import pytest
 import torch
 
 from gatework.errors import ConfigError, DataError, RunError
+from gatework.models.sequences import Score
 from gatework.tasks.registry import TASKS
-from gatework.tasks.sequences import Score
 from gatework.tasks.task import Synthetic
-from gatework.training import evaluate, generate, sequence_job, train
+from gatework.training import evaluate, generate, train
 from gatework.training.config import make_config
-from gatework.training.job import open_job
+from gatework.training.jobs import sequence as sequence_job
+from gatework.training.jobs.registry import open_job
+from gatework.training.jobs.sequence import SequenceJob
 from gatework.training.parallel import Group
 from gatework.training.progress import Quiet
-from gatework.training.sequence_job import SequenceJob
 from gatework.training.trainer import Trainer
 
 SMALL = {

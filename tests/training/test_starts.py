@@ -9,12 +9,12 @@ import pytest
 import safetensors.torch
 
 from gatework.errors import CheckpointError, GateworkError, RunError
-from gatework.training import checkpoint as checkpoint_module
+from gatework.runs import checkpoint as checkpoint_module
+from gatework.runs.checkpoint import list_checkpoints
+from gatework.runs.files import digest
 from gatework.training import loop as loop_module
 from gatework.training import train
-from gatework.training.checkpoint import list_checkpoints
 from gatework.training.curve import is_drawn_from
-from gatework.training.files import digest
 from gatework.training.progress import Quiet
 from gatework.training.run import RunDirectory
 

@@ -2,9 +2,9 @@
 
 from gatework.cli.cellfile import find_cell
 from gatework.cli.output import Flag, Json, out, print_json
-from gatework.kernels.cpu.target import host
-from gatework.kernels.listing import PASSES_OF_A_CELL, assembly_of, code_of, plan_of
-from gatework.kernels.plan import show_plan
+from gatework.kernels.door.listing import PASSES_OF_A_CELL, assembly_of, code_of, plan_of
+from gatework.kernels.llvm.target import host
+from gatework.kernels.planning.plan import show_plan
 
 _TITLES = {
     "inference": "Forward, nothing kept",

@@ -16,8 +16,8 @@ from gatework import __version__
 from gatework.cli.output import Json, out, pairs, print_json
 from gatework.errors import ConfigError
 from gatework.kernels.cpu import cache
-from gatework.kernels.cpu.target import host
 from gatework.kernels.cpu.team import team
+from gatework.kernels.llvm.target import host
 
 # Package -> what it is for.
 OPTIONAL_PACKAGES = {

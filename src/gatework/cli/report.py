@@ -8,14 +8,14 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from gatework.cli.output import Flag, Json, out, print_json
+from gatework.data.corpus import decode_text
 from gatework.errors import ConfigError
 from gatework.explorer.answers import open_answers
 from gatework.explorer.messages import LATEST, TraceRequest
 from gatework.explorer.report import write_report
 from gatework.explorer.settings import PAGE, Settings
 from gatework.reading.files import MOST_TEXT, read_file
-from gatework.tasks.corpus import decode_text
-from gatework.training.files import saving, write_file
+from gatework.runs.files import saving, write_file
 
 
 def report(

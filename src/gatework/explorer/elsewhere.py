@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gatework.data.vocabulary import Symbols
 from gatework.explorer.messages import Stretch
 from gatework.explorer.models import Opened, display
 from gatework.explorer.quantities import Place
 from gatework.explorer.rows import Deadline, run_rows
 from gatework.explorer.traces import key_of
-from gatework.tasks.vocabulary import Symbols
 
 _MOST_SYMBOLS = 50_000
 _MOST_VALUES = 2**24

@@ -152,11 +152,11 @@ def mark_ranges(length: int, ranges: Iterable[tuple[int, int]]) -> list[bool]:
     return [inside > 0 for inside in accumulate(edges)][:length]
 
 
-def runs(marks: Iterable[bool]) -> list[tuple[int, int]]:
+def marked_ranges(marks: Iterable[bool]) -> list[tuple[int, int]]:
     """Give marks as ranges, the opposite of :func:`mark_ranges`.
 
     Example:
-        >>> runs([False, True, True, False, True])
+        >>> marked_ranges([False, True, True, False, True])
         [(1, 3), (4, 5)]
     """
     found: list[tuple[int, int]] = []

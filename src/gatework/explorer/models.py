@@ -13,15 +13,15 @@ from typing import Protocol
 import safetensors.torch
 import torch
 
+from gatework.data.corpus import read_corpus
+from gatework.data.vocabulary import END_OF_LINE, Symbols, Vocabulary, line_end, split_symbols
 from gatework.errors import DataError, ExplorerError, GateworkError, RunError
 from gatework.explorer.messages import LATEST
-from gatework.tasks.corpus import read_corpus
-from gatework.tasks.text import LanguageModel
-from gatework.tasks.vocabulary import END_OF_LINE, Symbols, Vocabulary, line_end, split_symbols
+from gatework.models.language import LanguageModel
+from gatework.runs.checkpoint import list_checkpoints
+from gatework.runs.files import digest
 from gatework.training.build import build_model
-from gatework.training.checkpoint import list_checkpoints
 from gatework.training.config import TrainConfig, make_config
-from gatework.training.files import digest
 from gatework.training.restore import load_model, read_text_config
 from gatework.training.run import RunDirectory
 from gatework.training.trainer import load_parameters

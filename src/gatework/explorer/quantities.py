@@ -8,8 +8,8 @@ import torch
 from gatework.explorer.messages import QuantityAnswer
 from gatework.language import FUNCTIONS, Apply, Name, Node, Number, Product, Step
 from gatework.language.nodes import walk
+from gatework.models.language import LanguageModel
 from gatework.nn import Recurrent
-from gatework.tasks.text import LanguageModel
 from gatework.tracing import TracedLayer, trace
 
 Place = tuple[int, int]

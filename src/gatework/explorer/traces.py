@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from gatework.data.vocabulary import Symbols
 from gatework.errors import ExplorerError
 from gatework.explorer.messages import Intervention
 from gatework.explorer.models import Opened
 from gatework.explorer.quantities import Place
 from gatework.explorer.rows import Deadline, Predictions, predict, run_rows
-from gatework.tasks.vocabulary import Symbols
 from gatework.tracing import Trace
 
 CHUNK = 500

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gatework.errors import CellError, ExplorerError
 from gatework.explorer.analysis import follow, order_by_similarity, saturation
-from gatework.explorer.marks import runs
+from gatework.explorer.marks import marked_ranges
 from gatework.explorer.messages import FindAnswer, Follower, QuantityAnswer, UnitsAnswer
 from gatework.explorer.quantities import Place
 from gatework.explorer.rows import Deadline
@@ -106,7 +106,7 @@ def rank_followers(
     looked_at = torch.tensor(marked)[::every]
     inside = int(looked_at.sum())
     if not chosen and inside in (0, len(looked_at)):
-        return FindAnswer(positions=runs(marked), marked=sum(marked), every=every, ranking=[])
+        return FindAnswer(positions=marked_ranges(marked), marked=sum(marked), every=every, ranking=[])
     if not 0 < inside < len(looked_at):
         raise ExplorerError(
             f"{inside:,} of {len(looked_at):,} positions looked at are marked, so that no unit can tell marked from "
@@ -118,4 +118,6 @@ def rank_followers(
             score, sign = max(area, 1 - area), 1 if area >= 0.5 else -1
             ranking.append(Follower(name=name, unit=unit, score=score, sign=sign))
     ranking.sort(key=lambda follower: -follower.score)
-    return FindAnswer(positions=runs(marked), marked=sum(marked), every=every, ranking=ranking[:_MOST_FOLLOWERS])
+    return FindAnswer(
+        positions=marked_ranges(marked), marked=sum(marked), every=every, ranking=ranking[:_MOST_FOLLOWERS]
+    )

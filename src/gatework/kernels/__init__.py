@@ -9,20 +9,20 @@ from gatework.kernels import schema as schema
 from gatework.lazy import lazily
 
 if TYPE_CHECKING:
-    from gatework.kernels.launch import BACKENDS as BACKENDS
-    from gatework.kernels.launch import CHOICES as CHOICES
-    from gatework.kernels.launch import MEMORY as MEMORY
-    from gatework.kernels.launch import Result as Result
-    from gatework.kernels.launch import run as run
+    from gatework.kernels.door.launch import BACKENDS as BACKENDS
+    from gatework.kernels.door.launch import CHOICES as CHOICES
+    from gatework.kernels.door.launch import MEMORY as MEMORY
+    from gatework.kernels.door.launch import Result as Result
+    from gatework.kernels.door.launch import run as run
     from gatework.kernels.weights import Weights as Weights
 
 _PUBLIC = {
-    "BACKENDS": "gatework.kernels.launch",
-    "CHOICES": "gatework.kernels.launch",
-    "MEMORY": "gatework.kernels.launch",
-    "Result": "gatework.kernels.launch",
+    "BACKENDS": "gatework.kernels.door.launch",
+    "CHOICES": "gatework.kernels.door.launch",
+    "MEMORY": "gatework.kernels.door.launch",
+    "Result": "gatework.kernels.door.launch",
     "Weights": "gatework.kernels.weights",
-    "run": "gatework.kernels.launch",
+    "run": "gatework.kernels.door.launch",
 }
 
 __all__ = ["BACKENDS", "CHOICES", "MEMORY", "Result", "Weights", "run"]

@@ -10,7 +10,7 @@ from gatework.lazy import late
 _SIGNATURE = (
     "str spec, Tensor[] inputs, Tensor[] state, Tensor[] weights, Tensor? lengths, Tensor? restart, Tensor[] initial"
 )
-_DOING = "gatework.kernels.operators"
+_DOING = "gatework.kernels.door.operators"
 
 library = torch.library.Library("gatework", "DEF")
 library.define(f"forward({_SIGNATURE}) -> Tensor[]")

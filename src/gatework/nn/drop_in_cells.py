@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from gatework.cells import CELLS, Cell
 from gatework.errors import SizeError
-from gatework.kernels.reference import prepare
-from gatework.kernels.single import run_single
+from gatework.kernels.reference.run import prepare
+from gatework.kernels.reference.single import run_single
 from gatework.nn import initial, storage
 from gatework.nn.drop_in import NONLINEARITIES, RESET_BEFORE, Device, Zoneout, lstm_variant, regularised
 from gatework.nn.layers import plan_layers

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from gatework.kernels.account import Account, account
+from gatework.kernels.door.account import Account, account
 from gatework.nn.recurrent import Recurrent
 from gatework.nn.sequences import arrange, as_tuple
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 from gatework.cells import Cell
 from gatework.errors import SizeError
 from gatework.kernels import CHOICES, MEMORY, Result, Weights, run
-from gatework.kernels.reference import prepare
+from gatework.kernels.reference.run import prepare
 from gatework.nn import initial, single, storage
 from gatework.nn.checks import check_inputs, check_names, check_options, check_state
 from gatework.nn.choices import Choice

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gatework.errors import SizeError
-from gatework.kernels.single import run_single
+from gatework.kernels.reference.single import run_single
 from gatework.nn.layers import BELOW, outer_inputs
 from gatework.nn.sequences import Batch, arrange, as_tuple
 from gatework.nn.states import State, given_back, taken

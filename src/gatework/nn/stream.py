@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 from gatework.errors import SizeError
-from gatework.kernels import Weights, stepping
+from gatework.kernels import Weights
 from gatework.kernels.cpu.streaming import Chain
+from gatework.kernels.door import stepping
 from gatework.language import parse
 from gatework.nn.checks import check_state
 from gatework.nn.layers import BELOW, outer_inputs

@@ -10,27 +10,27 @@ from typing import TYPE_CHECKING
 from gatework.lazy import lazily
 
 if TYPE_CHECKING:
-    from gatework.search.config import CompareConfig as CompareConfig
-    from gatework.search.config import make_compare_config as make_compare_config
-    from gatework.search.loop import compare as compare
-    from gatework.search.progress import Reporter as Reporter
-    from gatework.search.progress import make_reporter as make_reporter
-    from gatework.search.results import Comparison as Comparison
-    from gatework.search.results import Crossover as Crossover
-    from gatework.search.results import PairTest as PairTest
-    from gatework.search.results import Summary as Summary
+    from gatework.search.comparing.config import CompareConfig as CompareConfig
+    from gatework.search.comparing.config import make_compare_config as make_compare_config
+    from gatework.search.comparing.loop import compare as compare
+    from gatework.search.comparing.progress import Reporter as Reporter
+    from gatework.search.comparing.progress import make_reporter as make_reporter
+    from gatework.search.comparing.results import Comparison as Comparison
+    from gatework.search.comparing.results import Crossover as Crossover
+    from gatework.search.comparing.results import PairTest as PairTest
+    from gatework.search.comparing.results import Summary as Summary
 
 # A process that runs trials needs none of what draws the picture of them.
 _PUBLIC = {
-    "CompareConfig": "gatework.search.config",
-    "Comparison": "gatework.search.results",
-    "Crossover": "gatework.search.results",
-    "PairTest": "gatework.search.results",
-    "Reporter": "gatework.search.progress",
-    "Summary": "gatework.search.results",
-    "compare": "gatework.search.loop",
-    "make_compare_config": "gatework.search.config",
-    "make_reporter": "gatework.search.progress",
+    "CompareConfig": "gatework.search.comparing.config",
+    "Comparison": "gatework.search.comparing.results",
+    "Crossover": "gatework.search.comparing.results",
+    "PairTest": "gatework.search.comparing.results",
+    "Reporter": "gatework.search.comparing.progress",
+    "Summary": "gatework.search.comparing.results",
+    "compare": "gatework.search.comparing.loop",
+    "make_compare_config": "gatework.search.comparing.config",
+    "make_reporter": "gatework.search.comparing.progress",
 }
 __all__ = [*_PUBLIC]
 __getattr__, __dir__ = lazily(__name__, _PUBLIC)

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gatework.data.targets import IGNORED
 from gatework.errors import ConfigError
-from gatework.tasks.loss import IGNORED
 
 Kind = Literal["choice", "bits", "number"]
 Split = Literal["train", "valid", "test"]

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from gatework.kernels import arithmetic
-from gatework.kernels.survey import written_out
+from gatework.kernels.reference import arithmetic
+from gatework.kernels.reference.survey import written_out
 from gatework.language import Apply, Name, Number, Product
 from gatework.language.nodes import Node
 

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from gatework import cells
 from gatework.cells import CELLS, Cell
-from gatework.tasks.corpus import Corpus, read_corpus
-from gatework.tasks.text import LanguageModel
-from gatework.tasks.vocabulary import Vocabulary
+from gatework.data.corpus import Corpus, read_corpus
+from gatework.data.vocabulary import Vocabulary
+from gatework.models.language import LanguageModel
 from gatework.training.config import TrainConfig, is_equations
 from gatework.training.memory import check_memory, count_parameters
 

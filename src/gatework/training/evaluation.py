@@ -6,14 +6,14 @@ from typing import Any
 
 from torch import Tensor
 
+from gatework.data.corpus import read_whole
 from gatework.errors import ConfigError, DataError
-from gatework.tasks.corpus import read_whole
-from gatework.tasks.sequences import measure_sequences
-from gatework.tasks.text import measure
+from gatework.models.language import measure
+from gatework.models.sequences import measure_sequences
 from gatework.training.build import read_text
 from gatework.training.config import TEXT, make_config
+from gatework.training.jobs.sequence import SequenceJob
 from gatework.training.restore import Loaded, load_model, load_task, open_run
-from gatework.training.sequence_job import SequenceJob
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ def evaluate(
         split: ``train``, ``valid`` or ``test``, where the data have one.
         data: Of a run on text, a file or folder to measure on instead, read whole, at the run's level and in its
             encoding.
-        streams: Parts of the text read side by side, see :func:`gatework.tasks.text.measure`; 1 reads it in one go,
-            slowest and exact.
+        streams: Parts of the text read side by side, see :func:`gatework.models.language.measure`; 1 reads it in one
+            go, slowest and exact.
         gap: Of a run on a task, another gap than it was trained on.
         step: Which checkpoint; the newest when None.
         device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.

@@ -3,9 +3,9 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from gatework.data.vocabulary import split_symbols
 from gatework.errors import ConfigError, DataError
-from gatework.tasks.sampling import check_sampling, write_on
-from gatework.tasks.vocabulary import split_symbols
+from gatework.models.sampling import check_sampling, write_on
 from gatework.training.restore import load_model
 
 

@@ -16,16 +16,16 @@ from gatework import __version__
 from gatework.errors import FileError, NonFiniteLossError, RunError, Stopped
 from gatework.reading.files import read_file
 from gatework.reading.nested import MOST_FACTS
-from gatework.training.checkpoint import Checkpoint, load_checkpoint, remove_checkpoints, save_checkpoint
+from gatework.runs.checkpoint import Checkpoint, load_checkpoint, remove_checkpoints, save_checkpoint
+from gatework.runs.files import saving, write_file
+from gatework.runs.stop import StopSignals
 from gatework.training.config import TrainConfig, is_equations
 from gatework.training.curve import draw_curve, is_drawn_from
-from gatework.training.files import saving, write_file
-from gatework.training.job import open_job
+from gatework.training.jobs.registry import open_job
 from gatework.training.parallel import Group
 from gatework.training.progress import Beginning, Quiet, Reporter, speed_name
 from gatework.training.run import Lock, RunDirectory, check_same, fingerprint
 from gatework.training.seeds import mixed_seed
-from gatework.training.stop import StopSignals
 from gatework.training.trainer import Trainer
 
 _LARGEST_PICTURE = 16 << 20  # bytes

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from gatework.tasks.text import bits_name
+from gatework.models.language import bits_name
 
 # Bits per symbol, and what the symbol is.
 BITS = {bits_name(level): level for level in ("byte", "char")}

@@ -9,16 +9,16 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
+from gatework.data.vocabulary import Vocabulary
 from gatework.errors import CheckpointError, DataError, RunError
-from gatework.tasks.sequences import SequenceModel
-from gatework.tasks.text import LanguageModel
-from gatework.tasks.vocabulary import Vocabulary
+from gatework.models.language import LanguageModel
+from gatework.models.sequences import SequenceModel
+from gatework.runs.checkpoint import list_checkpoints, load_checkpoint
 from gatework.training.build import build_model
-from gatework.training.checkpoint import list_checkpoints, load_checkpoint
 from gatework.training.config import TEXT, TrainConfig
+from gatework.training.jobs.sequence import SequenceJob
 from gatework.training.parallel import pick_device
 from gatework.training.run import RunDirectory, fingerprint
-from gatework.training.sequence_job import SequenceJob
 from gatework.training.trainer import load_parameters
 
 Model = TypeVar("Model", bound=nn.Module)

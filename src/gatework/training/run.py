@@ -4,7 +4,7 @@
     data.json           which files, how many symbols, a fingerprint of the text
     vocabulary.json     what each number means, where the run is on text
     metrics.jsonl       one line per look at the training loss or the held-out text
-    checkpoints/step-N  see :mod:`gatework.training.checkpoint`
+    checkpoints/step-N  see :mod:`gatework.runs.checkpoint`
     samples/step-N.txt  what the model wrote
     loss.png            the curve
     .lock               held while a process writes
@@ -22,13 +22,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from gatework.data.vocabulary import Vocabulary
 from gatework.errors import ConfigError, DataError, FileError, RunError
 from gatework.reading.files import read_file
 from gatework.reading.nested import MOST_LINES, parse_value, read_object
-from gatework.tasks.vocabulary import Vocabulary
-from gatework.training.checkpoint import list_checkpoints
+from gatework.runs.checkpoint import list_checkpoints
+from gatework.runs.files import digest, flush_folder, saving, sweep, write_file, write_json
 from gatework.training.config import TEXT, TrainConfig, make_config
-from gatework.training.files import digest, flush_folder, saving, sweep, write_file, write_json
 
 WALL_CLOCK = ("seconds", "tokens_per_second", "sequences_per_second")
 

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from gatework.errors import CheckpointError, NonFiniteLossError
+from gatework.models.language import State
 from gatework.nn.recurrent import Recurrent
 from gatework.reading.nested import fault_in_words
-from gatework.tasks.text import State
-from gatework.training.checkpoint import Checkpoint
+from gatework.runs.checkpoint import Checkpoint
 from gatework.training.config import TrainConfig
+from gatework.training.jobs.protocol import Job, Measured
 from gatework.training.parallel import Group
-from gatework.training.protocol import Job, Measured
 from gatework.training.schedule import learning_rate
 from gatework.training.seeds import mixed_seed
 

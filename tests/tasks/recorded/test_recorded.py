@@ -9,8 +9,8 @@ import pytest
 import torch
 from tests.tasks.recorded.tiny import CASES, SPLITS, Case, each_case, load
 
+from gatework.models.sequences import SequenceModel
 from gatework.tasks.recorded.forecasting import forecast
-from gatework.tasks.sequences import SequenceModel
 from gatework.tasks.task import Recorded, Recording, Task
 from gatework.training import TrainConfig
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gatework.errors import ConfigError
-from gatework.tasks.sequences import SequenceModel, losses, right
+from gatework.models.sequences import SequenceModel, losses, right
 from gatework.tasks.synthetic.adding import adding
 from gatework.tasks.synthetic.latch import latch
 from gatework.tasks.synthetic.multiplication import multiplication

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gatework.tasks.sequences import losses, right
+from gatework.models.sequences import losses, right
 from gatework.tasks.synthetic import periodic
 from gatework.tasks.synthetic.adding_arjovsky import adding_arjovsky
 from gatework.tasks.synthetic.copy_memory import copy

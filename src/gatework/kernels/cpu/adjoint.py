@@ -10,7 +10,7 @@ from gatework.kernels.cpu.execute import Kept
 from gatework.kernels.cpu.outers import Outers
 from gatework.kernels.cpu.rows import Rows
 from gatework.kernels.cpu.workspace import Sized, Workspace, put_back, take
-from gatework.kernels.recipe import Recipe
+from gatework.kernels.planning.recipe import Recipe
 
 DEEPEST = 512  # steps and rows that are summed over at once: what a panel of that depth holds stays in the cache
 

@@ -18,7 +18,7 @@ from gatework.errors import KernelError
 from gatework.kernels.cpu.kernel import Kernel
 from gatework.kernels.cpu.library import GATHER, OUTER, PACK
 from gatework.kernels.cpu.stages import period_name
-from gatework.kernels.plan import Columns, Moments, Stage
+from gatework.kernels.planning.plan import Columns, Moments, Stage
 from gatework.language.nodes import Apply, Equation, Name, walk
 
 VARIABLE = "GATEWORK_CHECK"

@@ -11,7 +11,7 @@ from llvmlite import binding as llvm
 
 from gatework.errors import KernelError
 from gatework.kernels.cpu.cache import key_of, read, write
-from gatework.kernels.cpu.target import Target
+from gatework.kernels.llvm.target import Target
 
 PASSES = ("sroa", "loop_rotate", "instruction_combine", "simplify_cfg")
 """What is done to the text before code is generated.

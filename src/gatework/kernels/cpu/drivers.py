@@ -4,9 +4,9 @@ Every entry function takes the table alone, and is called by all threads of a te
 rows of the batch, so that no thread ever waits for another, or the units, so that all meet after every stage.
 """
 
-from gatework.kernels.cpu.code import Code
 from gatework.kernels.cpu.slots import Slots
-from gatework.kernels.cpu.target import Target
+from gatework.kernels.llvm.code import Code
+from gatework.kernels.llvm.target import Target
 
 PATIENCE = 4096  # how often a thread looks at the barrier before it lets others run
 

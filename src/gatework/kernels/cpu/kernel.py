@@ -6,12 +6,12 @@ from functools import cache
 from gatework.errors import ConfigError, KernelError
 from gatework.kernels.cpu import drivers
 from gatework.kernels.cpu.build import LOCK, Library, build
-from gatework.kernels.cpu.code import Code
 from gatework.kernels.cpu.library import library_text
 from gatework.kernels.cpu.slots import Slots
 from gatework.kernels.cpu.stages import STAGE, StageWriter, vectors_per_block, write_columns, write_moments
-from gatework.kernels.cpu.target import Target, host
-from gatework.kernels.plan import Plan
+from gatework.kernels.llvm.code import Code
+from gatework.kernels.llvm.target import Target, host
+from gatework.kernels.planning.plan import Plan
 from gatework.kernels.recent import Recent
 
 MOST_SIZES = 64  # sizes of one kernel that are known at a time

@@ -5,11 +5,11 @@ Each entry works off a list of jobs, numbers in a row, which the threads of a te
 
 from collections.abc import Callable
 
-from gatework.kernels.cpu.code import Code
 from gatework.kernels.cpu.drivers import entry, leave
 from gatework.kernels.cpu.slots import Slots
-from gatework.kernels.cpu.target import Target
 from gatework.kernels.cpu.tiles import tile_functions
+from gatework.kernels.llvm.code import Code
+from gatework.kernels.llvm.target import Target
 
 SLOTS = ("ticket", "team", "team_function", "jobs", "count")
 """The table of these entries; that of a cell's entries begins the same way."""

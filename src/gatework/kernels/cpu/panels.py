@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gatework.kernels.arithmetic import upper_blocks
 from gatework.kernels.cpu.kernel import Kernel
-from gatework.kernels.plan import Group, Segment, Stage
+from gatework.kernels.planning.plan import Group, Segment, Stage
+from gatework.kernels.reference.arithmetic import upper_blocks
 
 Numbers = NDArray[np.int64]
 

@@ -1,6 +1,6 @@
 """The one argument of generated functions: a table of pointers and numbers, each in a slot with a name."""
 
-from gatework.kernels.cpu.code import Code
+from gatework.kernels.llvm.code import Code
 
 FIXED = (
     "ticket",  # counts the threads as they come in

@@ -8,10 +8,10 @@ only is found by it). It does ``count`` rows, ``step`` apart, for the blocks of 
 from collections.abc import Iterable
 from math import gcd
 
-from gatework.kernels.cpu.code import Code
-from gatework.kernels.cpu.functions import emit
 from gatework.kernels.cpu.slots import Slots
-from gatework.kernels.plan import Columns, Moments, Plan, Stage
+from gatework.kernels.llvm.code import Code
+from gatework.kernels.llvm.functions import emit
+from gatework.kernels.planning.plan import Columns, Moments, Plan, Stage
 from gatework.language.functions import NORM_EPSILON
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, walk
 

@@ -19,14 +19,14 @@ from torch import Tensor
 
 from gatework.kernels.cpu.bounds import Bounds, check_copy
 from gatework.kernels.cpu.build import Library, build
-from gatework.kernels.cpu.code import Code
 from gatework.kernels.cpu.kernel import Kernel
 from gatework.kernels.cpu.rows import even_rows
 from gatework.kernels.cpu.slots import FIXED, Slots
-from gatework.kernels.cpu.target import Target
 from gatework.kernels.cpu.team import team
 from gatework.kernels.cpu.workspace import Workspace, sized
-from gatework.kernels.plan import Plan
+from gatework.kernels.llvm.code import Code
+from gatework.kernels.llvm.target import Target
+from gatework.kernels.planning.plan import Plan
 
 PROGRAM = (
     "parity",  # 0 or 1: from which of its two places the state is read

@@ -6,8 +6,8 @@ operands one behind the other. The order of additions within a row never depends
 depend on what rows are computed beside it.
 """
 
-from gatework.kernels.cpu.code import Code
-from gatework.kernels.cpu.target import Target
+from gatework.kernels.llvm.code import Code
+from gatework.kernels.llvm.target import Target
 
 UNROLL = 4
 AHEAD = 8  # how many k a panel is fetched ahead of its use

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatework.kernels.arithmetic import period
 from gatework.kernels.cpu import memory
 from gatework.kernels.cpu.kernel import Kernel
 from gatework.kernels.cpu.panels import Panels, dense, lay_out_panels, readable, stage_columns
@@ -21,6 +20,7 @@ from gatework.kernels.cpu.rows import Rows
 from gatework.kernels.cpu.table import Table
 from gatework.kernels.cpu.team import team
 from gatework.kernels.recent import Recent
+from gatework.kernels.reference.arithmetic import period
 
 FEW_ROWS = 3  # rows from which a tile runs at full speed
 SMALL = 1 << 15  # multiplications of a step that are not worth a second thread

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gatework.data.targets import IGNORED
 from gatework.errors import DataError, FileError
 from gatework.reading import files
 from gatework.reading.tables import parse_csv
-from gatework.tasks.loss import IGNORED
 from gatework.tasks.task import Batch
 
 # How a published figure is marked that is known from the notes beside the data, and was not compared with its paper.

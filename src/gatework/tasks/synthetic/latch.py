@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from gatework.tasks.loss import IGNORED
+from gatework.data.targets import IGNORED
 from gatework.tasks.task import Batch, Gap, Published, Split, Success, Synthetic, Task
 
 _GUESSING = "Schmidhuber, Hochreiter & Bengio 2001, Evaluating benchmark problems by random guessing, on the latch"

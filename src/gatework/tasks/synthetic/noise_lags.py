@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from gatework.tasks.loss import IGNORED
+from gatework.data.targets import IGNORED
 from gatework.tasks.task import Batch, Gap, Published, Split, Success, Synthetic, Task
 
 _PAPER = "Hochreiter & Schmidhuber 1997, Neural Computation 9(8), section 5.2"

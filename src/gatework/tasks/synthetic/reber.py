@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gatework.tasks.loss import IGNORED
+from gatework.data.targets import IGNORED
 from gatework.tasks.task import Batch, Gap, Published, Split, Success, Synthetic, Task
 
 Numbers = NDArray[np.int64]

@@ -1,0 +1,1 @@
+"""Planning: from a step to plans, before any size or machine is known."""

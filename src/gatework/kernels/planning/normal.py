@@ -1,0 +1,158 @@
+"""The normal form: equations rewritten so that each line is of one kind, and every product multiplies a name.
+
+A line of a normal step is one of four things: a sum of products, a reduction of a name, a gradient of a matrix (outer
+products of names), or pointwise arithmetic, in which none of the others occur. This is pass one of the plan.
+"""
+
+from collections.abc import Iterable
+
+from gatework.kernels.reference.survey import addends, written_out
+from gatework.language.check import check
+from gatework.language.names import Names
+from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product, Step, children, rebuild, walk
+from gatework.language.simplify import added, folded, needed
+
+REDUCTIONS = ("mean", "rstd")
+
+
+def settled(step: Step, drawn: bool) -> Step:
+    """Turn masks into inputs where they are drawn, else into their probabilities, and fold what is constant.
+
+    Args:
+        step: The checked equations.
+        drawn: Whether masks are drawn.
+
+    Returns:
+        A step without ``bernoulli``.
+    """
+    masks: dict[Name, Node] = {} if drawn else {Name(name): Number(rate) for name, rate in step.draws.items()}
+    lines = [line for line in step.equations if line.target not in step.draws]
+    # What only a mask that is never drawn let through is read no more.
+    left = needed(folded(lines, masks, step.states, Names(step)), (*step.states, *step.outputs))
+    inputs = (*step.inputs, *step.draws) if drawn else step.inputs
+    read = {node.name for line in left for node in walk(line.value) if isinstance(node, Name)}
+    return check(left, step.states, [name for name in inputs if name in read], step.outputs)
+
+
+def named(step: Step, *avoid: Step) -> Step:
+    """Give every sum that contains a product, every reduction, and all that these take, a line of its own.
+
+    The adjoint of these lines reads a pre-activation by its name where it needs one, rather than computing it again.
+
+    Args:
+        step: A settled step.
+        *avoid: Steps whose names mean something else where this one is used, so that it makes up none of them.
+
+    Returns:
+        A step that means the same.
+    """
+    return check(_Namer(step, avoid, split=False).lines, step.states, step.inputs, step.outputs)
+
+
+def normal(step: Step, *avoid: Step) -> Step:
+    """Bring a settled step into the normal form.
+
+    Args:
+        step: A settled step.
+        *avoid: As for :func:`named`.
+
+    Returns:
+        A step that means the same.
+    """
+    return check(_Namer(step, avoid, split=True).lines, step.states, step.inputs, step.outputs)
+
+
+def is_sum(node: Node) -> bool:
+    """Say whether a line is a sum of products and of nothing else."""
+    return all(isinstance(term, Product) for term in addends(node))
+
+
+class _Namer:
+    def __init__(self, step: Step, avoid: Iterable[Step], split: bool) -> None:
+        self.split = split
+        self.names = Names(step, *avoid)
+        self.learned = {parameter.name for parameter in step.parameters}
+        self.late: set[str] = set()  # lines that a state enters, directly or through others
+        self.single: set[str] = set()  # lines that are reductions: one number for each row
+        self.vectors = {*step.states, *step.outputs}  # lines that must have a number for each unit
+        self.found: dict[Node, str] = {}  # what has a line of its own already
+        self._lines: list[Equation] = []
+        for line in step.equations:
+            self.line(line)
+        self.lines = tuple(self._lines)
+
+    def line(self, line: Equation) -> None:
+        value = written_out(line.value) if self.split else line.value
+        value = self.outer(value, line.target) if _is_matrix(value) else self.tree(value, line.target, root=True)
+        if line.target in self.vectors and _is_reduction(value):
+            value = self.own(value, line.target)
+        self.put(line.target, value, line.comment)
+
+    def put(self, target: str, value: Node, comment: str = "") -> None:
+        if self.is_late(value):
+            self.late.add(target)
+        if _is_reduction(value):
+            self.single.add(target)
+        self._lines.append(Equation(target, value, comment))
+
+    def own(self, value: Node, target: str) -> Name:
+        """Give a value a line of its own."""
+        if value not in self.found:
+            self.found[value] = self.names.numbered(f"{target}_")
+            self.put(self.found[value], value)
+        return Name(self.found[value])
+
+    def is_late(self, node: Node) -> bool:
+        return any(isinstance(part, Name) and (part.previous or part.name in self.late) for part in walk(node))
+
+    def name_of(self, node: Node, target: str) -> Name:
+        """Give a name to what a product or a reduction takes, which look for a number of each unit at every step."""
+        name = node if isinstance(node, Name) else self.own(self.tree(node, target, root=True), target)
+        # Of a reduction there is one number a row, and a learned vector has no rows.
+        spread = not name.previous and (name.name in self.single or name.name in self.learned)
+        return self.own(name, target) if spread else name
+
+    def tree(self, node: Node, target: str, root: bool = False) -> Node:
+        """Rewrite an expression, in which products and reductions become names (but for the whole, where it may be)."""
+        if isinstance(node, Product) or (isinstance(node, Apply) and node.function == "add"):
+            terms = addends(node)
+            if any(isinstance(term, Product) for term in terms):
+                return self.sum(terms, target, root)
+        if isinstance(node, Apply) and (node.function in REDUCTIONS or node.function == "norm"):
+            inner = self.name_of(node.arguments[0], target)
+            value = Apply(node.function, (inner,))
+            return value if root else self.own(value, target)
+        return rebuild(node, tuple(self.tree(child, target) for child in children(node)))
+
+    def sum(self, terms: list[Node], target: str, root: bool) -> Node:
+        """Rewrite a sum with products in it."""
+        products: dict[bool, list[Node]] = {False: [], True: []}
+        rest = []
+        for term in terms:
+            if isinstance(term, Product):
+                operand = self.name_of(term.operand, target)
+                product = Product(term.matrix, operand, term.structure, term.blocks, term.transposed)
+                products[self.split and self.is_late(product)].append(product)
+            else:
+                rest.append(self.tree(term, target))
+        sums = [added(group) for group in products.values() if group]
+        if not self.split:
+            value = added([*sums, *rest])
+            return value if root else self.own(value, target)
+        if len(sums) == 1 and not rest and root:
+            return sums[0]
+        return added([*(self.own(part, target) for part in sums), *rest])
+
+    def outer(self, node: Node, target: str) -> Node:
+        if isinstance(node, Outer):
+            left, right = self.name_of(node.left, target), self.name_of(node.right, target)
+            return Outer(left, right, node.structure, node.blocks)
+        return rebuild(node, tuple(self.outer(child, target) for child in children(node)))
+
+
+def _is_reduction(node: Node) -> bool:
+    return isinstance(node, Apply) and node.function in REDUCTIONS
+
+
+def _is_matrix(node: Node) -> bool:
+    return isinstance(node, Outer) or (isinstance(node, Apply) and any(map(_is_matrix, node.arguments)))

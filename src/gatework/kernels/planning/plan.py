@@ -1,0 +1,438 @@
+"""The plan: which products are hoisted out of time, which stages a step has, and what is kept where.
+
+A plan is plain data, and prints. It is made of a step in normal form, forward or adjoint alike, in three phases:
+``before`` the loop over time (what no state enters, for many steps at once), ``each`` step, and ``after`` the loop
+(what no state waits for). A phase is a list of stages. A stage takes products, whose operands are all complete by
+then, and finishes with the pointwise lines that their sums allow, unit by unit; a reduction, which looks at all
+units, ends a stage.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from gatework.kernels.planning.normal import REDUCTIONS, is_sum
+from gatework.kernels.reference.survey import addends
+from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product, Step, walk
+from gatework.language.show import show_node
+
+PHASES = ("before", "each", "after")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What the matrices of a group multiply: one operand, and the structure they share."""
+
+    operand: Name
+    structure: str
+    blocks: int
+    transposed: bool
+
+
+@dataclass(frozen=True)
+class Group:
+    """Sums of products that take the same operands, so that one pass over them makes all.
+
+    Args:
+        segments: The operands, one behind the other.
+        sums: The name of each sum.
+        matrices: For each sum, the matrix on each segment.
+    """
+
+    segments: tuple[Segment, ...]
+    sums: tuple[str, ...]
+    matrices: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """The mean of a vector over its units, and one over its standard deviation; names are None where not wanted."""
+
+    source: Name
+    mean: str | None
+    rstd: str | None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is computed unit by unit, once the products before it are complete.
+
+    Args:
+        phase: One of ``PHASES``.
+        size: The key of the number of units.
+        groups: The products.
+        lines: The pointwise lines, in order; a name among them that another stage has too is computed twice.
+        stores: What of sums and lines is kept.
+        moments: What is reduced, when all units are complete.
+    """
+
+    phase: str
+    size: str
+    groups: tuple[Group, ...]
+    lines: tuple[Equation, ...]
+    stores: tuple[str, ...]
+    moments: tuple[Moments, ...]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Vectors that are summed over time and batch: gradients of biases and their like.
+
+    Args:
+        size: The key of their size.
+        lines: The pointwise lines that give the terms.
+        sums: Pairs of the output and the line that is summed.
+    """
+
+    size: str
+    lines: tuple[Equation, ...]
+    sums: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is decided before code is made.
+
+    Args:
+        step: The normal step.
+        sizes_of: The key of the size of every name.
+        stages: All stages, in order.
+        columns: Vectors summed over time and batch.
+        outers: For each gradient of a matrix, the outer products whose sum it is.
+        homes: Where each kept value lies: ``row`` (until the step is over, [B, size]), ``sequence`` ([T, B, size]),
+            ``scalar`` (one number for each step and row) or ``state``.
+        indexed: Inputs that are found by an index of rows: last step's states, as an adjoint is given them.
+    """
+
+    step: Step
+    sizes_of: Mapping[str, str]
+    stages: tuple[Stage, ...]
+    columns: tuple[Columns, ...]
+    outers: tuple[tuple[str, tuple[Outer, ...]], ...]
+    homes: Mapping[str, str]
+    indexed: frozenset[str] = frozenset()
+
+    def phase(self, name: str) -> tuple[Stage, ...]:
+        """Give the stages of a phase."""
+        return tuple(stage for stage in self.stages if stage.phase == name)
+
+    @cached_property
+    def periods(self) -> frozenset[int]:
+        """Give the numbers of blocks for which a vector of periods is read."""
+        lines = [line for part in (*self.stages, *self.columns) for line in part.lines]
+        found = set()
+        for node in (node for line in lines for node in walk(line.value)):
+            if isinstance(node, Apply) and node.function == "period" and isinstance(node.arguments[0], Number):
+                found.add(int(node.arguments[0].value))
+        return frozenset(found)
+
+    @cached_property
+    def register_reads(self) -> frozenset[str]:
+        """Give the names that are read in whole registers, by lines or by reductions, rather than by products alone."""
+        lines = [line for part in (*self.stages, *self.columns) for line in part.lines]
+        read = {node.name for line in lines for node in walk(line.value) if isinstance(node, Name)}
+        return frozenset(read | {moments.source.name for stage in self.stages for moments in stage.moments})
+
+
+def make_plan(
+    step: Step,
+    sizes_of: Mapping[str, str],
+    *,
+    wanted: Iterable[str] = (),
+    summed: Iterable[str] = (),
+    indexed: Iterable[str] = (),
+    scalars: Iterable[str] = (),
+) -> Plan:
+    """Plan a step.
+
+    Args:
+        step: A step in normal form.
+        sizes_of: The key of the size of every vector.
+        wanted: Lines whose values at every step are kept.
+        summed: Outputs that are summed over time and batch.
+        indexed: Inputs that are found by an index of rows.
+        scalars: Inputs of which there is one number for each step and row.
+
+    Returns:
+        The plan.
+    """
+    plan = _Planner(step, sizes_of, frozenset(wanted), frozenset(summed)).plan()
+    homes = {**plan.homes, **dict.fromkeys(scalars, "scalar")}
+    return replace(plan, homes=homes, indexed=frozenset(indexed))
+
+
+class _Planner:
+    def __init__(self, step: Step, sizes_of: Mapping[str, str], wanted: frozenset[str], summed: frozenset[str]) -> None:
+        self.step = step
+        self.sizes_of = sizes_of
+        self.wanted = wanted
+        self.summed = summed
+        self.lines = {line.target: line for line in step.equations}
+        self.kinds = {name: _kind(line.value) for name, line in self.lines.items()}
+        self.phases = self._phases()
+        self.materialised = self._materialised()
+        self.levels = self._levels()
+
+    # --- what depends on what
+
+    def reads(self, name: str) -> list[str]:
+        """List the lines of this step that a line reads."""
+        return [part.name for part in _names(self.lines[name].value) if not part.previous and part.name in self.lines]
+
+    def _closure(self, names: Iterable[str], inside: set[str]) -> set[str]:
+        found: set[str] = set()
+        pending = [name for name in names if name in inside]
+        while pending:
+            name = pending.pop()
+            if name not in found:
+                found.add(name)
+                pending.extend(read for read in self.reads(name) if read in inside)
+        return found
+
+    def _phases(self) -> dict[str, str]:
+        late: set[str] = set()
+        for name, line in self.lines.items():
+            if name in self.step.states or any(part.previous or part.name in late for part in _names(line.value)):
+                late.add(name)
+        # States outlive a step by one; what reads them directly is computed while they are there.
+        direct = [
+            name
+            for name, line in self.lines.items()
+            if self.kinds[name] != "outer"
+            and any(part.previous or part.name in self.step.states for part in _names(line.value))
+        ]
+        each = self._closure((*self.step.states, *self.wanted, *direct), late) | set(self.step.states)
+        changed = True
+        while changed:  # operands of what comes after the loop are computed inside it, where that is possible
+            changed = False
+            for name in late - each:
+                if self.kinds[name] == "point":
+                    continue
+                for read in self.reads(name):
+                    pulled = self._closure([read], late - each)
+                    if pulled and all(self.kinds[one] == "point" for one in pulled):
+                        each |= pulled
+                        changed = True
+        return {name: "each" if name in each else "after" if name in late else "before" for name in self.lines}
+
+    def _materialised(self) -> set[str]:
+        """Find the pointwise lines outside the loop that have to lie in memory; others are computed where read."""
+        found = set(self.wanted) | ({*self.step.outputs} - self.summed)
+        for name, kind in self.kinds.items():
+            if kind in ("sum", "reduction", "outer"):
+                found |= {part.name for part in _names(self.lines[name].value)}
+        return {name for name in found if self.kinds.get(name) == "point"}
+
+    def _inlined(self, name: str) -> bool:
+        return self.kinds[name] == "point" and self.phases[name] != "each" and name not in self.materialised
+
+    # --- stages
+
+    def _levels(self) -> dict[str, int]:
+        """Give every line its stage, counted within its phase."""
+        levels: dict[str, int] = {}
+        for name in self.lines:
+            level = 0
+            for read in self.reads(name):
+                if self.phases[read] == self.phases[name]:
+                    complete = self.kinds[name] in ("sum", "outer") or self.kinds[read] == "reduction"
+                    level = max(level, levels[read] + (1 if complete and not self._inlined(read) else 0))
+                    if self.sizes_of[read] != self.sizes_of.get(name, self.sizes_of[read]):
+                        level = max(level, levels[read] + 1)
+            levels[name] = level
+        return levels
+
+    def plan(self) -> Plan:
+        homes = self._homes()
+        stages = []
+        for phase in PHASES:
+            members = [
+                name
+                for name in self.lines
+                if self.phases[name] == phase
+                and self.kinds[name] != "outer"
+                and name not in self.summed
+                and not self._inlined(name)
+            ]
+            keys = sorted({(self.levels[name], self._size(name)) for name in members})
+            for level, size in keys:
+                chosen = [name for name in members if (self.levels[name], self._size(name)) == (level, size)]
+                stages.append(self._stage(phase, size, chosen, homes))
+        sizes = dict(self.sizes_of)
+        return Plan(self.step, sizes, tuple(stages), self._columns(), self._outers(), homes)
+
+    def _size(self, name: str) -> str:
+        """Give the size of the stage a line belongs to; a reduction goes with what it reduces."""
+        line = self.lines[name].value
+        if self.kinds[name] == "reduction":
+            assert isinstance(line, Apply)
+            source = line.arguments[0]
+            assert isinstance(source, Name)
+            return self.sizes_of[source.name]
+        return self.sizes_of[name]
+
+    def _stage(self, phase: str, size: str, names: list[str], homes: Mapping[str, str]) -> Stage:
+        sums = [name for name in names if self.kinds[name] == "sum"]
+        points = [name for name in names if self.kinds[name] == "point"]
+        lines = self._with_inlined(points)
+        kept = tuple(name for name in (*sums, *points) if name in homes)
+        return Stage(phase, size, self._groups(sums), lines, kept, self._moments(names))
+
+    def _with_inlined(self, names: Iterable[str]) -> tuple[Equation, ...]:
+        """Put before pointwise lines the lines that are computed where they are read."""
+        wanted = set(names)
+        pending = list(wanted)
+        while pending:
+            for read in self.reads(pending.pop()):
+                if self._inlined(read) and read not in wanted:
+                    wanted.add(read)
+                    pending.append(read)
+        return tuple(line for name, line in self.lines.items() if name in wanted)
+
+    def _groups(self, sums: list[str]) -> tuple[Group, ...]:
+        found: dict[tuple[Segment, ...], list[tuple[str, tuple[str, ...]]]] = {}
+        for name in sums:
+            terms = [term for term in addends(self.lines[name].value) if isinstance(term, Product)]
+            terms.sort(key=lambda term: show_node(term.operand))
+            segments = tuple(Segment(_operand(term), term.structure, term.blocks, term.transposed) for term in terms)
+            found.setdefault(segments, []).append((name, tuple(term.matrix for term in terms)))
+        return tuple(
+            Group(segments, tuple(name for name, _ in held), tuple(matrices for _, matrices in held))
+            for segments, held in found.items()
+        )
+
+    def _moments(self, names: list[str]) -> tuple[Moments, ...]:
+        found: dict[tuple[Name, int], dict[str, str]] = {}
+        for name in names:
+            value = self.lines[name].value
+            if self.kinds[name] == "reduction" and isinstance(value, Apply) and isinstance(value.arguments[0], Name):
+                again = 0  # the same reduction under a second name has moments of its own
+                while value.function in found.setdefault((value.arguments[0], again), {}):
+                    again += 1
+                found[value.arguments[0], again][value.function] = name
+        return tuple(Moments(source, held.get("mean"), held.get("rstd")) for (source, _), held in found.items())
+
+    # --- what is kept, and where
+
+    def _homes(self) -> dict[str, str]:
+        homes: dict[str, str] = {}
+        for name in self.lines:
+            if self.kinds[name] == "outer" or name in self.summed or self._inlined(name):
+                continue
+            if name in self.step.states:
+                homes[name] = "state"
+            elif self.kinds[name] == "reduction":
+                homes[name] = "scalar"
+            elif name in self.materialised or self.phases[name] == "before" or name in self.wanted:
+                homes[name] = "sequence"
+            else:
+                readers = [other for other in self.lines if name in self._all_reads(other)]
+                if any(self.phases[other] != self.phases[name] for other in readers) or (
+                    self.phases[name] == "after"
+                    and (name in self.step.outputs or any(self._apart(name, other) for other in readers))
+                ):
+                    homes[name] = "sequence"
+                elif any(self._apart(name, other) for other in readers):
+                    homes[name] = "row"
+        for name, home in homes.items():  # what the loop hands only to itself need not outlive a step
+            if home == "sequence" and self.phases[name] == "each" and name not in self.wanted:
+                readers = [other for other in self.lines if name in self._all_reads(other)]
+                outside = any(self.phases[other] != "each" for other in readers)
+                homes[name] = "sequence" if outside or name in self.step.outputs else "row"
+        return homes
+
+    def _all_reads(self, name: str) -> set[str]:
+        """Give the lines that a line reads, also through lines that are computed where they are read."""
+        found: set[str] = set()
+        pending = self.reads(name)
+        while pending:
+            read = pending.pop()
+            if read not in found:
+                found.add(read)
+                if self._inlined(read):
+                    pending.extend(self.reads(read))
+        return found
+
+    def _apart(self, name: str, reader: str) -> bool:
+        """Say whether a line is read in another stage than it is made in."""
+        if self.kinds[reader] in ("outer", "reduction") or reader in self.summed:
+            return True
+        return (self.levels[name], self._size(name)) != (self.levels[reader], self._size(reader))
+
+    # --- gradients of parameters
+
+    def _columns(self) -> tuple[Columns, ...]:
+        found: dict[str, list[str]] = {}
+        for name in self.lines:
+            if name in self.summed and self.kinds[name] != "outer":
+                found.setdefault(self.sizes_of[name], []).append(name)
+        return tuple(
+            Columns(size, self._with_inlined(names), tuple((name, name) for name in names))
+            for size, names in found.items()
+        )
+
+    def _outers(self) -> tuple[tuple[str, tuple[Outer, ...]], ...]:
+        return tuple(
+            (name, tuple(term for term in addends(self.lines[name].value) if isinstance(term, Outer)))
+            for name, kind in self.kinds.items()
+            if kind == "outer"
+        )
+
+
+def _names(node: Node) -> list[Name]:
+    return [part for part in walk(node) if isinstance(part, Name)]
+
+
+def _operand(product: Product) -> Name:
+    assert isinstance(product.operand, Name)  # the normal form has no other
+    return product.operand
+
+
+def _kind(node: Node) -> str:
+    if any(isinstance(part, Outer) for part in walk(node)):
+        return "outer"
+    if is_sum(node):
+        return "sum"
+    if isinstance(node, Apply) and node.function in REDUCTIONS:
+        return "reduction"
+    return "point"
+
+
+def show_plan(plan: Plan) -> str:
+    """Print a plan.
+
+    Args:
+        plan: The plan.
+
+    Returns:
+        One stage after the other, each with its products, its lines and what it keeps.
+    """
+    parts = []
+    titles = {"before": "before the loop", "each": "each step", "after": "after the loop"}
+    for phase in PHASES:
+        for number, stage in enumerate(plan.phase(phase)):
+            parts.append(f"{titles[phase]}, stage {number} (units: {stage.size})")
+            for group in stage.groups:
+                for name, matrices in zip(group.sums, group.matrices, strict=True):
+                    parts.append(f"  product    {name} = {_show_sum(group, matrices)}")
+            parts += [f"  pointwise  {line.target} = {show_node(line.value)}" for line in stage.lines]
+            for moments in stage.moments:
+                names = ", ".join(name for name in (moments.mean, moments.rstd) if name)
+                parts.append(f"  reduce     {names} of {show_node(moments.source)}")
+            if stage.stores:
+                parts.append("  keep       " + ", ".join(f"{name} ({plan.homes[name]})" for name in stage.stores))
+    for columns in plan.columns:
+        parts.append(f"sums over time and batch (units: {columns.size})")
+        parts += [f"  pointwise  {line.target} = {show_node(line.value)}" for line in columns.lines]
+    if plan.outers:
+        parts.append("products over time and batch")
+        parts += [f"  {name} = {' + '.join(show_node(term) for term in terms)}" for name, terms in plan.outers]
+    return "\n".join(parts)
+
+
+def _show_sum(group: Group, matrices: tuple[str, ...]) -> str:
+    terms = []
+    for matrix, segment in zip(matrices, group.segments, strict=True):
+        product = Product(matrix, segment.operand, segment.structure, segment.blocks, segment.transposed)
+        terms.append(show_node(product))
+    return " + ".join(terms)

@@ -1,0 +1,168 @@
+"""All that follows from a step before a size or a machine is known: its forward plans and its adjoint's plan."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from gatework.kernels.planning.normal import REDUCTIONS, named, normal, settled
+from gatework.kernels.planning.plan import Plan, make_plan
+from gatework.kernels.planning.verify import verified
+from gatework.language.check import check
+from gatework.language.derive import Adjoint, differentiate, reached
+from gatework.language.nodes import Apply, Name, Node, Outer, Product, Step, children, walk
+from gatework.language.simplify import needed, substitute
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """The plans of a step, each made when it is first asked for.
+
+    Args:
+        step: The checked equations.
+        drawn: Whether masks are drawn; if not, each mask is its probability.
+        record: Further names whose values at every step are wanted, with gradients.
+        unseen: States and recorded names that no gradient reaches, so that the adjoint leaves them out.
+    """
+
+    step: Step
+    drawn: bool
+    record: tuple[str, ...] = ()
+    unseen: frozenset[str] = frozenset()
+    _seeing: dict[frozenset[str], "Recipe | None"] = field(default_factory=dict, repr=False)  # None stands for itself
+
+    def seeing(self, names: frozenset[str]) -> "Recipe":
+        """Give the recipe for a backward pass in which gradients arrive at some names alone.
+
+        What the loss does not look at may be infinite or no number, which even a gradient of zero would make NaN.
+
+        Args:
+            names: Recorded names, and states, at whose last value or at every step a gradient arrives.
+
+        Returns:
+            The same forward pass with an adjoint that leaves out what no gradient reaches; mostly that is nothing, and
+            this is the recipe.
+        """
+        if names not in self._seeing:
+            unseen = frozenset((*self.step.states, *self.record)) - reached(self.step, names)[0]
+            self._seeing[names] = replace(self, unseen=unseen, _seeing={}) if unseen and names else None
+        return self._seeing[names] or self
+
+    @cached_property
+    def named(self) -> Step:
+        """Give the step whose every pre-activation has a name."""
+        return named(settled(self.step, self.drawn), self.step)
+
+    @cached_property
+    def adjoint(self) -> Adjoint:
+        """Give the adjoint of the named step."""
+        graded = (name for name in (self.step.states[0], *self.record) if name not in self.unseen)
+        return differentiate(self.named, graded, (self.step, self.forward), self.unseen)
+
+    @cached_property
+    def forward(self) -> Step:
+        """Give the step in normal form."""
+        return normal(self.named, self.step)
+
+    @cached_property
+    def reverse(self) -> Step:
+        """Give the adjoint in normal form; a reduction that the forward step has made already is an input."""
+        step = normal(self.adjoint.step, self.step, self.forward)
+        made = {
+            line.value: line.target
+            for line in self.forward.equations
+            if isinstance(line.value, Apply) and line.value.function in REDUCTIONS
+        }
+        lines = tuple(
+            replace(line, value=Name(made[line.value])) if line.value in made else line for line in step.equations
+        )
+        reads = dict.fromkeys(node.name for line in lines for node in walk(line.value) if isinstance(node, Name))
+        inputs = dict.fromkeys(name for name in (*step.inputs, *made.values()) if name in reads)
+        return check(lines, step.states, inputs, step.outputs)
+
+    @cached_property
+    def inference(self) -> Plan:
+        """Give the plan of a forward pass after which nothing comes."""
+        step = self.forward
+        lines = [name for name in self.record if name not in step.states]
+        return verified(make_plan(step, self._sizes(step, {}), wanted=lines))
+
+    @cached_property
+    def training(self) -> Plan:
+        """Give the plan of a forward pass that keeps what the adjoint reads."""
+        step = self.forward
+        return verified(make_plan(step, self._sizes(step, {}), wanted=self.saved))
+
+    @cached_property
+    def backward(self) -> Plan:
+        """Give the plan of the adjoint."""
+        step = self.reverse
+        forward = self._sizes(self.forward, {})
+        known = dict(forward)
+        for table in (self.adjoint.last, self.adjoint.back, self.adjoint.grad, self.adjoint.gradients):
+            known |= {name: forward[of] for of, name in table.items() if of in forward}
+        learned = [parameter.name for parameter in self.named.parameters]
+        summed = [self.adjoint.gradients[name] for name in learned if name in self.adjoint.gradients]
+        last, sizes = self.adjoint.last.values(), self._sizes(step, known)
+        scalars = [name for name in self.scalars if name in step.inputs]
+        return verified(make_plan(step, sizes, summed=summed, indexed=last, scalars=scalars))
+
+    @cached_property
+    def replay(self) -> Plan:
+        """Give the plan that makes again what the adjoint reads, from inputs and states that were kept."""
+        last = self.adjoint.last
+        before: dict[Name, Node] = {Name(state, True): Name(name) for state, name in last.items()}
+        lines = needed(
+            (
+                replace(line, value=substitute(line.value, before))
+                for line in self.forward.equations
+                if line.target not in self.forward.states
+            ),
+            self.saved,
+        )
+        made = {line.target for line in lines}
+        reads = dict.fromkeys(node.name for line in lines for node in walk(line.value) if isinstance(node, Name))
+        vectors = {parameter.name for parameter in self.step.parameters}
+        inputs = tuple(name for name in reads if name not in made and name not in vectors)
+        forward = self._sizes(self.forward, {})
+        step = replace(self.forward, inputs=inputs, states=(), equations=lines, outputs=self.saved)
+        known = self._sizes(step, {name: forward[state] for state, name in last.items()} | forward)
+        return verified(make_plan(step, known, wanted=self.saved, indexed=last.values()))
+
+    @cached_property
+    def saved(self) -> tuple[str, ...]:
+        """Name the lines, other than states, whose values the adjoint reads or that are recorded."""
+        lines = {line.target for line in self.forward.equations} - set(self.forward.states)
+        return tuple(dict.fromkeys(name for name in (*self.reverse.inputs, *self.record) if name in lines))
+
+    @cached_property
+    def scalars(self) -> tuple[str, ...]:
+        """Name what is saved as one number for each step and row."""
+        return tuple(name for name in self.saved if self.training.homes.get(name) == "scalar")
+
+    def _sizes(self, step: Step, known: Mapping[str, str]) -> dict[str, str]:
+        """Give the key of the size of every vector of a derived step, in the keys of the step it comes from."""
+        matrices = {parameter.name: parameter for parameter in self.step.parameters if parameter.columns is not None}
+        found = {**self._known, **known}
+
+        def size(node: Node) -> str | None:
+            if isinstance(node, Name):
+                return found.get(node.name)
+            if isinstance(node, Product):
+                matrix = matrices[node.matrix]
+                return matrix.columns if node.transposed else matrix.rows
+            return next((key for key in map(size, children(node)) if key), None)
+
+        # What a matrix multiplies has the size of its columns, even a constant, whose own line tells no size.
+        for node in (node for line in step.equations for node in walk(line.value)):
+            if isinstance(node, Product) and isinstance(node.operand, Name):
+                matrix = matrices[node.matrix]
+                found.setdefault(node.operand.name, (matrix.rows if node.transposed else matrix.columns) or "")
+        for line in step.equations:
+            if line.target not in found and not isinstance(line.value, Outer):
+                found[line.target] = size(line.value) or "hidden_size"
+        return found
+
+    @property
+    def _known(self) -> dict[str, str]:
+        vectors = {parameter.name: parameter.rows for parameter in self.step.parameters if parameter.columns is None}
+        return {**self.step.sizes_of, **vectors}

@@ -1,0 +1,201 @@
+"""What the operators are told about a run beside its tensors, as text from which any process makes the same kernels."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+
+from torch import Tensor
+
+from gatework.errors import SizeError
+from gatework.kernels.planning.recipe import Recipe
+from gatework.kernels.recent import Recent
+from gatework.language.check import parse
+from gatework.language.nodes import Step
+from gatework.language.parse import DERIVED
+from gatework.language.show import show
+
+_MOST = 512
+_MOST_SIZES = 64  # of tensors that a run is known for at a time
+MEMORY = ("fast", "small")
+"""What training keeps for the way back: all that is read there, or what the rest can be computed from again."""
+
+KEEP = ("nothing", *MEMORY)
+"""What a forward pass keeps for the adjoint; nothing where no gradient is asked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Spec:
+    """A run, beside its tensors.
+
+    Args:
+        recipe: The plans of the step.
+        reverse: Whether time runs backwards.
+        keep: A row of ``KEEP``.
+        layout: For each tensor of weights, the parameters in it, one below the other.
+        known: What was found out for tensors of some sizes, by whoever found it out.
+    """
+
+    recipe: Recipe
+    reverse: bool
+    keep: str
+    layout: tuple[tuple[str, ...], ...]
+    known: Recent[tuple[object, ...], object] = field(default_factory=lambda: Recent(_MOST_SIZES))
+
+    @cached_property
+    def sequences(self) -> tuple[str, ...]:
+        """Name what comes as a sequence: the inputs, and the masks that are drawn."""
+        step = self.recipe.step
+        return (*step.inputs, *step.draws) if self.recipe.drawn else step.inputs
+
+    @cached_property
+    def states(self) -> tuple[str, ...]:
+        """Name the states, the output first."""
+        return self.recipe.step.states
+
+    @cached_property
+    def saved(self) -> tuple[str, ...]:
+        """Name what a forward pass keeps beside the states."""
+        return self.recipe.saved if self.keep == "fast" else ()
+
+    @property
+    def keeps_states(self) -> bool:
+        """Say whether all states are kept at every step."""
+        return self.keep != "nothing" or bool(self.recipe.record)
+
+    def by_name(self, weights: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Give each parameter as a view of the tensor it lies in."""
+        found = {}
+        for names, tensor in zip(self.layout, weights, strict=True):
+            if len(names) == 1:
+                found[names[0]] = tensor
+            else:
+                found |= zip(names, tensor.chunk(len(names)), strict=True)
+        return found
+
+    def sizes(self, inputs: Sequence[Tensor], state: Sequence[Tensor], weights: Sequence[Tensor]) -> dict[str, int]:
+        """Find the size behind each key from the tensors, all of which have to agree.
+
+        Args:
+            inputs: One for each of :attr:`sequences`, the last axis its size.
+            state: One for each state, [B, size].
+            weights: One for each part of the layout.
+
+        Returns:
+            All sizes that a kernel asks for.
+
+        Raises:
+            SizeError: For a tensor of another size, type or device than the others say.
+        """
+        step, sizes = self.recipe.step, {}
+        named = dict(zip((*self.sequences, *step.states), (*inputs, *state), strict=True))
+        for name, tensor in named.items():
+            sizes.setdefault(step.sizes_of[name], int(tensor.shape[-1]))
+        held = dict(zip(self.layout, weights, strict=True))
+        parameters = {parameter.name: parameter for parameter in step.parameters}
+        stored = [(parameters[name], names, held[names]) for names in held for name in names if name in parameters]
+        for parameter, names, tensor in stored:
+            sizes.setdefault(parameter.rows, int(tensor.shape[0]) // len(names))
+            if parameter.columns is not None:
+                blocks = parameter.blocks if parameter.structure == "block_diagonal" else 1
+                sizes.setdefault(parameter.columns, int(tensor.shape[-1]) * blocks)
+        for key in step.size_keys:  # what no tensor from outside has may have any size
+            sizes.setdefault(key, int(state[0].shape[-1]))
+        for name, tensor in named.items():
+            if int(tensor.shape[-1]) != sizes[step.sizes_of[name]]:
+                raise SizeError(
+                    f"`{name}` has the size {int(tensor.shape[-1])}; expected {sizes[step.sizes_of[name]]}, the "
+                    f"{step.sizes_of[name]} of the other tensors."
+                )
+        for parameter, names, tensor in stored:
+            rows, *columns = parameter.shape(sizes)
+            expected = (rows * len(names), *columns)
+            if tuple(map(int, tensor.shape)) != expected:
+                raise SizeError(
+                    f"The weights of {', '.join(names)} have the shape {tuple(tensor.shape)}; expected {expected}. "
+                    "Set a parameter of this shape."
+                )
+            if tensor.dtype != state[0].dtype or tensor.device != state[0].device:
+                raise SizeError(
+                    f"The weights of {', '.join(names)} are of {tensor.dtype} on {tensor.device}; the state is of "
+                    f"{state[0].dtype} on {state[0].device}. Convert the layer with .to()."
+                )
+        return sizes
+
+
+_texts: dict[tuple[object, ...], tuple[Step, str]] = {}
+
+
+def write_spec(
+    step: Step, drawn: bool, reverse: bool, keep: str, record: tuple[str, ...], layout: tuple[tuple[str, ...], ...]
+) -> str:
+    """Write a run as text; :func:`read_spec` makes a :class:`Spec` of it.
+
+    Args:
+        step: The checked equations.
+        drawn: Whether masks are drawn.
+        reverse: Whether time runs backwards.
+        keep: A row of ``KEEP``.
+        record: Lines that are recorded.
+        layout: For each tensor of weights, the parameters in it.
+
+    Returns:
+        JSON.
+    """
+    # By identity, for hashing a step means walking all its equations. The step is kept, so its id stays its own.
+    key = (id(step), drawn, reverse, keep, record, layout)
+    found = _texts.get(key)
+    if found is None:
+        parts: dict[str, object] = {
+            "equations": show(step),
+            "states": step.states,
+            "inputs": step.inputs,
+            "outputs": step.outputs,
+            "drawn": drawn,
+            "record": record,
+            "reverse": reverse,
+            "keep": keep,
+            "weights": layout,
+        }
+        if len(_texts) >= _MOST:
+            _texts.clear()
+        found = _texts[key] = (step, _written(parts))
+    return found[1]
+
+
+def constant(function: Callable[..., object]) -> None:
+    """Have torch's compiler take what a function gives as it is: it looks at nothing that changes.
+
+    This is what ``torch.compiler.assume_constant_result`` does, which first imports the compiler: a second that few
+    will need.
+    """
+    setattr(function, "_dynamo_marked_constant", True)  # noqa: B010
+
+
+def _written(parts: dict[str, object]) -> str:
+    """Write JSON, whose encoder torch's compiler cannot look into."""
+    return json.dumps(parts)
+
+
+constant(_written)
+
+
+@lru_cache(maxsize=_MOST)
+def read_spec(text: str) -> Spec:
+    """Read a run that was written as text."""
+    parts = json.loads(text)
+    step = (parts["equations"], tuple(parts["states"]), tuple(parts["inputs"]), tuple(parts["outputs"]))
+    recipe = _recipe(*step, parts["drawn"], tuple(parts["record"]))
+    return Spec(recipe, parts["reverse"], parts["keep"], tuple(map(tuple, parts["weights"])))
+
+
+@lru_cache(maxsize=_MOST)
+def _recipe(
+    equations: str,
+    states: tuple[str, ...],
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    drawn: bool,
+    record: tuple[str, ...],
+) -> Recipe:
+    return Recipe(parse(equations, states, inputs, outputs, DERIVED), drawn, record)

@@ -1,0 +1,357 @@
+"""From a step to a program. This is pass two; :mod:`survey` is the first.
+
+A program's actions are closures that read registers and write registers, so that running a step costs a list of calls
+and nothing is looked up by name.
+"""
+
+import operator
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gatework.kernels.reference import arithmetic
+from gatework.kernels.reference.program import CALL, Action, Call, Place, Program, Registers
+from gatework.kernels.reference.survey import Group, Kind, Survey, addends
+from gatework.language.nodes import Apply, Name, Node, Number, Outer, Product, Step
+
+_MOST_PROGRAMS = 256
+_programs: OrderedDict[tuple[int, bool], tuple[Step, Program]] = OrderedDict()
+
+
+def program_for(step: Step, drawn: bool) -> Program:
+    """Give the program of a step, made at its first use.
+
+    Args:
+        step: The checked equations.
+        drawn: Whether masks are drawn; if not, each mask is its probability.
+
+    Returns:
+        The program; the caller does not change it.
+    """
+    # By identity, for hashing a step means walking all its equations. The step is kept, so its id stays its own.
+    key = (id(step), drawn and bool(step.draws))
+    if key not in _programs:
+        _programs[key] = (step, _Builder(step, key[1]).program)
+        if len(_programs) > _MOST_PROGRAMS:
+            _programs.popitem(last=False)
+    return _programs[key][1]
+
+
+class _Builder:
+    """Writes a program, one equation after the other."""
+
+    def __init__(self, step: Step, drawn: bool) -> None:
+        self.survey = Survey(step, drawn)
+        self.program = Program()
+        self.places: dict[Node, Place] = {}
+        self.whole: dict[int, int] = {}  # id of a group -> register of its products side by side
+        self.stepwise: dict[int, int] = {}  # register of a whole sequence -> register of its part at a step
+        self.program.inputs = tuple(self._input(name) for name in step.inputs)
+        self.program.before = tuple(self._state(name) for name in step.states)
+        for name, value in self.survey.values.items():
+            place = self._draw(name) if drawn and name in step.draws else self.place(value)
+            self.program.places[name] = self.places[Name(name)] = place
+        pairs = zip(step.states, self.program.before, strict=True)
+        self.program.after = tuple(self._after(self.places[Name(name)], before) for name, before in pairs)
+
+    # --- registers and actions
+
+    def register(self, value: Any = None) -> int:
+        self.program.start.append(value)
+        return len(self.program.start) - 1
+
+    def do(self, kind: Kind, action: Action) -> None:
+        (self.program.each if kind == Kind.STEP else self.program.once).append(action)
+
+    def at(self, place: Place, kind: Kind) -> int:
+        """Give the register an action of some kind reads a value from."""
+        if kind < Kind.STEP or place.kind != Kind.SEQUENCE:
+            return place.register
+        if place.register not in self.stepwise:
+            self.stepwise[place.register] = self.register()
+            self.program.sequences.append((place.register, self.stepwise[place.register]))
+        return self.stepwise[place.register]
+
+    def compute(self, kind: Kind, function: Callable[..., Any], *arguments: int) -> Place:
+        """Have a function's value on registers computed; give where it lies."""
+        out = self.register()
+        if len(arguments) == 1:
+            (only,) = arguments
+
+            def unary(registers: Registers) -> None:
+                registers[out] = function(registers[only])
+
+            self.do(kind, unary)
+        elif len(arguments) == 2:
+            left, right = arguments
+
+            def binary(registers: Registers) -> None:
+                registers[out] = function(registers[left], registers[right])
+
+            self.do(kind, binary)
+        else:
+
+            def any_number(registers: Registers) -> None:
+                registers[out] = function(*[registers[argument] for argument in arguments])
+
+            self.do(kind, any_number)
+        return Place(kind, out)
+
+    # --- values
+
+    def place(self, node: Node) -> Place:
+        """Have an expression computed, if it is not yet; give where its value lies."""
+        if node not in self.places:
+            self.places[node] = self._make(node)
+        return self.places[node]
+
+    def _make(self, node: Node) -> Place:
+        if isinstance(node, Number):
+            return Place(Kind.NUMBER, self.register(node.value))
+        if isinstance(node, Name):
+            name = node.name
+            return self.compute(Kind.CONSTANT, lambda call: call.weights[name], CALL)
+        if isinstance(node, Product):
+            self._group(self.survey.group(node))
+            return self.places[node]
+        if isinstance(node, Outer):
+            return self._outer(node)
+        if node.function == "add":
+            return self._sum(addends(node))
+        if node.function == "period":
+            assert isinstance(node.arguments[0], Number)
+            blocks = int(node.arguments[0].value)
+            return self.compute(
+                Kind.CONSTANT, lambda call: arithmetic.period(blocks, call.sizes["hidden_size"], call.like), CALL
+            )
+        return self._apply(node)
+
+    def _apply(self, node: Apply) -> Place:
+        function = arithmetic.function(node.function)
+        assert function is not None  # definitions are written out before
+        places = [self.place(argument) for argument in node.arguments]
+        kind = self.survey.kind(node)
+        if kind == Kind.NUMBER:
+            numbers = [self.program.start[place.register] for place in places]
+            return Place(kind, self.register(arithmetic.fold(node.function, numbers)))
+        if not arithmetic.takes_numbers(node.function):
+            places = [self._tensor(place) for place in places]
+        return self.compute(kind, function, *(self.at(place, kind) for place in places))
+
+    def _tensor(self, place: Place) -> Place:
+        if place.kind != Kind.NUMBER:
+            return place
+        value = self.program.start[place.register]
+        return self.compute(Kind.CONSTANT, lambda call: call.number(value), CALL)
+
+    def _input(self, name: str) -> int:
+        self.places[Name(name)] = self.program.places[name] = Place(Kind.SEQUENCE, self.register())
+        return self.program.places[name].register
+
+    def _state(self, name: str) -> int:
+        self.places[Name(name, True)] = Place(Kind.STEP, self.register())
+        return self.places[Name(name, True)].register
+
+    def _after(self, place: Place, before: int) -> int:
+        """Give the register of a state's new value, [B, size] even where it is the same for all rows."""
+        if place.kind == Kind.NUMBER:
+            return self.compute(Kind.STEP, torch.full_like, before, place.register).register
+        if place.kind == Kind.CONSTANT:
+            return self.compute(Kind.STEP, torch.Tensor.expand_as, place.register, before).register
+        return self.at(place, Kind.STEP)
+
+    def _draw(self, name: str) -> Place:
+        return self.compute(Kind.SEQUENCE, lambda call: call.draws[name], CALL)
+
+    def _outer(self, node: Outer) -> Place:
+        left, right = self.place(node.left), self.place(node.right)
+        kind = max(left.kind, right.kind)
+        structure, blocks = node.structure, node.blocks
+
+        def rows(left: Tensor, right: Tensor) -> Tensor:
+            # What is the same at all steps and for all rows counts for each of them.
+            lead = torch.broadcast_shapes(left.shape[:-1], right.shape[:-1])
+            left, right = left.expand(*lead, left.shape[-1]), right.expand(*lead, right.shape[-1])
+            return arithmetic.outer(left, right, structure, blocks)
+
+        return self.compute(kind, rows, self.at(left, kind), self.at(right, kind))
+
+    # --- sums: what is known beforehand is added beforehand
+
+    def _sum(self, terms: list[Node]) -> Place:
+        known = tuple(term for term in terms if self.survey.kind(term) < Kind.STEP)
+        stepwise = [term for term in terms if self.survey.kind(term) == Kind.STEP]
+        if not stepwise:
+            return self._known_sum(known)
+        taken = any(self._starts_from(term) == known for term in stepwise)
+        places = [self.place(term) for term in stepwise]
+        if known and not taken:
+            places.append(self._known_sum(known))
+        return self._add(places)
+
+    def _known_sum(self, terms: tuple[Node, ...]) -> Place:
+        """Add what is known beforehand; a bias that a product starts from is in that product already."""
+        starts = [start for term in terms if (start := self._starts_from(term))]
+        left = list(terms)
+        for start in starts:
+            for term in start:
+                left.remove(term)
+        return self._add([self.place(term) for term in left])
+
+    def _starts_from(self, term: Node) -> tuple[Node, ...]:
+        return self.survey.group(term).start.get(term, ()) if isinstance(term, Product) else ()
+
+    def _add(self, places: list[Place]) -> Place:
+        return reduce(self._plus, places)
+
+    def _plus(self, left: Place, right: Place) -> Place:
+        kind = max(left.kind, right.kind)
+        if kind == Kind.NUMBER:
+            return Place(kind, self.register(self.program.start[left.register] + self.program.start[right.register]))
+        return self.compute(kind, operator.add, self.at(left, kind), self.at(right, kind))
+
+    # --- groups of products
+
+    def _group(self, group: Group) -> None:
+        """Have all products of a group computed as one."""
+        operand = self._operand(group)
+        if group.structure == "block_diagonal":
+            outs = self._block_products(group, operand)
+        else:
+            matrices = self._matrices(group)
+            product = self._stepwise if group.kind == Kind.STEP else self._all_times
+            self.whole[id(group)] = product(group, operand, matrices)
+            outs = self._split(group, self.whole[id(group)])
+        for part, (node, out) in enumerate(zip(group.products, outs, strict=True)):
+            self.places[node] = Place(group.kind, out, group, part)
+
+    def _operand(self, group: Group) -> int:
+        """Give the register of what a group multiplies: a vector, even where it is one number for all units."""
+        place = self.place(group.operand)
+        if place.kind != Kind.NUMBER:
+            return self.at(place, group.kind)
+        first, value = group.products[0], self.program.start[place.register]
+
+        def spread(call: Call) -> Tensor:
+            rows, columns = call.weights.shape(first.matrix)
+            width = columns * first.blocks if first.structure == "block_diagonal" else columns
+            return call.vector(value, rows if first.transposed else width)
+
+        return self.compute(Kind.CONSTANT, spread, CALL).register
+
+    def _all_times(self, group: Group, operand: int, matrices: int) -> int:
+        """Multiply for all times at once, biases added in the same operation."""
+        if not group.start:
+            return self.compute(group.kind, nn.functional.linear, operand, matrices).register
+        terms = [group.start.get(product, (None,))[0] for product in group.products]
+        names = tuple(term.name for term in terms if isinstance(term, Name) and term.name not in self.survey.values)
+        if len(names) == len(terms):
+            bias = self.compute(Kind.CONSTANT, lambda call: call.weights.stacked(names), CALL)
+        else:
+            bias = self._gather(group, [None if term is None else self.place(term) for term in terms])
+        return self.compute(group.kind, nn.functional.linear, operand, matrices, bias.register).register
+
+    def _stepwise(self, group: Group, operand: int, matrices: int) -> int:
+        """Multiply at every step, adding to what was known beforehand in the same operation."""
+        turned = self.compute(Kind.CONSTANT, torch.t, matrices).register
+        if not group.start:
+            return self.compute(Kind.STEP, torch.mm, operand, turned).register
+        known = [group.start.get(product) for product in group.products]
+        places = [None if terms is None else self._known_sum(terms) for terms in known]
+        start = self._side_by_side(places) or self._gather(group, places)
+        return self.compute(Kind.STEP, torch.addmm, self.at(start, Kind.STEP), operand, turned).register
+
+    def _matrices(self, group: Group) -> int:
+        """Have the group's matrices stacked, [total rows, columns]."""
+        names = tuple(product.matrix for product in group.products)
+        masks = tuple(product.blocks if product.structure == "block_upper" else 1 for product in group.products)
+        transposed = group.transposed
+
+        def stacked(call: Call) -> Tensor:
+            if not transposed and max(masks) == 1:
+                return call.weights.stacked(names)
+            parts = [
+                arithmetic.upper_blocks(call.weights[name], blocks) if blocks > 1 else call.weights[name]
+                for name, blocks in zip(names, masks, strict=True)
+            ]
+            parts = [part.t() for part in parts] if transposed else parts
+            return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+        return self.compute(Kind.CONSTANT, stacked, CALL).register
+
+    def _split(self, group: Group, product: int) -> list[int]:
+        """Have the products, which lie side by side, taken apart."""
+        if len(group.products) == 1:
+            return [product]
+        sizes = self.compute(Kind.CONSTANT, _sizes(group), CALL).register
+
+        def split(registers: Registers) -> tuple[Tensor, ...]:
+            return registers[product].split(registers[sizes], -1)
+
+        return self._several(group, split)
+
+    def _block_products(self, group: Group, operand: int) -> list[int]:
+        names, blocks, transposed = [product.matrix for product in group.products], group.blocks, group.transposed
+
+        def stacked(call: Call) -> Tensor:
+            return arithmetic.block_stack([call.weights[name] for name in names], blocks, transposed)
+
+        stack = self.compute(Kind.CONSTANT, stacked, CALL).register
+
+        def products(registers: Registers) -> tuple[Tensor, ...]:
+            return arithmetic.block_products(registers[stack], registers[operand], len(names))
+
+        return self._several(group, products)
+
+    def _several(self, group: Group, function: Callable[[Registers], tuple[Tensor, ...]]) -> list[int]:
+        """Have a function of the registers give the value of every product of a group."""
+        first = len(self.program.start)
+        outs = [self.register() for _ in group.products]
+        end = first + len(outs)
+
+        def several(registers: Registers) -> None:
+            registers[first:end] = function(registers)
+
+        self.do(group.kind, several)
+        return outs
+
+    def _side_by_side(self, places: list[Place | None]) -> Place | None:
+        """Give what lies in one product for all times already, in this order; None where it does not."""
+        first = places[0]
+        if first is None or first.group is None or id(first.group) not in self.whole:
+            return None
+        whole, begin, end = first.group, first.part, first.part + len(places)
+        for part, place in enumerate(places, begin):
+            if place is None or place.group is not whole or place.part != part:
+                return None
+        register, sizes = self.whole[id(whole)], _sizes(whole)
+        if len(whole.products) == len(places):
+            return Place(first.kind, register)
+
+        def cut(call: Call, product: Tensor) -> Tensor:
+            rows = sizes(call)
+            return product.narrow(-1, sum(rows[:begin]), sum(rows[begin:end]))
+
+        return self.compute(first.kind, cut, CALL, register)
+
+    def _gather(self, group: Group, places: list[Place | None]) -> Place:
+        """Put what a group's products start from side by side, zeros where there is nothing."""
+        kind = max(place.kind if place else Kind.NUMBER for place in places)
+        kind, sizes = max(kind, Kind.CONSTANT), _sizes(group)
+        zero = Place(Kind.NUMBER, self.register(0.0))
+
+        def gathered(call: Call, *parts: Any) -> Tensor:
+            spread = call.vector if kind == Kind.CONSTANT else call.sequence
+            return torch.cat([spread(part, size) for part, size in zip(parts, sizes(call), strict=True)], -1)
+
+        return self.compute(kind, gathered, CALL, *((place or zero).register for place in places))
+
+
+def _sizes(group: Group) -> Callable[[Call], list[int]]:
+    """Give what tells the sizes of a group's products."""
+    names, axis = [product.matrix for product in group.products], int(group.transposed)
+    return lambda call: [call.weights.shape(name)[axis] for name in names]

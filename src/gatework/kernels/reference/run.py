@@ -1,0 +1,245 @@
+"""The reference: a program run in eager torch. What it computes is what every other backend has to compute.
+
+Nothing is written in place and no decision looks at values, so it works under autograd twice, under ``torch.func``,
+under autocast, in every floating type and on every device that torch has.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gatework.kernels.reference.builder import program_for
+from gatework.kernels.reference.program import CALL, Call, Program, Registers
+from gatework.kernels.reference.survey import Kind
+from gatework.kernels.traced import is_traced
+from gatework.kernels.weights import Weights
+from gatework.language.nodes import Step
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a step gives over a whole sequence.
+
+    Args:
+        output: The first state at every step, [T, B, size].
+        state: Every state after the last step, [B, size] each, in the step's order.
+        recorded: What was asked for by name, [T, B, size] each.
+    """
+
+    output: Tensor
+    state: tuple[Tensor, ...]
+    recorded: dict[str, Tensor] = field(default_factory=dict)
+
+
+def prepare(step: Step) -> None:
+    """Make the programs of a step now: torch's compiler cannot look into how one is made."""
+    for drawn in {False, bool(step.draws)}:
+        program_for(step, drawn)
+
+
+def run(
+    step: Step,
+    weights: Weights,
+    inputs: tuple[Tensor, ...],
+    state: tuple[Tensor, ...],
+    *,
+    lengths: Tensor | None,
+    restart: Tensor | None,
+    initial: tuple[Tensor, ...] | None,
+    reverse: bool,
+    draws: dict[str, Tensor] | None,
+    record: tuple[str, ...],
+) -> Result:
+    """Run a step over a whole sequence; arguments and result as for :func:`gatework.kernels.door.launch.run`."""
+    program = program_for(step, draws is not None)
+    call = Call(step, weights, inputs, state, draws or {})
+    if lengths is None:
+        restarts = None if restart is None else restart[..., None].unbind(0)
+        return _run(program, call, _Flow(inputs[0].shape[0], None, restarts, initial), reverse, record)
+    if is_traced() and inputs[0].dim() == 3:
+        return _with_unknown_lengths(program, call, lengths, restart, initial, reverse, record)
+    return _with_lengths(program, call, lengths, restart, initial, reverse, record)
+
+
+def _with_lengths(
+    program: Program,
+    call: Call,
+    lengths: Tensor,
+    restart: Tensor | None,
+    initial: tuple[Tensor, ...] | None,
+    reverse: bool,
+    record: tuple[str, ...],
+) -> Result:
+    """Run where rows have lengths of their own: each step on the rows that have it, longest first, and on no padding.
+
+    So nothing is ever computed that could be infinite and meet a gradient of zero.
+    """
+    packed, rows, lead = call.inputs[0].dim() == 2, len(lengths), call.inputs[0].shape[:2]
+    ranked, order = torch.sort(lengths, descending=True, stable=True)
+    times = torch.arange(int(ranked[0]) if rows else 0)[:, None]
+    live = ranked > times  # [T, B]
+    sizes = live.sum(1).tolist()
+    index = (times * rows + order)[live].to(call.like.device)  # where the rows of all steps lie in [T * B]
+    order = order.to(call.like.device)
+
+    def taken(sequence: Tensor) -> Tensor:
+        return sequence if packed else sequence.flatten(0, 1).index_select(0, index)
+
+    def given_back(sequence: Tensor) -> Tensor:
+        if packed:
+            return sequence
+        return sequence.new_zeros(lead.numel(), sequence.shape[-1]).index_copy(0, index, sequence).unflatten(0, lead)
+
+    def sorted_rows(states: tuple[Tensor, ...], order: Tensor = order) -> tuple[Tensor, ...]:
+        return states if packed else tuple(one.index_select(0, order) for one in states)
+
+    restarts = None if restart is None else restart.flatten().index_select(0, index)[:, None].split(sizes)
+    flow = _Flow(len(sizes), sizes, restarts, None if initial is None else sorted_rows(initial))
+    draws = {name: taken(mask) for name, mask in call.draws.items()}
+    call = replace(call, inputs=tuple(map(taken, call.inputs)), state=sorted_rows(call.state), draws=draws)
+    result = _run(program, call, flow, reverse, record)
+    recorded = {name: given_back(sequence) for name, sequence in result.recorded.items()}
+    return Result(given_back(result.output), sorted_rows(result.state, order.argsort()), recorded)
+
+
+def _with_unknown_lengths(
+    program: Program,
+    call: Call,
+    lengths: Tensor,
+    restart: Tensor | None,
+    initial: tuple[Tensor, ...] | None,
+    reverse: bool,
+    record: tuple[str, ...],
+) -> Result:
+    """Run where only a run of the graph that is being written tells the lengths: every step on all rows.
+
+    Padding is computed, on zeros whatever it held. Of rows that have ended neither values nor gradients are taken.
+    """
+    steps = call.inputs[0].shape[0]
+    ended = (torch.arange(steps, device=lengths.device)[:, None] >= lengths)[..., None].to(call.like.device)
+
+    def filled(sequence: Tensor) -> Tensor:
+        # Filling, unlike a product with zeros, keeps NaN and infinities out, and gradients too.
+        return sequence.masked_fill(ended, 0)
+
+    restarts = None if restart is None else restart[..., None].unbind(0)
+    draws = {name: filled(mask) for name, mask in call.draws.items()}
+    call = replace(call, inputs=tuple(map(filled, call.inputs)), draws=draws)
+    result = _run(program, call, _Flow(steps, None, restarts, initial, ended.unbind(0)), reverse, record)
+    recorded = {name: filled(sequence) for name, sequence in result.recorded.items()}
+    return Result(filled(result.output), result.state, recorded)
+
+
+def _run(program: Program, call: Call, flow: "_Flow", reverse: bool, record: tuple[str, ...]) -> Result:
+    """Run a program over sequences [T, B, size], or [N, size] where steps have rows of their own."""
+    step = call.step
+    registers = [*program.start]
+    registers[CALL] = call
+    for register, sequence in zip(program.inputs, call.inputs, strict=True):
+        registers[register] = sequence
+    for action in program.once:
+        action(registers)
+    names = dict.fromkeys((step.states[0], *record))
+    collected: dict[str, list[Tensor]] = {name: [] for name in names if program.places[name].kind == Kind.STEP}
+    order = range(flow.steps - 1, -1, -1) if reverse else range(flow.steps)
+    final = _walk(program, registers, order, call.state, flow, collected)
+    whole = {}
+    for name in names:
+        if flow.steps and name in collected:
+            whole[name] = flow.joined(collected[name][::-1] if reverse else collected[name])
+        else:  # the same for all steps, or known for all steps from the start, or there was no step
+            place = program.places[name]
+            known: Any = 0.0 if place.kind == Kind.STEP else registers[place.register]
+            sequence = place.kind == Kind.SEQUENCE
+            whole[name] = known if sequence else call.sequence(known, call.sizes[step.sizes_of[name]])
+    found = Result(whole[step.states[0]], final, {name: whole[name] for name in record})
+    return found if flow.steps else _held_together(found, call)
+
+
+def _held_together(result: Result, call: Call) -> Result:
+    """Let a result that no step has made hang on all that a step would read, so that gradients are zeros.
+
+    One batch of many may have no steps, and its loss is differentiated as the others' are.
+    """
+    read = (*(call.weights[name] for name in call.weights.names()), *call.inputs, *call.state)
+    nothing = torch.stack([one.flatten()[:0].sum() for one in read]).sum()  # 0, whatever they hold
+    recorded = {name: one + nothing for name, one in result.recorded.items()}
+    return Result(result.output + nothing, tuple(one + nothing for one in result.state), recorded)
+
+
+@dataclass(frozen=True)
+class _Flow:
+    """How states flow from step to step.
+
+    Args:
+        steps: T.
+        sizes: For each step the number of rows that have it, which are the first ones; None where all have all.
+        restarts: For each step which of its rows start anew, [rows, 1]; None where none does.
+        initial: The states that rows start anew from, [B, size] each; None for zeros.
+        ended: For each step which rows do not have it, bool [B, 1], where all rows are taken along; else None.
+    """
+
+    steps: int
+    sizes: list[int] | None
+    restarts: tuple[Tensor, ...] | None
+    initial: tuple[Tensor, ...] | None
+    ended: tuple[Tensor, ...] | None = None
+
+    def parted(self, sequence: Tensor) -> tuple[Tensor, ...]:
+        """Part a whole sequence into its steps."""
+        return sequence.unbind(0) if self.sizes is None else sequence.split(self.sizes)
+
+    def joined(self, parts: list[Tensor]) -> Tensor:
+        """Make a whole sequence of its steps."""
+        return torch.stack(parts) if self.sizes is None else torch.cat(parts)
+
+    def begin(self, time: int, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Give the states a step starts from."""
+        states = self._first(time, states)
+        if self.restarts is None:
+            return states
+        restart = self.restarts[time]
+        if self.initial is None:
+            return tuple(state.masked_fill(restart, 0) for state in states)
+        pairs = zip(self._first(time, self.initial), states, strict=True)
+        return tuple(torch.where(restart, first, state) for first, state in pairs)
+
+    def end(self, time: int, before: tuple[Tensor, ...], after: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Give the states a step leaves behind: those of rows that do not have it stay as they were."""
+        if self.ended is not None:
+            return tuple(torch.where(self.ended[time], old, new) for old, new in zip(before, after, strict=True))
+        if self.sizes is None or self.sizes[time] == len(before[0]):
+            return after
+        return tuple(torch.cat([new, old[len(new) :]]) for old, new in zip(before, after, strict=True))
+
+    def _first(self, time: int, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        if self.sizes is None or self.sizes[time] == len(states[0]):
+            return states
+        return tuple(state[: self.sizes[time]] for state in states)
+
+
+def _walk(
+    program: Program,
+    registers: Registers,
+    order: range,
+    states: tuple[Tensor, ...],
+    flow: _Flow,
+    collected: dict[str, list[Tensor]],
+) -> tuple[Tensor, ...]:
+    """Take every step; append to what is collected and return the last states."""
+    fed = [(flow.parted(registers[whole]), part) for whole, part in program.sequences]
+    kept = [(values, program.places[name].register) for name, values in collected.items()]
+    actions = program.each
+    for time in order:
+        for values, register in fed:
+            registers[register] = values[time]
+        for register, state in zip(program.before, flow.begin(time, states), strict=True):
+            registers[register] = state
+        for action in actions:
+            action(registers)
+        states = flow.end(time, states, tuple([registers[register] for register in program.after]))
+        for values, register in kept:
+            values.append(registers[register])
+    return states

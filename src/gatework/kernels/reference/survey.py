@@ -1,0 +1,180 @@
+"""What of a step can be computed for the whole sequence at once, and which products become one matrix product.
+
+This is pass one of two over the equations; :mod:`program` is the second. It decides three things:
+
+* the *kind* of every expression: a number, constant over time, known for all times at once, or step by step;
+* the *groups* of products that share an operand, each computed as one product with the stacked matrices;
+* what such a product can *start from*: of ``W @ x + R @ h + b`` all but ``R @ h`` is known for all times before the
+  first step. It is computed in one go, and the product with h adds to it.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from gatework.kernels.reference import arithmetic
+from gatework.language.functions import FUNCTIONS
+from gatework.language.nodes import Apply, Name, Node, Number, Outer, Product, Step, children, rebuild
+from gatework.language.parse import read
+from gatework.language.simplify import simplify, substitute
+
+
+class Kind(IntEnum):
+    """How often an expression has to be computed; an expression is of its parts' highest kind."""
+
+    NUMBER = 0  # a plain number, known when the program is made
+    CONSTANT = 1  # once for a call: parameters, and what only they enter. Shape [size]
+    SEQUENCE = 2  # once for a call, for all times: what inputs and masks enter, but no state. Shape [T, B, size]
+    STEP = 3  # at every step: what a state enters. Shape [B, size]
+
+
+@dataclass
+class Group:
+    """Products that share an operand, computed as one.
+
+    Args:
+        operand: What they multiply.
+        structure: ``block_diagonal``, or ``dense`` (as which block-upper matrices are computed too, masked).
+        blocks: The number of blocks of block-diagonal matrices, else 1.
+        transposed: Whether the matrices are transposed.
+        kind: The kind of the products.
+        products: The products, in order of first use.
+        start: What a product is added to, known beforehand: for the product, the addends.
+    """
+
+    operand: Node
+    structure: str
+    blocks: int
+    transposed: bool
+    kind: Kind
+    products: list[Product] = field(default_factory=list)
+    start: dict[Product, tuple[Node, ...]] = field(default_factory=dict)
+
+
+class Survey:
+    """Everything that is decided about a step before a program is made of it.
+
+    Args:
+        step: The checked equations.
+        drawn: Whether masks are drawn; if not, each mask is its probability.
+    """
+
+    def __init__(self, step: Step, drawn: bool) -> None:
+        self.step = step
+        self.values: dict[str, Node] = {}  # target -> its expression, definitions written out
+        self._kinds: dict[str, Kind] = {}  # target -> kind
+        self._groups: dict[tuple[object, ...], Group] = {}
+        self._uses: Counter[Product] = Counter()
+        self._sums: list[list[Node]] = []
+        self._matrices = {parameter.name: parameter for parameter in step.parameters}
+        masks: dict[Name, Node] = {} if drawn else {Name(name): Number(rate) for name, rate in step.draws.items()}
+        for equation in step.equations:
+            name = equation.target
+            value = masks.get(Name(name)) or written_out(
+                equation.value, lambda row: arithmetic.function(row) is not None
+            )
+            self.values[name] = simplify(substitute(value, masks)) if masks else value
+            self._kinds[name] = Kind.SEQUENCE if drawn and name in step.draws else self.kind(self.values[name])
+        for value in self.values.values():
+            self._visit(value)
+        for addends in self._sums:
+            self._plan(addends)
+
+    def kind(self, node: Node) -> Kind:
+        """Say how often an expression has to be computed."""
+        if isinstance(node, Number):
+            return Kind.NUMBER
+        if isinstance(node, Name):
+            return self._kind_of_name(node)
+        own = Kind.CONSTANT if _has_own_vector(node) else Kind.NUMBER
+        return max(own, *(self.kind(below) for below in children(node)))
+
+    def group(self, product: Product) -> Group:
+        """Give the group a product belongs to."""
+        return self._groups[self._group_key(product)]
+
+    def _kind_of_name(self, node: Name) -> Kind:
+        if node.previous:
+            return Kind.STEP
+        if node.name in self._kinds:
+            return self._kinds[node.name]
+        return Kind.SEQUENCE if node.name in self.step.inputs else Kind.CONSTANT
+
+    def _group_key(self, product: Product) -> tuple[object, ...]:
+        if product.structure != "block_diagonal":
+            return (product.operand, "dense", product.transposed)
+        matrix = self._matrices[product.matrix]  # blocks are stacked where their products have one size
+        size = matrix.columns if product.transposed else matrix.rows
+        return (product.operand, product.structure, product.blocks, product.transposed, size)
+
+    def _visit(self, node: Node) -> None:
+        """Collect the sums and the products of an expression."""
+        below = children(node)
+        if isinstance(node, Apply) and node.function == "add":
+            below = tuple(addends(node))
+            self._sums.append(list(below))
+        if isinstance(node, Product):
+            self._uses[node] += 1
+            dense = node.structure != "block_diagonal"
+            group = self._groups.setdefault(
+                self._group_key(node),
+                Group(
+                    node.operand,
+                    "dense" if dense else node.structure,
+                    1 if dense else node.blocks,
+                    node.transposed,
+                    max(Kind.CONSTANT, self.kind(node.operand)),
+                ),
+            )
+            if node not in group.products:
+                group.products.append(node)
+        for part in below:
+            self._visit(part)
+
+    def _plan(self, parts: list[Node]) -> None:
+        """Let one product of a sum start from what is known of the sum before it."""
+        known = tuple(part for part in parts if self.kind(part) < Kind.STEP)
+        if len(known) < len(parts) and known:
+            self._start(parts, Kind.STEP, known)
+        biases = tuple(part for part in known if isinstance(part, Name) and self.kind(part) == Kind.CONSTANT)
+        self._start(list(known), Kind.SEQUENCE, biases[:1])
+
+    def _start(self, parts: list[Node], kind: Kind, start: tuple[Node, ...]) -> None:
+        for part in parts:
+            if isinstance(part, Product) and self.kind(part) == kind and start:
+                group = self.group(part)
+                # A product that occurs elsewhere as well is wanted there without what is added here.
+                if group.structure == "dense" and self._uses[part] == 1:
+                    group.start[part] = start
+                    return
+
+
+def addends(node: Node) -> list[Node]:
+    """Give the terms of a sum, through sums inside it, in order."""
+    if isinstance(node, Apply) and node.function == "add":
+        return [term for argument in node.arguments for term in addends(argument)]
+    return [node]
+
+
+def written_out(node: Node, known: Callable[[str], bool] = lambda row: False) -> Node:
+    """Replace functions that are defined in terms of others by their definition.
+
+    Args:
+        node: The expression.
+        known: Says whether a row of the table is to stay as it is.
+
+    Returns:
+        The expression without such functions.
+    """
+    below = tuple(written_out(part, known) for part in children(node))
+    if isinstance(node, Apply) and FUNCTIONS[node.function].definition and not known(node.function):
+        definition = FUNCTIONS[node.function].definition
+        assert definition is not None
+        arguments = {Name(letter): part for letter, part in zip("abc", below, strict=False)}
+        return written_out(substitute(read(f"y = {definition}")[0].value, arguments), known)
+    return rebuild(node, below)
+
+
+def _has_own_vector(node: Node) -> bool:
+    return isinstance(node, Product | Outer) or (isinstance(node, Apply) and node.function == "period")

@@ -1,0 +1,1 @@
+"""Runs: files that survive a crash, and processes that stop when they are told."""

@@ -1,0 +1,179 @@
+"""Checkpoints: everything a run needs to go on as if it had never stopped.
+
+A checkpoint is a folder ``step-N`` of three safetensors files and ``training.json``, which has the SHA-256 of each of
+them and one of its own. It comes into being under another name and is renamed when all of it is on the disk, so a
+folder of that name is always whole unless something outside damaged it; and that is found out before any of it is used.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor
+
+from gatework.errors import CheckpointError, FileError
+from gatework.reading.files import read_file
+from gatework.reading.nested import MOST_FACTS, fault_in_words, parse_object
+from gatework.reading.tensors import MOST_TENSORS, parse_safetensors
+from gatework.runs.files import UNFINISHED, digest, flush_folder, to_json, write_flushed
+
+FORMAT = 1
+_PARTS = ("model", "optimizer", "state")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The whole of a run at the end of a step.
+
+    Args:
+        step: The step.
+        model: The parameters by name.
+        optimizer: What the optimiser remembers, as ``<parameter>/<quantity>``.
+        state: The carried state of all streams, ``state.0`` …, and the generators, ``generator.<rank>.<device>``.
+        facts: Plain data: place in the text, sums of the log line under way, versions, fingerprints.
+    """
+
+    step: int
+    model: Mapping[str, Tensor]
+    optimizer: Mapping[str, Tensor]
+    state: Mapping[str, Tensor]
+    facts: Mapping[str, Any]
+
+
+def list_checkpoints(folder: Path) -> list[int]:
+    """List the steps of the checkpoints in a folder, in order."""
+    if not folder.is_dir():
+        return []
+    names = [path.name.removeprefix("step-") for path in folder.iterdir() if path.name.startswith("step-")]
+    return sorted(int(name) for name in names if name.isascii() and name.isdigit())
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Save a checkpoint so that a crash at any moment leaves it whole or not there at all.
+
+    Args:
+        folder: The run's folder of checkpoints.
+        checkpoint: What to save; tensors must be on the CPU.
+
+    Returns:
+        The checkpoint's own folder.
+    """
+    path = folder / f"step-{checkpoint.step}"
+    unfinished = folder / f"{UNFINISHED}{path.name}"
+    try:
+        unfinished.mkdir(parents=True)
+        sums = {}
+        for part in _PARTS:
+            content = safetensors.torch.save({name: t.contiguous() for name, t in getattr(checkpoint, part).items()})
+            sums[f"{part}.safetensors"] = digest(content)
+            write_flushed(unfinished / f"{part}.safetensors", content)
+        facts = {"format": FORMAT, "step": checkpoint.step, **checkpoint.facts, "sha256": sums}
+        write_flushed(unfinished / "training.json", to_json(facts | {"checksum": _checksum(facts)}))
+        flush_folder(unfinished)
+        os.rename(unfinished, path)
+        flush_folder(folder)
+    except OSError:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    return path
+
+
+def remove_checkpoints(folder: Path, keep: int) -> None:
+    """Remove all but the latest checkpoints, each under another name first: none is ever seen in half."""
+    for step in list_checkpoints(folder)[:-keep]:
+        leaving = folder / f"{UNFINISHED}gone-{step}"
+        os.rename(folder / f"step-{step}", leaving)
+        shutil.rmtree(leaving)
+
+
+def load_checkpoint(folder: Path, step: int, fingerprint: str) -> Checkpoint:
+    """Read a checkpoint, having made sure that it is whole and this run's own.
+
+    Args:
+        folder: The run's folder of checkpoints.
+        step: Which one.
+        fingerprint: The run's, which the checkpoint must carry too.
+
+    Returns:
+        The checkpoint.
+
+    Raises:
+        CheckpointError: When it is damaged, cut short or foreign: what is wrong with which file, and what to do.
+    """
+    path = folder / f"step-{step}"
+    facts = _read_facts(path, step)
+    if facts["fingerprint"] != fingerprint:
+        raise _fault(path, "training.json", "belongs to another run: its configuration or its text is not this run's")
+    parts = {part: _read_tensors(path, part, facts["sha256"]) for part in _PARTS}
+    return Checkpoint(step, parts["model"], parts["optimizer"], parts["state"], facts)
+
+
+class _Facts(BaseModel):
+    """What every checkpoint says of itself; a run adds more."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    format: int
+    step: int
+    fingerprint: str
+    sha256: dict[str, str]
+    seconds: float = Field(ge=0)
+
+
+def _read_facts(path: Path, step: int) -> dict[str, Any]:
+    name = "training.json"
+    content = _read(path, name, MOST_FACTS)
+    try:
+        facts = parse_object(content, path / name)
+    except FileError as error:
+        raise _fault(path, name, error.reason) from error
+    if facts.pop("checksum", None) != _checksum(facts):
+        raise _fault(path, name, "is damaged: it does not match its own checksum")
+    if facts.get("format") != FORMAT:
+        raise _fault(path, name, f"has format {facts.get('format')}, and this version reads {FORMAT}")
+    try:
+        _Facts.model_validate(facts)
+    except ValidationError as error:
+        raise _fault(path, name, f"is damaged: {fault_in_words(error)}") from error
+    if facts["step"] != step:
+        raise _fault(path, name, f"is that of step {facts['step']}: the folder was renamed")
+    return facts
+
+
+def _read_tensors(path: Path, part: str, sums: Mapping[str, str]) -> dict[str, Tensor]:
+    name = f"{part}.safetensors"
+    content = _read(path, name, MOST_TENSORS)
+    if digest(content) != sums.get(name):
+        raise _fault(path, name, f"is damaged: its {len(content):,} bytes do not match their SHA-256")
+    try:
+        return parse_safetensors(content, path / name)
+    except FileError as error:
+        raise _fault(path, name, error.reason) from error
+
+
+def _read(path: Path, name: str, most: int) -> bytes:
+    try:
+        return read_file(path / name, most)
+    except FileError as error:
+        what = "is missing" if isinstance(error.__cause__, FileNotFoundError) else error.reason
+        raise _fault(path, name, what) from error
+
+
+def _fault(path: Path, name: str, what: str) -> CheckpointError:
+    """Say what is wrong with a file of a checkpoint, and how to go on without it."""
+    others = [step for step in list_checkpoints(path.parent) if path.name != f"step-{step}"]
+    way_out = f"go on from step {others[-1]}" if others else "begin again from step 0"
+    return CheckpointError(
+        f"checkpoint file '{path / name}' {what}; nothing was changed. "
+        f"Move '{path}' away and run the same command again to {way_out}"
+    )
+
+
+def _checksum(facts: Mapping[str, Any]) -> str:
+    return digest(json.dumps(facts, sort_keys=True, ensure_ascii=False).encode("utf-8"))

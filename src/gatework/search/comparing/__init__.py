@@ -1,0 +1,1 @@
+"""Comparing: which trials there are, and what their results allow to be said."""

@@ -1,0 +1,194 @@
+"""The directory of a comparison: everything there is to know about it, and the only thing that is.
+
+config.json     what it was told; equations of the user's own are in it
+trials.jsonl    one line per trial that is over, in the order in which they ended
+results.json    everything that came of it, when all trials are over
+gaps.png        the criterion's metric against the gap
+.lock           held while a process writes
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from gatework.errors import ConfigError, FileError, RunError
+from gatework.reading.files import read_file
+from gatework.reading.nested import MOST_LINES, parse_json, read_object
+from gatework.runs.files import flush_folder, saving, sweep, write_file, write_json
+from gatework.search.comparing.config import MAY_CHANGE, CompareConfig, make_compare_config
+from gatework.search.comparing.plan import Outcome, Trial
+from gatework.training.run import Lock
+
+# What may be there before config.json, which is written last.
+_BEFORE_CONFIG = frozenset((".lock", "data.json"))
+
+
+class _Line(BaseModel):
+    """A line of trials."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    trial: Trial
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class CompareDirectory:
+    """The files of a comparison.
+
+    Args:
+        path: The directory.
+    """
+
+    path: Path
+
+    @property
+    def trials(self) -> Path:
+        """The lines of trials."""
+        return self.path / "trials.jsonl"
+
+    @property
+    def results(self) -> Path:
+        """What came of it."""
+        return self.path / "results.json"
+
+    @property
+    def picture(self) -> Path:
+        """The picture."""
+        return self.path / "gaps.png"
+
+    def open(self, config: CompareConfig, fingerprints: Mapping[int, str]) -> Lock:
+        """Take the directory for writing, and make sure that it is this comparison's.
+
+        Args:
+            config: The comparison.
+            fingerprints: One number for the data at each gap.
+
+        Returns:
+            The right to write; release it at the end.
+
+        Raises:
+            RunError: When another process writes it, or it holds something else.
+        """
+        with saving(f"directory '{self.path}'"):
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+            except FileExistsError as error:
+                raise RunError(f"'{self.path}' is a file: expected the name of a directory") from error
+            file, data = self.path / "config.json", {str(gap): number for gap, number in fingerprints.items()}
+            if not file.is_file():
+                self._refuse_others()
+            lock = Lock(self.path / ".lock")
+            try:
+                sweep(self.path)
+                if file.is_file():
+                    self._check_same(config, data)
+                else:
+                    write_json(self.path / "data.json", data)
+                    write_json(file, config.model_dump(mode="json"))
+            except BaseException:
+                lock.release()
+                raise
+        return lock
+
+    def _refuse_others(self) -> None:
+        others = sorted(path.name for path in self.path.iterdir() if path.name not in _BEFORE_CONFIG)
+        others = [name for name in others if not name.startswith(".unfinished-")]
+        if others:
+            raise RunError(
+                f"'{self.path}' is no comparison and not empty (it holds {', '.join(others[:3])}"
+                f"{' …' if others[3:] else ''}): choose another directory with --run"
+            )
+
+    def read_config(self) -> CompareConfig:
+        """Read what the comparison was told.
+
+        Raises:
+            RunError: When that cannot be read, or is no comparison's.
+        """
+        file = self.path / "config.json"
+        try:
+            return make_compare_config(self._read(file), where=f"'{file}'", files=False)
+        except ConfigError as error:
+            raise RunError(
+                f"directory '{self.path}' holds no comparison that can be read: {error}. Choose another with --run"
+            ) from error
+
+    def _read(self, file: Path) -> dict[str, Any]:
+        try:
+            return read_object(file)
+        except FileError as error:
+            raise RunError(f"the comparison's file {error}") from error
+
+    def _check_same(self, config: CompareConfig, data: Mapping[str, str]) -> None:
+        before, now = self.read_config().model_dump(mode="json"), config.model_dump(mode="json")
+        # The order of cells counts: the first may be the one that sizes are matched to.
+        differing = [key for key in now if key not in MAY_CHANGE and _text(before[key]) != _text(now[key])]
+        if differing:
+            told = "; ".join(f"{key} is {_short(before[key])} there and {_short(now[key])} now" for key in differing)
+            raise RunError(
+                f"directory '{self.path}' has another comparison: {told}. "
+                "Give the same settings, or another directory with --run"
+            )
+        known = self._read(self.path / "data.json")
+        changed = [gap for gap in data if known.get(gap) != data[gap]]
+        if changed:
+            raise RunError(
+                f"the data of task '{config.task}' at gap {', '.join(changed)} are no longer those that directory "
+                f"'{self.path}' was begun with: give the same data, or another directory with --run"
+            )
+
+    def read_trials(self) -> dict[Trial, Outcome]:
+        """Read the trials that are over, leaving out a last one that was cut short.
+
+        Raises:
+            RunError: When a line in the middle is damaged.
+        """
+        if not self.trials.exists():
+            return {}
+        found: dict[Trial, Outcome] = {}
+        try:
+            lines = read_file(self.trials, MOST_LINES).split(b"\n")
+        except FileError as error:
+            raise RunError(f"the comparison's file {error}") from error
+        for number, line in enumerate(lines, start=1):
+            try:
+                entry = parse_json(line, self.trials, _Line, inside=f"line {number}")
+                found[entry.trial] = entry.outcome
+            except FileError as error:
+                # A crash leaves half a line at the end, or one of zeros: nothing sound stands below it.
+                if any(below.strip(b"\0") for below in lines[number:]):
+                    raise RunError(f"'{self.trials}' is damaged: line {number} is no trial") from error
+        return found
+
+    def append(self, trial: Trial, outcome: Outcome) -> None:
+        """Add a trial, and see it to the disk."""
+        with saving(f"'{self.trials}'"), self.trials.open("ab") as file:
+            file.write((line_of(trial, outcome) + "\n").encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def rewrite(self, done: Mapping[Trial, Outcome]) -> None:
+        """Write the trials anew, so that nothing is appended to half a line."""
+        with saving(f"'{self.trials}'"):
+            write_file(self.trials, "".join(f"{line_of(*item)}\n" for item in done.items()).encode())
+            flush_folder(self.path)
+
+
+def line_of(trial: Trial, outcome: Outcome) -> str:
+    """Give a trial as a line of JSON."""
+    return json.dumps({"trial": asdict(trial), "outcome": outcome.to_json()}, ensure_ascii=False, allow_nan=False)
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _short(value: Any) -> str:
+    text = _text(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"

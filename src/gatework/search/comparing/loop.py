@@ -1,0 +1,152 @@
+"""Compare: from a configuration to a table of results, or on from where a comparison stopped."""
+
+from gatework.errors import RunError, Stopped
+from gatework.runs.files import saving, write_file, write_json
+from gatework.runs.stop import StopSignals
+from gatework.search.comparing.config import CompareConfig
+from gatework.search.comparing.directory import CompareDirectory
+from gatework.search.comparing.figure import draw_gaps
+from gatework.search.comparing.plan import Outcome, Plan, Trial
+from gatework.search.comparing.progress import Beginning, Quiet, Reporter
+from gatework.search.comparing.results import Comparison, draw_conclusions
+from gatework.search.running import pool
+from gatework.search.running.pool import Answer, Pool, count_cores
+from gatework.training.run import Lock
+
+# Seconds after which a signal is noticed at the latest.
+_PATIENCE = 0.2
+# How often a trial is begun whose process died.
+_ATTEMPTS = 2
+
+
+def compare(config: CompareConfig, reporter: Reporter | None = None) -> Comparison:
+    """Compare cells on a task, or go on where the same comparison stopped.
+
+    Args:
+        config: What to compare. Where its directory holds trials of the same configuration, they are not run again.
+        reporter: What is told how it goes; nothing when None.
+
+    Returns:
+        The comparison, which is also written into its directory.
+
+    Raises:
+        ConfigError: When cells or settings do not fit the task.
+        DataError: When recorded data cannot be used.
+        RunError: When the directory is another's or cannot be written, or a trial's process dies twice.
+        Stopped: After Ctrl-C or SIGTERM; the trials that were over are saved.
+    """
+    # Whatever can be wrong with cells, sizes and data shows here, before anything is written.
+    plan = Plan(config)
+    reporter = reporter or Quiet()
+    directory = CompareDirectory(config.directory)
+    lock = directory.open(config, plan.fingerprints)
+    try:
+        done = directory.read_trials()
+        directory.rewrite(done)
+        if len(done) < plan.total:
+            _Comparing(plan, directory, lock, done, reporter).go()
+        lock.check()
+        comparison = draw_conclusions(plan, done, directory.path)
+        with saving(f"directory '{directory.path}'"):
+            write_json(directory.results, comparison.to_json())
+            write_file(directory.picture, draw_gaps(comparison))
+        return comparison
+    finally:
+        reporter.end()
+        lock.release()
+
+
+class _Comparing:
+    """The trials that are left, and the processes that run them."""
+
+    def __init__(
+        self, plan: Plan, directory: CompareDirectory, lock: Lock, done: dict[Trial, Outcome], reporter: Reporter
+    ) -> None:
+        self.plan = plan
+        self.directory = directory
+        self.lock = lock
+        self.done = done
+        self.reporter = reporter
+        self.given: list[Trial] = []  # a trial's number is its place here
+        self.attempts: dict[Trial, int] = {}
+        # What a process is told beside a trial's own settings.
+        self.looks = {"evaluate_every": plan.config.evaluate_every, "confirm": plan.config.confirm}
+        left = plan.total - len(done)
+        self.pool = Pool(min(plan.config.workers or count_cores(), left), pool.COMMAND)
+
+    def go(self) -> None:
+        """Run what is left."""
+        self.reporter.begin(self._beginning())
+        with StopSignals() as stop:
+            try:
+                while len(self.done) < self.plan.total:
+                    self._give()
+                    answer = self.pool.wait(_PATIENCE)
+                    if answer is not None:
+                        self._take(answer)
+                    if stop.number:
+                        raise self._stopped(stop.number)
+            finally:
+                self.pool.close()
+
+    def _beginning(self) -> Beginning:
+        return Beginning(
+            run=str(self.directory.path),
+            task=self.plan.task.title,
+            success=str(self.plan.success),
+            metric=self.plan.success.metric,
+            sizes=self.plan.sizes,
+            gaps=self.plan.config.gaps,
+            trials=self.plan.total,
+            done=dict(self.done),
+            workers=self.pool.size,
+            budget=self.plan.budget,
+        )
+
+    def _give(self) -> None:
+        """Give every free process a trial, as far as there are any that can be run by now."""
+        if not self.pool.free:
+            return
+        running = {self.given[number] for number in self.pool.running}
+        waiting = [trial for trial in self.plan.waiting(self.done) if trial not in running]
+        for trial in waiting[: self.pool.free]:
+            self.attempts[trial] = self.attempts.get(trial, 0) + 1
+            self.given.append(trial)
+            told = self.plan.told(trial).model_dump(mode="json")
+            self.pool.give(len(self.given) - 1, {"told": told, **self.looks})
+            self.reporter.started(trial)
+
+    def _take(self, answer: Answer) -> None:
+        """Hear what a process has said."""
+        trial, message = self.given[answer.trial], answer.message
+        if message is None:
+            self._died(trial, answer.died)
+        elif "refused" in message:
+            raise RunError(f"the trial of {trial} was refused: {message['refused']}")
+        elif "step" in message:
+            self.reporter.step(trial, message["step"])
+        else:
+            self._finished(trial, Outcome(**message["outcome"]))
+
+    def _died(self, trial: Trial, how: str) -> None:
+        if self.attempts[trial] >= _ATTEMPTS:
+            raise RunError(
+                f"the process that ran {trial} died {_ATTEMPTS} times ({how}), so the comparison was stopped; the "
+                f"{len(self.done)} trials that are over are saved in '{self.directory.path}'. A signal 9 mostly means "
+                "that memory ran out: fewer --workers need less. The same command goes on from there"
+            )
+        self.reporter.note(f"the process that ran {trial} died ({how}); it is tried once more")
+
+    def _finished(self, trial: Trial, outcome: Outcome) -> None:
+        self.lock.check()
+        self.directory.append(trial, outcome)
+        self.done[trial] = outcome
+        self.reporter.finished(trial, outcome)
+        if trial.purpose == "tune":
+            rate = self.plan.chosen(trial.cell, trial.gap, self.done)
+            if rate is not None:
+                self.reporter.chosen(trial.cell, trial.gap, rate)
+
+    def _stopped(self, number: int) -> Stopped:
+        done = len(self.done)
+        return Stopped(number, done, str(self.directory.path), f"{done} of {self.plan.total} trials")

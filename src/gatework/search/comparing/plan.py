@@ -1,0 +1,276 @@
+"""The trials of a comparison: which there are, what each is told, and which learning rate was best.
+
+Every cell is tried with every learning rate at every gap (the tuning), and then runs from fresh seeds with the rate
+that was best for it there (the final runs). A trial's seed decides its data: at one gap the n-th run of every cell
+learns from the same sequences in the same order and is measured on the same ones, so that results are compared pair by
+pair. Only the weights that cells begin with differ, as their shapes do.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from math import inf, isfinite
+from typing import Any, Literal
+
+from gatework.cells import Cell
+from gatework.errors import ConfigError, GateworkError
+from gatework.search.comparing.config import SHARED, CompareConfig
+from gatework.search.comparing.matching import Shape, Size, match_sizes
+from gatework.tasks.registry import TASKS
+from gatework.tasks.task import Success, Task
+from gatework.training.build import build_cell
+from gatework.training.config import TrainConfig, make_config
+from gatework.training.jobs.sequence import SequenceJob
+from gatework.training.seeds import mixed_seed
+
+Purpose = Literal["tune", "final"]
+
+
+@dataclass(frozen=True, order=True)
+class Trial:
+    """One run of a comparison.
+
+    Args:
+        cell: The label of its cell.
+        gap: The gap.
+        purpose: ``tune`` or ``final``.
+        learning_rate: The learning rate.
+        number: Which of the runs that differ only in their seed, from 0.
+    """
+
+    cell: str
+    gap: int
+    purpose: Purpose
+    learning_rate: float
+    number: int
+
+    def __str__(self) -> str:
+        """Name it in a sentence."""
+        kind = "tuning" if self.purpose == "tune" else "final"
+        return f"{self.cell} at gap {self.gap:,}, learning rate {self.learning_rate:g}, {kind} run {self.number + 1}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a trial; a metric that is not a finite number is None.
+
+    Args:
+        steps: Training steps that it took.
+        solved: True where it met the criterion on the test sequences.
+        reached: True where it met the criterion on the validation sequences.
+        blew_up: True where the loss became NaN or infinite; then it is not solved.
+        valid: The best metrics on the validation sequences.
+        valid_step: The step after which they were measured, and the weights kept for the test.
+        test: The metrics on the test sequences.
+        seconds: How long it took.
+    """
+
+    steps: int
+    solved: bool
+    reached: bool
+    blew_up: bool
+    valid: Mapping[str, float | None]
+    valid_step: int
+    test: Mapping[str, float | None]
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as plain data."""
+        return asdict(self) | {"valid": dict(self.valid), "test": dict(self.test)}
+
+
+def worth(value: float | None, success: Success) -> float:
+    """Turn the criterion's metric into a number of which more is better; what is not finite is worst.
+
+    Args:
+        value: The metric.
+        success: The criterion.
+
+    Example:
+        >>> worth(0.25, Success("loss", at_most=0.1)), worth(None, Success("accuracy", at_least=0.9))
+        (-0.25, -inf)
+    """
+    if value is None or not isfinite(value):
+        return -inf
+    return value if success.at_least is not None else -value
+
+
+class Plan:
+    """Everything that a comparison is going to do.
+
+    Args:
+        config: What it is told.
+
+    Raises:
+        ConfigError: When cells or settings do not fit the task.
+        DataError: When recorded data cannot be used.
+    """
+
+    def __init__(self, config: CompareConfig) -> None:
+        self.config = config
+        self.task: Task = TASKS[config.task]
+        self.success = self.task.success
+        base = make_config(self._settings(config.reference_cell, config.gaps[0]))
+        # Whatever can be wrong with recorded data at a gap shows here, before anything is written.
+        jobs = {gap: SequenceJob(base.model_copy(update={"gap": gap})) for gap in config.gaps}
+        self.chance = {gap: job.chance().get(self.success.metric) for gap, job in jobs.items()}
+        self.fingerprints = {gap: job.fingerprint for gap, job in jobs.items()}
+        self.budget = base.steps
+        job = jobs[config.gaps[0]]
+        self.shape = Shape(
+            job.inputs,
+            job.outputs,
+            base.num_layers,
+            self.task.symbols,
+            base.embedding_size if self.task.symbols else None,
+        )
+        labels = dict.fromkeys((*config.cells, config.reference_cell))
+        cells = {label: self._built(label) for label in labels}
+        self.sizes: dict[str, Size] = match_sizes(config, cells, self.shape, base.hidden_size)
+        for label in config.cells:  # and whatever settings do not fit together
+            self.told(Trial(label, config.gaps[0], "final", config.learning_rates[0], 0))
+
+    def facts(self) -> dict[str, Any]:
+        """Give what is worth knowing of the task, as plain data."""
+        return {
+            "name": self.task.name,
+            "title": self.task.title,
+            "source": self.task.source,
+            "gap": self.task.gap.meaning,
+            "success": asdict(self.success) | {"in_words": str(self.success)},
+            "chance": [{"gap": gap, self.success.metric: value} for gap, value in self.chance.items()],
+            "published": [asdict(known) for known in self.task.published],
+        }
+
+    def _built(self, label: str) -> Cell:
+        try:
+            return build_cell(make_config(self._settings(label, self.config.gaps[0])))
+        except GateworkError as error:
+            raise ConfigError(f"cell '{label}' cannot take part: {error}") from error
+
+    def _settings(self, label: str, gap: int) -> dict[str, Any]:
+        """Give what every trial of a cell at a gap is told, but for size, learning rate and seed."""
+        config = self.config
+        shared = {name: getattr(config, name) for name in SHARED if getattr(config, name) not in (None, "")}
+        if not config.find(label).remember:  # no bias by which it remembers: nothing to set
+            shared.pop("forget_bias", None)
+            if shared.get("init") == "chrono":
+                shared["init"] = "torch"
+        size = {} if config.hidden_size is None else {"hidden_size": config.hidden_size}
+        return {"task": config.task, "gap": gap, "cell": config.cells.get(label, label), **size, **shared}
+
+    def told(self, trial: Trial) -> TrainConfig:
+        """Give what a trial is told, in full.
+
+        Args:
+            trial: The trial.
+
+        Returns:
+            A configuration of a training run; what the comparison leaves open is the task's own.
+
+        Raises:
+            ConfigError: When settings do not fit together.
+        """
+        return make_config(
+            {
+                **self._settings(trial.cell, trial.gap),
+                "hidden_size": self.sizes[trial.cell].hidden_size,
+                "learning_rate": trial.learning_rate,
+                "seed": seed_of(self.config.seed, trial),
+            }
+        )
+
+    @property
+    def tunes(self) -> bool:
+        """False where there is one learning rate, and nothing to choose."""
+        return len(self.config.learning_rates) > 1
+
+    @property
+    def total(self) -> int:
+        """The number of all trials."""
+        config = self.config
+        tuning = len(config.learning_rates) * config.tuning_seeds if self.tunes else 0
+        return len(config.cells) * len(config.gaps) * (tuning + config.seeds)
+
+    def places(self) -> Iterator[tuple[str, int]]:
+        """Go through every cell at every gap."""
+        for cell in self.config.cells:
+            for gap in self.config.gaps:
+                yield cell, gap
+
+    def tuning(self, cell: str, gap: int) -> list[Trial]:
+        """List the trials that a learning rate is chosen from."""
+        rates = self.config.learning_rates if self.tunes else ()
+        return [Trial(cell, gap, "tune", rate, n) for rate in rates for n in range(self.config.tuning_seeds)]
+
+    def finals(self, cell: str, gap: int, learning_rate: float) -> list[Trial]:
+        """List the runs with the chosen learning rate."""
+        return [Trial(cell, gap, "final", learning_rate, number) for number in range(self.config.seeds)]
+
+    def chosen(self, cell: str, gap: int, done: Mapping[Trial, Outcome]) -> float | None:
+        """Choose the learning rate of a cell at a gap.
+
+        The best one has the fewest runs that blew up, then the best criterion metric on the validation sequences,
+        averaged over the tuning runs, then the fewest steps, then the lowest loss. What a metric is beyond the
+        criterion does not count: runs end there, and by how much one has passed it says nothing.
+
+        Args:
+            cell: The cell's label.
+            gap: The gap.
+            done: The trials that are over.
+
+        Returns:
+            The learning rate; None while tuning trials are missing.
+        """
+        if not self.tunes:
+            return self.config.learning_rates[0]
+        trials = self.tuning(cell, gap)
+        if any(trial not in done for trial in trials):
+            return None
+
+        success = self.success
+        enough = worth(success.at_most if success.at_least is None else success.at_least, success)
+
+        def rank(rate: float) -> tuple[float, ...]:
+            runs = [done[trial] for trial in trials if trial.learning_rate == rate]
+            metric = sum(min(enough, worth(run.valid[success.metric], success)) for run in runs) / len(runs)
+            losses = [run.valid["loss"] for run in runs]
+            loss = sum(inf if value is None else value for value in losses)
+            return (sum(run.blew_up for run in runs), -metric, sum(run.steps for run in runs), loss)
+
+        return min(self.config.learning_rates, key=rank)
+
+    def waiting(self, done: Mapping[Trial, Outcome]) -> list[Trial]:
+        """List the trials that can be run now, those that take longest first.
+
+        Args:
+            done: The trials that are over.
+
+        Returns:
+            The others whose learning rate is known.
+        """
+        found: list[Trial] = []
+        for cell, gap in self.places():
+            rate = self.chosen(cell, gap, done)
+            ready = self.tuning(cell, gap) if rate is None else self.finals(cell, gap, rate)
+            found += [trial for trial in ready if trial not in done]
+        order = list(self.config.cells)
+        # Within a gap tuning comes first, since other trials wait for it.
+        return sorted(found, key=lambda t: (-t.gap, t.purpose != "tune", t.number, order.index(t.cell)))
+
+
+def seed_of(seed: int, trial: Trial) -> int:
+    """Give the seed of a trial: the same for every cell and learning rate, so that they learn from the same sequences.
+
+    Args:
+        seed: The comparison's.
+        trial: The trial.
+
+    Returns:
+        A number from 0 to 2**63 - 1.
+
+    Example:
+        >>> first = seed_of(0, Trial("rnn", 10, "final", 0.01, 0))
+        >>> first == seed_of(0, Trial("lstm", 10, "final", 0.003, 0))
+        True
+    """
+    return mixed_seed(seed, trial.purpose, trial.gap, trial.number)

@@ -1,0 +1,1 @@
+"""Running: trials in processes of their own."""

@@ -1,0 +1,175 @@
+"""As many processes as there are cores, each with a trial of its own; one that dies is replaced."""
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO, Any
+
+from gatework.errors import RunError
+
+# -P: a file of the user's in this folder must not stand in for a module of the same name.
+COMMAND = (sys.executable, "-P", "-m", "gatework.search.running.worker")
+# Seconds that a process may take to end.
+_PATIENCE = 10
+# Lines of what a dead worker said last that are worth passing on.
+_LAST_LINES = 3
+# One core for each worker: threads of their own would only get in one another's way.
+_ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a worker has said.
+
+    Args:
+        trial: The number of the trial that it was given.
+        message: Its line, see :mod:`gatework.search.running.worker`; None when it has died.
+        died: What is known of its death.
+    """
+
+    trial: int
+    message: Mapping[str, Any] | None
+    died: str = ""
+
+
+def count_cores() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Pool:
+    """Processes that run trials.
+
+    Args:
+        size: How many.
+        command: What starts one.
+    """
+
+    def __init__(self, size: int, command: Sequence[str] = COMMAND) -> None:
+        self.size = size
+        self._command = command
+        self._said: queue.SimpleQueue[tuple[_Process, str]] = queue.SimpleQueue()
+        self._idle: list[_Process] = []
+        self._busy: dict[_Process, int] = {}
+
+    @property
+    def free(self) -> int:
+        """How many trials could be taken now."""
+        return self.size - len(self._busy)
+
+    @property
+    def running(self) -> frozenset[int]:
+        """The numbers of the trials that are being run."""
+        return frozenset(self._busy.values())
+
+    def give(self, trial: int, message: Mapping[str, Any]) -> None:
+        """Give a trial to a process that has none, starting one where there is none.
+
+        Args:
+            trial: A number for it, which its answers bear.
+            message: What the process is told.
+
+        Raises:
+            RunError: When no process can be started.
+        """
+        process = self._idle.pop() if self._idle else self._start()
+        self._busy[process] = trial
+        process.tell(message)
+
+    def wait(self, seconds: float) -> Answer | None:
+        """Wait for what is said next.
+
+        Args:
+            seconds: At most so long.
+
+        Returns:
+            The answer; None where there was none in time.
+        """
+        try:
+            process, line = self._said.get(timeout=seconds)
+        except queue.Empty:
+            return None
+        trial = self._busy.get(process)
+        if trial is None:  # it had no trial and has died: another takes its place when one is needed
+            self._idle = [other for other in self._idle if other is not process]
+            process.end()
+            return None
+        try:
+            message = json.loads(line)
+        except ValueError:  # the end of its output, or half a line before it
+            del self._busy[process]
+            return Answer(trial, None, process.died())
+        if "step" not in message:
+            del self._busy[process]
+            self._idle.append(process)
+        return Answer(trial, message)
+
+    def close(self) -> None:
+        """End all processes, in the midst of what they do."""
+        for process in (*self._busy, *self._idle):
+            process.end()
+        self._busy, self._idle = {}, []
+
+    def _start(self) -> "_Process":
+        try:
+            return _Process(self._command, lambda process, line: self._said.put((process, line)))
+        except OSError as error:
+            raise RunError(f"a process for a trial could not be started: the system says: {error.strerror}") from error
+
+
+class _Process:
+    """One of them, and the thread that listens to it."""
+
+    def __init__(self, command: Sequence[str], heard: "Callable[[_Process, str], None]") -> None:
+        # A file, not a pipe: nobody need read it for the process to go on. It is closed when the process has ended.
+        self._errors: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            encoding="utf-8",
+            env={**os.environ, **dict.fromkeys(_ONE_THREAD, "1")},
+            start_new_session=True,  # Ctrl-C is for the one who gives the trials, and it ends the others
+        )
+        self._listener = threading.Thread(target=self._listen, args=(heard,), daemon=True)
+        self._listener.start()
+
+    def _listen(self, heard: "Callable[[_Process, str], None]") -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            heard(self, line)
+        heard(self, "")
+
+    def tell(self, message: Mapping[str, Any]) -> None:
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # it has died, which the end of its output says too
+            self._process.stdin.write(json.dumps(message) + "\n")
+            self._process.stdin.flush()
+
+    def died(self) -> str:
+        """Say how it ended by itself."""
+        try:
+            code = self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            return self.end() or "its output ended, and it did not"
+        self._errors.seek(0)
+        said = [line.strip() for line in self._errors.read().splitlines() if line.strip()][-_LAST_LINES:]
+        self.end()
+        return "; ".join([f"signal {-code}" if code < 0 else f"exit code {code}", *said])
+
+    def end(self) -> None:
+        """End it, if it has not ended."""
+        self._process.kill()
+        self._process.wait()
+        self._listener.join(_PATIENCE)
+        with suppress(BrokenPipeError):  # what was still to be told to it
+            self._process.communicate()
+        self._errors.close()

@@ -1,0 +1,68 @@
+"""A process that runs trials: told one by one in lines of JSON on standard input, it answers on standard output.
+
+    → {"told": {"cell": "lstm", …}, "evaluate_every": 100, "confirm": 2}
+    ← {"step": 100}                           as often as it has looked at the validation sequences
+    ← {"outcome": {…}}                        at the end, or
+    ← {"refused": "there is no …"}            where the settings or the data cannot be used
+
+It ends when standard input does, in the middle of a trial too: so it never outlives whoever started it.
+"""
+
+import json
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import IO, Any
+
+from gatework.errors import GateworkError
+from gatework.search.comparing.plan import Outcome
+from gatework.search.running.trial import Looks, run_trial
+
+Run = Callable[[Mapping[str, Any], Looks, Callable[[int], None]], Outcome]
+
+
+def serve(told: IO[str], answers: IO[str], run: Run = run_trial) -> None:
+    """Run trials until there are no more to come.
+
+    Args:
+        told: Where they come from.
+        answers: Where outcomes go.
+        run: What runs one.
+    """
+
+    def answer(message: Mapping[str, Any]) -> None:
+        print(json.dumps(message, allow_nan=False), file=answers, flush=True)
+
+    waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
+    # Daemonic, so that a trial that fails ends the process although more may come.
+    threading.Thread(target=_listen, args=(told, waiting), daemon=True).start()
+    while True:
+        message = json.loads(waiting.get())
+        try:
+            looks = Looks(message["evaluate_every"], message["confirm"])
+            outcome = run(message["told"], looks, lambda step: answer({"step": step}))
+        except GateworkError as error:
+            answer({"refused": str(error)})
+        else:
+            answer({"outcome": outcome.to_json()})
+
+
+def _listen(told: IO[str], waiting: "queue.SimpleQueue[str]") -> None:
+    for line in told:
+        waiting.put(line)
+    # Nobody is left to tell: whatever is being computed is of no use any more, and the process ends in its midst.
+    os._exit(0)
+
+
+def main(run: Run = run_trial) -> None:
+    """Serve the process that started this one."""
+    # What libraries print must not get among the answers.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    serve(sys.stdin, answers, run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Jobs: what a training run trains on, one file each."""

@@ -1,0 +1,279 @@
+"""A sequence task as a job: sequences drawn anew for every step, or recorded ones in passes."""
+
+import json
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from gatework.cells import Cell
+from gatework.errors import ConfigError, DataError
+from gatework.models.language import State
+from gatework.models.sequences import Score, SequenceModel, measure_sequences, needs_projection
+from gatework.runs.files import digest
+from gatework.tasks.registry import TASKS
+from gatework.tasks.task import Batch, Recorded, Recording, Split, Synthetic, Task
+from gatework.training.build import DTYPES, build_cell
+from gatework.training.config import TrainConfig
+from gatework.training.jobs.protocol import Part
+from gatework.training.memory import check_memory, count_layers
+from gatework.training.seeds import mixed_seed
+
+# What a generator of chance is for; each gets a seed of its own.
+_FOR: dict[Split, int] = {"train": 0, "valid": 1, "test": 2}
+_SHUFFLE = 3
+# Held-out sequences looked at while a run goes on.
+_VALID_SIZE = 500
+
+
+class SequenceJob:
+    """Answer what a task asks of sequences.
+
+    Args:
+        config: What the run was told.
+
+    Raises:
+        ConfigError: When the gap is out of range, or a setting has no meaning here.
+        DataError: When recorded data are not there, damaged, or too few for the batch.
+    """
+
+    unit = "sequence"
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+        self.task: Task = TASKS[config.task]
+        self.gap = self.task.check_gap(config.gap)
+        self.quantity = "loss"
+        self.splits: tuple[Split, ...] = ("train", "valid", "test")
+        self._held: dict[str, Batch] = {}
+        self._drawn: tuple[int, Batch] | None = None
+        examples = self.task.examples
+        if isinstance(examples, Synthetic):
+            if config.epochs is not None:
+                raise ConfigError(
+                    f"epochs is {config.epochs}: task '{self.task.name}' draws new sequences for ever; give --steps"
+                )
+            self.windows, self.recording = None, None
+        else:
+            self.recording = self._load(examples)
+            count = self.recording.splits["train"].size
+            self.windows = count // config.batch_size
+            if not self.windows:
+                raise DataError(
+                    f"task '{self.task.name}' has {count:,} sequences to train on, and batch_size is "
+                    f"{config.batch_size}: expected no more than there are"
+                )
+
+    def _load(self, examples: Recorded) -> Recording:
+        root = os.environ.get("GATEWORK_DATA", "")
+        if not self.config.data and (not root or not examples.folder):
+            where = f", or set GATEWORK_DATA to the folder that holds '{examples.folder}'" if examples.folder else ""
+            raise DataError(f"task '{self.task.name}' needs recorded data: give their place with --data{where}")
+        path = Path(os.path.expanduser(self.config.data or os.path.join(root, examples.folder)))
+        if not path.exists():
+            raise DataError(f"the data of task '{self.task.name}' are not there: '{path}' does not exist")
+        return examples.load(path, self.gap)
+
+    @property
+    def inputs(self) -> int:
+        """Numbers read at each step, or symbols there are."""
+        return self.recording.inputs if self.recording else int(self.task.inputs or 0)
+
+    @property
+    def outputs(self) -> int:
+        """Scores given at each step."""
+        return self.recording.outputs if self.recording else int(self.task.outputs or 0)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """One number for the data: where sequences are drawn, for the way they are drawn."""
+        splits = self.recording.splits.values() if self.recording else [self._draw("test", 4, 0)]
+        parts = [digest(json.dumps([self.task.name, self.gap]).encode())]
+        for batch in splits:
+            tensors = (batch.inputs, batch.targets, batch.lengths, batch.legal, batch.groups)
+            parts += [digest(tensor.contiguous().numpy().data) for tensor in tensors if tensor is not None]
+        return digest("".join(parts).encode())
+
+    def facts(self) -> dict[str, Any]:
+        """Say as plain data what the sequences are."""
+        sizes = {} if self.recording is None else {name: batch.size for name, batch in self.recording.splits.items()}
+        facts = {} if self.recording is None else dict(self.recording.facts)
+        return {
+            "fingerprint": self.fingerprint,
+            "task": self.task.name,
+            "gap": self.gap,
+            "inputs": self.inputs,
+            "outputs": self.outputs,
+            "splits": {name: {"sequences": size} for name, size in sizes.items()},
+            "facts": facts,
+        }
+
+    def files(self) -> Mapping[str, Any]:
+        """Give nothing: the task's name says it all."""
+        return {}
+
+    def chance(self) -> dict[str, float]:
+        """Give the metrics of whoever guesses without looking; empty where nobody knows."""
+        if self.recording is None:
+            return dict(self.task.chance(self.gap))
+        return dict(self.recording.facts.get("chance", {}))
+
+    def about(self) -> list[str]:
+        """Say what is asked, and what guessing gets."""
+        guessed = self.chance().get(self.task.success.metric)
+        guess = "" if guessed is None else f", by guessing {guessed:.4g}"
+        shortest = self.config.shortest_gap
+        shorter = "" if shortest is None else f", in training {shortest:,} and more"
+        lines = [
+            f"task: {self.task.title}, gap {self.gap:,} ({self.task.gap.meaning}){shorter}",
+            f"solved at {self.task.success}{guess}",
+        ]
+        if self.recording is not None:
+            counts = ", ".join(f"{batch.size:,} {name}" for name, batch in self.recording.splits.items())
+            lines.append(f"sequences: {counts}")
+        cell, width, units = build_cell(self.config), self._width, self.config.hidden_size
+        if self._maps(cell):
+            lines.append(f"input: a learned map from {width:,} to {units:,}, as {cell.name} reads it elementwise")
+        return lines
+
+    def build(self, device: torch.device) -> SequenceModel:
+        """Draw the model, on the CPU and in float32 wherever it is then to be.
+
+        Raises:
+            ConfigError: When it would not fit in memory, before any of it is allocated.
+            SizeError: When sizes do not fit the cell.
+        """
+        config, cell = self.config, build_cell(self.config)
+        width, maps, learned = self._width, self._maps(cell), self._embedding_size
+        layers, head = count_layers(config, cell, width, input_projection=maps), config.output_size + 1
+        parameters = layers + self.inputs * (learned or 0) + self.outputs * head
+        read = width + (config.hidden_size if maps else 0)
+        check_memory(config, cell, parameters, self._places() * config.batch_size, read, self.outputs, device)
+        model = SequenceModel(
+            self.inputs,
+            self.outputs,
+            cell,
+            config.hidden_size,
+            config.num_layers,
+            symbols=self.task.symbols,
+            embedding_size=learned,
+            proj_size=config.proj_size,
+            dropout=config.dropout,
+            init=config.init,
+            forget_bias=config.forget_bias,
+            chrono_steps=max(3, self.gap) if config.init == "chrono" else None,
+        )
+        return model.to(device=device, dtype=DTYPES[config.dtype])
+
+    @property
+    def _embedding_size(self) -> int | None:
+        """The size of a symbol's learned vector; None where there are none."""
+        return self.config.embedding_size if self.task.symbols else None
+
+    @property
+    def _width(self) -> int:
+        """Numbers that the layers are given at each step."""
+        return self._embedding_size or self.inputs
+
+    def _maps(self, cell: Cell) -> bool:
+        """Tell whether the model has a learned map before its layers."""
+        config = self.config
+        return needs_projection(cell, self._width, config.hidden_size, config.num_layers, config.proj_size)
+
+    def _places(self) -> int:
+        """Give the steps of the longest sequence."""
+        return (self.recording.splits["train"] if self.recording else self._draw("valid", 1, 0)).inputs.shape[0]
+
+    def train(self, model: SequenceModel, step: int, rows: slice, state: State) -> Part:
+        """Draw the sequences of a step, or take the next recorded ones."""
+        windows = self._windows
+        batch, place = self._training_batch(step // windows), step % windows
+        steps = batch.inputs.shape[0]
+        if windows > 1:
+            batch = batch.window(steps * place // windows, steps * (place + 1) // windows)
+        weight = model.head.weight
+        mine = batch.columns(rows).to(weight.device, weight.dtype)
+        total, _, state = model.loss(mine, self.task.kind, state if place else None)
+        last = place + 1 == windows
+        return Part(total, int(batch.asked.sum()), batch.size if last else 0, None if last else state)
+
+    def _training_batch(self, number: int) -> Batch:
+        """Give the batch of a number; the last one is kept, as its windows are asked for one after the other."""
+        if self._drawn is None or self._drawn[0] != number:
+            self._drawn = number, self._next_batch(number)
+        return self._drawn[1]
+
+    def _next_batch(self, number: int) -> Batch:
+        size = self.config.batch_size
+        if self.recording is None or self.windows is None:
+            return self._draw("train", size, number)
+        epoch, place = divmod(number, self.windows)
+        chance = np.random.default_rng(mixed_seed(self.config.seed, _SHUFFLE, epoch))
+        # Each pass has an order of its own; the few that do not fill a batch are others every time.
+        order = chance.permutation(self.recording.splits["train"].size)[place * size : (place + 1) * size]
+        return self.recording.splits["train"].columns(torch.from_numpy(order))
+
+    def _draw(self, split: Split, size: int, number: int) -> Batch:
+        examples = self.task.examples
+        assert isinstance(examples, Synthetic)
+        chance = np.random.default_rng(mixed_seed(self.config.seed, _FOR[split], number))
+        shortest = self.config.shortest_gap if split == "train" else None
+        gap = self.gap if shortest is None else _drawn_gap(chance, shortest, self.gap)
+        return examples.draw(chance, size, gap, split)
+
+    def carries(self, step: int) -> bool:
+        """Tell whether the sequences go on after a step."""
+        return step % self._windows != 0
+
+    @property
+    def _windows(self) -> int:
+        """Steps in which sequences are read, one part of them after the other."""
+        return self.task.examples.windows if isinstance(self.task.examples, Synthetic) else 1
+
+    def trained(self, total: float, asked: int) -> Score:
+        """Give the loss that training itself amounts to."""
+        return Score(loss=total, asked=asked, judged=False)
+
+    def held(self, split: str) -> Batch:
+        """Give the sequences of a split that are measured on.
+
+        Raises:
+            DataError: When there is no such split.
+        """
+        chosen = next((name for name in self.splits if name == split), None)
+        if chosen is None:
+            raise DataError(f"the task has no split '{split}': it has {', '.join(self.splits)}")
+        if self.recording is not None:
+            return self.recording.splits[chosen]
+        if chosen not in self._held:
+            examples = self.task.examples
+            assert isinstance(examples, Synthetic)
+            size = examples.test_size if chosen == "test" else min(_VALID_SIZE, examples.test_size)
+            # Of training sequences none is ever seen twice: these are like them.
+            self._held[chosen] = self._draw(chosen, size, -1)
+        return self._held[chosen]
+
+    def measure(self, model: SequenceModel, split: str, share: tuple[int, int]) -> Score:
+        """Measure the model on a process's share of a split."""
+        batch, (rank, size) = self.held(split), share
+        mine = batch.columns(slice(batch.size * rank // size, batch.size * (rank + 1) // size))
+        return measure_sequences(model, mine, self.task)[0]
+
+    def put_together(self, sums: list[float]) -> Score:
+        """Make one score of the sums of several."""
+        return Score.of_sums(sums, self.task)
+
+    def sample(self, model: SequenceModel, seed: int) -> str:
+        """Write nothing."""
+        return ""
+
+
+def _drawn_gap(chance: np.random.Generator, shortest: int, longest: int) -> int:
+    """Draw a gap evenly in its logarithm: as many from 10 to 20 as from 100 to 200. Both ends are possible."""
+    ratio = (longest + 2) / (shortest + 1)
+    # Rounding could lift the last of the numbers over the end.
+    return min(int((shortest + 1) * ratio ** chance.random()) - 1, longest)
