@@ -502,7 +502,7 @@ def compare(case: Case, found: Found, true: Found, moved: list[Found], doubts: D
     """Hold results against the truth, with as much doubt as there is."""
     parts, right = found.parts(), true.parts()
     others = [one.parts() for one in moved]
-    if doubts.found & {"jump", "large"} or (case.special not in ("", "denormal") and "small" in doubts.found):
+    if doubts.found & {"jump", "large", "folded"} or (case.special not in ("", "denormal") and "small" in doubts.found):
         for name, one in parts.items():
             _check_shape(name, one, right[name])
         return Verdict("doubtful", note=", ".join(sorted(doubts.found)))

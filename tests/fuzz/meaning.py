@@ -46,6 +46,12 @@ class Doubts:
         if bool(((apart > 0) & (apart < self.close * size)).any()):
             self.found.add("jump")
 
+    def angle(self, angle: Tensor) -> None:
+        """Note angles whose rounding is a whole turn or more, so that their sine may be any."""
+        size = angle.detach().abs()
+        if bool((size[size.isfinite()] > 1e6).any()):  # noise of 1e-7 of them would be a good part of a turn
+            self.found.add("folded")
+
     def value(self, value: Tensor) -> None:
         """Note numbers that the type of the run may not hold."""
         size = value.detach().abs()
@@ -489,8 +495,8 @@ _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "log": lambda run, a: torch.log(a),
     "sqrt": _root,
     "abs": _corner(torch.abs, 0.0),
-    "sin": lambda run, a: torch.sin(a),
-    "cos": lambda run, a: torch.cos(a),
+    "sin": lambda run, a: (run.doubts.angle(a), torch.sin(a))[1],
+    "cos": lambda run, a: (run.doubts.angle(a), torch.cos(a))[1],
     "erf": lambda run, a: torch.erf(a),
     "softplus": lambda run, a: torch.logaddexp(a, torch.zeros_like(a)),
     "log_sigmoid": lambda run, a: -torch.logaddexp(-a, torch.zeros_like(a)),

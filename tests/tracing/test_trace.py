@@ -413,3 +413,11 @@ def test_forged_traces_are_refused(tmp_path):
     save_file(tensors, path, {"format": metadata["format"]})
     with pytest.raises(DataError, match="the trace cannot be read"):
         gatework.Trace.load(path)
+
+
+@pytest.mark.parametrize("lengths", [[3, 1], [1, 3], [1, 0]])
+def test_a_constant_is_zero_in_padding_as_everything_is(lengths):
+    layer = gatework.Recurrent(gatework.cell("k = 1\nh = tanh(W @ x + R @ h + k)"), 3, 4)
+    trace = gatework.trace(layer, torch.randn(3, 2, 3), lengths=torch.tensor(lengths))
+    taken = torch.arange(3)[:, None] < torch.tensor(lengths)
+    assert torch.equal(trace["k"], taken[..., None].expand(3, 2, 4).float())

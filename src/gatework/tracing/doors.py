@@ -87,8 +87,13 @@ class Visit:
         return self.outward(self.full(1, 1.0)).sum((0, 2)).long().cpu()
 
     def full(self, size: int, value: float) -> Tensor:
-        """Make a sequence of one number, in the form the kernels have."""
-        return self.inputs[0].new_full((*self.inputs[0].shape[:-1], size), value, dtype=self.state[0].dtype)
+        """Make a sequence of one number, in the form the kernels have; zero in padding."""
+        like, lengths = self.inputs[0], self.batch.lengths
+        sequence = like.new_full((*like.shape[:-1], size), value, dtype=self.state[0].dtype)
+        if lengths is None or like.dim() == 2:  # packed rows have no padding
+            return sequence
+        ended = torch.arange(len(like), device=like.device)[:, None] >= lengths.to(like.device)
+        return sequence.masked_fill(ended[..., None], 0)
 
 
 Further = Callable[[Visit], Result]
