@@ -13,8 +13,8 @@ PAGE = Path(__file__).parent.parent / "docs" / "evidence.md"
 
 _TOP = """# Evidence
 
-What the essays and papers on gated recurrent networks claim, and what was measured here. Every number on this page
-comes from `make evidence`, which measures all of them anew from fixed seeds; it fails where one has left its bounds.
+This page lists claims of essays and papers on gated recurrent networks, and what was measured here. Every number comes
+from `make evidence`, which measures all of them again from fixed seeds. It fails if a number has left its bounds.
 
 {summary}
 
@@ -22,22 +22,24 @@ comes from `make evidence`, which measures all of them anew from fixed seeds; it
 |---|---|---|---|
 {rows}
 
-Numbers in brackets are 95 % intervals over seeds, or whatever else was drawn independently: Wilson's for shares,
-Student's for means, the bootstrap for medians. Of runs that succeed five times out of five no more can be said than
-that at least 0.57 of such runs would. For the median of few runs no interval holds what it promises: of three runs it
-is the least to the greatest, which holds the median in 75 of 100 cases, of five in 94, of seven in 98.
+Numbers in brackets are 95 % intervals over seeds, or over whatever else was drawn independently: Wilson's interval for
+shares, Student's t for means, the bootstrap for medians. If five of five runs succeed, we can only say that at least
+0.57 of such runs would succeed. For the median of few runs, no interval has exactly this coverage. The interval then
+goes from the smallest run to the largest. It contains the true median in 75 of 100 cases with three runs, in 94 with
+five, and in 98 with seven.
 
-On one machine a repeat gives the same figures to the last digit. Another processor rounds otherwise, and a training
-that rounds otherwise goes another way: a share must then stay inside its interval, a median or mean inside one that is
-wider by what a repeat adds, for 99 repeats of 100. The bounds stand with the figures in `evidence/results/`. Verdicts
-are computed from figures, by the code in `evidence/claims/`. "Does not hold" is said, too, of what was not shown here.
+On the same machine, a repetition gives the same figures to the last digit. Another processor rounds differently, and
+then training takes another course. A share must then stay inside its interval. A median or a mean must stay inside a
+wider interval, which allows for the variation of a repetition in 99 of 100 cases. The bounds are stored with the
+figures in `evidence/results/`. The code in `evidence/claims/` computes the verdicts from the figures. "Does not hold"
+also covers claims that were not shown here.
 
-Two claims are measured on recorded data, in the folder that the environment variable `GATEWORK_DATA` names. Without it
-`make evidence` leaves them as they were, and says so.
+Two claims are measured on recorded data, in the folder that the environment variable `GATEWORK_DATA` names. Without
+this folder, `make evidence` leaves their results unchanged and says so.
 
-Sizes, gaps and budgets were chosen after first looks at what small networks learn within minutes, and some were changed
-once more after a first result, as was what a verdict asks of a figure. So a verdict speaks of the settings under it,
-and is no test that was laid down before.
+The sizes, gaps and budgets were chosen after preliminary runs that showed what small networks learn within minutes.
+Some of them, and some criteria of the verdicts, were changed again after a first result. So a verdict holds for the
+settings given under it. It is not a preregistered test.
 """
 _PLURAL: dict[Word, str] = {
     "holds": "hold",
@@ -64,8 +66,8 @@ def write_page(claims: Sequence[Claim], results: Mapping[str, dict[str, Any]]) -
     seconds = sum(result["processor_seconds"] for result in results.values())
     count = sum(len(result["figures"]) for result in results.values())
     summary = (
-        f"{_verdicts(claims, results)} There are {count} figures; measuring them took {_duration(seconds)}, which on "
-        "two cores is half as long."
+        f"{_verdicts(claims, results)} There are {count} figures. Measuring them took {_duration(seconds)}, half of "
+        "that in wall-clock time on two cores."
     )
     return _TOP.format(summary=summary, rows="\n".join(rows)) + "\n" + "\n".join(sections)
 
@@ -101,7 +103,7 @@ def _section(claim: Claim, result: dict[str, Any]) -> str:
     lines += [""]
     if claim.published:
         lines += ["Published:", "", *[f"- {line}" for line in claim.published], ""]
-    lines += [f"What bounds it: {claim.bounds}", ""]
+    lines += [f"Limits: {claim.bounds}", ""]
     for remark in result["remarks"]:
         lines += [remark, ""]
     lines += [f"Measured with {_settings(result['settings'])}, in {_duration(result['processor_seconds'])}.", ""]

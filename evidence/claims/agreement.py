@@ -1,4 +1,4 @@
-"""The number of a verb in real sentences, by how many nouns stand in its way."""
+"""The number of a verb in real sentences, by the number of attractors between subject and verb."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from gatework.search.comparing.statistics import share_interval
 SEEDS = 3
 ATTRACTORS = ("0", "1", "2", "3", "4")
 CELLS = ("lstm", "rnn")
-_CHANCE = "always the commoner number: accuracy"
+_MAJORITY = "majority baseline: accuracy"
 
 
 def _name(cell: str, attractors: str) -> str:
@@ -20,7 +20,7 @@ def _name(cell: str, attractors: str) -> str:
 
 
 def _known(attractors: str) -> str:
-    return _name("who knows only how many attractors there are", attractors)
+    return _name("majority baseline for each number of attractors", attractors)
 
 
 def _all(cell: str) -> str:
@@ -38,7 +38,7 @@ def _measure(context: Context) -> Measured:
             shares = [run["by_attractors"][group] for run in runs]
             figure = mean(_name(cell, group), shares, "networks", grain=0.04)
             figures.append(_of_sentences(figure, found[0]["sentences"][group]))
-    figures.append(exact(_CHANCE, found[0]["chance"], "the test sentences"))
+    figures.append(exact(_MAJORITY, found[0]["chance"], "the test sentences"))
     figures += [exact(_known(group), found[0]["commonest"][group], "the test sentences") for group in ATTRACTORS]
     settings = {"task": "agreement", "networks": SEEDS, "test_sentences_by_attractors": found[0]["sentences"]}
     return Measured(figures, settings, sum(one["seconds"] for one in found))
@@ -55,10 +55,10 @@ def _of_sentences(figure: Figure, count: int) -> Figure:
 
 def _judge(figures: Figures) -> Verdict:
     told = (
-        f"Of all sentences the LSTM gets {shown(figures[_all('lstm')])} right, a plain network "
-        f"{shown(figures[_all('rnn')])}, and always the commoner number {shown(figures[_CHANCE])}."
+        f"On all sentences the accuracy of the LSTM is {shown(figures[_all('lstm')])}, that of a plain network is "
+        f"{shown(figures[_all('rnn')])}, and that of the majority baseline is {shown(figures[_MAJORITY])}."
     )
-    if figures[_all("lstm")].low <= figures[_CHANCE].value:
+    if figures[_all("lstm")].low <= figures[_MAJORITY].value:
         return Verdict("does not hold", told)
     beyond = [group for group in ATTRACTORS if figures[_name("lstm", group)].low > figures[_known(group)].value]
     if len(beyond) == len(ATTRACTORS):
@@ -68,8 +68,9 @@ def _judge(figures: Figures) -> Verdict:
         for group in ATTRACTORS
     )
     end = (
-        "The more attractors there are in these sentences, the likelier the subject is plural, which alone tells much. "
-        f"By number of attractors, beside whoever knows no more than that number: {examples}."
+        "The more attractors there are in these sentences, the more likely the subject is plural, and this alone is "
+        "informative. The accuracy by number of attractors, beside a baseline that knows only this number, is "
+        f"{examples}."
     )
     return Verdict("holds with a condition" if beyond else "does not hold", f"{told} {end}")
 
@@ -77,15 +78,15 @@ def _judge(figures: Figures) -> Verdict:
 CLAIM = Claim(
     id="agreement",
     title="Verb number in real sentences",
-    claim="An LSTM learns from real sentences whether a verb is singular or plural, over nouns that stand in between.",
+    claim="An LSTM learns from real sentences whether a verb is singular or plural, across nouns in between.",
     whose="Linzen, Dupoux & Goldberg 2016, TACL 4, arXiv:1611.01368",
     commands=("python -m evidence --only agreement", "gatework train --task agreement"),
     measure=_measure,
     judge=_judge,
-    shown=(_all("lstm"), _all("rnn"), _CHANCE, *(_name("lstm", group) for group in ATTRACTORS)),
+    shown=(_all("lstm"), _all("rnn"), _MAJORITY, *(_name("lstm", group) for group in ATTRACTORS)),
     cost=65,
-    bounds="About 6,000 sentences to learn from, where the paper has 121,500, and three quarters of them with "
-    "attractors, where most of the paper's have none. The test sentences are the same for all networks.",
+    bounds="The networks train on about 6,000 sentences, and the paper's on 121,500. Three quarters of these sentences "
+    "have attractors; most of the paper's have none. The test sentences are the same for all networks.",
     data="agreement_en/linzen",
     published=published_of("agreement"),
 )

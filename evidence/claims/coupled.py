@@ -27,7 +27,7 @@ TASKS = {
     "temporal order": {"task": "temporal_order_2", "gaps": (100,), "steps": 1500, "init": "chrono", **_COMMON},
     "measuring delays": {"task": "spike_delay", "gaps": (10,), "steps": 1500, **_COMMON},
 }
-# What is called nothing: half as many steps again, which is what another learning rate easily does.
+# Up to half as many steps again counts as no cost, because another learning rate easily has the same effect.
 NOTHING = 1.5
 
 
@@ -49,32 +49,36 @@ def _measure(context: Context) -> Measured:
 
 def _judge(figures: Figures) -> Verdict:
     told = "; ".join(f"{name} {shown(figures[_costs(name)])}" for name in TASKS)
-    told = f"Steps to success with coupled gates, as a multiple of those of an LSTM of as many parameters: {told}."
+    told = (
+        "The number of steps to success with coupled gates, relative to an LSTM with the same number of parameters: "
+        f"{told}."
+    )
     dear = [name for name in TASKS if figures[_costs(name)].low > NOTHING]
     sure = [name for name in TASKS if figures[_costs(name)].high < NOTHING]
     if len(dear) == len(TASKS):
         return Verdict("does not hold", told)
     if dear:
-        return Verdict("holds with a condition", f"{told} They cost something in {', '.join(dear)}.")
+        return Verdict("holds with a condition", f"{told} Coupled gates are slower in {', '.join(dear)}.")
     if len(sure) == len(TASKS):
         return Verdict("holds", told)
     slower = [name for name in TASKS if name not in sure and figures[_costs(name)].low > 1]
     if slower:
-        return Verdict("holds with a condition", f"{told} It does take longer with them in {', '.join(slower)}.")
+        return Verdict("holds with a condition", f"{told} Training does take longer with them in {', '.join(slower)}.")
     unsure = [name for name in TASKS if name not in sure]
-    return Verdict("holds with a condition", f"{told} Too few runs to say so of {', '.join(unsure)}.")
+    return Verdict("holds with a condition", f"{told} There are too few runs to show it in {', '.join(unsure)}.")
 
 
 CLAIM = Claim(
     id="coupled",
     title="Coupled gates",
-    claim="To forget only where something new is written, with one gate for both, costs nothing.",
+    claim="One gate for forgetting and writing, so that a cell forgets only where it writes, costs nothing.",
     whose="Greff, Srivastava, Koutnik, Steunebrink & Schmidhuber 2015, arXiv:1503.04069; Olah 2015",
     commands=("python -m evidence --only coupled", *map(command_of, TASKS.values())),
     measure=_measure,
     judge=_judge,
     shown=tuple(_costs(name) for name in TASKS),
     cost=80,
-    bounds="A saving of a quarter of the parameters is given back as units, for sizes are matched. A run that does not "
-    f"succeed counts as its whole budget. Less than {NOTHING:g} times as many steps is called nothing.",
+    bounds="Coupled gates save a quarter of the parameters. These are given back as units, because the numbers of "
+    "parameters are matched. A run that does not succeed counts with its whole budget. Less than "
+    f"{NOTHING:g} times as many steps counts as no cost.",
 )

@@ -12,7 +12,7 @@ SEEDS = 7
 HIDDEN = 32
 STEPS = 60
 CHRONO = 784
-LONG = 100  # steps; who says that something is remembered for long means more
+LONG = 100  # steps; to remember "for long" means a longer half-life than this
 LAYERS = {
     "rnn": ("rnn", {}),
     "lstm_1997": ("lstm_1997", {}),
@@ -21,7 +21,7 @@ LAYERS = {
 }
 _BIASES = (0.0, 1.0, 5.0)
 _BY_RULE = "lstm, forget bias {:g}: half-life without input"
-_DRAWN = "{}, as drawn, over noise: half-life"
+_DRAWN = "{}, untrained, over noise: half-life"
 _CAROUSEL = "lstm_1997: half-life without input"
 
 
@@ -48,28 +48,29 @@ def _judge(figures: Figures) -> Verdict:
     carousel, chrono = figures[_CAROUSEL], figures[_DRAWN.format(f"lstm, chrono for {CHRONO} steps")]
     ours, plain = figures[_DRAWN.format("lstm")], figures[_DRAWN.format("rnn")]
     told = (
-        f"Of what is in the cell state of an untrained LSTM of 1997 half is left after {number(carousel.value)} steps, "
-        f"of one with forget gates at the usual bias of 1 after {number(ours.value)}, and after {number(chrono.value)} "
-        f"where biases are drawn for {CHRONO} steps; of a plain network's state after {number(plain.value)}."
+        f"Before training, the half-life of the cell state is {number(carousel.value)} steps in the LSTM of 1997, "
+        f"{number(ours.value)} in an LSTM with forget gates at the usual bias of 1, and {number(chrono.value)} if the "
+        f"biases are drawn for {CHRONO} steps. The half-life of a plain network's state is {number(plain.value)} steps."
     )
     if carousel.low <= LONG:
         return Verdict("does not hold", told)
     if ours.low > LONG:
         return Verdict("holds", told)
-    end = "With a forget gate it is the default only where its bias makes it so."
+    end = "With a forget gate, remembering is the default only if the bias is large enough."
     return Verdict("holds with a condition", f"{told} {end}")
 
 
 CLAIM = Claim(
     id="default",
     title="Remembering as the default",
-    claim="To remember for long is what an LSTM does by default, not something it has to learn with effort.",
+    claim="An LSTM remembers for long by default; it does not have to learn this with effort.",
     whose="Olah 2015, Understanding LSTM Networks",
     commands=("python -m evidence --only default",),
     measure=_measure,
     judge=_judge,
     shown=(_CAROUSEL, _DRAWN.format("rnn"), _DRAWN.format("lstm"), _DRAWN.format(f"lstm, chrono for {CHRONO} steps")),
     cost=10,
-    bounds="What a layer keeps before training; training moves the gates. Along the cell state only, gates held where "
-    "they are. A plain network has no such line: there it is the norm of the whole Jacobian.",
+    bounds="The figures describe layers before training, and training moves the gates. The half-life is measured along "
+    "the cell state only, with the gates held fixed. A plain network has no such path, so there it is computed from "
+    "the norm of the whole Jacobian.",
 )

@@ -21,7 +21,7 @@ _COMMON = {"cells": (ONE, "evidence/cells/lstm_bias_0.txt", GRU), "seeds": 3, "l
 TASKS: dict[str, dict[str, Any]] = {
     "arithmetic": {"task": "arithmetic", "gaps": (2,), "steps": 1500, "hidden_size": 64, **_COMMON},
     "XML tags": {"task": "xml_tags", "gaps": (4,), "steps": 1000, "hidden_size": 64, **_COMMON},
-    # Biases drawn for the gap, which this task brings, would take the place of the bias that is asked about.
+    # This task's default draws biases for the gap, which would replace the bias under test.
     "temporal order": {
         "task": "temporal_order_2",
         "gaps": (50,),
@@ -31,12 +31,12 @@ TASKS: dict[str, dict[str, Any]] = {
         **_COMMON,
     },
 }
-# What is left of a lead that is called closed, at most.
+# A lead counts as closed if less than this share of it is left.
 CLOSED = 0.25
 
 
 def _lead(task: str, cell: str) -> str:
-    return f"{task}: accuracy of gru less that of {cell}"
+    return f"{task}: accuracy of gru minus that of {cell}"
 
 
 def _measure(context: Context) -> Measured:
@@ -59,7 +59,7 @@ def _judge(figures: Figures) -> Verdict:
         f"with a bias of 1"
         for name in TASKS
     )
-    told = f"Accuracy of the GRU less that of the LSTM: {told}."
+    told = f"The accuracy of the GRU minus that of the LSTM is: {told}."
     led = [name for name in TASKS if figures[_lead(name, ZERO)].low > 0]
     closed = [name for name in led if figures[_lead(name, ONE)].value < CLOSED * figures[_lead(name, ZERO)].value]
     if led and len(closed) == len(led):
@@ -71,25 +71,25 @@ def _judge(figures: Figures) -> Verdict:
     if not led:
         return Verdict("does not hold", f"{told} There is no lead to close.")
     smaller = all(figures[_lead(name, ONE)].value < figures[_lead(name, ZERO)].value for name in led)
-    end = f"In {' and '.join(led)} the lead {'gets smaller, and stays' if smaller else 'stays'}"
+    end = f"In {' and '.join(led)} the lead {'becomes smaller but remains' if smaller else 'remains'}"
     rest = [name for name in TASKS if name not in led]
-    other = f"; in {' and '.join(rest)} there is none that so few runs could show" if rest else ""
+    other = f"; in {' and '.join(rest)} there is no lead that so few runs could show" if rest else ""
     return Verdict("does not hold", f"{told} {end}{other}.")
 
 
 CLAIM = Claim(
     id="forget-bias",
     title="The forget bias and the GRU's lead",
-    claim="The GRU is ahead of an LSTM whose forget gate begins at bias 0, and no more of one that begins at 1.",
+    claim="The GRU is better than an LSTM with an initial forget bias of 0, but not better than one with a bias of 1.",
     whose="Jozefowicz, Zaremba & Sutskever 2015, An empirical exploration of recurrent network architectures",
     commands=("python -m evidence --only forget-bias", *map(command_of, TASKS.values())),
     measure=_measure,
     judge=_judge,
     shown=tuple(_lead(name, cell) for name in TASKS for cell in (ZERO, ONE)),
     cost=280,
-    bounds=f"A lead is called closed where less than {CLOSED:g} of it is left. No cell solves arithmetic or XML within "
-    "these steps: compared is how far each gets, which is a matter of how fast it learns. Numbers of two digits and "
-    "networks of 64 units, where the paper has eight digits and large networks. The cell "
-    "`evidence/cells/lstm_bias_0.txt` is the LSTM with every bias drawn alike, near 0.",
+    bounds=f"A lead counts as closed if less than {CLOSED:g} of it is left. No cell solves arithmetic or XML within "
+    "these steps, so the comparison shows how far each cell gets, which depends on how fast it learns. The numbers "
+    "have two digits and the networks 64 units; the paper has eight digits and large networks. The cell "
+    "`evidence/cells/lstm_bias_0.txt` is the LSTM with every bias drawn from the same distribution, near 0.",
     published=published_of("arithmetic", "xml_tags"),
 )

@@ -1,4 +1,4 @@
-"""A human could pick the parameters; gradient descent does not."""
+"""A human could pick the parameters; gradient descent does not find them."""
 
 from evidence.claim import Claim, Context, Measured, Verdict
 from evidence.comparing import command_of, measured, run_comparison, solved_by, solved_name, summary_figures
@@ -19,11 +19,11 @@ SETTINGS = {
     "steps": 800,
 }
 LONGEST = SETTINGS["gaps"][-1]
-_TRAINED = f"trained at gap {SHORT}, asked at gap {FAR:,}: accuracy"
+_TRAINED = f"trained at gap {SHORT}, evaluated at gap {FAR:,}: accuracy"
 
 
 def _name(gap: int) -> str:
-    return f"set by hand, gap {gap:,}: sequences answered right"
+    return f"set by hand, gap {gap:,}: sequences answered correctly"
 
 
 def _measure(context: Context) -> Measured:
@@ -47,33 +47,34 @@ def _judge(figures: Figures) -> Verdict:
     hand, far = figures[_name(FAR)], figures[_TRAINED]
     short, longest = solved_by(figures, "rnn", SHORT), solved_by(figures, "rnn", LONGEST)
     told = (
-        f"One unit set by hand answers {shown(hand)} of sequences of up to {FAR:,} steps. Trained, {shown(short)} of "
-        f"plain networks of 16 units learn it over {SHORT} steps and {shown(longest)} over {LONGEST}."
+        f"A single unit set by hand answers {shown(hand)} of the sequences of up to {FAR:,} steps correctly. Of plain "
+        f"networks with 16 units, {shown(short)} learn the task over {SHORT} steps by training, and {shown(longest)} "
+        f"over {LONGEST}."
     )
     if hand.low < 0.99 or longest.value > 0.5:
         return Verdict("does not hold", told)
-    asked = f"Networks that were trained over {SHORT} steps have accuracy {shown(far)} over {FAR:,}"
+    asked = f"Networks that were trained over {SHORT} steps have an accuracy of {shown(far)} over {FAR:,}"
     if far.value > 0.9:
         return Verdict(
             "holds with a condition",
-            f"{told} {asked}: training on short sequences finds such weights, on long ones it seldom does.",
+            f"{told} {asked}. So training finds such weights on short sequences, but seldom on long ones.",
         )
     if longest.value > 0:
-        return Verdict("holds with a condition", f"{told} {asked}. Training finds them seldom, not never.")
+        return Verdict("holds with a condition", f"{told} {asked}. Training seldom finds such weights.")
     return Verdict("holds", f"{told} {asked}.")
 
 
 CLAIM = Claim(
     id="hand-set",
     title="Weights set by hand",
-    claim="A human could pick weights with which a plain network remembers over any gap; training does not find them.",
+    claim="A human could pick weights that let a plain network remember over any gap; training does not find them.",
     whose="Olah 2015, Understanding LSTM Networks; Bengio, Simard & Frasconi 1994",
     commands=("python -m evidence --only hand-set", command_of(SETTINGS)),
     measure=_measure,
     judge=_judge,
     shown=(_name(FAR), solved_name("rnn", SHORT), solved_name("rnn", LONGEST), _TRAINED),
     cost=125,
-    bounds="`gatework.models.hand_set.hand_set_latch` has one unit that feeds itself with weight 4: so it has two "
-    "states of rest, and noise would have to push by 4.8 of its standard deviations again and again to tip it over. "
-    "Set by hand is this task only; nobody knows how to set a network by hand that reads English.",
+    bounds="`gatework.models.hand_set.hand_set_latch` has one unit with a recurrent weight of 4, so it has two stable "
+    "states. Noise of 4.8 standard deviations, several times in a row, would be needed to flip it. Only this task was "
+    "solved by hand; nobody knows how to set by hand the weights of a network that reads English.",
 )

@@ -26,7 +26,7 @@ SETTINGS = {
     "init": "chrono",
 }
 LONGEST = SETTINGS["gaps"][-1]
-# The same, but that gates begin as the cell's own page says.
+# The same settings, but the gates are initialised as the cell's page says.
 WITHOUT = {**SETTINGS, "cells": GATED, "gaps": (100,), "init": "torch"}
 _WITHOUT = "biases not drawn for the gap"
 
@@ -45,18 +45,18 @@ def _judge(figures: Figures) -> Verdict:
     without = [solved_by(figures, cell, 100, _WITHOUT) for cell in GATED]
     told = (
         f"Over {LONGEST} steps {shown(gated[0])} of the LSTMs, {shown(gated[1])} of the GRUs and {shown(plain)} of the "
-        f"plain networks learn which of two symbols came first; of plain ones with rectified units that begin at the "
-        f"identity {shown(identity)}."
+        f"plain networks learn which of two symbols came first. Of plain networks with rectified linear units and an "
+        f"identity initialisation, {shown(identity)} learn it."
     )
     if max(one.value for one in gated) <= 0.5 or plain.value > 0.5:
         return Verdict("does not hold", told)
     conditions = []
     if identity.value > 0.5:
-        conditions.append("It is not the gates alone: a plain network that begins at the identity can do it too.")
+        conditions.append("Gates are not the only way: a plain network with an identity initialisation can do it too.")
     if max(one.value for one in without) <= 0.5:
         conditions.append(
-            "The gates have to begin open: where biases are not drawn for the gap, over 100 steps "
-            f"{shown(without[0])} of the LSTMs learn it and {shown(without[1])} of the GRUs."
+            "The gates must be initialised open: if the biases are not drawn for the gap, "
+            f"{shown(without[0])} of the LSTMs and {shown(without[1])} of the GRUs learn it over 100 steps."
         )
     if conditions:
         return Verdict("holds with a condition", f"{told} {' '.join(conditions)}")
@@ -66,7 +66,7 @@ def _judge(figures: Figures) -> Verdict:
 CLAIM = Claim(
     id="long-gap",
     title="Long gaps",
-    claim="Where what is needed stands far back, a plain network does not learn to use it, and gated ones do.",
+    claim="If the relevant input lies far back, gated networks learn to use it, and plain networks do not.",
     whose="Hochreiter & Schmidhuber 1997; Olah 2015, Understanding LSTM Networks",
     commands=(command_of(SETTINGS), command_of(WITHOUT)),
     measure=_measure,
@@ -76,7 +76,8 @@ CLAIM = Claim(
         *(solved_name(cell, 100, _WITHOUT) for cell in GATED),
     ),
     cost=370,
-    bounds="One task, small networks and a small budget: what a cell does not learn here it may learn with more. "
-    "Biases of the gates that keep are drawn for the gap (`--init chrono`); a plain network has none to draw.",
+    bounds="One task, small networks and a small budget: a cell that fails here may learn the task with a larger "
+    "budget. The biases of the gates that keep the state are drawn for the gap (`--init chrono`); a plain network has "
+    "no such biases.",
     published=published_of("temporal_order_2"),
 )

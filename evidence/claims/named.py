@@ -35,10 +35,13 @@ def _measure(context: Context, settings: dict[str, Any]) -> Measured:
 
 def _judge(figures: Figures, gap: int) -> Verdict:
     gated, plain = solved_by(figures, "lstm", gap), solved_by(figures, "rnn", gap)
-    told = f"{shown(gated)} of the LSTMs learn it, {shown(plain)} of the plain networks."
+    told = f"{shown(gated)} of the LSTMs and {shown(plain)} of the plain networks learn it."
     if gated.value <= 0.5 or plain.value > 0.5:
         return Verdict("does not hold", told)
-    end = "Its gates began open, as the command says; [long gaps](#long-gaps) tells how it goes without."
+    end = (
+        "The forget gates of the LSTM were initialised open, as the command shows; [long gaps](#long-gaps) shows the "
+        "results without this."
+    )
     return Verdict("holds with a condition", f"{told} {end}")
 
 
@@ -54,8 +57,8 @@ def _claim(id: str, title: str, claim: str, whose: str, settings: dict[str, Any]
         judge=partial(_judge, gap=gap),
         shown=(solved_name("lstm", gap), solved_name("rnn", gap)),
         cost=cost,
-        bounds="Few seeds, and a budget that is enough for the LSTM; the plain network was given the same. "
-        "Gates that keep begin open: with biases drawn for the gap (`--init chrono`).",
+        bounds="There are few seeds. The budget was chosen for the LSTM, and the plain network has the same budget. "
+        "The gates that keep the state are initialised open, with biases drawn for the gap (`--init chrono`).",
         published=published_of(settings["task"]),
     )
 
@@ -64,7 +67,7 @@ CLAIMS = (
     _claim(
         "adding",
         "Adding over 1,000 steps",
-        "An LSTM learns to add two numbers, one among the first ten, the other in the first half of 1,000 steps",
+        "An LSTM learns to add two numbers, one in the first ten steps, the other in the first half of 1,000 steps",
         "Hochreiter & Schmidhuber 1997, section 5.4",
         ADDING,
         560,

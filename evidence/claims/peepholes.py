@@ -1,4 +1,4 @@
-"""Peepholes help where time has to be measured."""
+"""Peepholes help to measure time."""
 
 from evidence.claim import Claim, Context, Measured, Verdict
 from evidence.comparing import (
@@ -53,8 +53,8 @@ def _measure(context: Context) -> Measured:
 def _judge(figures: Figures) -> Verdict:
     told = "; ".join(
         f"{name}: {shown(solved_by(figures, 'peephole', GAP, name))} solve it with peepholes and "
-        f"{shown(solved_by(figures, 'lstm', GAP, name))} without, which take {shown(figures[_quicker(name)])} times "
-        "as many steps"
+        f"{shown(solved_by(figures, 'lstm', GAP, name))} without them; those without need "
+        f"{shown(figures[_quicker(name)])} times as many steps"
         for name in TASKS
     )
     told = f"{told[0].upper()}{told[1:]}."
@@ -63,23 +63,23 @@ def _judge(figures: Figures) -> Verdict:
     if len(helped) == len(TASKS):
         return Verdict("holds", told)
     if helped:
-        return Verdict("holds with a condition", f"{told} They help in {', '.join(helped)}, not shown in all.")
-    end = f"They slow down {', '.join(hurt)}." if hurt else "No difference is shown."
+        return Verdict("holds with a condition", f"{told} Peepholes are shown to help only in {', '.join(helped)}.")
+    end = f"Peepholes slow down {', '.join(hurt)}." if hurt else "No difference is shown."
     return Verdict("does not hold", f"{told} {end}")
 
 
 CLAIM = Claim(
     id="peepholes",
     title="Peepholes and timing",
-    claim="Gates that see the cell state learn better to measure time to the step.",
+    claim="Gates that see the cell state learn better to measure time exactly.",
     whose="Gers & Schmidhuber 2000, Recurrent nets that time and count; Gers, Schraudolph & Schmidhuber 2002",
     commands=("python -m evidence --only peepholes", *map(command_of, TASKS.values())),
     measure=_measure,
     judge=_judge,
     shown=tuple(solved_name(cell, GAP, name) for name in TASKS for cell in CELLS),
     cost=75,
-    bounds="Networks of 8 units or about as many, as many parameters with and without; the paper's have one cell "
-    "each, in which there is nothing else to measure time with. A run that does not succeed counts as its whole "
-    "budget.",
+    bounds="The networks have about 8 units, and the same number of parameters with and without peepholes. The paper's "
+    "networks have a single cell, which has no other means of measuring time. A run that does not succeed counts with "
+    "its whole budget.",
     published=published_of("spike_delay", "timed_spikes"),
 )

@@ -17,7 +17,7 @@ TASKS = {"number of the subject": "verb_number", "gender of the name": "pronoun_
 TRAINING = {"cell": "lstm", "hidden_size": UNITS, "learning_rate": 0.01, "schedule": "constant", "steps": 2000}
 GAP = 6
 _MOST = COUNTS[-1]
-LEARNED = 0.9  # of the sentences, from which on a network is one that has learned the task
+LEARNED = 0.9  # a network has learned the task if its accuracy is at least this
 
 
 def _learned(task: str) -> str:
@@ -33,11 +33,11 @@ def _off(task: str, count: int, which: str) -> str:
 
 
 def _read(task: str) -> str:
-    return f"{task}: read off the one unit"
+    return f"{task}: accuracy of a single unit"
 
 
 def _costs(task: str) -> str:
-    return f"{task}: accuracy that {_MOST} of them cost more than {_MOST} others"
+    return f"{task}: accuracy lost with {_MOST} of them off, minus that with {_MOST} others off"
 
 
 def _measure(context: Context) -> Measured:
@@ -50,7 +50,7 @@ def _measure(context: Context) -> Measured:
         found = run_jobs(context, "units", [{**told, "seed": seed} for seed in range(SEEDS)])
         seconds += sum(one["seconds"] for one in found)
         figures.append(share(_learned(name), sum(map(_knows, found)), SEEDS, "networks"))
-        # Where nothing was learned there is nothing to be found; where nobody learned, all of them say so.
+        # A network that learned nothing has no such units. If no network learned the task, all of them are shown.
         found = [one for one in found if _knows(one)] or found
         figures.append(middle(f"{name}: accuracy", [one["accuracy"] for one in found], "networks", grain=0.02))
         figures.append(middle(_read(name), [one["read"] for one in found], "networks", grain=0.02))
@@ -67,29 +67,32 @@ def _measure(context: Context) -> Measured:
 
 def _judge(figures: Figures) -> Verdict:
     told = "; ".join(
-        f"the {name} is read off one unit of {UNITS} in {shown(figures[_read(name)])} of sentences, and with {_MOST} "
-        f"such units off accuracy falls to {shown(figures[_off(name, _MOST, 'of them')])}, with {_MOST} others to "
-        f"{number(figures[_off(name, _MOST, 'others')].value)}"
+        f"a single unit of {UNITS} tells the {name} in {shown(figures[_read(name)])} of the sentences; the accuracy "
+        f"falls to {shown(figures[_off(name, _MOST, 'of them')])} with {_MOST} such units off, and to "
+        f"{number(figures[_off(name, _MOST, 'others')].value)} with {_MOST} other units off"
         for name in TASKS
     )
-    learned = " and ".join(f"{shown(figures[_learned(name)])} the {name}" for name in TASKS)
-    told = f"Of the networks {learned} learn; in those {told}."
+    learned = " and ".join(f"{shown(figures[_learned(name)])} learn the {name}" for name in TASKS)
+    told = f"Of the networks, {learned}. In those networks, {told}."
     switched = [name for name in TASKS if figures[_read(name)].value > 0.9 and figures[_costs(name)].low > 0]
     if not switched:
         return Verdict("does not hold", told)
     if len(switched) < len(TASKS):
-        return Verdict("holds with a condition", f"{told} Shown of the {', '.join(switched)} only.")
+        return Verdict("holds with a condition", f"{told} This is shown for the {', '.join(switched)} only.")
     alone = [shown(figures[_off(name, 1, "of them")]) for name in TASKS]
     if max(figures[_off(name, 1, "of them")].value for name in TASKS) < 0.6:
         return Verdict("holds", told)
-    end = f"One unit off is not always enough: it leaves {' and '.join(alone)}, for others carry the same."
+    end = (
+        f"Switching off one unit is not always enough, because other units carry the same information: the accuracy is "
+        f"then {' and '.join(alone)}."
+    )
     return Verdict("holds with a condition", f"{told} {end}")
 
 
 CLAIM = Claim(
     id="units",
     title="Units for number and gender",
-    claim="Whether the subject is plural, whether the pronoun is she, is carried by units that can be found and "
+    claim="Some units carry whether the subject is plural, or whether the pronoun is she. They can be found and "
     "switched off.",
     whose="Olah 2015, Understanding LSTM Networks, on what a cell state may hold",
     commands=("python -m evidence --only units",),
@@ -99,8 +102,8 @@ CLAIM = Claim(
         name for task in TASKS for name in (_read(task), _off(task, _MOST, "of them"), _off(task, _MOST, "others"))
     ),
     cost=50,
-    bounds="Sentences from templates, networks of 16 units; figures are of the networks that answer "
-    f"{LEARNED:.0%} of the sentences rightly. A unit is found by the correlation of its cell state before the last "
-    "word with the answer, on sentences that are not judged on, and switched off by "
+    bounds="The sentences come from templates, and the networks have 16 units. The figures are for networks that "
+    f"answer at least {LEARNED:.0%} of the sentences correctly. A unit is found by the correlation between its cell "
+    "state before the last word and the answer, on other sentences than those of the evaluation. It is switched off by "
     "`gatework.clamp(model, c=0, units=...)` from the first word on.",
 )

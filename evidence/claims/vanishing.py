@@ -12,7 +12,7 @@ STEPS = 100
 SEEDS = 7
 HIDDEN = 16
 TASK = {"task": "latch", "gap": 10, "learning_rate": 0.01, "steps": 800}
-# How a layer is called here, its cell, and what it is drawn with.
+# The name of a layer on the page, its cell, and its initialisation.
 LAYERS = {
     "rnn": ("rnn", {}),
     "lstm_1997": ("lstm_1997", {}),
@@ -21,7 +21,7 @@ LAYERS = {
 }
 _LEFT = f"gradient left after {STEPS} steps"
 _DIRECT = f"left along the cell state after {STEPS} steps"
-# Less than this is as good as nothing beside what else moves the weights.
+# A smaller share than this is negligible compared with the other contributions to the gradient.
 GONE = 1e-6
 
 
@@ -35,10 +35,10 @@ def _measure(context: Context) -> Measured:
     found = run_jobs(context, "gradients", pieces)
     figures: list[Figure] = []
     for place, layer in enumerate(LAYERS):
-        for how, one in zip(("drawn", "trained"), found[2 * place :], strict=False):
+        for how, one in zip(("untrained", "trained"), found[2 * place :], strict=False):
             figures += _figures(f"{layer}, {how}", one)
     settings = {"hidden_size": HIDDEN, "seeds": SEEDS, "trained_on": TASK}
-    # Of the layers as they are drawn, the middle one's at every distance.
+    # The median over the untrained layers, at every distance.
     curves = {
         layer: [median(values) for values in zip(*found[2 * place]["curve"], strict=True)]
         for place, layer in enumerate(LAYERS)
@@ -60,24 +60,24 @@ def _figures(layer: str, found: dict[str, list[float]]) -> list[Figure]:
 
 
 def _judge(figures: Figures) -> Verdict:
-    plain = figures[f"rnn, drawn: {_LEFT}"]
-    carousel = figures[f"lstm_1997, drawn: {_DIRECT}"]
-    one = figures[f"lstm, forget bias 1, drawn: {_DIRECT}"]
-    five = figures[f"lstm, forget bias 5, drawn: {_DIRECT}"]
+    plain = figures[f"rnn, untrained: {_LEFT}"]
+    carousel = figures[f"lstm_1997, untrained: {_DIRECT}"]
+    one = figures[f"lstm, forget bias 1, untrained: {_DIRECT}"]
+    five = figures[f"lstm, forget bias 5, untrained: {_DIRECT}"]
     told = (
-        f"After {STEPS} steps {number(plain.value)} of the gradient is left in a plain network as it is drawn. Along "
-        f"the cell state it is {number(carousel.value)} in the LSTM of 1997, {number(five.value)} with a forget gate "
-        f"that starts at bias 5, and {number(one.value)} at bias 1."
+        f"After {STEPS} steps, {number(plain.value)} of the gradient is left in an untrained plain network. Along the "
+        f"cell state, {number(carousel.value)} is left in the LSTM of 1997, {number(five.value)} with a forget gate of "
+        f"initial bias 5, and {number(one.value)} with bias 1."
     )
     latched = figures[f"rnn, trained: {_LEFT}"]
     if latched.high < plain.low:
         told += (
-            f" In plain networks that have learned to hold a sign over ten steps still less is left, {shown(latched)}."
+            f" In plain networks that have learned to hold a sign over ten steps, even less is left: {shown(latched)}."
         )
     if plain.high >= GONE or carousel.low < 0.99 or five.low < 0.1:
         return Verdict("does not hold", told)
     if one.high < GONE:
-        end = "So along the cell state it does not vanish where the forget gates are open; at bias 1 it does."
+        end = "So along the cell state the gradient does not vanish if the forget gates are open; with bias 1 it does."
         return Verdict("holds with a condition", f"{told} {end}")
     return Verdict("holds", told)
 
@@ -85,20 +85,20 @@ def _judge(figures: Figures) -> Verdict:
 CLAIM = Claim(
     id="vanishing",
     title="The vanishing gradient",
-    claim="Through many steps the gradient vanishes in a plain recurrent network, and not along an LSTM's cell state.",
+    claim="Over many steps the gradient vanishes in a plain recurrent network, but not along an LSTM's cell state.",
     whose="Hochreiter & Schmidhuber 1997, sections 3 and 4; Bengio, Simard & Frasconi 1994",
     commands=("python -m evidence --only vanishing",),
     measure=_measure,
     judge=_judge,
     shown=(
-        f"rnn, drawn: {_LEFT}",
-        f"lstm_1997, drawn: {_DIRECT}",
-        f"lstm, forget bias 1, drawn: {_DIRECT}",
-        f"lstm, forget bias 5, drawn: {_DIRECT}",
+        f"rnn, untrained: {_LEFT}",
+        f"lstm_1997, untrained: {_DIRECT}",
+        f"lstm, forget bias 1, untrained: {_DIRECT}",
+        f"lstm, forget bias 5, untrained: {_DIRECT}",
     ),
     cost=30,
-    bounds="Layers of 16 units over noise like that of the task. What is left along the cell state is the product of "
-    "the forget gates, the geometric mean over units; what goes through the gates comes on top, and is in the other "
-    "figure. Trained are networks on a latch over ten steps. A plain network "
-    "holds a sign in a state of rest, and that gradients vanish there Bengio et al. 1994 prove.",
+    bounds="The layers have 16 units and read noise like that of the task. Along the cell state, the remaining "
+    "gradient is the product of the forget gates, as a geometric mean over units. The gradient through the gates comes "
+    "on top, and is part of the other figure. The trained networks learned a latch over ten steps. A plain network "
+    "holds a sign in a stable state, and Bengio et al. 1994 prove that gradients vanish there.",
 )

@@ -1,4 +1,4 @@
-"""The variants of the LSTM are about the same, but for the forget gate and the output activation."""
+"""The variants of the LSTM are about equally good, except without the forget gate or the output activation."""
 
 from evidence.claim import Claim, Context, Measured, Verdict
 from evidence.comparing import (
@@ -41,7 +41,7 @@ STREAM = {
     "hidden_size": 16,
     "reference": VANILLA,
 }
-# What is called about the same: so many nats a step of music, and so many times the steps.
+# Differences below these count as about the same: in nats per step of music, and as a ratio of steps.
 ABOUT_NATS, ABOUT_STEPS = 0.1, 1.5
 
 
@@ -66,19 +66,22 @@ def _measure(context: Context) -> Measured:
 
 
 def _hurts(figures: Figures, cell: str) -> bool:
-    """Tell whether leaving a part out is worse by more than nothing, on either task."""
+    """Tell whether a cell is worse than the full cell by more than the tolerance, on either task."""
     return figures[_worse(cell)].low > ABOUT_NATS or figures[_slower(cell)].low > ABOUT_STEPS
 
 
 def _judge(figures: Figures) -> Verdict:
     told = "; ".join(f"{cell} {shown(figures[_worse(cell)])} and {shown(figures[_slower(cell)])}" for cell in CELLS[1:])
-    told = f"Nats a step of music more than the full cell, and steps to learn the Reber stream over its steps: {told}."
+    told = (
+        "The additional nats per step of music, and the ratio of steps to learn the Reber stream, both relative to the "
+        f"full cell: {told}."
+    )
     needed = [cell for cell in NEEDED if _hurts(figures, cell)]
     missed = [cell for cell in SPARED if _hurts(figures, cell)]
     if len(needed) == len(NEEDED) and not missed:
         return Verdict("holds", told)
     if not needed and missed:
-        return Verdict("does not hold", f"{told} What is missed is {', '.join(missed)}.")
+        return Verdict("does not hold", f"{told} The variants that are worse are {', '.join(missed)}.")
     parts = []
     if len(needed) < len(NEEDED):
         parts.append(f"nothing is lost here with {', '.join(cell for cell in NEEDED if cell not in needed)}")
@@ -90,7 +93,7 @@ def _judge(figures: Figures) -> Verdict:
 CLAIM = Claim(
     id="variants",
     title="Eight variants",
-    claim="Eight variants of the LSTM are about as good as it is, but for those without a forget gate or without an "
+    claim="Eight variants of the LSTM are about as good as the LSTM, except those without a forget gate or without an "
     "output activation.",
     whose="Greff, Srivastava, Koutnik, Steunebrink & Schmidhuber 2015, arXiv:1503.04069; Olah 2015",
     commands=("python -m evidence --only variants", command_of(MUSIC), command_of(STREAM)),
@@ -98,12 +101,13 @@ CLAIM = Claim(
     judge=_judge,
     shown=tuple(_worse(cell) for cell in (*NEEDED, *SPARED)),
     cost=500,
-    bounds="Small networks and few seeds: Greff et al. have 200 random settings for each variant and three data "
-    "sets, JSB chorales among them. Chorales are learned for 600 steps, which leaves the full cell well above the "
-    "published losses: what differs may be how fast they learn. The stream is learned to success; a run that does "
-    f"not succeed counts as its whole budget. `cifg` here has no peepholes, the others have. A difference is called "
-    f"about the same below {ABOUT_NATS:g} nats a step, and below {ABOUT_STEPS:g} times the steps. The verdict looks at "
-    f"{2 * len(CELLS[1:])} intervals, each of which holds the truth in 95 of 100 cases.",
+    bounds="The networks are small and the seeds few: Greff et al. have 200 random settings for each variant and three "
+    "data sets, including JSB chorales. Training on the chorales takes 600 steps, which leaves the full cell well "
+    "above the published losses, so the cells may differ only in how fast they learn. Training on the stream runs "
+    "until success; a run that does not succeed counts with its whole budget. `cifg` has no peepholes here; the others "
+    f"have them. Differences below {ABOUT_NATS:g} nats per step, and below {ABOUT_STEPS:g} times the steps, count as "
+    f"about the same. The verdict uses {2 * len(CELLS[1:])} intervals, each of which contains the true value in 95 of "
+    "100 cases.",
     data="polyphonic_music",
     published=published_of("jsb_chorales"),
 )
