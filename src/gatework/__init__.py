@@ -1,7 +1,7 @@
 """Gated recurrent networks: a cell is written once, as its paper's equations, and everything else is derived.
 
-The names below are the public ones. Each is imported when first asked for, so that ``import gatework`` is quick and
-the cells can be read on a machine without torch.
+The names below are public. Each is imported on first use, so ``import gatework`` is fast and the cells can be read on a
+machine without torch.
 
 Examples:
     >>> import gatework
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from gatework.training import generate as generate
     from gatework.training import train as train
 
-# Public name -> the module it lives in; a module stands for itself.
+# Public name -> the module that defines it. A public module maps to itself.
 _PUBLIC = {
     "CELLS": "gatework.cells",
     "Cell": "gatework.cells",
@@ -89,7 +89,8 @@ _PUBLIC = {
 
 __all__ = [*_PUBLIC, "__version__"]
 __getattr__, _names = lazily(__name__, _PUBLIC)
-after("torch", "gatework.kernels.schema")  # its operators are known wherever both are: torch.export.load wants no more
+# Once both packages are imported, the operators are registered. torch.export.load needs nothing else.
+after("torch", "gatework.kernels.schema")
 
 
 def __dir__() -> list[str]:

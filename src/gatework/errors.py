@@ -3,17 +3,17 @@
 The tree::
 
     GateworkError
-    ├── EquationError        equations that cannot be read, or do not fit together (line and caret)
-    ├── CellError            an unknown cell, or a cell asked for what it does not have
+    ├── EquationError        equations that cannot be parsed, or are inconsistent (with line and caret)
+    ├── CellError            an unknown cell, or a cell without the requested gate, state or parameter
     ├── SizeError            sizes, shapes or options that do not fit a layer
     ├── ConfigError          a configuration that cannot be used (unknown key, value out of range)
     ├── KernelError          equations that could not be compiled for this machine
-    ├── PlanError            a plan that no code can be made of: a fault of ours, not of the equations
+    ├── PlanError            a plan that cannot be turned into code: a bug of gatework, not of the equations
     ├── DataError            a file, folder or prompt that cannot be used as data
-    │   └── FileError            a file that cannot be read, or holds something else than it should
-    ├── ExplorerError        a request that the explorer refuses, with HTTP's number for the reason
-    └── RunError             a run directory, or a run, that cannot go on
-        ├── CheckpointError      a checkpoint that is damaged, cut short or foreign
+    │   └── FileError            a file that cannot be read, or has unexpected contents
+    ├── ExplorerError        a request that the explorer refuses, with the HTTP status code
+    └── RunError             a run directory, or a run, that cannot continue
+        ├── CheckpointError      a checkpoint that is damaged, truncated or of another run
         ├── NonFiniteLossError   the loss became NaN or infinite
         └── Stopped              Ctrl-C or SIGTERM; everything is saved
 
@@ -24,17 +24,17 @@ import signal
 import unicodedata
 from pathlib import Path
 
-_JOINERS = "\u200c\u200d"  # they shape letters and emoji, and steer nothing
+_JOINERS = "\u200c\u200d"  # they only shape letters and emoji
 
 
 def printable(text: str) -> str:
-    r"""Spell out what a terminal, a picture or a file cannot take: control characters, turns of direction, surrogates.
+    r"""Escape what a terminal, a picture or a file cannot show: control characters, direction marks, surrogates.
 
     Args:
         text: Any text.
 
     Returns:
-        The text, where letters, spaces, tabs and line ends are as they were.
+        The text. Letters, spaces, tabs and line ends are unchanged.
 
     Example:
         >>> printable("a\x1b[2Jb")
@@ -50,10 +50,10 @@ def _shown(letter: str) -> str:
 
 
 class GateworkError(Exception):
-    """Base of every error the project raises on purpose.
+    """Base class of every error that the project raises on purpose.
 
-    Its message says what was given, what was expected, where, and what to do. What it quotes may be hostile, so it is
-    made printable.
+    The message says what was given, what was expected, where, and what to do. It may quote hostile text, so the message
+    is made printable.
     """
 
     def __str__(self) -> str:
@@ -61,13 +61,13 @@ class GateworkError(Exception):
 
 
 class EquationError(GateworkError, ValueError):
-    """Equations that cannot be read or do not fit together.
+    """Equations that cannot be parsed or are inconsistent.
 
     Args:
         message: What is wrong and what to do, in one or two sentences.
-        text: The whole text of the equations, to quote the line from.
-        line: Line of the fault, counted from 1; 0 where no single line is at fault.
-        column: Column of the fault, counted from 0.
+        text: The whole text of the equations; the message quotes the line from it.
+        line: The line of the error, counted from 1, or 0 if no single line is wrong.
+        column: The column of the error, counted from 0.
     """
 
     def __init__(self, message: str, *, text: str = "", line: int = 0, column: int = 0) -> None:
@@ -76,7 +76,7 @@ class EquationError(GateworkError, ValueError):
         self.column = column
         lines = text.split("\n")
         if 0 < line <= len(lines):
-            # A tab before the fault would put the caret elsewhere than the eye expects.
+            # A tab before the column would shift the caret.
             quoted = lines[line - 1].replace("\t", " ")
             shown, start = _window(quoted, column)
             message = f"{message}\n  line {line}: {shown}\n{' ' * (len(f'  line {line}: ') + column - start)}^"
@@ -84,7 +84,7 @@ class EquationError(GateworkError, ValueError):
 
 
 class CellError(GateworkError, ValueError):
-    """An unknown cell, or a cell asked for something it does not have."""
+    """An unknown cell, or a cell without the requested gate, state or parameter."""
 
 
 class SizeError(GateworkError, ValueError):
@@ -100,7 +100,7 @@ class KernelError(GateworkError, RuntimeError):
 
 
 class PlanError(GateworkError, RuntimeError):
-    """A plan of kernels that no code can be made of: a fault of ours, not of the equations."""
+    """A plan that cannot be turned into code: a bug of gatework, not of the equations."""
 
 
 class DataError(GateworkError, ValueError):
@@ -108,13 +108,13 @@ class DataError(GateworkError, ValueError):
 
 
 class FileError(DataError):
-    """A file that cannot be read, or holds something else than it should: all that the readers of files raise.
+    """A file that cannot be read, or has unexpected contents. The file readers raise no other error.
 
     Args:
         path: The file.
-        reason: What is wrong with it: the sentence behind its name.
+        reason: What is wrong with the file: the rest of a sentence that begins with its name.
         advice: What was expected, or what to do.
-        inside: The place in it that is at fault, such as a line.
+        inside: The place in the file that is wrong, such as a line.
     """
 
     def __init__(self, path: str | Path, reason: str, advice: str = "", inside: str = "") -> None:
@@ -128,9 +128,9 @@ class ExplorerError(GateworkError, ValueError):
     """A request that the explorer refuses.
 
     Args:
-        message: What was asked for, what is to be had, and what to do.
-        status: HTTP's number for the reason: 400 for a request that makes no sense, 404 for what is not there, 413 for
-            too much, 503 where there is too much to do already.
+        message: What was requested, what is available, and what to do.
+        status: The HTTP status code: 400 for an invalid request, 404 for something that does not exist, 413 for a
+            request that is too large, 503 for a busy server.
     """
 
     def __init__(self, message: str, status: int = 400) -> None:
@@ -139,11 +139,11 @@ class ExplorerError(GateworkError, ValueError):
 
 
 class RunError(GateworkError, RuntimeError):
-    """A run directory, or a run, that cannot go on."""
+    """A run directory, or a run, that cannot continue."""
 
 
 class CheckpointError(RunError):
-    """A checkpoint that is damaged, cut short or foreign."""
+    """A checkpoint that is damaged, truncated or of another run."""
 
 
 class NonFiniteLossError(RunError):
@@ -154,13 +154,13 @@ class Stopped(RunError):
     """A run that a signal stopped; everything is saved.
 
     Args:
-        number: The signal.
+        number: The number of the signal.
         step: The last step, which is in the checkpoint.
         run: The run directory.
-        after: How far it had come, in words, where that is not counted in steps.
+        after: The progress in words, if it is not counted in steps.
 
     Attributes:
-        exit_code: What a shell expects: 130 after Ctrl-C, 143 after SIGTERM.
+        exit_code: The exit code that a shell expects: 130 after Ctrl-C, 143 after SIGTERM.
     """
 
     def __init__(self, number: int, step: int, run: str, after: str = "") -> None:
@@ -175,7 +175,7 @@ class Stopped(RunError):
 
 
 def _window(line: str, column: int, width: int = 100) -> tuple[str, int]:
-    """Cut a long line to the part around the fault; returns the part and where it starts."""
+    """Cut a long line to the part around the error; return the part and where it starts."""
     if len(line) <= width:
         return line, 0
     start = max(0, min(column - width // 2, len(line) - width))

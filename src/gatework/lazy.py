@@ -1,6 +1,6 @@
-"""What is imported later than it is named: public names when first asked for, functions when first called.
+"""Lazy imports: of public names on first use, of functions on the first call.
 
-A package that is entered need not bring all it has.
+So the import of a package does not import everything in it.
 """
 
 import sys
@@ -13,11 +13,11 @@ from typing import Any
 
 
 def lazily(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Make what a package's ``__init__.py`` looks its public names up with.
+    """Make the functions with which a package's ``__init__.py`` imports its public names on first use.
 
     Args:
-        package: The package, its ``__name__``.
-        homes: For each public name the module it lives in; a module that is public stands for itself.
+        package: The ``__name__`` of the package.
+        homes: The module that defines each public name. A public module maps to itself.
 
     Returns:
         The package's ``__getattr__`` and ``__dir__``.
@@ -37,18 +37,18 @@ def lazily(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any]
             raise AttributeError(f"module {package!r} has no attribute {name!r}; it has {', '.join(sorted(homes))}")
         module = import_module(home)
         value = module if home == f"{package}.{name}" else getattr(module, name)
-        setattr(sys.modules[package], name, value)  # found there from now on
+        setattr(sys.modules[package], name, value)  # the next use does not call this function
         return value
 
     return get, lambda: sorted(homes)
 
 
 def late(home: str, name: str) -> Callable[..., Any]:
-    """Make a function that imports what it stands for when it is first called.
+    """Make a function that imports another function when it is called, and calls it.
 
     Args:
-        home: The module.
-        name: The function's name there.
+        home: The module that defines the other function.
+        name: The name of the other function.
 
     Example:
         >>> late("math", "sqrt")(4)
@@ -62,11 +62,11 @@ def late(home: str, name: str) -> Callable[..., Any]:
 
 
 def after(awaited: str, home: str) -> None:
-    """Import a module as soon as another is imported: now, where it is already; never, where it never is.
+    """Import a module as soon as another module is imported, or now if that module is already imported.
 
     Args:
         awaited: The module to wait for.
-        home: The module that is imported then.
+        home: The module to import then.
 
     Example:
         >>> after("math", "cmath")
@@ -80,7 +80,7 @@ def after(awaited: str, home: str) -> None:
 
 
 class _Waiting:
-    """A finder that finds one module where the others find it, and has another imported behind it."""
+    """A finder that finds one module through the other finders, and imports another module after it."""
 
     def __init__(self, awaited: str, home: str) -> None:
         self.awaited, self.home = awaited, home
@@ -96,7 +96,7 @@ class _Waiting:
 
 
 class _Then(Loader):
-    """A loader that loads as another does, and then imports what waited."""
+    """A loader that delegates to another loader, and then imports the waiting module."""
 
     def __init__(self, loader: Any, waiting: _Waiting) -> None:
         self.loader, self.waiting = loader, waiting

@@ -1,4 +1,4 @@
-"""The cells, one file each, and the functions that make a cell from a cell. Standard library only."""
+"""The cells, one file each, and the functions that transform cells. Standard library only."""
 
 from gatework.cells.cell import Cell, cell
 from gatework.cells.files import read_equations

@@ -1,4 +1,4 @@
-"""A cell: its equations, and the few facts about it that are not in them."""
+"""A cell: its equations, and the few facts that the equations do not contain."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,20 +19,22 @@ class Cell:
 
     Args:
         name: Short name, as in ``gatework.CELLS``.
-        equations: The text of one time step. Above its own line a name means last step's value, below it this step's.
-        states: Names carried from step to step, the output first; words in a string or a sequence. None finds them.
-        inputs: Names given at every step.
+        equations: The equations of one time step. A name that is read above its own line, or on it, means the value of
+            the previous step; below its line it means the value of this step.
+        states: Names that are carried from step to step, the output first; words in a string, or a sequence. None
+            derives them from the equations.
+        inputs: Names that are given at every step.
         init: Initial values of parameters that the paper fixes: a number, ``"identity"``, ``"orthogonal"`` or
             ``"zeros"``.
-        remember: Biases by which the cell remembers: +1 where a larger bias means remembering longer, -1 where a
-            smaller one does. The first entry is the forget gate's, which ``forget_bias`` sets. None finds them in the
-            equations.
+        remember: The biases that decide how long the cell remembers: +1 if a larger bias means a longer memory, -1 if a
+            smaller bias does. The first entry belongs to the forget gate, and ``forget_bias`` sets it. None derives
+            them from the equations.
         title: The name in words.
         source: Paper and equation numbers.
         year: Year of the paper.
-        notes: What is easy to get wrong, for the cell's page.
-        proj_size: Size of the output where the cell projects it; None leaves it to the layer.
-        limits: How much the text may hold.
+        notes: Common pitfalls, for the cell's page.
+        proj_size: Size of the output if the cell projects it; None leaves it to the layer.
+        limits: Limits on the size of the text.
 
     Example:
         >>> leaky = Cell(name="leaky", states="h", equations="h = 0.9 * h + 0.1 * tanh(W @ x + R @ h + b)")
@@ -70,7 +72,7 @@ class Cell:
         limits: Limits = WRITTEN,
     ) -> None:
         step = parse(equations, states, inputs, limits=limits)
-        # The class is frozen, so that a cell can be shared; only here is it written.
+        # The class is frozen, so that cells can be shared. Only this method sets attributes.
         values = {
             "name": printable(name),
             "equations": equations,
@@ -112,12 +114,12 @@ class Cell:
             raise CellError(f"The cell `{self.name}` has proj_size={self.proj_size} but its output is not projected.")
 
     def __reduce__(self) -> tuple:
-        # Mapping proxies cannot be copied, so a copy is made from the facts.
+        # Mapping proxies cannot be copied, so a copy is rebuilt from the facts.
         return _build, (self.facts,)
 
     @cached_property
     def facts(self) -> dict:
-        """Everything the cell was made from, as plain data (JSON can hold it)."""
+        """All arguments of the cell, as plain data that JSON can hold."""
         return {
             "name": self.name,
             "equations": self.equations,
@@ -133,11 +135,11 @@ class Cell:
         }
 
     def __str__(self) -> str:
-        """Print the equations, one a line; the text parses back to the same cell."""
+        """Print the equations, one per line. The text parses to the same cell."""
         return show(self.step)
 
     def latex(self) -> str:
-        """Print the equations as LaTeX, with t for this step and t-1 for the last.
+        """Print the equations as LaTeX, with t for this step and t-1 for the previous step.
 
         Returns:
             An ``aligned`` environment without dollar signs.
@@ -145,18 +147,19 @@ class Cell:
         return latex(self.step)
 
     def sizes(self, input_size: int | Sequence[int], hidden_size: int, proj_size: int | None = None) -> dict[str, int]:
-        """Name the sizes of one layer, and refuse those that the equations do not allow.
+        """Return the sizes of one layer by name, and refuse sizes that the equations do not allow.
 
         Args:
-            input_size: Features of the input; a sequence, in order of ``inputs``, for a cell with several.
-            hidden_size: Units.
-            proj_size: Size of the output, where it is projected; None takes the cell's own.
+            input_size: Number of features of the input; for a cell with several inputs a sequence, in the order of
+                ``inputs``.
+            hidden_size: Number of units.
+            proj_size: Size of the output, if the cell projects it; None takes the cell's own.
 
         Returns:
-            ``input_size``, ``hidden_size`` and the further keys that the step's ``sizes_of`` speaks of.
+            ``input_size``, ``hidden_size`` and all other keys in the step's ``sizes_of``.
 
         Raises:
-            SizeError: Where a size is missing, not positive, or at odds with the equations.
+            SizeError: If a size is missing, not positive, or does not fit the equations.
         """
         given = list(input_size) if isinstance(input_size, Sequence) else [input_size]
         proj_size = proj_size or self.proj_size
@@ -175,7 +178,7 @@ class Cell:
         return sizes
 
     def _check_blocks(self, sizes: Mapping[str, int]) -> None:
-        """Refuse a size that the blocks of a matrix, or of periods, do not divide."""
+        """Refuse a size that is no multiple of the number of blocks of a matrix, or of periods."""
         for key, unit in self.step.multiples.items():
             size = sizes[key]
             if size % unit == 0:
@@ -193,9 +196,9 @@ class Cell:
             )
 
     def _input_sizes(self, given: list[int], sizes: dict[str, int]) -> None:
-        """Check the size of every input, and note those that are not a size of the states."""
+        """Check the size of every input, and add those that are not a size of the states to ``sizes``."""
         fixed = [name for name in self.inputs[1:] if self.step.sizes_of[name] in ("hidden_size", "proj_size")]
-        if len(given) == len(self.inputs) - len(fixed):  # sizes that follow from the states may be left out
+        if len(given) == len(self.inputs) - len(fixed):  # the caller may omit sizes that follow from the states
             rest = iter(given)
             given = [sizes[self.step.sizes_of[name]] if name in fixed else next(rest) for name in self.inputs]
         if len(given) != len(self.inputs):
@@ -215,7 +218,7 @@ class Cell:
     def parameters(
         self, input_size: int | Sequence[int], hidden_size: int, proj_size: int | None = None
     ) -> dict[str, tuple[int, ...]]:
-        """List what one layer learns.
+        """List the parameters of one layer.
 
         Args:
             input_size: As in :meth:`sizes`.
@@ -223,7 +226,7 @@ class Cell:
             proj_size: As in :meth:`sizes`.
 
         Returns:
-            For each parameter, in order of first use, its shape.
+            The shape of each parameter, in order of first use.
 
         Raises:
             SizeError: As in :meth:`sizes`.
@@ -232,7 +235,7 @@ class Cell:
         return {parameter.name: parameter.shape(sizes) for parameter in self.step.parameters}
 
     def count(self, input_size: int | Sequence[int], hidden_size: int, proj_size: int | None = None) -> int:
-        """Count the numbers that one layer learns.
+        """Count the parameters of one layer.
 
         Args:
             input_size: As in :meth:`sizes`.
@@ -240,7 +243,7 @@ class Cell:
             proj_size: As in :meth:`sizes`.
 
         Returns:
-            The number of learned numbers, with one bias where the equations have one.
+            The number of learned scalars, with the biases as the equations have them: one where torch may have two.
 
         Raises:
             SizeError: As in :meth:`sizes`.
@@ -274,20 +277,20 @@ def cell(
     """Make a cell from equations.
 
     Args:
-        text: One equation a line; see :class:`Cell`.
+        text: One equation per line; see :class:`Cell`.
         name: A short name.
-        states: Names carried from step to step, the output first. None takes the names that are read before their own
-            line, ``h`` first.
-        inputs: Names given at every step.
+        states: Names that are carried from step to step, the output first. None takes the names that are read before
+            their own line, ``h`` first.
+        inputs: Names that are given at every step.
         init: Initial values, by parameter.
-        source: Where the equations are from.
+        source: The source of the equations, such as a paper.
 
     Returns:
         The cell, ready for ``gatework.Recurrent``.
 
     Raises:
-        EquationError: Where the text cannot be read or does not fit together; the message shows line and caret.
-        CellError: Where ``init`` names a parameter the equations do not have.
+        EquationError: If the text cannot be parsed or is inconsistent; the message shows the line and a caret.
+        CellError: If ``init`` names a parameter that the equations do not have.
 
     Example:
         >>> mine = cell('''

@@ -1,4 +1,4 @@
-"""A file of equations: how a user's own cell comes in on the command line."""
+"""Files of equations, which bring a user's own cell to the command line."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from gatework.errors import DataError, FileError
 from gatework.reading.files import read_text
 
-# Bytes of a file of equations, at most: the longest cells have a few thousand.
+# The largest file of equations in bytes. The longest cells have a few thousand.
 _MOST = 1 << 20
 
 
@@ -14,13 +14,13 @@ def read_equations(path: str | Path) -> str:
     """Read a file of equations.
 
     Args:
-        path: The file, in UTF-8; a regular one.
+        path: A regular file in UTF-8.
 
     Returns:
-        Its text, not parsed yet.
+        The text of the file, not yet parsed.
 
     Raises:
-        DataError: Where the file cannot be read, is not text, or holds no equation.
+        DataError: If the file cannot be read, is not text, or contains no equation.
     """
     expected = "expected a file of equations such as h = tanh(W @ x + R @ h + b)"
     try:

@@ -1,4 +1,4 @@
-"""The registry: every cell by name. A new cell is one file beside this one and one line here."""
+"""The registry: every cell by name. A new cell is one file in this folder, and one import and one entry here."""
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -37,17 +37,17 @@ from gatework.errors import CellError
 
 
 class Registry(Mapping[str, Cell]):
-    """Cells by name; an unknown name is answered with the nearest one.
+    """A mapping from names to cells. The error for an unknown name suggests a similar one.
 
     Args:
-        cells: The cells, in the order they are listed to people.
+        cells: The cells, in the order in which they are listed to users.
     """
 
     def __init__(self, *cells: Cell) -> None:
         self._cells = {cell.name: cell for cell in cells}
 
     def __getitem__(self, name: str) -> Cell:
-        """Look a cell up, or raise CellError naming the nearest."""
+        """Look up a cell, or raise CellError and suggest a similar name."""
         if name in self._cells:
             return self._cells[name]
         near = get_close_matches(str(name).lower(), self._cells, n=1, cutoff=0.5)
@@ -55,11 +55,11 @@ class Registry(Mapping[str, Cell]):
         raise CellError(f"There is no cell `{name}`.{hint} The cells are: {', '.join(self._cells)}.")
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Look a cell up, or give the default, as every mapping does."""
+        """Look up a cell, or return the default."""
         return self._cells.get(key, default)
 
     def __contains__(self, name: object) -> bool:
-        """Say whether there is a cell of that name."""
+        """Tell whether there is a cell with that name."""
         return name in self._cells
 
     def __iter__(self) -> Iterator[str]:

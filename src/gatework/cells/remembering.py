@@ -1,8 +1,8 @@
-"""By which biases a cell remembers, read from its equations.
+"""The biases that decide how long a cell remembers, derived from its equations.
 
-A state is carried on where its equation has a term with last step's value, as in ``c = f * c + i * g``. What stands
-beside that value is the gate that keeps; gates in the other terms let in what is new. A gate is a sigmoid, or one minus
-a gate; its bias is the vector that is added inside.
+A state is kept if its equation has a term with the state's previous value, as in ``c = f * c + i * g``. The gate that
+is multiplied with this value keeps the state. Gates in the other terms write to it. A gate is a sigmoid, or one minus a
+gate. Its bias is the vector that is added inside the sigmoid.
 """
 
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ _ADDED = {"add": (1, 1), "sub": (1, -1)}
 
 
 def biases_that_remember(step: Step) -> dict[str, int]:
-    r"""Find the biases by which a cell remembers.
+    r"""Find the biases that decide how long a cell remembers.
 
     Args:
         step: The cell's equations.
 
     Returns:
-        Bias -> +1 where a larger one means remembering longer, -1 where a smaller one does; that of the gate that
-        keeps comes first. Empty where no gate keeps a state.
+        Bias -> +1 if a larger bias means a longer memory, -1 if a smaller bias does. The bias of the gate that keeps
+        the state comes first. The result is empty if no gate keeps a state.
 
     Example:
         >>> from gatework.language import parse
@@ -35,12 +35,12 @@ def biases_that_remember(step: Step) -> dict[str, int]:
     for state in step.states:
         for factors in _terms(lines[state]):
             kept = any(isinstance(factor, Name) and factor.name == state and factor.previous for factor in factors)
-            found, sign = (keeping, 1) if kept else (writing, -1)
+            signs, sign = (keeping, 1) if kept else (writing, -1)
             for factor in factors:
                 for bias, direction in _gates(factor, lines, biases):
-                    found.setdefault(bias, sign * direction)
+                    signs.setdefault(bias, sign * direction)
         if keeping:
-            # A gate that stands in both, as z and 1 - z do, is named once, as the one that keeps.
+            # A gate that keeps and writes, such as z with 1 - z, is listed once, as the gate that keeps.
             return keeping | {bias: sign for bias, sign in writing.items() if bias not in keeping}
         writing.clear()
     return {}
@@ -64,7 +64,7 @@ def _factors(node: Node) -> Iterator[Node]:
 
 
 def _gates(node: Node, lines: dict[str, Node], biases: set[str]) -> Iterator[tuple[str, int]]:
-    """Yield the biases of a gate, each with the sign in which it opens the gate; nothing where it is none."""
+    """Yield the biases of a gate, each with the sign that opens the gate. Yield nothing if the node is no gate."""
     if isinstance(node, Name) and not node.previous and node.name in lines:
         yield from _gates(lines[node.name], lines, biases)
     elif isinstance(node, Apply) and node.function == "sigmoid":
@@ -74,7 +74,7 @@ def _gates(node: Node, lines: dict[str, Node], biases: set[str]) -> Iterator[tup
 
 
 def _added(node: Node, lines: dict[str, Node], biases: set[str], sign: int) -> Iterator[tuple[str, int]]:
-    """Yield the biases that are added within a sum, or taken from it."""
+    """Yield the biases that are added or subtracted in a sum."""
     if isinstance(node, Name) and node.name in biases:
         yield node.name, sign
     elif isinstance(node, Name) and not node.previous and node.name in lines:

@@ -1,7 +1,7 @@
-"""Functions from cell to cell: options and regularisers as transformations of equations.
+"""Options and regularisers as transformations of equations.
 
-Each takes any cell, from the registry or typed by a user, and gives a cell of which nothing else needs to know how it
-came about. They compose in any order.
+Each function takes any cell, from the registry or typed by a user, and returns a cell. The rest of the library does not
+know how the cell was made. The functions compose in any order.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,20 +30,21 @@ from gatework.language.simplify import needed, substitute
 
 
 def peephole(cell: Cell, gates: Iterable[str] = "ifo", state: str | None = None) -> Cell:
-    """Let gates look at the cell state: each adds ``p_gate * c`` inside its activation.
+    """Let gates see the cell state: add ``p_gate * c`` inside the activation of each gate.
 
-    A gate that the state's own line depends on sees last step's value; any other (the output gate) sees this step's.
+    A gate that the state's own line depends on sees the value of the previous step. Any other gate (the output gate)
+    sees the value of this step.
 
     Args:
         cell: The cell to change.
-        gates: Names of the gates, as letters of a string or a sequence.
-        state: The state to look at; None takes the second.
+        gates: Names of the gates, as the letters of a string or as a sequence.
+        state: The state that the gates see; None takes the second state.
 
     Returns:
         The cell with peepholes.
 
     Raises:
-        CellError: Where the cell has no such gate or no second state.
+        CellError: If the cell has no such gate or no second state.
 
     Source:
         Gers & Schmidhuber 2000, "Recurrent nets that time and count".
@@ -69,18 +70,18 @@ def peephole(cell: Cell, gates: Iterable[str] = "ifo", state: str | None = None)
 
 
 def coupled(cell: Cell, forget: str = "f", write: str = "i") -> Cell:
-    """Couple two gates: what is forgotten makes room for what is written, ``f = 1 - i``.
+    """Couple two gates, so that the cell forgets exactly as much as it writes: ``f = 1 - i``.
 
     Args:
         cell: The cell to change.
         forget: The gate that loses its own equation.
-        write: The gate it follows.
+        write: The gate that determines it.
 
     Returns:
-        The cell with one gate less to learn.
+        The cell with one learned gate less.
 
     Raises:
-        CellError: Where the cell lacks one of the gates.
+        CellError: If the cell lacks one of the gates.
 
     Source:
         Greff et al. 2015, variant CIFG.
@@ -99,8 +100,8 @@ def coupled(cell: Cell, forget: str = "f", write: str = "i") -> Cell:
 def layer_norm(cell: Cell) -> Cell:
     """Normalise every matrix product, each with its own gain, and the cell state where the output reads it.
 
-    The mean and the variance are taken over the units of one gate. Where the output divides by a state, as
-    that of an sLSTM does, the states stay as they are: the norm of a divisor may be zero.
+    The mean and the variance are taken over the units of one gate. If the output divides by a state, as in an sLSTM,
+    the states are not normalised, because a normalised divisor may be zero.
 
     Args:
         cell: The cell to change.
@@ -148,19 +149,19 @@ def layer_norm(cell: Cell) -> Cell:
 
 
 def zoneout(cell: Cell, **rates: float) -> Cell:
-    """Let units of a state keep last step's value at random; in evaluation the expectation is taken.
+    """Let randomly chosen units of a state keep their previous value; in evaluation, take the expectation.
 
-    What the rest of the step reads is the value before the masking, as in the paper.
+    The rest of the step reads the state before the masking, as in the paper.
 
     Args:
         cell: The cell to change.
-        **rates: For each state, by name, the probability to keep the old value.
+        **rates: For each state, by name, the probability of keeping the old value.
 
     Returns:
         The cell with masked states.
 
     Raises:
-        CellError: Where a name is no state, or a rate lies outside 0 to 1.
+        CellError: If a name is no state, or a rate lies outside 0 to 1.
 
     Source:
         Krueger et al. 2016, "Zoneout", arXiv:1606.01305.
@@ -192,18 +193,19 @@ def zoneout(cell: Cell, **rates: float) -> Cell:
 
 
 def recurrent_dropout(cell: Cell, rate: float, on: str | None = None) -> Cell:
-    """Drop parts of what is written into the state, never of what is kept.
+    """Apply dropout to what is written to the state, and never to what the state keeps.
 
     Args:
         cell: The cell to change.
-        rate: Probability to drop; what stays is divided by 1 - rate, so evaluation needs no change.
+        rate: The probability of dropping a unit. The remaining units are divided by 1 - rate, so evaluation needs no
+            change.
         on: The quantity to drop; None takes the candidate, ``g`` or ``n``.
 
     Returns:
         The cell with a mask on its candidate.
 
     Raises:
-        CellError: Where the cell has no such quantity, or the rate lies outside 0 to 1.
+        CellError: If the cell has no such quantity, or the rate lies outside 0 to 1.
 
     Source:
         Semeniuta, Severyn & Barth 2016, "Recurrent dropout without memory loss", arXiv:1603.05118.
@@ -235,8 +237,8 @@ def recurrent_dropout(cell: Cell, rate: float, on: str | None = None) -> Cell:
 def project(cell: Cell, proj_size: int | None = None) -> Cell:
     """Project the output to another size; dense matrices on the output then read the projection.
 
-    Where the equations also use the output elementwise or by blocks, as a GRU and a Clockwork RNN do, the unprojected
-    value is carried beside it.
+    If the equations also use the output elementwise or in blocks, as in a GRU and a Clockwork RNN, the unprojected
+    value becomes a further state.
 
     Args:
         cell: The cell to change.
@@ -246,7 +248,7 @@ def project(cell: Cell, proj_size: int | None = None) -> Cell:
         The cell with a matrix ``P`` on its output.
 
     Raises:
-        CellError: Where the output is projected already.
+        CellError: If the output is already projected.
 
     Source:
         Sak, Senior & Beaufays 2014, arXiv:1402.1128.
@@ -278,13 +280,13 @@ def blocks(cell: Cell, count: int) -> Cell:
 
     Args:
         cell: A cell with structured matrices.
-        count: The number of blocks; every size that they cut must be a multiple of it.
+        count: The number of blocks. Every size that is split into blocks must be a multiple of it.
 
     Returns:
-        The cell with that many blocks.
+        The cell with that number of blocks.
 
     Raises:
-        CellError: Where the cell has no structured matrices.
+        CellError: If the cell has no structured matrices.
 
     Example:
         >>> from gatework.cells import CELLS
@@ -321,7 +323,7 @@ def _cell_state(cell: Cell) -> str:
 
 
 def _gate(cell: Cell, name: str) -> Equation:
-    """Find a gate: a line that is an activation of a sum with a product in it."""
+    """Find a gate: a line that applies an activation to a sum with a matrix product."""
     gates = {
         equation.target: equation
         for equation in cell.step.equations
@@ -335,16 +337,16 @@ def _gate(cell: Cell, name: str) -> Equation:
 
 
 def _needs(step: Step, name: str) -> set[str]:
-    """Name everything that this step's value of a name depends on."""
+    """Name everything that the value of a name in this step depends on."""
     lines = {equation.target: equation for equation in step.equations}
-    found: set[str] = set()
+    needed_names: set[str] = set()
     pending = [name]
     while pending:
         for node in walk(lines[pending.pop()].value):
-            if isinstance(node, Name) and not node.previous and node.name in lines and node.name not in found:
-                found.add(node.name)
+            if isinstance(node, Name) and not node.previous and node.name in lines and node.name not in needed_names:
+                needed_names.add(node.name)
                 pending.append(node.name)
-    return found
+    return needed_names
 
 
 def _divisors(node: Node) -> Iterator[Node]:
@@ -354,7 +356,7 @@ def _divisors(node: Node) -> Iterator[Node]:
 
 
 def _is_plain(node: Node) -> bool:
-    """Tell a dense product with last step's value: all that can read a projected output. Blocks belong to units."""
+    """Tell whether a node is a dense product with a previous value. Only such a node can read a projected output."""
     if not isinstance(node, Product) or node.structure != "dense":
         return False
     return isinstance(node.operand, Name) and node.operand.previous
@@ -383,7 +385,7 @@ def _check_rate(what: str, rate: float) -> None:
 
 
 def _arranged(equations: Iterable[Equation]) -> tuple[Equation, ...]:
-    """Put every line below what it reads of this step, and otherwise leave the order alone."""
+    """Put every line below the lines whose values of this step it reads, and otherwise keep the order."""
     waiting, placed = list(equations), []
     names = {equation.target for equation in waiting}
     while waiting:
@@ -410,7 +412,7 @@ def _changed(
     init: Mapping[str, float | str] | None = None,
     proj_size: int | None = None,
 ) -> Cell:
-    """Make the new cell, with the facts of the old one that still hold."""
+    """Make the new cell, with those facts of the old cell that still hold."""
     states = states or cell.states
     lines = _arranged(needed(tuple(equations), states))
     known = {parameter.name for parameter in check(lines, states, cell.inputs).parameters}

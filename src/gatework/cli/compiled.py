@@ -41,7 +41,7 @@ def print_code(cell: str, /, *, backward: Flag = False, assembly: Flag = False, 
         json: Whether programs will read it.
 
     Raises:
-        ConfigError: Where there are no kernels for this machine.
+        ConfigError: If there are no kernels for this machine.
     """
     found = find_cell(cell)
     which = "backward" if backward else "inference"

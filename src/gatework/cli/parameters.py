@@ -53,7 +53,7 @@ def parameter_table(
         A row per parameter: ``name``, ``equation``, ``role``, ``structure``, ``shape`` and ``count``.
 
     Raises:
-        SizeError: Where the cell cannot have these sizes.
+        SizeError: If the cell cannot have these sizes.
 
     Example:
         >>> from gatework.cells import CELLS

@@ -56,7 +56,7 @@ def check_names(cell: Cell, names: Sequence[str]) -> None:
     """Check that the equations have the quantities that are to be recorded.
 
     Raises:
-        SizeError: Where they have not.
+        SizeError: If they have not.
     """
     for name in names:
         if name not in cell.step.sizes_of:
@@ -80,7 +80,7 @@ def check_inputs(
         The number of rows B; None without a batch.
 
     Raises:
-        SizeError: Where they do not fit.
+        SizeError: If they do not fit.
     """
     names = outer_inputs(cell)
     if len(inputs) != len(names):
@@ -155,7 +155,7 @@ def check_state(
         weight: As for :func:`check_inputs`.
 
     Raises:
-        SizeError: Where it does not fit.
+        SizeError: If it does not fit.
     """
     if state is None:
         return

@@ -91,7 +91,7 @@ def explain(layer: Recurrent, input: Any) -> Explanation:
         The explanation; print it.
 
     Raises:
-        SizeError: Where the input does not fit the layer.
+        SizeError: If the input does not fit the layer.
 
     Example:
         >>> explanation = explain(Recurrent("lstm", 3, 4, dtype=torch.bfloat16), torch.zeros(5, 2, 3).bfloat16())

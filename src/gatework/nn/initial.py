@@ -74,8 +74,8 @@ def chrono(cell: Cell, steps: int | None, hidden_size: int) -> dict[str, Tensor]
         For each of the biases its values, [H] in float32.
 
     Raises:
-        SizeError: Where ``steps`` is missing or less than 3.
-        CellError: Where the cell has no bias by which it remembers.
+        SizeError: If ``steps`` is missing or less than 3.
+        CellError: If the cell has no bias by which it remembers.
 
     Source:
         Tallec & Ollivier 2018, equation 16.
@@ -94,8 +94,8 @@ def forget_bias(cell: Cell, value: float) -> tuple[str, float]:
     """Say which bias ``forget_bias`` sets, and to what: a larger value always means remembering longer.
 
     Raises:
-        SizeError: Where the value is no finite number.
-        CellError: Where the cell has no such bias.
+        SizeError: If the value is no finite number.
+        CellError: If the cell has no such bias.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise SizeError(f"forget_bias is {value!r}; expected a finite number, such as 1.0, or None.")

@@ -64,8 +64,8 @@ def read_cell(cell: Cell | str, proj_size: int) -> Cell:
         The cell, its output projected where that was asked for.
 
     Raises:
-        CellError: Where there is no such cell.
-        EquationError: Where equations cannot be read.
+        CellError: If there is no such cell.
+        EquationError: If equations cannot be read.
     """
     if isinstance(cell, str):
         cell = cell_from_text(cell) if "=" in cell else CELLS[cell]
@@ -106,7 +106,7 @@ def plan_layers(
         The layers, lowest first.
 
     Raises:
-        SizeError: Where sizes do not fit the equations.
+        SizeError: If sizes do not fit the equations.
     """
     if bidirectional and wired(cell):
         raise SizeError(

@@ -257,7 +257,7 @@ class Recurrent(nn.Module):
             of ``state``.
 
         Raises:
-            SizeError: Where shapes or types do not fit the layer.
+            SizeError: If shapes or types do not fit the layer.
         """
         output, final, _ = self.record(input, state, lengths=lengths, reset=reset)
         return output, final
@@ -311,7 +311,7 @@ class Recurrent(nn.Module):
             The output [B, H], and the state for the next step.
 
         Raises:
-            SizeError: Where shapes do not fit, or the layer is bidirectional, so that a step needs the future.
+            SizeError: If shapes do not fit, or the layer is bidirectional, so that a step needs the future.
 
         Example:
             >>> layer = Recurrent("lstm", 3, 4)

@@ -110,7 +110,7 @@ def arrange(
         The batch.
 
     Raises:
-        SizeError: Where lengths or reset do not fit the inputs.
+        SizeError: If lengths or reset do not fit the inputs.
     """
     packed = inputs[0] if isinstance(inputs[0], PackedSequence) else None
     if packed is not None:

@@ -44,7 +44,7 @@ class Stream:
 
     Raises:
         SizeError: For a bidirectional layer, whose output needs steps to come, and for a batch size that cannot be.
-        ConfigError: Where the layer's ``backend`` cannot run.
+        ConfigError: If the layer's ``backend`` cannot run.
 
     Example:
         >>> import gatework
@@ -79,7 +79,7 @@ class Stream:
             The output, [B, H]. It is the same tensor at every step: clone what is to be kept beyond the next.
 
         Raises:
-            SizeError: Where shapes, types or devices do not fit.
+            SizeError: If shapes, types or devices do not fit.
         """
         try:
             fits = (
@@ -145,7 +145,7 @@ class Stream:
         """The state after the last step, in the form of the layer's: a copy. Set it to go on from another.
 
         Raises:
-            SizeError: Where a state that is set does not fit.
+            SizeError: If a state that is set does not fit.
         """
         names = self._layer.cell.states
         parts = tuple(tuple(self._chain.state(place)[name].clone() for place in self._places) for name in names)
@@ -202,7 +202,7 @@ class Stream:
         """Take the layer's weights, type, device and backend anew; the state stays.
 
         Raises:
-            ConfigError: Where the layer's ``backend`` cannot run.
+            ConfigError: If the layer's ``backend`` cannot run.
         """
         states = [dict(self._chain.state(place)) for place in self._places]
         self._prepare(self.output)

@@ -86,7 +86,7 @@ def elementwise(step: Step, state: str) -> Backward:
     """Give the adjoint of a state's own line, where it is carried unit by unit.
 
     Raises:
-        CellError: Where it is not: last step's value enters a matrix product, or a mean over units.
+        CellError: If it is not: last step's value enters a matrix product, or a mean over units.
     """
     adjoint = own_adjoint(step, state)
     carried = set(adjoint.back.values())  # what the gradient enters; all else is made of forward values

@@ -91,7 +91,7 @@ def save_trace(
 
     Raises:
         SizeError: As for :func:`trace_chunks`.
-        DataError: Where the file cannot be written.
+        DataError: If the file cannot be written.
     """
     axis = _time_axis(layer_or_model, input, chunk)
     chunks = _chunks(layer_or_model, input, names, parts, state, reset, chunk, axis)

@@ -183,7 +183,7 @@ def recurrent_layers(model: nn.Module) -> dict[str, Recurrent]:
         The layers by their path in the model; the path of the model itself is empty.
 
     Raises:
-        SizeError: Where there is none.
+        SizeError: If there is none.
     """
     if not isinstance(model, nn.Module):
         raise SizeError(f"A {type(model).__name__} was given; expected a gatework layer, or a torch module with some.")
@@ -206,7 +206,7 @@ def only_layer(model: nn.Module) -> Recurrent:
         The layer.
 
     Raises:
-        SizeError: Where there is none, or more than one.
+        SizeError: If there is none, or more than one.
     """
     found = recurrent_layers(model)
     if len(found) > 1:
@@ -227,7 +227,7 @@ def traced_layer(model: nn.Module, path: str) -> Recurrent:
         The layer.
 
     Raises:
-        SizeError: Where there is no such layer.
+        SizeError: If there is no such layer.
     """
     found = recurrent_layers(model)
     return found[path] if path in found else only_layer(model)

@@ -65,7 +65,7 @@ def probe(values: Tensor, targets: Tensor, *, held_out: float = 0.25, ridge: flo
         The probe.
 
     Raises:
-        SizeError: Where shapes do not fit, where there is too little to learn from or to measure on, or where what is
+        SizeError: If shapes do not fit, where there is too little to learn from or to measure on, or where what is
             learned from has one class only.
 
     Source:

@@ -115,7 +115,7 @@ class Keyed(Mapping[str, Tensor]):
             The key.
 
         Raises:
-            SizeError: Where there is nothing of that name; the message says what there is.
+            SizeError: If there is nothing of that name; the message says what there is.
         """
         if name in self.tensors:
             return name
@@ -203,7 +203,7 @@ class Trace(Keyed):
             path: The file.
 
         Raises:
-            DataError: Where the file cannot be written.
+            DataError: If the file cannot be written.
 
         Example:
             >>> import gatework, tempfile
@@ -229,7 +229,7 @@ class Trace(Keyed):
             The trace, on the CPU.
 
         Raises:
-            DataError: Where there is no such file, or it holds no trace.
+            DataError: If there is no such file, or it holds no trace.
         """
         try:
             tensors, metadata = read_safetensors(path)
