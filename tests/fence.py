@@ -23,9 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatework.kernels.cpu import adjoint, layout, memory, outers, streaming, workspace
+from gatework.kernels.cpu import adjoint, layout, memory, operators, outers, streaming, workspace
 from gatework.kernels.cpu.table import Table
-from gatework.kernels.door import operators
 from gatework.nn.stream import Stream
 
 SIDES = ("behind", "before")

@@ -3,9 +3,10 @@
 import pytest
 
 from gatework.cells import CELLS
-from gatework.kernels.door.listing import PASSES_OF_A_CELL, code_of, plan_of
+from gatework.kernels.door.listing import code_of
 from gatework.kernels.llvm.target import host
 from gatework.kernels.planning.plan import show_plan
+from gatework.kernels.planning.planned import PASSES_OF_A_CELL, plan_of
 
 
 def test_plans_of_all_passes(gatework):
@@ -32,7 +33,7 @@ def test_plans_for_programs(gatework, name):
 
 @pytest.mark.parametrize(("flags", "which"), [((), "inference"), (("--backward",), "backward")])
 def test_code(gatework, flags, which):
-    code = code_of(CELLS["rnn"].step, which)
+    code = code_of(CELLS["rnn"].step, which).text
     assert "define void @each(ptr %table)" in code
     assert gatework("show", "rnn", "--kernel", *flags).out == code
     shown = gatework("show", "rnn", "--kernel", *flags, "--json").json

@@ -9,7 +9,7 @@ from tests.kernels.cases import STEPS, Case, memory_full_of_nan
 from tests.tolerances import assert_all_near, assert_same
 
 from gatework.errors import ConfigError
-from gatework.kernels import Weights, run
+from gatework.kernels import Call, Weights, run
 from gatework.kernels.door.launch import MEMORY, choose
 from gatework.kernels.reference import run as reference
 from gatework.language import parse
@@ -322,7 +322,7 @@ def test_empty_batches_are_left_to_the_reference(change, chosen):
     steps, rows = change.get("steps", 4), change.get("rows", 3)
     inputs = tuple(one[:steps, :rows] for one in case.inputs.values())
     state = tuple(one[:rows] for one in case.state.values())
-    assert choose(case.step, inputs, state, False, ())[0] == chosen
+    assert choose(Call(case.step, Weights.of(case.weights), inputs, state))[0].name == chosen
     result = run(case.step, case.weights, inputs, state)
     assert result.output.shape == (steps, rows, 9)
     if chosen == "reference":
@@ -334,12 +334,9 @@ def test_other_types_go_to_the_reference(dtype):
     case = Case(STEPS["lstm"], 4, 3, 9)
     inputs, state = (case.inputs["x"].to(dtype),), tuple(one.to(dtype) for one in case.state.values())
     weights = {name: one.to(dtype) for name, one in case.weights.items()}
-    assert choose(case.step, inputs, state, False, ())[0] == "reference"
-    expected = reference.run(
-        case.step, Weights.of(weights), inputs, state,
-        lengths=None, restart=None, initial=None, reverse=False, draws=None, record=(),
-    )  # fmt: skip
-    assert_same(run(case.step, weights, inputs, state).output, expected.output)
+    call = Call(case.step, Weights.of(weights), inputs, state)
+    assert choose(call)[0].name == "reference"
+    assert_same(run(case.step, weights, inputs, state).output, reference.run(call).output)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)

@@ -20,10 +20,10 @@ from gatework.errors import KernelError
 from gatework.kernels.cpu import kernel, layout, memory, workspace
 from gatework.kernels.cpu.adjoint import Backward
 from gatework.kernels.cpu.bounds import Bounds
+from gatework.kernels.cpu.fused import can_record
 from gatework.kernels.cpu.outers import Outers
 from gatework.kernels.cpu.table import Table
 from gatework.kernels.cpu.workspace import Workspace
-from gatework.kernels.door.fused import can_record
 from gatework.language import parse
 
 # Sizes that fill no register, so that rows are padded.

@@ -15,10 +15,9 @@ from llvmlite import binding as llvm
 import gatework
 from gatework.cells import CELLS
 from gatework.errors import ConfigError, KernelError
-from gatework.kernels.cpu import build, cache, kernel
+from gatework.kernels.cpu import build, cache, fused, kernel
 from gatework.kernels.cpu.build import Library, compile_text, object_key
 from gatework.kernels.cpu.kernel import kernel_for
-from gatework.kernels.door import fused
 from gatework.kernels.llvm.target import Target, host
 from gatework.kernels.planning import spec
 from gatework.kernels.planning.recipe import Recipe

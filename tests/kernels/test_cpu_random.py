@@ -7,7 +7,7 @@ from tests.kernels.cases import Case, memory_full_of_nan
 from tests.language.cells_from_grammar import cells, expressions, widened
 from tests.tolerances import assert_close
 
-from gatework.kernels.door.fused import can_record
+from gatework.kernels.cpu.fused import can_record
 from gatework.kernels.door.launch import MEMORY
 from gatework.language import parse
 

@@ -9,7 +9,6 @@ from tests.tolerances import assert_close
 import gatework
 from gatework.errors import ConfigError
 from gatework.kernels import BACKENDS, CHOICES, MEMORY
-from gatework.kernels.reference import run as reference
 
 LAYERS = {
     "Recurrent": lambda **options: gatework.Recurrent("lstm", 3, 4, **options),
@@ -85,30 +84,30 @@ def test_what_was_chosen_is_what_runs(monkeypatch):
     ran = []
 
     def spy(name, function):
-        def run(*arguments, **options):
-            ran.append((name, options.get("memory")))
-            return function(*arguments, **options)
+        def run(call):
+            ran.append((name, call.memory))
+            return function(call)
 
         return run
 
     layer, input = gatework.GRU(3, 4, memory="small"), torch.randn(5, 2, 3)
-    monkeypatch.setitem(BACKENDS, "cpu", spy("cpu", BACKENDS["cpu"]))
-    monkeypatch.setattr(reference, "run", spy("reference", reference.run))
+    for name in ("cpu", "reference"):
+        monkeypatch.setattr(BACKENDS[name], "run", spy(name, BACKENDS[name].run))
     for layer.backend in ("auto", "cpu", "reference"):
         layer(input)
-    assert ran == [("cpu", "small"), ("cpu", "small"), ("reference", None)]
+    assert ran == [("cpu", "small"), ("cpu", "small"), ("reference", "small")]
 
 
 @pytest.mark.parametrize("make", [lambda: gatework.GRU(3, 4), lambda: gatework.Recurrent("gru_v3", 3, 4, num_layers=2)])
 def test_a_single_step_is_torchs_unless_kernels_are_asked_for(monkeypatch, make):
     """And is told no otherwise: the same states, whatever runs it."""
-    ran, kernels = [], BACKENDS["cpu"]
+    ran, kernels = [], BACKENDS["cpu"].run
 
-    def spy(*arguments, **options):
+    def spy(call):
         ran.append("cpu")
-        return kernels(*arguments, **options)
+        return kernels(call)
 
-    monkeypatch.setitem(BACKENDS, "cpu", spy)
+    monkeypatch.setattr(BACKENDS["cpu"], "run", spy)
     layer, input = make(), torch.randn(2, 3)
     _, state = layer.step(input)
     expected = layer.step(input, state)

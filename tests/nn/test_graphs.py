@@ -13,7 +13,8 @@ from tests.tolerances import assert_close, assert_same
 
 import gatework
 from gatework.errors import ConfigError, KernelError
-from gatework.kernels.door import fused, launch
+from gatework.kernels.cpu import fused
+from gatework.kernels.door import launch
 
 # What torch's tracers and compilers say of themselves is not ours to mend.
 pytestmark = pytest.mark.filterwarnings(
@@ -247,7 +248,7 @@ def test_onnx_by_tracing(tmp_path):
 
 READS = """
 {head}
-assert "gatework.kernels.door.operators" not in sys.modules, "import gatework is to stay quick"
+assert "gatework.kernels.cpu.operators" not in sys.modules, "import gatework is to stay quick"
 assert torch.__spec__.loader is torch.__loader__, "what waited for torch left something behind"
 program = torch.export.load(sys.argv[1])
 torch.save(program.module()(torch.load(sys.argv[2]))[0], sys.argv[3])

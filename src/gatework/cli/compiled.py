@@ -2,9 +2,9 @@
 
 from gatework.cli.cellfile import find_cell
 from gatework.cli.output import Flag, Json, out, print_json
-from gatework.kernels.door.listing import PASSES_OF_A_CELL, assembly_of, code_of, plan_of
-from gatework.kernels.llvm.target import host
+from gatework.kernels.door.listing import code_of
 from gatework.kernels.planning.plan import show_plan
+from gatework.kernels.planning.planned import PASSES_OF_A_CELL, plan_of
 
 _TITLES = {
     "inference": "Forward, nothing kept",
@@ -45,9 +45,9 @@ def print_code(cell: str, /, *, backward: Flag = False, assembly: Flag = False, 
     """
     found = find_cell(cell)
     which = "backward" if backward else "inference"
-    text = (assembly_of if assembly else code_of)(found.step, which)
+    form = "assembly" if assembly else "llvm"
+    code = code_of(found.step, which, form)
     if json:
-        form = "assembly" if assembly else "llvm"
-        print_json({"name": found.name, "pass": which, "form": form, "level": host().level, "text": text})
+        print_json({"name": found.name, "pass": which, "form": form, "level": code.level, "text": code.text})
     else:
-        out().out(text.rstrip("\n"), highlight=False)
+        out().out(code.text.rstrip("\n"), highlight=False)

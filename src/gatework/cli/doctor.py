@@ -14,10 +14,7 @@ from rich.markup import escape
 
 from gatework import __version__
 from gatework.cli.output import Json, out, pairs, print_json
-from gatework.errors import ConfigError
-from gatework.kernels.cpu import cache
-from gatework.kernels.cpu.team import team
-from gatework.kernels.llvm.target import host
+from gatework.kernels import BACKENDS
 
 # Package -> what it is for.
 OPTIONAL_PACKAGES = {
@@ -67,7 +64,7 @@ def examine() -> dict[str, Any]:
         "vector_instructions": torch.backends.cpu.get_cpu_capability(),
         "cores": _cores(),
         "threads": torch.get_num_threads(),
-        **_kernels(),
+        **{name: value for backend in BACKENDS.values() for name, value in backend.describe().items()},
         "memory": _memory("MemTotal"),
         "memory_free": _memory("MemAvailable"),
         "disk_free": shutil.disk_usage(Path.cwd()).free,
@@ -103,15 +100,7 @@ def advise(report: dict[str, Any]) -> list[str]:
         )
     if len(report["devices"]) == 1 and shutil.which("nvidia-smi"):
         advice.append("There is an NVIDIA driver, but this torch has no CUDA: install a CUDA build from pytorch.org.")
-    if report["kernels"] is None:
-        advice.append(
-            "Kernels know none of this processor's vector units, so layers run on torch's operations, which is slower."
-        )
-    elif report["kernel_cache_trouble"]:
-        advice.append(
-            f"Kernels are compiled anew in each process, as none are kept on disk: {report['kernel_cache_trouble']}; "
-            f"see {cache.VARIABLE}."
-        )
+    advice += [sentence for backend in BACKENDS.values() for sentence in backend.advise(report)]
     if report["default_text"] is None:
         advice.append("This Python ships without its source, so gatework train needs --data FILE or --data FOLDER.")
     missing = [name for name, found in report["optional_packages"].items() if found is None and name.startswith("onnx")]
@@ -132,23 +121,6 @@ def _shown(value: Any) -> str:
 
 def _bytes(count: int) -> str:
     return f"{count / 2**30:.1f} GiB" if count >= SHOWN_IN_GIB else f"{count / 2**20:.1f} MiB"
-
-
-def _kernels() -> dict[str, Any]:
-    """Say what kernels find here: a vector unit, threads, and a place on disk."""
-    try:
-        level = host().level
-    except ConfigError:  # none of the units they know
-        level = None
-    place = cache.look()
-    return {
-        "kernels": level,
-        "kernel_threads": team().why(),
-        "kernel_cache": None if place.folder is None else str(place.folder),
-        "kernel_cache_trouble": place.trouble,
-        "kernel_cache_files": place.files,
-        "kernel_cache_size": place.bytes,
-    }
 
 
 def _processor() -> str:

@@ -10,7 +10,8 @@ from gatework.lazy import late
 _SIGNATURE = (
     "str spec, Tensor[] inputs, Tensor[] state, Tensor[] weights, Tensor? lengths, Tensor? restart, Tensor[] initial"
 )
-_DOING = "gatework.kernels.door.operators"
+_DOING = "gatework.kernels.cpu.operators"  # whoever runs them on another device says so here
+_GRADIENTS = "gatework.kernels.cpu.gradients"
 
 library = torch.library.Library("gatework", "DEF")
 library.define(f"forward({_SIGNATURE}) -> Tensor[]")
@@ -20,5 +21,5 @@ library.impl("backward", late(_DOING, "run_backward"), "CPU")
 torch.library.register_fake("gatework::forward", late(_DOING, "forward_shapes"))
 torch.library.register_fake("gatework::backward", late(_DOING, "backward_shapes"))
 torch.library.register_autograd(
-    "gatework::forward", late(_DOING, "differentiate"), setup_context=late(_DOING, "remember")
+    "gatework::forward", late(_GRADIENTS, "differentiate"), setup_context=late(_GRADIENTS, "remember")
 )

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from gatework.kernels.door.account import Account, account
+from gatework.kernels import Call
+from gatework.kernels.backend import Account
+from gatework.kernels.door.account import account
 from gatework.nn.recurrent import Recurrent
 from gatework.nn.sequences import arrange, as_tuple
 
@@ -31,12 +33,14 @@ class Part:
     def __str__(self) -> str:
         told = self.account
         lines = [("backend", told.backend), ("because", told.reason)]
-        if told.backend == "cpu":
-            lines += [
-                ("threads", f"{told.threads}" + (f", which share the {told.shared}" if told.shared else "")),
-                ("vectors", f"{told.level}: {told.bits} bits, {told.lanes} numbers of {told.dtype}"),
-                ("kernel", told.kernel),
-            ]
+        lines += [(name, reason) for name, reason in told.refused if reason != told.reason]
+        if told.threads:
+            lines.append(("threads", f"{told.threads}" + (f", which share the {told.shared}" if told.shared else "")))
+        if told.level:
+            lines.append(("vectors", f"{told.level}: {told.bits} bits, {told.lanes} numbers of {told.dtype}"))
+        if told.kernel:
+            lines.append(("kernel", told.kernel))
+        lines += told.notes
         if told.kept is None:
             lines.append(("kept", "for the way back, whatever autograd keeps of every operation"))
         elif told.kept:
@@ -111,17 +115,16 @@ def explain(layer: Recurrent, input: Any) -> Explanation:
 
     parts = []
     for number, direction, one in layer._runs():
-        told = account(
+        call = Call(
             one.step,
-            one.sizes,
+            layer.weights(number, direction),
             tuple(sequence(one.size(name)) for name in one.step.inputs),
             tuple(sequence(one.size(name))[0] for name in one.step.states),
-            drawn=layer.training,
+            draws={name: sequence(one.size(name)) for name in one.step.draws} if layer.training else None,
             record=layer._read_above(number),
-            backend=layer.backend,
             memory=layer.memory,
-            differentiated=differentiated,
         )
+        told = account(call, layer.backend, differentiated)
         parts.append(Part(number, "backward" if direction else "forward", told))
     return Explanation(str(layer), steps, rows, differentiated, layer.memory, tuple(parts))
 

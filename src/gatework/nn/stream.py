@@ -12,7 +12,7 @@ from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 from gatework.errors import SizeError
 from gatework.kernels import Weights
-from gatework.kernels.cpu.streaming import Chain
+from gatework.kernels.backend import Level
 from gatework.kernels.door import stepping
 from gatework.language import parse
 from gatework.nn.checks import check_state
@@ -226,16 +226,16 @@ class Stream:
         if parameters:
             self._like = parameters[0].detach()
         levels, self._places, self._sizes = _levels(layer)
-        found = stepping.prepare(levels, self.batch_size, self._like, layer.backend, output)
-        self._chain, self.backend, self.reason = found
+        prepared = stepping.prepare(levels, self.batch_size, self._like, layer.backend, output)
+        self._chain, self.backend, self.reason = prepared
         self.output = self._chain.output
         self._dtype = self._like.dtype
         # What a step can be given as it is; None where there is no such thing.
         self._shape: torch.Size | None = None
-        if isinstance(self._chain, Chain):
-            self._call, self._address = self._chain.call, self._chain.address
-            if self._chain.direct == [True] and self._whole and not self._chain.checks[0]:
-                self._shape = torch.Size((self.batch_size, self._sizes[0]))
+        entry = self._chain.entry
+        if entry is not None and self._whole:
+            self._call, self._address = entry
+            self._shape = torch.Size((self.batch_size, self._sizes[0]))
 
     def _is_current(self) -> bool:
         """Say whether the layer's parameters are those that were packed, and no change of them is known."""
@@ -257,7 +257,7 @@ class Stream:
     @property
     def threads(self) -> list[int]:
         """How many threads run each layer, and each learned map before one; empty for the reference."""
-        return list(self._chain.threads) if isinstance(self._chain, Chain) else []
+        return list(self._chain.threads)
 
     def __repr__(self) -> str:
         return f"Stream({self._layer!r}, batch_size={self.batch_size})"
@@ -268,7 +268,7 @@ def _parameters(layer: Any) -> list[Tensor]:
     return [one for _, one in layer.named_parameters(remove_duplicate=False)]
 
 
-def _levels(layer: Any) -> tuple[list[stepping.Level], list[int], list[int]]:
+def _levels(layer: Any) -> tuple[list[Level], list[int], list[int]]:
     """Take a layer apart: its levels, the level of each of its layers, and the sizes of the inputs."""
     names = outer_inputs(layer.cell)
     first = layer.cell.inputs[0]
@@ -277,7 +277,7 @@ def _levels(layer: Any) -> tuple[list[stepping.Level], list[int], list[int]]:
     sizes = [bottom.size(name) for name in names]
     if bottom.projected_from is not None:
         sizes[0] = bottom.projected_from
-    levels: list[stepping.Level] = []
+    levels: list[Level] = []
     places: list[int] = []
     for number, one in enumerate(layer.layers):
         if one.projected_from is not None:
@@ -285,10 +285,10 @@ def _levels(layer: Any) -> tuple[list[stepping.Level], list[int], list[int]]:
             if layer.bias:
                 held["b"] = getattr(layer, f"bias_in_l{number}").detach()
             known = {"input_size": one.projected_from, "hidden_size": one.size(first)}
-            levels.append(stepping.Level(_MAPS[layer.bias], Weights.of(held), known, {"x": sources[first]}))
+            levels.append(Level(_MAPS[layer.bias], Weights.of(held), known, {"x": sources[first]}))
             sources[first] = (len(levels) - 1, "h")
         inputs = {name: sources[name] for name in one.step.inputs}
-        levels.append(stepping.Level(one.step, layer.weights(number), one.sizes, inputs))
+        levels.append(Level(one.step, layer.weights(number), one.sizes, inputs))
         places.append(len(levels) - 1)
         sources |= {f"{state}{BELOW}": (places[-1], state) for state in layer.cell.states}
         sources[first] = (places[-1], layer.cell.states[0])

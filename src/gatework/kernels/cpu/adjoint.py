@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from gatework.kernels.cpu.execute import Kept
+from gatework.kernels.cpu.execute import Batch, Kept
 from gatework.kernels.cpu.outers import Outers
-from gatework.kernels.cpu.rows import Rows
 from gatework.kernels.cpu.workspace import Sized, Workspace, put_back, take
 from gatework.kernels.planning.recipe import Recipe
 
@@ -37,24 +36,13 @@ class Backward:
         recipe: The recipe both passes are from.
         sized: The adjoint's kernel for its sizes.
         replay: The kernel that makes again what the forward pass did not keep; None where it kept all.
-        rows: The rows of the batch.
-        weights: The parameters by name.
-        inputs: As in the forward pass.
+        batch: The batch, as in the forward pass.
         kept: What the forward pass kept.
     """
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        sized: Sized,
-        replay: Sized | None,
-        rows: Rows,
-        weights: Mapping[str, Tensor],
-        inputs: Mapping[str, Tensor],
-        kept: Kept,
-    ) -> None:
-        self.recipe, self.sized, self.rows, self.kept = recipe, sized, rows, kept
-        self.weights, self.inputs = weights, inputs
+    def __init__(self, recipe: Recipe, sized: Sized, replay: Sized | None, batch: Batch, kept: Kept) -> None:
+        self.recipe, self.sized, self.rows, self.kept = recipe, sized, batch.rows, kept
+        self.weights, self.inputs, rows = batch.weights, batch.inputs, batch.rows
         self.plan = sized.kernel.plan
         self.dtype = next(iter(kept.states.values())).dtype
         self.outputs = tuple(name for name in self.plan.step.outputs if self.plan.homes.get(name) == "sequence")

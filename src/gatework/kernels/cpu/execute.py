@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from gatework.kernels.cpu import memory
-from gatework.kernels.cpu.rows import Rows
+from gatework.kernels.cpu.rows import Rows, Store
 from gatework.kernels.cpu.team import team
-from gatework.kernels.cpu.workspace import Sized, put_back, take
+from gatework.kernels.cpu.workspace import Sized, Workspace, put_back, take
 
 CHUNK = 1 << 19  # bytes, for each thread, of what passes from the products before the loop to the loop
 
@@ -26,67 +26,88 @@ class Kept:
     saved: dict[str, Tensor]
 
 
+@dataclass(frozen=True)
+class Batch:
+    """A batch as the kernels lay it out, what both passes read by name.
+
+    Args:
+        rows: The rows of the batch.
+        room: How many flat rows there is to be room for in what is kept, at least as many as there are.
+        weights: The parameters.
+        inputs: For each input and drawn mask, its values [flat rows, size].
+    """
+
+    rows: Rows
+    room: int
+    weights: Mapping[str, Tensor]
+    inputs: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Start:
+    """The states that rows start from.
+
+    Args:
+        state: For each state, its value before the first step [B, size].
+        initial: For each state, its value where rows start anew [B, size]; None for zeros.
+    """
+
+    state: Mapping[str, Tensor]
+    initial: Mapping[str, Tensor] | None
+
+
 def forward(
-    sized: Sized,
-    rows: Rows,
-    weights: Mapping[str, Tensor],
-    inputs: Mapping[str, Tensor],
-    state: Mapping[str, Tensor],
-    initial: Mapping[str, Tensor] | None,
-    wanted: tuple[str, ...],
-    keep_states: bool,
-    room: int,
-    alone: tuple[str, ...],
+    sized: Sized, batch: Batch, start: Start, wanted: tuple[str, ...], keep_states: bool, alone: tuple[str, ...]
 ) -> Kept:
     """Run a forward plan.
 
     Args:
         sized: The kernel for its sizes.
-        rows: The rows of the batch.
-        weights: The parameters by name.
-        inputs: For each input and drawn mask, its values [flat rows, size].
-        state: For each state, its value before the first step [B, size].
-        initial: For each state, its value where rows start anew [B, size]; None for zeros.
+        batch: The batch.
+        start: The states it starts from.
         wanted: Names whose values are kept.
         keep_states: Whether all states are kept at every step, rather than the output alone.
-        room: How many flat rows there is to be room for in what is kept, at least as many as there are.
         alone: Names of results that get memory of their own. The rest shares memory that comes back for the next run
             when all of it is gone.
 
     Returns:
         The store of each state, and what else was kept.
     """
-    output = sized.kernel.plan.step.states[0]
-    dtype = state[output].dtype
+    rows, output = batch.rows, sized.kernel.plan.step.states[0]
+    dtype = start.state[output].dtype
     work = take(sized, rows, dtype, CHUNK * team().threads() // sized.passing(wanted), False, wanted)
-    table = work.table
-    alive = [work.load(weights), [work.given(name, sequence) for name, sequence in inputs.items()]]
-    stores = {name: rows.kept if keep_states or name == output else rows.passing for name in state}
+    alive = [work.load(batch.weights), [work.given(name, sequence) for name, sequence in batch.inputs.items()]]
+    stores = {name: rows.kept if keep_states or name == output else rows.passing for name in start.state}
     lengths = {
-        **{name: store.rows + (room - rows.flat if store is rows.kept else 0) for name, store in stores.items()},
-        **dict.fromkeys(wanted, room),
+        **{name: store.rows + (batch.room - rows.flat if store is rows.kept else 0) for name, store in stores.items()},
+        **dict.fromkeys(wanted, batch.room),
     }
-    found = {name: work.empty(lengths[name], name) for name in alone}
-    shared = [name for name in lengths if name not in found]
-    found |= zip(shared, memory.room([(lengths[name], sized.width(name)) for name in shared], dtype), strict=True)
-    for name, first in state.items():
-        whole, store = found[name], stores[name]
-        whole[: rows.batch, : first.shape[1]] = first
-        if len(rows.restarts[0]):
-            begin = initial[name] if initial is not None else 0.0
-            whole[rows.batch : 2 * rows.batch, : first.shape[1]] = begin
-        table.point(name, whole)
-        table.lay(f"here:{name}", store.here)
-        table.lay(f"before:{name}", store.before)
+    made = {name: work.empty(lengths[name], name) for name in alone}
+    shared = [name for name in lengths if name not in made]
+    made |= zip(shared, memory.room([(lengths[name], sized.width(name)) for name in shared], dtype), strict=True)
+    for name, store in stores.items():
+        _begin(work, start, name, made[name], store)
     for name in wanted:
-        table.point(name, found[name])
-    for begin, end, start, stop in work.chunks:
-        work.chunk(start, stop)
+        work.table.point(name, made[name])
+    for begin, end, first, stop in work.chunks:
+        work.chunk(first, stop)
         work.flat("before")
         work.loop(begin, end)
     put_back(work)
     del alive
-    return Kept({name: found[name] for name in state}, {name: found[name] for name in wanted})
+    return Kept({name: made[name] for name in start.state}, {name: made[name] for name in wanted})
+
+
+def _begin(work: Workspace, start: Start, name: str, whole: Tensor, store: Store) -> None:
+    """Write a state's first values into its store, and tell the kernel where it lies."""
+    rows, first = work.rows, start.state[name]
+    whole[: rows.batch, : first.shape[1]] = first
+    if len(rows.restarts[0]):
+        begin = start.initial[name] if start.initial is not None else 0.0
+        whole[rows.batch : 2 * rows.batch, : first.shape[1]] = begin
+    work.table.point(name, whole)
+    work.table.lay(f"here:{name}", store.here)
+    work.table.lay(f"before:{name}", store.before)
 
 
 def last_states(kept: Kept, rows: Rows, keep_states: bool, sizes: Mapping[str, int]) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ import ctypes
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from weakref import WeakSet
 
@@ -26,7 +26,6 @@ from gatework.kernels.cpu.team import team
 from gatework.kernels.cpu.workspace import Workspace, sized
 from gatework.kernels.llvm.code import Code
 from gatework.kernels.llvm.target import Target
-from gatework.kernels.planning.plan import Plan
 
 PROGRAM = (
     "parity",  # 0 or 1: from which of its two places the state is read
@@ -58,25 +57,12 @@ Numbers = NDArray[np.int64]
 _ADVANCE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 
 
-def step_plan(plan: Plan) -> Plan:
-    """Give the plan of a single step: what is hoisted out of time comes back into it.
-
-    Args:
-        plan: The plan of a forward pass.
-
-    Returns:
-        A plan all of whose stages belong to the loop.
-    """
-    stages = [replace(stage, phase="each") for stage in plan.stages if stage.phase != "after"]
-    return replace(plan, stages=tuple(stages))
-
-
 @dataclass(frozen=True)
 class Link:
     """A layer of a chain.
 
     Args:
-        kernel: The kernel of its :func:`step_plan`.
+        kernel: The kernel of the plan of a single step.
         weights: Its parameters by name.
         sizes: The size behind each key.
         inputs: For each of its inputs where it comes from: the number of an outer input, or a lower link and the
@@ -249,6 +235,11 @@ class Chain:
             bounds.run("each", threads)
         first = self._links[-1].kernel.plan.step.states[0]
         check_copy(self._states[-1][first], self.output, self._batch)
+
+    @property
+    def entry(self) -> tuple[Callable[[int, int], None], int] | None:
+        """Give the machine code of a step and its first argument, where the only input is read where it lies."""
+        return (self.call, self.address) if self.direct == [True] and not self.checks[0] else None
 
     def state(self, number: int) -> dict[str, Tensor]:
         """Give the states of a link, [B, size]: views that hold until the next step, and may be written to."""

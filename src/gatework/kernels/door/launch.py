@@ -1,78 +1,40 @@
-"""The one door to the kernels: layers come in here, and what runs behind it is chosen from a closed table."""
+"""The one door to the backends: layers come in here, and what runs behind it is chosen from a closed table."""
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
 from gatework.errors import ConfigError, KernelError
-from gatework.kernels.door import fused
+from gatework.kernels.backend import Backend
+from gatework.kernels.call import Call, Result
+from gatework.kernels.door.backends import BACKENDS, CHOICES
 from gatework.kernels.planning.spec import MEMORY, constant
-from gatework.kernels.reference import run as reference
-from gatework.kernels.reference.run import Result
 from gatework.kernels.weights import Weights
 from gatework.language.nodes import Step
 
-BACKENDS: Mapping[str, Callable[..., Result]] = {"cpu": fused.run, "reference": reference.run}
-"""What can run a step, by name. Each takes the arguments of :func:`run` and agrees with ``reference``."""
+Refused = tuple[tuple[str, str], ...]
+"""The backends that do not take a call, each with its reason, in the order in which they were asked."""
 
-CHOICES = ("auto", *BACKENDS)
-"""What may be asked for: ``auto`` takes the kernels where they can run, and the reference elsewhere."""
-
-_FLOATS = {torch.float32, torch.float64}
-REMEDY = "Remove the cause, or choose backend='auto', which takes the reference here."
+_said: set[str] = set()  # what has been warned of
 
 
-def choose(
-    step: Step, inputs: tuple[Tensor, ...], state: tuple[Tensor, ...], drawn: bool, record: tuple[str, ...]
-) -> tuple[str, str]:
-    """Choose the backend for a call.
+def choose(call: Call) -> tuple[Backend, Refused]:
+    """Choose the backend for a call, as ``auto`` does: the first that neither refuses nor declines it.
 
     Returns:
-        A row of :data:`BACKENDS`, and the reason: what was found and, where kernels cannot run, what to change.
+        The backend, and those that were asked before it, each with its reason.
 
     Raises:
         KernelError: For equations of which no kernel can be made.
     """
-    # First, for all that is asked of a tensor here would be written into the trace.
-    if torch.jit.is_tracing():
-        return (
-            "reference",
-            "torch.jit.trace is at work, which cannot look into kernels: use torch.compile or torch.export",
-        )
-    kinds = {one.dtype for one in (*inputs, *state)}
-    devices = {one.device.type for one in inputs}
-    if devices != {"cpu"}:
-        found = ", ".join(sorted(devices))
-        return "reference", f"the input is on {found}, and kernels run on the CPU: move layer and input with .to('cpu')"
-    if len(kinds) > 1:
-        return "reference", f"input and state are of different types, {_spelt(kinds)}: convert one of them"
-    if not kinds <= _FLOATS:
-        known = _spelt(_FLOATS)
-        return "reference", f"the type is {_spelt(kinds)}, and kernels compute in {known}: convert layer and input"
-    if not inputs[0].numel():
-        return "reference", "the input is empty: there is nothing to compute"
-    if torch.is_autocast_enabled("cpu"):
-        return "reference", "autocast is on, and lowers the type: leave torch.autocast"
-    if torch._C._are_functorch_transforms_active():
-        return "reference", "a transformation of torch.func (vmap, jvp, ...) is at work, which kernels do not know"
-    if torch.autograd.forward_ad._current_level >= 0:
-        return "reference", "gradients are taken forward (forward_ad), for which there are no kernels: use backward()"
-    if step.outputs:
-        return "reference", "the step is an adjoint, and kernels take a forward step"
-    if record and not fused.can_record(step, drawn, record):
-        wanted = ", ".join(record)
-        return "reference", f"what is recorded ({wanted}) has a part that is constant in a kernel: record less"
-    return "cpu", "the type and the device are those of the kernels, and nothing is at work that they do not know"
-
-
-def _spelt(kinds: Iterable[torch.dtype]) -> str:
-    return " and ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))
-
-
-_said: set[str] = set()  # what has been warned of
+    refused: Refused = ()
+    for backend in BACKENDS.values():
+        reason = backend.refuses(call) or backend.declines(call)
+        if reason is None:
+            return backend, refused
+        refused = (*refused, (backend.name, reason))
+    raise AssertionError("the reference refuses nothing")
 
 
 def run(
@@ -107,7 +69,8 @@ def run(
             where every mask is its probability.
         record: Further names in the equations whose values are wanted.
         backend: A row of :data:`BACKENDS`, or ``auto``.
-        memory: What training keeps for the way back, a row of :data:`MEMORY`; the reference keeps what autograd keeps.
+        memory: What the forward pass saves for the backward pass, a row of :data:`MEMORY`; where autograd decides, as
+            for the reference, it changes nothing.
 
     Returns:
         The output, the last states and what was to be recorded.
@@ -127,27 +90,32 @@ def run(
         raise ConfigError(f"There is no backend {backend!r}; choose auto or one of {', '.join(BACKENDS)}.")
     if memory not in MEMORY:
         raise ConfigError(f"memory is {memory!r}; choose one of {', '.join(MEMORY)}.")
-    call: dict[str, Any] = {
-        "lengths": lengths,
-        "restart": restart,
-        "initial": initial,
-        "reverse": reverse,
-        "draws": draws,
-        "record": record,
-    }
     held = Weights.of(weights)
-    if backend != "reference":
+    return run_call(Call(step, held, inputs, state, lengths, restart, initial, reverse, draws, record, memory), backend)
+
+
+def run_call(call: Call, backend: str) -> Result:
+    """Run a call by the backend that was asked for; arguments and result as for :func:`run`."""
+    if backend == "auto":
         try:
-            chosen, reason = choose(step, inputs, state, draws is not None, record)
-            if backend not in ("auto", chosen):
-                raise ConfigError(f"backend={backend!r} cannot run this: {reason}. {REMEDY}")
-            if chosen == "cpu":
-                return BACKENDS[chosen](step, held, inputs, state, **call, memory=memory)
+            return choose(call)[0].run(call)
         except KernelError as error:
-            if backend != "auto":
-                raise
             warn(str(error))
-    return reference.run(step, held, inputs, state, **call)  # what it keeps for the backward pass is autograd's affair
+            return BACKENDS["reference"].run(call)
+    chosen = BACKENDS[backend]
+    reason = chosen.refuses(call)
+    if reason is not None:
+        raise ConfigError(f"backend={backend!r} cannot run this: {reason}. {remedy(call)}")
+    return chosen.run(call)
+
+
+def remedy(call: Call) -> str:
+    """Say what to do where the backend that was chosen by hand cannot run a call."""
+    try:
+        name = choose(call)[0].name
+    except KernelError:
+        name = "reference"
+    return f"Remove the cause, or choose backend='auto', which takes the {name} here."
 
 
 def warn(reason: str) -> None:

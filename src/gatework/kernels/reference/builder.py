@@ -1,4 +1,4 @@
-"""From a step to a program. This is pass two; :mod:`survey` is the first.
+"""From a step to a program. This is pass two; :mod:`gatework.kernels.reference.survey` is the first.
 
 A program's actions are closures that read registers and write registers, so that running a step costs a list of calls
 and nothing is looked up by name.
@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gatework.kernels.call import Call
 from gatework.kernels.reference import arithmetic
-from gatework.kernels.reference.program import CALL, Action, Call, Place, Program, Registers
+from gatework.kernels.reference.program import CALL, Action, Place, Program, Registers
 from gatework.kernels.reference.survey import Group, Kind, Survey, addends
 from gatework.language.nodes import Apply, Name, Node, Number, Outer, Product, Step
 
@@ -165,7 +166,11 @@ class _Builder:
         return self.at(place, Kind.STEP)
 
     def _draw(self, name: str) -> Place:
-        return self.compute(Kind.SEQUENCE, lambda call: call.draws[name], CALL)
+        def mask(call: Call) -> Tensor:
+            assert call.draws is not None  # this program is only made for calls that draw
+            return call.draws[name]
+
+        return self.compute(Kind.SEQUENCE, mask, CALL)
 
     def _outer(self, node: Outer) -> Place:
         left, right = self.place(node.left), self.place(node.right)

@@ -4,66 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor
-
 from gatework.kernels.reference.survey import Group, Kind
-from gatework.kernels.weights import Weights
-from gatework.language.nodes import Step
 
 Registers = list[Any]
 Action = Callable[[Registers], None]
-CALL = 0  # the register that holds the Call
-
-
-@dataclass(frozen=True)
-class Call:
-    """What one run of a program is given.
-
-    Args:
-        step: The equations.
-        weights: The parameters.
-        inputs: [T, B, size] each, or [N, size] where steps have rows of their own, one step after the other.
-        state: [B, size] each.
-        draws: The masks, as the inputs are.
-    """
-
-    step: Step
-    weights: Weights
-    inputs: tuple[Tensor, ...]
-    state: tuple[Tensor, ...]
-    draws: dict[str, Tensor]
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Read the size behind each key, such as ``hidden_size``, off the tensors."""
-        found = {}
-        for parameter in self.step.parameters:
-            rows, *columns = self.weights.shape(parameter.name)
-            found[parameter.rows] = rows
-            if parameter.columns is not None:
-                split = parameter.blocks if parameter.structure == "block_diagonal" else 1
-                found[parameter.columns] = columns[0] * split
-        named = zip((*self.step.inputs, *self.step.states), (*self.inputs, *self.state), strict=True)
-        return found | {self.step.sizes_of[name]: tensor.shape[-1] for name, tensor in named}
-
-    @property
-    def like(self) -> Tensor:
-        """Give a tensor of the device and type that constants are made in."""
-        return self.state[0]
-
-    def number(self, value: float) -> Tensor:
-        """Make a plain number a tensor without axes."""
-        return torch.full((), value, dtype=self.like.dtype, device=self.like.device)
-
-    def vector(self, value: float | Tensor, size: int) -> Tensor:
-        """Make what is constant over time a vector [size]."""
-        return (value if isinstance(value, Tensor) else self.number(value)).broadcast_to(size)
-
-    def sequence(self, value: float | Tensor, size: int) -> Tensor:
-        """Make what is known beforehand a whole sequence, [size] for each row of the inputs, however these lie."""
-        shape = (*self.inputs[0].shape[:-1], size)
-        return (value if isinstance(value, Tensor) else self.number(value)).broadcast_to(shape)
+CALL = 0  # the register that holds the :class:`gatework.kernels.call.Call`
 
 
 class Place(NamedTuple):

@@ -4,33 +4,18 @@ Nothing is written in place and no decision looks at values, so it works under a
 under autocast, in every floating type and on every device that torch has.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from gatework.kernels.call import Call, Result
 from gatework.kernels.reference.builder import program_for
-from gatework.kernels.reference.program import CALL, Call, Program, Registers
+from gatework.kernels.reference.program import CALL, Program, Registers
 from gatework.kernels.reference.survey import Kind
 from gatework.kernels.traced import is_traced
-from gatework.kernels.weights import Weights
 from gatework.language.nodes import Step
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a step gives over a whole sequence.
-
-    Args:
-        output: The first state at every step, [T, B, size].
-        state: Every state after the last step, [B, size] each, in the step's order.
-        recorded: What was asked for by name, [T, B, size] each.
-    """
-
-    output: Tensor
-    state: tuple[Tensor, ...]
-    recorded: dict[str, Tensor] = field(default_factory=dict)
 
 
 def prepare(step: Step) -> None:
@@ -39,44 +24,23 @@ def prepare(step: Step) -> None:
         program_for(step, drawn)
 
 
-def run(
-    step: Step,
-    weights: Weights,
-    inputs: tuple[Tensor, ...],
-    state: tuple[Tensor, ...],
-    *,
-    lengths: Tensor | None,
-    restart: Tensor | None,
-    initial: tuple[Tensor, ...] | None,
-    reverse: bool,
-    draws: dict[str, Tensor] | None,
-    record: tuple[str, ...],
-) -> Result:
-    """Run a step over a whole sequence; arguments and result as for :func:`gatework.kernels.door.launch.run`."""
-    program = program_for(step, draws is not None)
-    call = Call(step, weights, inputs, state, draws or {})
-    if lengths is None:
-        restarts = None if restart is None else restart[..., None].unbind(0)
-        return _run(program, call, _Flow(inputs[0].shape[0], None, restarts, initial), reverse, record)
-    if is_traced() and inputs[0].dim() == 3:
-        return _with_unknown_lengths(program, call, lengths, restart, initial, reverse, record)
-    return _with_lengths(program, call, lengths, restart, initial, reverse, record)
+def run(call: Call) -> Result:
+    """Run a step over a whole sequence."""
+    program = program_for(call.step, call.draws is not None)
+    if call.lengths is None:
+        restarts = None if call.restart is None else call.restart[..., None].unbind(0)
+        return _run(program, call, _Flow(call.inputs[0].shape[0], None, restarts, call.initial))
+    if is_traced() and not call.packed:
+        return _with_unknown_lengths(program, call, call.lengths)
+    return _with_lengths(program, call, call.lengths)
 
 
-def _with_lengths(
-    program: Program,
-    call: Call,
-    lengths: Tensor,
-    restart: Tensor | None,
-    initial: tuple[Tensor, ...] | None,
-    reverse: bool,
-    record: tuple[str, ...],
-) -> Result:
+def _with_lengths(program: Program, call: Call, lengths: Tensor) -> Result:
     """Run where rows have lengths of their own: each step on the rows that have it, longest first, and on no padding.
 
     So nothing is ever computed that could be infinite and meet a gradient of zero.
     """
-    packed, rows, lead = call.inputs[0].dim() == 2, len(lengths), call.inputs[0].shape[:2]
+    rows, lead = len(lengths), call.inputs[0].shape[:2]
     ranked, order = torch.sort(lengths, descending=True, stable=True)
     times = torch.arange(int(ranked[0]) if rows else 0)[:, None]
     live = ranked > times  # [T, B]
@@ -85,39 +49,32 @@ def _with_lengths(
     order = order.to(call.like.device)
 
     def taken(sequence: Tensor) -> Tensor:
-        return sequence if packed else sequence.flatten(0, 1).index_select(0, index)
+        return sequence if call.packed else sequence.flatten(0, 1).index_select(0, index)
 
     def given_back(sequence: Tensor) -> Tensor:
-        if packed:
+        if call.packed:
             return sequence
         return sequence.new_zeros(lead.numel(), sequence.shape[-1]).index_copy(0, index, sequence).unflatten(0, lead)
 
     def sorted_rows(states: tuple[Tensor, ...], order: Tensor = order) -> tuple[Tensor, ...]:
-        return states if packed else tuple(one.index_select(0, order) for one in states)
+        return states if call.packed else tuple(one.index_select(0, order) for one in states)
 
+    restart, initial = call.restart, call.initial
     restarts = None if restart is None else restart.flatten().index_select(0, index)[:, None].split(sizes)
     flow = _Flow(len(sizes), sizes, restarts, None if initial is None else sorted_rows(initial))
-    draws = {name: taken(mask) for name, mask in call.draws.items()}
-    call = replace(call, inputs=tuple(map(taken, call.inputs)), state=sorted_rows(call.state), draws=draws)
-    result = _run(program, call, flow, reverse, record)
+    draws = None if call.draws is None else {name: taken(mask) for name, mask in call.draws.items()}
+    flat = replace(call, inputs=tuple(map(taken, call.inputs)), state=sorted_rows(call.state), draws=draws)
+    result = _run(program, flat, flow)
     recorded = {name: given_back(sequence) for name, sequence in result.recorded.items()}
     return Result(given_back(result.output), sorted_rows(result.state, order.argsort()), recorded)
 
 
-def _with_unknown_lengths(
-    program: Program,
-    call: Call,
-    lengths: Tensor,
-    restart: Tensor | None,
-    initial: tuple[Tensor, ...] | None,
-    reverse: bool,
-    record: tuple[str, ...],
-) -> Result:
+def _with_unknown_lengths(program: Program, call: Call, lengths: Tensor) -> Result:
     """Run where only a run of the graph that is being written tells the lengths: every step on all rows.
 
     Padding is computed, on zeros whatever it held. Of rows that have ended neither values nor gradients are taken.
     """
-    steps = call.inputs[0].shape[0]
+    steps, restart = call.inputs[0].shape[0], call.restart
     ended = (torch.arange(steps, device=lengths.device)[:, None] >= lengths)[..., None].to(call.like.device)
 
     def filled(sequence: Tensor) -> Tensor:
@@ -125,16 +82,16 @@ def _with_unknown_lengths(
         return sequence.masked_fill(ended, 0)
 
     restarts = None if restart is None else restart[..., None].unbind(0)
-    draws = {name: filled(mask) for name, mask in call.draws.items()}
-    call = replace(call, inputs=tuple(map(filled, call.inputs)), draws=draws)
-    result = _run(program, call, _Flow(steps, None, restarts, initial, ended.unbind(0)), reverse, record)
+    draws = None if call.draws is None else {name: filled(mask) for name, mask in call.draws.items()}
+    whole = replace(call, inputs=tuple(map(filled, call.inputs)), draws=draws)
+    result = _run(program, whole, _Flow(steps, None, restarts, call.initial, ended.unbind(0)))
     recorded = {name: filled(sequence) for name, sequence in result.recorded.items()}
     return Result(filled(result.output), result.state, recorded)
 
 
-def _run(program: Program, call: Call, flow: "_Flow", reverse: bool, record: tuple[str, ...]) -> Result:
+def _run(program: Program, call: Call, flow: "_Flow") -> Result:
     """Run a program over sequences [T, B, size], or [N, size] where steps have rows of their own."""
-    step = call.step
+    step, record = call.step, call.record
     registers = [*program.start]
     registers[CALL] = call
     for register, sequence in zip(program.inputs, call.inputs, strict=True):
@@ -143,19 +100,19 @@ def _run(program: Program, call: Call, flow: "_Flow", reverse: bool, record: tup
         action(registers)
     names = dict.fromkeys((step.states[0], *record))
     collected: dict[str, list[Tensor]] = {name: [] for name in names if program.places[name].kind == Kind.STEP}
-    order = range(flow.steps - 1, -1, -1) if reverse else range(flow.steps)
+    order = range(flow.steps - 1, -1, -1) if call.reverse else range(flow.steps)
     final = _walk(program, registers, order, call.state, flow, collected)
     whole = {}
     for name in names:
         if flow.steps and name in collected:
-            whole[name] = flow.joined(collected[name][::-1] if reverse else collected[name])
+            whole[name] = flow.joined(collected[name][::-1] if call.reverse else collected[name])
         else:  # the same for all steps, or known for all steps from the start, or there was no step
             place = program.places[name]
             known: Any = 0.0 if place.kind == Kind.STEP else registers[place.register]
             sequence = place.kind == Kind.SEQUENCE
             whole[name] = known if sequence else call.sequence(known, call.sizes[step.sizes_of[name]])
-    found = Result(whole[step.states[0]], final, {name: whole[name] for name in record})
-    return found if flow.steps else _held_together(found, call)
+    result = Result(whole[step.states[0]], final, {name: whole[name] for name in record})
+    return result if flow.steps else _held_together(result, call)
 
 
 def _held_together(result: Result, call: Call) -> Result:

@@ -2,8 +2,9 @@
 
 from torch import Tensor
 
+from gatework.kernels.call import Call
 from gatework.kernels.reference.builder import program_for
-from gatework.kernels.reference.program import CALL, Call
+from gatework.kernels.reference.program import CALL
 from gatework.kernels.weights import Weights
 from gatework.language.nodes import Step
 
@@ -35,7 +36,7 @@ def run_single(
     """
     program = program_for(step, draws is not None)
     registers = [*program.start]
-    registers[CALL] = Call(step, weights, inputs, state, draws or {})
+    registers[CALL] = Call(step, weights, inputs, state, draws=draws)
     for register, given in zip(program.inputs, inputs, strict=True):
         registers[register] = given
     for action in program.once:

@@ -1,6 +1,7 @@
 """What of a step can be computed for the whole sequence at once, and which products become one matrix product.
 
-This is pass one of two over the equations; :mod:`program` is the second. It decides three things:
+This is pass one of two over the equations; :mod:`gatework.kernels.reference.builder` is the second. It decides three
+things:
 
 * the *kind* of every expression: a number, constant over time, known for all times at once, or step by step;
 * the *groups* of products that share an operand, each computed as one product with the stacked matrices;

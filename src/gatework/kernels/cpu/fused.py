@@ -1,0 +1,116 @@
+"""From a call to the operators and back: what a run needs is made ready first, so that what fails does so early."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gatework.errors import KernelError
+from gatework.kernels.call import Call, Result
+from gatework.kernels.cpu.gradients import Fused
+from gatework.kernels.cpu.kernel import kernel_for
+from gatework.kernels.cpu.operators import run_forward
+from gatework.kernels.planning.planned import explained_planning, plans
+from gatework.kernels.planning.spec import constant, read_spec, write_spec
+from gatework.language.nodes import Step
+
+
+def run(call: Call) -> Result:
+    """Run a call by the kernels.
+
+    Raises:
+        KernelError: For equations of which no kernel can be made.
+    """
+    step, lines, given = call.step, call.lines, [*call.inputs]
+    if call.drawn and call.draws is not None:
+        given += [call.draws[name] for name in step.draws]
+    begin = [] if call.initial is None or call.restart is None else [*call.initial]
+    layout, stacks = call.weights.stacks({parameter.name for parameter in step.parameters})
+    parts = (given, [*call.state], stacks, begin)
+    differentiated = torch.is_grad_enabled() and any(one.requires_grad for part in parts for one in part)
+    keep = call.memory if differentiated else "nothing"
+    spec = write_spec(step, call.drawn, call.reverse, keep, lines, layout)
+    if torch.compiler.is_compiling():
+        refused = refusal(write_spec(step, call.drawn, False, keep, lines, ()), str(call.state[0].dtype))
+        if refused:
+            raise KernelError(refused)
+    else:
+        ready(step, call.drawn, lines, call.state[0].dtype, keep)
+    results = _operate(spec, call, parts, differentiated)
+    last = 1 + len(call.state)
+    recorded = dict(zip(lines, results[last : last + len(lines)], strict=True))
+    for name in (name for name in call.record if name not in recorded):
+        recorded[name] = _without_padding(given[(*step.inputs, *step.draws).index(name)], call.lengths)
+    return Result(results[0], tuple(results[1:last]), {name: recorded[name] for name in call.record})
+
+
+def _operate(spec: str, call: Call, parts: tuple[list[Tensor], ...], differentiated: bool) -> Sequence[Tensor]:
+    """Run the forward operator: as torch's graphs have it, or by the shortest way there."""
+    given, state, stacks, begin = parts
+    lengths, restart = call.lengths, call.restart
+    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or type(given[0]) is not Tensor:
+        return torch.ops.gatework.forward(spec, given, state, stacks, lengths, restart, begin)
+    if differentiated:
+        counts = (len(given), len(state), len(stacks), len(begin))
+        return Fused.apply(spec, lengths, restart, counts, *given, *state, *stacks, *begin)
+    return run_forward(spec, given, state, stacks, lengths, restart, begin)
+
+
+def _without_padding(sequence: Tensor, lengths: Tensor | None) -> Tensor:
+    if lengths is None or sequence.dim() == 2:
+        return sequence
+    return sequence.masked_fill((torch.arange(len(sequence))[:, None] >= lengths)[..., None], 0)
+
+
+def can_record(step: Step, drawn: bool, names: tuple[str, ...]) -> bool:
+    """Say whether values of these names are at hand in a kernel: they are not constant.
+
+    Raises:
+        KernelError: For equations of which no kernel can be made.
+    """
+    return _can_record(write_spec(step, drawn and bool(step.draws), False, "nothing", (), ()), names)
+
+
+def _can_record(text: str, names: tuple[str, ...]) -> bool:
+    spec = read_spec(text)
+    with explained_planning(spec):
+        recipe = spec.recipe
+        lines = {*recipe.named.inputs, *(line.target for line in recipe.named.equations)}
+    return all(name in lines for name in names)
+
+
+constant(_can_record)
+
+
+def ready(step: Step, drawn: bool, record: tuple[str, ...], dtype: torch.dtype, keep: str) -> None:
+    """Make all kernels that a run will need, the backward pass's too, so that what cannot be made is known before.
+
+    Args:
+        step: The checked equations.
+        drawn: Whether masks are drawn.
+        record: Names in the equations whose values are wanted.
+        dtype: The type of the numbers.
+        keep: What the forward pass saves for the backward pass, a row of :data:`gatework.kernels.planning.spec.KEEP`.
+
+    Raises:
+        KernelError: For a kernel that cannot be made here; it is tried once, and the answer stays the same.
+    """
+    lines = tuple(name for name in record if name not in step.inputs and name not in step.draws)
+    _make(write_spec(step, drawn and bool(step.draws), False, keep, lines, ()), str(dtype))
+
+
+def _make(text: str, dtype: str) -> None:
+    for plan in plans(read_spec(text)):
+        kernel_for(plan, dtype.removeprefix("torch."))
+
+
+def refusal(text: str, dtype: str) -> str:
+    """Say why a run's kernels cannot be made, empty where they can: :func:`ready` as torch's compiler can take it."""
+    try:
+        _make(text, dtype)
+    except KernelError as error:
+        return str(error)
+    return ""
+
+
+constant(refusal)

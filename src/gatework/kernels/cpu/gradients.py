@@ -1,0 +1,123 @@
+"""Derivatives of the kernels' operators, as autograd asks for them.
+
+What a backward pass cannot do by kernels - a gradient of a gradient, a batch of gradients at once - is done by the
+reference.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gatework.kernels.call import Call
+from gatework.kernels.cpu.operators import Tensors, run_backward, run_forward
+from gatework.kernels.planning.spec import read_spec
+from gatework.kernels.reference import derivative
+from gatework.kernels.weights import Weights
+
+
+def remember(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+    """Write down what the backward pass will want to know."""
+    spec, given, state, weights, lengths, restart, initial = inputs
+    run = read_spec(spec)
+    ctx.spec = spec
+    ctx.set_materialize_grads(False)  # what no gradient reaches is None, and is left out
+    ctx.counts = (len(given), len(state), len(weights), len(initial))
+    ctx.results = 1 + len(state) + len(run.recipe.record)  # what a gradient can arrive at
+    # All that the backward pass reads is saved: autograd refuses what was changed in place since.
+    ctx.save_for_backward(lengths, restart, *given, *state, *weights, *initial, *output[ctx.results :])
+
+
+def differentiate(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
+    """Give the gradients of what ``forward`` took, in its order."""
+    _, given, state, weights, _, _, initial = ctx.needs_input_grad
+    needed = [bool(flag) for part in (given, state, weights, initial) for flag in part]
+    results = iter(gradients(ctx, list(grads[: ctx.results]), needed, torch.ops.gatework.backward))
+    given, state, weights, initial = ([next(results) for _ in range(count)] for count in ctx.counts)
+    return (None, given, state, weights, None, None, initial)
+
+
+def gradients(
+    ctx: Any, grads: list[Tensor | None], needed: list[bool], backward: Callable[..., list[Tensor]]
+) -> list[Tensor | None]:
+    """Give the gradients of a forward pass.
+
+    Args:
+        ctx: What :func:`remember` wrote down.
+        grads: What arrives at the output, the last states and what was recorded.
+        needed: For each tensor the forward pass took, whether its gradient is wanted.
+        backward: The operator, or what it calls.
+
+    Returns:
+        For each tensor its gradient, None where it is not wanted.
+    """
+    lengths, restart, *saved = ctx.saved_tensors
+    again = torch.is_grad_enabled()
+    if again or any(_is_batch(grad) for grad in grads if grad is not None):
+        make = _call_of(ctx.spec, ctx.counts, lengths, restart)
+        with torch.enable_grad():
+            results = derivative.gradients(make, saved[: sum(ctx.counts)], grads, needed, again)
+    else:
+        given, state, weights, initial, kept = _parted(saved, ctx.counts)
+        results = backward(ctx.spec, given, state, weights, lengths, restart, initial, kept, grads, needed)
+    return [one if wanted else None for one, wanted in zip(results, needed, strict=True)]
+
+
+def _is_batch(grad: Tensor) -> bool:
+    """Say whether a gradient is a batch of them, as ``is_grads_batched`` and ``torch.vmap`` have it."""
+    return torch._C._functorch.is_legacy_batchedtensor(grad) or torch._C._functorch.is_batchedtensor(grad)
+
+
+def _parted(tensors: Tensors, counts: Sequence[int]) -> list[list[Tensor]]:
+    """Part tensors in a row into groups of so many, and what is left."""
+    parts, place = [], 0
+    for count in (*counts, len(tensors) - sum(counts)):
+        parts.append(list(tensors[place : place + count]))
+        place += count
+    return parts
+
+
+def _call_of(
+    spec: str, counts: Sequence[int], lengths: Tensor | None, restart: Tensor | None
+) -> Callable[[list[Tensor]], Call]:
+    """Give what makes the call that a forward operator was given, of all its tensors in a row."""
+    run = read_spec(spec)
+    step, drawn = run.recipe.step, run.recipe.drawn
+
+    def make(tensors: list[Tensor]) -> Call:
+        given, state, weights, initial, _ = _parted(tensors, counts)
+        return Call(
+            step,
+            Weights(zip(run.layout, weights, strict=True)),
+            tuple(given[: len(step.inputs)]),
+            tuple(state),
+            lengths=lengths,
+            restart=restart,
+            initial=tuple(initial) or None,
+            reverse=run.reverse,
+            draws=dict(zip(step.draws, given[len(step.inputs) :], strict=True)) if drawn else None,
+            record=run.recipe.record,
+        )
+
+    return make
+
+
+class Fused(torch.autograd.Function):
+    """The operators in eager mode, where torch's registry of operators would cost more than a short run."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, spec: str, lengths: Tensor | None, restart: Tensor | None, counts: tuple[int, ...], *tensors: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Run the forward pass; tensors are inputs, states, weights and initial states, as many as counts say."""
+        given, state, weights, initial, _ = _parted(tensors, counts)
+        results = run_forward(spec, given, state, weights, lengths, restart, initial)
+        remember(ctx, (spec, given, state, weights, lengths, restart, initial), results)
+        return tuple(results[: ctx.results])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
+        """Run the backward pass."""
+        results = gradients(ctx, list(grads), list(ctx.needs_input_grad[4:]), run_backward)
+        return (None, None, None, None, *results)

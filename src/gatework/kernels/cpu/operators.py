@@ -1,0 +1,241 @@
+"""What the operators of :mod:`gatework.kernels.schema` do on the CPU, and which shapes they give.
+
+``gatework::forward`` runs a step over a whole sequence, ``gatework::backward`` its adjoint.
+
+The forward operator gives the output [T, B, size], the last states and what was recorded, all as the caller has them;
+then, where a gradient will be asked for, what the backward operator reads, which is laid out as kernels have it and is
+nobody else's affair. The output shares no memory with what is saved, so it may be changed in place; only where ``keep``
+is ``small`` it may be a view of it, which torch refuses to change.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from math import prod
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gatework.kernels.cpu.adjoint import Backward, Gradients
+from gatework.kernels.cpu.execute import Batch, Kept, Start, forward, last_states
+from gatework.kernels.cpu.kernel import kernel_for
+from gatework.kernels.cpu.layout import Layout
+from gatework.kernels.cpu.workspace import Sized, sized
+from gatework.kernels.planning.recipe import Recipe
+from gatework.kernels.planning.spec import Spec, read_spec
+from gatework.kernels.reference.arithmetic import upper_blocks
+
+Tensors = Sequence[Tensor]
+
+
+class Given(NamedTuple):
+    """What both operators take first, in their order.
+
+    Args:
+        spec: The run, as :func:`gatework.kernels.planning.spec.write_spec` writes it.
+        inputs: The inputs and the masks that are drawn, [T, B, size] each, or packed.
+        state: The states before the first step, [B, size] each.
+        weights: The tensors that hold the parameters.
+        lengths: How many steps of each row count; None for all.
+        restart: Where rows start anew, bool [T, B]; None for nowhere.
+        initial: The states that rows start anew from, [B, size] each; none for zeros.
+    """
+
+    spec: str
+    inputs: Tensors
+    state: Tensors
+    weights: Tensors
+    lengths: Tensor | None
+    restart: Tensor | None
+    initial: Tensors
+
+    def layout(self, run: Spec) -> Layout:
+        """Lay the batch out for the kernels."""
+        return Layout(self.inputs[0].shape[:-1], self.state[0].shape[0], run.reverse, self.lengths, self.restart)
+
+    def batch(self, run: Spec, layout: Layout) -> Batch:
+        """Give what both passes read by name, as the kernels have it."""
+        return Batch(
+            layout.rows,
+            layout.room,
+            run.by_name([one.detach() for one in self.weights]),
+            dict(zip(run.sequences, map(layout.sequence, self.inputs), strict=True)),
+        )
+
+    def start(self, run: Spec, layout: Layout) -> Start:
+        """Give the states that rows start from, as the kernels have them."""
+        return Start(
+            dict(zip(run.states, map(layout.state, self.state), strict=True)),
+            dict(zip(run.states, map(layout.state, self.initial), strict=True)) if self.initial else None,
+        )
+
+
+def _sized(which: str, run: Spec, given: Given, recipe: Recipe | None = None) -> Sized:
+    """Give the kernel of one of a recipe's plans for these tensors' sizes and type."""
+    recipe = recipe or run.recipe
+    inputs, state, weights = given.inputs, given.state, given.weights
+    # All that is checked before kernels read memory by its address. Sizes are ints also where shapes are symbols.
+    key = (
+        which,
+        recipe.unseen,
+        state[0].dtype,
+        *[int(one.shape[-1]) for one in (*inputs, *state)],
+        *[(one.dtype, one.device.type, *map(int, one.shape)) for one in weights],
+    )
+    known = run.known.get(key)
+    if not isinstance(known, Sized):
+        sizes = run.sizes(inputs, state, weights)
+        dtype = "float32" if state[0].dtype == torch.float32 else "float64"
+        known = run.known[key] = sized(kernel_for(getattr(recipe, which), dtype), sizes)
+    return known
+
+
+def _forward_plan(run: Spec) -> str:
+    return "training" if run.keep == "fast" else "inference"
+
+
+def forward_shapes(*arguments: Any) -> list[Tensor]:
+    """Give tensors of the shapes of what ``forward`` gives."""
+    given = Given(*arguments)
+    run = read_spec(given.spec)
+    known = _sized(_forward_plan(run), run, given)
+    lead, like = given.inputs[0].shape[:-1], given.state[0]
+    room = prod(lead)  # Size.numel() would fix sizes that are symbols
+    store = 2 * like.shape[0] + room
+    results = [like.new_empty(*lead, like.shape[-1])]
+    results += [torch.empty_like(one, memory_format=torch.contiguous_format) for one in given.state]
+    results += [like.new_empty(*lead, known.size(name)) for name in run.recipe.record]
+    if run.keep != "nothing":
+        results += [like.new_empty(store, known.width(name)) for name in run.states]
+        results += [like.new_empty(room, known.width(name)) for name in run.saved]
+    return results
+
+
+def backward_shapes(*arguments: Any) -> list[Tensor]:
+    """Give tensors of the shapes of what ``backward`` gives."""
+    given, needed = Given(*arguments[:7]), arguments[-1]
+    tensors = (*given.inputs, *given.state, *given.weights, *given.initial)
+    return [
+        torch.empty_like(one, memory_format=torch.contiguous_format) if wanted else one.new_empty(0)
+        for one, wanted in zip(tensors, needed, strict=True)
+    ]
+
+
+def run_forward(*arguments: Any, apart: bool = False) -> list[Tensor]:
+    """Run a step; see the module. Arguments and results are those of the operator ``forward``.
+
+    What is saved lies in memory that is used again, unless each result is to be ``apart`` in memory of its own.
+    """
+    given = Given(*arguments)
+    run = read_spec(given.spec)
+    known = _sized(_forward_plan(run), run, given)
+    layout, states = given.layout(run), run.states
+    wanted = run.saved or tuple(name for name in run.recipe.record if name not in states)
+    # The output is the caller's to change, and a store that is kept is the backward pass's. A copy for the one costs as
+    # much memory as the other, so where memory is short the output is a view, which torch refuses to change.
+    shared = run.keep != "fast" and not apart
+    alone = (*states, *wanted) if apart else states[:1] if shared else ()
+    batch, start = given.batch(run, layout), given.start(run, layout)
+    kept = forward(known, batch, start, wanted, run.keeps_states, alone)
+    return _as_the_caller_has_them(run, known, layout, kept, shared)
+
+
+run_apart = partial(run_forward, apart=True)  # as torch's registry of operators wants it
+
+
+def _as_the_caller_has_them(run: Spec, known: Sized, layout: Layout, kept: Kept, shared: bool) -> list[Tensor]:
+    """Give the results of ``forward``; its output is a view of what is kept where it may be ``shared``."""
+    rows, states, first = layout.rows, run.states, 2 * layout.batch
+    output = _part(kept.states[states[0]], first, rows.flat, known.size(states[0]))
+    last = last_states(kept, rows, run.keeps_states, {name: known.size(name) for name in states})
+    results = [layout.give_back(output, not shared), *(layout.give_back_state(last[name]) for name in states)]
+    for name in run.recipe.record:
+        whole, start = (kept.states[name], first) if name in states else (kept.saved[name], 0)
+        values = _part(whole, start, rows.flat, known.size(name)).expand(-1, known.size(name))
+        results.append(layout.give_back(values, own=True))
+    if run.keep != "nothing":
+        results += [kept.states[name] for name in states]
+        results += [kept.saved[name] for name in run.saved]
+    return results
+
+
+def _part(store: Tensor, first: int, count: int, size: int) -> Tensor:
+    return store[first : first + count, :size]
+
+
+def run_backward(*arguments: Any) -> list[Tensor]:
+    """Run an adjoint; see the module. Arguments and results are those of the operator ``backward``."""
+    given, (kept, grads, needed) = Given(*arguments[:7]), arguments[7:]
+    run = read_spec(given.spec)
+    names = (run.states[0], *run.states, *run.recipe.record)
+    recipe = run.recipe.seeing(frozenset(name for name, grad in zip(names, grads, strict=True) if grad is not None))
+    known = _sized("backward", run, given, recipe)
+    replay = _sized("replay", run, given) if run.keep == "small" else None
+    layout, states, count = given.layout(run), run.states, len(run.states)
+    first = len(given.inputs) + count
+    stacks = [
+        torch.zeros_like(one, memory_format=torch.contiguous_format) if wanted else None
+        for one, wanted in zip(given.weights, needed[first : first + len(given.weights)], strict=True)
+    ]
+    into = _by_name(run, stacks)
+    gradients = Backward(
+        recipe,
+        known,
+        replay,
+        given.batch(run, layout),
+        Kept(dict(zip(states, kept, strict=False)), dict(zip(run.saved, kept[count:], strict=True))),
+    ).run(
+        _arriving(run, recipe, known, layout, grads, given.state[0]),
+        {
+            name: None if grad is None else layout.state(grad)
+            for name, grad in zip(states, grads[1 : 1 + count], strict=True)
+        },
+        frozenset(name for name, wanted in zip(run.sequences, needed, strict=False) if wanted),
+        into,
+    )
+    for parameter in run.recipe.step.parameters:
+        if parameter.structure == "block_upper" and parameter.name in into:
+            into[parameter.name].copy_(upper_blocks(into[parameter.name], parameter.blocks))
+    results = _given_back(run, given, layout, gradients, stacks)
+    return [one if wanted else one.new_empty(0) for one, wanted in zip(results, needed, strict=True)]
+
+
+def _by_name(run: Spec, stacks: list[Tensor | None]) -> dict[str, Tensor]:
+    """Give the gradient of each parameter as a view of the tensor it lies in, where one is wanted."""
+    views: dict[str, Tensor] = {}
+    for names, stack in zip(run.layout, stacks, strict=True):
+        if stack is not None:
+            views |= zip(names, stack.chunk(len(names)), strict=True)
+    return views
+
+
+def _arriving(
+    run: Spec, recipe: Recipe, known: Sized, layout: Layout, grads: Sequence[Tensor | None], like: Tensor
+) -> dict[str, Tensor]:
+    """Collect the gradients that arrive at every step, as flat rows."""
+    arriving: dict[str, Tensor] = {}
+    recorded = grads[1 + len(run.states) :]
+    for name, grad in zip((run.states[0], *run.recipe.record), (grads[0], *recorded), strict=True):
+        if grad is not None:
+            rows = layout.sequence(grad)
+            arriving[name] = rows if name not in arriving else arriving[name] + rows  # the output may be recorded too
+    for name, adjoint in recipe.adjoint.grad.items():
+        if name not in arriving:
+            arriving[name] = like.new_zeros(layout.rows.flat, known.size(adjoint))
+    return arriving
+
+
+def _given_back(
+    run: Spec, given: Given, layout: Layout, gradients: Gradients, stacks: list[Tensor | None]
+) -> list[Tensor]:
+    """Give a gradient for all that the forward operator took, in its order."""
+    results = [
+        layout.give_back(gradients.inputs[name]) if name in gradients.inputs else torch.zeros_like(one)
+        for name, one in zip(run.sequences, given.inputs, strict=True)
+    ]
+    results += [layout.give_back_state(gradients.state[name]) for name in run.states]
+    results += [one.new_empty(0) if stack is None else stack for one, stack in zip(given.weights, stacks, strict=True)]
+    for name, one in zip(run.states, given.initial, strict=False):
+        grad = gradients.initial.get(name)
+        results.append(torch.zeros_like(one) if grad is None else layout.give_back_state(grad))
+    return results

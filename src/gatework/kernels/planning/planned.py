@@ -1,0 +1,87 @@
+"""The plans that a run follows, with whatever goes wrong while they are made told in one sentence."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from gatework.errors import KernelError, PlanError
+from gatework.kernels.planning.plan import Plan
+from gatework.kernels.planning.recipe import Recipe
+from gatework.kernels.planning.spec import Spec
+from gatework.kernels.planning.verify import verified
+from gatework.language.nodes import Step
+
+PASSES_OF_A_CELL = ("inference", "training", "backward")
+"""The ways a step is run: forward with nothing saved, forward with what the backward pass reads, and backward."""
+
+_OURS = "The fault is the planner's: please report the equations. Until then backend='reference' runs them."
+_REFUSED = ("refused",)  # the key, in what is known of a run, of why no kernel can be planned for it
+
+
+def plan_of(step: Step, which: str) -> Plan:
+    """Plan one of a cell's passes.
+
+    Args:
+        step: The checked equations.
+        which: A row of :data:`PASSES_OF_A_CELL`. In the last two, masks are drawn.
+
+    Returns:
+        The plan.
+    """
+    recipe = Recipe(step, which != "inference" and bool(step.draws))
+    plan: Plan = getattr(recipe, which)
+    return plan
+
+
+def plans(spec: Spec) -> list[Plan]:
+    """Give the plans that a run and its backward pass follow.
+
+    Raises:
+        KernelError: For equations of which no plan can be made.
+    """
+    recipe, keep = spec.recipe, spec.keep
+    with explained_planning(spec):
+        followed = [recipe.training if keep == "fast" else recipe.inference]
+        if keep != "nothing":
+            followed.append(recipe.backward)
+        if keep == "small":
+            followed.append(recipe.replay)
+    return followed
+
+
+def single_step(plan: Plan) -> Plan:
+    """Give the plan of a single step: what is hoisted out of time comes back into it.
+
+    Args:
+        plan: The plan of a forward pass.
+
+    Returns:
+        A plan all of whose stages belong to the loop.
+    """
+    stages = [replace(stage, phase="each") for stage in plan.stages if stage.phase != "after"]
+    return verified(replace(plan, stages=tuple(stages)))
+
+
+@contextmanager
+def explained_planning(spec: Spec) -> Iterator[None]:
+    """Say of whatever goes wrong while kernels are planned what it means and what to do; it is tried once.
+
+    No tensor has been looked at then, so it is never a fault of the call.
+
+    Args:
+        spec: The run.
+
+    Raises:
+        KernelError: For equations of which no plan can be made.
+    """
+    told = spec.known.get(_REFUSED)
+    if isinstance(told, str):
+        raise KernelError(told)
+    try:
+        yield
+    except Exception as error:
+        lines = [line.target for line in spec.recipe.step.equations]
+        named = ", ".join(lines[:4]) + (", ..." if len(lines) > 4 else "")
+        told = f"{error}" if isinstance(error, PlanError) else f"{type(error).__name__}: {error} {_OURS}"
+        spec.known[_REFUSED] = message = f"No kernel could be planned for the equations for {named}. {told}"
+        raise KernelError(message) from error
