@@ -58,6 +58,27 @@ MAY_READ = {
     "explorer/report.py": "files of the package",
     "explorer/routes.py": "files of the package",
 }
+# The one file that imports the backends which are walled in: the table of all backends.
+BACKENDS_TABLE = "kernels/door/backends.py"
+# What a folder of the kernels may not import from, of the others.
+APART = {
+    "planning": {"reference", "llvm", "cpu", "library", "door"},
+    "reference": {"llvm", "cpu", "library", "door"},
+    "llvm": {"reference", "cpu", "library", "door"},
+    "cpu": {"library", "door"},
+    "library": {"llvm", "cpu", "door"},
+}
+WALLED = ("cpu", "library")
+# Imports that break the rule above, each with its reason.
+APART_BUT = {
+    ("kernels/planning/normal.py", "gatework.kernels.reference.survey"): "the reading of sums belongs to the language",
+    ("kernels/planning/plan.py", "gatework.kernels.reference.survey"): "the reading of sums belongs to the language",
+}
+# Functions that are longer, or take more, than a reader can hold at once, each with its reason.
+LONGEST_FUNCTION, MOST_PARAMETERS = 60, 8
+LONG_FUNCTIONS = {
+    "kernels/door/launch.py: run": "what a layer gives, by name; everything behind it takes one Call",
+}
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
 LONGEST_FILE = 450
 
@@ -122,6 +143,63 @@ def test_imports_only_go_down():
             if other != own and FLOORS[other] >= FLOORS[own]:
                 faults.append(f"{where(path, line)}: {own} (floor {FLOORS[own]}) imports {module} ({FLOORS[other]})")
     assert not faults
+
+
+def test_nobody_looks_behind_the_wall_of_a_backend():
+    """A backend is reached through the table alone, so that another can stand beside it or in its place."""
+    faults = []
+    for path in FILES:
+        name = path.relative_to(SOURCE).as_posix()
+        for module, _, line in inside(path):
+            for walled in WALLED:
+                own = name.startswith(f"kernels/{walled}/") or name == BACKENDS_TABLE
+                if not own and f"{module}.".startswith(f"gatework.kernels.{walled}."):
+                    faults.append(f"{where(path, line)}: {module}")
+    assert not faults
+
+
+def test_folders_of_the_kernels_stand_apart():
+    faults, excused = [], set()
+    for path in FILES:
+        name = path.relative_to(SOURCE).as_posix()
+        room = name.split("/")[1] if name.startswith("kernels/") else ""
+        for module, _, line in inside(path):
+            other = module.removeprefix("gatework.kernels.").split(".")[0]
+            if module.startswith("gatework.kernels.") and other in APART.get(room, ()):
+                if (name, module) in APART_BUT:
+                    excused.add((name, module))
+                else:
+                    faults.append(f"{where(path, line)}: {module}")
+    assert not faults
+    assert excused == set(APART_BUT), "what is no longer broken need not be excused"
+
+
+def test_kernels_know_no_cell():
+    """Neither by an import nor by a name: whatever a backend does for an equation it does for everybody's."""
+    faults = []
+    for path in (path for path in FILES if floor_key(module_name(path)) == "kernels"):
+        faults += [where(path, line) for module, _, line in inside(path) if floor_key(module) == "cells"]
+        faults += [
+            f"{where(path, node.lineno)}: {node.value!r}"
+            for node in ast.walk(TREES[path])
+            if isinstance(node, ast.Constant) and node.value in gatework.CELLS
+        ]
+    assert not faults
+
+
+def test_functions_of_the_kernels_fit_one_look():
+    found = {}
+    for path in (path for path in FILES if floor_key(module_name(path)) == "kernels"):
+        for node in ast.walk(TREES[path]):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = (node.end_lineno or node.lineno) - node.lineno + 1
+                given = [one.arg for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+                count = len([name for name in given if name not in ("self", "cls")])
+                if length > LONGEST_FUNCTION or count > MOST_PARAMETERS:
+                    name = f"{path.relative_to(SOURCE).as_posix()}: {node.name}"
+                    found[name] = f"{length} lines, {count} parameters"
+    assert {name: size for name, size in found.items() if name not in LONG_FUNCTIONS} == {}
+    assert set(LONG_FUNCTIONS) <= set(found), "what is short now need not be excused"
 
 
 def test_files_are_read_by_the_readers_alone():

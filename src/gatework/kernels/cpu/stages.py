@@ -6,6 +6,7 @@ only is found by it). It does ``count`` rows, ``step`` apart, for the blocks of 
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from math import gcd
 
 from gatework.kernels.cpu.slots import Slots
@@ -32,6 +33,23 @@ def vectors_per_block(stage: Stage, tile_vectors: int) -> int:
     for group in stage.groups:
         common = gcd(common, len(group.sums))
     return tile_vectors // common if stage.groups else 1
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """Some rows and a block of units of a stage with products; the names of values in the code.
+
+    Args:
+        scratch: Where the sums of its products lie.
+        block: The number of the block.
+        start: The first of its rows.
+        height: How many rows it has.
+    """
+
+    scratch: str
+    block: str
+    start: str
+    height: str
 
 
 class StageWriter:
@@ -93,13 +111,12 @@ class StageWriter:
             start = code.let(f"sdiv i64 {code.mul(tile, '%count')}, {blocks}")
             stop = code.let(f"sdiv i64 {code.mul(code.add(tile, '1'), '%count')}, {blocks}")
             height = code.let(f"sub i64 {stop}, {start}")
+            here = _Tile(scratch, block, start, height)
             offset = 0
-            for number, group in enumerate(self.stage.groups):
-                self._tiles(
-                    number, len(group.segments), panels[number], scratch, offset, block, start, height, pointers
-                )
+            for number, pointer in enumerate(pointers):
+                self._tiles(number, here, offset, pointer)
                 offset += panels[number]
-            self._epilogue(scratch, block, start, height)
+            self._epilogue(here)
 
     def _panels(self, sums: int) -> int:
         """Count the panels of a block of a group."""
@@ -123,47 +140,44 @@ class StageWriter:
                     code.do(f"store ptr {address}, ptr {code.offset(place, at, 'ptr')}")
         return places
 
-    def _tiles(
-        self,
-        number: int,
-        segments: int,
-        panels: int,
-        scratch: str,
-        offset: int,
-        block: str,
-        start: str,
-        height: str,
-        pointers: list[str],
-    ) -> None:
-        """Run the tiles of one group for one block of units and one tile of rows."""
-        code = self.code
+    def _tiles(self, number: int, here: "_Tile", offset: int, pointer: str) -> None:
+        """Run the tiles of one group for one block of units and one tile of rows.
+
+        Args:
+            number: The group's place in the stage.
+            here: The tile.
+            offset: How many panels the groups before it have.
+            pointer: Where the addresses of the rows of its operands lie.
+        """
+        code, group = self.code, self.stage.groups[number]
+        segments, panels = len(group.segments), self._panels(len(group.sums))
         meta = self.slots.pointer(code, f"spans:{self.number}.{number}")
-        entry = code.offset(meta, code.mul(block, str(2 + 2 * segments)), "i64")
+        entry = code.offset(meta, code.mul(here.block, str(2 + 2 * segments)), "i64")
         begin = code.let(f"load i64, ptr {entry}")
         depth = code.let(f"load i64, ptr {code.offset(entry, '1', 'i64')}")
         spans = code.offset(entry, "2", "i64")
         panel = code.offset(self.slots.pointer(code, f"panels:{self.number}.{number}"), begin)
         size = code.mul(depth, str(self.width))
-        rows = code.offset(pointers[number], start, "ptr")
-        which = code.let(f"sub i64 {height}, 1")
+        rows = code.offset(pointer, here.start, "ptr")
+        which = code.let(f"sub i64 {here.height}, 1")
         tile = code.let(f"load ptr, ptr {code.offset(self.slots.pointer(code, 'tiles'), which, 'ptr')}")
         for part in range(panels):
-            out = code.offset(scratch, str((offset + part) * code.target.tile_rows * self.width))
-            here = code.offset(panel, code.mul(size, str(part)))
-            code.do(f"call void {tile}(ptr {out}, ptr {here}, ptr {rows}, i64 %count, i64 {segments}, ptr {spans})")
+            out = code.offset(here.scratch, str((offset + part) * code.target.tile_rows * self.width))
+            whole = code.offset(panel, code.mul(size, str(part)))
+            code.do(f"call void {tile}(ptr {out}, ptr {whole}, ptr {rows}, i64 %count, i64 {segments}, ptr {spans})")
 
-    def _epilogue(self, scratch: str, block: str, start: str, height: str) -> None:
+    def _epilogue(self, here: "_Tile") -> None:
         code = self.code
-        first = code.mul(code.mul(block, str(self.block)), str(code.lanes))
+        first = code.mul(code.mul(here.block, str(self.block)), str(code.lanes))
         vectors = self.slots.integer(code, f"vectors:{self.stage.size}")
-        with code.loop("0", height) as index:
-            self.values.at_row(*self._place(code.add(start, index)))
+        with code.loop("0", here.height) as index:
+            self.values.at_row(*self._place(code.add(here.start, index)))
             line = code.mul(index, str(self.width))
-            left = code.let(f"sub i64 {vectors}, {code.mul(block, str(self.block))}")
+            left = code.let(f"sub i64 {vectors}, {code.mul(here.block, str(self.block))}")
             inside = code.call("i64", "llvm.smin.i64", ("i64", left), ("i64", str(self.block)))
             with code.loop("0", inside) as vector:
                 ahead = code.mul(vector, str(code.lanes))
-                self._lines(code.add(first, ahead), self._sums(scratch, line, ahead))
+                self._lines(code.add(first, ahead), self._sums(here.scratch, line, ahead))
 
     def _sums(self, scratch: str, line: str, ahead: str) -> dict[str, str]:
         """Load the sums of a row and a vector of units."""

@@ -17,7 +17,7 @@ class Code:
         target: The machine it is for.
         dtype: The type of the numbers it computes with, "float32" or "float64".
         head: Its first line up to the brace, such as ``define void @f(ptr %a)``.
-        modules: Declarations that functions of the same module share, by symbol; written to, never read from.
+        declarations: What the functions of one module declare, by symbol: shared by them, written to, never read from.
     """
 
     def __init__(self, target: Target, dtype: str, head: str, declarations: dict[str, str]) -> None:

@@ -1,11 +1,10 @@
-"""The table of functions as vector instructions.
+"""The emitters: for each pointwise row of the table of functions, the vector instructions that compute it.
 
 Every row is computed the same way for every number, so that a result depends on nothing but its own arguments. The few
 numbers that need the C library (sines of huge arguments, remainders of huge quotients) are merged in afterwards.
 
 The error is below 2 units in the last place of the exact result, and below 2.5 where the machine has no fused products
-("sse"); that includes the far tails of sigmoid, gelu and the logarithms, and both types. Where float64's softplus lies
-above 20 torch gives its argument, which is not that close; here it is computed all the same.
+("sse"); that includes the far tails of sigmoid, gelu and the logarithms, and both types.
 
 Results too small for a normal number may be zero, and arguments too small for one may be taken for zero, as they are
 where the processor is told to flush them.
@@ -15,6 +14,7 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 
+from gatework.errors import KernelError
 from gatework.kernels.llvm.code import Code
 from gatework.kernels.llvm.polynomials import (
     FORMATS,
@@ -408,5 +408,11 @@ def emit(code: Code, name: str, arguments: Sequence[str]) -> str:
 
     Returns:
         The name of the value, of the same type.
+
+    Raises:
+        KernelError: For a row without machine code, so that another backend takes its equations.
     """
-    return EMITTERS[name](*(Vector(code, argument) for argument in arguments)).name
+    emitter = EMITTERS.get(name)
+    if emitter is None:
+        raise KernelError(f"There is no machine code for the function `{name}`.")
+    return emitter(*(Vector(code, argument) for argument in arguments)).name

@@ -16,7 +16,7 @@ class Target:
     """A machine as the code generator sees it.
 
     Args:
-        level: The name of the row below.
+        level: The vector unit, a row of :data:`LEVELS`.
         cpu: The processor, as LLVM names it.
         features: Its features, as LLVM writes them.
         bits: The width of a vector register.
