@@ -35,6 +35,7 @@ class Vertex:
         marks: For each input, what is written beside its arrow; empty where nothing is.
         names: The targets whose value this is.
         line: The index of the equation it first stands in; -1 for states and inputs.
+        function: The row of the table of functions that the sign stands for; empty where it stands for more than one.
     """
 
     kind: str
@@ -44,6 +45,7 @@ class Vertex:
     marks: tuple[str, ...] = ()
     names: list[str] = field(default_factory=list)
     line: int = -1
+    function: str = ""
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.quantity}>"
@@ -169,7 +171,9 @@ class _Grapher:
             # A minus is a sum with a minus sign beside one of its arrows.
             label = "+" if node.function == "sub" else "×" if node.function == "div" else label
             marks = _MARKS.get(node.function, ("",) * len(below))
-            return self._built(OPERATION, roman(label), node, below, marks)
+            vertex = self._built(OPERATION, roman(label), node, below, marks)
+            vertex.function = node.function
+            return vertex
         if isinstance(node, Apply):
             value = node.arguments[0]
             assert isinstance(value, Number)  # a source takes a plain number

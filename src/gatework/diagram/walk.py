@@ -223,8 +223,8 @@ def _settle(equations: Sequence[Equation], purposes: dict[str, str]) -> None:
 
 
 def _is_product(vertex: Vertex) -> bool:
-    """Tell a product sign."""
-    return vertex.label == roman("×")
+    """Tell a sign at which two vectors are multiplied, or one is divided by the other."""
+    return vertex.function in ("mul", "div")
 
 
 def _through(wiring: Wiring, vertex: Vertex) -> list[Vertex]:
