@@ -5,7 +5,8 @@ from tests.nn.test_registry_battery import CELLS
 
 from gatework.errors import EquationError
 from gatework.language import parse, show
-from gatework.language.handles import fixed, overridden, own_line, parted, pushed
+from gatework.language.anatomy import own_line
+from gatework.language.handles import fixed, overridden, parted, pushed
 from gatework.language.show import show_node
 
 every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS.keys())

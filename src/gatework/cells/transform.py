@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from gatework.cells.cell import Cell
 from gatework.errors import CellError
+from gatework.language.anatomy import before_mask, find_activations
 from gatework.language.check import check
 from gatework.language.names import Names
 from gatework.language.nodes import (
@@ -19,7 +20,6 @@ from gatework.language.nodes import (
     Number,
     Product,
     Step,
-    before_mask,
     children,
     rebuild,
     walk,
@@ -324,13 +324,7 @@ def _cell_state(cell: Cell) -> str:
 
 def _gate(cell: Cell, name: str) -> Equation:
     """Find a gate: a line that applies an activation to a sum with a matrix product."""
-    gates = {
-        equation.target: equation
-        for equation in cell.step.equations
-        if isinstance(equation.value, Apply)
-        and len(equation.value.arguments) == 1
-        and any(isinstance(node, Product) for node in walk(equation.value))
-    }
+    gates = find_activations(cell.step)
     if name not in gates:
         raise CellError(f"The cell `{cell.name}` has no gate `{name}` of its own; it has {', '.join(gates) or 'none'}.")
     return gates[name]

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from gatework.diagram.notation import MINUS, Runs, function_text, matrix_symbol, roman, symbol
+from gatework.language.anatomy import has_product, signed_addends
 from gatework.language.functions import FUNCTIONS
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Product, Step, children
 from gatework.language.show import number, show_equations
@@ -90,22 +91,6 @@ def make_graph(step: Step) -> Graph:
         ['prev(h)', 'x', 'z', 'tanh(W @ x)', 'z * tanh(W @ x)', '1 - z', '(1 - z) * h', 'h']
     """
     return _Grapher(step).graph()
-
-
-def addends(node: Node) -> Iterator[Node]:
-    """Yield the terms of a sum, signs left out."""
-    return (term for term, _ in _signed(node))
-
-
-def _signed(node: Node, taken_away: bool = False) -> Iterator[tuple[Node, bool]]:
-    """Yield the terms of a sum, each with whether it is taken away."""
-    if isinstance(node, Apply) and node.function in ("add", "sub", "neg"):
-        for argument in node.arguments[:-1]:
-            yield from _signed(argument, taken_away)
-        # Of a difference the second term is taken away, of a negation the only one.
-        yield from _signed(node.arguments[-1], taken_away ^ (node.function != "add"))
-    else:
-        yield node, taken_away
 
 
 class _Grapher:
@@ -203,7 +188,7 @@ class _Grapher:
 
     def _is_weighted(self, node: Node) -> bool:
         """Tell a sum with something learned in it."""
-        return any(self._weight(term) is not None for term in addends(node))
+        return any(self._weight(term) is not None for term, _ in signed_addends(node))
 
     def _weight(self, term: Node) -> Node | None:
         """Find what makes a term learned: a matrix product, or a parameter it is multiplied by."""
@@ -216,16 +201,16 @@ class _Grapher:
             plain = [below for below in term.arguments if self._weight(below) is None]
             if len(plain) < len(term.arguments) and (
                 term.function in ("norm", "neg")
-                or not all(self._weight(below) is not None and _has_product(below) for below in term.arguments)
+                or not all(self._weight(below) is not None and has_product(below) for below in term.arguments)
             ):
                 weights = [weight for below in term.arguments if (weight := self._weight(below)) is not None]
-                if not plain or not _has_product(weights[0]) or all(isinstance(below, Number) for below in plain):
+                if not plain or not has_product(weights[0]) or all(isinstance(below, Number) for below in plain):
                     return weights[0]
         return None
 
     def _operands(self, node: Node, learned: bool = False) -> Iterator[tuple[Vertex, str]]:
         """Yield what a weighted sum reads, each with its mark: the sign of what is learned is learned with it."""
-        for term, taken_away in _signed(node):
+        for term, sign in signed_addends(node):
             if isinstance(term, Product):
                 yield self.vertex(term.operand), ""
             elif isinstance(term, Number) or (isinstance(term, Name) and term.name in self.parameters):
@@ -240,13 +225,13 @@ class _Grapher:
                     else:
                         yield from self._operands(below, learned=True)
             else:
-                yield self.vertex(term), MINUS if taken_away and not learned else ""
+                yield self.vertex(term), MINUS if sign < 0 and not learned else ""
 
     def _layer_label(self, node: Node, inner: Node) -> Runs:
         normed = any(isinstance(below, Apply) and below.function == "norm" for below in _below_terms(inner))
         if inner is not node:
             return roman(_outside(node, inner, "(norm)" if normed else ""))
-        weights = [weight for term in addends(inner) if (weight := self._weight(term)) is not None]
+        weights = [weight for term, _ in signed_addends(inner) if (weight := self._weight(term)) is not None]
         matrices = [weight for weight in weights if isinstance(weight, Product)]
         if len(matrices) == 1 and not normed:
             return matrix_symbol(matrices[0])
@@ -304,12 +289,8 @@ def _around(node: Node, inner: Node, inside_product: bool = False) -> str:
     return f"({text})" if inside_product and not product else text
 
 
-def _has_product(node: Node) -> bool:
-    return isinstance(node, Product) or any(_has_product(below) for below in children(node))
-
-
 def _below_terms(node: Node) -> Iterable[Node]:
-    for term in addends(node):
+    for term, _ in signed_addends(node):
         yield term
         if isinstance(term, Apply):
             for below in term.arguments:

@@ -5,11 +5,11 @@ Standard library only.
 
 from gatework.language.check import check, parse
 from gatework.language.derive import derive
+from gatework.language.folding import without
 from gatework.language.functions import FUNCTIONS, Function
 from gatework.language.latex import latex
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Parameter, Product, Step
 from gatework.language.show import show
-from gatework.language.simplify import without
 
 __all__ = [
     "FUNCTIONS",

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from gatework.errors import EquationError
+from gatework.language.anatomy import origin
 from gatework.language.nodes import (
     Apply,
     Equation,
@@ -18,7 +19,6 @@ from gatework.language.nodes import (
     Product,
     Step,
     children,
-    origin,
     rebuild,
     walk,
 )

@@ -6,15 +6,16 @@ input.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
 
 from gatework.errors import EquationError
+from gatework.language.anatomy import before_mask, separable
 from gatework.language.check import check
 from gatework.language.names import Names
-from gatework.language.nodes import Apply, Equation, Name, Node, Number, Product, Step, before_mask
+from gatework.language.nodes import Apply, Equation, Name, Node, Number, Step
 from gatework.language.show import show_node, show_within
 from gatework.language.simplify import simplify, substitute
 
@@ -89,7 +90,7 @@ def parted(step: Step) -> Parted:
         {'0.9 * h': 'part1', '0.1 * tanh(W @ x)': 'part2'}
     """
     wanted = {name for state in step.states for name in (state, before_mask(step.equations, state))}
-    found = {line.target: _addends(line.value) for line in step.equations if line.target in wanted}
+    found = {line.target: separable(line.value) for line in step.equations if line.target in wanted}
     texts = _texts(step, found)
     own = {line.target for line in step.equations}
     fresh = Names(step)
@@ -176,54 +177,11 @@ def pushed(step: Step) -> Pushed:
     return Pushed(check(tuple(lines), step.states, (*step.inputs, *given), step.outputs), push)
 
 
-def own_line(step: Step, state: str) -> Node:
-    """Give the equation of a state; where a mask mixes it with last step's value, with the line it masks written in.
-
-    Args:
-        step: The checked equations.
-        state: A state.
-
-    Returns:
-        The right-hand side.
-
-    Example:
-        >>> from gatework.language import parse
-        >>> show_node(own_line(parse("h = 0.9 * h + x", states="h"), "h"))
-        '0.9 * prev(h) + x'
-    """
-    lines = {line.target: line.value for line in step.equations}
-    inner = before_mask(step.equations, state)
-    return lines[state] if inner == state else substitute(lines[state], {Name(inner): lines[inner]})
-
-
 def _check_lines(step: Step, names: Iterable[str]) -> None:
     for name in names:
         lines = [line.target for line in step.equations if line.target not in step.draws]
         if name not in lines:
             raise EquationError(f"`{name}` has no line that can be overridden; these have: {', '.join(lines)}.")
-
-
-def _addends(node: Node) -> list[Node]:
-    """Give the addends of a sum; none where it is no sum, or has a matrix product among them.
-
-    Of a difference the second is the one with the minus sign. One inside a sum stays whole: taken apart, it could be
-    added up in another order.
-    """
-    match node:
-        case Apply("sub", (left, right)):
-            found = [left, Apply("neg", (right,))]
-        case _:
-            found = list(_terms(node))
-    bare = [term.arguments[0] if isinstance(term, Apply) and term.function == "neg" else term for term in found]
-    return [] if len(found) < 2 or any(isinstance(term, Product) for term in bare) else found
-
-
-def _terms(node: Node) -> Iterator[Node]:
-    if isinstance(node, Apply) and node.function == "add":
-        for argument in node.arguments:
-            yield from _terms(argument)
-    else:
-        yield node
 
 
 def _texts(step: Step, found: Mapping[str, list[Node]]) -> dict[Node, str]:

@@ -5,7 +5,7 @@ stood in the text (``at``) does not count. Nodes are built by :mod:`parse`, give
 turned into their adjoint by :mod:`derive` and printed by :mod:`show`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import lcm
@@ -220,63 +220,6 @@ def rebuild(node: Node, below: "tuple[Node, ...]") -> Node:
     if isinstance(node, Outer):
         return Outer(below[0], below[1], node.structure, node.blocks, node.at)
     return node
-
-
-def before_mask(equations: Iterable[Equation], state: str) -> str:
-    """Name this step's value of a state as it is before zoneout's mask mixes it with last step's.
-
-    Args:
-        equations: Resolved lines.
-        state: A state.
-
-    Returns:
-        The name of the line that is masked, or the state itself where there is no mask.
-    """
-    lines = {equation.target: equation.value for equation in equations}
-    return _unmasked(lines[state], state, lines) or state
-
-
-def _unmasked(value: Node, state: str, lines: Mapping[str, Node]) -> str | None:
-    """Name the line that zoneout's mask mixes with last step's value of a state; None where none does."""
-    match value:
-        case Apply(
-            "add",
-            (
-                Apply("mul", (Name(keep), Name(old, True))),
-                Apply("mul", (Apply("sub", (Number(1.0), Name(same))), Name(new, False))),
-            ),
-        ) if keep == same and old == state and new in lines and isinstance(lines.get(keep), Apply):
-            mask = lines[keep]
-            return new if isinstance(mask, Apply) and mask.function == "bernoulli" else None
-    return None
-
-
-def origin(equations: Iterable[Equation], state: str, inputs: Iterable[str]) -> str:
-    """Name the line that a state comes from: before a mask, an override or a push from outside changes its value.
-
-    Args:
-        equations: Resolved lines.
-        state: A state.
-        inputs: The inputs of the step.
-
-    Returns:
-        The name of the first such line, or the state itself where nothing changes it.
-    """
-    lines = {equation.target: equation.value for equation in equations}
-    given, name = {*inputs}, state
-    while True:
-        match lines[name]:
-            case Apply("add", (Name(free, False), Name(push))) if free in lines and push in given:
-                name = free
-            case Apply("where", (Name(chosen), Name(value), Name(free, False))) if (
-                free in lines and {chosen, value} <= given
-            ):
-                name = free
-            case value:
-                masked = _unmasked(value, state, lines)
-                if masked is None:
-                    return name
-                name = masked
 
 
 def _periods(node: Node) -> int:

@@ -1,15 +1,11 @@
 """Plain arithmetic on nodes: what is known to be 0, 1 or constant goes away, and the lines that no longer matter."""
 
 import math
-from collections.abc import Container, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from functools import reduce
 
-from gatework.errors import EquationError
-from gatework.language.check import check
 from gatework.language.functions import FUNCTIONS
-from gatework.language.names import Names
-from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product, Step, children, rebuild, walk
+from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product, children, rebuild, walk
 
 ZERO, ONE = Number(0.0), Number(1.0)
 _LONGEST_CHAIN = 40  # terms
@@ -24,11 +20,18 @@ def simplify(node: Node) -> Node:
     Returns:
         An expression of the same value for all finite arguments.
     """
-    return _reduced(rebuild(node, tuple(simplify(child) for child in children(node))))
+    return reduced(rebuild(node, tuple(simplify(child) for child in children(node))))
 
 
-def _reduced(node: Node) -> Node:
-    """Simplify a node over what is simple already."""
+def reduced(node: Node) -> Node:
+    """Simplify a node over what is simple already.
+
+    Args:
+        node: A node whose children are simple.
+
+    Returns:
+        An expression of the same value for all finite arguments.
+    """
     below = children(node)
     if isinstance(node, Product | Outer):
         return ZERO if ZERO in below else node
@@ -131,101 +134,3 @@ def needed(equations: Iterable[Equation], wanted: Iterable[str]) -> tuple[Equati
             reads = (node.name for node in walk(lines[name].value) if isinstance(node, Name))
             pending.extend(read for read in reads if read in lines)
     return tuple(equation for name, equation in lines.items() if name in kept)
-
-
-def without(step: Step, names: Iterable[str]) -> Step:
-    """Give the Step in which inputs or vectors are zero, less every line and parameter that no longer matters.
-
-    Args:
-        step: The checked equations.
-        names: Inputs, or parameters that are vectors (all biases, say).
-
-    Returns:
-        A checked Step without those names.
-
-    Raises:
-        EquationError: Where a name is neither an input nor a vector parameter of the Step, and where nothing reads a
-            further input without them.
-
-    Example:
-        >>> from gatework.language import parse, show
-        >>> print(show(without(parse("h = tanh(W @ x + R @ h + b)", states="h"), ["b"])))
-        h = tanh(W @ x + R @ h)
-    """
-    zeros: dict[Name, Node] = {}
-    for name in names:
-        if name not in (*step.inputs, *(parameter.name for parameter in step.parameters if parameter.columns is None)):
-            raise EquationError(f"`{name}` is neither an input nor a vector parameter, so it cannot be left out.")
-        zeros[Name(name)] = ZERO
-    if not zeros:
-        return step
-    lines = folded(step.equations, zeros, step.states, Names(step), typed=False)
-    kept = needed(lines, (*step.states, *step.outputs))
-    inputs = tuple(name for name in step.inputs if Name(name) not in zeros)
-    reads = {node.name for line in kept for node in walk(line.value) if isinstance(node, Name)}
-    for name in inputs:
-        if name not in reads:
-            left_out = ", ".join(f"`{zero.name}`" for zero in zeros)
-            raise EquationError(
-                f"Without {left_out} nothing reads the input `{name}`: all it enters is a constant then. Keep what is "
-                f"left out, or take `{name}` out of the equations."
-            )
-    return check(kept, step.states, inputs, step.outputs)
-
-
-def folded(
-    equations: Iterable[Equation],
-    values: Mapping[Name, Node],
-    kept: Container[str],
-    names: Names,
-    *,
-    typed: bool = True,
-) -> tuple[Equation, ...]:
-    r"""Put values in the place of names, and what is constant then in the place of the lines' own names.
-
-    A matrix multiplies a vector, so a number that it would multiply gets a line, whose name has the vector's size.
-
-    Args:
-        equations: The lines, in order.
-        values: For each name that is known, its value.
-        kept: Lines whose names stay, even where they are constant.
-        names: What makes up names.
-        typed: Whether what was constant as it was typed is folded too, such as ``0 * x``, which then reads no input.
-
-    Returns:
-        The lines; some of them may be read no more.
-
-    Example:
-        >>> from gatework.language import parse
-        >>> from gatework.language.show import show_equations
-        >>> step = parse("a = 2 * b\nh = tanh(R @ (h + a) + V @ a)", inputs=())
-        >>> print(show_equations(folded(step.equations, {Name("b"): Number(0.5)}, step.states, Names(step))))
-        a = 1
-        constant1 = 1
-        h = tanh(R @ (h + 1) + V @ constant1)
-    """
-    known, lines = dict(values), []
-    for equation in equations:
-        value = simplify(substitute(equation.value, known)) if typed else _placed(equation.value, known)
-        if isinstance(value, Number) and value != equation.value and equation.target not in kept:
-            known[Name(equation.target)] = value
-        lines.append(replace(equation, value=_with_vectors(value, lines, names)))
-    return tuple(lines)
-
-
-def _placed(node: Node, values: Mapping[Name, Node]) -> Node:
-    """Put values in the place of names, and simplify what they enter, and that alone."""
-    if isinstance(node, Name):
-        return values.get(Name(node.name, node.previous), node)
-    below = tuple(_placed(child, values) for child in children(node))
-    unchanged = all(new is old for new, old in zip(below, children(node), strict=True))
-    return node if unchanged else _reduced(rebuild(node, below))
-
-
-def _with_vectors(node: Node, lines: list[Equation], names: Names) -> Node:
-    """Give every number that a matrix multiplies a line, put behind the lines there are."""
-    below = tuple(_with_vectors(child, lines, names) for child in children(node))
-    if isinstance(node, Product) and isinstance(below[0], Number):
-        lines.append(Equation(names.numbered("constant"), below[0]))
-        below = (Name(lines[-1].target),)
-    return rebuild(node, below)

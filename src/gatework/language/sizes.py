@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from gatework.errors import EquationError
+from gatework.language.anatomy import is_matrix
 from gatework.language.functions import FUNCTIONS
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product
 
@@ -60,7 +61,7 @@ class Sizes:
     def relate(self, equation: Equation) -> None:
         """Relate the sizes of everything in an equation."""
         value = equation.value
-        if _is_matrix(value):
+        if is_matrix(value):
             self._matrices.add(equation.target)
             self._relate_matrix(value)
             return
@@ -73,9 +74,7 @@ class Sizes:
         if isinstance(node, Outer):
             self._size(node.left)
             self._size(node.right)
-        elif (
-            isinstance(node, Apply) and node.function in ("add", "sub", "neg") and all(map(_is_matrix, node.arguments))
-        ):
+        elif isinstance(node, Apply) and node.function in ("add", "sub", "neg") and all(map(is_matrix, node.arguments)):
             for argument in node.arguments:
                 self._relate_matrix(argument)
         else:
@@ -153,9 +152,3 @@ class Keys(dict[str, str]):
 
     def __missing__(self, root: str) -> str:
         return "hidden_size"
-
-
-def _is_matrix(node: Node) -> bool:
-    if isinstance(node, Outer):
-        return True
-    return isinstance(node, Apply) and any(_is_matrix(argument) for argument in node.arguments)

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from gatework.errors import CellError, SizeError
-from gatework.language import FUNCTIONS, Apply, Equation, Name, Product, Step
+from gatework.language import Equation, Name, Product, Step
+from gatework.language.anatomy import mixes_units, own_line
 from gatework.language.check import check
 from gatework.language.derive import differentiate
-from gatework.language.handles import own_line
 from gatework.language.names import Names
 from gatework.language.nodes import Node, walk
 from gatework.language.simplify import needed, substitute
@@ -103,9 +103,9 @@ def elementwise(step: Step, state: str) -> Backward:
 
 def _mixes(node: Node, carried: set[str]) -> bool:
     """Say whether a node lets the gradient of one unit reach others."""
-    if isinstance(node, Product):
-        return any(isinstance(below, Name) and below.name in carried for below in walk(node))
-    return isinstance(node, Apply) and FUNCTIONS[node.function].kind == "reduction"
+    if isinstance(node, Product) and not any(isinstance(below, Name) and below.name in carried for below in walk(node)):
+        return False
+    return mixes_units(node)
 
 
 def sequence(trace: Trace, told: TracedLayer, name: Name) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from gatework.errors import SizeError
 from gatework.language import Apply, Name
+from gatework.language.anatomy import addends
 from gatework.language.handles import fixed, parted
 from gatework.language.nodes import Node, walk
 from gatework.language.show import show_within
@@ -103,13 +104,7 @@ def _below(node: Node) -> tuple[Node, ...]:
     """Give what a term is made of; a sum of sums is one sum."""
     if not isinstance(node, Apply):
         return ()
-    if node.function != "add":
-        return node.arguments
-    return tuple(
-        term
-        for argument in node.arguments
-        for term in (_below(argument) if isinstance(argument, Apply) and argument.function == "add" else (argument,))
-    )
+    return tuple(addends(node)) if node.function == "add" else node.arguments
 
 
 def _line(told: TracedLayer, name: str) -> tuple[Node, int]:

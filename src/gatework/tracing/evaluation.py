@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from gatework.kernels.reference import arithmetic
-from gatework.kernels.reference.survey import written_out
 from gatework.language import Apply, Name, Number, Product
+from gatework.language.anatomy import written_out
 from gatework.language.nodes import Node
 
 

@@ -6,11 +6,12 @@ products of names), or pointwise arithmetic, in which none of the others occur. 
 
 from collections.abc import Iterable
 
-from gatework.kernels.reference.survey import addends, written_out
+from gatework.language.anatomy import addends, is_matrix, written_out
 from gatework.language.check import check
+from gatework.language.folding import folded
 from gatework.language.names import Names
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product, Step, children, rebuild, walk
-from gatework.language.simplify import added, folded, needed
+from gatework.language.simplify import added, needed
 
 REDUCTIONS = ("mean", "rstd")
 
@@ -62,11 +63,6 @@ def normal(step: Step, *avoid: Step) -> Step:
     return check(_Namer(step, avoid, split=True).lines, step.states, step.inputs, step.outputs)
 
 
-def is_sum(node: Node) -> bool:
-    """Say whether a line is a sum of products and of nothing else."""
-    return all(isinstance(term, Product) for term in addends(node))
-
-
 class _Namer:
     def __init__(self, step: Step, avoid: Iterable[Step], split: bool) -> None:
         self.split = split
@@ -83,7 +79,7 @@ class _Namer:
 
     def line(self, line: Equation) -> None:
         value = written_out(line.value) if self.split else line.value
-        value = self.outer(value, line.target) if _is_matrix(value) else self.tree(value, line.target, root=True)
+        value = self.outer(value, line.target) if is_matrix(value) else self.tree(value, line.target, root=True)
         if line.target in self.vectors and _is_reduction(value):
             value = self.own(value, line.target)
         self.put(line.target, value, line.comment)
@@ -152,7 +148,3 @@ class _Namer:
 
 def _is_reduction(node: Node) -> bool:
     return isinstance(node, Apply) and node.function in REDUCTIONS
-
-
-def _is_matrix(node: Node) -> bool:
-    return isinstance(node, Outer) or (isinstance(node, Apply) and any(map(_is_matrix, node.arguments)))

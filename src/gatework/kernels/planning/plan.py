@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from gatework.kernels.planning.normal import REDUCTIONS, is_sum
-from gatework.kernels.reference.survey import addends
+from gatework.kernels.planning.normal import REDUCTIONS
+from gatework.language.anatomy import addends, is_sum_of_products
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product, Step, walk
 from gatework.language.show import show_node
 
@@ -391,7 +391,7 @@ def _operand(product: Product) -> Name:
 def _kind(node: Node) -> str:
     if any(isinstance(part, Outer) for part in walk(node)):
         return "outer"
-    if is_sum(node):
+    if is_sum_of_products(node):
         return "sum"
     if isinstance(node, Apply) and node.function in REDUCTIONS:
         return "reduction"

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from gatework.kernels.call import Call
 from gatework.kernels.reference import arithmetic
 from gatework.kernels.reference.program import CALL, Action, Place, Program, Registers
-from gatework.kernels.reference.survey import Group, Kind, Survey, addends
+from gatework.kernels.reference.survey import Group, Kind, Survey
+from gatework.language.anatomy import addends
 from gatework.language.nodes import Apply, Name, Node, Number, Outer, Product, Step
 
 _MOST_PROGRAMS = 256

@@ -10,14 +10,12 @@ things:
 """
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 from gatework.kernels.reference import arithmetic
-from gatework.language.functions import FUNCTIONS
-from gatework.language.nodes import Apply, Name, Node, Number, Outer, Product, Step, children, rebuild
-from gatework.language.parse import read
+from gatework.language.anatomy import addends, written_out
+from gatework.language.nodes import Apply, Name, Node, Number, Outer, Product, Step, children
 from gatework.language.simplify import simplify, substitute
 
 
@@ -79,8 +77,8 @@ class Survey:
             self._kinds[name] = Kind.SEQUENCE if drawn and name in step.draws else self.kind(self.values[name])
         for value in self.values.values():
             self._visit(value)
-        for addends in self._sums:
-            self._plan(addends)
+        for parts in self._sums:
+            self._plan(parts)
 
     def kind(self, node: Node) -> Kind:
         """Say how often an expression has to be computed."""
@@ -149,32 +147,6 @@ class Survey:
                 if group.structure == "dense" and self._uses[part] == 1:
                     group.start[part] = start
                     return
-
-
-def addends(node: Node) -> list[Node]:
-    """Give the terms of a sum, through sums inside it, in order."""
-    if isinstance(node, Apply) and node.function == "add":
-        return [term for argument in node.arguments for term in addends(argument)]
-    return [node]
-
-
-def written_out(node: Node, known: Callable[[str], bool] = lambda row: False) -> Node:
-    """Replace functions that are defined in terms of others by their definition.
-
-    Args:
-        node: The expression.
-        known: Says whether a row of the table is to stay as it is.
-
-    Returns:
-        The expression without such functions.
-    """
-    below = tuple(written_out(part, known) for part in children(node))
-    if isinstance(node, Apply) and FUNCTIONS[node.function].definition and not known(node.function):
-        definition = FUNCTIONS[node.function].definition
-        assert definition is not None
-        arguments = {Name(letter): part for letter, part in zip("abc", below, strict=False)}
-        return written_out(substitute(read(f"y = {definition}")[0].value, arguments), known)
-    return rebuild(node, below)
 
 
 def _has_own_vector(node: Node) -> bool:

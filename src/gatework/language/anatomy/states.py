@@ -1,0 +1,225 @@
+"""How a state comes about: what of it is kept, what is written to it, and which gates decide."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Literal
+
+from gatework.language.anatomy.expressions import factors, has_product, separable, signed_addends, slope
+from gatework.language.anatomy.lines import find_bounds
+from gatework.language.anatomy.masks import before_mask, own_line
+from gatework.language.nodes import Apply, Name, Node, Number, Product, Step, walk
+from gatework.language.simplify import ZERO, simplify, substitute
+
+# Where a factor must be g, or 1 - g, to be read as that gate: the ends, and places between them.
+_PROBED = (0.0, 1.0, 0.25, 0.5)
+_MOST = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A line whose value says how much passes.
+
+    Args:
+        name: The line.
+        complement: Whether ``1 - name`` is what passes, rather than ``name``.
+    """
+
+    name: str
+    complement: bool = False
+
+    @property
+    def factor(self) -> str:
+        """What is multiplied by: ``z`` or ``1 - z``."""
+        return f"1 - {self.name}" if self.complement else self.name
+
+    @property
+    def full(self) -> Literal[0, 1]:
+        """The value of the line at which everything passes."""
+        return 0 if self.complement else 1
+
+    @property
+    def none(self) -> Literal[0, 1]:
+        """The value of the line at which nothing passes."""
+        return 1 if self.complement else 0
+
+
+@dataclass(frozen=True)
+class State:
+    """What a state is added up from.
+
+    Args:
+        name: The state.
+        addends: The addends of its line, as :func:`separable` gives them; empty where the line is no sum.
+        kept: Those that are last step's value times something, each once.
+        written: All others, each once.
+        keeps: The gate that decides how much of last step's value stays; None where no single gate does.
+        writes: The gate that shuts out everything that is written; None where no gate does.
+        opens: The gate through which the output reads this state, the output gate of an LSTM; None where there is none.
+    """
+
+    name: str
+    addends: tuple[Node, ...]
+    kept: tuple[Node, ...]
+    written: tuple[Node, ...]
+    keeps: Gate | None
+    writes: Gate | None
+    opens: Gate | None
+
+
+@lru_cache(maxsize=_MOST)
+def find_states(step: Step) -> Mapping[str, State]:
+    """Read what each state keeps, what is written to it, and which gates decide.
+
+    Args:
+        step: The equations.
+
+    Returns:
+        The states, by name, in the order of their lines.
+
+    Example:
+        >>> from gatework.language import parse
+        >>> lstm = '''
+        ... f = sigmoid(W_f @ x)
+        ... i = sigmoid(W_i @ x)
+        ... o = sigmoid(W_o @ x)
+        ... c = f * c + i * tanh(W_g @ x)
+        ... h = o * tanh(c)
+        ... '''
+        >>> memory = find_states(parse(lstm, states="h c"))["c"]
+        >>> memory.keeps, memory.writes.name, memory.opens.name
+        (Gate(name='f', complement=False), 'i', 'o')
+    """
+    names = [line.target for line in step.equations if line.target in step.states]
+    return MappingProxyType({name: _Reader(step).state(name) for name in names})
+
+
+class _Reader:
+    """Reads the states of one step."""
+
+    def __init__(self, step: Step) -> None:
+        self.step = step
+        self.lines = {line.target: line.value for line in step.equations}
+        self.bounds = find_bounds(step)
+
+    def state(self, name: str) -> State:
+        carried, old = self.carried(name), Name(name, True)
+        parts = separable(self.lines[name])
+        kept = [node for node in dict.fromkeys(parts) if _is_kept(substitute(node, carried), old)]
+        written = [node for node in dict.fromkeys(parts) if node not in kept]
+        # Where a mask mixes the new value with the old one, what the mask lets through counts as well.
+        whole = slope(substitute(own_line(self.step, name), carried), old)
+        return State(
+            name,
+            tuple(parts),
+            tuple(kept),
+            tuple(written),
+            None if whole is None else self.gate(whole),
+            self.shuts(written),
+            self.opens(name),
+        )
+
+    def carried(self, state: str) -> dict[Name, Node]:
+        """Give the lines that hand on a state's old value times something: ``kept = f * c``, ``n = h + x``."""
+        found: dict[Name, Node] = {}
+        for target, line in self.lines.items():
+            value = substitute(line, found)
+            if target != state and slope(value, Name(state, True)) not in (None, ZERO):
+                found[Name(target)] = value
+        return found
+
+    def shuts(self, written: list[Node]) -> Gate | None:
+        """Find the gate that shuts out all that is written: a factor, from 0 to 1, of every addend that is."""
+        common: list[Gate] | None = None
+        for node in written:
+            gates = self.gates(self.followed(node))
+            common = gates if common is None else [gate for gate in common if gate in gates]
+        return common[0] if common else None
+
+    def opens(self, state: str) -> Gate | None:
+        """Find the gate in the product through which the output reads a state of this step."""
+        output = self.step.states[0]
+        if output == state:
+            return None
+        lines = self.step.equations
+        value = self.lines[before_mask(lines, output)]
+        while isinstance(value, Product):  # a projection
+            value = self.followed(value.operand)
+        current = Name(before_mask(lines, state))  # a mask comes after what is read of this step
+        shown = [part for part in factors(value) if current in walk(part)]
+        others = [gate for part in factors(value) if part not in shown for gate in self.gates(part)]
+        return others[0] if shown and others else None
+
+    def followed(self, node: Node) -> Node:
+        """Give what a name stands for, where it is a line of this step."""
+        while isinstance(node, Name) and not node.previous and node.name in self.lines:
+            node = self.lines[node.name]
+        return node
+
+    def gates(self, node: Node) -> list[Gate]:
+        """List the factors of a product that are gates from 0 to 1."""
+        read_as = [gate for factor in factors(node) if (gate := self.gate(factor)) is not None]
+        return [gate for gate in read_as if self.bounds[gate.name] == (0, 1)]
+
+    def gate(self, factor: Node) -> Gate | None:
+        """Read an expression as a line, or as 1 less a line; None where it is neither."""
+        names = {node for node in walk(factor) if isinstance(node, Name)}
+        if len(names) != 1 or has_product(factor):
+            return None
+        (name,) = names
+        if name.previous or name.name not in self.lines or name.name in self.step.draws:
+            return None
+        values = [simplify(substitute(factor, {name: Number(place)})) for place in _PROBED]
+        if values == [Number(place) for place in _PROBED]:
+            return Gate(name.name)
+        return Gate(name.name, True) if values == [Number(1 - place) for place in _PROBED] else None
+
+
+def _is_kept(node: Node, old: Name) -> bool:
+    """Say whether an addend is the state's old value times something."""
+    return slope(node, old) not in (None, ZERO) and simplify(substitute(node, {old: ZERO})) == ZERO
+
+
+def gate_biases(step: Step, factor: Node) -> dict[str, int]:
+    r"""Find the biases by which a factor opens, where the factor is a gate: a sigmoid, or one minus a gate.
+
+    Args:
+        step: The equations.
+        factor: A factor in one of them.
+
+    Returns:
+        For each bias that is added inside the sigmoid, +1 where a larger one opens the gate, -1 where a smaller one
+        does. Empty where the factor is no gate.
+
+    Example:
+        >>> from gatework.language import parse
+        >>> step = parse("z = sigmoid(W @ x - b)\nh = z * h + x")
+        >>> gate_biases(step, Name("z")), gate_biases(step, Name("x"))
+        ({'b': -1}, {})
+    """
+    lines = {line.target: line.value for line in step.equations}
+    sign = 1
+    while True:
+        match factor:
+            case Name(name, False) if name in lines:
+                factor = lines[name]
+            case Apply("sub", (Number(1.0), inner)):
+                factor, sign = inner, -sign
+            case Apply("sigmoid", (inside,)):
+                biases = {parameter.name for parameter in step.parameters if parameter.role == "bias"}
+                found: dict[str, int] = {}
+                for bias, own in _added(inside, lines, biases, sign):
+                    found.setdefault(bias, own)
+                return found
+            case _:
+                return {}
+
+
+def _added(node: Node, lines: Mapping[str, Node], biases: set[str], sign: int) -> Iterator[tuple[str, int]]:
+    """Yield the biases that are added within a sum, or taken from it, through lines of this step."""
+    for term, own in signed_addends(node, sign):
+        if isinstance(term, Name) and term.name in biases:
+            yield term.name, own
+        elif isinstance(term, Name) and not term.previous and term.name in lines:
+            yield from _added(lines[term.name], lines, biases, own)
