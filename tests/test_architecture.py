@@ -18,6 +18,7 @@ SOURCE = Path(gatework.__file__).parent
 FLOORS = {
     "errors": 0,
     "lazy": 0,
+    "registry": 1,
     "reading": 1,
     "language": 1,
     "data": 2,

@@ -22,6 +22,8 @@ Each message says what was given, what was expected, where, and what to do.
 
 import signal
 import unicodedata
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 
 _JOINERS = "\u200c\u200d"  # they only shape letters and emoji
@@ -47,6 +49,40 @@ def _shown(letter: str) -> str:
     if letter.isprintable() or letter in "\n\t" or letter in _JOINERS or unicodedata.category(letter) == "Zs":
         return letter
     return repr(letter)[1:-1]
+
+
+def nearest(given: str, choices: Iterable[str], likeness: float = 0.6) -> str | None:
+    """Give the choice that is most like what was given.
+
+    Args:
+        given: What was given.
+        choices: What would have been right.
+        likeness: How much alike they must be, from 0 to 1.
+
+    Returns:
+        The choice; None where none is near.
+    """
+    close = get_close_matches(given, [*choices], n=1, cutoff=likeness)
+    return close[0] if close else None
+
+
+def did_you_mean(given: str, choices: Iterable[str], quote: str = "`") -> str:
+    """Suggest the choice that is most like what was given.
+
+    Args:
+        given: What was given.
+        choices: What would have been right.
+        quote: What stands before and behind the choice.
+
+    Returns:
+        A sentence with a space in front; nothing where no choice is near.
+
+    Example:
+        >>> did_you_mean("tahn", ["sigmoid", "tanh"]), did_you_mean("x", ["tanh"])
+        (' Did you mean `tanh`?', '')
+    """
+    near = nearest(given, choices)
+    return f" Did you mean {quote}{near}{quote}?" if near else ""
 
 
 class GateworkError(Exception):

@@ -32,7 +32,7 @@ def easy(monkeypatch):
         task = replace(
             adding, name="easy", success=Success(**success), examples=replace(examples, test_size=60), defaults={}
         )
-        monkeypatch.setitem(TASKS._tasks, "easy", task)
+        monkeypatch.setitem(TASKS._entries, "easy", task)
         return task
 
     return make

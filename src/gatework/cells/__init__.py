@@ -2,6 +2,7 @@
 
 from gatework.cells.cell import Cell, cell
 from gatework.cells.files import read_equations
+from gatework.cells.finding import find_cell, is_equations, is_file
 from gatework.cells.registry import CELLS
 from gatework.cells.transform import blocks, coupled, layer_norm, peephole, project, recurrent_dropout, zoneout
 
@@ -11,6 +12,9 @@ __all__ = [
     "blocks",
     "cell",
     "coupled",
+    "find_cell",
+    "is_equations",
+    "is_file",
     "layer_norm",
     "peephole",
     "project",

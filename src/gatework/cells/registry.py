@@ -1,10 +1,5 @@
 """The registry: every cell by name. A new cell is one file in this folder, and one import and one entry here."""
 
-from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
-from typing import Any
-
-from gatework.cells.cell import Cell
 from gatework.cells.cifg import cifg
 from gatework.cells.clockwork import clockwork
 from gatework.cells.depth_gated import depth_gated
@@ -34,46 +29,7 @@ from gatework.cells.rnn import rnn
 from gatework.cells.rnn_relu import rnn_relu
 from gatework.cells.slstm import slstm
 from gatework.errors import CellError
-
-
-class Registry(Mapping[str, Cell]):
-    """A mapping from names to cells. The error for an unknown name suggests a similar one.
-
-    Args:
-        cells: The cells, in the order in which they are listed to users.
-    """
-
-    def __init__(self, *cells: Cell) -> None:
-        self._cells = {cell.name: cell for cell in cells}
-
-    def __getitem__(self, name: str) -> Cell:
-        """Look up a cell, or raise CellError and suggest a similar name."""
-        if name in self._cells:
-            return self._cells[name]
-        near = get_close_matches(str(name).lower(), self._cells, n=1, cutoff=0.5)
-        hint = f" Did you mean `{near[0]}`?" if near else ""
-        raise CellError(f"There is no cell `{name}`.{hint} The cells are: {', '.join(self._cells)}.")
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Look up a cell, or return the default."""
-        return self._cells.get(key, default)
-
-    def __contains__(self, name: object) -> bool:
-        """Tell whether there is a cell with that name."""
-        return name in self._cells
-
-    def __iter__(self) -> Iterator[str]:
-        """Yield the names in order."""
-        return iter(self._cells)
-
-    def __len__(self) -> int:
-        """Count the cells."""
-        return len(self._cells)
-
-    def __repr__(self) -> str:
-        """List the names."""
-        return f"<{len(self)} cells: {', '.join(self)}>"
-
+from gatework.registry import Registry
 
 CELLS = Registry(
     rnn, rnn_relu, irnn,
@@ -82,5 +38,7 @@ CELLS = Registry(
     gru, gru_v3, mgu, mut1, mut2, mut3, janet,
     lstm_projected, lstm_layer_norm, lstm_multiplicative, depth_gated, slstm,
     clockwork, indrnn,
+    unknown="There is no cell `{name}`.{hint} The cells are: {names}.", hint=" Did you mean `{near}`?",
+    error=CellError, kind="cells",
 )  # fmt: skip
 """Every cell of the library, by name."""

@@ -12,7 +12,6 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandError, UnusedCliTokensError
@@ -20,7 +19,7 @@ from rich.markup import escape
 
 from gatework import __version__
 from gatework.cli.output import err, out
-from gatework.errors import GateworkError
+from gatework.errors import GateworkError, did_you_mean
 
 FAULT, REFUSED, INTERRUPTED, TERMINATED, PIPE_CLOSED = 1, 2, 130, 143, 141
 
@@ -184,8 +183,7 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, UnknownCommandError) and error.unused_tokens:
         given = error.unused_tokens[0]
         is_flag = given.startswith("-")
-        near = get_close_matches(given, ("--help", "--version") if is_flag else VERBS, n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
+        hint = did_you_mean(given, ("--help", "--version") if is_flag else VERBS, quote="")
         return f"there is no {'flag' if is_flag else 'verb'} {given!r} here.{hint} The verbs are {', '.join(VERBS)}."
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
         return f"nothing takes {error.unused_tokens[0]!r} here; {_see_help(error)}"

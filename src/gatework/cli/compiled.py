@@ -1,6 +1,6 @@
 """What ``gatework show --plan`` and ``--kernel`` print; apart from the rest of the verb, which does without torch."""
 
-from gatework.cli.cellfile import find_cell
+from gatework.cells import find_cell
 from gatework.cli.output import Flag, Json, out, print_json
 from gatework.kernels.door.listing import code_of
 from gatework.kernels.planning.plan import show_plan
@@ -21,7 +21,7 @@ def print_plans(cell: str, /, *, backward: Flag = False, json: Json = False) -> 
         backward: Whether only that of the way back is wanted.
         json: Whether programs will read it.
     """
-    found = find_cell(cell)
+    found = find_cell(cell, files=True)
     wanted = ("backward",) if backward else PASSES_OF_A_CELL
     plans = {which: show_plan(plan_of(found.step, which)) for which in wanted}
     if json:
@@ -43,7 +43,7 @@ def print_code(cell: str, /, *, backward: Flag = False, assembly: Flag = False, 
     Raises:
         ConfigError: If there are no kernels for this machine.
     """
-    found = find_cell(cell)
+    found = find_cell(cell, files=True)
     which = "backward" if backward else "inference"
     form = "assembly" if assembly else "llvm"
     code = code_of(found.step, which, form)

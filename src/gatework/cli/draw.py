@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from gatework.cli.cellfile import find_cell
+from gatework.cells import find_cell
 from gatework.cli.output import Flag, Json, Size, out, print_json
 from gatework.diagram import Picture, draw
 from gatework.errors import ConfigError
@@ -44,11 +44,11 @@ def draw_cell(
         apart: With --kind walk: a file for each step, lstm-1.svg and so on, in place of one sheet.
         json: Print the picture's shapes as JSON, for programs; a file is written only where -o names one.
     """
-    found = find_cell(cell)
+    found = find_cell(cell, files=True)
     picture = draw(
         found,
         kind,
-        other=None if other is None else find_cell(other),
+        other=None if other is None else find_cell(other, files=True),
         steps=steps,
         legend=legend,
         dark=dark,

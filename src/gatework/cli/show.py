@@ -5,9 +5,8 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from gatework.cells import Cell
+from gatework.cells import Cell, find_cell
 from gatework.cli.app import part
-from gatework.cli.cellfile import find_cell
 from gatework.cli.output import Flag, Json, Size, grid, out, print_json
 from gatework.cli.parameters import fitting_sizes, parameter_table
 from gatework.errors import ConfigError
@@ -54,7 +53,7 @@ def show_cell(
     if kernel:
         part("show-kernel")(cell, backward=backward, assembly=assembly, json=json)
         return
-    found = find_cell(cell)
+    found = find_cell(cell, files=True)
     console = out()
     sizes = fitting_sizes(found, 64, hidden_size, proj_size)
     if input_size is not None:

@@ -7,7 +7,7 @@ matrix, elsewhere a vector. Sizes follow from use: what is added or multiplied e
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from gatework.errors import EquationError
+from gatework.errors import EquationError, did_you_mean
 from gatework.language.anatomy import origin
 from gatework.language.nodes import (
     Apply,
@@ -22,7 +22,7 @@ from gatework.language.nodes import (
     rebuild,
     walk,
 )
-from gatework.language.parse import NOT_NAMES, WRITTEN, Limits, nearest, normalised, read
+from gatework.language.parse import NOT_NAMES, WRITTEN, Limits, normalised, read
 from gatework.language.sizes import Sizes, name_sizes
 
 BELOW = "_below"
@@ -156,7 +156,7 @@ class _Checker:
             if name in self.inputs:
                 raise EquationError(f"`{name}` is both an input and a state.")
             if name not in self.lines:
-                hint = nearest(name, tuple(self.lines))
+                hint = did_you_mean(name, tuple(self.lines))
                 raise EquationError(f"The state `{name}` has no equation; add a line `{name} = ...`.{hint}")
         return carried
 
@@ -173,7 +173,7 @@ class _Checker:
         own = self.lines.get(node.name)
         if node.previous and node.name not in states:
             expected = f"the states are {', '.join(states)}"
-            raise self.fault(f"`prev({node.name})` needs a state; {expected}.{nearest(node.name, states)}", node)
+            raise self.fault(f"`prev({node.name})` needs a state; {expected}.{did_you_mean(node.name, states)}", node)
         if own is None or node.previous or own < index:
             return node
         if node.name not in states:
@@ -191,7 +191,7 @@ class _Checker:
         for equation in equations:
             if equation.target not in read_names and equation.target not in (*states, *outputs):
                 unknown = tuple(name for name in read_names if name not in self.lines and name not in self.inputs)
-                hint = nearest(equation.target, unknown)
+                hint = did_you_mean(equation.target, unknown)
                 raise self.at_line(
                     f"`{equation.target}` is never read and is no state: an unused equation. Remove or use it.{hint}",
                     equation,

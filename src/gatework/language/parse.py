@@ -9,9 +9,8 @@ import keyword
 import math
 import re
 from dataclasses import dataclass
-from difflib import get_close_matches
 
-from gatework.errors import EquationError, printable
+from gatework.errors import EquationError, did_you_mean, printable
 from gatework.language.functions import FUNCTIONS, MOST_BLOCKS, MOST_PERIODS, WRITABLE
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product
 
@@ -118,20 +117,6 @@ def normalised(text: str) -> str:
 
 def _stripped(text: str) -> list[str]:
     return [line.strip() for line in re.split(r"\r\n|\r|\n", text)]
-
-
-def nearest(word: str, choices: "tuple[str, ...] | list[str] | frozenset[str]") -> str:
-    """Suggest the choice most like a word.
-
-    Args:
-        word: What was given.
-        choices: What would have been right.
-
-    Returns:
-        `` Did you mean `tanh`?`` with a space in front, or nothing where no choice is near.
-    """
-    found = get_close_matches(word, choices, n=1, cutoff=0.6)
-    return f" Did you mean `{found[0]}`?" if found else ""
 
 
 def _scan(text: str, most: int) -> None:
@@ -289,7 +274,7 @@ class _Reader:
         if name not in WRITABLE:
             choices = (*WRITABLE, "prev", *_STRUCTURES)
             raise self.fault(
-                f"There is no function `{name}`.{nearest(name, choices) or f' There are: {_list(choices)}.'}", tree
+                f"There is no function `{name}`.{did_you_mean(name, choices) or f' There are: {_list(choices)}.'}", tree
             )
         row = FUNCTIONS[name]
         if len(tree.args) != row.arity:

@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 
 import torch
 from torch import Tensor, nn
 
 from gatework.cells import Cell
-from gatework.errors import CellError, SizeError
+from gatework.errors import CellError, SizeError, did_you_mean
 from gatework.nn.storage import Stored
 
 Draw = Callable[[Stored, Tensor, int], None]
@@ -53,8 +52,7 @@ def scheme(name: str) -> Draw:
         SizeError: For an unknown name; the message lists the choices.
     """
     if not isinstance(name, str) or name not in SCHEMES:
-        near = get_close_matches(str(name), SCHEMES, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(str(name), SCHEMES, "'")
         raise SizeError(f"init is {name!r}; expected one of {', '.join(SCHEMES)}.{hint}")
     return SCHEMES[name]
 

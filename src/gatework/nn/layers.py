@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gatework.cells import CELLS, Cell, project
-from gatework.cells import cell as cell_from_text
-from gatework.errors import CellError, SizeError
+from gatework.cells import Cell, find_cell, project
+from gatework.errors import SizeError
 from gatework.language import Step, without
 from gatework.language.derive import reached
 from gatework.nn.storage import Stored, layout
@@ -67,12 +66,7 @@ def read_cell(cell: Cell | str, proj_size: int) -> Cell:
         CellError: If there is no such cell.
         EquationError: If equations cannot be read.
     """
-    if isinstance(cell, str):
-        cell = cell_from_text(cell) if "=" in cell else CELLS[cell]
-    if not isinstance(cell, Cell):
-        raise CellError(
-            f"cell is a {type(cell).__name__}; expected a gatework.Cell, a name such as 'lstm', or equations as text."
-        )
+    cell = find_cell(cell)
     if proj_size and "proj_size" not in cell.step.size_keys:
         return project(cell, proj_size)
     return cell
@@ -145,6 +139,7 @@ def learnable_states(step: Step) -> tuple[str, ...]:
     """Name the states through which a gradient reaches the output; the others count steps, say.
 
     Example:
+        >>> from gatework.cells import CELLS
         >>> learnable_states(CELLS["clockwork"].step)
         ('h',)
     """

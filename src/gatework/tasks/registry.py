@@ -1,10 +1,7 @@
 """The registry: every sequence task by name. A new task is one file and one line here."""
 
-from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
-from typing import Any
-
 from gatework.errors import ConfigError
+from gatework.registry import Registry
 from gatework.tasks.recorded.agreement import agreement
 from gatework.tasks.recorded.digits import spoken_digits
 from gatework.tasks.recorded.forecasting import airline, ett_h1, forecast
@@ -31,45 +28,8 @@ from gatework.tasks.synthetic.temporal_order import temporal_order_2, temporal_o
 from gatework.tasks.synthetic.timed_spikes import timed_spikes
 from gatework.tasks.synthetic.two_sequence import two_sequence, two_sequence_noise, two_sequence_targets
 from gatework.tasks.synthetic.xml_tags import xml_tags
-from gatework.tasks.task import Task
 
-
-class TaskRegistry(Mapping[str, Task]):
-    """Tasks by name; an unknown name is answered with the nearest one.
-
-    Args:
-        tasks: The tasks, in the order they are listed to people.
-    """
-
-    def __init__(self, *tasks: Task) -> None:
-        self._tasks = {task.name: task for task in tasks}
-
-    def __getitem__(self, name: str) -> Task:
-        """Look a task up, or raise ConfigError naming the nearest."""
-        if name in self._tasks:
-            return self._tasks[name]
-        near = get_close_matches(str(name).lower(), self._tasks, n=1, cutoff=0.5)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
-        raise ConfigError(f"there is no task '{name}'{hint} The tasks are: {', '.join(self._tasks)}")
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Look a task up, or give the default, as every mapping does."""
-        return self._tasks.get(key, default)
-
-    def __contains__(self, name: object) -> bool:
-        """Tell whether there is a task of this name."""
-        return name in self._tasks
-
-    def __iter__(self) -> Iterator[str]:
-        """Go through the names, in the order they are listed to people."""
-        return iter(self._tasks)
-
-    def __len__(self) -> int:
-        """Count the tasks."""
-        return len(self._tasks)
-
-
-TASKS = TaskRegistry(
+TASKS = Registry(
     # One thing to keep, and nothing else to do.
     latch,
     parity,
@@ -120,4 +80,8 @@ TASKS = TaskRegistry(
     ett_h1,
     airline,
     forecast,
+    unknown="there is no task '{name}'{hint} The tasks are: {names}",
+    hint="; did you mean '{near}'?",
+    error=ConfigError,
+    kind="tasks",
 )

@@ -1,0 +1,51 @@
+"""A cell in whichever way people give it: the cell itself, its name, its equations, or a file of them."""
+
+from pathlib import Path
+
+from gatework.cells.cell import Cell, cell
+from gatework.cells.files import read_equations
+from gatework.cells.registry import CELLS
+from gatework.errors import CellError
+
+
+def find_cell(given: Cell | str, *, name: str | None = None, files: bool = False) -> Cell:
+    """Find the cell that is meant.
+
+    Args:
+        given: A cell, a name in the registry, equations, or, where ``files`` says so, the path of a file of equations.
+        name: What to call a cell that is given by its equations. None calls it ``cell``, and one from a file as the
+            file is called.
+        files: Whether a file is read. Only what a person types may name one: the name in a run directory could be
+            anyone's.
+
+    Returns:
+        The cell.
+
+    Raises:
+        CellError: Where there is no such cell; the message offers the nearest name.
+        EquationError: Where the equations cannot be read; the message shows the line and a caret.
+        DataError: Where the file is missing, empty or no text.
+
+    Example:
+        >>> find_cell("lstm").states, find_cell("h = tanh(W @ x + R @ h)", name="mine").name
+        (('h', 'c'), 'mine')
+    """
+    if isinstance(given, Cell):
+        return given
+    if not isinstance(given, str):
+        raise CellError(
+            f"cell is a {type(given).__name__}; expected a gatework.Cell, a name such as 'lstm', or equations as text."
+        )
+    if files and is_file(given):
+        return cell(read_equations(given), name=name or Path(given).stem)
+    return cell(given, name=name or "cell") if is_equations(given) else CELLS[given]
+
+
+def is_equations(given: str) -> bool:
+    """Tell equations from a cell's name and from a file's."""
+    return "=" in given
+
+
+def is_file(given: str) -> bool:
+    """Tell the name of a file of equations from a cell's name and from equations."""
+    return "\n" not in given and (given.endswith(".txt") or ("/" in given and "=" not in given))
