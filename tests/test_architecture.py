@@ -38,6 +38,18 @@ FLOORS = {
     "__main__": 9,
     "__init__": 10,
 }
+# The same inside a package. What stands on one floor does not import one another.
+INNER_FLOORS = {
+    "diagram": {
+        "words": 0,
+        "planning": 1,
+        "drawing": 2,
+        "rendering": 3,
+        "kinds": 3,
+        "picture": 4,
+        "__init__": 5,
+    },
+}
 WITHOUT_THIRD_PARTIES = ("gatework.errors", "gatework.language", "gatework.cells")
 # What reads files and takes what is in them apart, and who may call it beside the readers.
 READS = {
@@ -99,6 +111,12 @@ def floor_key(module: str) -> str:
     """The package or module directly under gatework that a module belongs to."""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else "__init__"
+
+
+def inner_key(module: str) -> str:
+    """The room of a package that a module belongs to: ``planning`` for ``gatework.diagram.planning.graph``."""
+    parts = module.split(".")
+    return parts[2] if len(parts) > 2 else "__init__"
 
 
 def imported(path: Path) -> Iterator[tuple[str, str, int]]:
@@ -201,6 +219,20 @@ def test_functions_of_the_kernels_fit_one_look():
                     found[name] = f"{length} lines, {count} parameters"
     assert {name: size for name, size in found.items() if name not in LONG_FUNCTIONS} == {}
     assert set(LONG_FUNCTIONS) <= set(found), "what is short now need not be excused"
+
+
+@pytest.mark.parametrize("package", INNER_FLOORS)
+def test_imports_only_go_down_inside_a_package(package):
+    floors = INNER_FLOORS[package]
+    inner = {name: inner_key(name) for name in MODULES if floor_key(name) == package}
+    assert set(inner.values()) == set(floors)
+    faults = []
+    for name, own in inner.items():
+        for module, _, line in inside(MODULES[name]):
+            other = inner.get(module)
+            if other is not None and other != own and floors[other] >= floors[own]:
+                faults.append(f"{where(MODULES[name], line)}: {own} imports {module}, which is not below it")
+    assert not faults
 
 
 def test_files_are_read_by_the_readers_alone():

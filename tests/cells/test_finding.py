@@ -54,7 +54,7 @@ def test_a_table_is_closed_ordered_and_answers_with_the_nearest(table, error):
     with pytest.raises(error, match=rf"(?i)did you mean .{first}.\? The .* are: {first}, "):
         table[f"{first}n".upper()]
     with pytest.raises(TypeError, match="does not support item assignment"):
-        table["nothing"] = table[first]
+        table["nothing"] = table[first]  # pyrefly: ignore  # what no type checker lets pass
     assert f"{len(table)} {'cells' if table is CELLS else 'tasks'}: {first}, " in repr(table)
 
 

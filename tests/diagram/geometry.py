@@ -7,10 +7,10 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
 from gatework.cells import CELLS, Cell, blocks, coupled, layer_norm, peephole, project, recurrent_dropout, zoneout
-from gatework.diagram.notation import Runs
-from gatework.diagram.raster import chinese_font
-from gatework.diagram.scene import Shape
-from gatework.diagram.theme import ITALIC_SCALE, SUB_SCALE
+from gatework.diagram.drawing.scene import Shape
+from gatework.diagram.planning.notation import Runs
+from gatework.diagram.rendering.raster import chinese_font
+from gatework.diagram.rendering.theme import ITALIC_SCALE, SUB_SCALE
 from gatework.errors import ConfigError
 
 LSTM, GRU = CELLS["lstm"], CELLS["gru"]

@@ -5,9 +5,9 @@ import re
 import pytest
 
 from gatework.cells import CELLS, coupled, zoneout
-from gatework.diagram.graph import LAYER, OPERATION, SOURCE, Graph, make_graph
-from gatework.diagram.notation import plain
-from gatework.diagram.wiring import JUNCTION, make_wiring
+from gatework.diagram.planning.graph import LAYER, OPERATION, SOURCE, Graph, make_graph
+from gatework.diagram.planning.notation import plain
+from gatework.diagram.planning.wiring import JUNCTION, make_wiring
 from gatework.language import parse
 
 

@@ -8,14 +8,14 @@ from tests.diagram.geometry import EVERY_CELL, distance, edges, on_edge, pieces,
 from tests.language.cells_from_grammar import cells
 
 from gatework.cells import CELLS, Cell, cell
-from gatework.diagram.arrange import arrange
-from gatework.diagram.graph import make_graph
-from gatework.diagram.layout import cell_scene
-from gatework.diagram.route import crossings, route
-from gatework.diagram.scene import Scene, Shape
-from gatework.diagram.svg import arrowhead
-from gatework.diagram.walk import compare_scene
-from gatework.diagram.wiring import make_wiring
+from gatework.diagram.drawing.curves import arrowhead
+from gatework.diagram.drawing.route import crossings, route
+from gatework.diagram.drawing.scene import Scene, Shape
+from gatework.diagram.kinds.cell import cell_scene
+from gatework.diagram.kinds.compare import compare_scene
+from gatework.diagram.planning.arrange import arrange
+from gatework.diagram.planning.graph import make_graph
+from gatework.diagram.planning.wiring import make_wiring
 
 SCENES: dict[str, Scene] = {}
 

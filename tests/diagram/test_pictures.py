@@ -17,9 +17,10 @@ from tests.diagram.golden import GOLDEN, path_of
 
 import gatework
 from gatework.cells import CELLS
-from gatework.diagram import KINDS, LANGUAGES, Picture, gate_scene, notation_scene, raster, unrolled_scene
-from gatework.diagram.raster import png
-from gatework.diagram.theme import DARK, LIGHT
+from gatework.diagram import KINDS, LANGUAGES, Picture, gate_scene, notation_scene, unrolled_scene
+from gatework.diagram.rendering import raster
+from gatework.diagram.rendering.raster import png
+from gatework.diagram.rendering.theme import DARK, LIGHT
 from gatework.diagram.words import said
 from gatework.errors import CellError, ConfigError
 

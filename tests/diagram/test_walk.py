@@ -5,7 +5,9 @@ from tests.diagram.geometry import EVERY_CELL
 
 import gatework
 from gatework.cells import CELLS, cell
-from gatework.diagram.walk import line_scene, parts, walk_scenes
+from gatework.diagram.kinds.line import line_scene
+from gatework.diagram.kinds.walk import walk_scenes
+from gatework.diagram.planning.stages import make_stages
 from gatework.errors import CellError
 from gatework.language.nodes import Name, walk
 
@@ -24,13 +26,13 @@ WALKS = {
 
 @pytest.mark.parametrize("name", WALKS)
 def test_what_equations_do(name):
-    assert [(part.purpose, " ".join(part.targets)) for part in parts(CELLS[name])] == WALKS[name]
+    assert [(stage.purpose, " ".join(stage.targets)) for stage in make_stages(CELLS[name].step)] == WALKS[name]
 
 
 @pytest.mark.parametrize("name", EVERY_CELL)
 def test_every_equation_is_told_once(name):
     """Save those that are plain numbers, which stand in the others."""
-    told = [target for part in parts(EVERY_CELL[name]) for target in part.targets]
+    told = [target for stage in make_stages(EVERY_CELL[name].step) for target in stage.targets]
     numbers = {"nig": {"i"}, "nfg": {"f"}, "nog": {"o"}}.get(name, set())
     assert len(told) == len(set(told))
     assert set(told) == {equation.target for equation in EVERY_CELL[name].step.equations} - numbers
@@ -38,7 +40,9 @@ def test_every_equation_is_told_once(name):
 
 @pytest.mark.parametrize("name", EVERY_CELL)
 def test_nothing_is_told_before_what_it_reads(name):
-    told = {target: number for number, part in enumerate(parts(EVERY_CELL[name])) for target in part.targets}
+    told = {
+        target: number for number, stage in enumerate(make_stages(EVERY_CELL[name].step)) for target in stage.targets
+    }
     early = [
         (equation.target, node.name)
         for equation in EVERY_CELL[name].step.equations

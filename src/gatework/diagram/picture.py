@@ -8,14 +8,16 @@ from typing import Any, NamedTuple
 
 from gatework.cells import CELLS, Cell
 from gatework.cells import cell as make_cell
-from gatework.diagram.chain import chain_scene, loop_and_chain_scene, loop_scene
-from gatework.diagram.layout import cell_scene, with_legend
-from gatework.diagram.memory import memory_scene
-from gatework.diagram.raster import png
-from gatework.diagram.scene import Scene
-from gatework.diagram.svg import svg
-from gatework.diagram.theme import DARK, LIGHT, Theme
-from gatework.diagram.walk import compare_scene, line_scene, sheet, walk_scenes
+from gatework.diagram.drawing.scene import Scene, sheet
+from gatework.diagram.kinds.cell import cell_scene, with_legend
+from gatework.diagram.kinds.chain import chain_scene, loop_and_chain_scene, loop_scene
+from gatework.diagram.kinds.compare import compare_scene
+from gatework.diagram.kinds.line import line_scene
+from gatework.diagram.kinds.memory import memory_scene
+from gatework.diagram.kinds.walk import walk_scenes
+from gatework.diagram.rendering.raster import png
+from gatework.diagram.rendering.svg import svg
+from gatework.diagram.rendering.theme import DARK, LIGHT, Theme
 from gatework.diagram.words import check_language, word
 from gatework.errors import CellError, ConfigError
 

@@ -1,8 +1,8 @@
 """Lines along a grid: every vector finds its way from where it comes to all that read it.
 
-The grid is symbolic: a column has three lines (its middle and its two sides), a row one, and between them lie free
-tracks; only later does each get a place on paper. A line bends and crosses at a price, two never share a way, and a
-branch starts as late as it can. After a first round every vector is taken up once more and led anew among the others.
+The grid is symbolic; only later does each of its lines get a place on paper. A line bends and crosses at a price, two
+never share a way, and a branch starts as late as it can. After a first round every vector is taken up once more and
+led anew among the others.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,17 +10,12 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import pairwise
 
-from gatework.diagram.arrange import Arrangement
-from gatework.diagram.graph import INPUT, LAYER, STATE, Vertex
-from gatework.diagram.wiring import EXIT, JUNCTION, UP, Wiring
+from gatework.diagram.drawing.grid import DIRECTIONS, DOWN, RIGHT, ROW, UPWARD, Point, middle
+from gatework.diagram.planning.arrange import Arrangement
+from gatework.diagram.planning.graph import INPUT, LAYER, STATE, Vertex
+from gatework.diagram.planning.wiring import EXIT, JUNCTION, UP, Wiring
 from gatework.errors import CellError
 
-Point = tuple[int, int]
-RIGHT, LEFT, DOWN, UPWARD = (1, 0), (-1, 0), (0, 1), (0, -1)
-_DIRECTIONS = (RIGHT, LEFT, DOWN, UPWARD)
-TRACKS = 2
-_COLUMN = 3 + TRACKS
-_ROW = 1 + TRACKS
 _BEND, _CROSSING, _DETOUR = 2.6, 9.0, 40.0
 
 
@@ -32,21 +27,6 @@ class Route:
     target: Vertex
     place: int  # which input of the target
     points: tuple[Point, ...]
-
-
-def middle(column: int, row: int) -> Point:
-    """Give the grid point at the middle of a column and a row."""
-    return (column * _COLUMN + 1, row * _ROW)
-
-
-def column_at(x: int) -> tuple[int, int]:
-    """Give the column of a grid line, and which of its lines it is: 0, 1, 2 are the column's own, then tracks."""
-    return divmod(x, _COLUMN)
-
-
-def row_at(y: int) -> tuple[int, int]:
-    """Give the row of a grid line, and which of its lines it is: 0 is the row's own, then tracks."""
-    return divmod(y, _ROW)
 
 
 def route(wiring: Wiring, arrangement: Arrangement) -> tuple[Route, ...]:
@@ -157,7 +137,7 @@ class _Router:
         line = self.wiring.on_line(target)
         along = bool(line) and (self.wiring.on_line(source) == line or source is self.wiring.graph.previous[line])
         leaving = target.kind == EXIT and self.wiring.on_line(source) == target.names[0]
-        straight = x == u and abs(y - v) < 3 * _ROW and source.kind != JUNCTION
+        straight = x == u and abs(y - v) < 3 * ROW and source.kind != JUNCTION
         first = 0 if along or leaving else 1 if straight else 2 if source.kind == JUNCTION else 3
         if target.kind in (EXIT, UP) and first:
             first = 5 if target.kind == UP else 4
@@ -194,7 +174,7 @@ class _Router:
             return {((x, y), RIGHT)}
         if vertex.kind == UP:
             return {((x, y), UPWARD)}
-        return {((x, y), direction) for direction in _DIRECTIONS if not self._is_used((x, y), direction)}
+        return {((x, y), direction) for direction in DIRECTIONS if not self._is_used((x, y), direction)}
 
     def _is_used(self, port: Point, arriving: Point) -> bool:
         """Tell whether a line runs already where one would arrive at a port in this direction."""
@@ -229,7 +209,7 @@ class _Router:
         for point, neighbours in tree.edges.items():
             if point in self.solid or point in taken or not self._is_inside(point):
                 continue
-            for direction in _DIRECTIONS:
+            for direction in DIRECTIONS:
                 if (point[0] + direction[0], point[1] + direction[1]) not in neighbours:
                     yield point, direction
 
@@ -240,7 +220,7 @@ class _Router:
             return (UPWARD,)
         if source.kind == STATE or self.wiring.on_line(source):
             return (RIGHT,)
-        return tuple(d for d in _DIRECTIONS if not self._is_used(self.at[source], (-d[0], -d[1])))
+        return tuple(d for d in DIRECTIONS if not self._is_used(self.at[source], (-d[0], -d[1])))
 
     def _search(self, source: Vertex, target: Vertex, place: int) -> list[Point]:
         ends = self._allowed(source, target, place)
@@ -276,7 +256,7 @@ class _Router:
             if others is not None and not _crosses(others, onward, direction):
                 continue
             step = cost + 1 + (0 if others is None else _CROSSING)
-            turns = (direction,) if others is not None or onward in self.solid or not inside else _DIRECTIONS
+            turns = (direction,) if others is not None or onward in self.solid or not inside else DIRECTIONS
             for turn in turns:
                 if turn == (-direction[0], -direction[1]):
                     continue

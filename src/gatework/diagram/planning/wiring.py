@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from gatework.diagram.graph import CONDITION, INPUT, LAYER, OPERATION, SOURCE, STATE, Graph, Vertex
-from gatework.diagram.notation import symbol
+from gatework.diagram.planning.graph import CONDITION, INPUT, LAYER, OPERATION, SOURCE, STATE, Graph, Vertex
+from gatework.diagram.planning.notation import symbol
 
 JUNCTION, EXIT, UP = "junction", "exit", "up"
 _ENTRANCES = 3
@@ -86,6 +86,29 @@ def make_wiring(graph: Graph) -> Wiring:
     hanging = _hanging(vertices, inputs, {vertex for state in high for vertex in lines.get(state, ())}, low, lines)
     marks = {vertex: marks.get(vertex, vertex.marks) for vertex in vertices}
     return Wiring(graph, vertices, inputs, marks, lines, tuple(high), tuple(dict.fromkeys(low)), frozenset(hanging))
+
+
+def vertex_ids(wiring: Wiring) -> dict[Vertex, str]:
+    """Name every vertex by its quantity, so that the same thing has the same id in another cell.
+
+    Args:
+        wiring: The wiring of a cell.
+
+    Returns:
+        The id of every vertex's shape.
+    """
+    ids: dict[Vertex, str] = {}
+    for vertex in wiring.vertices:
+        name = {EXIT: f"out {vertex.quantity}", UP: f"up {vertex.quantity}", JUNCTION: "join"}.get(
+            vertex.kind, vertex.quantity
+        )
+        if vertex.kind == JUNCTION:
+            name = "join " + ", ".join(ids[below] for below in wiring.inputs[vertex])
+        taken = set(ids.values())
+        while name in taken:
+            name += "'"
+        ids[vertex] = name
+    return ids
 
 
 def _lines(graph: Graph) -> dict[str, tuple[Vertex, ...]]:

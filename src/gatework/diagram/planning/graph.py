@@ -8,7 +8,7 @@ is computed is a pointwise operation; constants and functions of one argument ar
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from gatework.diagram.notation import MINUS, Runs, function_text, matrix_symbol, roman, symbol
+from gatework.diagram.planning.notation import MINUS, Runs, function_text, matrix_symbol, roman, symbol
 from gatework.language.anatomy import has_product, signed_addends
 from gatework.language.functions import FUNCTIONS
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Product, Step, children

@@ -7,8 +7,8 @@ and ``("ground",)``.
 
 from dataclasses import dataclass
 
-from gatework.diagram.graph import INPUT, LAYER, OPERATION, SOURCE, STATE, Vertex
-from gatework.diagram.wiring import EXIT, JUNCTION, UP, Wiring
+from gatework.diagram.planning.graph import INPUT, LAYER, OPERATION, SOURCE, STATE, Vertex
+from gatework.diagram.planning.wiring import EXIT, JUNCTION, UP, Wiring
 
 Row = tuple[str, *tuple[str | int, ...]]
 SKY, LAYERS, UNDER, GROUND = ("sky",), ("layers",), ("under",), ("ground",)

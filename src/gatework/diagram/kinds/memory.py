@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from gatework.cells import Cell
-from gatework.diagram.curves import rounded
-from gatework.diagram.graph import LAYER, OPERATION, Vertex, make_graph
-from gatework.diagram.layout import described, translated
-from gatework.diagram.notation import Runs, node_runs, plain, roman, symbol
-from gatework.diagram.paper import CIRCLE, LAYER_HEIGHT, TEXT, sign_size
-from gatework.diagram.pieces import arrow, written
-from gatework.diagram.scene import Scene, Shape, text_width
-from gatework.diagram.wiring import Wiring, make_wiring
+from gatework.diagram.drawing.curves import rounded
+from gatework.diagram.drawing.grid import CIRCLE, LAYER_HEIGHT, MARK, SIGN, TEXT
+from gatework.diagram.drawing.paper import sign_size
+from gatework.diagram.drawing.pieces import arrow, written
+from gatework.diagram.drawing.scene import Scene, Shape, text_width
+from gatework.diagram.kinds.cell import described, translated
+from gatework.diagram.planning.graph import LAYER, OPERATION, Vertex, make_graph
+from gatework.diagram.planning.notation import Runs, node_runs, plain, roman, symbol
+from gatework.diagram.planning.wiring import Wiring, make_wiring
 from gatework.diagram.words import said, word
 from gatework.errors import CellError
 from gatework.language.parse import DERIVED, read
@@ -19,8 +20,8 @@ from gatework.language.parse import DERIVED, read
 _LEVEL, _TOP = 150.0, 52.0  # the height of what flows through, and of the loop's upper end
 _HEART = 34.0  # half of the memory's width
 _STEP, _DEEP = 30.0, 66.0  # between two signs, and from a gate up to where it acts
-_NAME, _WORD, _SIGN = 17.0, 12.0, 18.0
-_MARK, _BESIDE = 12.0, 14.0  # what stands beside an arrow whose order matters, and how far from it
+_NAME, _WORD = 17.0, 12.0
+_BESIDE = 14.0  # from an arrow whose order matters to what stands beside it
 _APART = 10.0  # between two captions
 
 
@@ -170,13 +171,13 @@ class _Memory:
         self.shapes += [
             arrow(f"to × {gate.quantity}", (self.right, _LEVEL), (centre - CIRCLE / 2, _LEVEL), quantity),
             arrow(gate.quantity, (centre, below), (centre, _LEVEL + CIRCLE / 2), gate.quantity),
-            Shape(f"{plain(sign.label)} {gate.quantity}", "circle", "pointwise", "", sign.label, box, size=_SIGN),
+            Shape(f"{plain(sign.label)} {gate.quantity}", "circle", "pointwise", "", sign.label, box, size=SIGN),
             written(f"name {gate.quantity}", name, (centre_of_name, below + 14.0), _NAME),
             written(f"note {gate.quantity}", roman(note), (centre_of_name, below + 35.0), _WORD),
         ]
         if _mark(sign, gate):
             place = (centre + _BESIDE, below - 24.0)
-            self.shapes.append(written(f"mark {gate.quantity}", roman(_mark(sign, gate)), place, _MARK))
+            self.shapes.append(written(f"mark {gate.quantity}", roman(_mark(sign, gate)), place, MARK))
         self._along(f"to × {gate.quantity}", mark, centre - CIRCLE / 2)
         self.right, self.captioned = centre + CIRCLE / 2, centre_of_name + half
 
@@ -184,7 +185,7 @@ class _Memory:
         """Write above the arrow from here to an end what it bears."""
         if mark:
             place = (max(self.right + 6.0, end - 19.0), _LEVEL - _BESIDE)
-            self.shapes.append(written(f"mark {name}", roman(mark), place, _MARK))
+            self.shapes.append(written(f"mark {name}", roman(mark), place, MARK))
 
     def _mark_along(self, vertex: Vertex) -> str:
         """Give what the state's own arrow into a sign on its line bears: a memory is neither taken away nor divides."""

@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
-from gatework.diagram.notation import Runs
-from gatework.diagram.scene import text_width
+from gatework.diagram.drawing.grid import HALF_LINE, LABEL_FAR, LABEL_GAP
+from gatework.diagram.drawing.scene import text_width
+from gatework.diagram.planning.notation import Runs
 
 Place = tuple[float, float]
 Box = tuple[float, float, float, float]  # left, top, right, bottom
-_GAP, _FAR = 4.5, 9.5  # from a line to a label beside it; the second where an arrowhead is in the way
-_LINE = 2.0  # half of the width of a line, and a little air
 _HEAVY = 100.0  # what touches an arrowhead reads worse than what overlaps anything else
 
 
@@ -27,7 +26,8 @@ class Labels:
         self.heads = list(heads)
         for corners in lines:
             for (x, y), (u, v) in pairwise(corners):
-                self.taken.append((min(x, u) - _LINE, min(y, v) - _LINE, max(x, u) + _LINE, max(y, v) + _LINE))
+                left, top, right, bottom = min(x, u), min(y, v), max(x, u), max(y, v)
+                self.taken.append((left - HALF_LINE, top - HALF_LINE, right + HALF_LINE, bottom + HALF_LINE))
 
     def place(self, runs: Runs, size: float, ways: Iterable[Sequence[Place]], backward: bool = False) -> Place:
         """Find the place of a label beside one of several lines.
@@ -44,7 +44,7 @@ class Labels:
         wide, high = text_width(runs, size), size * 1.2
         best, least = None, float("inf")
         ways = list(ways)
-        near, far = (self._candidates(ways, wide, high, backward, gap) for gap in (_GAP, _FAR))
+        near, far = (self._candidates(ways, wide, high, backward, gap) for gap in (LABEL_GAP, LABEL_FAR))
         for rank, (x, y) in enumerate((*near, *far)):
             box = (x - wide / 2, y - high / 2, x + wide / 2, y + high / 2)
             cost = sum(_overlap(box, other) for other in self.taken) + rank * 0.01

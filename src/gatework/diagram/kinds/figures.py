@@ -1,13 +1,12 @@
 """The essay's figures that are no cell: the notation, and a gate."""
 
-from gatework.diagram.notation import Runs, roman
-from gatework.diagram.paper import CIRCLE, LAYER_HEIGHT
-from gatework.diagram.pieces import arrow, written
-from gatework.diagram.scene import Command, Scene, Shape, text_width
+from gatework.diagram.drawing.grid import CIRCLE, LAYER_HEIGHT, SIGN
+from gatework.diagram.drawing.pieces import arrow, written
+from gatework.diagram.drawing.scene import Command, Scene, Shape, text_width
+from gatework.diagram.planning.notation import Runs, roman
 from gatework.diagram.words import check_language, word
 
 _CAPTION = 14.0
-_SIGN = 18.0
 
 
 def notation_scene(language: str = "en") -> Scene:
@@ -83,11 +82,11 @@ def gate_scene(language: str = "en") -> Scene:
         arrow("gate", (centre, box[1]), (centre, line + CIRCLE / 2), "f"),
         Shape("given", "line", "vector", path=(("M", centre, box[1] + LAYER_HEIGHT), ("L", centre, 172.0))),
         _circle("product", roman("×"), centre, line),
-        Shape("layer", "box", "learned", "f", roman("σ"), box, size=_SIGN),
+        Shape("layer", "box", "learned", "f", roman("σ"), box, size=SIGN),
     )
     title = word("forget gate", language)
     return Scene(width, 180.0, shapes, title, title, language)
 
 
 def _circle(name: str, runs: Runs, x: float, y: float) -> Shape:
-    return Shape(name, "circle", "pointwise", "", runs, (x - CIRCLE / 2, y - CIRCLE / 2, CIRCLE, CIRCLE), size=_SIGN)
+    return Shape(name, "circle", "pointwise", "", runs, (x - CIRCLE / 2, y - CIRCLE / 2, CIRCLE, CIRCLE), size=SIGN)

@@ -1,10 +1,10 @@
 """A picture as plain shapes with places, before any colour: what the renderers and the explorer draw."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gatework.diagram.notation import Runs, plain
+from gatework.diagram.planning.notation import Runs, plain
 
 # A path is a list of commands as SVG has them: M and L with a point, Q with a control point and a point.
 Command = tuple[str, *tuple[float, ...]]
@@ -151,6 +151,48 @@ def beside(scenes: Iterable[Scene], gap: float, prefix: str = "s") -> tuple[tupl
         shapes += [shape.moved(right, down, f"{prefix}{place}.") for shape in scene.shapes]
         right += scene.width + gap
     return tuple(shapes), right - gap, height
+
+
+def sheet(scenes: Collection[Scene], title: str, gap: float = 26.0) -> Scene:
+    """Put pictures below one another on one sheet.
+
+    Args:
+        scenes: The pictures, the uppermost first.
+        title: What they show together.
+        gap: The room between two.
+
+    Returns:
+        One scene.
+    """
+    shapes: list[Shape] = []
+    down = 0.0
+    for number, scene in enumerate(scenes):
+        shapes += [shape.moved(0.0, down, f"s{number}.") for shape in scene.shapes]
+        down += scene.height + gap
+    first = next(iter(scenes))
+    width = max(scene.width for scene in scenes)
+    return Scene(width, down - gap, tuple(shapes), title, first.description, first.language)
+
+
+def pointed_out(scene: Scene, bright: Collection[str]) -> Scene:
+    """Give a picture in which all but some shapes are faint; a bright branch is drawn from where its vector comes.
+
+    Args:
+        scene: The picture.
+        bright: The ids that are not.
+
+    Returns:
+        The picture.
+    """
+    lines, signs = [], []
+    for shape in scene.shapes:
+        shown = replace(shape, emphasis="" if shape.id in bright or shape.kind == "frame" else "faint")
+        (lines if shape.kind in ("line", "frame") else signs).append(shown)
+        if shape.kind == "line" and shape.id in bright:
+            lines[-1] = replace(shape, emphasis="", path=shape.whole)
+    # What is bright lies on top of what is faint: a branch begins on a line that may be faint.
+    lines.sort(key=lambda shape: (shape.kind == "line", shape.emphasis == ""))
+    return replace(scene, shapes=(*lines, *signs))
 
 
 def _moved(path: Iterable[Command], right: float, down: float) -> tuple[Command, ...]:

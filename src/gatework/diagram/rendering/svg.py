@@ -2,9 +2,10 @@
 
 from html import escape
 
-from gatework.diagram.notation import Runs, plain
-from gatework.diagram.scene import Scene, Shape
-from gatework.diagram.theme import (
+from gatework.diagram.drawing.curves import arrowhead
+from gatework.diagram.drawing.scene import Scene, Shape
+from gatework.diagram.planning.notation import Runs, plain
+from gatework.diagram.rendering.theme import (
     FRAME_RADIUS,
     FRAME_WIDTH,
     ITALIC_SCALE,
@@ -16,8 +17,6 @@ from gatework.diagram.theme import (
     SUB_SCALE,
     Theme,
 )
-
-_HEAD_LENGTH, _HEAD_HALF = 13.0, 6.6
 
 
 def svg(scene: Scene, theme: Theme) -> str:
@@ -71,24 +70,6 @@ def _line(shape: Shape, theme: Theme, sans: tuple[str, ...]) -> list[str]:
         points = " ".join(f"{_number(x)},{_number(y)}" for x, y in arrowhead(shape.head))
         drawn.append(f'<polygon points="{points}" fill="{colour}"/>')
     return drawn
-
-
-def arrowhead(head: tuple[float, float, float, float]) -> list[tuple[float, float]]:
-    """Give the three corners of an arrowhead.
-
-    Args:
-        head: Its tip, and the direction it points in.
-
-    Returns:
-        The corners, the tip first.
-    """
-    x, y, dx, dy = head
-    back = (x - dx * _HEAD_LENGTH, y - dy * _HEAD_LENGTH)
-    return [
-        (x, y),
-        (back[0] - dy * _HEAD_HALF, back[1] + dx * _HEAD_HALF),
-        (back[0] + dy * _HEAD_HALF, back[1] - dx * _HEAD_HALF),
-    ]
 
 
 def _sign(shape: Shape, theme: Theme, sans: tuple[str, ...]) -> list[str]:

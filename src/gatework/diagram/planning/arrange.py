@@ -8,9 +8,9 @@ and what hangs from a state for the output stands at the right.
 
 from dataclasses import dataclass, field
 
-from gatework.diagram.graph import INPUT, LAYER, OPERATION, SOURCE, STATE, Vertex
-from gatework.diagram.levels import LAYERS, Levels, Row, fork_beside, is_early, make_levels, reads_from_below
-from gatework.diagram.wiring import EXIT, JUNCTION, UP, Wiring
+from gatework.diagram.planning.graph import INPUT, LAYER, OPERATION, SOURCE, STATE, Vertex
+from gatework.diagram.planning.levels import LAYERS, Levels, Row, fork_beside, is_early, make_levels, reads_from_below
+from gatework.diagram.planning.wiring import EXIT, JUNCTION, UP, Wiring
 
 
 @dataclass(frozen=True)

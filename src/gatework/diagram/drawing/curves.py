@@ -4,15 +4,13 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from gatework.diagram.graph import INPUT, OPERATION, Vertex
-from gatework.diagram.paper import Paper
-from gatework.diagram.route import Point, Route, crossings
-from gatework.diagram.scene import Command
-from gatework.diagram.wiring import EXIT, JUNCTION, UP, Wiring
+from gatework.diagram.drawing.grid import ARROW, BRIDGE, HEAD_HALF, HEAD_LENGTH, RADIUS, Point
+from gatework.diagram.drawing.paper import Paper
+from gatework.diagram.drawing.route import Route, crossings
+from gatework.diagram.drawing.scene import Command
+from gatework.diagram.planning.graph import INPUT, OPERATION, Vertex
+from gatework.diagram.planning.wiring import EXIT, JUNCTION, UP, Wiring
 
-RADIUS = 11.0
-ARROW = 11.0
-_BRIDGE = 6.5  # half of the gap that a line leaves for the one it passes under
 Place = tuple[float, float]
 _Bridges = dict[int, list[Place]]  # by the route that passes under
 
@@ -83,6 +81,24 @@ def rounded(places: Sequence[Place], radius: float = RADIUS, forks: Collection[P
         path.append(("Q", *corner, *_toward(corner, after, reach)))
     path.append(("L", *corners[-1]))
     return tuple(path)
+
+
+def arrowhead(head: tuple[float, float, float, float]) -> list[tuple[float, float]]:
+    """Give the three corners of an arrowhead.
+
+    Args:
+        head: Its tip, and the direction it points in.
+
+    Returns:
+        The corners, the tip first.
+    """
+    x, y, dx, dy = head
+    back = (x - dx * HEAD_LENGTH, y - dy * HEAD_LENGTH)
+    return [
+        (x, y),
+        (back[0] - dy * HEAD_HALF, back[1] + dx * HEAD_HALF),
+        (back[0] + dy * HEAD_HALF, back[1] - dx * HEAD_HALF),
+    ]
 
 
 def _between(one: Place, place: Place, other: Place) -> bool:
@@ -191,8 +207,8 @@ def _broken(places: Sequence[Place], bridges: Iterable[Place]) -> list[list[Plac
         on_way = [bridge for bridge in bridges if start[0] == end[0] == bridge[0] and low < bridge[1] < high]
         down = 1.0 if end[1] > start[1] else -1.0
         for _, level in sorted(on_way, key=lambda bridge: down * bridge[1]):
-            pieces[-1].append((start[0], level - down * _BRIDGE))
-            pieces.append([(start[0], level + down * _BRIDGE)])
+            pieces[-1].append((start[0], level - down * BRIDGE))
+            pieces.append([(start[0], level + down * BRIDGE)])
         pieces[-1].append(end)
     return pieces
 

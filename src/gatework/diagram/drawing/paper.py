@@ -4,24 +4,31 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from gatework.diagram.arrange import Arrangement
-from gatework.diagram.graph import INPUT, LAYER, OPERATION, SOURCE, STATE, Vertex
-from gatework.diagram.notation import Runs
-from gatework.diagram.route import Point, Route, column_at, middle, row_at
-from gatework.diagram.scene import text_width
-from gatework.diagram.wiring import EXIT, UP
-
-LAYER_HEIGHT, CIRCLE, DISC = 30.0, 26.0, 46.0
-OUTSIDE = 52.0  # what of a line shows outside the frame, at its sides
-UPRIGHT = 34.0  # and above and below it
-FRAME_MARGIN = 24.0
-# Height of the letters on signs, of names beside lines, and on the discs of inputs and outputs.
-TEXT, NAME, DISC_TEXT = 14.0, 16.0, 19.0
-_PORT = 13.0  # how far beside the middle of a layer a second line enters
-# The least room between two neighbours along a row and along a column, by how many of them are signs, not lines.
-_ROOM_ACROSS = {0: 17.0, 1: 17.0, 2: 26.0}
-_ROOM_FOR_NAME = 28.0
-_ROOM_DOWN = {0: 17.0, 1: 22.0, 2: 32.0}
+from gatework.diagram.drawing.grid import (
+    CIRCLE,
+    DISC,
+    DISC_TEXT,
+    FRAME_MARGIN,
+    LAYER_HEIGHT,
+    NAME,
+    OUTSIDE,
+    PORT,
+    ROOM_ACROSS,
+    ROOM_DOWN,
+    ROOM_FOR_NAME,
+    TEXT,
+    UPRIGHT,
+    Point,
+    column_at,
+    middle,
+    row_at,
+)
+from gatework.diagram.drawing.route import Route
+from gatework.diagram.drawing.scene import text_width
+from gatework.diagram.planning.arrange import Arrangement
+from gatework.diagram.planning.graph import INPUT, LAYER, OPERATION, SOURCE, STATE, Vertex
+from gatework.diagram.planning.notation import Runs
+from gatework.diagram.planning.wiring import EXIT, UP
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,7 @@ def spread(arrangement: Arrangement, routes: Iterable[Route], sizes: Mapping[Ver
         column, part = column_at(x)
         if part == 1:
             with_ports = used_x & {x - 1, x + 1}
-            slots_x[x] = max(half_x.get(column, 0.0), _PORT if with_ports else 0.0)
+            slots_x[x] = max(half_x.get(column, 0.0), PORT if with_ports else 0.0)
         elif part > 2 and x in used_x:
             slots_x[x] = 0.0
     for y in range(sky + 1, ground):
@@ -111,11 +118,9 @@ def spread(arrangement: Arrangement, routes: Iterable[Route], sizes: Mapping[Ver
             slots_y[y] = 0.0
     frame_top = DISC + UPRIGHT
     named = {row * middle(0, 1)[1] for vertex, (_, row) in arrangement.places.items() if vertex.kind == STATE}
-    across, frame_right = _cumulated(slots_x, outside, _ROOM_ACROSS, FRAME_MARGIN + 8.0)
-    down, frame_bottom = _cumulated(slots_y, frame_top, _ROOM_DOWN, FRAME_MARGIN, named)
-    across |= {
-        x + side: place + side * _PORT for x, place in across.items() if column_at(x)[1] == 1 for side in (-1, 1)
-    }
+    across, frame_right = _cumulated(slots_x, outside, ROOM_ACROSS, FRAME_MARGIN + 8.0)
+    down, frame_bottom = _cumulated(slots_y, frame_top, ROOM_DOWN, FRAME_MARGIN, named)
+    across |= {x + side: place + side * PORT for x, place in across.items() if column_at(x)[1] == 1 for side in (-1, 1)}
     width, height = frame_right + outside, frame_bottom + UPRIGHT + DISC
     across |= {left_edge: 0.0, right_edge: width}
     down |= {sky: DISC, ground: height - DISC}
@@ -150,7 +155,7 @@ def _cumulated(
         if before is not None:
             room = rooms[(before > 0) + (half > 0)]
             # The name of a state needs room above its line, clear of the one before.
-            edge += max(room, _ROOM_FOR_NAME - half) if line in named else room
+            edge += max(room, ROOM_FOR_NAME - half) if line in named else room
         places[line] = edge + half
         edge, before = edge + 2 * half, half
     return places, edge + margin

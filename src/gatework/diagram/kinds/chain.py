@@ -4,12 +4,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from gatework.cells import Cell
-from gatework.diagram.curves import rounded
-from gatework.diagram.layout import cell_scene, described
-from gatework.diagram.notation import MINUS, Runs, roman, symbol
-from gatework.diagram.paper import DISC
-from gatework.diagram.pieces import arrow, disc, written
-from gatework.diagram.scene import Scene, Shape, beside
+from gatework.diagram.drawing.curves import rounded
+from gatework.diagram.drawing.grid import DISC
+from gatework.diagram.drawing.pieces import arrow, disc, written
+from gatework.diagram.drawing.scene import Scene, Shape, beside
+from gatework.diagram.kinds.cell import cell_scene, described
+from gatework.diagram.planning.notation import MINUS, Runs, roman, symbol
 from gatework.diagram.words import check_language, word
 from gatework.errors import ConfigError
 

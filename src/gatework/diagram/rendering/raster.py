@@ -13,10 +13,10 @@ from matplotlib.path import Path
 from matplotlib.textpath import TextPath, text_to_path
 from matplotlib.transforms import Affine2D
 
-from gatework.diagram.notation import Runs
-from gatework.diagram.scene import Command, Scene, Shape
-from gatework.diagram.svg import arrowhead
-from gatework.diagram.theme import (
+from gatework.diagram.drawing.curves import arrowhead
+from gatework.diagram.drawing.scene import Command, Scene, Shape
+from gatework.diagram.planning.notation import Runs
+from gatework.diagram.rendering.theme import (
     FRAME_RADIUS,
     FRAME_WIDTH,
     ITALIC_SCALE,

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from gatework.diagram.notation import Runs, roman
-from gatework.diagram.scene import Shape, text_width
+from gatework.diagram.drawing.grid import EQUATION, HEADING, LEADING, NOTE, STRAIGHT_ARROW
+from gatework.diagram.drawing.scene import Shape, text_width
+from gatework.diagram.planning.notation import Runs, roman
 
-EQUATION, HEADING, NOTE = 19.0, 17.0, 12.5  # heights of letters
-_LEADING = 1.6
 _INDENT = 26.0
 
 
@@ -25,7 +24,7 @@ def arrow(name: str, start: tuple[float, float], end: tuple[float, float], quant
     across, down = end[0] - start[0], end[1] - start[1]
     length = abs(across) + abs(down)
     dx, dy = across / length, down / length
-    path = (("M", *start), ("L", end[0] - dx * 9.0, end[1] - dy * 9.0))
+    path = (("M", *start), ("L", end[0] - dx * STRAIGHT_ARROW, end[1] - dy * STRAIGHT_ARROW))
     return Shape(name, "line", "vector", quantity, path=path, head=(*end, dx, dy))
 
 
@@ -81,12 +80,12 @@ def equation_block(
     for equation, note in zip(equations, notes, strict=True):
         rows += [(runs, indent, EQUATION) for runs, indent in equation_lines(equation, most)]
         rows += [(roman(note), 0.0, NOTE), ((), 0.0, NOTE / 2)] if note else [((), 0.0, NOTE / 2)]
-    height = sum(size * _LEADING for *_, size in rows)
+    height = sum(size * LEADING for *_, size in rows)
     top = -height / 2
     shapes = []
     for number, (runs, indent, size) in enumerate(rows):
         if runs:
-            place = (indent, top + size * _LEADING / 2)
+            place = (indent, top + size * LEADING / 2)
             shapes.append(written(f"beside {number}", runs, place, size, "start"))
-        top += size * _LEADING
+        top += size * LEADING
     return shapes, max(indent + text_width(runs, size) for runs, indent, size in rows), height

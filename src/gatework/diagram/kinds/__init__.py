@@ -1,0 +1,1 @@
+"""Kinds: each kind of picture, from a cell to its scene."""

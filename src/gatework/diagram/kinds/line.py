@@ -1,0 +1,40 @@
+"""A cell with nothing but the line of its state, the rest faint."""
+
+from itertools import pairwise
+
+from gatework.cells import Cell
+from gatework.diagram.drawing.scene import Scene, pointed_out
+from gatework.diagram.kinds.cell import cell_scene
+from gatework.diagram.planning.graph import make_graph
+from gatework.diagram.planning.wiring import EXIT, make_wiring, vertex_ids
+from gatework.errors import CellError
+
+
+def line_scene(cell: Cell, language: str = "en") -> Scene:
+    """Draw a cell with nothing but the line of its uppermost state; a counter is passed over for one that remembers.
+
+    Args:
+        cell: A cell with a state that pointwise operations alone carry on.
+        language: ``en``, ``zh-Hans`` or ``zh-Hant``.
+
+    Returns:
+        The scene.
+
+    Raises:
+        CellError: Where the cell has no such state.
+    """
+    wiring = make_wiring(make_graph(cell.step))
+    ids = vertex_ids(wiring)
+    carried = [state for state in wiring.high if wiring.lines.get(state)]
+    if not carried:
+        raise CellError(
+            f"The cell `{cell.name}` has no line to point out: that takes a state that pointwise operations alone "
+            "carry on, such as c = f * c + i * g."
+        )
+    # What no input reaches counts steps, whatever comes; it is no memory.
+    state = next((name for name in carried if wiring.reached_by_input(name)), carried[0])
+    ends = [vertex for vertex in wiring.vertices if vertex.kind == EXIT and vertex.names == [state]]
+    along = [wiring.graph.previous[state], *wiring.lines.get(state, ()), *ends]
+    bright = {name for vertex in along for name in (ids[vertex], f"name {ids[vertex]}")}
+    bright |= {f"{ids[one]} > {ids[other]}" for one, other in pairwise(along)}
+    return pointed_out(cell_scene(cell, language), bright)

@@ -1,0 +1,105 @@
+"""What the equations of a step do to its state, in the order in which a walk tells it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gatework.diagram.planning.graph import LAYER, Vertex, make_graph
+from gatework.diagram.planning.notation import roman
+from gatework.diagram.planning.wiring import EXIT, JUNCTION, UP, Wiring, make_wiring
+from gatework.language import Step
+from gatework.language.nodes import Equation, Name, walk
+
+# What the equations of a step do to the state, in the order in which they are told.
+_READ, _FORGET, _WRITE, _UPDATE, _OUTPUT, _WHOLE = "read", "forget", "write", "update", "output", "step"
+_ORDER = (_READ, _FORGET, _WRITE, _UPDATE, _OUTPUT, _WHOLE)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a walk: what it does, and the targets of its equations."""
+
+    purpose: str
+    targets: tuple[str, ...]
+
+
+def make_stages(step: Step) -> tuple[Stage, ...]:
+    """Group the equations of a step by what they do to its state.
+
+    A gate that an old state's line is multiplied by makes it *forget*; what is added to the line is *written*; the
+    line itself is the *update*; what layers read before that is *read*; the rest makes the *output*. Nothing is told
+    before what it reads: what both forgetting and writing wait for is *read* too.
+
+    Args:
+        step: The checked equations.
+
+    Returns:
+        The stages of its walk, in order.
+
+    Example:
+        >>> from gatework.cells import CELLS
+        >>> [(stage.purpose, stage.targets) for stage in make_stages(CELLS["lstm"].step)]
+        [('forget', ('f',)), ('write', ('i', 'g')), ('update', ('c',)), ('output', ('o', 'h'))]
+    """
+    wiring = make_wiring(make_graph(step))
+    purposes = {vertex: _purpose(wiring, vertex) for vertex in reversed(wiring.vertices)}
+    by_target = {
+        name: purposes[vertex] for vertex in wiring.vertices if vertex.kind not in (EXIT, UP) for name in vertex.names
+    }
+    _settle(wiring.graph.equations, by_target)
+    stages = []
+    for purpose in _ORDER:
+        targets = tuple(equation.target for equation in wiring.graph.equations if by_target[equation.target] == purpose)
+        if targets:
+            stages.append(Stage(purpose, targets))
+    return tuple(stages)
+
+
+def _purpose(wiring: Wiring, vertex: Vertex) -> str:
+    """Say what a vertex does to the state, by what it feeds."""
+    if not any(wiring.lines.values()):
+        return _WHOLE
+    carried = {other for state in wiring.high for other in wiring.lines.get(state, ())}
+    if vertex in carried:
+        return _UPDATE
+    if wiring.on_line(vertex) or vertex in wiring.hanging:
+        return _OUTPUT
+    found: set[str] = set()
+    for reader in _through(wiring, vertex):
+        if reader in carried:
+            line = wiring.lines[wiring.on_line(reader)]
+            old = reader is line[0] or wiring.on_line(vertex)
+            found.add(_FORGET if old and _is_product(reader) else _WRITE)
+        elif reader.kind == LAYER and reader not in wiring.hanging:
+            feeds = _purpose(wiring, reader)
+            found.add(_READ if feeds in (_FORGET, _WRITE, _READ) else feeds)
+        elif reader.kind not in (EXIT, UP):
+            found.add(_purpose(wiring, reader))
+    return next((purpose for purpose in _ORDER if purpose in found), _OUTPUT)
+
+
+def _settle(equations: Sequence[Equation], purposes: dict[str, str]) -> None:
+    """Tell what an equation reads no later than the equation itself; purposes are changed in place."""
+    readers: dict[str, list[str]] = {equation.target: [] for equation in equations}
+    for equation in equations:
+        for node in walk(equation.value):
+            if isinstance(node, Name) and not node.previous and node.name in readers:
+                readers[node.name].append(equation.target)
+    for equation in reversed(equations):  # what is read stands before what reads it
+        fed = {purposes[reader] for reader in readers[equation.target]}
+        first = next((purpose for purpose in _ORDER if purpose in fed), purposes[equation.target])
+        if _ORDER.index(first) < _ORDER.index(purposes[equation.target]):
+            both = first == _FORGET and _WRITE in fed
+            purposes[equation.target] = _READ if both else first
+
+
+def _is_product(vertex: Vertex) -> bool:
+    """Tell a product sign."""
+    return vertex.label == roman("×")
+
+
+def _through(wiring: Wiring, vertex: Vertex) -> list[Vertex]:
+    """List the readers of a vertex, those behind junctions in the place of the junctions."""
+    found: list[Vertex] = []
+    for reader in wiring.readers(vertex):
+        found += _through(wiring, reader) if reader.kind == JUNCTION else [reader]
+    return found

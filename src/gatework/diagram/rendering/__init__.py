@@ -1,0 +1,1 @@
+"""Rendering: a scene as a file, in the colours of a theme."""
