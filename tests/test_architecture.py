@@ -82,11 +82,6 @@ APART = {
     "library": {"llvm", "cpu", "door"},
 }
 WALLED = ("cpu", "library")
-# Imports that break the rule above, each with its reason.
-APART_BUT = {
-    ("kernels/planning/normal.py", "gatework.kernels.reference.survey"): "the reading of sums belongs to the language",
-    ("kernels/planning/plan.py", "gatework.kernels.reference.survey"): "the reading of sums belongs to the language",
-}
 # Functions that are longer, or take more, than a reader can hold at once, each with its reason.
 LONGEST_FUNCTION, MOST_PARAMETERS = 60, 8
 LONG_FUNCTIONS = {
@@ -178,19 +173,15 @@ def test_nobody_looks_behind_the_wall_of_a_backend():
 
 
 def test_folders_of_the_kernels_stand_apart():
-    faults, excused = [], set()
+    faults = []
     for path in FILES:
         name = path.relative_to(SOURCE).as_posix()
         room = name.split("/")[1] if name.startswith("kernels/") else ""
         for module, _, line in inside(path):
             other = module.removeprefix("gatework.kernels.").split(".")[0]
             if module.startswith("gatework.kernels.") and other in APART.get(room, ()):
-                if (name, module) in APART_BUT:
-                    excused.add((name, module))
-                else:
-                    faults.append(f"{where(path, line)}: {module}")
+                faults.append(f"{where(path, line)}: {module}")
     assert not faults
-    assert excused == set(APART_BUT), "what is no longer broken need not be excused"
 
 
 def test_kernels_know_no_cell():
