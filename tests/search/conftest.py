@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.search.listening import without_seconds
 
 from gatework.search.comparing.config import make_compare_config
 from gatework.search.running import pool
@@ -26,13 +27,6 @@ def fake(monkeypatch):
 def told(tmp_path):
     """Make the configuration of a small comparison in a folder of its own."""
     return lambda **values: make_compare_config({**SMALL, "run": str(tmp_path / "run"), **values})
-
-
-def without_seconds(value):
-    """Leave out what a clock has written."""
-    if isinstance(value, dict):
-        return {key: without_seconds(inner) for key, inner in value.items() if key != "seconds"}
-    return [without_seconds(inner) for inner in value] if isinstance(value, list) else value
 
 
 @pytest.fixture

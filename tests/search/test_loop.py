@@ -4,50 +4,15 @@ import json
 import os
 import signal
 import threading
-from collections import Counter
 from pathlib import Path
 
 import pytest
+from tests.search.listening import Told
 
 from gatework.errors import ConfigError, RunError, Stopped
 from gatework.search import compare
 from gatework.search.comparing import loop
 from gatework.search.comparing.plan import Plan
-from gatework.search.comparing.progress import Quiet
-
-
-class Told(Quiet):
-    """Remembers all that it was told, and may do something after so many trials."""
-
-    def __init__(self, after=None, do=None):
-        self.said = []
-        self.after, self.do = after, do
-
-    def begin(self, beginning):
-        self.said.append(("begin", len(beginning.done)))
-
-    def started(self, trial):
-        self.said.append(("started", trial))
-
-    def step(self, trial, step):
-        self.said.append(("step", step))
-
-    def finished(self, trial, outcome):
-        self.said.append(("finished", trial))
-        if self.do and len([1 for what, _ in self.said if what == "finished"]) == self.after:
-            self.do()
-
-    def chosen(self, cell, gap, learning_rate):
-        self.said.append(("chosen", (cell, gap, learning_rate)))
-
-    def note(self, message):
-        self.said.append(("note", message))
-
-    def end(self):
-        self.said.append(("end", None))
-
-    def counts(self):
-        return Counter(what for what, _ in self.said)
 
 
 def test_a_whole_comparison(fake, told, results):
