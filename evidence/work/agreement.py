@@ -29,7 +29,7 @@ def measure_agreement(cell: str, seed: int) -> dict[str, Any]:
         "accuracy": score.named()["accuracy"],
         "by_attractors": {str(group): metrics["accuracy"] for group, metrics in groups.items()},
         "sentences": {str(group): int(metrics["sequences"]) for group, metrics in groups.items()},
-        "chance": job.chance()["accuracy"],
+        "chance": job.baseline()["accuracy"],
         "commonest": _commonest(job.held("train"), job.held("test")),
     }
 

@@ -7,13 +7,14 @@ from gatework.cells import CELLS, project
 from gatework.errors import ConfigError, SizeError
 from gatework.models.sequences import SequenceModel
 from gatework.search.comparing.config import CompareConfig, make_compare_config
-from gatework.search.comparing.matching import Shape, Size, count, match_sizes, nearest_size
+from gatework.search.comparing.matching import Size, match_sizes, nearest_size
 from gatework.search.comparing.plan import Plan, Trial
 from gatework.tasks.registry import TASKS
 from gatework.tasks.task import Synthetic
 from gatework.training.jobs.sequence import SequenceJob
+from gatework.training.jobs.shape import SequenceShape
 
-NUMBERS = Shape(inputs=2, outputs=1)
+NUMBERS = SequenceShape(inputs=2, outputs=1)
 
 
 def config(cells, **values):
@@ -30,11 +31,11 @@ def matched(cells, hidden_size=16, shape=NUMBERS, **values):
     "shape",
     [
         NUMBERS,
-        Shape(8, 1),
-        Shape(3, 5, num_layers=2),
-        Shape(3, 5, num_layers=2, proj_size=4),
-        Shape(9, 4, symbols=True),
-        Shape(9, 4, symbols=True, embedding_size=6),
+        SequenceShape(8, 1),
+        SequenceShape(3, 5, num_layers=2),
+        SequenceShape(3, 5, num_layers=2, proj_size=4),
+        SequenceShape(9, 4, symbols=True),
+        SequenceShape(9, 4, symbols=True, embedding_size=6),
     ],
     ids=str,
 )
@@ -50,7 +51,7 @@ def test_counted_is_what_a_model_learns(name, shape):
         embedding_size=shape.embedding_size,
         proj_size=shape.proj_size,
     )
-    assert count(CELLS[name], shape, 8) == sum(parameter.numel() for parameter in model.parameters())
+    assert shape.count(CELLS[name], 8) == sum(parameter.numel() for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("task", [name for name, task in TASKS.items() if isinstance(task.examples, Synthetic)])
@@ -67,12 +68,12 @@ def test_counted_is_what_a_task_learns(task):
 def test_what_the_equations_hold_at_zero_is_not_counted():
     model = SequenceModel(2, 1, CELLS["clockwork"], 16)
     stored = sum(parameter.numel() for parameter in model.parameters())
-    assert count(CELLS["clockwork"], NUMBERS, 16) == CELLS["clockwork"].count(2, 16) + 16 + 1 < stored
+    assert NUMBERS.count(CELLS["clockwork"], 16) == CELLS["clockwork"].count(2, 16) + 16 + 1 < stored
 
 
 def test_counting_takes_no_memory_and_no_chance():
     before = torch.get_rng_state()
-    assert count(CELLS["lstm"], NUMBERS, 2**20) > 2**42  # sixteen terabytes, were they there
+    assert NUMBERS.count(CELLS["lstm"], 2**20) > 2**42  # sixteen terabytes, were they there
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -83,15 +84,15 @@ def test_nearest_size_is_the_nearest_of_all(name):
     unit = cell.step.multiple_of
     # A cell that projects its output needs two units.
     least = max(unit, 2 if name == "lstm_projected" else 1)
-    sizes = {size: count(cell, NUMBERS, size) for size in range(least, found.hidden_size + 4 * unit, unit)}
+    sizes = {size: NUMBERS.count(cell, size) for size in range(least, found.hidden_size + 4 * unit, unit)}
     assert found.parameters == sizes[found.hidden_size]
     assert abs(found.parameters - wanted) == min(abs(number - wanted) for number in sizes.values())
 
 
 @pytest.mark.parametrize("width", [1, 2, 24])
 def test_nearest_size_where_one_size_has_no_map_and_learns_fewer(width):
-    cell, shape = CELLS["mut1"], Shape(inputs=width, outputs=1)
-    sizes = {size: count(cell, shape, size) for size in range(1, 40)}
+    cell, shape = CELLS["mut1"], SequenceShape(inputs=width, outputs=1)
+    sizes = {size: shape.count(cell, size) for size in range(1, 40)}
     # 24 units without a map learn about as many numbers as 21 with one: all around both is to be found.
     for wanted in (sizes[size] + more for size in (1, 2, 20, 21, 22, 23, 24, 25) for more in (-9, 9)):
         found = nearest_size(cell, shape, wanted)
@@ -101,17 +102,17 @@ def test_nearest_size_where_one_size_has_no_map_and_learns_fewer(width):
 
 def test_nearest_size_at_the_small_end():
     assert nearest_size(CELLS["lstm_projected"], NUMBERS, 1).hidden_size == 2
-    smallest = count(CELLS["lstm"], NUMBERS, 1)
+    smallest = NUMBERS.count(CELLS["lstm"], 1)
     assert nearest_size(CELLS["lstm"], NUMBERS, 1) == Size(1, smallest)
-    assert nearest_size(project(CELLS["lstm"]), Shape(2, 1, proj_size=5), 1).hidden_size == 6
+    assert nearest_size(project(CELLS["lstm"]), SequenceShape(2, 1, proj_size=5), 1).hidden_size == 6
 
 
 def test_matched_parameters_are_within_one_unit():
     sizes = matched("rnn,lstm,gru")
-    assert sizes["lstm"] == Size(16, count(CELLS["lstm"], NUMBERS, 16))
+    assert sizes["lstm"] == Size(16, NUMBERS.count(CELLS["lstm"], 16))
     for name in ("rnn", "gru"):
         own, wanted = sizes[name], sizes["lstm"].parameters
-        larger = count(CELLS[name], NUMBERS, own.hidden_size + 1)
+        larger = NUMBERS.count(CELLS[name], own.hidden_size + 1)
         assert abs(own.parameters - wanted) <= (larger - own.parameters)
 
 
@@ -158,4 +159,4 @@ def test_blocks_are_rounded_to_where_parameters_are_matched_and_refused_where_si
 
 def test_sizes_that_make_no_sense():
     with pytest.raises(SizeError):
-        count(CELLS["clockwork"], NUMBERS, 15)
+        NUMBERS.count(CELLS["clockwork"], 15)

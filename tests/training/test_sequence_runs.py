@@ -101,7 +101,7 @@ def test_every_drawn_task_can_be_trained_and_measured(name):
     named = trainer.measure("valid").named()
     assert named.keys() >= {"loss", job.task.success.metric}
     assert all(0 <= named[metric] <= 1 for metric in ("accuracy", "solved") if metric in named)
-    assert job.chance().keys() <= named.keys()
+    assert job.baseline().keys() <= named.keys()
 
 
 def test_seed_decides_the_data_and_nothing_else_does(configure):

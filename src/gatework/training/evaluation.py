@@ -140,7 +140,7 @@ def _evaluate_task(run: str, split: str, gap: int | None, step: int | None, devi
         monotonic() - began,
         gap=job.gap,
         solved=job.task.success.reached(metrics),
-        chance=job.chance(),
+        chance=job.baseline(),
         sequences=score.sequences,
         groups=groups,
         group_names={group: names[group] for group in groups if group < len(names)},

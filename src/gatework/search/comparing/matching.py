@@ -2,42 +2,13 @@
 
 from dataclasses import dataclass
 
-import torch
-
 from gatework.cells import Cell
 from gatework.errors import CellError, ConfigError, SizeError
-from gatework.models.sequences import SequenceModel
 from gatework.search.comparing.config import CompareConfig
-from gatework.training.config import own_projection
+from gatework.training.jobs.protocol import Shape
 
 # No layer has more units; the search for a size ends here.
 _LARGEST = 2**24
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What a model is besides its cell and its units.
-
-    Args:
-        inputs: Numbers read at each step, or symbols there are.
-        outputs: Scores given.
-        num_layers: Layers, one above the other.
-        symbols: True where symbols are read.
-        embedding_size: Size of a symbol's learned vector; None for one-hot vectors.
-        proj_size: Size of a projected output; 0 for none, or half of its units in a cell that has to have one.
-    """
-
-    inputs: int
-    outputs: int
-    num_layers: int = 1
-    symbols: bool = False
-    embedding_size: int | None = None
-    proj_size: int = 0
-
-    @property
-    def width(self) -> int:
-        """Numbers that the layers are given at each step."""
-        return (self.embedding_size if self.symbols else None) or self.inputs
 
 
 @dataclass(frozen=True)
@@ -71,50 +42,11 @@ def match_sizes(config: CompareConfig, cells: dict[str, Cell], shape: Shape, hid
     taking_part = {label: cells[label] for label in config.cells}
     _refuse(taking_part, shape, hidden_size, config.match)
     if config.match == "size":
-        return {label: Size(hidden_size, count(cell, shape, hidden_size)) for label, cell in taking_part.items()}
+        return {label: Size(hidden_size, shape.count(cell, hidden_size)) for label, cell in taking_part.items()}
     reference = config.reference_cell
     _refuse({reference: cells[reference]}, shape, hidden_size, "size")
-    wanted = count(cells[reference], shape, hidden_size)
+    wanted = shape.count(cells[reference], hidden_size)
     return {label: nearest_size(cell, shape, wanted) for label, cell in taking_part.items()}
-
-
-def count(cell: Cell, shape: Shape, hidden_size: int) -> int:
-    """Count what a model learns, layers and head together.
-
-    Args:
-        cell: Its cell.
-        shape: The rest of it.
-        hidden_size: Its units.
-
-    Returns:
-        The number, with that of the map before a cell that reads its input elementwise; what the equations hold at
-        zero, as a clockwork's blocks, is not learned and not counted.
-
-    Raises:
-        SizeError: When the sizes do not fit the cell.
-
-    Example:
-        >>> from gatework.cells import CELLS
-        >>> count(CELLS["lstm"], Shape(inputs=2, outputs=1), 32)  # 4 · (2 · 32 + 32 · 32 + 32) + 32 + 1
-        4513
-    """
-    # On the device `meta` tensors have a shape and no numbers.
-    with torch.device("meta"):
-        model = SequenceModel(
-            shape.inputs,
-            shape.outputs,
-            cell,
-            hidden_size,
-            shape.num_layers,
-            symbols=shape.symbols,
-            embedding_size=shape.embedding_size,
-            proj_size=shape.proj_size or own_projection(cell, hidden_size),
-        )
-    layers = model.recurrent.layers
-    inside = sum(parameter.count(layer.sizes) for layer in layers for parameter in layer.step.parameters)
-    maps = sum(layer.hidden_size * (layer.projected_from + 1) for layer in layers if layer.projected_from is not None)
-    own = {name for name, _ in model.recurrent.named_parameters(prefix="recurrent")}
-    return inside + maps + sum(value.numel() for name, value in model.named_parameters() if name not in own)
 
 
 def nearest_size(cell: Cell, shape: Shape, wanted: int) -> Size:
@@ -133,13 +65,14 @@ def nearest_size(cell: Cell, shape: Shape, wanted: int) -> Size:
 
     Example:
         >>> from gatework.cells import CELLS
-        >>> nearest_size(CELLS["rnn"], Shape(inputs=2, outputs=1), 4513)
+        >>> from gatework.training.jobs.shape import SequenceShape
+        >>> nearest_size(CELLS["rnn"], SequenceShape(inputs=2, outputs=1), 4513)
         Size(hidden_size=65, parameters=4486)
     """
-    unit, least = cell.step.multiple_of, _fewest(cell, shape)
+    unit, least = cell.step.multiple_of, shape.fewest(cell)
 
     def sized(multiple: int) -> Size:
-        return Size(multiple * unit, count(cell, shape, multiple * unit))
+        return Size(multiple * unit, shape.count(cell, multiple * unit))
 
     def enough(multiple: int) -> bool:
         # More units learn more, but for one size: a cell that reads its input elementwise and is as wide has no map.
@@ -157,21 +90,14 @@ def nearest_size(cell: Cell, shape: Shape, wanted: int) -> Size:
     return min(sizes, key=lambda size: abs(size.parameters - wanted))
 
 
-def _fewest(cell: Cell, shape: Shape) -> int:
-    """Give the fewest units that a cell can have, as a multiple of what it needs a multiple of."""
-    # A projected cell needs more units than it gives, and gives at least one.
-    gives = shape.proj_size or (1 if own_projection(cell, 2) else 0)
-    return max(1, -(-(gives + 1) // cell.step.multiple_of))
-
-
 def _refuse(cells: dict[str, Cell], shape: Shape, hidden_size: int, match: str) -> None:
     """Refuse cells that cannot have the sizes, all of them in one sentence."""
     faults = []
     for label, cell in cells.items():
         unit = cell.step.multiple_of
-        size = hidden_size if match == "size" else unit * max(_fewest(cell, shape), round(hidden_size / unit))
+        size = hidden_size if match == "size" else unit * max(shape.fewest(cell), round(hidden_size / unit))
         try:
-            count(cell, shape, size)
+            shape.count(cell, size)
         except (SizeError, CellError) as error:
             faults.append(f"{label} ({str(error).rstrip('.')})")
     if faults:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from gatework.cells import Cell
 from gatework.errors import ConfigError, GateworkError
 from gatework.search.comparing.config import SHARED, CompareConfig
-from gatework.search.comparing.matching import Shape, Size, match_sizes
+from gatework.search.comparing.matching import Size, match_sizes
 from gatework.tasks.registry import TASKS
 from gatework.tasks.task import Success, Task
 from gatework.training.build import build_cell
@@ -112,17 +112,10 @@ class Plan:
         base = make_config(self._settings(config.reference_cell, config.gaps[0]))
         # Whatever can be wrong with recorded data at a gap shows here, before anything is written.
         jobs = {gap: SequenceJob(base.model_copy(update={"gap": gap})) for gap in config.gaps}
-        self.chance = {gap: job.chance().get(self.success.metric) for gap, job in jobs.items()}
+        self.chance = {gap: job.baseline().get(self.success.metric) for gap, job in jobs.items()}
         self.fingerprints = {gap: job.fingerprint for gap, job in jobs.items()}
         self.budget = base.steps
-        job = jobs[config.gaps[0]]
-        self.shape = Shape(
-            job.inputs,
-            job.outputs,
-            base.num_layers,
-            self.task.symbols,
-            base.embedding_size if self.task.symbols else None,
-        )
+        self.shape = jobs[config.gaps[0]].shape
         labels = dict.fromkeys((*config.cells, config.reference_cell))
         cells = {label: self._built(label) for label in labels}
         self.sizes: dict[str, Size] = match_sizes(config, cells, self.shape, base.hidden_size)

@@ -7,7 +7,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from gatework.cells import Cell
 from gatework.models.language import State
+from gatework.tasks.task import Success
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,27 @@ class Measured(Protocol):
         ...
 
 
+class Shape(Protocol):
+    """What a job's models are besides their cell and their units."""
+
+    @property
+    def width(self) -> int:
+        """Numbers that the layers are given at each step."""
+        ...
+
+    def count(self, cell: Cell, hidden_size: int) -> int:
+        """Count what a model of a cell and a size learns.
+
+        Raises:
+            SizeError: When the sizes do not fit the cell.
+        """
+        ...
+
+    def fewest(self, cell: Cell) -> int:
+        """Give the fewest units that a cell can have, as a multiple of what it needs a multiple of."""
+        ...
+
+
 class Job(Protocol):
     """What a run trains on."""
 
@@ -65,6 +88,24 @@ class Job(Protocol):
     @property
     def quantity(self) -> str:
         """The metric that the picture of the run shows."""
+        ...
+
+    @property
+    def success(self) -> Success | None:
+        """What counts as solved; None where nothing does, and models cannot be compared by it."""
+        ...
+
+    @property
+    def shape(self) -> Shape | None:
+        """What models are besides their cell and units; None where those of other cells cannot be counted."""
+        ...
+
+    def baseline(self) -> dict[str, float]:
+        """Give the metrics of a guess without looking; empty where they are not known."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Say as plain data what is asked: name, title, source, gap (what it counts), published results."""
         ...
 
     def facts(self) -> dict[str, Any]:

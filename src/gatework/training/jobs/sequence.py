@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ from gatework.models.language import State
 from gatework.models.sequences import Score, SequenceModel, measure_sequences, needs_projection
 from gatework.runs.files import digest
 from gatework.tasks.registry import TASKS
-from gatework.tasks.task import Batch, Recorded, Recording, Split, Synthetic, Task
+from gatework.tasks.task import Batch, Recorded, Recording, Split, Success, Synthetic, Task
 from gatework.training.build import DTYPES, build_cell
 from gatework.training.config import TrainConfig
 from gatework.training.jobs.protocol import Part
+from gatework.training.jobs.shape import SequenceShape
 from gatework.training.memory import check_memory, count_layers
 from gatework.training.seeds import mixed_seed
 
@@ -116,15 +118,35 @@ class SequenceJob:
         """Give nothing: the task's name says it all."""
         return {}
 
-    def chance(self) -> dict[str, float]:
-        """Give the metrics of whoever guesses without looking; empty where nobody knows."""
+    @property
+    def success(self) -> Success:
+        """What counts as solved."""
+        return self.task.success
+
+    @property
+    def shape(self) -> SequenceShape:
+        """What the model is besides its cell and its units; a projection is each cell's own."""
+        return SequenceShape(self.inputs, self.outputs, self.config.num_layers, self.task.symbols, self._embedding_size)
+
+    def describe(self) -> dict[str, Any]:
+        """Say what the task asks, and where it comes from."""
+        return {
+            "name": self.task.name,
+            "title": self.task.title,
+            "source": self.task.source,
+            "gap": self.task.gap.meaning,
+            "published": [asdict(known) for known in self.task.published],
+        }
+
+    def baseline(self) -> dict[str, float]:
+        """Give the metrics of a guess without looking; empty where they are not known."""
         if self.recording is None:
             return dict(self.task.chance(self.gap))
         return dict(self.recording.facts.get("chance", {}))
 
     def about(self) -> list[str]:
         """Say what is asked, and what guessing gets."""
-        guessed = self.chance().get(self.task.success.metric)
+        guessed = self.baseline().get(self.task.success.metric)
         guess = "" if guessed is None else f", by guessing {guessed:.4g}"
         shortest = self.config.shortest_gap
         shorter = "" if shortest is None else f", in training {shortest:,} and more"

@@ -35,6 +35,17 @@ class TextJob:
         self.streams = Streams(text.tokens["train"], text.vocabulary.start, config.batch_size, config.window)
         self.windows = self.streams.windows
 
+    success = None
+    shape = None
+
+    def baseline(self) -> dict[str, float]:
+        """Give nothing: nobody knows what a guess gets."""
+        return {}
+
+    def describe(self) -> dict[str, Any]:
+        """Say what the text is called."""
+        return {"name": self.config.task, "title": self.config.title, "source": "", "gap": "", "published": []}
+
     def facts(self) -> dict[str, Any]:
         """Say as plain data what was read and what became of it."""
         return self.text.facts()
