@@ -13,9 +13,9 @@ from evidence.figures import Figure, Figures, mean, middle, share
 from evidence.jobs import ROOT
 from gatework.search import Comparison, compare, make_compare_config
 from gatework.search.comparing.directory import CompareDirectory
-from gatework.search.comparing.plan import Outcome, Trial
 from gatework.search.comparing.progress import Beginning, Quiet
 from gatework.search.comparing.statistics import holm, sign_flip_test
+from gatework.search.running.trial import Outcome, Trial
 from gatework.tasks.registry import TASKS
 
 Settings = Mapping[str, Any]

@@ -15,7 +15,7 @@ import pytest
 from gatework.cli.compare import compare
 from gatework.search import CompareConfig
 from gatework.search.comparing.config import make_compare_config
-from gatework.search.running import pool
+from gatework.search.running import worker
 
 FAKE = Path(__file__).parent.parent / "search" / "fake_worker.py"
 SMALL = "--task adding --gaps 10,50 --seeds 3 --steps 300 --hidden-size 4 --learning-rates 0.001,0.01,0.1 --workers 2"
@@ -23,7 +23,7 @@ SMALL = "--task adding --gaps 10,50 --seeds 3 --steps 300 --hidden-size 4 --lear
 
 @pytest.fixture(autouse=True)
 def _fake_worker(monkeypatch):
-    monkeypatch.setattr(pool, "COMMAND", (sys.executable, str(FAKE)))
+    monkeypatch.setattr(worker, "COMMAND", (sys.executable, str(FAKE)))
 
 
 @pytest.fixture
@@ -129,6 +129,7 @@ NONSENSE = {
     "--cells rnn --match width": 'Invalid value "width" for --match. Choose from: "parameters", "size".\n',
     "--cells rnn --reference lsmt": "reference is 'lsmt': expected one of rnn, or another cell's name; did you mean",
     "--cells lstm,clockwork --match size": "these cells cannot take part at this task and size: clockwork (",
+    "--cells rnn --task text": "gap is 10, and a text has none: leave it out, or choose a --task\n",
     "--cells rnn --task addin": "there is no task 'addin'; did you mean 'adding'?",
     "--cells rnn --stpes 3": "Unknown option: --stpes. Did you mean --steps?\n",
     "--cells rnn --workers 0": "workers is 0: input should be greater than or equal to 1\n",

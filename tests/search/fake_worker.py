@@ -17,14 +17,14 @@ import time
 from pathlib import Path
 
 
-def chance(*parts):
+def share(*parts):
     return int(hashlib.sha256(repr(parts).encode()).hexdigest()[:8], 16) / 2**32
 
 
 def outcome(told):
     # The LSTM is better than the others, smaller gaps are easier, 0.01 is the best rate.
     skill = {"lstm": 1.1, "gru": 0.9}.get(told["cell"], 0.5) - 0.004 * told["gap"]
-    skill -= 0.2 * (told["learning_rate"] != 0.01) + 0.05 * chance(told["seed"], told["cell"])
+    skill -= 0.2 * (told["learning_rate"] != 0.01) + 0.05 * share(told["seed"], told["cell"])
     value = min(1.0, max(0.0, skill))
     solved = value >= 0.99
     metrics = {"loss": round(1 - value, 6), "accuracy": round(value, 6), "solved": round(value, 6)}
@@ -49,7 +49,7 @@ def fits(told, words):
 def main():
     kind, _, rest = os.environ.get("FAKE", "").partition(":")
     for line in sys.stdin:
-        told = json.loads(line)["told"]
+        told = json.loads(line)["config"]
         if kind == "die" and fits(told, rest.rpartition(":")[0]):
             mark = Path(rest.rpartition(":")[2]) / "died"
             if not mark.exists():
@@ -61,7 +61,7 @@ def main():
             time.sleep(float(rest))
         if kind == "note":
             (Path(rest) / f"{told['cell']}-{told['gap']}-{told['learning_rate']}-{told['seed']}").touch()
-        print(json.dumps({"step": 50}), flush=True)
+        print(json.dumps({"progress": 50}), flush=True)
         if kind == "refuse" and fits(told, rest):
             print(json.dumps({"refused": "no such thing"}), flush=True)
             continue

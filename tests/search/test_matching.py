@@ -8,7 +8,8 @@ from gatework.errors import ConfigError, SizeError
 from gatework.models.sequences import SequenceModel
 from gatework.search.comparing.config import CompareConfig, make_compare_config
 from gatework.search.comparing.matching import Size, match_sizes, nearest_size
-from gatework.search.comparing.plan import Plan, Trial
+from gatework.search.comparing.plan import Plan
+from gatework.search.running.trial import Trial
 from gatework.tasks.registry import TASKS
 from gatework.tasks.task import Synthetic
 from gatework.training.jobs.sequence import SequenceJob
@@ -60,7 +61,7 @@ def test_counted_is_what_a_task_learns(task):
         make_compare_config({"task": task, "cells": "lstm,gru,mut1,lstm_projected", "gaps": [TASKS[task].gap.default]})
     )
     for cell, size in plan.sizes.items():
-        told = plan.told(Trial(cell, plan.config.gaps[0], "final", 0.01, 0))
+        told = plan.train_config(Trial(cell, plan.config.gaps[0], "final", 0.01, 0))
         model = SequenceJob(told).build(torch.device("cpu"))
         assert sum(parameter.numel() for parameter in model.parameters()) == size.parameters
 

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from gatework.errors import ConfigError
-from gatework.search.comparing.plan import Outcome, Plan, Trial, seed_of, worth
+from gatework.search.comparing.plan import Plan, seed_of
+from gatework.search.running.trial import Outcome, Trial, worth
+from gatework.tasks.registry import TASKS
 from gatework.tasks.task import Success
 from gatework.training.config import TrainConfig
 from gatework.training.jobs.sequence import SequenceJob
@@ -117,21 +119,20 @@ def test_seeds_are_shared_by_cells_and_rates_and_by_nothing_else():
 
 def test_cells_learn_from_the_same_sequences_and_are_measured_on_the_same(told):
     plan = Plan(told())
-    one, other = (
-        SequenceJob(plan.told(Trial(cell, 10, "final", rate, 1))) for cell, rate in (("rnn", 0.1), ("lstm", 0.01))
-    )
+    trials = [Trial(cell, 10, "final", rate, 1) for cell, rate in (("rnn", 0.1), ("lstm", 0.01))]
+    one, other = (SequenceJob(plan.train_config(trial)) for trial in trials)
     for step in (0, 7):
         mine, theirs = one._training_batch(step), other._training_batch(step)
         assert torch.equal(mine.inputs, theirs.inputs)
         assert torch.equal(mine.targets.nan_to_num(), theirs.targets.nan_to_num())
     assert torch.equal(one.held("test").inputs, other.held("test").inputs)
-    tuning = SequenceJob(plan.told(Trial("rnn", 10, "tune", 0.1, 1)))
+    tuning = SequenceJob(plan.train_config(Trial("rnn", 10, "tune", 0.1, 1)))
     assert not torch.equal(tuning.held("test").inputs[:9], one.held("test").inputs[:9])
 
 
 def test_a_trial_is_told_everything(told):
     plan = Plan(told(batch_size=8, clip_norm=0.5, schedule="constant"))
-    found = plan.told(Trial("rnn", 50, "final", 0.01, 2))
+    found = plan.train_config(Trial("rnn", 50, "final", 0.01, 2))
     assert isinstance(found, TrainConfig)
     assert (found.task, found.gap, found.cell, found.learning_rate) == ("adding", 50, "rnn", 0.01)
     assert (found.batch_size, found.clip_norm, found.schedule, found.steps) == (8, 0.5, "constant", 300)
@@ -140,15 +141,15 @@ def test_a_trial_is_told_everything(told):
 
 def test_what_is_left_open_is_the_tasks_own(told):
     plan = Plan(told(steps=None, hidden_size=None))
-    defaults = plan.task.defaults
+    defaults = TASKS["adding"].defaults
     assert plan.budget == defaults["steps"]
     assert plan.sizes["lstm"].hidden_size == defaults["hidden_size"]
-    assert plan.told(Trial("lstm", 10, "final", 0.5, 0)).batch_size == defaults["batch_size"]
+    assert plan.train_config(Trial("lstm", 10, "final", 0.5, 0)).batch_size == defaults["batch_size"]
 
 
 def test_a_forget_bias_is_for_cells_that_have_one(told):
     plan = Plan(told(forget_bias=3.0, init="chrono"))
-    lstm, rnn = (plan.told(Trial(cell, 10, "final", 0.01, 0)) for cell in ("lstm", "rnn"))
+    lstm, rnn = (plan.train_config(Trial(cell, 10, "final", 0.01, 0)) for cell in ("lstm", "rnn"))
     assert (lstm.forget_bias, lstm.init) == (3.0, "chrono")
     assert (rnn.forget_bias, rnn.init) == (None, "torch")
 
@@ -156,7 +157,7 @@ def test_a_forget_bias_is_for_cells_that_have_one(told):
 def test_equations_of_the_users_own_take_part(told):
     plan = Plan(told(cells={"mine": "h = tanh(W @ x + R @ h + b)", "rnn": "rnn"}))
     assert plan.sizes["mine"] == plan.sizes["rnn"]
-    assert plan.told(Trial("mine", 10, "final", 0.01, 0)).cell == "h = tanh(W @ x + R @ h + b)"
+    assert plan.train_config(Trial("mine", 10, "final", 0.01, 0)).cell == "h = tanh(W @ x + R @ h + b)"
 
 
 def test_cells_that_cannot_take_part(told):
@@ -167,9 +168,9 @@ def test_cells_that_cannot_take_part(told):
 def test_a_projection_that_one_cell_has_to_have_is_no_other_cells(told):
     for reference in ("lstm", "lstm_projected"):
         plan = Plan(told(cells="lstm,lstm_projected,mut1", reference=reference, hidden_size=9))
-        given = {cell: plan.told(Trial(cell, 10, "final", 0.01, 0)) for cell in plan.sizes}
+        given = {cell: plan.train_config(Trial(cell, 10, "final", 0.01, 0)) for cell in plan.sizes}
         assert given["lstm_projected"].proj_size == plan.sizes["lstm_projected"].hidden_size // 2 > 0
-        assert given["lstm"].proj_size == given["mut1"].proj_size == plan.shape.proj_size == 0
+        assert given["lstm"].proj_size == given["mut1"].proj_size == 0
         for cell, config in given.items():
             model = SequenceJob(config).build(torch.device("cpu"))
             assert sum(parameter.numel() for parameter in model.parameters()) == plan.sizes[cell].parameters

@@ -8,8 +8,8 @@ from rich.console import Console
 
 from gatework.search import compare, make_reporter
 from gatework.search.comparing.matching import Size
-from gatework.search.comparing.plan import Outcome, Trial
 from gatework.search.comparing.progress import Beginning, JsonLines, Live, Plain, Quiet, Tally, ending
+from gatework.search.running.trial import Outcome, Trial
 
 METRICS = {"loss": 0.5, "accuracy": 0.25}
 OUTCOME = Outcome(300, False, False, False, METRICS, 100, METRICS, 2.0)

@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatework.search.comparing.figure import _places, draw_gaps, spread
-from gatework.search.comparing.plan import Outcome, Plan
+from gatework.search.comparing.plan import Plan
 from gatework.search.comparing.results import Crossover, draw_conclusions, find_crossover
+from gatework.search.running.trial import Outcome
+from gatework.tasks.registry import TASKS
 from gatework.tasks.task import Success
 
 OUTCOME = Outcome(100, True, True, False, {}, 100, {}, 1.0)
@@ -117,10 +119,11 @@ def test_half_of_the_runs_is_not_most_of_them(told):
 def test_everything_is_in_the_results(told):
     plan = Plan(told())
     data = concluded(plan, lambda *_: 0.5).to_json()
-    assert data["task"]["success"]["in_words"] == str(plan.task.success)
+    task = TASKS["adding"]
+    assert data["task"]["success"]["in_words"] == str(task.success)
     assert [entry["gap"] for entry in data["task"]["chance"]] == [10, 50]
-    assert data["task"]["chance"][0]["accuracy"] == plan.task.chance(10)["accuracy"]
-    assert data["task"]["published"][0]["source"] == plan.task.published[0].source
+    assert data["task"]["chance"][0]["accuracy"] == task.chance(10)["accuracy"]
+    assert data["task"]["published"][0]["source"] == task.published[0].source
     assert data["sizes"]["rnn"] == {
         "hidden_size": plan.sizes["rnn"].hidden_size,
         "parameters": plan.sizes["rnn"].parameters,

@@ -5,10 +5,15 @@ from dataclasses import replace
 import pytest
 import torch
 
+from gatework.errors import ConfigError
 from gatework.models.sequences import Score
-from gatework.search.running.trial import Looks, run_trial
+from gatework.search.running import trial
+from gatework.search.running.trial import run_trial
 from gatework.tasks.registry import TASKS
 from gatework.tasks.task import Success, Synthetic
+from gatework.training.build import read_text
+from gatework.training.config import make_config
+from gatework.training.jobs.text import TextJob
 from gatework.training.trainer import Trainer
 
 TOLD = {"task": "easy", "gap": 10, "cell": "lstm", "hidden_size": 8, "learning_rate": 0.02, "steps": 40, "seed": 3}
@@ -38,6 +43,11 @@ def easy(monkeypatch):
     return make
 
 
+def run(settings, every, progress=lambda step: None, confirm=2):
+    """Run a trial that is measured every so many steps."""
+    return run_trial(make_config(settings | {"evaluate_every": every}), confirm, progress)
+
+
 def same(one, other):
     return replace(one, seconds=0) == replace(other, seconds=0)
 
@@ -45,7 +55,7 @@ def same(one, other):
 def test_the_budget_is_spent_where_nothing_is_solved(easy):
     easy(metric="accuracy", at_least=0.99)
     heard = []
-    outcome = run_trial(TOLD, Looks(15), heard.append)
+    outcome = run(TOLD, 15, heard.append)
     assert heard == [15, 30, 40]
     assert (outcome.steps, outcome.solved, outcome.reached, outcome.blew_up) == (40, False, False, False)
     assert set(outcome.valid) == set(outcome.test) == {"loss", "accuracy", "solved", "mean_absolute_error"}
@@ -55,7 +65,7 @@ def test_the_budget_is_spent_where_nothing_is_solved(easy):
 
 def test_it_ends_as_soon_as_the_criterion_is_met(easy):
     easy(metric="loss", at_most=10.0)
-    outcome = run_trial(TOLD, Looks(15, confirm=1), lambda step: None)
+    outcome = run(TOLD, 15, confirm=1)
     assert (outcome.steps, outcome.valid_step, outcome.solved, outcome.reached) == (15, 15, True, True)
 
 
@@ -63,29 +73,29 @@ def test_the_criterion_must_be_met_so_often_in_a_row(easy, monkeypatch):
     easy(metric="loss", at_most=0.5)
     losses = iter([0.1, 0.9, 0.3, 0.2, 0.4])
     monkeypatch.setattr(Trainer, "measure", lambda self, split: Score(next(losses), asked=1, judged=False))
-    outcome = run_trial(TOLD, Looks(5, confirm=2), lambda step: None)
+    outcome = run(TOLD, 5)
     # Met at step 5, missed at 10, met at 15 and 20; then the test.
     assert (outcome.steps, outcome.valid_step, outcome.valid, outcome.test) == (20, 5, {"loss": 0.1}, {"loss": 0.4})
 
 
 def test_met_at_the_last_step_is_met(easy):
     easy(metric="loss", at_most=10.0)
-    outcome = run_trial(TOLD, Looks(40, confirm=2), lambda step: None)
+    outcome = run(TOLD, 40)
     assert (outcome.steps, outcome.reached, outcome.solved) == (40, True, True)
 
 
 def test_the_same_to_the_bit_and_another_from_another_seed(easy):
     easy(metric="accuracy", at_least=0.99)
-    first = run_trial(TOLD, Looks(20), lambda step: None)
-    torch.manual_seed(99)  # whatever chance there was before is of no account
-    assert same(first, run_trial(TOLD, Looks(20), lambda step: None))
-    assert not same(first, run_trial(TOLD | {"seed": 4}, Looks(20), lambda step: None))
+    first = run(TOLD, 20)
+    torch.manual_seed(99)  # whatever was drawn before is of no account
+    assert same(first, run(TOLD, 20))
+    assert not same(first, run(TOLD | {"seed": 4}, 20))
 
 
 def test_looking_does_not_change_the_training(easy):
     easy(metric="loss", at_most=0.0)
     told = TOLD | {"learning_rate": 0.002}
-    seldom, often = (run_trial(told, Looks(every), lambda step: None) for every in (40, 1))
+    seldom, often = (run(told, every) for every in (40, 1))
     # So slowly it only gets better, and the last weights are the best in both.
     assert seldom.valid_step == often.valid_step == 40
     assert same(seldom, often)
@@ -94,7 +104,7 @@ def test_looking_does_not_change_the_training(easy):
 def test_a_loss_that_is_no_number_is_a_failed_run(easy):
     easy(metric="accuracy", at_least=0.0)  # which would count as solved
     heard = []
-    outcome = run_trial(TOLD | {"learning_rate": 1e4, "optimizer": "sgd", "clip_norm": 0.0}, Looks(1000), heard.append)
+    outcome = run(TOLD | {"learning_rate": 1e4, "optimizer": "sgd", "clip_norm": 0.0}, 1000, heard.append)
     assert outcome.blew_up
     assert not outcome.solved
     assert outcome.steps < 40
@@ -108,8 +118,39 @@ def test_measured_are_the_weights_that_were_best_on_validation(easy):
     """With a rate far too large the end is worse than the best, which is what the test must show."""
     easy(metric="loss", at_most=0.0)
     told = TOLD | {"learning_rate": 0.3, "schedule": "constant", "steps": 60}
-    outcome = run_trial(told, Looks(1), lambda step: None)
+    outcome = run(told, 1)
     assert outcome.valid_step < outcome.steps
     # A run that ends there has the same weights at its end.
-    short = run_trial(told | {"steps": outcome.valid_step}, Looks(outcome.valid_step), lambda step: None)
+    short = run(told | {"steps": outcome.valid_step}, outcome.valid_step)
     assert (short.valid, short.test) == (outcome.valid, outcome.test)
+
+
+def test_any_job_that_says_what_counts_as_solved(monkeypatch, tmp_path):
+    """A language model of a text is trained and measured as a task is, once somebody says what is enough."""
+    (tmp_path / "text.txt").write_text("to be or not to be. " * 60)
+    config = make_config(
+        {"data": str(tmp_path / "text.txt"), "cell": "gru", "hidden_size": 4, "steps": 4, "evaluate_every": 2}
+        | {"batch_size": 2, "window": 8}
+    )
+    with pytest.raises(ConfigError) as refusal:
+        run_trial(config, 1, lambda step: None)
+    assert str(refusal.value) == (
+        "Cells cannot be compared on task 'text': it does not say when it counts as solved. Expected a task that does; "
+        "`gatework tasks` lists them."
+    )
+
+    class Judged(TextJob):
+        success = Success("perplexity", at_most=1.0)
+        splits = ("train", "valid", "test")
+
+        def measure(self, model, split, share):
+            return super().measure(model, "valid" if split == "test" else split, share)
+
+    monkeypatch.setattr(trial, "open_job", lambda config: Judged(config, read_text(config)))
+    steps = []
+    outcome = run_trial(config, 1, steps.append)
+    assert (steps, outcome.steps, outcome.solved) == ([2, 4], 4, False)
+    assert outcome.test == outcome.valid
+    perplexity = outcome.test["perplexity"]
+    assert perplexity is not None
+    assert 1 < perplexity < 20

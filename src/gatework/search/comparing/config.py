@@ -10,11 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from gatework import cells
 from gatework.cells import CELLS, Cell, read_equations
 from gatework.errors import ConfigError
-from gatework.tasks.registry import TASKS
-from gatework.training.config import fault_in_words, is_equations, may_name_files, nearest, refused_file
+from gatework.training.config import fault_in_words, is_equations, make_config, may_name_files, nearest, refused_file
 
 # Settings of a training run that a comparison may fix for all its cells; those not given are the task's own.
-SHARED = ("batch_size", "clip_norm", "forget_bias", "init", "schedule", "shortest_gap", "steps", "data")
+SHARED = (
+    *("batch_size", "clip_norm", "forget_bias", "init", "schedule", "shortest_gap", "steps"),
+    *("evaluate_every", "data"),
+)
 # What may be different when a comparison goes on.
 MAY_CHANGE = frozenset(("run", "workers", "data"))
 
@@ -85,7 +87,7 @@ class CompareConfig(BaseModel):
     @field_validator("task")
     @classmethod
     def _task_is_known(cls, value: str) -> str:
-        return TASKS[value].name  # raises ConfigError, with the nearest name
+        return make_config({"task": value}).task  # raises ConfigError, with the nearest name
 
     @field_validator("cells", mode="before")
     @classmethod
@@ -131,9 +133,8 @@ class CompareConfig(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "CompareConfig":
-        for gap in self.gaps:
-            TASKS[self.task].check_gap(gap)
-        TASKS[self.task].check_data(self.data)
+        for gap in self.gaps:  # whether the task takes it, and data, is the job's to say
+            make_config({"task": self.task, "gap": gap, "data": self.data})
         if self.reference and self.reference not in self.cells and self.reference not in CELLS:
             raise ValueError(
                 f"reference is '{self.reference}': expected one of {', '.join(self.cells)}, or another cell's name; "

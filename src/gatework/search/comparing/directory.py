@@ -21,7 +21,7 @@ from gatework.reading.files import read_file
 from gatework.reading.nested import MOST_LINES, parse_json, read_object
 from gatework.runs.files import flush_folder, saving, sweep, write_file, write_json
 from gatework.search.comparing.config import MAY_CHANGE, CompareConfig, make_compare_config
-from gatework.search.comparing.plan import Outcome, Trial
+from gatework.search.running.trial import Outcome, Trial
 from gatework.training.run import Lock
 
 # What may be there before config.json, which is written last.

@@ -2,15 +2,16 @@
 
 from gatework.errors import RunError, Stopped
 from gatework.runs.files import saving, write_file, write_json
+from gatework.runs.pool import Answer, Pool, count_cores
 from gatework.runs.stop import StopSignals
 from gatework.search.comparing.config import CompareConfig
 from gatework.search.comparing.directory import CompareDirectory
 from gatework.search.comparing.figure import draw_gaps
-from gatework.search.comparing.plan import Outcome, Plan, Trial
+from gatework.search.comparing.plan import Plan
 from gatework.search.comparing.progress import Beginning, Quiet, Reporter
 from gatework.search.comparing.results import Comparison, draw_conclusions
-from gatework.search.running import pool
-from gatework.search.running.pool import Answer, Pool, count_cores
+from gatework.search.running import worker
+from gatework.search.running.trial import Outcome, Trial
 from gatework.training.run import Lock
 
 # Seconds after which a signal is noticed at the latest.
@@ -69,10 +70,8 @@ class _Comparing:
         self.reporter = reporter
         self.given: list[Trial] = []  # a trial's number is its place here
         self.attempts: dict[Trial, int] = {}
-        # What a process is told beside a trial's own settings.
-        self.looks = {"evaluate_every": plan.config.evaluate_every, "confirm": plan.config.confirm}
         left = plan.total - len(done)
-        self.pool = Pool(min(plan.config.workers or count_cores(), left), pool.COMMAND)
+        self.pool = Pool(min(plan.config.workers or count_cores(), left), worker.COMMAND)
 
     def go(self) -> None:
         """Run what is left."""
@@ -92,7 +91,7 @@ class _Comparing:
     def _beginning(self) -> Beginning:
         return Beginning(
             run=str(self.directory.path),
-            task=self.plan.task.title,
+            task=self.plan.described["title"],
             success=str(self.plan.success),
             metric=self.plan.success.metric,
             sizes=self.plan.sizes,
@@ -112,19 +111,19 @@ class _Comparing:
         for trial in waiting[: self.pool.free]:
             self.attempts[trial] = self.attempts.get(trial, 0) + 1
             self.given.append(trial)
-            told = self.plan.told(trial).model_dump(mode="json")
-            self.pool.give(len(self.given) - 1, {"told": told, **self.looks})
+            config = self.plan.train_config(trial).model_dump(mode="json")
+            self.pool.give(len(self.given) - 1, {"config": config, "confirm": self.plan.config.confirm})
             self.reporter.started(trial)
 
     def _take(self, answer: Answer) -> None:
-        """Hear what a process has said."""
-        trial, message = self.given[answer.trial], answer.message
+        """Take a process's answer."""
+        trial, message = self.given[answer.number], answer.message
         if message is None:
             self._died(trial, answer.died)
         elif "refused" in message:
             raise RunError(f"the trial of {trial} was refused: {message['refused']}")
-        elif "step" in message:
-            self.reporter.step(trial, message["step"])
+        elif "progress" in message:
+            self.reporter.step(trial, message["progress"])
         else:
             self._finished(trial, Outcome(**message["outcome"]))
 

@@ -24,13 +24,15 @@ class Size:
     parameters: int
 
 
-def match_sizes(config: CompareConfig, cells: dict[str, Cell], shape: Shape, hidden_size: int) -> dict[str, Size]:
+def match_sizes(
+    config: CompareConfig, cells: dict[str, Cell], shape: Shape | None, hidden_size: int
+) -> dict[str, Size]:
     """Choose the units of every cell.
 
     Args:
         config: The comparison; it says what is matched, and to which cell.
         cells: The cells by label, with the transformations that the task asks for.
-        shape: The rest of the model.
+        shape: The rest of the model; None where the job cannot count it.
         hidden_size: Units of the reference cell.
 
     Returns:
@@ -39,6 +41,11 @@ def match_sizes(config: CompareConfig, cells: dict[str, Cell], shape: Shape, hid
     Raises:
         ConfigError: Naming every cell that cannot take part, and why.
     """
+    if shape is None:
+        raise ConfigError(
+            f"Cells cannot be compared on task '{config.task}': the numbers that its models learn cannot be counted "
+            "beforehand. Expected another task; `gatework tasks` lists them."
+        )
     taking_part = {label: cells[label] for label in config.cells}
     _refuse(taking_part, shape, hidden_size, config.match)
     if config.match == "size":

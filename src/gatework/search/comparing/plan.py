@@ -1,4 +1,4 @@
-"""The trials of a comparison: which there are, what each is told, and which learning rate was best.
+"""The trials of a comparison: which there are, the training run of each, and which learning rate was best.
 
 Every cell is tried with every learning rate at every gap (the tuning), and then runs from fresh seeds with the rate
 that was best for it there (the final runs). A trial's seed decides its data: at one gap the n-th run of every cell
@@ -7,91 +7,19 @@ pair. Only the weights that cells begin with differ, as their shapes do.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from math import inf, isfinite
-from typing import Any, Literal
+from dataclasses import asdict
+from math import inf
+from typing import Any
 
 from gatework.cells import Cell
 from gatework.errors import ConfigError, GateworkError
 from gatework.search.comparing.config import SHARED, CompareConfig
 from gatework.search.comparing.matching import Size, match_sizes
-from gatework.tasks.registry import TASKS
-from gatework.tasks.task import Success, Task
+from gatework.search.running.trial import Outcome, Trial, criterion, worth
 from gatework.training.build import build_cell
 from gatework.training.config import TrainConfig, make_config
-from gatework.training.jobs.sequence import SequenceJob
+from gatework.training.jobs.registry import open_job
 from gatework.training.seeds import mixed_seed
-
-Purpose = Literal["tune", "final"]
-
-
-@dataclass(frozen=True, order=True)
-class Trial:
-    """One run of a comparison.
-
-    Args:
-        cell: The label of its cell.
-        gap: The gap.
-        purpose: ``tune`` or ``final``.
-        learning_rate: The learning rate.
-        number: Which of the runs that differ only in their seed, from 0.
-    """
-
-    cell: str
-    gap: int
-    purpose: Purpose
-    learning_rate: float
-    number: int
-
-    def __str__(self) -> str:
-        """Name it in a sentence."""
-        kind = "tuning" if self.purpose == "tune" else "final"
-        return f"{self.cell} at gap {self.gap:,}, learning rate {self.learning_rate:g}, {kind} run {self.number + 1}"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a trial; a metric that is not a finite number is None.
-
-    Args:
-        steps: Training steps that it took.
-        solved: True where it met the criterion on the test sequences.
-        reached: True where it met the criterion on the validation sequences.
-        blew_up: True where the loss became NaN or infinite; then it is not solved.
-        valid: The best metrics on the validation sequences.
-        valid_step: The step after which they were measured, and the weights kept for the test.
-        test: The metrics on the test sequences.
-        seconds: How long it took.
-    """
-
-    steps: int
-    solved: bool
-    reached: bool
-    blew_up: bool
-    valid: Mapping[str, float | None]
-    valid_step: int
-    test: Mapping[str, float | None]
-    seconds: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Give it as plain data."""
-        return asdict(self) | {"valid": dict(self.valid), "test": dict(self.test)}
-
-
-def worth(value: float | None, success: Success) -> float:
-    """Turn the criterion's metric into a number of which more is better; what is not finite is worst.
-
-    Args:
-        value: The metric.
-        success: The criterion.
-
-    Example:
-        >>> worth(0.25, Success("loss", at_most=0.1)), worth(None, Success("accuracy", at_least=0.9))
-        (-0.25, -inf)
-    """
-    if value is None or not isfinite(value):
-        return -inf
-    return value if success.at_least is not None else -value
 
 
 class Plan:
@@ -107,31 +35,26 @@ class Plan:
 
     def __init__(self, config: CompareConfig) -> None:
         self.config = config
-        self.task: Task = TASKS[config.task]
-        self.success = self.task.success
         base = make_config(self._settings(config.reference_cell, config.gaps[0]))
         # Whatever can be wrong with recorded data at a gap shows here, before anything is written.
-        jobs = {gap: SequenceJob(base.model_copy(update={"gap": gap})) for gap in config.gaps}
-        self.chance = {gap: job.baseline().get(self.success.metric) for gap, job in jobs.items()}
+        jobs = {gap: open_job(base.model_copy(update={"gap": gap})) for gap in config.gaps}
+        job = jobs[config.gaps[0]]
+        self.success = criterion(job, config.task)
+        self.baseline = {gap: job.baseline().get(self.success.metric) for gap, job in jobs.items()}
         self.fingerprints = {gap: job.fingerprint for gap, job in jobs.items()}
+        self.described = job.describe()
         self.budget = base.steps
-        self.shape = jobs[config.gaps[0]].shape
-        labels = dict.fromkeys((*config.cells, config.reference_cell))
-        cells = {label: self._built(label) for label in labels}
-        self.sizes: dict[str, Size] = match_sizes(config, cells, self.shape, base.hidden_size)
+        cells = {label: self._built(label) for label in dict.fromkeys((*config.cells, config.reference_cell))}
+        self.sizes: dict[str, Size] = match_sizes(config, cells, job.shape, base.hidden_size)
         for label in config.cells:  # and whatever settings do not fit together
-            self.told(Trial(label, config.gaps[0], "final", config.learning_rates[0], 0))
+            self.train_config(Trial(label, config.gaps[0], "final", config.learning_rates[0], 0))
 
     def facts(self) -> dict[str, Any]:
         """Give what is worth knowing of the task, as plain data."""
         return {
-            "name": self.task.name,
-            "title": self.task.title,
-            "source": self.task.source,
-            "gap": self.task.gap.meaning,
+            **self.described,
             "success": asdict(self.success) | {"in_words": str(self.success)},
-            "chance": [{"gap": gap, self.success.metric: value} for gap, value in self.chance.items()],
-            "published": [asdict(known) for known in self.task.published],
+            "chance": [{"gap": gap, self.success.metric: value} for gap, value in self.baseline.items()],
         }
 
     def _built(self, label: str) -> Cell:
@@ -141,7 +64,7 @@ class Plan:
             raise ConfigError(f"cell '{label}' cannot take part: {error}") from error
 
     def _settings(self, label: str, gap: int) -> dict[str, Any]:
-        """Give what every trial of a cell at a gap is told, but for size, learning rate and seed."""
+        """Give the settings of every trial of a cell at a gap, but for size, learning rate and seed."""
         config = self.config
         shared = {name: getattr(config, name) for name in SHARED if getattr(config, name) not in (None, "")}
         if not config.find(label).remember:  # no bias by which it remembers: nothing to set
@@ -151,14 +74,14 @@ class Plan:
         size = {} if config.hidden_size is None else {"hidden_size": config.hidden_size}
         return {"task": config.task, "gap": gap, "cell": config.cells.get(label, label), **size, **shared}
 
-    def told(self, trial: Trial) -> TrainConfig:
-        """Give what a trial is told, in full.
+    def train_config(self, trial: Trial) -> TrainConfig:
+        """Give the training run of a trial, in full.
 
         Args:
             trial: The trial.
 
         Returns:
-            A configuration of a training run; what the comparison leaves open is the task's own.
+            Its configuration; what the comparison leaves open is the task's own.
 
         Raises:
             ConfigError: When settings do not fit together.
@@ -241,14 +164,14 @@ class Plan:
         Returns:
             The others whose learning rate is known.
         """
-        found: list[Trial] = []
+        left: list[Trial] = []
         for cell, gap in self.places():
             rate = self.chosen(cell, gap, done)
             ready = self.tuning(cell, gap) if rate is None else self.finals(cell, gap, rate)
-            found += [trial for trial in ready if trial not in done]
+            left += [trial for trial in ready if trial not in done]
         order = list(self.config.cells)
         # Within a gap tuning comes first, since other trials wait for it.
-        return sorted(found, key=lambda t: (-t.gap, t.purpose != "tune", t.number, order.index(t.cell)))
+        return sorted(left, key=lambda t: (-t.gap, t.purpose != "tune", t.number, order.index(t.cell)))
 
 
 def seed_of(seed: int, trial: Trial) -> int:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from gatework.search.comparing.matching import Size
-from gatework.search.comparing.plan import Outcome, Trial
+from gatework.search.running.trial import Outcome, Trial
 
 
 @dataclass(frozen=True)

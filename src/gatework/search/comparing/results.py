@@ -14,8 +14,9 @@ import torch
 from gatework import __version__
 from gatework.search.comparing.config import MAY_CHANGE, CompareConfig
 from gatework.search.comparing.matching import Size
-from gatework.search.comparing.plan import Outcome, Plan, Trial, worth
+from gatework.search.comparing.plan import Plan
 from gatework.search.comparing.statistics import holm, median_interval, share_interval, sign_flip_test
+from gatework.search.running.trial import Outcome, Trial, worth
 
 
 @dataclass(frozen=True)

@@ -1,36 +1,110 @@
 """One trial: train until the criterion is met or the budget is spent, then measure on sequences never looked at."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from math import inf, isfinite
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from gatework.errors import NonFiniteLossError
-from gatework.search.comparing.plan import Outcome, worth
+from gatework.errors import ConfigError, NonFiniteLossError
 from gatework.tasks.task import Success
-from gatework.training.config import make_config
-from gatework.training.jobs.sequence import SequenceJob
+from gatework.training.config import TrainConfig
+from gatework.training.jobs.protocol import Job
+from gatework.training.jobs.registry import open_job
 from gatework.training.parallel import Group
 from gatework.training.trainer import Trainer, load_parameters
 
+Purpose = Literal["tune", "final"]
 
-class Looks(NamedTuple):
-    """When a trial looks at its validation sequences, and what ends it.
 
-    A criterion that is met for the first time is often only just met, and on other sequences the same weights would
-    have missed it. So a run ends when it is met again after some more training.
+@dataclass(frozen=True, order=True)
+class Trial:
+    """Which training run a trial is.
 
     Args:
-        every: Steps between two looks.
-        confirm: Looks in a row at which the criterion must be met.
+        cell: The label of its cell.
+        gap: The gap.
+        purpose: ``tune`` or ``final``.
+        learning_rate: The learning rate.
+        number: Which of the runs that differ only in their seed, from 0.
     """
 
-    every: int
-    confirm: int = 2
+    cell: str
+    gap: int
+    purpose: Purpose
+    learning_rate: float
+    number: int
+
+    def __str__(self) -> str:
+        """Name it in a sentence."""
+        kind = "tuning" if self.purpose == "tune" else "final"
+        return f"{self.cell} at gap {self.gap:,}, learning rate {self.learning_rate:g}, {kind} run {self.number + 1}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a trial; a metric that is not a finite number is None.
+
+    Args:
+        steps: Training steps that it took.
+        solved: True where it met the criterion on the test sequences.
+        reached: True where it met the criterion on the validation sequences.
+        blew_up: True where the loss became NaN or infinite; then it is not solved.
+        valid: The best metrics on the validation sequences.
+        valid_step: The step after which they were measured, and the weights kept for the test.
+        test: The metrics on the test sequences.
+        seconds: How long it took.
+    """
+
+    steps: int
+    solved: bool
+    reached: bool
+    blew_up: bool
+    valid: Mapping[str, float | None]
+    valid_step: int
+    test: Mapping[str, float | None]
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as plain data."""
+        return asdict(self) | {"valid": dict(self.valid), "test": dict(self.test)}
+
+
+def criterion(job: Job, task: str) -> Success:
+    """Give what counts as solved in a job.
+
+    Args:
+        job: The job.
+        task: The name of its task, for the error's sentence.
+
+    Raises:
+        ConfigError: When nothing does.
+    """
+    if job.success is None:
+        raise ConfigError(
+            f"Cells cannot be compared on task '{task}': it does not say when it counts as solved. Expected a task that"
+            " does; `gatework tasks` lists them."
+        )
+    return job.success
+
+
+def worth(value: float | None, success: Success) -> float:
+    """Turn the criterion's metric into a number of which more is better; what is not finite is worst.
+
+    Args:
+        value: The metric.
+        success: The criterion.
+
+    Example:
+        >>> worth(0.25, Success("loss", at_most=0.1)), worth(None, Success("accuracy", at_least=0.9))
+        (-0.25, -inf)
+    """
+    if value is None or not isfinite(value):
+        return -inf
+    return value if success.at_least is not None else -value
 
 
 @dataclass
@@ -41,13 +115,13 @@ class _Best:
     metrics: dict[str, float] = field(default_factory=dict)
     step: int = 0
     parameters: dict[str, Tensor] = field(default_factory=dict)
-    row: int = 0  # looks in a row at which the criterion was met
+    in_a_row: int = 0  # how often in a row the criterion was met
     _rank: tuple[float, float] = (-inf, -inf)
 
-    def look(self, trainer: Trainer) -> None:
+    def evaluate(self, trainer: Trainer) -> None:
         """Measure, and keep the weights where they are the best so far."""
         metrics = trainer.measure("valid").named()
-        self.row = self.row + 1 if self.success.reached(metrics) else 0
+        self.in_a_row = self.in_a_row + 1 if self.success.reached(metrics) else 0
         # Of equally good ones, which is common before anything is learned, those with the lower loss.
         loss = metrics["loss"]
         rank = (worth(metrics[self.success.metric], self.success), -loss if isfinite(loss) else -inf)
@@ -56,42 +130,44 @@ class _Best:
             self.parameters = {name: value.detach().clone() for name, value in trainer.parameters.items()}
 
 
-def run_trial(told: Mapping[str, Any], looks: Looks, heard: Callable[[int], None]) -> Outcome:
+def run_trial(config: TrainConfig, confirm: int, progress: Callable[[int], None]) -> Outcome:
     """Run one trial, on one thread and the same to the bit whenever it is run on a machine.
 
-    Measured on the test sequences, once, are the weights that were best on the validation ones.
+    A criterion that is met for the first time is often only just met, and on other sequences the same weights would
+    have missed it. So a run ends when it is met again after some more training. Measured on the test sequences, once,
+    are the weights that were best on the validation ones.
 
     Args:
-        told: The settings of its training run.
-        looks: When it looks at the validation sequences.
-        heard: Is told the step at each look.
+        config: Its training run; ``evaluate_every`` says how often it is measured on the validation sequences.
+        confirm: Measurements in a row at which the criterion must be met.
+        progress: Is told the step at each measurement.
 
     Returns:
         What came of it.
 
     Raises:
-        ConfigError: When settings do not fit.
+        ConfigError: When settings do not fit, or nothing counts as solved.
         DataError: When recorded data cannot be used.
     """
     began = monotonic()
     torch.set_num_threads(1)
-    config = make_config(told)
-    job = SequenceJob(config)
-    trainer, best, blew_up = Trainer(config, job, Group()), _Best(job.task.success), False
-    while trainer.step < trainer.steps and best.row < looks.confirm and not blew_up:
+    job = open_job(config)
+    success = criterion(job, config.task)
+    trainer, best, blew_up = Trainer(config, job, Group()), _Best(success), False
+    while trainer.step < trainer.steps and best.in_a_row < confirm and not blew_up:
         try:
             trainer.train_step()
         except NonFiniteLossError:
             blew_up = True
-        if blew_up or trainer.step == trainer.steps or trainer.step % looks.every == 0:
-            best.look(trainer)
-            heard(trainer.step)
+        if blew_up or trainer.step == trainer.steps or trainer.step % config.evaluate_every == 0:
+            best.evaluate(trainer)
+            progress(trainer.step)
     load_parameters(trainer.model, best.parameters)
     test = trainer.measure("test").named()
     return Outcome(
         steps=trainer.step,
-        solved=job.task.success.reached(test) and not blew_up,
-        reached=job.task.success.reached(best.metrics),
+        solved=success.reached(test) and not blew_up,
+        reached=success.reached(best.metrics),
         blew_up=blew_up,
         valid=_plain(best.metrics),
         valid_step=best.step,

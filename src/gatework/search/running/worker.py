@@ -1,7 +1,7 @@
-"""A process that runs trials: told one by one in lines of JSON on standard input, it answers on standard output.
+"""A process that runs trials: it is told one after the other in lines of JSON on standard input, see :mod:`runs.pool`.
 
-    → {"told": {"cell": "lstm", …}, "evaluate_every": 100, "confirm": 2}
-    ← {"step": 100}                           as often as it has looked at the validation sequences
+    → {"config": {"cell": "lstm", …}, "confirm": 2}
+    ← {"progress": 100}                       each time it is measured on the validation sequences
     ← {"outcome": {…}}                        at the end, or
     ← {"refused": "there is no …"}            where the settings or the data cannot be used
 
@@ -17,10 +17,13 @@ from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 from gatework.errors import GateworkError
-from gatework.search.comparing.plan import Outcome
-from gatework.search.running.trial import Looks, run_trial
+from gatework.search.running.trial import Outcome, run_trial
+from gatework.training.config import TrainConfig, make_config
 
-Run = Callable[[Mapping[str, Any], Looks, Callable[[int], None]], Outcome]
+# -P: a file of the user's in this folder must not stand in for a module of the same name.
+COMMAND = (sys.executable, "-P", "-m", "gatework.search.running.worker")
+
+Run = Callable[[TrainConfig, int, Callable[[int], None]], Outcome]
 
 
 def serve(told: IO[str], answers: IO[str], run: Run = run_trial) -> None:
@@ -41,8 +44,8 @@ def serve(told: IO[str], answers: IO[str], run: Run = run_trial) -> None:
     while True:
         message = json.loads(waiting.get())
         try:
-            looks = Looks(message["evaluate_every"], message["confirm"])
-            outcome = run(message["told"], looks, lambda step: answer({"step": step}))
+            config = make_config(message["config"], files=False)
+            outcome = run(config, message["confirm"], lambda step: answer({"progress": step}))
         except GateworkError as error:
             answer({"refused": str(error)})
         else:

@@ -1,10 +1,14 @@
-"""As many processes as there are cores, each with a trial of its own; one that dies is replaced."""
+"""As many processes as there are cores, each at a piece of work of its own; one that dies is replaced.
+
+A process is told its work in one line of JSON on standard input, and answers in lines of JSON on standard output. An
+answer with the key ``progress`` is followed by others; any other answer is the last one of its work, and the process is
+then free for the next. What else is in a line is for the two ends to agree on.
+"""
 
 import json
 import os
 import queue
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -14,27 +18,25 @@ from typing import IO, Any
 
 from gatework.errors import RunError
 
-# -P: a file of the user's in this folder must not stand in for a module of the same name.
-COMMAND = (sys.executable, "-P", "-m", "gatework.search.running.worker")
 # Seconds that a process may take to end.
 _PATIENCE = 10
-# Lines of what a dead worker said last that are worth passing on.
+# Lines of what a dead process wrote last that are worth passing on.
 _LAST_LINES = 3
-# One core for each worker: threads of their own would only get in one another's way.
+# One core for each process: threads of their own would only get in one another's way.
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a worker has said.
+    """What a process has answered.
 
     Args:
-        trial: The number of the trial that it was given.
-        message: Its line, see :mod:`gatework.search.running.worker`; None when it has died.
+        number: The number of the work that it was given.
+        message: Its line; None when it has died.
         died: What is known of its death.
     """
 
-    trial: int
+    number: int
     message: Mapping[str, Any] | None
     died: str = ""
 
@@ -45,46 +47,46 @@ def count_cores() -> int:
 
 
 class Pool:
-    """Processes that run trials.
+    """Processes that work side by side.
 
     Args:
         size: How many.
         command: What starts one.
     """
 
-    def __init__(self, size: int, command: Sequence[str] = COMMAND) -> None:
+    def __init__(self, size: int, command: Sequence[str]) -> None:
         self.size = size
         self._command = command
-        self._said: queue.SimpleQueue[tuple[_Process, str]] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[_Process, str]] = queue.SimpleQueue()
         self._idle: list[_Process] = []
         self._busy: dict[_Process, int] = {}
 
     @property
     def free(self) -> int:
-        """How many trials could be taken now."""
+        """How many pieces of work could be taken now."""
         return self.size - len(self._busy)
 
     @property
     def running(self) -> frozenset[int]:
-        """The numbers of the trials that are being run."""
+        """The numbers of the work under way."""
         return frozenset(self._busy.values())
 
-    def give(self, trial: int, message: Mapping[str, Any]) -> None:
-        """Give a trial to a process that has none, starting one where there is none.
+    def give(self, number: int, message: Mapping[str, Any]) -> None:
+        """Give work to a process that has none, starting one where there is none.
 
         Args:
-            trial: A number for it, which its answers bear.
+            number: A number for the work, which its answers bear.
             message: What the process is told.
 
         Raises:
             RunError: When no process can be started.
         """
         process = self._idle.pop() if self._idle else self._start()
-        self._busy[process] = trial
+        self._busy[process] = number
         process.tell(message)
 
     def wait(self, seconds: float) -> Answer | None:
-        """Wait for what is said next.
+        """Wait for the next answer.
 
         Args:
             seconds: At most so long.
@@ -93,11 +95,11 @@ class Pool:
             The answer; None where there was none in time.
         """
         try:
-            process, line = self._said.get(timeout=seconds)
+            process, line = self._answers.get(timeout=seconds)
         except queue.Empty:
             return None
-        trial = self._busy.get(process)
-        if trial is None:  # it had no trial and has died: another takes its place when one is needed
+        number = self._busy.get(process)
+        if number is None:  # it had no work and has died: another takes its place when one is needed
             self._idle = [other for other in self._idle if other is not process]
             process.end()
             return None
@@ -105,11 +107,11 @@ class Pool:
             message = json.loads(line)
         except ValueError:  # the end of its output, or half a line before it
             del self._busy[process]
-            return Answer(trial, None, process.died())
-        if "step" not in message:
+            return Answer(number, None, process.died())
+        if "progress" not in message:
             del self._busy[process]
             self._idle.append(process)
-        return Answer(trial, message)
+        return Answer(number, message)
 
     def close(self) -> None:
         """End all processes, in the midst of what they do."""
@@ -119,9 +121,9 @@ class Pool:
 
     def _start(self) -> "_Process":
         try:
-            return _Process(self._command, lambda process, line: self._said.put((process, line)))
+            return _Process(self._command, lambda process, line: self._answers.put((process, line)))
         except OSError as error:
-            raise RunError(f"a process for a trial could not be started: the system says: {error.strerror}") from error
+            raise RunError(f"A process could not be started: {error.strerror}.") from error
 
 
 class _Process:
@@ -137,7 +139,7 @@ class _Process:
             stderr=self._errors,
             encoding="utf-8",
             env={**os.environ, **dict.fromkeys(_ONE_THREAD, "1")},
-            start_new_session=True,  # Ctrl-C is for the one who gives the trials, and it ends the others
+            start_new_session=True,  # Ctrl-C is for the one who gives the work, and it ends the others
         )
         self._listener = threading.Thread(target=self._listen, args=(heard,), daemon=True)
         self._listener.start()
