@@ -28,8 +28,8 @@ from gatework.explorer.models import DemoOrigin, OpenRun, Origin
 from gatework.explorer.server import listen, make_door, serve
 from gatework.explorer.settings import Settings
 from gatework.models.language import LanguageModel
-from gatework.training.build import build_model
 from gatework.training.config import TrainConfig, make_config
+from gatework.training.jobs.text import build_model
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz .,()[]{}'\"=:0123456789"
 

@@ -25,9 +25,8 @@ from torch.nn import functional
 
 from gatework.errors import ConfigError
 from gatework.models.language import LanguageModel, measure
-from gatework.training.build import Text, build_model, read_text
 from gatework.training.config import TrainConfig, make_config, read_toml
-from gatework.training.jobs.text import TextJob
+from gatework.training.jobs.text import Text, TextJob, build_model, read_text
 from gatework.training.parallel import Group
 from gatework.training.schedule import learning_rate
 from gatework.training.trainer import Trainer

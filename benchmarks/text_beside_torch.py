@@ -16,9 +16,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from gatework.models.language import LanguageModel, Streams, measure, surprise
-from gatework.training.build import Text, build_model, read_text
+from gatework.data.streams import Streams
+from gatework.models.language import LanguageModel, measure, surprise
 from gatework.training.config import TrainConfig, make_config
+from gatework.training.jobs.text import Text, build_model, read_text
 from gatework.training.schedule import learning_rate
 
 

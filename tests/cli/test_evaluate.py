@@ -2,8 +2,8 @@
 
 import pytest
 
-from gatework.cli.train import _takes_other_gaps
 from gatework.tasks.registry import TASKS
+from gatework.training.jobs.sequence import takes_other_gaps
 
 SMALL = ("--steps", 2, "--evaluate-every", 2, "--hidden-size", 4, "--batch-size", 4)
 
@@ -63,4 +63,4 @@ def test_no_other_gap_is_offered_where_a_model_takes_none(gatework, tmp_path):
 def test_tasks_of_one_gap_have_no_other():
     """Of these no run is needed to see that no other gap is offered."""
     expected = {"mnist", "mnist_permuted", "mnist_rows", "ett_h1", "airline", "forecast"}
-    assert {name for name, task in TASKS.items() if not _takes_other_gaps(task)} == expected
+    assert {name for name, task in TASKS.items() if not takes_other_gaps(task)} == expected

@@ -15,8 +15,8 @@ from gatework.explorer.models import OpenRun
 from gatework.explorer.report import record
 from gatework.explorer.settings import Settings
 from gatework.models.language import LanguageModel
-from gatework.training.build import build_model
 from gatework.training.config import TrainConfig, make_config
+from gatework.training.jobs.text import build_model
 
 TEXT = "ab(c, d)\n  e"
 OPTIONS: dict[str, dict[str, Any]] = {name: {} for name in CELLS} | {

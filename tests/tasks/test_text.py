@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 
+from gatework.data.streams import Streams
 from gatework.data.vocabulary import Vocabulary
 from gatework.errors import DataError, SizeError
-from gatework.models.language import LanguageModel, Streams, measure, stretches
+from gatework.models.language import LanguageModel, measure, stretches
 from gatework.models.sampling import choose, write_on
 
 VOCABULARY = Vocabulary.of("abcdefgh\n", "char")

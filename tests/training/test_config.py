@@ -4,9 +4,9 @@ import pytest
 
 from gatework.cells import CELLS
 from gatework.errors import ConfigError
-from gatework.training.build import build_model
 from gatework.training.config import TrainConfig, make_config, read_toml
-from gatework.training.memory import available_memory, count_parameters
+from gatework.training.jobs.text import build_model, count_parameters
+from gatework.training.memory import available_memory
 from gatework.training.parallel import pick_device
 
 

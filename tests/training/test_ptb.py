@@ -9,9 +9,8 @@ import torch
 from gatework.cells import CELLS
 from gatework.models import language as text_module
 from gatework.training import make_config, read_toml, train
-from gatework.training.build import build_model, read_text
 from gatework.training.config import TrainConfig
-from gatework.training.jobs.text import TextJob
+from gatework.training.jobs.text import TextJob, build_model, read_text
 from gatework.training.parallel import Group
 from gatework.training.progress import Quiet
 from gatework.training.run import fingerprint

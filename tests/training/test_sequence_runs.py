@@ -271,7 +271,9 @@ def test_a_task_brings_its_settings_and_what_is_said_wins():
 )
 def test_counted_before_it_is_built_is_what_a_model_learns(cell, values, monkeypatch):
     counted = []
-    monkeypatch.setattr(sequence_job, "check_memory", lambda config, cell, count, *rest: counted.append(count))
+    monkeypatch.setattr(
+        sequence_job, "check_memory", lambda config, cell, needs, *rest: counted.append(needs.parameters)
+    )
     model = SequenceJob(make_config({"cell": cell, "hidden_size": 8, **values})).build(torch.device("cpu"))
     assert counted == [sum(parameter.numel() for parameter in model.parameters())]
 

@@ -13,10 +13,9 @@ from rich.markup import escape
 
 from gatework.cli.app import part
 from gatework.cli.output import Flag, Json, Whole, out, print_json
-from gatework.errors import ConfigError, FileError
+from gatework.errors import ConfigError
 from gatework.explorer.server import address_of, listen, make_door, serve
 from gatework.explorer.settings import Settings
-from gatework.reading.nested import read_object
 
 
 def explore(
@@ -50,7 +49,7 @@ def explore(
     def opener() -> Any:
         return part("explore-open")(runs, demo, settings)
 
-    if not all(map(_is_on_text, runs)):
+    if not all(map(_holds_text, runs)):
         opener()  # says what is wrong, before anything is served
     sock = listen(host, port)
     door = make_door(host, sock.getsockname()[1])
@@ -68,13 +67,10 @@ def explore(
     serve(opener, sock, door, settings)
 
 
-def _is_on_text(run: str) -> bool:
-    """Tell a run on text from all else, without opening it, which takes torch and a second."""
-    try:
-        told = read_object(Path(os.path.expanduser(run)) / "config.json")
-    except FileError:
-        return False
-    return told.get("task") == "text"
+def _holds_text(run: str) -> bool:
+    """Tell a run that reads text from all else by what its directory holds, without torch, which takes a second."""
+    path = Path(os.path.expanduser(run))
+    return (path / "config.json").is_file() and (path / "vocabulary.json").is_file()
 
 
 def _has_screen() -> bool:

@@ -1,6 +1,7 @@
 """The flags of ``gatework train``: one for each field of its configuration, made from the fields themselves."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import make_dataclass
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -11,41 +12,33 @@ from pydantic.fields import FieldInfo
 
 from gatework.cli.output import whole_number
 from gatework.training.config import TrainConfig
-
-# The heading under which flags are listed, and the field at which it begins.
-HEADINGS = {
-    "task": "Task",
-    "data": "Data",
-    "cell": "Model",
-    "dropout": "Regularisation",
-    "optimizer": "Training",
-    "run": "Run",
-}
+from gatework.training.settings import listed
 
 # `torchrun -m gatework train --run DIR` takes --run for a short form of its own --run-path.
 ALSO_CALLED = {"run": ("--run", "--run-dir")}
 
 
-def make_flags(model: type[BaseModel]) -> type:
+def make_flags(model: type[BaseModel], headings: Mapping[str, str]) -> type:
     """Make a dataclass of flags, all of them optional, from a configuration's fields.
 
     Args:
         model: The configuration.
+        headings: The fields in the order they are shown, each with the heading that it is shown under.
 
     Returns:
         A dataclass for cyclopts; a flag that was not given is None.
     """
     fields: list[tuple[str, Any, Any]] = []
-    heading = Group("Parameters")
-    for order, (name, field) in enumerate(model.model_fields.items()):
-        if name in HEADINGS:
-            heading = Group(HEADINGS[name], sort_key=order)
+    order = list(dict.fromkeys(headings.values()))
+    groups = {heading: Group(heading, sort_key=place) for place, heading in enumerate(order)}
+    for name, heading in headings.items():
+        field = model.model_fields[name]
         shown = "" if field.default in (None, "", {}) else f" [default: {field.default}]"
         kind = _type_of(field)
         parameter = Parameter(
             name=ALSO_CALLED.get(name),
             help=f"{field.description}{shown}",
-            group=heading,
+            group=groups[heading],
             show_default=False,
             converter=whole_number if kind is int else None,
         )
@@ -81,9 +74,9 @@ def as_toml(config: TrainConfig) -> str:
     """
     values = config.model_dump(mode="json")
     lines = []
-    for name, field in TrainConfig.model_fields.items():
+    for name in listed(TrainConfig):
         line = f"# {name} =" if values[name] is None else f"{name} = {_toml_value(values[name])}"
-        lines.append(f"{line}  # {field.description}")
+        lines.append(f"{line}  # {TrainConfig.model_fields[name].description}")
     return "\n".join(lines) + "\n"
 
 

@@ -14,13 +14,12 @@ from rich.markup import escape
 from gatework.cli.output import Flag, Json, err, out, print_json
 from gatework.cli.settings import as_toml, given, make_flags
 from gatework.errors import Stopped, printable
-from gatework.tasks.registry import TASKS
-from gatework.tasks.task import Task
 from gatework.training import TrainConfig, TrainResult, make_config, make_reporter, read_toml
 from gatework.training import train as train_model
-from gatework.training.config import TEXT
+from gatework.training.jobs.registry import kind_of
+from gatework.training.settings import listed
 
-FLAGS: Any = make_flags(TrainConfig)
+FLAGS: Any = make_flags(TrainConfig, listed(TrainConfig))
 NO_FLAGS = FLAGS()
 
 
@@ -87,44 +86,15 @@ def _print(console: Console, config: TrainConfig, result: TrainResult) -> None:
         console.print(f"\n[bold]What it writes after step {result.step:,}[/bold]")
         for line in printable(result.sample).strip("\n").splitlines():
             console.print(f"  {escape(line)}", soft_wrap=True)
-    if config.task != TEXT:
-        _print_task(console, config, result, run)
-        return
+    ending = kind_of(config.task).ending(config, run, result.metrics, result.sample, result.splits)
     if result.metrics:
-        named = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in result.metrics.items())
-        console.print(f"\nHeld-out text: [bold]{named}[/bold]", soft_wrap=True)
+        named = ", ".join(f"{name.replace('_', ' ')} {value:{ending.digits}}" for name, value in result.metrics.items())
+        console.print(f"\nHeld-out {ending.measured}: [bold]{named}[/bold]", soft_wrap=True)
+    for note in ending.notes:
+        console.print(escape(note), soft_wrap=True)
     console.print(f"The curve: {escape(str(result.curve))}", soft_wrap=True)
-    # A prompt out of the sample holds only symbols that the model knows.
-    words = [word for word in result.sample.split() if word.isalnum()]
-    prompt = f" --prompt {shlex.quote(words[0])}" if words else ""
     console.print("\nNext")
-    # Carried through the whole text, as papers measure it.
-    test = [f"gatework evaluate {run} --split test --streams 1"] if "test" in result.splits else []
-    for command in (
-        f"gatework generate {run}{prompt} --temperature 0.5",
-        f"gatework evaluate {run}",
-        *test,
-    ):
-        console.print(f"  [cyan]{escape(command)}[/cyan]", soft_wrap=True)
-    if config.steps is not None or config.epochs is None:
+    for command in ending.commands:
+        console.print(f"  [cyan]gatework {escape(command)}[/cyan]", soft_wrap=True)
+    if ending.continues:
         console.print(f"  the same command with [cyan]--steps {2 * result.step}[/cyan], which goes on from here")
-
-
-def _print_task(console: Console, config: TrainConfig, result: TrainResult, run: str) -> None:
-    task = TASKS[config.task]
-    if result.metrics:
-        named = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in result.metrics.items())
-        reached = "reached" if task.success.reached(result.metrics) else "not reached"
-        console.print(f"\nHeld-out sequences: [bold]{named}[/bold]", soft_wrap=True)
-        console.print(f"The criterion, {task.success}: {reached}", soft_wrap=True)
-    console.print(f"The curve: {escape(str(result.curve))}", soft_wrap=True)
-    console.print("\nNext")
-    wider = [f"gatework evaluate {run} --gap N"] if _takes_other_gaps(task) else []
-    for command in (f"gatework evaluate {run} --split test", *wider):
-        console.print(f"  [cyan]{escape(command)}[/cyan]", soft_wrap=True)
-
-
-def _takes_other_gaps(task: Task) -> bool:
-    """Tell whether a trained model can be asked over another gap: there is one, and it asks for as many numbers."""
-    # Where the data say how many numbers are asked for, they are those of every step up to the gap.
-    return task.gap.least != task.gap.most and not (task.kind == "number" and task.outputs is None)

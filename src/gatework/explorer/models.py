@@ -1,7 +1,6 @@
 """The runs that are open: their models, their texts. A request names them by ids, and nothing else is to be had."""
 
 import json
-import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,17 +12,15 @@ from typing import Protocol
 import safetensors.torch
 import torch
 
-from gatework.data.corpus import read_corpus
 from gatework.data.vocabulary import END_OF_LINE, Symbols, Vocabulary, line_end, split_symbols
 from gatework.errors import DataError, ExplorerError, GateworkError, RunError
 from gatework.explorer.messages import LATEST
 from gatework.models.language import LanguageModel
 from gatework.runs.checkpoint import list_checkpoints
 from gatework.runs.files import digest
-from gatework.training.build import build_model
 from gatework.training.config import TrainConfig, make_config
-from gatework.training.restore import load_model, read_text_config
-from gatework.training.run import RunDirectory
+from gatework.training.jobs.text import build_model
+from gatework.training.restore import load_model, open_language
 from gatework.training.trainer import load_parameters
 
 DEMO = Path(__file__).parent / "demo"
@@ -97,13 +94,12 @@ class RunOrigin:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._directory = RunDirectory(Path(os.path.expanduser(path)))
-        self.config = read_text_config(path)
-        self.vocabulary = self._directory.read_vocabulary()
-        self.steps = list_checkpoints(self._directory.checkpoints)
+        directory, self.config, self._language = open_language(path)
+        self.vocabulary = self._language.vocabulary
+        self.steps = list_checkpoints(directory.checkpoints)
         if not self.steps:
             raise RunError(f"run '{path}' has no checkpoint yet: let it train until its first one")
-        name = self._directory.path.absolute().name
+        name = directory.path.absolute().name
         # A folder's name need not be UTF-8, and a title must be.
         self.title = name.encode("utf-8", errors="replace").decode("utf-8")
 
@@ -117,20 +113,7 @@ class RunOrigin:
         Raises:
             DataError: When the text is gone, or not what it was.
         """
-        config = self.config
-        corpus = read_corpus(
-            config.data,
-            level=config.level,
-            encoding=config.encoding,
-            pattern=config.pattern,
-            valid_fraction=config.valid_fraction,
-        )
-        if corpus.fingerprint != self._directory.read_data()["fingerprint"]:
-            raise DataError(
-                f"the text of run '{self.title}' has changed since it was trained, so it is not known what of it was "
-                "held out: bring the old text back and start the explorer again"
-            )
-        return corpus.splits["valid"]
+        return self._language.held_out(self.title)
 
     def samples(self) -> list[tuple[str, str]]:
         """Give none: they are cut from the held-out text."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gatework.cells import Cell
-from gatework.models.language import State
+from gatework.models.state import State
 from gatework.nn import Recurrent
 from gatework.nn.layers import read_cell
 from gatework.tasks.task import Batch, Kind, Task

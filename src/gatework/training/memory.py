@@ -1,13 +1,14 @@
 """How much memory a run would take, estimated before any of it is taken."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from gatework.cells import Cell, project
 from gatework.errors import ConfigError
-from gatework.training.config import TEXT, TrainConfig
+from gatework.training.settings import Settings
 
 _BYTES = {"float32": 4, "float64": 8, "bfloat16": 2}
 # A limit set on the process from outside, by a container, in the two forms that Linux has.
@@ -17,7 +18,7 @@ _LIMITS = (
 )
 
 
-def count_layers(config: TrainConfig, cell: Cell, input_size: int, *, input_projection: bool = False) -> int:
+def count_layers(config: Settings, cell: Cell, input_size: int, *, input_projection: bool = False) -> int:
     """Count the numbers that the recurrent layers of a model would learn, without building them.
 
     Args:
@@ -42,52 +43,50 @@ def count_layers(config: TrainConfig, cell: Cell, input_size: int, *, input_proj
     return total
 
 
-def count_parameters(config: TrainConfig, cell: Cell, vocabulary_size: int) -> int:
-    """Count the numbers that a language model would learn, without building it.
+@dataclass(frozen=True)
+class Needs:
+    """What a training step needs memory for, beside the layers' own working.
 
-    Raises:
-        SizeError: When sizes do not fit the cell.
+    Args:
+        parameters: Numbers learned.
+        places: Time steps of a batch, over all its rows.
+        read: Numbers read at each.
+        scored: Scores given at each.
     """
-    matrices = vocabulary_size * config.input_size * (1 if config.tie_weights else 2)
-    return matrices + vocabulary_size + count_layers(config, cell, config.input_size)
+
+    parameters: int
+    places: int
+    read: int
+    scored: int
 
 
-def check_memory(
-    config: TrainConfig, cell: Cell, parameters: int, places: int, read: int, scored: int, device: torch.device
-) -> None:
+def check_memory(config: Settings, cell: Cell, needs: Needs, device: torch.device, length: str) -> None:
     """Refuse a model that would not fit in memory, before any of it is allocated.
 
-    Counted are the parameters with their gradients and what the optimiser remembers of each, and what the backward pass
-    needs of every time step: about one vector per operation of the cell, and the scores with their gradient. That is a
-    little too little rather than too much.
+    The estimate counts the parameters with their gradients and what the optimiser remembers of each. It also counts
+    what the backward pass needs of every time step: about one vector per operation of the cell, and the scores with
+    their gradient. The estimate is a little too low rather than too high.
 
     Args:
         config: The sizes.
         cell: The cell, whose equations say how many operations a step has.
-        parameters: Numbers learned.
-        places: Steps of a batch, over all its rows.
-        read: Numbers read at each.
-        scored: Scores given at each.
+        needs: What the model learns, reads and scores.
         device: Where the model is to be.
+        length: The setting that says how long a sequence is, with its value, such as ``window (64)``.
 
     Raises:
         ConfigError: With what would be taken and what is free.
     """
     per_parameter = 4 if config.optimizer == "adamw" else 2
     step = len(cell.step.equations) * config.hidden_size * config.num_layers
-    needed = _BYTES[config.dtype] * (parameters * per_parameter + places * (step + read + 2 * scored))
-    free = available_memory(device)
+    numbers = needs.parameters * per_parameter + needs.places * (step + needs.read + 2 * needs.scored)
+    needed, free = _BYTES[config.dtype] * numbers, available_memory(device)
     if needed > free:
         raise ConfigError(
             f"training this would take about {needed / 1e9:,.1f} GB of memory and {free / 1e9:,.1f} GB are free: make "
             f"hidden_size ({config.hidden_size}), num_layers ({config.num_layers}), batch_size ({config.batch_size}) "
-            f"or {_length(config)} smaller"
+            f"or {length} smaller"
         )
-
-
-def _length(config: TrainConfig) -> str:
-    """Name the setting that says how long a sequence is."""
-    return f"window ({config.window})" if config.task == TEXT else f"gap ({config.gap})"
 
 
 def available_memory(device: torch.device) -> int:

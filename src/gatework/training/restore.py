@@ -4,19 +4,18 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import nn
 
 from gatework.data.vocabulary import Vocabulary
-from gatework.errors import CheckpointError, DataError, RunError
+from gatework.errors import CheckpointError, RunError
 from gatework.models.language import LanguageModel
-from gatework.models.sequences import SequenceModel
 from gatework.runs.checkpoint import list_checkpoints, load_checkpoint
-from gatework.training.build import build_model
-from gatework.training.config import TEXT, TrainConfig
-from gatework.training.jobs.sequence import SequenceJob
+from gatework.training.config import TrainConfig
+from gatework.training.jobs.kind import Language, Restored
+from gatework.training.jobs.registry import kind_of
 from gatework.training.parallel import pick_device
 from gatework.training.run import RunDirectory, fingerprint
 from gatework.training.trainer import load_parameters
@@ -43,25 +42,6 @@ class Loaded:
     step: int
 
 
-@dataclass(frozen=True)
-class LoadedTask:
-    """A model trained on a sequence task.
-
-    Args:
-        directory: The run it is from.
-        config: What the run was told.
-        job: What it was trained on.
-        model: The model, set to evaluation.
-        step: The step of the checkpoint it was read from.
-    """
-
-    directory: RunDirectory
-    config: TrainConfig
-    job: SequenceJob
-    model: SequenceModel
-    step: int
-
-
 def open_run(run: str) -> RunDirectory:
     """Name the directory of a run.
 
@@ -73,24 +53,21 @@ def open_run(run: str) -> RunDirectory:
     return directory
 
 
-def read_text_config(run: str) -> TrainConfig:
-    """Read what a run on text was told.
+def open_language(run: str) -> tuple[RunDirectory, TrainConfig, Language]:
+    """Take up a run whose model reads and writes text, without its model.
 
     Args:
         run: The run directory.
 
     Returns:
-        Its configuration.
+        The directory, what the run was told, and what is known of its text.
 
     Raises:
-        RunError: When this is no run, or one on a sequence task.
+        RunError: When this is no run, or its job has no text.
     """
-    config = open_run(run).read_config()
-    if config.task != TEXT:
-        raise RunError(
-            f"run '{run}' was trained on task '{config.task}': expected a run on text; `gatework evaluate` measures it"
-        )
-    return config
+    directory = open_run(run)
+    config = directory.read_config()
+    return directory, config, kind_of(config.task).language(run, config, directory)
 
 
 def load_model(run: str, *, step: int | None = None, device: str = "cpu") -> Loaded:
@@ -108,17 +85,14 @@ def load_model(run: str, *, step: int | None = None, device: str = "cpu") -> Loa
         RunError: When this is no run on text, or there is no such checkpoint.
         CheckpointError: When the checkpoint is damaged.
     """
-    directory, config = open_run(run), read_text_config(run)
-    vocabulary = directory.read_vocabulary()
-    own = directory.read_data()["fingerprint"]
-    model, chosen = _load(
-        directory, config, own, step, lambda: build_model(config, len(vocabulary), pick_device(device))
-    )
-    return Loaded(directory, config, vocabulary, model, chosen)
+    directory, config, language = open_language(run)
+    own = fingerprint(config, language.fingerprint)
+    model, chosen = _load(directory, own, step, lambda: language.build(pick_device(device)))
+    return Loaded(directory, config, language.vocabulary, model, chosen)
 
 
-def load_task(run: str, *, step: int | None = None, device: str = "cpu") -> LoadedTask:
-    """Read the model of a run on a sequence task, and open the task.
+def restore(run: str, *, step: int | None = None, device: str = "cpu") -> Restored:
+    """Read the model of a run of any kind, and what its job knows of it.
 
     Args:
         run: The run directory.
@@ -129,26 +103,19 @@ def load_task(run: str, *, step: int | None = None, device: str = "cpu") -> Load
         The model and what belongs to it.
 
     Raises:
-        RunError: When this is no run on a task, or there is no such checkpoint.
+        RunError: When this is no run, or there is no such checkpoint.
         CheckpointError: When the checkpoint is damaged.
-        DataError: When recorded data are not there, or not those the run was trained on.
+        DataError: When the job needs its data, and they are not there or not those the run was trained on.
     """
     directory = open_run(run)
     config = directory.read_config()
-    if config.task == TEXT:
-        raise RunError(f"run '{run}' was trained on text: expected a run on a sequence task")
-    job = SequenceJob(config)
-    if job.fingerprint != directory.read_data()["fingerprint"]:
-        raise DataError(
-            f"the data of run '{run}' (task '{config.task}') have changed since it was trained: bring the old ones back"
-        )
-    model, chosen = _load(directory, config, job.fingerprint, step, lambda: job.build(pick_device(device)))
-    return LoadedTask(directory, config, job, model, chosen)
+    trained = kind_of(config.task).restore(run, config, directory)
+    own = fingerprint(config, trained.fingerprint)
+    model, chosen = _load(directory, own, step, lambda: trained.build(pick_device(device)))
+    return Restored(run, config, directory, trained, model, chosen)
 
 
-def _load(
-    directory: RunDirectory, config: TrainConfig, data: Any, step: int | None, build: Callable[[], Model]
-) -> tuple[Model, int]:
+def _load(directory: RunDirectory, own: str, step: int | None, build: Callable[[], Model]) -> tuple[Model, int]:
     """Build a model, fill it from a checkpoint, and give that one's step."""
     run, steps = directory.path, list_checkpoints(directory.checkpoints)
     if not steps:
@@ -156,7 +123,7 @@ def _load(
     if step is not None and step not in steps:
         raise RunError(f"run '{run}' has no checkpoint of step {step}; it has {', '.join(map(str, steps))}")
     chosen = steps[-1] if step is None else step
-    checkpoint = load_checkpoint(directory.checkpoints, chosen, fingerprint(config, data))
+    checkpoint = load_checkpoint(directory.checkpoints, chosen, own)
     with torch.random.fork_rng(devices=[]):  # what is drawn here is thrown away
         model = build()
     try:

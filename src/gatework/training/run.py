@@ -22,13 +22,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from gatework.data.vocabulary import Vocabulary
-from gatework.errors import ConfigError, DataError, FileError, RunError
+from gatework.errors import ConfigError, FileError, RunError
 from gatework.reading.files import read_file
 from gatework.reading.nested import MOST_LINES, parse_value, read_object
 from gatework.runs.checkpoint import list_checkpoints
 from gatework.runs.files import digest, flush_folder, saving, sweep, write_file, write_json
-from gatework.training.config import TEXT, TrainConfig, make_config
+from gatework.training.config import TrainConfig, make_config
+from gatework.training.jobs.registry import kind_of
 
 WALL_CLOCK = ("seconds", "tokens_per_second", "sequences_per_second")
 
@@ -37,9 +37,17 @@ WALL_CLOCK = ("seconds", "tokens_per_second", "sequences_per_second")
 _PLACES = ("run", "data", "pattern", "device", "threads")
 _RHYTHMS = ("log_every", "evaluate_every", "checkpoint_every", "keep_checkpoints")
 MAY_CHANGE = frozenset((*_PLACES, *_RHYTHMS, "steps", "epochs"))
-# Settings that came after the first runs. At its default such a setting changes nothing, so that it is left out of a
-# run's fingerprint, and a run from before goes on.
-_LATER = frozenset(("init_range", "reduction", "gap", "shortest_gap"))
+# Settings that the first runs had: they are in every run's fingerprint. At its default a setting that came later
+# changes nothing, so it is left out: a run from before goes on, and no job's new setting touches the runs of others.
+_FIRST = frozenset(
+    (
+        *("task", "data", "pattern", "level", "encoding", "vocabulary_size", "valid_fraction", "cell", "hidden_size"),
+        *("num_layers", "embedding_size", "proj_size", "tie_weights", "init", "forget_bias", "layer_norm", "dropout"),
+        *("recurrent_dropout", "zoneout", "optimizer", "learning_rate", "weight_decay", "schedule", "decay"),
+        *("decay_after", "warmup_steps", "clip_norm", "batch_size", "window", "steps", "epochs", "seed", "run"),
+        *("log_every", "evaluate_every", "checkpoint_every", "keep_checkpoints", "threads", "device", "dtype"),
+    )
+)
 _BEFORE_CONFIG = frozenset((".lock", "data.json", "vocabulary.json", "checkpoints", "samples"))
 
 
@@ -98,7 +106,7 @@ class RunDirectory:
         self.require()
         path = self.path / "config.json"
         try:
-            return make_config(self._read_json(path), where=f"'{path}'", files=False)
+            return make_config(self.read_json(path.name), where=f"'{path}'", files=False)
         except ConfigError as error:
             raise RunError(f"the run's configuration cannot be used: {error}") from error
 
@@ -108,26 +116,22 @@ class RunDirectory:
         Raises:
             RunError: When that is not there.
         """
-        data = self._read_json(self.path / "data.json")
+        data = self.read_json("data.json")
         if not isinstance(data.get("fingerprint"), str):
             raise RunError(f"'{self.path / 'data.json'}' has no fingerprint: it is not what `train` wrote")
         return data
 
-    def read_vocabulary(self) -> Vocabulary:
-        """Read what each number means.
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Read a file of the run that holds one JSON object.
+
+        Args:
+            name: Its name in the directory.
 
         Raises:
-            RunError: When that is not there.
+            RunError: When it is not there, or cannot be read.
         """
-        path = self.path / "vocabulary.json"
         try:
-            return Vocabulary.from_json(self._read_json(path))
-        except DataError as error:
-            raise RunError(f"'{path}': {error}") from error
-
-    def _read_json(self, path: Path) -> dict[str, Any]:
-        try:
-            return read_object(path)
+            return read_object(self.path / name)
         except FileError as error:
             raise RunError(f"the run's file {error}") from error
 
@@ -284,7 +288,7 @@ class Lock:
 
 def fingerprint(config: TrainConfig, data_fingerprint: str) -> str:
     """Give one number for everything that decides the course of a run: its fixed settings and its data."""
-    default = {key for key in _LATER if getattr(config, key) == TrainConfig.model_fields[key].default}
+    default = {k for k, field in TrainConfig.model_fields.items() if getattr(config, k) == field.default} - _FIRST
     fixed = {key: v for key, v in config.model_dump(mode="json").items() if key not in MAY_CHANGE | default}
     return digest(json.dumps([fixed, data_fingerprint], sort_keys=True).encode())
 
@@ -304,7 +308,7 @@ def check_same(run: RunDirectory, config: TrainConfig, data_fingerprint: str) ->
             "Give the same settings, or another directory with --run"
         )
     if run.read_data()["fingerprint"] != data_fingerprint:
-        own = config.data or ("the standard library" if config.task == TEXT else config.title)
+        own = kind_of(config.task).data_name(config)
         raise RunError(
             f"run directory '{run.path}' was trained on other data than '{own}' are now: give the same data, "
             "or another directory with --run"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from gatework.errors import CheckpointError, NonFiniteLossError
-from gatework.models.language import State
+from gatework.models.state import State
 from gatework.nn.recurrent import Recurrent
 from gatework.reading.nested import fault_in_words
 from gatework.runs.checkpoint import Checkpoint

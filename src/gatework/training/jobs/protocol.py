@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gatework.cells import Cell
-from gatework.models.language import State
+from gatework.models.state import State
 from gatework.tasks.task import Success
 
 

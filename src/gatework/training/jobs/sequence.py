@@ -2,34 +2,63 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from gatework.cells import Cell
 from gatework.errors import ConfigError, DataError
-from gatework.models.language import State
 from gatework.models.sequences import Score, SequenceModel, measure_sequences, needs_projection
+from gatework.models.state import State
 from gatework.runs.files import digest
 from gatework.tasks.registry import TASKS
 from gatework.tasks.task import Batch, Recorded, Recording, Split, Success, Synthetic, Task
-from gatework.training.build import DTYPES, build_cell
-from gatework.training.config import TrainConfig
+from gatework.training.build import DTYPES, build_cell, find_cell, own_projection
+from gatework.training.jobs.evaluation import Evaluation, Question
+from gatework.training.jobs.kind import Ending, JobKind, Kept, Restored
 from gatework.training.jobs.protocol import Part
 from gatework.training.jobs.shape import SequenceShape
-from gatework.training.memory import check_memory, count_layers
+from gatework.training.memory import Needs, check_memory, count_layers
 from gatework.training.seeds import mixed_seed
+from gatework.training.settings import Settings
 
 # What a generator of chance is for; each gets a seed of its own.
 _FOR: dict[Split, int] = {"train": 0, "valid": 1, "test": 2}
 _SHUFFLE = 3
 # Held-out sequences looked at while a run goes on.
 _VALID_SIZE = 500
+
+
+class SequenceSettings(Settings):
+    """The settings of a sequence task, beside those that all jobs share."""
+
+    headings: ClassVar[Mapping[str, str]] = {"gap": "Task"}
+
+    gap: int | None = Field(None, ge=0, le=2**24, description="How far a task's gap is, or how long its sequences are.")
+    shortest_gap: int | None = Field(
+        None,
+        ge=0,
+        le=2**24,
+        description="Train on gaps from here to gap, one drawn for each step; by default only gap.",
+    )
+
+    def check(self) -> None:
+        """Refuse settings that do not fit the task.
+
+        Raises:
+            ConfigError: Saying which, and what was expected.
+        """
+        task = TASKS[self.task]
+        gap = task.check_gap(self.gap)
+        task.check_data(self.data)
+        if self.shortest_gap is not None:
+            task.check_shortest_gap(self.shortest_gap, gap)
 
 
 class SequenceJob:
@@ -45,7 +74,7 @@ class SequenceJob:
 
     unit = "sequence"
 
-    def __init__(self, config: TrainConfig) -> None:
+    def __init__(self, config: SequenceSettings) -> None:
         self.config = config
         self.task: Task = TASKS[config.task]
         self.gap = self.task.check_gap(config.gap)
@@ -174,7 +203,8 @@ class SequenceJob:
         layers, head = count_layers(config, cell, width, input_projection=maps), config.output_size + 1
         parameters = layers + self.inputs * (learned or 0) + self.outputs * head
         read = width + (config.hidden_size if maps else 0)
-        check_memory(config, cell, parameters, self._places() * config.batch_size, read, self.outputs, device)
+        needs = Needs(parameters, self._places() * config.batch_size, read, self.outputs)
+        check_memory(config, cell, needs, device, f"gap ({config.gap})")
         model = SequenceModel(
             self.inputs,
             self.outputs,
@@ -299,3 +329,105 @@ def _drawn_gap(chance: np.random.Generator, shortest: int, longest: int) -> int:
     ratio = (longest + 2) / (shortest + 1)
     # Rounding could lift the last of the numbers over the end.
     return min(int((shortest + 1) * ratio ** chance.random()) - 1, longest)
+
+
+class SequenceKind(JobKind):
+    """Sequence tasks: one kind of job for every row of the registry of tasks."""
+
+    name = "sequence"
+    settings = SequenceSettings
+
+    def takes(self, task: str) -> bool:
+        """Tell whether this is the name of a sequence task."""
+        return task in TASKS
+
+    def defaults(self, values: Mapping[str, Any], *, files: bool) -> Mapping[str, Any]:
+        """Give the task's own settings, as far as the cell has what they set."""
+        task = TASKS[values["task"]]
+        cell = find_cell(values.get("cell", Settings.model_fields["cell"].default), files)
+        # How a task would have a gate begin says nothing to a cell that has none.
+        gateless = cell is None or not cell.remember
+        lengths = ("steps", "epochs")  # they say the same thing, so that either of them stands for both
+        said = any(values.get(name) is not None for name in lengths)
+        left_out = {*(lengths if said else ()), *(("init", "forget_bias") if gateless else ())}
+        suited = {name: value for name, value in task.defaults.items() if name not in left_out}
+        units = {"hidden_size": Settings.model_fields["hidden_size"].default, **suited, **values}["hidden_size"]
+        if cell is not None and isinstance(units, int) and (size := own_projection(cell, units)):
+            suited["proj_size"] = size
+        return suited
+
+    def title(self, config: SequenceSettings) -> str:
+        """Give the task's name and its gap."""
+        return config.task if config.gap is None else f"{config.task}-{config.gap}"
+
+    def begin(self, config: SequenceSettings) -> SequenceJob:
+        """Read the recorded sequences, or make ready to draw them."""
+        return SequenceJob(config)
+
+    def restore(self, run: str, config: SequenceSettings, kept: Kept) -> SequenceJob:
+        """Open the task, and make sure that its data are those the run was trained on."""
+        job = SequenceJob(config)
+        if job.fingerprint != kept.read_data()["fingerprint"]:
+            raise DataError(
+                f"the data of run '{run}' (task '{config.task}') have changed since it was trained: "
+                "bring the old ones back"
+            )
+        return job
+
+    def check_question(self, run: str, question: Question) -> None:
+        """Refuse what only a text is asked."""
+        if question.data or question.streams is not None:
+            given = f"data is '{question.data}'" if question.data else f"streams is {question.streams}"
+            raise ConfigError(f"{given}, and run '{run}' was trained on a task, not on text: leave it out")
+
+    def evaluate(self, restored: Restored, question: Question) -> Evaluation:
+        """Measure a model on a split of its task, at its own gap or at another one."""
+        job: SequenceJob = restored.trained
+        if question.gap is not None:
+            job = _at_gap(job, question.gap)
+        score, groups = measure_sequences(restored.model, job.held(question.split), job.task)
+        metrics = score.named()
+        names = job.recording.facts.get("groups", ()) if job.recording else ()
+        return Evaluation(
+            restored.run,
+            restored.step,
+            question.split,
+            score.asked,
+            0,
+            metrics,
+            gap=job.gap,
+            solved=job.task.success.reached(metrics),
+            chance=job.baseline(),
+            sequences=score.sequences,
+            groups=groups,
+            group_names={group: names[group] for group in groups if group < len(names)},
+        )
+
+    def ending(
+        self, config: SequenceSettings, run: str, metrics: Mapping[str, float], sample: str, splits: Sequence[str]
+    ) -> Ending:
+        """Say whether the criterion is met, and offer to measure the model."""
+        task = TASKS[config.task]
+        reached = "reached" if task.success.reached(metrics) else "not reached"
+        notes = [f"The criterion, {task.success}: {reached}"] if metrics else []
+        wider = [f"evaluate {run} --gap N"] if takes_other_gaps(task) else []
+        return Ending("sequences", ".4g", notes, [f"evaluate {run} --split test", *wider])
+
+
+def _at_gap(job: SequenceJob, gap: int) -> SequenceJob:
+    """Open a job's task at another gap, where its model can be asked too."""
+    config = job.config.model_copy(update={"gap": gap})
+    SequenceSettings.check(config)
+    other = SequenceJob(config)
+    if (other.inputs, other.outputs) != (job.inputs, job.outputs):
+        raise ConfigError(
+            f"gap is {gap}: the model reads {job.inputs} and gives {job.outputs} numbers a step, and there it would be "
+            f"{other.inputs} and {other.outputs}; train another one for that gap"
+        )
+    return other
+
+
+def takes_other_gaps(task: Task) -> bool:
+    """Tell whether a trained model can be asked over another gap: there is one, and it asks for as many numbers."""
+    # Where the data say how many numbers are asked for, they are those of every step up to the gap.
+    return task.gap.least != task.gap.most and not (task.kind == "number" and task.outputs is None)

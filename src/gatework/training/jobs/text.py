@@ -1,17 +1,169 @@
 """A language model as a job: one long text, read as streams side by side."""
 
-from collections.abc import Mapping
-from typing import Any
+import codecs
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 import torch
+from pydantic import Field, field_validator
+from torch import Tensor
 
-from gatework.models.language import LanguageModel, Metric, State, Streams, bits_name, measure
+from gatework.cells import Cell
+from gatework.data.corpus import Corpus, read_corpus, read_whole
+from gatework.data.streams import Streams
+from gatework.data.vocabulary import Symbols, Vocabulary
+from gatework.errors import ConfigError, DataError, RunError
+from gatework.models.language import LanguageModel, Metric, bits_name, measure
 from gatework.models.sampling import write_on
-from gatework.training.build import Text, build_model
-from gatework.training.config import TrainConfig
+from gatework.models.state import State
+from gatework.training.build import DTYPES, build_cell
+from gatework.training.jobs.evaluation import Evaluation, Question
+from gatework.training.jobs.kind import Ending, JobKind, Kept, Restored
 from gatework.training.jobs.protocol import Part
+from gatework.training.memory import Needs, check_memory, count_layers
+from gatework.training.settings import Settings
 
 SAMPLE_LENGTH = {"byte": 600, "char": 600, "word": 120}
+
+
+class TextSettings(Settings):
+    """The settings of a language model, beside those that all jobs share."""
+
+    headings: ClassVar[Mapping[str, str]] = {"pattern": "Data", "tie_weights": "Model", "window": "Training"}
+
+    pattern: str = Field("", description="Which files of a folder to read, such as *.py; by default *.txt, else all.")
+    level: Literal["byte", "char", "word"] = Field("char", description="What the model reads and writes one by one.")
+    encoding: str = Field("utf-8", description="The encoding of the text (not used at level byte).")
+    vocabulary_size: int | None = Field(
+        None, ge=3, le=2**24, description="Keep only so many symbols, the most frequent; the rest become <unk>."
+    )
+    valid_fraction: float = Field(
+        0.1, gt=0, lt=1, description="The part of the text held out, where the data does not come with splits."
+    )
+    tie_weights: bool = Field(False, description="Let the embedding and the output layer share one matrix.")
+    init_range: float | None = Field(
+        None, gt=0, le=100, description="Draw every weight and bias evenly from -range to range, in place of init."
+    )
+    window: int = Field(64, ge=1, le=2**20, description="Time steps that a gradient flows back through.")
+
+    @field_validator("encoding")
+    @classmethod
+    def _encoding_is_known(cls, value: str) -> str:
+        try:
+            # Four bytes: fewer are no character in utf-32. A codec that gives no text, such as rot13, is refused.
+            b"\0\0\0\0".decode(value)
+            return codecs.lookup(value).name
+        except (LookupError, UnicodeError) as error:
+            raise ValueError(f"'{value}' is not the name of a text encoding; try utf-8, latin-1 or utf-16") from error
+
+    def check(self) -> None:
+        """Refuse settings that do not fit together.
+
+        Raises:
+            ValueError: Saying which, and what was expected.
+        """
+        if self.tie_weights and self.embedding_size not in (None, self.output_size):
+            raise ValueError(
+                f"tie_weights needs an embedding of the layer's output size {self.output_size}, and embedding_size is "
+                f"{self.embedding_size}: leave embedding_size out, or set it to {self.output_size}"
+            )
+        if self.init_range is not None and self.init != "torch":
+            raise ValueError(f"init is '{self.init}' and init_range {self.init_range:g}: expected one of the two")
+        if self.vocabulary_size is not None and self.level == "byte":
+            raise ValueError("vocabulary_size has no meaning at level byte, which always has 256 symbols: leave it out")
+
+    @property
+    def input_size(self) -> int:
+        """The size of a symbol's vector."""
+        return self.output_size if self.embedding_size is None else self.embedding_size
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text in numbers.
+
+    Args:
+        corpus: Its symbols and where they are from.
+        vocabulary: What each number means.
+        tokens: The numbers of each split ``[n]``, int32.
+    """
+
+    corpus: Corpus
+    vocabulary: Vocabulary
+    tokens: dict[str, Tensor]
+
+    def facts(self) -> dict[str, Any]:
+        """Say as plain data what was read and what became of it."""
+        unknown = self.vocabulary.unknown
+        return {
+            "fingerprint": self.corpus.fingerprint,
+            "splits": {
+                split: {"tokens": len(t), "unknown": 0 if unknown is None else int((t == unknown).sum())}
+                for split, t in self.tokens.items()
+            },
+            "sources": [dict(source) for source in self.corpus.sources],
+        }
+
+
+def read_text(config: TextSettings) -> Text:
+    """Read the text of a configuration, and number its symbols.
+
+    Raises:
+        DataError: When it cannot be used.
+    """
+    corpus = _read_corpus(config)
+    vocabulary = Vocabulary.of(corpus.splits["train"], config.level, config.vocabulary_size)
+    return Text(corpus, vocabulary, {split: vocabulary.encode(text) for split, text in corpus.splits.items()})
+
+
+def count_parameters(config: TextSettings, cell: Cell, vocabulary_size: int) -> int:
+    """Count the numbers that a language model would learn, without building it.
+
+    Raises:
+        SizeError: When sizes do not fit the cell.
+    """
+    matrices = vocabulary_size * config.input_size * (1 if config.tie_weights else 2)
+    return matrices + vocabulary_size + count_layers(config, cell, config.input_size)
+
+
+def build_model(config: TextSettings, vocabulary_size: int, device: torch.device) -> LanguageModel:
+    """Build the model of a configuration, its parameters drawn from torch's global generator.
+
+    Args:
+        config: The configuration.
+        vocabulary_size: The number of symbols.
+        device: Where its parameters are to be.
+
+    Returns:
+        The model. It is always drawn on the CPU in float32, so that device and dtype do not change where it begins.
+
+    Raises:
+        ConfigError: When it would not fit in memory, before any of it is allocated.
+        SizeError: When sizes do not fit the cell.
+    """
+    cell = build_cell(config)
+    parameters, places = count_parameters(config, cell, vocabulary_size), config.window * config.batch_size
+    needs = Needs(parameters, places, config.input_size, vocabulary_size)
+    check_memory(config, cell, needs, device, f"window ({config.window})")
+    model = LanguageModel(
+        vocabulary_size,
+        cell,
+        config.input_size,
+        config.hidden_size,
+        config.num_layers,
+        proj_size=config.proj_size,
+        dropout=config.dropout,
+        tie_weights=config.tie_weights,
+        init_range=config.init_range,
+        init=config.init,
+        forget_bias=config.forget_bias,
+        chrono_steps=config.window if config.init == "chrono" else None,
+    )
+    return model.to(device=device, dtype=DTYPES[config.dtype])
 
 
 class TextJob:
@@ -25,7 +177,7 @@ class TextJob:
         DataError: When the text is too short for the batch.
     """
 
-    def __init__(self, config: TrainConfig, text: Text) -> None:
+    def __init__(self, config: TextSettings, text: Text) -> None:
         self.config = config
         self.text = text
         self.fingerprint = text.corpus.fingerprint
@@ -96,3 +248,136 @@ class TextJob:
         vocabulary, nothing = self.text.vocabulary, torch.zeros(0, dtype=torch.int32)
         length = SAMPLE_LENGTH[vocabulary.level]
         return vocabulary.decode(write_on(model, vocabulary, nothing, length, seed=seed, temperature=0.7))
+
+
+@dataclass(frozen=True)
+class TrainedText:
+    """A finished run on a text, as its directory has it; the text itself is read only where it is needed.
+
+    Args:
+        config: What the run was told.
+        vocabulary: What each number means.
+        fingerprint: One number for the text that it was trained on.
+    """
+
+    config: TextSettings
+    vocabulary: Vocabulary
+    fingerprint: str
+
+    @property
+    def level(self) -> str:
+        """What is read one by one: ``byte``, ``char`` or ``word``."""
+        return self.config.level
+
+    def build(self, device: torch.device) -> LanguageModel:
+        """Build the model that a checkpoint fills."""
+        return build_model(self.config, len(self.vocabulary), device)
+
+    def held_out(self, title: str) -> Symbols:
+        """Read the held-out split of the run's own text.
+
+        Args:
+            title: What to call the run, for the error's sentence.
+
+        Raises:
+            DataError: When the text is gone, or not what it was.
+        """
+        corpus = _read_corpus(self.config)
+        if corpus.fingerprint != self.fingerprint:
+            raise DataError(
+                f"the text of run '{title}' has changed since it was trained, so it is not known what of it was "
+                "held out: bring the old text back and start the explorer again"
+            )
+        return corpus.splits["valid"]
+
+
+class TextKind(JobKind):
+    """Language models of a text."""
+
+    name = "text"
+    settings = TextSettings
+
+    def refused(self, name: str, value: Any, task: str) -> str:
+        """Say that a setting of another kind of job has no meaning here."""
+        return f"{name} is {value}, and a text has none: leave it out, or choose a --task"
+
+    def title(self, config: Settings) -> str:
+        """Give the name of the file or folder, without its ending."""
+        if not config.data:
+            return "python"
+        # A file's name need not be UTF-8, and a title must be.
+        return Path(os.path.expanduser(config.data)).resolve().stem.encode("utf-8", errors="replace").decode("utf-8")
+
+    def data_name(self, config: Settings) -> str:
+        """Give the place of the text."""
+        return config.data or "the standard library"
+
+    def begin(self, config: TextSettings) -> TextJob:
+        """Read the text."""
+        return TextJob(config, read_text(config))
+
+    def restore(self, run: str, config: TextSettings, kept: Kept) -> TrainedText:
+        """Read what each number means."""
+        try:
+            vocabulary = Vocabulary.from_json(kept.read_json("vocabulary.json"))
+        except DataError as error:
+            raise RunError(f"'{kept.path / 'vocabulary.json'}': {error}") from error
+        return TrainedText(config, vocabulary, kept.read_data()["fingerprint"])
+
+    def language(self, run: str, config: TextSettings, kept: Kept) -> TrainedText:
+        """Read what each number means."""
+        return self.restore(run, config, kept)
+
+    def check_question(self, run: str, question: Question) -> None:
+        """Refuse a gap: a text has none."""
+        if question.gap is not None:
+            raise ConfigError(
+                f"gap is {question.gap}, and run '{run}' was trained on text, which has none: leave it out"
+            )
+
+    def evaluate(self, restored: Restored, question: Question) -> Evaluation:
+        """Measure a language model on a split of its own text or on another text, every symbol once."""
+        vocabulary: Vocabulary = restored.trained.vocabulary
+        if question.data:
+            symbols = read_whole(question.data, level=restored.config.level, encoding=restored.config.encoding)
+            tokens = vocabulary.encode(symbols)
+        else:
+            tokens = _own_split(restored, question.split)
+        metric = measure(restored.model, tokens, vocabulary, streams=question.streams)
+        unknown = 0 if vocabulary.unknown is None else int((tokens == vocabulary.unknown).sum())
+        text = question.data or question.split
+        return Evaluation(restored.run, restored.step, text, metric.tokens, unknown, metric.named())
+
+    def ending(
+        self, config: TextSettings, run: str, metrics: Mapping[str, float], sample: str, splits: Sequence[str]
+    ) -> Ending:
+        """Offer to let the model write, and to measure it."""
+        # A prompt out of the sample holds only symbols that the model knows.
+        words = [word for word in sample.split() if word.isalnum()]
+        prompt = f" --prompt {shlex.quote(words[0])}" if words else ""
+        # Carried through the whole text, as papers measure it.
+        test = [f"evaluate {run} --split test --streams 1"] if "test" in splits else []
+        commands = [f"generate {run}{prompt} --temperature 0.5", f"evaluate {run}", *test]
+        return Ending("text", ".3f", (), commands, continues=config.steps is not None or config.epochs is None)
+
+
+def _read_corpus(config: TextSettings) -> Corpus:
+    return read_corpus(
+        config.data,
+        level=config.level,
+        encoding=config.encoding,
+        pattern=config.pattern,
+        valid_fraction=config.valid_fraction,
+    )
+
+
+def _own_split(restored: Restored, split: str) -> Tensor:
+    text = read_text(restored.config)
+    if text.corpus.fingerprint != restored.trained.fingerprint:
+        raise DataError(
+            f"the text of run '{restored.kept.path}' ('{restored.config.data or 'the standard library'}') has changed "
+            "since it was trained: bring the old text back, or measure on a text of your choice with --data"
+        )
+    if split not in text.tokens:
+        raise DataError(f"the text has no split '{split}': it has {', '.join(text.tokens)}")
+    return text.tokens[split]

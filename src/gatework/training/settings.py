@@ -1,0 +1,236 @@
+"""The settings that all jobs share. What only one job knows stands in that job's own settings, beside the job."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from gatework.cells import CELLS, read_equations
+from gatework.errors import ConfigError
+
+DEFAULT_STEPS = 4000
+DEVICE = r"cpu|cuda(:\d+)?|auto"
+
+_LONGEST_SHOWN = 200  # characters of a value that cannot be used
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Size = Annotated[int, Field(ge=1, le=2**24)]
+
+
+class Settings(BaseModel):
+    """The settings of every job; a job's own settings are a class that inherits from this one.
+
+    All jobs' settings together are :class:`gatework.TrainConfig`.
+    """
+
+    # Strict: true is not the number 1, and "6" is not 6.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False)
+
+    # The heading under which settings are listed, and the field at which it begins.
+    headings: ClassVar[Mapping[str, str]] = {
+        "task": "Task",
+        "data": "Data",
+        "cell": "Model",
+        "dropout": "Regularisation",
+        "optimizer": "Training",
+        "run": "Run",
+    }
+
+    task: str = Field(description="The job: text is a language model; the others, see `gatework tasks`.")
+    data: str = Field(
+        "",
+        description="A file or a folder; by default the source of Python's own library, or what GATEWORK_DATA holds.",
+    )
+    cell: str = Field("lstm", description="A cell's name (see `gatework cells`), or a .txt file of equations.")
+    hidden_size: Size = Field(256, description="Units of each layer.")
+    num_layers: int = Field(1, ge=1, le=1024, description="Layers, one above the other.")
+    embedding_size: Size | None = Field(None, description="Size of a symbol's vector; by default the layer's output.")
+    proj_size: int = Field(
+        0, ge=0, le=2**24, description="Size of a projected output, smaller than hidden_size; 0: none."
+    )
+    init: Literal["torch", "orthogonal", "chrono"] = Field("torch", description="How the recurrent weights begin.")
+    forget_bias: float | None = Field(
+        None, ge=-100, le=100, description="Where the forget gate's bias begins; by default the cell's own choice."
+    )
+    layer_norm: bool = Field(False, description="Normalise inside the cell (Ba et al. 2016).")
+
+    dropout: Fraction = Field(0.0, description="Dropout on what flows upwards, never in time (Zaremba et al. 2014).")
+    recurrent_dropout: Fraction = Field(0.0, description="Dropout on the cell's update (Semeniuta et al. 2016).")
+    zoneout: dict[str, Fraction] = Field(
+        {}, description="Per state the chance that a unit stays as it was, as in c=0.5,h=0.05 (Krueger et al. 2016)."
+    )
+
+    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="The rule that turns gradients into steps.")
+    learning_rate: float = Field(3e-3, gt=0, le=1e4, description="The learning rate at its highest.")
+    weight_decay: float = Field(0.0, ge=0, le=1e4, description="Pull of the matrices towards zero.")
+    schedule: Literal["constant", "cosine", "zaremba"] = Field(
+        "cosine", description="How the learning rate goes: constant, cosine to zero, or Zaremba et al.'s decay."
+    )
+    decay: float = Field(1.2, ge=1, le=1e4, description="With zaremba: what the rate is divided by each epoch.")
+    decay_after: int = Field(6, ge=0, description="With zaremba: epochs before the first division.")
+    warmup_steps: int = Field(0, ge=0, description="Steps over which the learning rate first grows to its height.")
+    clip_norm: float = Field(1.0, ge=0, le=1e9, description="Largest norm of the whole gradient; 0: no clipping.")
+    reduction: Literal["mean", "sum_over_time"] = Field(
+        "mean",
+        description="The loss of a step: the mean over its symbols, or over its streams of their sums over time.",
+    )
+
+    batch_size: int = Field(32, ge=1, le=2**20, description="Streams of text read side by side, over all processes.")
+    steps: int | None = Field(None, ge=1, le=10**9, description=f"Training steps in all; by default {DEFAULT_STEPS}.")
+    epochs: int | None = Field(None, ge=1, le=10**9, description="Passes over the text, in place of steps.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Where all chance begins.")
+
+    run: str = Field("", pattern=r"^[^\x00]*$", description="The run's directory; by default runs/<cell>-<data>.")
+    log_every: int = Field(10, ge=1, description="Steps between two lines of training loss.")
+    evaluate_every: int = Field(500, ge=1, description="Steps between two looks at the held-out text.")
+    checkpoint_every: int = Field(250, ge=1, description="Steps between two checkpoints.")
+    keep_checkpoints: int = Field(2, ge=2, le=10**6, description="How many of the latest checkpoints are kept.")
+    threads: int | None = Field(None, ge=1, le=4096, description="CPU threads; by default what torch chooses.")
+    device: str = Field("cpu", description="cpu, cuda, cuda:N, or auto.")
+    dtype: Literal["float32", "float64", "bfloat16"] = Field("float32", description="The kind of number to compute in.")
+
+    @field_validator("cell")
+    @classmethod
+    def _cell_is_known(cls, value: str, info: ValidationInfo) -> str:
+        """Take the text out of a file of equations, so that the run does not depend on the file."""
+        if is_file(value):
+            if not may_name_files(info):
+                raise refused_file("cell", value)
+            return read_equations(value)
+        if is_equations(value):
+            return value
+        CELLS[value]  # raises CellError, with the nearest name
+        return value
+
+    @field_validator("zoneout", mode="before")
+    @classmethod
+    def _zoneout_in_words(cls, value: Any) -> Any:
+        """Read ``c=0.5,h=0.05``, the way it is written on a command line."""
+        if not isinstance(value, str):
+            return value
+        pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+        if not all(equals and name.strip() for name, equals, _ in pairs):
+            raise ValueError(f"zoneout is '{value}': expected rates by state, such as c=0.5,h=0.05")
+        try:
+            return {name.strip(): float(rate) for name, _, rate in pairs}
+        except ValueError as error:
+            raise ValueError(f"zoneout is '{value}': expected a number per state, such as c=0.5,h=0.05") from error
+
+    @field_validator("device")
+    @classmethod
+    def _device_is_known(cls, value: str) -> str:
+        if not re.fullmatch(DEVICE, value):
+            raise ValueError(f"device is '{value}': expected cpu, cuda, cuda:N or auto")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Settings":
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError(f"steps is {self.steps} and epochs is {self.epochs}: expected one of the two")
+        if self.proj_size >= self.hidden_size:
+            raise ValueError(
+                f"proj_size is {self.proj_size} and hidden_size {self.hidden_size}: "
+                "expected a projection smaller than hidden_size, or 0 for none"
+            )
+        return self
+
+    def check(self) -> None:
+        """Refuse settings of one kind of job that do not fit together; here there are none.
+
+        Raises:
+            ValueError: Saying which, and what was expected.
+        """
+
+    @property
+    def title(self) -> str:
+        """What to call the data."""
+        return self.task
+
+    @property
+    def directory(self) -> Path:
+        """The run's directory."""
+        if self.run:
+            return Path(os.path.expanduser(self.run))
+        return Path("runs") / f"{'own-cell' if is_equations(self.cell) else self.cell}-{self.title}"
+
+    @property
+    def output_size(self) -> int:
+        """The size of what a layer gives upwards."""
+        return self.proj_size or self.hidden_size
+
+    def total_steps(self, steps_per_epoch: int | None) -> int:
+        """Give the number of steps in all, whichever way it is said."""
+        if self.epochs is not None and steps_per_epoch is not None:
+            return self.epochs * steps_per_epoch
+        return DEFAULT_STEPS if self.steps is None else self.steps
+
+
+def listed(model: type[Settings]) -> dict[str, str]:
+    """List settings as people are shown them: under headings, those of one job after those that all share.
+
+    Args:
+        model: The settings.
+
+    Returns:
+        Each setting's name and its heading, in order.
+
+    Example:
+        >>> names = list(listed(Settings))
+        >>> names[:2], listed(Settings)["seed"]
+        (['task', 'data'], 'Training')
+    """
+    heading_of: dict[str, str] = {}
+    for part in reversed(model.__mro__):
+        heading = ""
+        for name in vars(part).get("__annotations__", {}) if issubclass(part, Settings) else ():
+            if name in model.model_fields:
+                heading = part.headings.get(name, heading)
+                heading_of.setdefault(name, heading)
+    order = list(dict.fromkeys(Settings.headings.values()))
+    return dict(sorted(heading_of.items(), key=lambda item: order.index(item[1])))
+
+
+def is_equations(cell: str) -> bool:
+    """Tell equations from a cell's name or a file's."""
+    return "=" in cell
+
+
+def may_name_files(info: ValidationInfo) -> bool:
+    """Tell whether the settings may name files that are read at once: only where a person gives them."""
+    return bool((info.context or {}).get("files", True))
+
+
+def refused_file(name: str, value: str) -> ConfigError:
+    """Refuse the name of a file in settings that no person gave."""
+    return ConfigError(
+        f"{name} is '{value}': expected a cell's name or its equations. What a directory holds never names a file of "
+        "equations: it could be anyone's"
+    )
+
+
+def is_file(given: str) -> bool:
+    """Tell the name of a file of equations from a cell's name and from equations."""
+    return "\n" not in given and (given.endswith(".txt") or ("/" in given and "=" not in given))
+
+
+def fault_in_words(fault: Mapping[str, Any]) -> str:
+    """Say what pydantic found wrong with a setting.
+
+    Args:
+        fault: One of its error's entries.
+
+    Returns:
+        A clause; one of our own is passed on as it is.
+    """
+    name = ".".join(str(part) for part in fault["loc"])
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    if not name or fault["type"] == "value_error":  # ours, and whole
+        return message
+    if fault["type"] == "missing":
+        return f"{name} is missing"
+    given = repr(fault["input"])
+    shown = given if len(given) <= _LONGEST_SHOWN else f"{given[:_LONGEST_SHOWN]}…"
+    return f"{name} is {shown}: {message[0].lower()}{message[1:]}"
