@@ -10,7 +10,7 @@ from gatework.lazy import late
 _SIGNATURE = (
     "str spec, Tensor[] inputs, Tensor[] state, Tensor[] weights, Tensor? lengths, Tensor? restart, Tensor[] initial"
 )
-_DOING = "gatework.kernels.cpu.operators"  # whoever runs them on another device says so here
+_DOING = "gatework.kernels.cpu.operators"  # what they do on the CPU
 _GRADIENTS = "gatework.kernels.cpu.gradients"
 
 library = torch.library.Library("gatework", "DEF")

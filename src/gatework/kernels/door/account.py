@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from gatework.errors import KernelError
-from gatework.kernels.backend import Account as Account
+from gatework.kernels.backend import Account
 from gatework.kernels.call import Call
 from gatework.kernels.door import launch
 from gatework.kernels.door.backends import BACKENDS

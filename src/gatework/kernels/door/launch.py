@@ -105,17 +105,30 @@ def run_call(call: Call, backend: str) -> Result:
     chosen = BACKENDS[backend]
     reason = chosen.refuses(call)
     if reason is not None:
-        raise ConfigError(f"backend={backend!r} cannot run this: {reason}. {remedy(call)}")
+        raise refusal(backend, reason, _instead(call))
     return chosen.run(call)
 
 
-def remedy(call: Call) -> str:
-    """Say what to do where the backend that was chosen by hand cannot run a call."""
+def refusal(backend: str, reason: str, instead: str) -> ConfigError:
+    """Make the error for a backend that was chosen by hand and cannot run something.
+
+    Args:
+        backend: The backend.
+        reason: Why, as a clause.
+        instead: The backend that ``auto`` takes.
+    """
+    return ConfigError(
+        f"backend={backend!r} cannot run this: {reason}. Remove the cause, or choose backend='auto', which takes the "
+        f"{instead} here."
+    )
+
+
+def _instead(call: Call) -> str:
+    """Name the backend that ``auto`` takes."""
     try:
-        name = choose(call)[0].name
+        return choose(call)[0].name
     except KernelError:
-        name = "reference"
-    return f"Remove the cause, or choose backend='auto', which takes the {name} here."
+        return "reference"
 
 
 def warn(reason: str) -> None:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from gatework.errors import ConfigError, KernelError
+from gatework.errors import KernelError
 from gatework.kernels.backend import Backend, Chain, Level
+from gatework.kernels.door import launch
 from gatework.kernels.door.backends import BACKENDS
 
 
@@ -35,11 +36,7 @@ def prepare(
         chosen = BACKENDS[backend]
         reason = chosen.refuses_stream(levels, batch, like)
         if reason is not None:
-            name = _chosen(levels, batch, like)[0].name
-            raise ConfigError(
-                f"backend={backend!r} cannot run this: {reason}. Remove the cause, or choose backend='auto', which "
-                f"takes the {name} here."
-            )
+            raise launch.refusal(backend, reason, _chosen(levels, batch, like)[0].name)
         told = chosen.because(levels[0].call(batch, like)) or "it was chosen by hand"
         return chosen.stream(levels, batch, like, output), chosen.name, told
     chosen, reason = _chosen(levels, batch, like)
