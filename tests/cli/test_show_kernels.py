@@ -11,7 +11,7 @@ from gatework.kernels.planning.planned import PASSES_OF_A_CELL, plan_of
 
 def test_plans_of_all_passes(gatework):
     text = gatework("show", "lstm", "--plan").out
-    titles = ["Forward, nothing kept", "Forward, keeping what the way back reads", "Backward"]
+    titles = ["Forward, nothing saved", "Forward, saving what the backward pass reads", "Backward"]
     places = [text.index(f"{title}\n{'-' * len(title)}\n") for title in titles]
     assert places == sorted(places)
     assert "before the loop, stage 0 (units: hidden_size)\n  product    i_1_1 = W_i @ x\n" in text
@@ -45,7 +45,7 @@ def test_machine_code(gatework, flags):
     text = gatework("show", "rnn", "--kernel", "--assembly", *flags).out
     assert "\neach:" in text
     assert "define" not in text
-    assert ("flat_0:" in text) == (not flags)  # the product with x stands before the loop; the way back has sums
+    assert ("flat_0:" in text) == (not flags)  # the product with x stands before the loop; the backward pass has sums
     assert gatework("show", "rnn", "--kernel", "--assembly", *flags, "--json").json["form"] == "assembly"
 
 

@@ -48,7 +48,7 @@ class Case:
         strided: Whether no tensor that is given is contiguous.
         shifted: Whether every tensor that is given begins one number after where memory is aligned.
         record: Further names that are wanted.
-        memory: What is kept for the way back.
+        memory: What the forward pass saves for the backward pass.
     """
 
     step: Step

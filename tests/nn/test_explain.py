@@ -27,7 +27,7 @@ def test_text_of_the_kernels(two_threads):
     level = host()
     lanes = level.bits // 32
     width = -(-128 // lanes) * lanes
-    # Two states with room for those before the first step, and what the way back reads: i, f, g, o.
+    # Two states with room for those before the first step, and what the backward pass reads: i, f, g, o.
     kept = 4 * width * (2 * (2 + 100) * 8 + 4 * 100 * 8)
     one = f"""
   backend  cpu
@@ -35,11 +35,11 @@ def test_text_of_the_kernels(two_threads):
   threads  2, which share the rows
   vectors  {level.level}: {level.bits} bits, {lanes} numbers of float32
   kernel   compiled in this process
-  kept     {kept / 1e6:.3g} MB for the way back"""
+  kept     {kept / 1e6:.3g} MB for the backward pass"""
     explanation = gatework.explain(layer, input)
     assert str(explanation) == (
         f"LSTM(lstm, 64, 128, num_layers=2): 100 steps of 8 rows, with gradients, memory='fast'\n"
-        f"layer 0, forward{one}\nlayer 1, forward{one}\ntogether {2 * kept / 1e6:.3g} MB for the way back"
+        f"layer 0, forward{one}\nlayer 1, forward{one}\ntogether {2 * kept / 1e6:.3g} MB for the backward pass"
     )
     assert explanation.kept == 2 * kept
 
@@ -51,7 +51,7 @@ def test_text_of_the_reference():
         "layer 0, forward\n"
         "  backend  reference\n"
         "  because  the type is bfloat16, and kernels compute in float32 and float64: convert layer and input\n"
-        "  kept     for the way back, whatever autograd keeps of every operation"
+        "  kept     for the backward pass, whatever autograd saves of every operation"
     )
     layer.backend = "reference"
     with torch.no_grad():

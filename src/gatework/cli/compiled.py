@@ -7,8 +7,8 @@ from gatework.kernels.planning.plan import show_plan
 from gatework.kernels.planning.planned import PASSES_OF_A_CELL, plan_of
 
 _TITLES = {
-    "inference": "Forward, nothing kept",
-    "training": "Forward, keeping what the way back reads",
+    "inference": "Forward, nothing saved",
+    "training": "Forward, saving what the backward pass reads",
     "backward": "Backward",
 }
 
@@ -18,7 +18,7 @@ def print_plans(cell: str, /, *, backward: Flag = False, json: Json = False) -> 
 
     Args:
         cell: A name, or a .txt file of equations.
-        backward: Whether only that of the way back is wanted.
+        backward: Whether only that of the backward pass is wanted.
         json: Whether programs will read it.
     """
     found = find_cell(cell, files=True)
@@ -36,7 +36,7 @@ def print_code(cell: str, /, *, backward: Flag = False, assembly: Flag = False, 
 
     Args:
         cell: A name, or a .txt file of equations.
-        backward: Whether that of the way back is wanted, rather than that of the way forward.
+        backward: Whether that of the backward pass is wanted, rather than that of the forward pass.
         assembly: Whether machine code is wanted, rather than LLVM's.
         json: Whether programs will read it.
 

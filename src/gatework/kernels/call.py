@@ -68,15 +68,15 @@ class Call:
     @property
     def sizes(self) -> dict[str, int]:
         """Read the size behind each key, such as ``hidden_size``, off the tensors."""
-        found = {}
+        sizes = {}
         for parameter in self.step.parameters:
             rows, *columns = self.weights.shape(parameter.name)
-            found[parameter.rows] = rows
+            sizes[parameter.rows] = rows
             if parameter.columns is not None:
                 split = parameter.blocks if parameter.structure == "block_diagonal" else 1
-                found[parameter.columns] = columns[0] * split
+                sizes[parameter.columns] = columns[0] * split
         named = zip((*self.step.inputs, *self.step.states), (*self.inputs, *self.state), strict=True)
-        return found | {self.step.sizes_of[name]: tensor.shape[-1] for name, tensor in named}
+        return sizes | {self.step.sizes_of[name]: tensor.shape[-1] for name, tensor in named}
 
     @property
     def like(self) -> Tensor:

@@ -40,10 +40,10 @@ class Recent(Generic[Key, Value]):
 
     def get(self, key: Key) -> Value | None:
         """Give the value of a key, which is now the last to go; None where there is none."""
-        found = self._held.get(key)
+        value = self._held.get(key)
         with suppress(KeyError):  # there is none, or another thread put it out
             self._held.move_to_end(key)
-        return found
+        return value
 
     def __setitem__(self, key: Key, value: Value) -> None:
         self._held[key] = value

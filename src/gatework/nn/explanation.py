@@ -42,9 +42,9 @@ class Part:
             lines.append(("kernel", told.kernel))
         lines += told.notes
         if told.kept is None:
-            lines.append(("kept", "for the way back, whatever autograd keeps of every operation"))
+            lines.append(("kept", "for the backward pass, whatever autograd saves of every operation"))
         elif told.kept:
-            lines.append(("kept", f"{_spelt(told.kept)} for the way back"))
+            lines.append(("kept", f"{_spelt(told.kept)} for the backward pass"))
         return "\n".join([f"layer {self.layer}, {self.direction}", *(f"  {name:<8} {text}" for name, text in lines)])
 
 
@@ -70,14 +70,14 @@ class Explanation:
 
     @property
     def kept(self) -> int | None:
-        """Give the bytes that all layers keep for the way back; None where autograd decides."""
+        """Give the bytes that all layers keep for the backward pass; None where autograd decides."""
         known = [part.account.kept for part in self.parts]
         return None if None in known else sum(one for one in known if one is not None)
 
     def __str__(self) -> str:
         asked = f"with gradients, memory={self.memory!r}" if self.differentiated else "without gradients"
         head = f"{self.layer}: {self.steps} steps of {self.rows} rows, {asked}"
-        tail = f"together {_spelt(self.kept)} for the way back" if self.kept and len(self.parts) > 1 else ""
+        tail = f"together {_spelt(self.kept)} for the backward pass" if self.kept and len(self.parts) > 1 else ""
         return "\n".join([head, *map(str, self.parts), *([tail] if tail else [])])
 
 

@@ -158,23 +158,23 @@ class Backward:
 
     def _columns(self) -> dict[str, Tensor]:
         """Make room for the sums over time and batch."""
-        found = {}
+        totals = {}
         for part in self.plan.columns:
             for name, _ in part.sums:
-                found[name] = torch.zeros(self.sized.width(name), dtype=self.dtype)
-                self.work.table.lay(f"base:{name}", found[name])
-        return found
+                totals[name] = torch.zeros(self.sized.width(name), dtype=self.dtype)
+                self.work.table.lay(f"base:{name}", totals[name])
+        return totals
 
     def _outers(self, targets: Mapping[str, Tensor]) -> Outers:
         """Prepare the products over time of the gradients that are wanted."""
         strides = {name: tensor.stride(0) for name, tensor in targets.items() if tensor.dim() == 2}
         key = tuple(strides.items())
-        found = self.work.extra.get(key)
-        if not isinstance(found, Outers):
+        outers = self.work.extra.get(key)
+        if not isinstance(outers, Outers):
             wanted = [(name, terms) for name, terms in self.plan.outers if name in strides]
-            found = self.work.extra[key] = Outers(self.work, wanted, strides)
-        found.into(targets)
-        return found
+            outers = self.work.extra[key] = Outers(self.work, wanted, strides)
+        outers.into(targets)
+        return outers
 
     def _result(self, states: dict[str, Tensor], outputs: dict[str, Tensor], asked: frozenset[str]) -> Gradients:
         rows, result, names = self.rows, Gradients(), self.recipe.adjoint.gradients

@@ -104,10 +104,10 @@ class Bounds:
 
     def again(self, numbers: Numbers) -> "Bounds":
         """Check another table, which was given the same memory."""
-        found = Bounds(self._kernel, numbers)
-        found._areas |= self._areas
-        found._tables |= self._tables
-        return found
+        bounds = Bounds(self._kernel, numbers)
+        bounds._areas |= self._areas
+        bounds._tables |= self._tables
+        return bounds
 
     # --- what was given
 

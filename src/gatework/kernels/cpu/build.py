@@ -139,10 +139,10 @@ class Library:
         Raises:
             KernelError: For a function that the object does not have.
         """
-        found = self._engine.get_function_address(name)
-        if not found:  # a call would end the process
+        address = self._engine.get_function_address(name)
+        if not address:  # a call would end the process
             raise KernelError(f"The compiled object has no function {name!r}.")
-        return found
+        return address
 
 
 def _fresh_machine(target: Target) -> llvm.TargetMachine:

@@ -58,12 +58,12 @@ def key_of(*parts: str) -> str:
     Returns:
         64 hexadecimal digits.
     """
-    found = hashlib.sha256(struct.pack("<I", FORMAT))
+    digest = hashlib.sha256(struct.pack("<I", FORMAT))
     for part in parts:
         data = part.encode()
-        found.update(struct.pack("<Q", len(data)))
-        found.update(data)
-    return found.hexdigest()
+        digest.update(struct.pack("<Q", len(data)))
+        digest.update(data)
+    return digest.hexdigest()
 
 
 def folder() -> Path | None:
@@ -183,8 +183,8 @@ def _opened(make: bool) -> Iterator[int]:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     place = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        found = os.fstat(place)
-        if found.st_uid != os.geteuid() or found.st_mode & _FOREIGN:
+        status = os.fstat(place)
+        if status.st_uid != os.geteuid() or status.st_mode & _FOREIGN:
             raise PermissionError(f"'{path}' can be written by others than this user: chmod 700 it, or remove it.")
         yield place
     finally:
@@ -199,10 +199,10 @@ def _read_own(place: int, name: str) -> bytes:
     # A pipe would keep an ordinary open waiting.
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with open(os.open(name, flags, dir_fd=place), "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & _FOREIGN:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & _FOREIGN:
             raise PermissionError(f"'{name}' can be written by others than this user.")
-        if found.st_size > MOST:
+        if status.st_size > MOST:
             raise PermissionError(f"'{name}' is larger than all kernels together may be.")
         return file.read()
 
@@ -219,11 +219,11 @@ def _listed(place: int) -> Iterator[tuple[str, float, int]]:
     for name in os.listdir(place):
         if name.endswith((_SUFFIX, _UNFINISHED)):
             try:
-                found = os.stat(name, dir_fd=place, follow_symlinks=False)
+                status = os.stat(name, dir_fd=place, follow_symlinks=False)
             except FileNotFoundError:  # another process sweeps too
                 continue
-            if not stat.S_ISDIR(found.st_mode):
-                yield name, found.st_mtime, found.st_size
+            if not stat.S_ISDIR(status.st_mode):
+                yield name, status.st_mtime, status.st_size
 
 
 def _sweep(place: int) -> None:

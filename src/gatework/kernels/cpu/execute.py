@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -26,8 +27,7 @@ class Kept:
     saved: dict[str, Tensor]
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """A batch as the kernels lay it out, what both passes read by name.
 
     Args:
@@ -43,8 +43,7 @@ class Batch:
     inputs: Mapping[str, Tensor]
 
 
-@dataclass(frozen=True)
-class Start:
+class Start(NamedTuple):
     """The states that rows start from.
 
     Args:
@@ -122,8 +121,8 @@ def last_states(kept: Kept, rows: Rows, keep_states: bool, sizes: Mapping[str, i
     Returns:
         [B, size] each, in the order of the laid out rows.
     """
-    found = {}
+    last = {}
     for place, (name, store) in enumerate(kept.states.items()):
         where = rows.kept if keep_states or place == 0 else rows.passing
-        found[name] = where.last(store, sizes[name])
-    return found
+        last[name] = where.last(store, sizes[name])
+    return last

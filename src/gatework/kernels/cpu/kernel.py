@@ -70,16 +70,16 @@ def kernel_for(plan: Plan, dtype: str) -> Kernel:
     """
     key = (id(plan), dtype)
     with LOCK:
-        found = _KERNELS.get(key)
-        if found is None:
+        kernel = _KERNELS.get(key)
+        if kernel is None:
             try:
-                found = Kernel(plan, host(), dtype)
+                kernel = Kernel(plan, host(), dtype)
             except (KernelError, ConfigError) as error:  # ConfigError: a processor without a vector unit that is known
-                found = _failure(plan, dtype, error)
-            _KERNELS[key] = found  # who still uses one that goes for it holds it
-    if isinstance(found, Failure):
-        raise KernelError(found.message)
-    return found
+                kernel = _failure(plan, dtype, error)
+            _KERNELS[key] = kernel  # who still uses one that goes for it holds it
+    if isinstance(kernel, Failure):
+        raise KernelError(kernel.message)
+    return kernel
 
 
 def is_compiled(plan: Plan, dtype: str) -> bool:

@@ -129,10 +129,10 @@ def readable(tensor: Tensor, rows: bool = False) -> Tensor:
 
 def stage_columns(kernel: Kernel, stage: Stage, sizes: Mapping[str, int]) -> dict[str, int]:
     """Give the number of columns of each matrix of a stage, written out."""
-    found = {}
+    columns = {}
     for group in stage.groups:
         for matrices in group.matrices:
             for part, name in zip(group.segments, matrices, strict=True):
                 key = stage.size if part.transposed else kernel.plan.sizes_of[part.operand.name]
-                found[name] = sizes[key]
-    return found
+                columns[name] = sizes[key]
+    return columns

@@ -118,11 +118,11 @@ def even_rows(steps: int, batch: int, reverse: bool) -> Rows:
         reverse: Whether time runs backwards.
     """
     key = (steps, batch, reverse)
-    found = _even.get(key)
-    if found is None:
-        found = _even[key] = _Even(key)
-    memory.keep(found)  # others may use it at the same time
-    return found.rows
+    even = _even.get(key)
+    if even is None:
+        even = _even[key] = _Even(key)
+    memory.keep(even)  # others may use it at the same time
+    return even.rows
 
 
 def lay_out(counts: NDArray[np.int64], batch: int, reverse: bool, restart: NDArray[np.bool_] | None) -> Rows:

@@ -181,15 +181,15 @@ class StageWriter:
 
     def _sums(self, scratch: str, line: str, ahead: str) -> dict[str, str]:
         """Load the sums of a row and a vector of units."""
-        code, tile, found, offset = self.code, self.code.target.tile_vectors, {}, 0
+        code, tile, loaded, offset = self.code, self.code.target.tile_vectors, {}, 0
         for group in self.stage.groups:
             for place, name in enumerate(group.sums):
                 panel, vector = divmod(place * self.block, tile)
                 fixed = (offset + panel) * code.target.tile_rows * self.width + vector * code.lanes
                 at = code.add(code.add(line, ahead), str(fixed))
-                found[name] = code.load(code.offset(scratch, at))
+                loaded[name] = code.load(code.offset(scratch, at))
             offset += self._panels(len(group.sums))
-        return found
+        return loaded
 
     def _lines(self, unit: str, sums: dict[str, str]) -> None:
         """Compute the equations for a vector of units of a row, and keep what is to be kept."""

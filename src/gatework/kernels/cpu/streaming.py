@@ -122,15 +122,15 @@ class Chain:
 
         What equations and reductions read is read in whole registers, beyond its last unit.
         """
-        found: dict[int, tuple[int, int]] = {}
+        widths: dict[int, tuple[int, int]] = {}
         for link, known in zip(self._links, self._sized, strict=True):
             for name, source in link.inputs.items():
                 if isinstance(source, int):
                     size = known.size(name)
                     width = known.width(name) if name in link.kernel.plan.register_reads else size
-                    found[source] = (max(width, found.get(source, (0, 0))[0]), size)
+                    widths[source] = (max(width, widths.get(source, (0, 0))[0]), size)
         rooms = []
-        for _, (width, size) in sorted(found.items()):
+        for _, (width, size) in sorted(widths.items()):
             room = like.new_zeros(self._batch, width)
             rooms.append((room, room if width == size else room[:, :size]))
         return rooms

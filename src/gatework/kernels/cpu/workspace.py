@@ -90,10 +90,10 @@ class Sized:
 def sized(kernel: Kernel, sizes: Mapping[str, int]) -> Sized:
     """Give what depends on sizes, made at first use."""
     key = tuple(sizes.items())
-    found = kernel.sized.get(key)
-    if not isinstance(found, Sized):
-        found = kernel.sized[key] = Sized(kernel, dict(sizes))
-    return found
+    known = kernel.sized.get(key)
+    if not isinstance(known, Sized):
+        known = kernel.sized[key] = Sized(kernel, dict(sizes))
+    return known
 
 
 class Workspace:

@@ -64,13 +64,13 @@ def host(level: str | None = None) -> Target:
     features = dict(llvm.get_host_cpu_features())
     if platform.machine().lower() in ("arm64", "aarch64"):
         features["neon"] = True
-    found = [name for name, (_, _, _, needed, _) in _LEVELS.items() if features.get(needed)]
-    chosen = level or (found[0] if found else "")
-    if chosen not in found:
-        have = ", ".join(found) or "none of them"
+    present = [name for name, (_, _, _, needed, _) in _LEVELS.items() if features.get(needed)]
+    chosen = level or (present[0] if present else "")
+    if chosen not in present:
+        have = ", ".join(present) or "none of them"
         raise ConfigError(f"level={chosen!r}: this machine has {have} of the vector units {', '.join(LEVELS)}.")
     bits, rows, vectors, _, off = _LEVELS[chosen]
-    if chosen != found[0]:
+    if chosen != present[0]:
         for name in features:
             if name in off or name.startswith("avx512") or (chosen == "sse" and name.startswith("avx")):
                 features[name] = False

@@ -71,7 +71,7 @@ class _Namer:
         self.late: set[str] = set()  # lines that a state enters, directly or through others
         self.single: set[str] = set()  # lines that are reductions: one number for each row
         self.vectors = {*step.states, *step.outputs}  # lines that must have a number for each unit
-        self.found: dict[Node, str] = {}  # what has a line of its own already
+        self.owned: dict[Node, str] = {}  # what has a line of its own already
         self._lines: list[Equation] = []
         for line in step.equations:
             self.line(line)
@@ -93,10 +93,10 @@ class _Namer:
 
     def own(self, value: Node, target: str) -> Name:
         """Give a value a line of its own."""
-        if value not in self.found:
-            self.found[value] = self.names.numbered(f"{target}_")
-            self.put(self.found[value], value)
-        return Name(self.found[value])
+        if value not in self.owned:
+            self.owned[value] = self.names.numbered(f"{target}_")
+            self.put(self.owned[value], value)
+        return Name(self.owned[value])
 
     def is_late(self, node: Node) -> bool:
         return any(isinstance(part, Name) and (part.previous or part.name in self.late) for part in walk(node))

@@ -120,11 +120,11 @@ class Plan:
     def periods(self) -> frozenset[int]:
         """Give the numbers of blocks for which a vector of periods is read."""
         lines = [line for part in (*self.stages, *self.columns) for line in part.lines]
-        found = set()
+        counts = set()
         for node in (node for line in lines for node in walk(line.value)):
             if isinstance(node, Apply) and node.function == "period" and isinstance(node.arguments[0], Number):
-                found.add(int(node.arguments[0].value))
-        return frozenset(found)
+                counts.add(int(node.arguments[0].value))
+        return frozenset(counts)
 
     @cached_property
     def register_reads(self) -> frozenset[str]:
@@ -180,14 +180,14 @@ class _Planner:
         return [part.name for part in _names(self.lines[name].value) if not part.previous and part.name in self.lines]
 
     def _closure(self, names: Iterable[str], inside: set[str]) -> set[str]:
-        found: set[str] = set()
+        closed: set[str] = set()
         pending = [name for name in names if name in inside]
         while pending:
             name = pending.pop()
-            if name not in found:
-                found.add(name)
+            if name not in closed:
+                closed.add(name)
                 pending.extend(read for read in self.reads(name) if read in inside)
-        return found
+        return closed
 
     def _phases(self) -> dict[str, str]:
         late: set[str] = set()
@@ -217,11 +217,11 @@ class _Planner:
 
     def _materialised(self) -> set[str]:
         """Find the pointwise lines outside the loop that have to lie in memory; others are computed where read."""
-        found = set(self.wanted) | ({*self.step.outputs} - self.summed)
+        lasting = set(self.wanted) | ({*self.step.outputs} - self.summed)
         for name, kind in self.kinds.items():
             if kind in ("sum", "reduction", "outer"):
-                found |= {part.name for part in _names(self.lines[name].value)}
-        return {name for name in found if self.kinds.get(name) == "point"}
+                lasting |= {part.name for part in _names(self.lines[name].value)}
+        return {name for name in lasting if self.kinds.get(name) == "point"}
 
     def _inlined(self, name: str) -> bool:
         return self.kinds[name] == "point" and self.phases[name] != "each" and name not in self.materialised
@@ -290,27 +290,27 @@ class _Planner:
         return tuple(line for name, line in self.lines.items() if name in wanted)
 
     def _groups(self, sums: list[str]) -> tuple[Group, ...]:
-        found: dict[tuple[Segment, ...], list[tuple[str, tuple[str, ...]]]] = {}
+        by_operands: dict[tuple[Segment, ...], list[tuple[str, tuple[str, ...]]]] = {}
         for name in sums:
             terms = [term for term in addends(self.lines[name].value) if isinstance(term, Product)]
             terms.sort(key=lambda term: show_node(term.operand))
             segments = tuple(Segment(_operand(term), term.structure, term.blocks, term.transposed) for term in terms)
-            found.setdefault(segments, []).append((name, tuple(term.matrix for term in terms)))
+            by_operands.setdefault(segments, []).append((name, tuple(term.matrix for term in terms)))
         return tuple(
             Group(segments, tuple(name for name, _ in held), tuple(matrices for _, matrices in held))
-            for segments, held in found.items()
+            for segments, held in by_operands.items()
         )
 
     def _moments(self, names: list[str]) -> tuple[Moments, ...]:
-        found: dict[tuple[Name, int], dict[str, str]] = {}
+        by_source: dict[tuple[Name, int], dict[str, str]] = {}
         for name in names:
             value = self.lines[name].value
             if self.kinds[name] == "reduction" and isinstance(value, Apply) and isinstance(value.arguments[0], Name):
                 again = 0  # the same reduction under a second name has moments of its own
-                while value.function in found.setdefault((value.arguments[0], again), {}):
+                while value.function in by_source.setdefault((value.arguments[0], again), {}):
                     again += 1
-                found[value.arguments[0], again][value.function] = name
-        return tuple(Moments(source, held.get("mean"), held.get("rstd")) for (source, _), held in found.items())
+                by_source[value.arguments[0], again][value.function] = name
+        return tuple(Moments(source, held.get("mean"), held.get("rstd")) for (source, _), held in by_source.items())
 
     # --- what is kept, and where
 
@@ -343,15 +343,15 @@ class _Planner:
 
     def _all_reads(self, name: str) -> set[str]:
         """Give the lines that a line reads, also through lines that are computed where they are read."""
-        found: set[str] = set()
+        read_here: set[str] = set()
         pending = self.reads(name)
         while pending:
             read = pending.pop()
-            if read not in found:
-                found.add(read)
+            if read not in read_here:
+                read_here.add(read)
                 if self._inlined(read):
                     pending.extend(self.reads(read))
-        return found
+        return read_here
 
     def _apart(self, name: str, reader: str) -> bool:
         """Say whether a line is read in another stage than it is made in."""
@@ -362,13 +362,13 @@ class _Planner:
     # --- gradients of parameters
 
     def _columns(self) -> tuple[Columns, ...]:
-        found: dict[str, list[str]] = {}
+        by_size: dict[str, list[str]] = {}
         for name in self.lines:
             if name in self.summed and self.kinds[name] != "outer":
-                found.setdefault(self.sizes_of[name], []).append(name)
+                by_size.setdefault(self.sizes_of[name], []).append(name)
         return tuple(
             Columns(size, self._with_inlined(names), tuple((name, name) for name in names))
-            for size, names in found.items()
+            for size, names in by_size.items()
         )
 
     def _outers(self) -> tuple[tuple[str, tuple[Outer, ...]], ...]:

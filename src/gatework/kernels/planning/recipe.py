@@ -142,11 +142,11 @@ class Recipe:
     def _sizes(self, step: Step, known: Mapping[str, str]) -> dict[str, str]:
         """Give the key of the size of every vector of a derived step, in the keys of the step it comes from."""
         matrices = {parameter.name: parameter for parameter in self.step.parameters if parameter.columns is not None}
-        found = {**self._known, **known}
+        sizes = {**self._known, **known}
 
         def size(node: Node) -> str | None:
             if isinstance(node, Name):
-                return found.get(node.name)
+                return sizes.get(node.name)
             if isinstance(node, Product):
                 matrix = matrices[node.matrix]
                 return matrix.columns if node.transposed else matrix.rows
@@ -156,11 +156,11 @@ class Recipe:
         for node in (node for line in step.equations for node in walk(line.value)):
             if isinstance(node, Product) and isinstance(node.operand, Name):
                 matrix = matrices[node.matrix]
-                found.setdefault(node.operand.name, (matrix.rows if node.transposed else matrix.columns) or "")
+                sizes.setdefault(node.operand.name, (matrix.rows if node.transposed else matrix.columns) or "")
         for line in step.equations:
-            if line.target not in found and not isinstance(line.value, Outer):
-                found[line.target] = size(line.value) or "hidden_size"
-        return found
+            if line.target not in sizes and not isinstance(line.value, Outer):
+                sizes[line.target] = size(line.value) or "hidden_size"
+        return sizes
 
     @property
     def _known(self) -> dict[str, str]:

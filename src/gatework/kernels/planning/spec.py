@@ -18,10 +18,10 @@ from gatework.language.show import show
 _MOST = 512
 _MOST_SIZES = 64  # of tensors that a run is known for at a time
 MEMORY = ("fast", "small")
-"""What training keeps for the way back: all that is read there, or what the rest can be computed from again."""
+"""What the forward pass saves for the backward pass: everything it reads, or what the rest can be recomputed from."""
 
 KEEP = ("nothing", *MEMORY)
-"""What a forward pass keeps for the adjoint; nothing where no gradient is asked for."""
+"""What a forward pass saves for the backward pass; nothing where no gradient is asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Spec:
         reverse: Whether time runs backwards.
         keep: A row of ``KEEP``.
         layout: For each tensor of weights, the parameters in it, one below the other.
-        known: What was found out for tensors of some sizes, by whoever found it out.
+        known: What is known of the run for tensors of some sizes; a backend adds to it.
     """
 
     recipe: Recipe
@@ -65,13 +65,13 @@ class Spec:
 
     def by_name(self, weights: Sequence[Tensor]) -> dict[str, Tensor]:
         """Give each parameter as a view of the tensor it lies in."""
-        found = {}
+        views = {}
         for names, tensor in zip(self.layout, weights, strict=True):
             if len(names) == 1:
-                found[names[0]] = tensor
+                views[names[0]] = tensor
             else:
-                found |= zip(names, tensor.chunk(len(names)), strict=True)
-        return found
+                views |= zip(names, tensor.chunk(len(names)), strict=True)
+        return views
 
     def sizes(self, inputs: Sequence[Tensor], state: Sequence[Tensor], weights: Sequence[Tensor]) -> dict[str, int]:
         """Find the size behind each key from the tensors, all of which have to agree.
@@ -144,8 +144,8 @@ def write_spec(
     """
     # By identity, for hashing a step means walking all its equations. The step is kept, so its id stays its own.
     key = (id(step), drawn, reverse, keep, record, layout)
-    found = _texts.get(key)
-    if found is None:
+    written = _texts.get(key)
+    if written is None:
         parts: dict[str, object] = {
             "equations": show(step),
             "states": step.states,
@@ -159,8 +159,8 @@ def write_spec(
         }
         if len(_texts) >= _MOST:
             _texts.clear()
-        found = _texts[key] = (step, _written(parts))
-    return found[1]
+        written = _texts[key] = (step, _written(parts))
+    return written[1]
 
 
 def constant(function: Callable[..., object]) -> None:

@@ -113,8 +113,8 @@ class _Verifier:
     def _whole(self, name: Name, size: str, what: str) -> None:
         """See that a name has a number for each of so many units."""
         self._demand(not self._is_scalar(name), f"{what} takes {name.name!r}, of which there is one number a row")
-        found = self.plan.sizes_of.get(name.name)
-        self._demand(found == size, f"{what} takes {name.name!r} of size {found!r}; expected {size!r}")
+        own = self.plan.sizes_of.get(name.name)
+        self._demand(own == size, f"{what} takes {name.name!r} of size {own!r}; expected {size!r}")
 
     # --- stages
 
@@ -145,8 +145,8 @@ class _Verifier:
     def _group(self, group: Group, size: str, looped: bool) -> None:
         for segment in group.segments:
             self._read(segment.operand, (), looped)
-            found = self.plan.sizes_of.get(segment.operand.name, "")
-            self._whole(segment.operand, found, "a product")
+            size_of_it = self.plan.sizes_of.get(segment.operand.name, "")
+            self._whole(segment.operand, size_of_it, "a product")
         for name, matrices in zip(group.sums, group.matrices, strict=True):
             self._demand(self.plan.sizes_of.get(name) == size, f"the sum {name!r} is not of the stage's size {size!r}")
             for matrix, segment in zip(matrices, group.segments, strict=True):
@@ -172,8 +172,8 @@ class _Verifier:
                 if isinstance(node, Name) and not self._is_scalar(node):
                     self._whole(node, size, f"the line of {line.target!r}")
             self._reads(line.value, made, looped)
-            found = self.plan.sizes_of.get(line.target)
-            self._demand(found == size, f"{line.target!r} of size {found!r} is made among units of {size!r}")
+            own = self.plan.sizes_of.get(line.target)
+            self._demand(own == size, f"{line.target!r} of size {own!r} is made among units of {size!r}")
             made[line.target] = None
 
     def _stores(self, stage: Stage, made: Iterable[str]) -> None:

@@ -96,11 +96,11 @@ def function(name: str) -> Callable[..., Any] | None:
     dotted = FUNCTIONS[name].torch
     if dotted is None:
         return None
-    found: Any = reduce(getattr, dotted.split("."), torch)
+    usual: Any = reduce(getattr, dotted.split("."), torch)
     exact = _EXACT.get(name)
     if exact is None:
-        return found
-    return lambda vector: exact(vector) if vector.dtype == torch.float64 else found(vector)
+        return usual
+    return lambda vector: exact(vector) if vector.dtype == torch.float64 else usual(vector)
 
 
 def takes_numbers(name: str) -> bool:
