@@ -53,8 +53,9 @@ def test_a_table_is_closed_ordered_and_answers_with_the_nearest(table, error):
     assert (first in table, "nothing" in table, table.get("nothing"), len([*table])) == (True, False, None, len(table))
     with pytest.raises(error, match=rf"(?i)did you mean .{first}.\? The .* are: {first}, "):
         table[f"{first}n".upper()]
+    closed: Any = table
     with pytest.raises(TypeError, match="does not support item assignment"):
-        table["nothing"] = table[first]  # pyrefly: ignore  # what no type checker lets pass
+        closed["nothing"] = table[first]
     assert f"{len(table)} {'cells' if table is CELLS else 'tasks'}: {first}, " in repr(table)
 
 

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from gatework.errors import EquationError
 from gatework.language import parse, show, without
-from gatework.language.names import Names
 from gatework.language.parse import WRITTEN
+from gatework.language.spelling import Names
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from gatework.cells.cell import Cell
 from gatework.errors import CellError
 from gatework.language.anatomy import before_mask, find_activations
 from gatework.language.check import check
-from gatework.language.names import Names
 from gatework.language.nodes import (
     Apply,
     Equation,
@@ -27,6 +26,7 @@ from gatework.language.nodes import (
 from gatework.language.parse import DERIVED
 from gatework.language.show import show_equations
 from gatework.language.simplify import needed, substitute
+from gatework.language.spelling import Names
 
 
 def peephole(cell: Cell, gates: Iterable[str] = "ifo", state: str | None = None) -> Cell:

@@ -24,8 +24,7 @@ from gatework.language.nodes import (
 )
 from gatework.language.parse import NOT_NAMES, WRITTEN, Limits, normalised, read
 from gatework.language.sizes import Sizes, name_sizes
-
-BELOW = "_below"
+from gatework.language.spelling import BELOW
 
 
 def parse(

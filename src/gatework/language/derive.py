@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from gatework.language.check import check
 from gatework.language.functions import FUNCTIONS, OPERATORS
-from gatework.language.names import Names
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product, Step, children, rebuild, walk
 from gatework.language.parse import read
 from gatework.language.simplify import ZERO, added, needed, simplify, substitute
+from gatework.language.spelling import Names
 
 _RULES: dict[tuple[str, int], Node | None] = {
     (row.name, place): None if text is None else read(f"rule = {text}")[0].value

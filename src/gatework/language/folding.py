@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from gatework.errors import EquationError
 from gatework.language.check import check
-from gatework.language.names import Names
 from gatework.language.nodes import Equation, Name, Node, Number, Product, Step, children, rebuild, walk
 from gatework.language.simplify import ZERO, needed, reduced, simplify, substitute
+from gatework.language.spelling import Names
 
 
 def without(step: Step, names: Iterable[str]) -> Step:

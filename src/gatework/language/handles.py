@@ -14,10 +14,10 @@ from types import MappingProxyType
 from gatework.errors import EquationError
 from gatework.language.anatomy import before_mask, separable
 from gatework.language.check import check
-from gatework.language.names import Names
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Step
 from gatework.language.show import show_node, show_within
 from gatework.language.simplify import simplify, substitute
+from gatework.language.spelling import Names
 
 _MOST = 256
 

@@ -2,16 +2,8 @@
 
 import re
 
-from gatework.language.functions import FUNCTIONS
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product, Step
-from gatework.language.show import number
-
-_GREEK = frozenset(
-    ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "kappa", "lambda", "mu", "nu", "xi", "rho",
-     "sigma", "tau", "phi", "chi", "psi", "omega")
-)  # fmt: skip
-_SUM, _TERM, _SIGN, _ATOM = 1, 2, 3, 4
-_STRENGTH = {"add": _SUM, "sub": _SUM, "mul": _TERM, "neg": _SIGN}
+from gatework.language.spelling import GREEK, SPELLINGS, Strength, number
 
 
 def latex(step: Step) -> str:
@@ -48,9 +40,9 @@ def latex_equation(equation: Equation, changing: frozenset[str]) -> str:
     return f"{_symbol(equation.target, 't')} &= {_text(equation.value, changing)[0]}"
 
 
-def _text(node: Node, changing: frozenset[str], least: int = 0) -> tuple[str, int]:
+def _text(node: Node, changing: frozenset[str], least: Strength = Strength.NONE) -> tuple[str, Strength]:
     text, strength = _bare(node, changing)
-    return (f"\\left({text}\\right)", _ATOM) if strength < least else (text, strength)
+    return (f"\\left({text}\\right)", Strength.ATOM) if strength < least else (text, strength)
 
 
 def _number(value: float) -> str:
@@ -62,35 +54,35 @@ def _number(value: float) -> str:
     return f"-{exponent}" if digits == "-1" else exponent if digits == "1" else rf"{digits} \cdot {exponent}"
 
 
-def _bare(node: Node, changing: frozenset[str]) -> tuple[str, int]:
+def _bare(node: Node, changing: frozenset[str]) -> tuple[str, Strength]:
     if isinstance(node, Number):
-        return _number(node.value), _SIGN if node.value < 0 else _ATOM
+        return _number(node.value), Strength.SIGN if node.value < 0 else Strength.ATOM
     if isinstance(node, Name):
         if node.name not in changing:
-            return _symbol(node.name, ""), _ATOM
-        return _symbol(node.name, "t-1" if node.previous else "t"), _ATOM
+            return _symbol(node.name, ""), Strength.ATOM
+        return _symbol(node.name, "t-1" if node.previous else "t"), Strength.ATOM
     if isinstance(node, Product):
         matrix = _symbol(node.matrix, "") + (r"^{\top}" if node.transposed else "")
-        return f"{matrix} {_text(node.operand, changing, _ATOM)[0]}", _TERM
+        return f"{matrix} {_text(node.operand, changing, Strength.ATOM)[0]}", Strength.TERM
     if isinstance(node, Outer):
-        left, right = _text(node.left, changing, _ATOM)[0], _text(node.right, changing, _ATOM)[0]
-        return f"{left} {right}^{{\\top}}", _TERM
-    strength = _STRENGTH.get(node.function, _ATOM)
-    return FUNCTIONS[node.function].latex.format(*_arguments(node, changing, strength)), strength
+        left, right = _text(node.left, changing, Strength.ATOM)[0], _text(node.right, changing, Strength.ATOM)[0]
+        return f"{left} {right}^{{\\top}}", Strength.TERM
+    spelling = SPELLINGS[node.function]
+    return spelling.latex.format(*_arguments(node, changing, spelling.latex_strength)), spelling.latex_strength
 
 
-def _arguments(node: Apply, changing: frozenset[str], strength: int) -> list[str]:
-    if node.function not in _STRENGTH:
+def _arguments(node: Apply, changing: frozenset[str], strength: Strength) -> list[str]:
+    if strength == Strength.ATOM:
         return [_text(argument, changing)[0] for argument in node.arguments]
     # Only the right side of a minus needs parentheses at equal strength: the other operators associate on paper.
-    least = [strength, strength + 1 if node.function == "sub" else strength]
+    least = [strength, Strength(strength + 1) if node.function == "sub" else strength]
     return [_text(argument, changing, least[place])[0] for place, argument in enumerate(node.arguments)]
 
 
 def _symbol(name: str, time: str) -> str:
     """Write a name with its index and its time: ``W_f`` and ``c_{t-1}``, ``f^{below}_t`` for ``f_below``."""
     stem, _, index = name.partition("_")
-    stem = f"\\{stem}" if stem in _GREEK else stem if len(stem) == 1 else f"\\mathit{{{stem}}}"
+    stem = f"\\{stem}" if stem in GREEK else stem if len(stem) == 1 else f"\\mathit{{{stem}}}"
     index = re.sub(r"_", r"\\_", index)
     if not index:
         return f"{stem}_{{{time}}}" if len(time) > 1 else f"{stem}_{time}" if time else stem

@@ -3,11 +3,7 @@
 from collections.abc import Mapping
 
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product, Step
-
-_SYMBOLS = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
-# How tightly each form binds, as in Python: a sum, a product, a minus sign, and whatever stands by itself.
-_SUM, _TERM, _SIGN, _ATOM = 1, 2, 3, 4
-_STRENGTH = {"add": _SUM, "sub": _SUM, "mul": _TERM, "div": _TERM, "neg": _SIGN}
+from gatework.language.spelling import SPELLINGS, Strength, number
 
 
 def show(step: Step) -> str:
@@ -74,18 +70,6 @@ def show_within(node: Node, lines: Mapping[str, int], index: int) -> str:
     return _Printer(lines, index).text(node)
 
 
-def number(value: float) -> str:
-    """Write a constant the short way: 1 for 1.0.
-
-    Args:
-        value: The constant.
-
-    Returns:
-        Text that reads back as the same number.
-    """
-    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
-
-
 class _Printer:
     """Prints the expressions of one line, knowing which names the reading rule makes last step's."""
 
@@ -93,33 +77,37 @@ class _Printer:
         self.lines = lines
         self.index = index
 
-    def text(self, node: Node, least: int = 0) -> str:
+    def text(self, node: Node, least: Strength = Strength.NONE) -> str:
         """Print a node, in parentheses where it binds less tightly than what is around it needs."""
         text, strength = self.bare(node)
         return f"({text})" if strength < least else text
 
-    def bare(self, node: Node) -> tuple[str, int]:
+    def bare(self, node: Node) -> tuple[str, Strength]:
         if isinstance(node, Number):
-            return number(node.value), _SIGN if node.value < 0 else _ATOM
+            return number(node.value), Strength.SIGN if node.value < 0 else Strength.ATOM
         if isinstance(node, Name):
             if node.previous and self.lines.get(node.name, -1) < self.index:
-                return f"prev({node.name})", _ATOM
-            return node.name, _ATOM
+                return f"prev({node.name})", Strength.ATOM
+            return node.name, Strength.ATOM
         if isinstance(node, Product):
             matrix = node.matrix if node.structure == "dense" else f"{node.structure}({node.matrix}, {node.blocks})"
-            return f"{matrix}{'.T' if node.transposed else ''} @ {self.text(node.operand, _SIGN)}", _TERM
+            return (
+                f"{matrix}{'.T' if node.transposed else ''} @ {self.text(node.operand, Strength.SIGN)}",
+                Strength.TERM,
+            )
         if isinstance(node, Outer):
             text = f"outer({self.text(node.left)}, {self.text(node.right)})"
-            return (text if node.structure == "dense" else f"{node.structure}({text}, {node.blocks})"), _ATOM
+            return (text if node.structure == "dense" else f"{node.structure}({text}, {node.blocks})"), Strength.ATOM
         return self.applied(node)
 
-    def applied(self, node: Apply) -> tuple[str, int]:
-        strength = _STRENGTH.get(node.function)
-        if strength is None:
-            return f"{node.function}({', '.join(self.text(argument) for argument in node.arguments)})", _ATOM
-        if node.function == "neg":
+    def applied(self, node: Apply) -> tuple[str, Strength]:
+        spelling = SPELLINGS[node.function]
+        strength = spelling.strength
+        if strength == Strength.ATOM:
+            return f"{spelling.text}({', '.join(self.text(argument) for argument in node.arguments)})", strength
+        if strength == Strength.SIGN:
             # Minus a constant reads back as one number, so the constant is put in parentheses it does not need.
-            return f"-{self.text(node.arguments[0], _SIGN)}", _SIGN
+            return f"{spelling.text}{self.text(node.arguments[0], strength)}", strength
         left, right = node.arguments
         # Operators group to the left: the right side of equal strength needs parentheses.
-        return f"{self.text(left, strength)} {_SYMBOLS[node.function]} {self.text(right, strength + 1)}", strength
+        return f"{self.text(left, strength)} {spelling.text} {self.text(right, Strength(strength + 1))}", strength

@@ -7,9 +7,8 @@ from gatework.cells import Cell, find_cell, project
 from gatework.errors import SizeError
 from gatework.language import Step, without
 from gatework.language.derive import reached
+from gatework.language.spelling import BELOW
 from gatework.nn.storage import Stored, layout
-
-BELOW = "_below"
 
 
 @dataclass(frozen=True)

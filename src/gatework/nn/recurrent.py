@@ -13,10 +13,11 @@ from gatework.cells import Cell
 from gatework.errors import SizeError
 from gatework.kernels import CHOICES, MEMORY, Result, Weights, run
 from gatework.kernels.reference.run import prepare
+from gatework.language.spelling import BELOW
 from gatework.nn import initial, single, storage
 from gatework.nn.checks import check_inputs, check_names, check_options, check_state
 from gatework.nn.choices import Choice
-from gatework.nn.layers import BELOW, Layer, learnable_states, outer_inputs, plan_layers, read_cell
+from gatework.nn.layers import Layer, learnable_states, outer_inputs, plan_layers, read_cell
 from gatework.nn.sequences import Batch, arrange, as_tuple
 from gatework.nn.states import State, given_back, taken
 from gatework.nn.stream import Stream

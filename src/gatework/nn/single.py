@@ -9,7 +9,8 @@ from torch.nn import functional
 
 from gatework.errors import SizeError
 from gatework.kernels.reference.single import run_single
-from gatework.nn.layers import BELOW, outer_inputs
+from gatework.language.spelling import BELOW
+from gatework.nn.layers import outer_inputs
 from gatework.nn.sequences import Batch, arrange, as_tuple
 from gatework.nn.states import State, given_back, taken
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from gatework.errors import SizeError
 from gatework.kernels import Weights
 from gatework.language import Name, Parameter, Step
-from gatework.language.names import Names
+from gatework.language.spelling import Names
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from gatework.kernels import Weights
 from gatework.kernels.backend import Level
 from gatework.kernels.door import stepping
 from gatework.language import parse
+from gatework.language.spelling import BELOW
 from gatework.nn.checks import check_state
-from gatework.nn.layers import BELOW, outer_inputs
+from gatework.nn.layers import outer_inputs
 from gatework.nn.states import State
 
 _MAPS = {True: parse("h = W @ x + b"), False: parse("h = W @ x")}  # the learned map before a layer, with bias or not

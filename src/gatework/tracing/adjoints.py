@@ -11,9 +11,9 @@ from gatework.language import Equation, Name, Product, Step
 from gatework.language.anatomy import mixes_units, own_line
 from gatework.language.check import check
 from gatework.language.derive import differentiate
-from gatework.language.names import Names
 from gatework.language.nodes import Node, walk
 from gatework.language.simplify import needed, substitute
+from gatework.language.spelling import Names
 from gatework.tracing.evaluation import Values
 from gatework.tracing.traces import Trace, TracedLayer
 

@@ -8,18 +8,18 @@ is computed is a pointwise operation; constants and functions of one argument ar
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from gatework.diagram.planning.notation import MINUS, Runs, function_text, matrix_symbol, roman, symbol
+from gatework.diagram.planning.notation import Runs, function_text, matrix_symbol, roman, symbol
 from gatework.language.anatomy import has_product, signed_addends
-from gatework.language.functions import FUNCTIONS
+from gatework.language.functions import FUNCTIONS, OPERATORS
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Product, Step, children
-from gatework.language.show import number, show_equations
+from gatework.language.show import show_equations
 from gatework.language.simplify import needed, simplify, substitute
+from gatework.language.spelling import MINUS, number
 
 STATE, INPUT, LAYER, OPERATION, SOURCE = "state", "input", "layer", "operation", "source"
 CONDITION = "if"  # the mark of what chooses between others, and hands on nothing itself
 HOLE = "·"  # where the argument stands in the text of a function
-# Signs of the operators, and what stands beside the arrow of each argument where their order matters.
-_SIGNS = {"add": "+", "sub": MINUS, "mul": "×", "div": "÷", "neg": MINUS}
+# What stands beside the arrow of each argument where their order matters.
 _MARKS = {"sub": ("", MINUS), "div": ("", "÷"), "where": (CONDITION, "", "else"), "greater": ("", "<"),
           "mod": ("", "mod")}  # fmt: skip
 
@@ -152,7 +152,7 @@ class _Grapher:
             return self._built(OPERATION, roman(_outside(node, inner)), node, (self.vertex(inner),))
         if isinstance(node, Apply) and FUNCTIONS[node.function].kind != "source":
             below = tuple(self.vertex(argument) for argument in node.arguments)
-            label = _SIGNS.get(node.function) or function_text(node.function)
+            label = function_text(node.function)
             # A minus is a sum with a minus sign beside one of its arrows.
             label = "+" if node.function == "sub" else "×" if node.function == "div" else label
             marks = _MARKS.get(node.function, ("",) * len(below))
@@ -276,7 +276,7 @@ def _around(node: Node, inner: Node, inside_product: bool = False) -> str:
     assert isinstance(node, Apply)
     if node.function == "mod":
         return f"({_around(node.arguments[0], inner)}) mod {_around(node.arguments[1], inner)}"
-    if node.function not in _SIGNS:
+    if node.function not in OPERATORS:
         return f"{function_text(node.function)}({', '.join(_around(below, inner) for below in node.arguments)})"
     product = node.function in ("mul", "div")
     parts = [_around(below, inner, product) for below in node.arguments]

@@ -4,24 +4,11 @@ A run is ``(text, style)``. The styles are ``italic`` (quantities), ``roman`` (f
 (an index) and ``word`` (a key of :mod:`words`, translated when the picture is made).
 """
 
-import re
-
-from gatework.language.functions import FUNCTIONS
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Product
-from gatework.language.show import number
+from gatework.language.spelling import GREEK, MINUS, SPELLINGS, Strength, number
 
 Run = tuple[str, str]
 Runs = tuple[Run, ...]
-
-_LETTERS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "kappa", "lambda", "mu", "nu", "xi",
-            "rho", "sigma", "tau", "phi", "chi", "psi", "omega")  # fmt: skip
-_GREEK = dict(zip(_LETTERS, "αβγδεζηθκλμνξρστφχψω", strict=True))
-# What the table of functions writes in LaTeX, as characters.
-_COMMANDS = {r"\odot": "⊙", r"\sqrt": "√", r"\lvert": "|", r"\rvert": "|", r"\bmod": "mod", r"\mid": "∣", r"\,": " "}
-_SUM, _TERM, _SIGN, _ATOM = 1, 2, 3, 4
-_STRENGTH = {"add": _SUM, "sub": _SUM, "mul": _TERM, "div": _TERM, "neg": _SIGN}
-_SIGNS = {"add": " + ", "sub": " − ", "mul": " ⊙ ", "div": " / "}
-MINUS = "−"
 
 
 def symbol(name: str, time: str = "") -> Runs:
@@ -39,7 +26,7 @@ def symbol(name: str, time: str = "") -> Runs:
         ((('W', 'italic'), ('f', 'sub')), 'c_below,t')
     """
     stem, _, index = name.partition("_")
-    stem = _GREEK.get(stem, stem)
+    stem = GREEK.get(stem, stem)
     below = ",".join(part for part in (index.strip("_"), time) if part)
     base = ((stem, "italic"),)
     return (*base, (below, "sub")) if below else base
@@ -92,14 +79,7 @@ def function_text(function: str) -> str:
         >>> [function_text(name) for name in ("sigmoid", "log_sigmoid", "relu", "sqrt")]
         ['σ', 'log σ', 'relu', '√']
     """
-    row = FUNCTIONS[function]
-    text = row.latex.format(*[""] * row.arity)
-    for command, sign in _COMMANDS.items():
-        text = text.replace(command, sign)
-    text = re.sub(r"\\(?:mathrm|mathit)\{(\w+)\}", r" \1 ", text)
-    text = re.sub(r"\\(\w+)", lambda match: f" {_GREEK.get(match[1], match[1])} ", text)
-    text = re.sub(r"[{}^]|\(\s*(,\s*)*\)", "", text).replace("-1", "⁻¹")
-    return " ".join(text.split()).strip(" ()[]_")
+    return SPELLINGS[function].sign
 
 
 def equation_runs(equation: Equation, changing: frozenset[str]) -> Runs:
@@ -126,29 +106,30 @@ def node_runs(node: Node, changing: frozenset[str]) -> Runs:
     return _text(node, changing)
 
 
-def _text(node: Node, changing: frozenset[str], least: int = 0) -> Runs:
+def _text(node: Node, changing: frozenset[str], least: Strength = Strength.NONE) -> Runs:
     runs, strength = _bare(node, changing)
     return (*roman("("), *runs, *roman(")")) if strength < least else runs
 
 
-def _bare(node: Node, changing: frozenset[str]) -> tuple[Runs, int]:
+def _bare(node: Node, changing: frozenset[str]) -> tuple[Runs, Strength]:
     if isinstance(node, Number):
-        return roman(number(node.value).replace("-", MINUS)), _SIGN if node.value < 0 else _ATOM
+        return roman(number(node.value).replace("-", MINUS)), Strength.SIGN if node.value < 0 else Strength.ATOM
     if isinstance(node, Name):
         time = "" if node.name not in changing else f"t{MINUS}1" if node.previous else "t"
-        return symbol(node.name, time), _ATOM
+        return symbol(node.name, time), Strength.ATOM
     if isinstance(node, Product):
-        return (*matrix_symbol(node), *roman("\u2009"), *_text(node.operand, changing, _ATOM)), _TERM
+        return (*matrix_symbol(node), *roman("\u2009"), *_text(node.operand, changing, Strength.ATOM)), Strength.TERM
     assert isinstance(node, Apply)  # outer products stand in adjoints only, which are not drawn
-    strength = _STRENGTH.get(node.function)
-    if strength is None:
+    spelling = SPELLINGS[node.function]
+    strength = spelling.strength
+    if strength == Strength.ATOM:
         inside = [_text(argument, changing) for argument in node.arguments]
         joined = tuple(run for place, runs in enumerate(inside) for run in ((*roman(", "), *runs) if place else runs))
-        return (*roman(f"{function_text(node.function) or node.function}("), *joined, *roman(")")), _ATOM
-    if node.function == "neg":
-        return (*roman(MINUS), *_text(node.arguments[0], changing, _SIGN)), strength
+        return (*roman(f"{spelling.picture}("), *joined, *roman(")")), strength
+    if strength == Strength.SIGN:
+        return (*roman(spelling.picture), *_text(node.arguments[0], changing, strength)), strength
     left, right = node.arguments
     # Only what a minus or a fraction takes away needs parentheses at equal strength.
-    least = strength + 1 if node.function in ("sub", "div") else strength
-    runs = (*_text(left, changing, strength), *roman(_SIGNS[node.function]), *_text(right, changing, least))
-    return runs, strength
+    least = Strength(strength + 1) if node.function in ("sub", "div") else strength
+    sign = roman(f" {spelling.picture} ")
+    return (*_text(left, changing, strength), *sign, *_text(right, changing, least)), strength

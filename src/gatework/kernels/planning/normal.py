@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from gatework.language.anatomy import addends, is_matrix, written_out
 from gatework.language.check import check
 from gatework.language.folding import folded
-from gatework.language.names import Names
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product, Step, children, rebuild, walk
 from gatework.language.simplify import added, needed
+from gatework.language.spelling import Names
 
 REDUCTIONS = ("mean", "rstd")
 

@@ -1,0 +1,160 @@
+"""How the language is spelled, in one place: precedence, signs, Greek letters, numbers, and names that are made up.
+
+``SPELLINGS`` has a row for each function and a column for each target: text, LaTeX, pictures, torch, LLVM. The rows of
+ordinary functions follow from the table of functions; what is special to the five operators stands here. Another target
+is another column.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from itertools import count
+from types import MappingProxyType
+
+from gatework.language.functions import FUNCTIONS, Function
+from gatework.language.nodes import Step
+from gatework.language.parse import WRITTEN
+
+MINUS = "−"  # a minus sign as it is printed
+BELOW = "_below"
+"""Behind the name of a state, this names the input that is that state of the layer below."""
+
+GREEK: Mapping[str, str] = MappingProxyType(
+    {
+        "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "zeta": "ζ", "eta": "η", "theta": "θ",
+        "kappa": "κ", "lambda": "λ", "mu": "μ", "nu": "ν", "xi": "ξ", "rho": "ρ", "sigma": "σ", "tau": "τ",
+        "phi": "φ", "chi": "χ", "psi": "ψ", "omega": "ω",
+    }
+)  # fmt: skip
+"""The names that are printed as Greek letters, under the same name in LaTeX, and the letters."""
+
+# What the table of functions writes in LaTeX, as characters.
+_COMMANDS = {r"\odot": "⊙", r"\sqrt": "√", r"\lvert": "|", r"\rvert": "|", r"\bmod": "mod", r"\mid": "∣", r"\,": " "}
+
+
+class Strength(IntEnum):
+    """How tightly an expression binds, as in Python: what binds less tightly than its surroundings has parentheses."""
+
+    NONE = 0  # what stands between parentheses or commas anyway
+    SUM = 1
+    TERM = 2
+    SIGN = 3
+    ATOM = 4  # what stands by itself
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How a function is written.
+
+    Args:
+        text: In equations: the sign of an operator, or the name.
+        strength: How tightly it binds in equations and in pictures.
+        latex: In LaTeX, arguments in braces.
+        latex_strength: How tightly it binds there, where a fraction needs no parentheses.
+        picture: In the formulas of a picture: the sign of an operator, or the name.
+        sign: On the sign that stands for it in a picture.
+        torch: Its name under ``torch``; None where torch has none.
+        llvm: What writes it in machine code, a key of :data:`gatework.kernels.llvm.functions.EMITTERS`; None for what
+            is no function of single numbers.
+    """
+
+    text: str
+    strength: Strength
+    latex: str
+    latex_strength: Strength
+    picture: str
+    sign: str
+    torch: str | None
+    llvm: str | None
+
+
+# For each operator: in equations, in formulas of pictures, on a sign, and how tightly it binds, in LaTeX too.
+_OPERATORS = {
+    "add": ("+", "+", "+", Strength.SUM, Strength.SUM),
+    "sub": ("-", MINUS, MINUS, Strength.SUM, Strength.SUM),
+    "mul": ("*", "⊙", "×", Strength.TERM, Strength.TERM),
+    "div": ("/", "/", "÷", Strength.TERM, Strength.ATOM),
+    "neg": ("-", MINUS, MINUS, Strength.SIGN, Strength.SIGN),
+}
+
+
+def _spelled(row: Function) -> Spelling:
+    """Spell one row of the table of functions."""
+    sign = _sign(row)
+    ordinary = (row.name, sign or row.name, sign, Strength.ATOM, Strength.ATOM)
+    text, picture, sign, strength, latex_strength = _OPERATORS.get(row.name, ordinary)
+    llvm = row.name if row.kind in ("operator", "pointwise") else None
+    return Spelling(text, strength, row.latex, latex_strength, picture, sign, row.torch, llvm)
+
+
+def _sign(row: Function) -> str:
+    """Write a function without its argument, from its LaTeX: ``σ``."""
+    text = row.latex.format(*[""] * row.arity)
+    for command, sign in _COMMANDS.items():
+        text = text.replace(command, sign)
+    text = re.sub(r"\\(?:mathrm|mathit)\{(\w+)\}", r" \1 ", text)
+    text = re.sub(r"\\(\w+)", lambda match: f" {GREEK.get(match[1], match[1])} ", text)
+    text = re.sub(r"[{}^]|\(\s*(,\s*)*\)", "", text).replace("-1", "⁻¹")
+    return " ".join(text.split()).strip(" ()[]_")
+
+
+SPELLINGS: Mapping[str, Spelling] = MappingProxyType({name: _spelled(row) for name, row in FUNCTIONS.items()})
+"""How each row of the table of functions is written, by name."""
+
+
+def number(value: float) -> str:
+    """Write a constant the short way: 1 for 1.0.
+
+    Args:
+        value: The constant.
+
+    Returns:
+        Text that reads back as the same number.
+    """
+    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+
+
+class Names:
+    """Make names that nothing bears yet.
+
+    Args:
+        steps: Steps whose names are taken.
+        taken: Further names that are taken.
+
+    Example:
+        >>> from gatework.language import parse
+        >>> names = Names(parse("h = tanh(R @ h + x)"), taken=["x_1"])
+        >>> names.fresh("R"), names.fresh("R"), names.numbered("x_")
+        ('R_', 'R__', 'x_2')
+    """
+
+    def __init__(self, *steps: Step, taken: Iterable[str] = ()) -> None:
+        self._taken = {*taken}
+        for step in steps:
+            self._taken |= {*step.inputs, *step.states, *step.sizes_of}
+            self._taken |= {line.target for line in step.equations}
+            self._taken |= {parameter.name for parameter in step.parameters}
+
+    def fresh(self, wanted: str) -> str:
+        """Give a name, with as many underscores behind it as make it a new one."""
+        name = wanted
+        while self._is_taken(name):
+            name += "_"
+        if len(name) > WRITTEN.name:
+            return self.numbered(wanted)
+        self._taken.add(name)
+        return name
+
+    def numbered(self, stem: str) -> str:
+        """Give a stem with the least number behind it that makes it a new name; a long stem is cut."""
+        for number in count(1):
+            name = f"{stem[: WRITTEN.name - len(str(number))]}{number}"
+            if not self._is_taken(name):
+                break
+        self._taken.add(name)
+        return name
+
+    def _is_taken(self, name: str) -> bool:
+        # A state of this name would be the one below which such an input lies.
+        return name in self._taken or name + BELOW in self._taken
