@@ -14,6 +14,9 @@ TOLERANCES = {
     # What a kernel computes beside the reference in float64; relative to the largest number of the whole tensor.
     ("kernel", torch.float64): (1e-13, 1e-14),
     ("kernel", torch.float32): (1e-5, 2e-6),
+    # What one of torch's own operators computes beside it, measured likewise.
+    ("operator", torch.float64): (1e-12, 1e-13),
+    ("operator", torch.float32): (1e-6, 1e-6),
 }
 
 
@@ -28,13 +31,13 @@ def assert_close(actual: Any, expected: Any, what: str = "values") -> None:
     torch.testing.assert_close(actual, expected, rtol=relative, atol=absolute)
 
 
-def assert_all_near(actual: dict[str, Any], expected: dict[str, Any], dtype: torch.dtype) -> None:
+def assert_all_near(actual: dict[str, Any], expected: dict[str, Any], dtype: torch.dtype, what: str = "kernel") -> None:
     """Compare tensors by name with their true values in float64: their type is ``dtype``, and no number is far off.
 
     Errors are measured by the largest number of a tensor, for what nearly cancels has no digits of its own.
     """
     assert list(actual) == list(expected)
-    relative, absolute = TOLERANCES["kernel", dtype]
+    relative, absolute = TOLERANCES[what, dtype]
     for name, true in expected.items():
         found = actual[name]
         assert (found.dtype, found.shape, true.dtype) == (dtype, true.shape, torch.float64), name

@@ -11,9 +11,8 @@ from gatework.search.running import trial
 from gatework.search.running.trial import run_trial
 from gatework.tasks.registry import TASKS
 from gatework.tasks.task import Success, Synthetic
-from gatework.training.build import read_text
 from gatework.training.config import make_config
-from gatework.training.jobs.text import TextJob
+from gatework.training.jobs.text import TextJob, read_text
 from gatework.training.trainer import Trainer
 
 TOLD = {"task": "easy", "gap": 10, "cell": "lstm", "hidden_size": 8, "learning_rate": 0.02, "steps": 40, "seed": 3}

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from gatework.kernels.backend import Backend
 from gatework.kernels.cpu.backend import Cpu
+from gatework.kernels.library.backend import Library
 from gatework.kernels.reference.backend import Reference
 
-_ALL: tuple[Backend, ...] = (Cpu(), Reference())
+_ALL: tuple[Backend, ...] = (Cpu(), Library(), Reference())
 
 BACKENDS: Mapping[str, Backend] = {backend.name: backend for backend in _ALL}
 """What can run a step, by name, in the order in which ``auto`` asks them. The last one, the reference, runs all."""
