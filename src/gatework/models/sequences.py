@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan, nan
 from typing import Any
 
 import torch
@@ -33,6 +34,8 @@ class Score:
         off: Summed absolute errors, of kind ``number`` (averaged over the numbers of a step).
         judged: False where nothing says which answers are right.
         numbers: True of kind ``number``.
+        baseline: Summed errors of the trivial predictor on the same steps: wrong answers, or of kind ``number`` its
+            squared errors; None where the sequences name no such predictor.
     """
 
     loss: float = 0.0
@@ -43,29 +46,33 @@ class Score:
     off: float = 0.0
     judged: bool = True
     numbers: bool = False
+    baseline: float | None = None
 
     @classmethod
     def of_sums(cls, sums: Sequence[float], task: Task) -> "Score":
         """Make a score of what :meth:`sums` gives, or of the sum of several such."""
-        loss, off, *counts = sums
+        loss, off, *counts, baseline = sums
         asked, right, sequences, solved = map(int, counts)
         judged, numbers = task.kind != "number" or task.tolerance is not None, task.kind == "number"
-        return cls(loss, asked, right, sequences, solved, off, judged, numbers)
+        return cls(loss, asked, right, sequences, solved, off, judged, numbers, None if isnan(baseline) else baseline)
 
     def sums(self) -> list[float]:
-        """Give what adds up over the parts of a split."""
-        return [self.loss, self.off, self.asked, self.right, self.sequences, self.solved]
+        """Give what adds up over the parts of a split; NaN stands for a baseline that is not there."""
+        baseline = nan if self.baseline is None else self.baseline
+        return [self.loss, self.off, self.asked, self.right, self.sequences, self.solved, baseline]
 
     def named(self) -> dict[str, float]:
         """Give the metrics by name.
 
         Returns:
             ``loss`` per step that asks; ``accuracy``, the share of right answers, and ``solved``, the share of
-            sequences answered right throughout, where answers can be right; ``mean_absolute_error`` of numbers.
+            sequences answered right throughout, where answers can be right; ``mean_absolute_error`` of numbers;
+            ``skill``, where there is a baseline: the share of the baseline's errors that the model avoids. It is 1 for
+            a model without errors, 0 for one that is no better than the baseline, and 0 where the baseline has none.
 
         Example:
-            >>> Score(loss=3.0, asked=4, right=3, sequences=2, solved=1).named()
-            {'loss': 0.75, 'accuracy': 0.75, 'solved': 0.5}
+            >>> Score(loss=3.0, asked=4, right=3, sequences=2, solved=1, baseline=2.0).named()
+            {'loss': 0.75, 'accuracy': 0.75, 'solved': 0.5, 'skill': 0.5}
         """
         values = {"loss": self.loss / max(1, self.asked)}
         if self.judged:
@@ -73,6 +80,9 @@ class Score:
             values["solved"] = self.solved / max(1, self.sequences)
         if self.numbers:
             values["mean_absolute_error"] = self.off / max(1, self.asked)
+        if self.baseline is not None:
+            errors = self.loss if self.numbers else self.asked - self.right
+            values["skill"] = 1 - errors / self.baseline if self.baseline else 0.0
         return values
 
 
@@ -265,6 +275,7 @@ class _Tally:
         self.wrong = torch.zeros(size, dtype=torch.int64, device=device)
         self.asked = torch.zeros_like(self.wrong)
         self.loss = self.off = 0.0
+        self.baseline = nan
 
     def take(self, scores: Tensor, batch: Batch) -> None:
         """Count one part of the steps, ``scores [T, B, O]``."""
@@ -274,6 +285,8 @@ class _Tally:
         self.loss += float(losses(answers, targets, kind).double().sum())
         if kind == "number":
             self.off += float((answers - targets).abs().mean(dim=-1).double().sum())
+        if batch.baseline is not None:
+            self.baseline = (0.0 if isnan(self.baseline) else self.baseline) + _errors(targets, kind, batch.baseline)
         correct = torch.zeros_like(asked)
         correct[asked] = right(answers, targets, kind, legal, self.task.tolerance)
         self.wrong += (asked & ~correct).sum(dim=0)
@@ -283,9 +296,16 @@ class _Tally:
         """Give the sums of a score; of some of the sequences only what is counted for each."""
         wrong, asked = (self.wrong, self.asked) if which is None else (self.wrong[which], self.asked[which])
         some = asked > 0
-        errors = [self.loss, self.off] if which is None else [0.0, 0.0]
+        errors, baseline = ([self.loss, self.off], self.baseline) if which is None else ([0.0, 0.0], nan)
         counts = asked.sum(), (asked - wrong).sum(), some.sum(), (some & (wrong == 0)).sum()
-        return errors + [float(count) for count in counts]
+        return [*errors, *(float(count) for count in counts), baseline]
+
+
+def _errors(targets: Tensor, kind: Kind, answer: int) -> float:
+    """Sum the errors of a predictor that always gives the same answer: wrong classes, or squared errors."""
+    if kind == "choice":
+        return float((targets != answer).sum())
+    return float((targets - answer).square().mean(dim=-1).double().sum())
 
 
 @torch.no_grad()
@@ -304,7 +324,7 @@ def measure_sequences(model: SequenceModel, batch: Batch, task: Task) -> tuple[S
     training = model.training
     model.eval()
     weight = model.head.weight
-    total, groups = torch.zeros(6, dtype=torch.float64), {}
+    total, groups = torch.zeros(7, dtype=torch.float64), {}
     longest = batch.inputs.shape[0]
     columns = max(1, _MOST_OUTPUTS // (min(_PART, longest) * max(weight.shape)))
     for first in range(0, batch.size, columns):

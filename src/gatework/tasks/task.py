@@ -32,6 +32,8 @@ class Batch:
         legal: Of kind ``choice``, where more than one answer counts as right: True for those ``[T, B, O]``. A step is
             then right where every legal class scores above every other.
         groups: To which group each sequence belongs ``[B]`` int64, for results by group; None for one group.
+        baseline: What a trivial predictor answers at every step, whatever it reads: the class, or of kind ``number``
+            the value of all numbers. The metric ``skill`` is measured against it; None where there is no such metric.
     """
 
     inputs: Tensor
@@ -39,6 +41,7 @@ class Batch:
     lengths: Tensor | None = None
     legal: Tensor | None = None
     groups: Tensor | None = None
+    baseline: int | None = None
 
     @property
     def size(self) -> int:
@@ -58,7 +61,7 @@ class Batch:
         longest = self.inputs.shape[0] if lengths is None or not len(lengths) else int(lengths.max())
         legal = None if self.legal is None else self.legal[:longest, which]
         groups = None if self.groups is None else self.groups[which]
-        return Batch(self.inputs[:longest, which], self.targets[:longest, which], lengths, legal, groups)
+        return Batch(self.inputs[:longest, which], self.targets[:longest, which], lengths, legal, groups, self.baseline)
 
     def window(self, begin: int, end: int) -> "Batch":
         """Take some of the steps of sequences that all have T of them."""
@@ -147,7 +150,7 @@ class Success:
     """What counts as solved.
 
     Args:
-        metric: The name of a metric: ``accuracy``, ``solved``, ``loss`` …
+        metric: The name of a metric: ``accuracy``, ``solved``, ``skill``, ``loss`` …
         at_least: It must be this or more; None for a metric where less is better.
         at_most: It must be this or less.
         words: The paper's criterion, in words, where it is this one or stands behind it.
