@@ -1,7 +1,6 @@
 """Spoken digits: which digit was said, from how loud forty bands of pitch are every hundredth of a second."""
 
 import re
-from math import log10
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch import Tensor
 from gatework.errors import DataError
 from gatework.reading.packed import unpack_tar
 from gatework.reading.sound import parse_wav
+from gatework.tasks.features.mel import BANDS, log_mel
 from gatework.tasks.recorded.reading import FROM_NOTES, ask_at_the_end, find_scale, guess, read_file
 from gatework.tasks.task import Gap, Published, Recorded, Recording, Success, Task
 
@@ -25,41 +25,6 @@ _MOST_UNPACKED = 1 << 27
 _TEST, _VALID = range(5), range(5, 10)
 
 RATE = 8000  # samples a second
-WINDOW, HOP = RATE * 25 // 1000, RATE * 10 // 1000  # samples: 25 ms, every 10 ms
-BANDS = 40
-_SPECTRUM = 512  # points of the Fourier transform: so many that no band lies between two of them
-_QUIETEST = 1e-6  # added to every energy, so that silence has a logarithm; a sample at full scale is 1
-
-
-def bands() -> Tensor:
-    """Give the weight of each frequency in each band: triangles, evenly apart in mel.
-
-    A pitch of f Hz is 2595 log10(1 + f / 700) mel. A triangle rises from the middle of the band below to its own, and
-    falls to the middle of the band above.
-
-    Returns:
-        ``[257, 40]``.
-    """
-    edges = 700 * (10 ** (torch.linspace(0, 2595 * log10(1 + RATE / 2 / 700), BANDS + 2).double() / 2595) - 1)
-    pitch = torch.linspace(0, RATE / 2, _SPECTRUM // 2 + 1).double()[:, None]
-    low, middle, high = edges[:-2], edges[1:-1], edges[2:]
-    return torch.minimum((pitch - low) / (middle - low), (high - pitch) / (high - middle)).clamp(min=0).float()
-
-
-def loudness(samples: Tensor) -> Tensor:
-    """Give the logarithm of the energy in each band, every 10 ms.
-
-    Args:
-        samples: ``[n]``, between -1 and 1, 8,000 a second; padded with zeros where they are fewer than 25 ms.
-
-    Returns:
-        ``[T, 40]``, natural logarithms.
-    """
-    if len(samples) < WINDOW:
-        samples = torch.cat([samples, samples.new_zeros(WINDOW - len(samples))])
-    windows = samples.unfold(0, WINDOW, HOP) * torch.hann_window(WINDOW)
-    energy = torch.fft.rfft(windows, n=_SPECTRUM).abs().square()
-    return (energy @ bands() + _QUIETEST).log()
 
 
 def load(path: Path, gap: int) -> Recording:
@@ -81,7 +46,7 @@ def load(path: Path, gap: int) -> Recording:
     parts: dict[str, list[tuple[NDArray, int, int]]] = {"train": [], "valid": [], "test": []}
     for (digit, speaker, index), samples in sorted(found.items()):
         split = "test" if index in _TEST else "valid" if index in _VALID else "train"
-        parts[split].append((loudness(samples).numpy(), digit, speakers.index(speaker)))
+        parts[split].append((log_mel(samples, RATE).numpy(), digit, speakers.index(speaker)))
     for split, part in parts.items():
         if not part:
             raise DataError(f"'{path / _FILE}' has no recording for {split}: expected indices 0 to 49 of each digit")

@@ -1,0 +1,1 @@
+"""Features: what is computed from a recording before a network reads it."""
