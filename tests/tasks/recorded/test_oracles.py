@@ -23,8 +23,8 @@ from tests.tasks.recorded.tiny import (
     write_vowels,
 )
 
-from gatework.tasks.recorded.agreement import agreement, is_singular_of
 from gatework.tasks.features.mel import BANDS, log_mel, mel_bands, spectrum_points, window_and_hop
+from gatework.tasks.recorded.agreement import agreement, is_singular_of
 from gatework.tasks.recorded.digits import spoken_digits
 from gatework.tasks.recorded.forecasting import airline, ett_h1, forecast
 from gatework.tasks.recorded.heartbeats import heartbeats
