@@ -1,4 +1,4 @@
-"""Arrays of numbers: idx and npz. What a header says is compared with what there is before anything is made of it."""
+"""Arrays of numbers: idx, npz, npy. What a header says is compared with what there is before anything is made of it."""
 
 import re
 import struct
@@ -86,6 +86,46 @@ def _read_member(file: zipfile.ZipFile, name: str, path: str | Path, most: int) 
         raise FileError(path, f"says that '{name}' has {member.file_size:,} bytes, expected at most {most:,}")
     with file.open(member) as stream:  # gives no more than it said
         content = stream.read()
+    return _parse_array(content, name, path)
+
+
+def list_npz(content: bytes, path: str | Path) -> list[str]:
+    """List the arrays of an npz file by name. None of them is looked at.
+
+    Args:
+        content: The file's bytes.
+        path: The file, for an error.
+
+    Returns:
+        Their names, without ``.npy``.
+
+    Raises:
+        FileError: When it is no npz file.
+    """
+    try:
+        with zipfile.ZipFile(BytesIO(content)) as file:
+            return [name.removesuffix(".npy") for name in file.namelist()]
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, struct.error) as error:
+        raise FileError(path, f"is not an .npz file ({error})") from error
+
+
+def parse_npy(content: bytes, path: str | Path) -> NDArray:
+    """Read an array of numbers or texts out of an npy file. Nothing in it is run.
+
+    Args:
+        content: The file's bytes.
+        path: The file, for an error.
+
+    Returns:
+        The array.
+
+    Raises:
+        FileError: When it is damaged, or of another kind.
+    """
+    return _parse_array(content, Path(path).name, path)
+
+
+def _parse_array(content: bytes, name: str, path: str | Path) -> NDArray:
     length = 2 if content[6:7] == b"\x01" else 4
     begin = 8 + length + int.from_bytes(content[8 : 8 + length], "little")
     head = _NPY_HEAD.fullmatch(content[8 + length : begin])

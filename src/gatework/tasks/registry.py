@@ -2,6 +2,9 @@
 
 from gatework.errors import ConfigError
 from gatework.registry import Registry
+from gatework.tasks.generic.classify import classify
+from gatework.tasks.generic.regress import regress
+from gatework.tasks.generic.tag import tag
 from gatework.tasks.recorded.agreement import agreement
 from gatework.tasks.recorded.digits import spoken_digits
 from gatework.tasks.recorded.forecasting import airline, ett_h1, forecast
@@ -80,6 +83,10 @@ TASKS = Registry(
     ett_h1,
     airline,
     forecast,
+    # Your own data.
+    classify,
+    tag,
+    regress,
     unknown="there is no task '{name}'{hint} The tasks are: {names}",
     hint="; did you mean '{near}'?",
     error=ConfigError,

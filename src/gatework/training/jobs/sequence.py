@@ -186,6 +186,7 @@ class SequenceJob:
         if self.recording is not None:
             counts = ", ".join(f"{batch.size:,} {name}" for name, batch in self.recording.splits.items())
             lines.append(f"sequences: {counts}")
+            lines += self.recording.facts.get("about", [])
         cell, width, units = build_cell(self.config), self._width, self.config.hidden_size
         if self._maps(cell):
             lines.append(f"input: a learned map from {width:,} to {units:,}, as {cell.name} reads it elementwise")

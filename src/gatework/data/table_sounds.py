@@ -1,0 +1,129 @@
+"""Tables out of folders of WAV files: in sub-folders that are called by their class, or listed in labels.csv."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gatework.data.table import Table, make_table
+from gatework.data.table_csv import LABELS, describe_lengths, read_rows
+from gatework.errors import DataError
+from gatework.reading.files import list_folder, read_file
+from gatework.reading.sound import parse_wav
+
+LIST = "labels.csv"
+# The names of the column of labels.csv that says which file is meant.
+FILES = ("file", "path", "name")
+# A file of an hour at 8,000 samples a second, in bytes: what is longer is no sequence that is learned from whole.
+_MOST_BYTES = 2 * 8000 * 3600
+_LEAST_RATE = 1000
+
+
+@dataclass(frozen=True)
+class Features:
+    """What is computed from a recording before it is read.
+
+    Args:
+        compute: Gives numbers ``[T, F]`` for samples ``[n]`` between -1 and 1, and the samples a second.
+        words: What the numbers are, for people.
+    """
+
+    compute: Callable[[Tensor, int], Tensor]
+    words: str
+
+
+def is_sound_folder(path: Path) -> bool:
+    """Tell whether a folder holds WAV files, itself or in its sub-folders.
+
+    Args:
+        path: A folder.
+    """
+    return next(_recordings(path), None) is not None
+
+
+def read_sound_table(path: Path, features: Features) -> Table:
+    """Read a folder of WAV files, one sequence for each.
+
+    Where there is a ``labels.csv``, its column ``file`` (``path``, ``name``) names the files that are read, and its
+    column ``label`` (``class``, ``target``, ``y``) their labels. Without it the files lie in sub-folders, each of which
+    is called by the class of what is in it.
+
+    Args:
+        path: The folder.
+        features: What is computed from each recording.
+
+    Returns:
+        The sequences, called by where their files lie, with one label each.
+
+    Raises:
+        DataError: When files are missing, damaged or of different sample rates, or nothing tells their labels.
+    """
+    listed = path / LIST
+    labels = _listed(listed, path) if listed.exists() else dict(_filed(path))
+    frames, rates = [], {}
+    for name in labels:
+        samples, rate = _read_samples(path / name)
+        rates.setdefault(rate, name)
+        if len(rates) > 1:
+            first, second = (f"'{path / of}' {rate:,}" for rate, of in rates.items())
+            raise DataError(f"{first} and {second} samples a second: all recordings need the same rate.")
+        frames.append(features.compute(samples, rate).numpy())
+    columns = [f"band {place}" for place in range(1, frames[0].shape[1] + 1)]
+    table = make_table(frames, columns, list(labels), [[label] for label in labels.values()], str(path))
+    told = f"listed in {LIST}" if listed.exists() else "called by the folders that they lie in"
+    lines = (
+        f"table: {table.size:,} WAV files at {next(iter(rates)):,} samples a second, {describe_lengths(table)}",
+        f"columns: {features.words}; labels are {told}",
+    )
+    return replace(table, about=lines)
+
+
+def _recordings(folder: Path) -> Iterator[Path]:
+    """Go through the WAV files of a folder and of its sub-folders, in order."""
+    for inner in list_folder(folder):
+        if inner.name.startswith("."):
+            continue
+        files = list_folder(inner) if inner.is_dir() else [inner]
+        yield from (file for file in files if file.suffix.lower() == ".wav" and file.is_file())
+
+
+def _filed(folder: Path) -> Iterator[tuple[str, str]]:
+    """Give where each file lies, and the sub-folder that is its class."""
+    for file in _recordings(folder):
+        if file.parent == folder:
+            raise DataError(
+                f"'{file}' lies in no sub-folder: expected sub-folders named by class, or a {LIST} with the columns "
+                "file and label."
+            )
+        yield file.relative_to(folder).as_posix(), file.parent.name
+
+
+def _listed(path: Path, folder: Path) -> dict[str, str]:
+    """Give the files that a list names, and their labels."""
+    rows = read_rows(path)
+    name, label = rows.place(FILES), rows.place(LABELS)
+    if name is None or label is None:
+        raise DataError(f"'{path}' needs a column file and a column label.")
+    labels: dict[str, str] = {}
+    for line, file, of in zip(rows.lines, rows.column(name), rows.column(label), strict=True):
+        if Path(file).is_absolute() or ".." in Path(file).parts:
+            raise DataError(f"'{path}', line {line}: '{file}' does not lie in '{folder}'.")
+        if file in labels:
+            raise DataError(f"'{path}', line {line}: '{file}' is listed twice.")
+        labels[file] = of
+    return labels
+
+
+def _read_samples(path: Path) -> tuple[Tensor, int]:
+    sound = parse_wav(read_file(path, _MOST_BYTES, f"it is named in {LIST}"), path)
+    if (sound.channels, sound.bits) != (1, 16) or sound.rate < _LEAST_RATE:
+        raise DataError(
+            f"'{path}' has {sound.channels} channel{'s' if sound.channels > 1 else ''} of {sound.bits} bits at "
+            f"{sound.rate:,} samples a second: expected one channel of 16 bits, at {_LEAST_RATE:,} or more."
+        )
+    if not sound.count or len(sound.samples) != 2 * sound.count:
+        raise DataError(f"'{path}' is cut off, or has no samples.")
+    return torch.from_numpy(np.frombuffer(sound.samples, dtype="<i2").astype(np.float32)) / 2**15, sound.rate

@@ -1,0 +1,76 @@
+"""Classify: one label for each sequence of your own, asked when the sequence has been read."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from gatework.tasks.generic.reading import (
+    SOURCE,
+    better_than,
+    find_classes,
+    label_each,
+    open_labelled,
+    share_out,
+    standardise,
+)
+from gatework.tasks.recorded.reading import ask_at_the_end, guess
+from gatework.tasks.task import Gap, Recorded, Recording, Task
+
+
+def load(path: Path, gap: int) -> Recording:
+    """Read sequences with one label each.
+
+    Every split gets its share of each class. The trivial predictor answers the class that is most frequent among the
+    training sequences. Groups are the classes, so that results are given for each of them as well.
+
+    Args:
+        path: A CSV file, arrays, or a folder of WAV files.
+        gap: Steps of zeros between the end of a sequence and the answer.
+
+    Returns:
+        The sequences, standardised by the training sequences.
+
+    Raises:
+        DataError: When there is no such table.
+    """
+    table = open_labelled(path, "classify")
+    labels = label_each(table, "classify")
+    classes = find_classes(labels, table)
+    parts = share_out(table, labels)
+    scaled, scale = standardise(table, parts["train"])
+    answers = [classes.index(label) for label in labels]
+    counts = Counter(answers[number] for number in parts["train"])
+    favourite = max(range(len(classes)), key=lambda place: (counts[place], -place))
+    splits = {}
+    for split, numbers in parts.items():
+        asked = [answers[number] for number in numbers]
+        batch = ask_at_the_end([scaled.sequence(number) for number in numbers], asked, gap, groups=asked)
+        splits[split] = replace(batch, baseline=favourite)
+    facts = {
+        "about": [*table.about, f"classes: {len(classes):,}; the most frequent one is '{classes[favourite]}'"],
+        "columns": list(table.columns),
+        "classes": classes,
+        "groups": classes,
+        "sequences": {split: len(numbers) for split, numbers in parts.items()},
+        **scale,
+        "chance": guess(splits["train"], splits["test"], len(classes)) | {"skill": 0.0},
+    }
+    return Recording(splits, len(table.columns), len(classes), facts)
+
+
+classify = Task(
+    name="classify",
+    title="Classes of your own sequences",
+    asks="A sequence of your own is read. Which class does it belong to?",
+    source=SOURCE,
+    kind="choice",
+    gap=Gap(0, "steps of zeros between the end of a sequence and the answer", least=0),
+    success=better_than("the most frequent class"),
+    examples=Recorded("", load),
+    defaults={"hidden_size": 64, "batch_size": 8, "learning_rate": 3e-3, "steps": 1000, "dropout": 0.2},
+    notes="Columns are known by their names. A column id, sequence or series says to which sequence a row belongs; "
+    "time, t or step gives the order of its rows; label, class, target or y holds its class. All other columns of "
+    "numbers are read. The split is 70 % training, 10 % validation and 20 % test sequences, with every class in "
+    "proportion; a hash of its name decides where a sequence goes. Columns are standardised by the training "
+    "sequences.",
+)

@@ -1,0 +1,196 @@
+"""What the generic tasks share: a table opened, its labels checked, its sequences standardised and laid out."""
+
+from collections.abc import Sequence
+from math import isfinite
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatework.data.table import Table, split_sequences
+from gatework.data.table_arrays import is_array_folder, read_array_table
+from gatework.data.table_csv import parse_number, read_csv_table
+from gatework.data.table_sounds import Features, is_sound_folder, read_sound_table
+from gatework.errors import DataError
+from gatework.tasks.features.mel import BANDS, log_mel
+from gatework.tasks.recorded.reading import find_scale, find_table
+from gatework.tasks.task import Success
+
+SOUND = Features(log_mel, f"{BANDS} mel bands, 25 ms every 10 ms, natural logarithms")
+# A model is better than a trivial predictor when it avoids a tenth of its errors.
+LEAST_SKILL = 0.1
+# What a table of one's own may be, for the source of a task.
+SOURCE = "Your own table, arrays or recordings"
+# Classes that are told apart, at most.
+_MOST_CLASSES = 10_000
+
+
+def better_than(baseline: str) -> Success:
+    """Give the criterion of all generic tasks: to be better than a trivial predictor.
+
+    It is met where the model avoids at least a tenth of the errors that the trivial predictor makes on the same
+    sequences: a ``skill`` of 0.1. For classes the errors are the wrong answers, for numbers the squared errors. On a
+    few test sequences a skill of 0.1 can be luck; on hundreds it is not.
+
+    Args:
+        baseline: What the trivial predictor answers, in words.
+    """
+    words = (
+        f"The trivial predictor always answers {baseline}. Skill is the share of its errors, on the same sequences, "
+        "that the model avoids: 1 for a model without errors, 0 for one that is no better."
+    )
+    return Success("skill", at_least=LEAST_SKILL, words=words)
+
+
+def open_table(path: Path) -> Table:
+    """Open what somebody has: a CSV file, arrays, or a folder of one of them or of WAV files.
+
+    Args:
+        path: The file or the folder.
+
+    Returns:
+        The table.
+
+    Raises:
+        DataError: When it is none of these.
+    """
+    if path.suffix.lower() in (".npz", ".npy") or (path.is_dir() and is_array_folder(path)):
+        return read_array_table(path)
+    if path.is_dir() and is_sound_folder(path):
+        return read_sound_table(path, SOUND)
+    return read_csv_table(find_table(path))
+
+
+def open_labelled(path: Path, task: str) -> Table:
+    """Open a table with labels.
+
+    Args:
+        path: The file or the folder.
+        task: The task's name, for an error.
+
+    Returns:
+        The table.
+
+    Raises:
+        DataError: When it cannot be read, or has no labels.
+    """
+    table = open_table(path)
+    if not table.labels:
+        raise DataError(
+            f"'{table.source}' has no labels: task '{task}' needs them in a column named label, class, target or y, or "
+            "in an array named y."
+        )
+    return table
+
+
+def label_each(table: Table, task: str) -> list[str]:
+    """Give the label of each sequence.
+
+    Args:
+        table: The table.
+        task: The task's name, for an error.
+
+    Returns:
+        The labels.
+
+    Raises:
+        DataError: When sequences are too few or are not told apart, or one of them has several labels.
+    """
+    if table.is_one_recording:
+        raise DataError(
+            f"'{table.source}' has no column named id, sequence or series: task '{task}' needs one to tell the "
+            "sequences apart."
+        )
+    for name, labels in zip(table.names, table.labels, strict=True):
+        if len(set(labels)) > 1:
+            one, other = list(dict.fromkeys(labels))[:2]
+            raise DataError(
+                f"'{table.source}': sequence '{name}' has the labels '{one}' and '{other}', and task '{task}' asks for "
+                "one label of each sequence. For a label at every step take --task tag."
+            )
+    return [labels[0] for labels in table.labels]
+
+
+def find_classes(labels: Sequence[str], table: Table) -> list[str]:
+    """Give the classes that labels name.
+
+    Args:
+        labels: All labels.
+        table: The table, for an error.
+
+    Returns:
+        Two or more classes: in the order of their numbers where all are numbers, else by the alphabet.
+
+    Raises:
+        DataError: When all labels are the same, or all are different.
+    """
+    classes = sorted(set(labels))
+    if len(classes) < 2:
+        raise DataError(f"'{table.source}' has the label '{classes[0]}' only: expected two classes or more.")
+    if len(classes) == len(labels) or len(classes) > _MOST_CLASSES:
+        raise DataError(
+            f"'{table.source}' has {len(classes):,} different labels, and {len(labels):,} in all: these are no "
+            "classes. For numbers take --task regress."
+        )
+    numbers = {name: parse_number(name) for name in classes}
+    if None in numbers.values():
+        return classes
+    return sorted(classes, key=lambda name: (numbers[name] or 0.0, name))
+
+
+def label_numbers(labels: Sequence[str], table: Table) -> NDArray[np.float64]:
+    """Read labels as numbers.
+
+    Args:
+        labels: The label of each sequence.
+        table: The table, for an error.
+
+    Returns:
+        The numbers.
+
+    Raises:
+        DataError: When one is no finite number.
+    """
+    numbers = [parse_number(label) for label in labels]
+    for label, name, number in zip(labels, table.names, numbers, strict=True):
+        if number is None or not isfinite(number):
+            raise DataError(
+                f"'{table.source}': sequence '{name}' has the label '{label}', which is not a number. For classes take "
+                "--task classify."
+            )
+    return np.array(numbers, dtype=np.float64)
+
+
+def share_out(table: Table, strata: Sequence[str] = ()) -> dict[str, list[int]]:
+    """Split the sequences of a table into training, validation and test sequences.
+
+    Args:
+        table: The table.
+        strata: Of each sequence its class, where each split is to have its share of every one.
+
+    Returns:
+        By split the numbers of its sequences.
+
+    Raises:
+        DataError: When there are fewer sequences than splits.
+    """
+    if table.size < 3:
+        raise DataError(
+            f"'{table.source}' has {table.size} sequence{'s' if table.size > 1 else ''}: expected three or more, one "
+            "each for training, validation and test."
+        )
+    return split_sequences(table.names, strata)
+
+
+def standardise(table: Table, train: Sequence[int]) -> tuple[Table, dict[str, list[float]]]:
+    """Standardise every column by the training sequences.
+
+    Args:
+        table: The table.
+        train: The numbers of those sequences.
+
+    Returns:
+        The table in units of the standard deviation; and ``mean`` and ``deviation`` of every column.
+    """
+    mean, deviation = find_scale(np.concatenate([table.sequence(number) for number in train]))
+    return table.scaled(mean, deviation), {"mean": mean.tolist(), "deviation": deviation.tolist()}
