@@ -51,8 +51,7 @@ def test_text_of_the_reference():
         "layer 0, forward\n"
         "  backend  reference\n"
         "  because  the type is bfloat16, and kernels compute in float32 and float64: convert layer and input\n"
-        "  library  the input is on the CPU, where torch's operators run only if backend='library' asks for them
-"
+        "  library  the input is on the CPU, where torch's operators run only if backend='library' asks for them\n"
         "  kept     for the backward pass, whatever autograd saves of every operation"
     )
     layer.backend = "reference"

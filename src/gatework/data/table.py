@@ -30,6 +30,7 @@ class Table:
             apart: one recording.
         labels: Of each sequence its labels as text: a single one, or one for each step; empty where there are none.
         source: Where the table is from, for an error.
+        left_out: The names of columns that are not read, as they hold no numbers.
         about: What was taken from the source, one line each, for people.
     """
 
@@ -39,6 +40,7 @@ class Table:
     names: tuple[str, ...]
     labels: tuple[tuple[str, ...], ...] = ()
     source: str = ""
+    left_out: tuple[str, ...] = ()
     about: tuple[str, ...] = ()
 
     @property

@@ -137,7 +137,7 @@ def read_rows(path: Path) -> Rows:
     return Rows(path, names, [fields for _, fields in lines[1:]], [line for line, _ in lines[1:]])
 
 
-def read_csv_table(path: Path) -> Table:
+def read_csv_table(path: Path, labelled: bool = True) -> Table:
     """Read sequences out of a CSV file, one row for each step.
 
     A column named ``id``, ``sequence`` or ``series`` says to which sequence a row belongs; without one all rows are one
@@ -148,6 +148,7 @@ def read_csv_table(path: Path) -> Table:
 
     Args:
         path: The file.
+        labelled: False to read a column of labels like every other one.
 
     Returns:
         The sequences, in the order in which they begin in the file.
@@ -156,7 +157,7 @@ def read_csv_table(path: Path) -> Table:
         DataError: When the file is no such table.
     """
     rows = read_rows(path)
-    identity, time, label = rows.place(IDS), rows.place(TIMES), rows.place(LABELS)
+    identity, time, label = rows.place(IDS), rows.place(TIMES), rows.place(LABELS) if labelled else None
     rest = [place for place in range(len(rows.names)) if place not in (identity, time, label)]
     read = [place for place in rest if parse_number(rows.fields[0][place]) is not None]
     if not read:
@@ -178,7 +179,8 @@ def read_csv_table(path: Path) -> Table:
         labels,
         str(path),
     )
-    return replace(table, about=_describe(rows, table, (identity, time, label), set(rest) - set(read)))
+    table = replace(table, left_out=tuple(rows.names[place] for place in rest if place not in read))
+    return replace(table, about=_describe(rows, table, (identity, time, label)))
 
 
 def _put_in_order(rows: Rows, members: dict[str, list[int]], place: int) -> None:
@@ -218,15 +220,27 @@ def _parse_date(field: str) -> float | None:
     return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
 
 
-def _describe(rows: Rows, table: Table, places: tuple[int | None, int | None, int | None], left: set[int]) -> tuple:
+def _describe(rows: Rows, table: Table, places: tuple[int | None, int | None, int | None]) -> tuple[str, ...]:
     identity, time, label = (None if place is None else f"'{rows.names[place]}'" for place in places)
     many = f"{table.size:,} sequences, one for each {identity}" if identity else "one recording"
     order = f"in the order of {time}" if time else "in the order of the file"
-    parts = [f"columns: reads {list_names(table.columns)}"]
-    parts += [f"labels are those of {label}"] if label else []
-    if left:
-        parts.append(f"leaves out {list_names([rows.names[place] for place in sorted(left)])}, which hold no numbers")
-    return f"table: {many}, {describe_lengths(table)}, {order}", "; ".join(parts)
+    labels = f"labels are those of {label}" if label else ""
+    return f"table: {many}, {describe_lengths(table)}, {order}", describe_columns(table, labels)
+
+
+def describe_columns(table: Table, labels: str = "") -> str:
+    """Say which columns are read, and which are left out.
+
+    Args:
+        table: The sequences.
+        labels: What is to be said of the labels.
+
+    Example:
+        >>> describe_columns(make_table([np.ones((2, 1))], ["x"], ["a"]))
+        "columns: reads 'x'"
+    """
+    left_out = f"leaves out {list_names(table.left_out)}, which hold no numbers" if table.left_out else ""
+    return "; ".join(filter(None, (f"columns: reads {list_names(table.columns)}", labels, left_out)))
 
 
 def describe_lengths(table: Table) -> str:

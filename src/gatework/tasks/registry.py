@@ -3,11 +3,12 @@
 from gatework.errors import ConfigError
 from gatework.registry import Registry
 from gatework.tasks.generic.classify import classify
+from gatework.tasks.generic.forecast import forecast
 from gatework.tasks.generic.regress import regress
 from gatework.tasks.generic.tag import tag
 from gatework.tasks.recorded.agreement import agreement
 from gatework.tasks.recorded.digits import spoken_digits
-from gatework.tasks.recorded.forecasting import airline, ett_h1, forecast
+from gatework.tasks.recorded.forecasting import airline, ett_h1
 from gatework.tasks.recorded.heartbeats import heartbeats
 from gatework.tasks.recorded.mnist import mnist, mnist_permuted, mnist_rows
 from gatework.tasks.recorded.occupancy import occupancy, occupancy_no_light
@@ -82,11 +83,11 @@ TASKS = Registry(
     heartbeats,
     ett_h1,
     airline,
-    forecast,
-    # Your own data.
+    # The user's own data.
     classify,
     tag,
     regress,
+    forecast,
     unknown="there is no task '{name}'{hint} The tasks are: {names}",
     hint="; did you mean '{near}'?",
     error=ConfigError,

@@ -8,9 +8,10 @@ import pytest
 from tests.tasks.recorded.tiny import CASES, each_case, load, sound, write_archive, write_heart, write_table
 
 from gatework.errors import DataError
+from gatework.tasks.generic.forecast import forecast
 from gatework.tasks.recorded.agreement import agreement
 from gatework.tasks.recorded.digits import spoken_digits
-from gatework.tasks.recorded.forecasting import airline, ett_h1, forecast
+from gatework.tasks.recorded.forecasting import airline, ett_h1
 from gatework.tasks.recorded.heartbeats import heartbeats
 from gatework.tasks.recorded.mnist import mnist
 from gatework.tasks.recorded.occupancy import occupancy

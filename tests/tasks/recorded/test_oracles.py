@@ -24,9 +24,10 @@ from tests.tasks.recorded.tiny import (
 )
 
 from gatework.tasks.features.mel import BANDS, log_mel, mel_bands, spectrum_points, window_and_hop
+from gatework.tasks.generic.forecast import forecast
 from gatework.tasks.recorded.agreement import agreement, is_singular_of
 from gatework.tasks.recorded.digits import spoken_digits
-from gatework.tasks.recorded.forecasting import airline, ett_h1, forecast
+from gatework.tasks.recorded.forecasting import airline, ett_h1
 from gatework.tasks.recorded.heartbeats import heartbeats
 from gatework.tasks.recorded.mnist import mixed_order, mnist, mnist_permuted, mnist_rows
 from gatework.tasks.recorded.occupancy import occupancy, occupancy_no_light

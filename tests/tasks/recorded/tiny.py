@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gatework.tasks.generic.forecast import forecast
 from gatework.tasks.recorded.agreement import agreement
 from gatework.tasks.recorded.digits import RATE, spoken_digits
-from gatework.tasks.recorded.forecasting import airline, ett_h1, forecast
+from gatework.tasks.recorded.forecasting import airline, ett_h1
 from gatework.tasks.recorded.heartbeats import heartbeats
 from gatework.tasks.recorded.mnist import mnist, mnist_permuted, mnist_rows
 from gatework.tasks.recorded.occupancy import occupancy, occupancy_no_light

@@ -49,6 +49,7 @@ def load(path: Path, gap: int) -> Recording:
     facts = {
         "about": [*table.about, f"classes: {len(classes):,}; the most frequent one is '{classes[favourite]}'"],
         "columns": list(table.columns),
+        "ignored": list(table.left_out),
         "classes": classes,
         "groups": classes,
         "sequences": {split: len(numbers) for split, numbers in parts.items()},

@@ -80,6 +80,7 @@ def load(path: Path, gap: int) -> Recording:
     facts = {
         "about": [*table.about, f"numbers: mean {mean:.4g}, standard deviation {deviation:.4g}, which is the unit"],
         "columns": list(table.columns),
+        "ignored": list(table.left_out),
         "sequences": {split: len(numbers) for split, numbers in parts.items()},
         **scale,
         "answer": {"mean": mean, "deviation": deviation},

@@ -78,6 +78,7 @@ def load(path: Path, gap: int) -> Recording:
     facts = {
         "about": [*table.about, *cut, f"classes: {len(classes):,}; the most frequent one is '{classes[favourite]}'"],
         "columns": list(table.columns),
+        "ignored": list(table.left_out),
         "classes": classes,
         "steps": {split: sum(len(asked) for _, asked in part) for split, part in parts.items()},
         **scale,

@@ -1,6 +1,6 @@
 """Forecasting: what comes next in a table of numbers, from what came so far."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from gatework.errors import DataError
-from gatework.tasks.recorded.reading import find_scale, find_table, read_table
+from gatework.tasks.recorded.reading import find_scale, read_table
 from gatework.tasks.task import Batch, Gap, Published, Recorded, Recording, Success, Task
 
 # Steps read before anything is asked, and then steps asked one after the other, in a sequence: at most so many, and at
@@ -102,10 +102,6 @@ def repeat_season(series: NDArray[np.float64], begin: int, end: int, horizon: in
 Cuts = Callable[[int], tuple[int, int, int]]
 
 
-def _cut_tenths(rows: int) -> tuple[int, int, int]:
-    return rows * 7 // 10, rows * 8 // 10, rows
-
-
 def _cut_months(rows: int) -> tuple[int, int, int]:
     # Months of thirty days, as the paper counts them; the last ones of the file are not used.
     month = 30 * 24
@@ -119,8 +115,9 @@ def _cut_years(rows: int) -> tuple[int, int, int]:
 def _load(
     path: Path,
     gap: int,
-    cuts: Cuts = _cut_tenths,
-    file: str = "",
+    *,
+    cuts: Cuts,
+    file: str,
     context: int = 0,
     growth: bool = False,
     season: int = 0,
@@ -131,7 +128,7 @@ def _load(
         path: The file, or its folder.
         gap: How many rows ahead are asked.
         cuts: Where the parts end.
-        file: The name of the file in the folder; empty where it is the only table there.
+        file: The name of the file in the folder.
         context: Rows read before the first answer; 0 for what suits the length of the table.
         growth: True to take logarithms, and to read not them but how they change from row to row.
         season: Rows after which things come again; 0 where nobody knows.
@@ -142,19 +139,14 @@ def _load(
     Raises:
         DataError: When there is no such table, or it is too short.
     """
-    path = path / file if file and path.is_dir() else find_table(path)
+    path = path / file if path.is_dir() else path
     table = read_table(path)
     rows = np.log(_above_zero(table.rows, path)) if growth else table.rows
     ends = cuts(len(rows))
     if ends[0] < 1 or ends[2] > len(rows):
         least = max(ends[2], len(rows) - ends[0] + 1)
         raise DataError(f"'{path}' has {len(rows):,} rows, expected {least:,} or more")
-    asked = len(rows) * gap * len(table.names)
-    if asked > _MOST_ASKED:
-        raise DataError(
-            f"'{path}' has {len(rows):,} rows of {len(table.names):,} numbers, which {gap} steps ahead are {asked:,} "
-            f"answers, expected at most {_MOST_ASKED:,}: take a smaller gap, or fewer columns"
-        )
+    check_asked(path, len(rows), len(table.names), gap)
     context = context or max(1, min(MOST_CONTEXT, ends[0] // CONTEXT_SHARE))
     mean, deviation = find_scale(rows[: ends[0]])
     series = read = (rows - mean) / deviation
@@ -163,12 +155,7 @@ def _load(
         read /= find_scale(read[1 : ends[0]])[1]
     spans = dict(zip(("train", "valid", "test"), pairwise((0, *ends)), strict=True))
     splits = {split: ask_ahead(read, series, begin, end, context, gap) for split, (begin, end) in spans.items()}
-    for split, part in splits.items():
-        if not part.size:
-            raise DataError(
-                f"'{path}' has {len(rows):,} rows, and its {split} part is too short to ask {gap} steps ahead: "
-                "give more rows, or take a smaller gap"
-            )
+    check_parts(path, len(rows), splits, gap)
     facts: dict[str, Any] = {
         "columns": list(table.names),
         "ignored": list(table.ignored),
@@ -184,13 +171,53 @@ def _load(
     return Recording(splits, len(table.names), gap * len(table.names), facts)
 
 
+def check_asked(path: str | Path, rows: int, columns: int, gap: int) -> None:
+    """Refuse to ask for more numbers than can be held.
+
+    Args:
+        path: The table, for the error.
+        rows: How many rows it has.
+        columns: How many numbers a row has.
+        gap: How many rows ahead are asked.
+
+    Raises:
+        DataError: When it would be too many.
+    """
+    asked = rows * gap * columns
+    if asked > _MOST_ASKED:
+        raise DataError(
+            f"'{path}' has {rows:,} rows of {columns:,} numbers, which {gap} steps ahead are {asked:,} answers, "
+            f"expected at most {_MOST_ASKED:,}: take a smaller gap, or fewer columns"
+        )
+
+
+def check_parts(path: str | Path, rows: int, splits: Mapping[str, Batch], gap: int) -> None:
+    """Refuse a table of which a split has no sequence.
+
+    Args:
+        path: The table, for the error.
+        rows: How many rows it has.
+        splits: The sequences of each split.
+        gap: How many rows ahead are asked.
+
+    Raises:
+        DataError: When a split is empty.
+    """
+    for split, part in splits.items():
+        if not part.size:
+            raise DataError(
+                f"'{path}' has {rows:,} rows, and its {split} part is too short to ask {gap} steps ahead: give more "
+                "rows, or take a smaller gap"
+            )
+
+
 def _above_zero(rows: NDArray[np.float64], path: Path) -> NDArray[np.float64]:
     if rows.min() <= 0:
         raise DataError(f"'{path}' has a value of {rows.min():g}: expected numbers above zero only")
     return rows
 
 
-_LIKE_NLINEAR = (
+LIKE_NLINEAR = (
     "What is asked is how much higher the values to come are than the last ones read, which leaves both errors as they "
     "are (Zeng, Chen, Zhang & Xu 2023, arXiv:2205.13504, do so in NLinear). Chance is to answer that nothing changes. "
 )
@@ -233,7 +260,7 @@ ett_h1 = Task(
         for hours, squared, absolute in results
     ),
     defaults={"hidden_size": 64, "batch_size": 16, "learning_rate": 3e-3, "steps": 250, "dropout": 0.3},
-    notes=_LIKE_NLINEAR + "12, 4 and 4 months, standardised by the first 12, as in the paper. 96 to 191 hours are read "
+    notes=LIKE_NLINEAR + "12, 4 and 4 months, standardised by the first 12, as in the paper. 96 to 191 hours are read "
     "before an answer, where the paper chooses how many for each model; the hour of the day is not told. What the same "
     "hours of the day before would get is among the facts.",
 )
@@ -250,27 +277,7 @@ airline = Task(
         "airline", partial(_load, cuts=_cut_years, file="Airline.csv", context=24, growth=True, season=12)
     ),
     defaults={"hidden_size": 16, "batch_size": 2, "learning_rate": 3e-3, "steps": 400, "dropout": 0.2},
-    notes=_LIKE_NLINEAR + "Logarithms are taken, and standardised; what is read is how they change from month to "
+    notes=LIKE_NLINEAR + "Logarithms are taken, and standardised; what is read is how they change from month to "
     "month. Seven years are learned, two validate and the last three are the test. What the same months of the "
     "year before would get is among the facts. A toy: 144 numbers.",
-)
-
-forecast = Task(
-    name="forecast",
-    title="Any table of numbers",
-    asks="The columns of numbers of your own table are read row by row. How do they go on?",
-    source="Your own CSV file",
-    kind="number",
-    gap=Gap(24, "rows forecast"),
-    success=Success(
-        "loss",
-        at_most=1.0,
-        words="Better than to answer the training part's mean: the squared error of that is about 1, where the test "
-        "part is like it. What answering no change gets is among the facts.",
-    ),
-    examples=Recorded("", _load),
-    defaults={"hidden_size": 64, "batch_size": 8, "learning_rate": 3e-3, "steps": 1000, "dropout": 0.2},
-    notes=_LIKE_NLINEAR + "The first 70 % of the rows are learned, the next 10 % validate, the last 20 % are the test; "
-    "columns are standardised by the first part. Up to 96 rows are read before the first answer, and no more than a "
-    "twelfth of those learned. Columns that are not numbers, such as dates, are left out.",
 )

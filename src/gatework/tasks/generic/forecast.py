@@ -1,0 +1,156 @@
+"""Forecast: how the columns of your own table go on, from what came so far."""
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+
+from gatework.data.table import Table, make_table, split_time
+from gatework.data.table_arrays import is_array_folder, read_array_table
+from gatework.data.table_csv import IDS, describe_columns, describe_lengths, read_csv_table, read_rows
+from gatework.errors import DataError
+from gatework.tasks.generic.reading import better_than
+from gatework.tasks.recorded.forecasting import (
+    CONTEXT_SHARE,
+    LIKE_NLINEAR,
+    MOST_CONTEXT,
+    ask_ahead,
+    check_asked,
+    check_parts,
+    persist,
+)
+from gatework.tasks.recorded.reading import find_scale, find_table, read_table
+from gatework.tasks.task import Batch, Gap, Recorded, Recording, Task
+
+_SPLITS = ("train", "valid", "test")
+
+
+def open_series(path: Path) -> Table:
+    """Open a table of one series or of several.
+
+    A CSV file is one series, of all its columns of numbers, in the order of its rows. Where a column named ``id``,
+    ``sequence`` or ``series`` has values that come again, each of them is a series of its own; then a column named
+    ``time``, ``t`` or ``step`` gives the order of its rows.
+
+    Args:
+        path: A CSV file, its folder, or arrays.
+
+    Returns:
+        The series.
+
+    Raises:
+        DataError: When there is no such table.
+    """
+    if path.suffix.lower() in (".npz", ".npy") or (path.is_dir() and is_array_folder(path)):
+        return read_array_table(path)
+    path = find_table(path)
+    columns = read_table(path)
+    if any(name.lower() in IDS for name in (*columns.names, *columns.ignored)) and _has_several(path):
+        return read_csv_table(path, labelled=False)
+    table = make_table([columns.rows], columns.names, [""], source=str(path))
+    table = replace(table, left_out=columns.ignored)
+    lines = f"table: one series, {describe_lengths(table)}, in the order of the file", describe_columns(table)
+    return replace(table, about=lines)
+
+
+def _has_several(path: Path) -> bool:
+    """Tell whether an id comes again, and another one is there: a number of the row is none."""
+    rows = read_rows(path)
+    place = rows.place(IDS)
+    return place is not None and 1 < len(set(rows.column(place))) < len(rows.fields)
+
+
+def load(path: Path, gap: int) -> Recording:
+    """Read series, and ask how they go on.
+
+    Every series is split in time. The trivial predictor answers the values that were read last, which is to answer that
+    nothing changes.
+
+    Args:
+        path: A CSV file, its folder, or arrays.
+        gap: How many rows ahead are asked.
+
+    Returns:
+        The parts of each series one behind the other, standardised by the training parts of all.
+
+    Raises:
+        DataError: When there is no such table, or it is too short.
+    """
+    table = open_series(path)
+    series = [table.sequence(number) for number in range(table.size)]
+    rows, columns = int(table.lengths.sum()), len(table.columns)
+    ends = [split_time(len(numbers)) for numbers in series]
+    learned = [train for train, _, _ in ends]
+    if not any(learned):
+        raise DataError(f"'{table.source}' has {rows:,} rows, expected 2 or more")
+    check_asked(table.source, rows, columns, gap)
+    # Few enough that there are sequences for a batch, and that a series of usual length has some.
+    context = max(1, min(MOST_CONTEXT, sum(learned) // CONTEXT_SHARE, int(median(learned)) // 2))
+    mean, deviation = find_scale(
+        np.concatenate([numbers[:train] for numbers, train in zip(series, learned, strict=True)])
+    )
+    splits, counts = {}, {}
+    for place, split in enumerate(_SPLITS):
+        spans = [list(pairwise((0, *cuts)))[place] for cuts in ends]
+        scaled = [(numbers - mean) / deviation for numbers in series]
+        parts = [
+            ask_ahead(numbers, numbers, begin, end, context, gap)
+            for numbers, (begin, end) in zip(scaled, spans, strict=True)
+        ]
+        splits[split] = _side_by_side([part for part in parts if part.size] or parts[:1])
+        counts[split] = sum(end - begin for begin, end in spans)
+    check_parts(table.source, rows, splits, gap)
+    facts: dict[str, Any] = {
+        "about": list(table.about),
+        "columns": list(table.columns),
+        "ignored": list(table.left_out),
+        "series": table.size,
+        "rows": counts,
+        "context": context,
+        "mean": mean.tolist(),
+        "deviation": deviation.tolist(),
+        "chance": persist(splits["test"]) | {"skill": 0.0},
+    }
+    return Recording(splits, columns, gap * columns, facts)
+
+
+def _side_by_side(parts: list[Batch]) -> Batch:
+    """Put the sequences of several series side by side, with 0, no rise, for what a trivial predictor answers."""
+    longest = max(part.inputs.shape[0] for part in parts)
+
+    def padded(tensors: list[torch.Tensor], value: float) -> torch.Tensor:
+        return torch.cat(
+            [
+                torch.cat([tensor, tensor.new_full((longest - len(tensor), *tensor.shape[1:]), value)])
+                for tensor in tensors
+            ],
+            dim=1,
+        )
+
+    return Batch(
+        padded([part.inputs for part in parts], 0.0),
+        padded([part.targets for part in parts], torch.nan),
+        torch.cat([part.lengths for part in parts if part.lengths is not None]),
+        baseline=0,
+    )
+
+
+forecast = Task(
+    name="forecast",
+    title="Any table of numbers",
+    asks="The columns of numbers of your own table are read row by row. How do they go on?",
+    source="Your own table or arrays",
+    kind="number",
+    gap=Gap(24, "rows forecast"),
+    success=better_than("the values read last"),
+    examples=Recorded("", load),
+    defaults={"hidden_size": 64, "batch_size": 8, "learning_rate": 3e-3, "steps": 1000, "dropout": 0.2},
+    notes=LIKE_NLINEAR + "The first 70 % of the rows are learned, the next 10 % validate, the last 20 % are the test; "
+    "columns are standardised by the first part. Up to 96 rows are read before the first answer, and no more than a "
+    "twelfth of those learned. Columns that are not numbers, such as dates, are left out. Where values of a column id, "
+    "sequence or series come again, each is a series of its own, and all are split in time.",
+)
