@@ -25,15 +25,15 @@ DTYPES = [torch.float32, torch.float64]
 
 # Users' own spellings -> the operator. Nothing in them but the structure is torch's.
 SPELLINGS: dict[str, tuple[str, Step]] = {
-    "rnn, other letters": ("rnn_tanh", parse("s = tanh(A @ s + B @ x + e)")),
-    "rnn, no bias": ("rnn_tanh", parse("h = tanh(W @ x + R @ h)")),
-    "rnn, two biases": ("rnn_tanh", parse("h = tanh(b + W @ x + d + R @ h)")),
-    "rnn, three biases": ("rnn_tanh", parse("a = W @ x + b\ne = R @ h + (d + g)\nh = tanh(a + e)")),
-    "rnn, neutral terms": ("rnn_tanh", parse("h = 1 * tanh(W @ x - (0 - R @ h) - -b) / 1")),
-    "rnn, one matrix for both": ("rnn_tanh", parse("h = tanh(W @ x + W @ h + b)")),
-    "relu, other letters": ("rnn_relu", parse("u = b + R @ q + W @ x\nq = relu(u)")),
+    "rnn, other letters": ("RNN_TANH", parse("s = tanh(A @ s + B @ x + e)")),
+    "rnn, no bias": ("RNN_TANH", parse("h = tanh(W @ x + R @ h)")),
+    "rnn, two biases": ("RNN_TANH", parse("h = tanh(b + W @ x + d + R @ h)")),
+    "rnn, three biases": ("RNN_TANH", parse("a = W @ x + b\ne = R @ h + (d + g)\nh = tanh(a + e)")),
+    "rnn, neutral terms": ("RNN_TANH", parse("h = 1 * tanh(W @ x - (0 - R @ h) - -b) / 1")),
+    "rnn, one matrix for both": ("RNN_TANH", parse("h = tanh(W @ x + W @ h + b)")),
+    "relu, other letters": ("RNN_RELU", parse("u = b + R @ q + W @ x\nq = relu(u)")),
     "gru, other order": (
-        "gru",
+        "GRU",
         parse(
             """
             n_in = k + K @ x
@@ -45,7 +45,7 @@ SPELLINGS: dict[str, tuple[str, Step]] = {
         ),
     ),
     "gru, as a difference": (
-        "gru",
+        "GRU",
         parse(
             """
             z = sigmoid(A @ x + B @ h)
@@ -56,7 +56,7 @@ SPELLINGS: dict[str, tuple[str, Step]] = {
         ),
     ),
     "gru, no biases": (
-        "gru",
+        "GRU",
         parse(
             """
             r = sigmoid(W_r @ x + R_r @ h)
@@ -66,7 +66,7 @@ SPELLINGS: dict[str, tuple[str, Step]] = {
         ),
     ),
     "lstm, other order": (
-        "lstm",
+        "LSTM",
         parse(
             """
             out = sigmoid(O @ x + o + P @ y)
@@ -80,7 +80,7 @@ SPELLINGS: dict[str, tuple[str, Step]] = {
         ),
     ),
     "lstm, one gate for two": (
-        "lstm",
+        "LSTM",
         parse(
             """
             f = sigmoid(W @ x + R @ h + b)
@@ -91,9 +91,8 @@ SPELLINGS: dict[str, tuple[str, Step]] = {
         ),
     ),
 }
-SPELLINGS |= {name: (name.replace("rnn", "rnn_tanh") if name == "rnn" else name, CELLS[name].step) for name in (
-    "lstm", "gru", "rnn", "rnn_relu"
-)}  # fmt: skip
+TORCHS = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN_TANH", "rnn_relu": "RNN_RELU"}
+SPELLINGS |= {name: (operator, CELLS[name].step) for name, operator in TORCHS.items()}
 STEPS = {name: step for name, (_, step) in SPELLINGS.items()}
 
 LSTM = """
@@ -163,9 +162,7 @@ NEAR_MISSES = {
     ),
 }  # fmt: skip
 
-RECOGNISED = {
-    "rnn": "rnn_tanh", "rnn_relu": "rnn_relu", "irnn": "rnn_relu", "lstm": "lstm", "np": "lstm", "gru": "gru"
-}  # fmt: skip
+RECOGNISED = TORCHS | {"irnn": "RNN_RELU", "np": "LSTM"}
 
 
 def matched(step: Step, drawn: bool = False) -> Match:
@@ -248,7 +245,7 @@ def test_parameters_go_where_torch_wants_them():
 def test_a_mask_that_is_drawn_is_refused_and_one_that_never_drops_is_not():
     step = parse("m = bernoulli(0)\nn = tanh(W @ x + R @ h + b)\nh = m * h + (1 - m) * n")
     assert recognised(step, drawn=True) == "masks are drawn at every step (m), and torch's operators draw none"
-    assert matched(step).operator.name == "rnn_tanh"
+    assert matched(step).operator.name == "RNN_TANH"
     assert recognised(zoneout(CELLS["gru"], h=0.1).step, drawn=False) == NOT_ONE
 
 
@@ -298,10 +295,10 @@ def test_lower_types(dtype):
 
 
 LAYERS: dict[str, tuple[Any, Any, str, dict[str, Any]]] = {
-    "LSTM": (gatework.LSTM, torch.nn.LSTM, "lstm", {}),
-    "GRU": (gatework.GRU, torch.nn.GRU, "gru", {}),
-    "RNN": (gatework.RNN, torch.nn.RNN, "rnn_tanh", {}),
-    "RNN, relu": (gatework.RNN, torch.nn.RNN, "rnn_relu", {"nonlinearity": "relu"}),
+    "LSTM": (gatework.LSTM, torch.nn.LSTM, "LSTM", {}),
+    "GRU": (gatework.GRU, torch.nn.GRU, "GRU", {}),
+    "RNN": (gatework.RNN, torch.nn.RNN, "RNN_TANH", {}),
+    "RNN, relu": (gatework.RNN, torch.nn.RNN, "RNN_RELU", {"nonlinearity": "relu"}),
 }
 
 
@@ -330,7 +327,7 @@ def test_layers_are_torchs_own(name, bias, called):
 def test_a_learned_initial_state_is_a_state_like_any_other(called):
     layer = gatework.Recurrent("gru", 3, 4, learn_initial_state=True, backend="library")
     layer(torch.randn(5, 2, 3))[0].sum().backward()
-    assert called == ["gru"]
+    assert called == ["GRU"]
     assert layer.initial_h_l0.grad.abs().sum() > 0
 
 
@@ -484,7 +481,7 @@ def test_auto_takes_it_on_every_device_but_the_cpu(called):
     """Meta stands for all of them: there torch's operators give shapes alone."""
     on_meta = gatework.GRU(3, 4, bidirectional=True, device="meta")
     output, final = on_meta(torch.zeros(5, 2, 3, device="meta"))
-    assert called == ["gru", "gru"]
+    assert called == ["GRU", "GRU"]
     assert (output.shape, final.shape, output.device.type) == ((5, 2, 8), (2, 2, 4), "meta")
     output.sum().backward()
     assert on_meta.weight_hh_l0.grad.shape == (12, 4)
@@ -537,7 +534,7 @@ def test_weights_are_put_into_one_buffer_where_cudnn_runs(monkeypatch):
         given.append([(one.untyped_storage().data_ptr(), one.storage_offset()) for one in weights])
         return torch._VF.gru(data, hidden, weights, *more)
 
-    monkeypatch.setitem(CALLS, "gru", spy)
+    monkeypatch.setitem(CALLS, "GRU", spy)
     monkeypatch.setattr(running, "wants_one_buffer", lambda tensor: True)
     monkeypatch.setattr(torch, "_cudnn_rnn_flatten_weight", flatten, raising=False)
     monkeypatch.setattr(torch.backends.cudnn.rnn, "get_cudnn_mode", ["GRU"].index)

@@ -119,7 +119,7 @@ class Together(torch.autograd.Function):
         """Copy the weights: two matrices, and where there are biases two vectors."""
         copies = [one.clone(memory_format=torch.contiguous_format) for one in weights]
         columns, units = copies[0].shape[1], copies[1].shape[1]
-        number = torch.backends.cudnn.rnn.get_cudnn_mode(mode.upper())
+        number = torch.backends.cudnn.rnn.get_cudnn_mode(mode)
         with torch.cuda.device_of(copies[0]):
             # Moves each copy into the buffer: sizes, layers, batch_first, and whether there are two directions.
             torch._cudnn_rnn_flatten_weight(copies, len(copies), columns, number, units, 0, 1, False, False)

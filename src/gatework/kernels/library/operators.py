@@ -12,7 +12,7 @@ class Operator:
     """One of torch's operators over a whole sequence.
 
     Args:
-        name: Its name under ``torch._VF``.
+        name: Its name in torch, the ``mode`` of ``torch.nn.RNNBase``.
         equations: What it computes, in the language of cells.
         states: Its states, the output first.
         gates: For each gate, in torch's order, the ending of its parameters' names: ``W_``, ``R_``, ``b_``, ``c_``.
@@ -27,7 +27,7 @@ class Operator:
 
 _TABLE = (
     Operator(
-        "lstm",
+        "LSTM",
         """
         i = sigmoid(W_i @ x + R_i @ h + b_i)
         f = sigmoid(W_f @ x + R_f @ h + b_f)
@@ -40,7 +40,7 @@ _TABLE = (
         ("i", "f", "g", "o"),
     ),
     Operator(
-        "gru",
+        "GRU",
         """
         r = sigmoid(W_r @ x + R_r @ h + b_r)
         z = sigmoid(W_z @ x + R_z @ h + b_z)
@@ -50,12 +50,12 @@ _TABLE = (
         ("h",),
         ("r", "z", "n"),
     ),
-    Operator("rnn_tanh", "h = tanh(W_h @ x + R_h @ h + b_h)", ("h",), ("h",)),
-    Operator("rnn_relu", "h = relu(W_h @ x + R_h @ h + b_h)", ("h",), ("h",)),
+    Operator("RNN_TANH", "h = tanh(W_h @ x + R_h @ h + b_h)", ("h",), ("h",)),
+    Operator("RNN_RELU", "h = relu(W_h @ x + R_h @ h + b_h)", ("h",), ("h",)),
 )
 
 OPERATORS: Mapping[str, Operator] = {row.name: row for row in _TABLE}
 """The operators by name: a new one is a new row."""
 
-CALLS: dict[str, Callable[..., Any]] = {name: getattr(torch._VF, name) for name in OPERATORS}
+CALLS: dict[str, Callable[..., Any]] = {name: getattr(torch._VF, name.lower()) for name in OPERATORS}
 """What is called for each. torch itself takes them to cuDNN, MIOpen, MPS, XPU or oneDNN, by the device."""

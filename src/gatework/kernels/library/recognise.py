@@ -55,7 +55,7 @@ def recognised(step: Step, drawn: bool) -> Match | str:
     Example:
         >>> match = recognised(parse("s = tanh(d + A @ s + B @ x + e)"), drawn=False)
         >>> match.operator.name, match.weight_ih, match.weight_hh, match.bias_ih
-        ('rnn_tanh', ('B',), ('A',), (('d', 'e'),))
+        ('RNN_TANH', ('B',), ('A',), (('d', 'e'),))
         >>> recognised(parse("h = tanh(W @ x - R @ h + b)"), drawn=False)
         "the equations are not those of torch's LSTM, GRU or RNN"
     """
