@@ -1,7 +1,9 @@
 """The backend that runs torch's own operators: which steps it recognises, and that it computes what they say."""
 
 import gc
+import random
 import weakref
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -11,15 +13,17 @@ from tests.tolerances import assert_all_near, assert_close, assert_same
 
 import gatework
 from gatework.cells import CELLS, layer_norm, peephole, project, zoneout
-from gatework.errors import ConfigError
+from gatework.errors import ConfigError, EquationError
 from gatework.kernels import Weights, run
 from gatework.kernels.call import Call
 from gatework.kernels.door.backends import BACKENDS
 from gatework.kernels.library import run as running
 from gatework.kernels.library.backend import Library
-from gatework.kernels.library.operators import CALLS
+from gatework.kernels.library.operators import CALLS, OPERATORS
 from gatework.kernels.library.recognise import NOT_ONE, Match, recognised
 from gatework.language import Step, parse
+from gatework.language.check import check
+from gatework.language.nodes import Apply, Equation, Name, Node, Product, children, rebuild
 
 DTYPES = [torch.float32, torch.float64]
 
@@ -284,6 +288,53 @@ def test_only_what_is_asked_for_has_a_gradient():
     for needed in (("x",), ("W_f", "first c"), ("b_o",)):
         found, expected = (case.run(backend, torch.float64, needed) for backend in ("library", "reference"))
         assert_all_near(found, expected, torch.float64, "operator")
+
+
+def mutated(node: Node, step: Step, rng: random.Random) -> Node:
+    """Rewrite an expression at random, here and there so that it means the same, here and there so that it does not."""
+    drawn = rng.random()
+    if isinstance(node, Apply) and node.function in SWAPS:
+        function = rng.choice(SWAPS[node.function]) if drawn < 0.08 else node.function
+        below = node.arguments[::-1] if node.function in ("add", "mul") and drawn < 0.5 else node.arguments
+        node = Apply(function, below)
+    elif isinstance(node, Name) and drawn < 0.06:
+        names = [line.target for line in step.equations] + [one.name for one in step.parameters if one.columns is None]
+        return Name(rng.choice(names), rng.random() < 0.3)
+    elif isinstance(node, Product) and drawn < 0.06:
+        node = Product(rng.choice([one.name for one in step.parameters if one.columns]), node.operand)
+    if drawn > 0.985:
+        return Apply("neg", (Apply("neg", (node,)),))
+    return rebuild(node, tuple(mutated(child, step, rng) for child in children(node)))
+
+
+SWAPS = {
+    "add": ("sub", "mul"),
+    "sub": ("add",),
+    "mul": ("add", "mul"),
+    "sigmoid": ("tanh", "relu"),
+    "tanh": ("sigmoid", "relu"),
+    "relu": ("tanh",),
+}
+
+
+def test_whatever_is_recognised_is_computed_right():
+    rng, counts = random.Random(0), Counter()
+    for number in range(120):
+        operator = list(OPERATORS.values())[number % 4]
+        step = parse(operator.equations, states=operator.states)
+        lines = tuple(Equation(line.target, mutated(line.value, step, rng)) for line in step.equations)
+        try:
+            other = check(lines, step.states)
+        except EquationError:
+            continue
+        is_one = isinstance(recognised(other, drawn=False), Match)
+        counts[is_one] += 1
+        if is_one:
+            case = Case(other, steps=3, rows=2, hidden_size=4, other_sizes={"input_size": 4}, seed=number)
+            assert_all_near(
+                case.run("library", torch.float64), case.run("reference", torch.float64), torch.float64, "operator"
+            )
+    assert min(counts[True], counts[False]) > 30, "both happen, or nothing was tried"
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
