@@ -73,15 +73,8 @@ MAY_READ = {
 }
 # The one file that imports the backends which are walled in: the table of all backends.
 BACKENDS_TABLE = "kernels/door/backends.py"
-# What a folder of the kernels may not import from, of the others.
-APART = {
-    "planning": {"reference", "llvm", "cpu", "library", "door"},
-    "reference": {"llvm", "cpu", "library", "door"},
-    "llvm": {"reference", "cpu", "library", "door"},
-    "cpu": {"library", "door"},
-    "library": {"llvm", "cpu", "door"},
-}
-WALLED = ("cpu", "library")
+# What a folder of the kernels may not import from, beside the backends behind walls.
+APART = {"planning": {"reference", "llvm", "door"}, "reference": {"llvm", "door"}, "llvm": {"reference", "door"}}
 # Functions that are longer, or take more, than a reader can hold at once, each with its reason.
 LONGEST_FUNCTION, MOST_PARAMETERS = 60, 8
 LONG_FUNCTIONS = {
@@ -102,6 +95,8 @@ def module_name(path: Path) -> str:
 
 
 MODULES = {module_name(path): path for path in FILES}
+# Backends that nobody looks into. The reference is no secret: whatever runs, it says what that should give.
+WALLED = {path.parent.name for path in FILES if path.match("kernels/*/backend.py")} - {"reference"}
 
 
 def floor_key(module: str) -> str:
@@ -163,11 +158,12 @@ def test_imports_only_go_down():
 
 def test_nobody_looks_behind_the_wall_of_a_backend():
     """A backend is reached through the table alone, so that another can stand beside it or in its place."""
+    assert "cpu" in WALLED
     faults = []
     for path in FILES:
         name = path.relative_to(SOURCE).as_posix()
         for module, _, line in inside(path):
-            for walled in WALLED:
+            for walled in sorted(WALLED):
                 own = name.startswith(f"kernels/{walled}/") or name == BACKENDS_TABLE
                 if not own and f"{module}.".startswith(f"gatework.kernels.{walled}."):
                     faults.append(f"{where(path, line)}: {module}")
@@ -181,7 +177,8 @@ def test_folders_of_the_kernels_stand_apart():
         room = name.split("/")[1] if name.startswith("kernels/") else ""
         for module, _, line in inside(path):
             other = module.removeprefix("gatework.kernels.").split(".")[0]
-            if module.startswith("gatework.kernels.") and other in APART.get(room, ()):
+            # A backend does not know the door it is reached by.
+            if module.startswith("gatework.kernels.") and other in APART.get(room, {"door"} if room in WALLED else ()):
                 faults.append(f"{where(path, line)}: {module}")
     assert not faults
 
