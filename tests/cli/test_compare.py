@@ -1,6 +1,5 @@
 """``gatework compare``, from the outside."""
 
-import inspect
 import json
 import os
 import re
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from gatework.cli.compare import compare
 from gatework.search import CompareConfig
 from gatework.search.comparing.config import make_compare_config
 from gatework.search.running import worker
@@ -103,14 +101,24 @@ def test_one_cell_has_nobody_to_be_compared_with(small):
     assert "more than chance" not in outcome.out
 
 
-def test_flags_are_the_settings_with_their_defaults():
-    """The verb names every setting, in words of its own where they are read otherwise."""
-    flags = dict(inspect.signature(compare).parameters)
-    del flags["json"], flags["cell"]
-    assert set(flags) == set(CompareConfig.model_fields)
-    least = {"task": "adding", "cells": "rnn", "gaps": "5"}
-    given = {name: flag.default for name, flag in flags.items() if flag.default not in (None, inspect.Parameter.empty)}
-    assert make_compare_config(given | least) == make_compare_config(least)
+def test_help_lists_every_setting_with_its_default(gatework):
+    words = " ".join(gatework("compare", "--help").out.replace("│", " ").split())
+    for name, field in CompareConfig.model_fields.items():
+        assert f"--{name.replace('_', '-')} " in words
+        if name != "cells":  # two flags stand for it
+            assert str(field.description) in words
+    assert words.count("[required]") == 2
+    for default in ("5", "0.001,0.003,0.01,0.03", "parameters", "100", "2", "0"):
+        assert f"[default: {default}]" in words
+
+
+def test_a_flag_that_is_not_given_leaves_the_settings_own_default(small, tmp_path):
+    assert small("--cells rnn").code == 0
+    config = json.loads((tmp_path / "a run" / "config.json").read_text())
+    assert config == make_compare_config(
+        {"task": "adding", "cells": "rnn", "gaps": "10,50", "seeds": 3, "steps": 300, "hidden_size": 4, "workers": 2}
+        | {"learning_rates": "0.001,0.01,0.1", "run": str(tmp_path / "a run")}
+    ).model_dump(mode="json")
 
 
 # Flags -> the one sentence, or its beginning.

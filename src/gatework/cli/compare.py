@@ -3,89 +3,46 @@
 import json as json_text
 import shlex
 import sys
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
 
-from gatework.cli.output import Json, Whole, err, grid, out
+from gatework.cli.output import Json, err, grid, out
+from gatework.cli.settings import given, make_flags
 from gatework.errors import ConfigError, Stopped
-from gatework.search import Comparison, Summary, make_compare_config, make_reporter
+from gatework.search import CompareConfig, Comparison, Summary, make_compare_config, make_reporter
 from gatework.search import compare as compare_cells
 
-Silent = Annotated[str, Parameter(show_default=False)]
-Cells = Annotated[list[str] | None, Parameter(negative="")]
+# Cells are given together, one by one, or both.
+CELLS: dict[str, Any] = {
+    "cells": Annotated[str | None, Parameter(help="Cells' names, such as rnn,lstm,gru, or .txt files of equations.")],
+    "cell": Annotated[
+        list[str] | None,
+        Parameter(help="One more cell, a name or a .txt file of equations; can be given again and again.", negative=""),
+    ],
+}
+FLAGS: Any = make_flags(CompareConfig, dict.fromkeys(CompareConfig.model_fields, ""), instead={"cells": CELLS})
 
 
-def compare(
-    *,
-    task: str,
-    gaps: str,
-    cells: Silent = "",
-    cell: Cells = None,
-    seeds: Whole = 5,
-    learning_rates: str = "0.001,0.003,0.01,0.03",
-    tuning_seeds: Whole = 1,
-    steps: Whole | None = None,
-    match: Literal["parameters", "size"] = "parameters",
-    hidden_size: Whole | None = None,
-    reference: Silent = "",
-    evaluate_every: Whole = 100,
-    confirm: Whole = 2,
-    batch_size: Whole | None = None,
-    clip_norm: float | None = None,
-    forget_bias: float | None = None,
-    init: Literal["torch", "orthogonal", "chrono"] | None = None,
-    schedule: Literal["constant", "cosine", "zaremba"] | None = None,
-    shortest_gap: Whole | None = None,
-    data: Silent = "",
-    seed: Whole = 0,
-    workers: Whole | None = None,
-    run: Silent = "",
-    json: Json = False,
-) -> int | None:
+def compare(*, settings: Any, json: Json = False) -> int | None:
     """Compare cells on a task: with what gap does each still learn it, and is the difference more than chance?
 
     Every cell gets the same budget, as many parameters, and the learning rate that is best for it out of the same few.
 
     Args:
-        task: The task's name.
-        gaps: The gaps, such as 5,20,100,500.
-        cells: Cells' names, such as rnn,lstm,gru, or .txt files of equations.
-        cell: One more cell, a name or a .txt file of equations; can be given again and again.
-        seeds: Runs of each cell at each gap.
-        learning_rates: The learning rates that every cell is tried with at every gap.
-        tuning_seeds: Runs with each learning rate, from which the best one is chosen.
-        steps: The budget of a run, in training steps; by default the task's.
-        match: What cells have in common: the number of parameters, or the hidden size.
-        hidden_size: Units of the reference cell; by default the task's.
-        reference: The cell whose parameters are matched; by default lstm where it takes part, else the first.
-        evaluate_every: Steps between two looks at the validation sequences.
-        confirm: Looks in a row at which the criterion must be met for a run to end before its budget.
-        batch_size: Sequences of a step; by default the task's.
-        clip_norm: Largest norm of the gradient, 0 for no clipping; by default the task's.
-        forget_bias: Where the forget gate's bias begins, in cells that have one; by default each cell's own.
-        init: How weights begin; chrono is torch in cells without a gate that remembers.
-        schedule: How the learning rate goes over the budget.
-        shortest_gap: Train on gaps from here to the one measured, one drawn for each step; by default only on that.
-        data: The folder of recorded data, for a task that needs one.
-        seed: Where all chance begins.
-        workers: Processes; by default one for each core.
-        run: The directory; by default runs/compare-TASK.
+        settings: The flags of the configuration, which stand for its fields.
         json: Print JSON, one line per trial and the result last, for programs.
 
     Returns:
         An exit code, where it is not 0.
     """
-    given = dict(locals())
-    words = [word.strip() for word in given.pop("cells").split(",") if word.strip()] + list(given.pop("cell") or [])
-    if not words:
+    values = given(settings)
+    cells = [word.strip() for word in values.pop("cells", "").split(",") if word.strip()] + values.pop("cell", [])
+    if not cells:
         raise ConfigError("no cells are given: say which are to be compared, such as --cells rnn,lstm,gru")
-    del given["json"]
-    config = make_compare_config(
-        {"cells": words, **{name: value for name, value in given.items() if value is not None}}
-    )
+    config = make_compare_config({**values, "cells": cells})
     reporter = make_reporter("json", sys.stdout) if json else make_reporter()
     try:
         comparison = compare_cells(config, reporter)
@@ -97,6 +54,10 @@ def compare(
     else:
         _print(out(), comparison)
     return None
+
+
+# The flags are made from the fields of CompareConfig, so their type cannot be written into the signature.
+compare.__annotations__["settings"] = Annotated[FLAGS, Parameter(name="*")]
 
 
 def _print(console: Console, comparison: Comparison) -> None:

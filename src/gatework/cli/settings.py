@@ -1,7 +1,8 @@
-"""The flags of ``gatework train``: one for each field of its configuration, made from the fields themselves."""
+"""The flags of ``gatework train`` and ``compare``: one for each field of a configuration, made from the fields."""
 
 import json
 from collections.abc import Mapping
+from dataclasses import field as dataclass_field
 from dataclasses import make_dataclass
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -18,31 +19,47 @@ from gatework.training.settings import listed
 ALSO_CALLED = {"run": ("--run", "--run-dir")}
 
 
-def make_flags(model: type[BaseModel], headings: Mapping[str, str]) -> type:
-    """Make a dataclass of flags, all of them optional, from a configuration's fields.
+def make_flags(
+    model: type[BaseModel],
+    headings: Mapping[str, str],
+    *,
+    also_called: Mapping[str, tuple[str, ...]] | None = None,
+    instead: Mapping[str, Mapping[str, Any]] | None = None,
+) -> type:
+    """Make a dataclass of flags from a configuration's fields; those that have a default are optional.
 
     Args:
         model: The configuration.
-        headings: The fields in the order they are shown, each with the heading that it is shown under.
+        headings: The fields in the order they are shown, each with the heading that it is shown under; empty for that
+            of all other flags.
+        also_called: Fields whose flags have several names, with all of these.
+        instead: Fields for which other flags stand, with the names and the types of these.
 
     Returns:
-        A dataclass for cyclopts; a flag that was not given is None.
+        A dataclass for cyclopts; an optional flag that was not given is None.
     """
     fields: list[tuple[str, Any, Any]] = []
     order = list(dict.fromkeys(headings.values()))
     groups = {heading: Group(heading, sort_key=place) for place, heading in enumerate(order)}
     for name, heading in headings.items():
+        if others := (instead or {}).get(name):
+            fields += [(flag, kind, None) for flag, kind in others.items()]
+            continue
         field = model.model_fields[name]
-        shown = "" if field.default in (None, "", {}) else f" [default: {field.default}]"
-        kind = _type_of(field)
+        required, kind = field.is_required(), _type_of(field)
+        shown = "" if required or field.default in (None, "", {}) else f" [default: {_shown(field.default)}]"
+        grouped: dict[str, Any] = {"group": groups[heading]} if heading else {}
         parameter = Parameter(
-            name=ALSO_CALLED.get(name),
+            name=(also_called or {}).get(name),
             help=f"{field.description}{shown}",
-            group=groups[heading],
             show_default=False,
             converter=whole_number if kind is int else None,
+            **grouped,
         )
-        fields.append((name, Annotated[kind | None, parameter], None))
+        if required:
+            fields.append((name, Annotated[kind, parameter], dataclass_field()))
+        else:
+            fields.append((name, Annotated[kind | None, parameter], None))
     # Without a module of its own the class would look like one of Python's, whose fields cyclopts does not open.
     return make_dataclass("Flags", fields, frozen=True, kw_only=True, namespace={"__module__": __name__})
 
@@ -88,7 +105,12 @@ def _type_of(field: FieldInfo) -> Any:
         kind = plain[0]
     if get_origin(kind) is Annotated:  # its range is the configuration's to check
         kind = get_args(kind)[0]
-    return str if get_origin(kind) is dict else kind
+    return str if get_origin(kind) in (dict, tuple) else kind
+
+
+def _shown(value: Any) -> Any:
+    """Show a default as it would be given: several numbers with commas between."""
+    return ",".join(f"{number:g}" for number in value) if isinstance(value, tuple) else value
 
 
 def _toml_value(value: Any) -> str:

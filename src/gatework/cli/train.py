@@ -12,14 +12,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from gatework.cli.output import Flag, Json, err, out, print_json
-from gatework.cli.settings import as_toml, given, make_flags
+from gatework.cli.settings import ALSO_CALLED, as_toml, given, make_flags
 from gatework.errors import Stopped, printable
 from gatework.training import TrainConfig, TrainResult, make_config, make_reporter, read_toml
 from gatework.training import train as train_model
 from gatework.training.jobs.registry import kind_of
 from gatework.training.settings import listed
 
-FLAGS: Any = make_flags(TrainConfig, listed(TrainConfig))
+FLAGS: Any = make_flags(TrainConfig, listed(TrainConfig), also_called=ALSO_CALLED)
 NO_FLAGS = FLAGS()
 
 

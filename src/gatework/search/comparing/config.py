@@ -43,13 +43,17 @@ class CompareConfig(BaseModel):
 
     task: str = Field(description="The task's name.")
     cells: dict[str, str] = Field(min_length=1, description="Cells' names, or .txt files of equations.")
-    gaps: tuple[int, ...] = Field(min_length=1, description="The gaps, such as 5,20,100.")
+    gaps: tuple[int, ...] = Field(min_length=1, description="The gaps, such as 5,20,100,500.")
     seeds: Count = Field(5, description="Runs of each cell at each gap, each from a seed of its own.")
     learning_rates: tuple[Rate, ...] = Field(
-        (1e-3, 3e-3, 1e-2, 3e-2), min_length=1, description="The learning rates that every cell is tried with."
+        (1e-3, 3e-3, 1e-2, 3e-2),
+        min_length=1,
+        description="The learning rates that every cell is tried with at every gap.",
     )
     tuning_seeds: Count = Field(1, description="Runs with each learning rate, from which the best one is chosen.")
-    steps: int | None = Field(None, ge=1, le=10**9, description="The budget of a run; by default the task's.")
+    steps: int | None = Field(
+        None, ge=1, le=10**9, description="The budget of a run, in training steps; by default the task's."
+    )
     match: Literal["parameters", "size"] = Field(
         "parameters", description="What cells have in common: the number of parameters, or the hidden size."
     )
@@ -60,15 +64,20 @@ class CompareConfig(BaseModel):
         "", description="The cell whose parameters are matched; by default lstm where it takes part, else the first."
     )
     evaluate_every: Annotated[int, Field(ge=1, le=10**9)] = Field(
-        100, description="Steps between two looks at the validation sequences."
+        100, description="Steps between two measurements on the validation sequences."
     )
     confirm: Count = Field(
-        2, description="Looks in a row at which the criterion must be met for a run to end before its budget."
+        2, description="Measurements in a row at which the criterion must be met for a run to end before its budget."
     )
     batch_size: int | None = Field(None, ge=1, le=2**20, description="Sequences of a step; by default the task's.")
-    clip_norm: float | None = Field(None, ge=0, le=1e9, description="Largest norm of the gradient; 0: no clipping.")
+    clip_norm: float | None = Field(
+        None, ge=0, le=1e9, description="Largest norm of the gradient, 0 for no clipping; by default the task's."
+    )
     forget_bias: float | None = Field(
-        None, ge=-100, le=100, description="Where the forget gate's bias begins, in cells that have one."
+        None,
+        ge=-100,
+        le=100,
+        description="Where the forget gate's bias begins, in cells that have one; by default each cell's own.",
     )
     init: Literal["torch", "orthogonal", "chrono"] | None = Field(
         None, description="How weights begin; chrono is torch in cells without a gate that remembers."
@@ -77,10 +86,13 @@ class CompareConfig(BaseModel):
         None, description="How the learning rate goes over the budget."
     )
     shortest_gap: int | None = Field(
-        None, ge=0, le=2**24, description="Train on gaps from here to the one measured; by default only on that."
+        None,
+        ge=0,
+        le=2**24,
+        description="Train on gaps from here to the one measured, one drawn for each step; by default only on that.",
     )
     data: str = Field("", description="The folder of recorded data, for a task that needs one.")
-    seed: int = Field(0, ge=0, lt=2**63, description="Where all chance begins.")
+    seed: int = Field(0, ge=0, lt=2**63, description="The seed of all that is drawn at random.")
     workers: int | None = Field(None, ge=1, le=4096, description="Processes; by default one for each core.")
     run: str = Field("", pattern=r"^[^\x00]*$", description="The directory; by default runs/compare-<task>.")
 
