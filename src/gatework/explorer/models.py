@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import Protocol
+from typing import Any, Protocol
 
 import safetensors.torch
 import torch
@@ -19,7 +19,7 @@ from gatework.models.language import LanguageModel
 from gatework.runs.checkpoint import list_checkpoints
 from gatework.runs.files import digest
 from gatework.training.config import TrainConfig, make_config
-from gatework.training.jobs.text import build_model
+from gatework.training.jobs.registry import kind_of
 from gatework.training.restore import load_model, open_language
 from gatework.training.trainer import load_parameters
 
@@ -129,20 +129,30 @@ class DemoOrigin:
 
     title = "demo"
 
+    path = DEMO
+
     def __init__(self) -> None:
-        facts = json.loads((DEMO / "model.json").read_text(encoding="utf-8"))
-        self.config = make_config(facts["config"], where="the demo's model")
-        self.vocabulary = Vocabulary.from_json(facts["vocabulary"])
-        self.steps: list[int] = [facts["step"]]
-        self._sha256 = facts["sha256"]
+        self._facts = json.loads((DEMO / "model.json").read_text(encoding="utf-8"))
+        self.config = make_config(self._facts["config"], where="the demo's model")
+        self._language = kind_of(self.config.task).language(self.title, self.config, self)
+        self.vocabulary = self._language.vocabulary
+        self.steps: list[int] = [self._facts["step"]]
+
+    def read_data(self) -> dict[str, Any]:
+        """Give what stands for the text that the model was trained on."""
+        return {"fingerprint": self._facts["sha256"]}
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Give one of the files that its run had; all are packed into one."""
+        return self._facts[Path(name).stem]
 
     def load(self, step: int) -> LanguageModel:
         """Read the model."""
         content = (DEMO / "model.safetensors").read_bytes()
-        if digest(content) != self._sha256:
+        if digest(content) != self._facts["sha256"]:
             raise RunError("the demo's model is damaged: install gatework again")
         with torch.random.fork_rng(devices=[]):  # what is drawn here is thrown away
-            model = build_model(self.config, len(self.vocabulary), torch.device("cpu"))
+            model = self._language.build(torch.device("cpu"))
         load_parameters(model, safetensors.torch.load(content))
         return model.eval()
 

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from gatework.errors import ConfigError, FileError
 from gatework.reading import nested
 from gatework.training.build import own_projection as own_projection
-from gatework.training.jobs.registry import JOBS
 from gatework.training.jobs.registry import TrainConfig as TrainConfig
+from gatework.training.jobs.registry import kind_of
 from gatework.training.settings import fault_in_words as fault_in_words
 from gatework.training.settings import is_equations as is_equations
 from gatework.training.settings import is_file as is_file
@@ -51,10 +51,13 @@ def make_config(values: Mapping[str, Any], where: str = "", *, files: bool = Tru
 
 
 def _defaults(values: Mapping[str, Any], files: bool) -> Mapping[str, Any]:
-    """Give what suits the task, where the values name one that there is."""
+    """Give what suits the task; nothing where there is no such task, which is said when the settings are checked."""
     task = values.get("task", TrainConfig.model_fields["task"].default)
-    kinds = [kind for kind in JOBS if isinstance(task, str) and kind.takes(task)]
-    return kinds[0].defaults({**values, "task": task}, files=files) if kinds else {}
+    try:
+        kind = kind_of(task)
+    except ConfigError:
+        return {}
+    return kind.defaults({**values, "task": task}, files=files)
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:

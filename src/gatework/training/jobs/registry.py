@@ -4,6 +4,8 @@ Its settings are a base of :class:`TrainConfig`, so that flags, TOML files and `
 row in ``JOBS`` answers for everything else.
 """
 
+from typing import Any
+
 from pydantic import Field, field_validator, model_validator
 
 from gatework.errors import ConfigError
@@ -53,7 +55,7 @@ class TrainConfig(SequenceSettings, TextSettings):
         return kind_of(self.task).title(self)
 
 
-def kind_of(task: str) -> JobKind:
+def kind_of(task: Any) -> JobKind:
     """Find the kind of job that does a task.
 
     Args:
@@ -65,7 +67,7 @@ def kind_of(task: str) -> JobKind:
     Raises:
         ConfigError: Where there is none, with the nearest name.
     """
-    for kind in JOBS:
+    for kind in JOBS if isinstance(task, str) else ():
         if kind.takes(task):
             return kind
     TASKS[task]  # raises, with the nearest name
