@@ -106,7 +106,7 @@ def make_table(
         )
     steps = torch.zeros(longest, size, len(columns), dtype=torch.float64)
     for number, sequence in enumerate(sequences):
-        steps[: len(sequence), number] = torch.from_numpy(np.asarray(sequence, dtype=np.float64))
+        steps[: len(sequence), number] = torch.from_numpy(np.array(sequence, dtype=np.float64))
     return Table(steps, lengths, tuple(columns), tuple(names), tuple(map(tuple, labels)), source)
 
 
