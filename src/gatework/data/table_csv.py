@@ -264,8 +264,10 @@ def list_names(names: Sequence[str]) -> str:
         names: The names.
 
     Example:
-        >>> list_names(["x", "y"]), list_names([str(number) for number in range(30)])[-18:]
-        ("'x', 'y'", "'7' and 22 others")
+        >>> list_names(["x", "y"])
+        "'x', 'y'"
+        >>> list_names("abcdefghijk")
+        "'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h' and 3 others"
     """
     listed = ", ".join(f"'{name}'" for name in names[:_MOST_LISTED])
     return listed if len(names) <= _MOST_LISTED else f"{listed} and {len(names) - _MOST_LISTED:,} others"

@@ -2,6 +2,7 @@
 
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -125,7 +126,7 @@ def test_what_is_no_table_is_refused(tmp_path, text):
 # --- arrays
 
 READ = np.arange(24.0).reshape(2, 4, 3)
-ARRAYS = {
+ARRAYS: dict[str, Any] = {
     "padded": ({"X": READ, "y": np.array([1, 0])}, [READ[0], READ[1]], (("1",), ("0",))),
     "padded, with lengths": (
         {"X": READ.astype(np.float32), "lengths": np.array([1, 4]), "y": np.array([["a", "", "", ""], ["b"] * 4])},
@@ -164,7 +165,7 @@ def test_arrays_are_read(tmp_path, name, form):
     assert table.names == tuple(str(number) for number in range(len(sequences)))
 
 
-NO_ARRAYS = {
+NO_ARRAYS: dict[str, dict[str, Any]] = {
     "'{path}' has no array named X, which holds what is read.": {"y": np.zeros(2)},
     "'{path}': X is <U1 of shape (2, 1), expected numbers [N, T, F], [N, T] or [total, F].": {
         "X": np.array([["a"]] * 2)

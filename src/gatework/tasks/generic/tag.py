@@ -31,7 +31,8 @@ def ask_every_step(sequences: list[Tagged], delay: int, baseline: int) -> Batch:
         The batch.
 
     Example:
-        >>> batch = ask_every_step([(np.ones((3, 1)), [0, 1, 1]), (np.ones((1, 1)), [1])], delay=1, baseline=1)
+        >>> one, other = torch.ones(3, 1).numpy(), torch.ones(1, 1).numpy()
+        >>> batch = ask_every_step([(one, [0, 1, 1]), (other, [1])], delay=1, baseline=1)
         >>> batch.targets.T.tolist(), batch.lengths.tolist()
         ([[-100, 0, 1, 1], [-100, 1, -100, -100]], [4, 2])
     """
