@@ -35,7 +35,7 @@ def test_text_of_the_kernels(two_threads):
   threads  2, which share the rows
   vectors  {level.level}: {level.bits} bits, {lanes} numbers of float32
   kernel   compiled in this process
-  kept     {kept / 1e6:.3g} MB for the backward pass"""
+  saved    {kept / 1e6:.3g} MB for the backward pass"""
     explanation = gatework.explain(layer, input)
     assert str(explanation) == (
         f"LSTM(lstm, 64, 128, num_layers=2): 100 steps of 8 rows, with gradients, memory='fast'\n"
@@ -52,7 +52,7 @@ def test_text_of_the_reference():
         "  backend  reference\n"
         "  because  the type is bfloat16, and kernels compute in float32 and float64: convert layer and input\n"
         "  library  the input is on the CPU, where torch's operators run only if backend='library' asks for them\n"
-        "  kept     for the backward pass, whatever autograd saves of every operation"
+        "  saved    for the backward pass: whatever autograd saves for every operation"
     )
     layer.backend = "reference"
     with torch.no_grad():

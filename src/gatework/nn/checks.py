@@ -1,4 +1,4 @@
-"""What a layer refuses, and how it says so: given, expected, what to do."""
+"""The checks of a layer's arguments. Each error says what was given, what was expected, and what to do."""
 
 import numbers
 from collections.abc import Sequence
@@ -19,17 +19,17 @@ def check_options(
     """Check a layer's options.
 
     Args:
-        hidden_size: Units of a layer, or of each.
+        hidden_size: Number of units of all layers, or a list with one for each layer.
         num_layers: Number of layers.
         dropout: Probability of zeroing.
-        proj_size: Size of the output, 0 for none.
+        proj_size: Size of the projected output; 0 for no projection.
         **flags: Options that are true or false.
 
     Returns:
         The hidden size of each layer.
 
     Raises:
-        SizeError: For an option that cannot be.
+        SizeError: For an invalid option.
     """
     for name, flag in flags.items():
         if not isinstance(flag, bool):
@@ -53,10 +53,10 @@ def check_options(
 
 
 def check_names(cell: Cell, names: Sequence[str]) -> None:
-    """Check that the equations have the quantities that are to be recorded.
+    """Check that the equations have the quantities to record.
 
     Raises:
-        SizeError: If they have not.
+        SizeError: If the equations lack one of them.
     """
     for name in names:
         if name not in cell.step.sizes_of:
@@ -72,15 +72,15 @@ def check_inputs(
     Args:
         cell: The cell.
         first: The lowest layer.
-        inputs: What was given, one for each input of the cell.
-        weight: One of the layer's parameters, whose type the inputs must have; None where there are none.
+        inputs: The given inputs, one for each input of the cell.
+        weight: One of the layer's parameters, whose type the inputs must have; None if there are no parameters.
         batch_first: Whether B is the first axis.
 
     Returns:
         The number of rows B; None without a batch.
 
     Raises:
-        SizeError: If they do not fit.
+        SizeError: If the inputs do not fit.
     """
     names = outer_inputs(cell)
     if len(inputs) != len(names):
@@ -124,7 +124,7 @@ def check_inputs(
 
 
 def _same_order(one: PackedSequence, other: PackedSequence) -> bool:
-    """Say whether two packed sequences with as many rows at each step have them in the same order."""
+    """Tell whether two packed sequences have their rows in the same order; both have the same rows at each step."""
     if one.sorted_indices is other.sorted_indices:
         return True
     orders = []
@@ -143,19 +143,19 @@ def check_state(
     together: bool,
     weight: Tensor | None,
 ) -> None:
-    """Check a state that was given.
+    """Check a given state.
 
     Args:
         cell: The cell.
         layers: The layers of the stack.
         directions: 1, or 2 if bidirectional.
-        state: What was given; None is nothing to check.
+        state: The given state; None needs no check.
         rows: The number of rows B; None without a batch.
-        together: Whether the states of all layers are one tensor.
+        together: Whether one tensor holds the states of all layers.
         weight: As for :func:`check_inputs`.
 
     Raises:
-        SizeError: If it does not fit.
+        SizeError: If the state does not fit.
     """
     if state is None:
         return
@@ -168,11 +168,11 @@ def check_state(
     for name, part in zip(names, given, strict=True):
         each = [(*row, layer.size(name)) for layer in layers for _ in range(directions)]
         tensors = part if isinstance(part, tuple | list) and not together else [part]
-        found = [tuple(tensor.shape) for tensor in tensors if isinstance(tensor, Tensor)]
+        shapes = [tuple(tensor.shape) for tensor in tensors if isinstance(tensor, Tensor)]
         expected = [(len(each), *each[0])] if together else each
-        if found != expected:
+        if shapes != expected:
             shown = expected[0] if together else f"a tuple of {', '.join(map(str, expected))}"
-            seen = ", ".join(map(str, found)) or type(part).__name__
+            seen = ", ".join(map(str, shapes)) or type(part).__name__
             raise SizeError(f"The state `{name}` has the shape {seen}; expected {shown}.")
         for tensor in tensors:
             if (

@@ -1,4 +1,4 @@
-"""What a user may choose by hand for a whole layer, at any time: how it is run."""
+"""Settings of a layer that the user may change at any time: how the layer is run."""
 
 from collections.abc import Sequence
 from typing import Any, overload
@@ -7,7 +7,7 @@ from gatework.errors import ConfigError
 
 
 class Choice:
-    """An attribute that is one of a few words, checked whenever it is set.
+    """An attribute that is one of a few words, and is checked whenever it is set.
 
     Args:
         words: The words, the default first.
@@ -29,7 +29,7 @@ class Choice:
     def __get__(self, layer: Any, owner: type) -> "Choice | str":
         if layer is None:
             return self
-        # A layer that was saved whole before there was this choice has none of its own.
+        # A whole layer that was saved by an older version lacks this attribute.
         return layer.__dict__.get(self.name, self.words[0])
 
     def __set__(self, layer: Any, word: str) -> None:

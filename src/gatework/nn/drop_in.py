@@ -1,7 +1,7 @@
-"""Layers to put in the place of torch.nn.LSTM, GRU and RNN: same arguments, shapes, errors and state dicts.
+"""Drop-in replacements for torch.nn.LSTM, GRU and RNN: same arguments, shapes, errors and state dicts.
 
-They are :class:`gatework.nn.Recurrent` with torch's two biases a gate, torch's initial values and torch's errors, and
-take the options of the literature as keywords. With the same seed they start from the same weights as torch's.
+They are :class:`gatework.nn.Recurrent` with torch's two biases per gate, torch's initial values and torch's errors. The
+variants of the literature are options. With the same seed they start from the same weights as torch's layers.
 """
 
 import numbers
@@ -32,7 +32,8 @@ _NO_FORGET_GATE = cell(
     """,
     name="lstm_without_forget_gate",
 )
-# The reset of Cho et al. 2014, arXiv v3, but z KEEPS, as in torch: gru_v3's z replaces, weights would not fit.
+# The reset of Cho et al. 2014, arXiv v3, but z KEEPS, as in torch. In gru_v3, z replaces, so torch's weights do not
+# fit.
 RESET_BEFORE = cell(
     """
     r = sigmoid(W_r @ x + R_r @ h + b_r)     # reset gate
@@ -46,7 +47,7 @@ NONLINEARITIES = {"tanh": "rnn", "relu": "rnn_relu"}
 
 
 class _TorchLayer(Recurrent):
-    """What the drop-in layers share: torch's checks, names and initial values."""
+    """The common base of the drop-in layers: torch's checks, names and initial values."""
 
     mode: str
     _as_drawn = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
@@ -65,30 +66,30 @@ class _TorchLayer(Recurrent):
         Args:
             input: [T, B, I], [B, T, I] if ``batch_first``, [T, I] without a batch, or a ``PackedSequence``.
             hx: The state before the first step, [L * D, B, H], for an LSTM the pair (h, c); None for zeros.
-            lengths: The number of steps of each row; what follows is padding and changes nothing.
-            reset: bool, of the input's first two axes: True where a new sequence starts, from zeros.
+            lengths: The number of steps of each row; the rest is padding, which has no influence.
+            reset: bool, with the input's first two axes: True where a new sequence starts from zeros.
 
         Returns:
-            The output, [T, B, D * H] in the form of the input, and the state after each row's last step.
+            The output, [T, B, D * H] in the form of the input, and the state after the last step of each row.
 
         Raises:
-            ValueError: For an input of another type than the weights, or not of 2 or 3 dimensions.
-            RuntimeError: For an input or a state of other sizes.
+            ValueError: For an input of another type than the weights, or without 2 or 3 dimensions.
+            RuntimeError: For an input or a state of the wrong size.
             SizeError: For lengths or a reset that do not fit the input.
         """
         output, final = super().forward(input, hx, lengths=lengths, reset=reset)
         return (output, final) if (low := self._lowered(output)) is None else (output.to(low), _to(final, low))
 
     def _lowered(self, output: Any) -> torch.dtype | None:
-        """Give the type that torch's layer would give back, where it is a lower one than comes by itself."""
+        """Return the type of the output of torch's layer, if it has a lower precision than this layer's output."""
         return None
 
     def flatten_parameters(self) -> None:
-        """Do nothing; there for code that calls it on torch's layers."""
+        """Do nothing. This method exists for code that calls it on torch's layers."""
 
     @property
     def all_weights(self) -> list[list[nn.Parameter]]:
-        """Give the parameters of every layer and direction."""
+        """The parameters of every layer and direction."""
         return [
             [getattr(self, f"{stored.key}_l{number}{'_reverse' if direction else ''}") for stored in layer.stored]
             for number, direction, layer in self._runs()
@@ -127,7 +128,7 @@ class _TorchLayer(Recurrent):
             self._check_sizes(parts, rows)
 
     def _check_sizes(self, parts: tuple[Tensor, ...], rows: int | None) -> None:
-        """Refuse a state of other sizes."""
+        """Refuse a state of the wrong size."""
         names = self.cell.states
         if len(parts) != len(names):
             raise RuntimeError(f"Expected {len(names)} hidden states ({', '.join(names)}), got {len(parts)}")
@@ -140,34 +141,34 @@ class _TorchLayer(Recurrent):
 
 
 class LSTM(_TorchLayer):
-    """Stand in for ``torch.nn.LSTM``, with the variants of the literature as options.
+    """Replace ``torch.nn.LSTM``, with the variants of the literature as options.
 
     Args:
-        input_size: Features of the input.
-        hidden_size: Units of a layer.
+        input_size: Number of features of the input.
+        hidden_size: Number of units of each layer.
         num_layers: Number of layers.
         bias: Whether there are biases, two for each gate as in torch.
         batch_first: Whether input and output are [B, T, size].
         dropout: Probability of zeroing outputs between layers, in training.
         bidirectional: Whether a second direction runs backward in time.
-        proj_size: Size of the output if positive (Sak et al. 2014).
-        device: Where parameters are made.
-        dtype: Their type.
+        proj_size: Size of the projected output, if positive (Sak et al. 2014).
+        device: The device of the parameters.
+        dtype: The type of the parameters.
         peephole: Gates that see the cell state, some of ``"ifo"`` (Gers & Schmidhuber 2000).
         coupled: Whether the forget gate is one minus the input gate (Greff et al. 2015, CIFG).
-        forget_gate: Whether there is a forget gate; without, the cell state only adds up.
+        forget_gate: Whether there is a forget gate. Without one, the cell state only accumulates.
         layer_norm: Whether products and cell state are normalised (Ba et al. 2016).
         zoneout: Probability that a unit keeps its old state: one for all states, ``{"h": ..., "c": ...}``, or a pair
             in that order (Krueger et al. 2016).
-        recurrent_dropout: Probability of dropping from what is written (Semeniuta et al. 2016).
-        forget_bias: Initial forget bias, the sum of the two biases; None leaves it as torch draws it.
+        recurrent_dropout: Probability of dropping a unit of the candidate (Semeniuta et al. 2016).
+        forget_bias: Initial forget bias, the sum of the two biases; None draws it as torch does.
         backend: As for :class:`Recurrent`.
         memory: As for :class:`Recurrent`.
 
     Raises:
-        TypeError: For options of a wrong type, as torch.
-        ValueError: For options out of range, as torch.
-        CellError: For options that do not go together.
+        TypeError: For options of a wrong type, as in torch.
+        ValueError: For options out of range, as in torch.
+        CellError: For options that exclude one another.
 
     Example:
         >>> _ = torch.manual_seed(0)
@@ -210,7 +211,7 @@ class LSTM(_TorchLayer):
         options = (input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size)
         _check_options(*options)
         cell = lstm_variant(peephole, coupled, forget_gate)
-        # Projected before zoneout, so that it is the projected h that zoneout keeps, and there are still two states.
+        # The projection comes before zoneout, so that zoneout keeps the projected h and there are still two states.
         cell = regularised(project(cell) if proj_size else cell, layer_norm, zoneout, recurrent_dropout)
         super().__init__(
             cell, *options, forget_bias=forget_bias, backend=backend, memory=memory, device=device, dtype=dtype
@@ -219,7 +220,7 @@ class LSTM(_TorchLayer):
         self._operation = "lstm_cell" if self.cell is CELLS["lstm"] else ""
 
     def _lowered(self, output: Any) -> torch.dtype | None:
-        """Follow torch's LSTM under autocast: oneDNN runs it in the lower type, unless it is packed or projected."""
+        """Follow torch's LSTM under autocast: oneDNN runs it in lower precision, unless it is packed or projected."""
         if not torch.is_autocast_enabled("cpu") or self.proj_size or not isinstance(output, Tensor):
             return None
         known = output.is_cpu and output.dtype == torch.float32 and output.numel() > 0
@@ -227,32 +228,33 @@ class LSTM(_TorchLayer):
 
 
 class GRU(_TorchLayer):
-    """Stand in for ``torch.nn.GRU``; its gate z keeps: z = 1 leaves h as it was.
+    """Replace ``torch.nn.GRU``. The gate z keeps the old state: z = 1 leaves h unchanged.
 
     Args:
-        input_size: Features of the input.
-        hidden_size: Units of a layer.
+        input_size: Number of features of the input.
+        hidden_size: Number of units of each layer.
         num_layers: Number of layers.
         bias: Whether there are biases, two for each gate as in torch.
         batch_first: Whether input and output are [B, T, size].
         dropout: Probability of zeroing outputs between layers, in training.
         bidirectional: Whether a second direction runs backward in time.
-        device: Where parameters are made.
-        dtype: Their type.
-        reset_after: Whether the reset gate acts after the product with R_n, as in torch and cuDNN. False puts it
-            before, as in Cho et al. 2014, arXiv v3. The gate z keeps in both, the tensors are the same, and both
-            biases of the candidate are then added outside; so torch's weights load into either, though only
-            ``reset_after=True`` computes what torch does. (The registry's ``gru_v3`` turns z round as well.)
+        device: The device of the parameters.
+        dtype: The type of the parameters.
+        reset_after: Whether the reset gate acts after the product with R_n, as in torch and cuDNN. With False it acts
+            before the product, as in Cho et al. 2014, arXiv v3, and both biases of the candidate are added outside. The
+            gate z keeps the old state in both cases and the tensors are the same, so torch's weights load into both.
+            Only ``reset_after=True`` computes what torch computes. (In the registry's ``gru_v3``, z also has the
+            opposite meaning.)
         layer_norm: Whether products are normalised (Ba et al. 2016).
         zoneout: Probability that a unit keeps its old state (Krueger et al. 2016).
-        recurrent_dropout: Probability of dropping from the candidate (Semeniuta et al. 2016).
+        recurrent_dropout: Probability of dropping a unit of the candidate (Semeniuta et al. 2016).
         backend: As for :class:`Recurrent`.
         memory: As for :class:`Recurrent`.
-        proj_size: Refused, as torch refuses it.
+        proj_size: Refused, as in torch.
 
     Raises:
-        TypeError: For options of a wrong type, as torch.
-        ValueError: For options out of range, as torch.
+        TypeError: For options of a wrong type, as in torch.
+        ValueError: For options out of range, as in torch.
 
     Example:
         >>> GRU(3, 4, reset_after=False)(torch.zeros(5, 2, 3))[1].shape
@@ -291,28 +293,28 @@ class GRU(_TorchLayer):
 
 
 class RNN(_TorchLayer):
-    """Stand in for ``torch.nn.RNN``.
+    """Replace ``torch.nn.RNN``.
 
     Args:
-        input_size: Features of the input.
-        hidden_size: Units of a layer.
+        input_size: Number of features of the input.
+        hidden_size: Number of units of each layer.
         num_layers: Number of layers.
         nonlinearity: ``tanh`` or ``relu``.
         bias: Whether there are biases, two as in torch.
         batch_first: Whether input and output are [B, T, size].
         dropout: Probability of zeroing outputs between layers, in training.
         bidirectional: Whether a second direction runs backward in time.
-        device: Where parameters are made.
-        dtype: Their type.
+        device: The device of the parameters.
+        dtype: The type of the parameters.
         layer_norm: Whether products are normalised (Ba et al. 2016).
         zoneout: Probability that a unit keeps its old state (Krueger et al. 2016).
         backend: As for :class:`Recurrent`.
         memory: As for :class:`Recurrent`.
-        proj_size: Refused, as torch refuses it.
+        proj_size: Refused, as in torch.
 
     Raises:
-        TypeError: For options of a wrong type, as torch.
-        ValueError: For options out of range, as torch.
+        TypeError: For options of a wrong type, as in torch.
+        ValueError: For options out of range, as in torch.
 
     Example:
         >>> RNN(3, 4, 1, "relu")(torch.zeros(5, 2, 3))[1].shape
@@ -358,18 +360,18 @@ def _to(state: Any, dtype: torch.dtype) -> Any:
 
 
 def lstm_variant(peepholes: str, is_coupled: bool, forget_gate: bool) -> Cell:
-    """Give the LSTM's equations with these options; the registry's own where there are none."""
+    """Return the LSTM with these options; without options, the registry's own cell."""
     if is_coupled and not forget_gate:
         raise CellError(
             "coupled=True with forget_gate=False: coupling makes the forget gate 1 - i. Choose one of them."
         )
-    found = CELLS["lstm"] if forget_gate else _NO_FORGET_GATE
-    found = peephole(found, peepholes) if peepholes else found
-    return coupled(found) if is_coupled else found
+    variant = CELLS["lstm"] if forget_gate else _NO_FORGET_GATE
+    variant = peephole(variant, peepholes) if peepholes else variant
+    return coupled(variant) if is_coupled else variant
 
 
 def regularised(cell: Cell, layer_norm: bool, zoneout: Zoneout, recurrent_dropout: float) -> Cell:
-    """Give a cell's equations with these options; the cell itself where there are none."""
+    """Return a cell with these options; without options, the cell itself."""
     if layer_norm:
         cell = with_layer_norm(cell)
     if recurrent_dropout:
@@ -405,7 +407,7 @@ def _check_options(
     bidirectional: bool,
     proj_size: int = 0,
 ) -> None:
-    """Refuse what torch's constructors refuse, in their order and with their exceptions."""
+    """Refuse what torch's constructors refuse, in the same order and with the same exceptions."""
     if not isinstance(dropout, numbers.Number) or isinstance(dropout, bool) or not 0 <= float(dropout) <= 1:
         raise ValueError(
             "dropout should be a number in range [0, 1] representing the probability of an element being zeroed"

@@ -1,7 +1,7 @@
-"""Single steps to put in the place of torch.nn.LSTMCell, GRUCell and RNNCell: same arguments, shapes and state dicts.
+"""Drop-in replacements for torch.nn.LSTMCell, GRUCell and RNNCell: same arguments, shapes and state dicts.
 
-Where no option changes the equations, a step is torch's own operation, to the bit. With options it is computed from the
-equations, by torch's operations too: what calling a kernel costs would be more than the step itself.
+If no option changes the equations, a step is torch's own operation, to the bit. With options, torch's operations
+compute the step from the equations, because the call of a kernel would cost more than the step itself.
 """
 
 from collections.abc import Mapping
@@ -19,22 +19,22 @@ from gatework.nn.drop_in import NONLINEARITIES, RESET_BEFORE, Device, Zoneout, l
 from gatework.nn.layers import plan_layers
 from gatework.nn.single import torch_step
 
-_DRAWN = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")  # as torch draws them, whatever a cell's paper fixes
+_DRAWN = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")  # drawn as in torch, even if the cell's paper fixes values
 
 
 class _TorchCell(nn.Module):
-    """What the drop-in cells share: torch's checks, names and initial values.
+    """The common base of the drop-in cells: torch's checks, names and initial values.
 
     Args:
-        cell: The equations.
-        operation: The name of torch's operation for them; empty where it has none.
+        cell: The cell.
+        operation: The name of torch's operation for its equations; empty if there is none.
         second_bias: As for :func:`gatework.nn.storage.layout`.
     """
 
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Tell type checkers that parameters are attributes; which there are depends on the cell."""
+            """Tell type checkers that parameters are attributes; their names depend on the cell."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class _TorchCell(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw all parameters anew, as torch's cell does; what only an option brings starts as its paper has it."""
+        """Initialise all parameters as torch's cell does; parameters of options start as in the option's paper."""
         parts = [(stored, getattr(self, stored.key)) for stored in self._layer.stored]
         for stored, tensor in parts:
             initial.uniform(stored, tensor, self.hidden_size)
@@ -87,14 +87,14 @@ class _TorchCell(nn.Module):
 
         Args:
             input: [B, I], or [I] without a batch.
-            hx: The state before, [B, H] or [H], for an LSTM the pair (h, c); None for zeros.
+            hx: The state before the step, [B, H] or [H], for an LSTM the pair (h, c); None for zeros.
 
         Returns:
-            The state after, in the form of ``hx``.
+            The state after the step, in the form of ``hx``.
 
         Raises:
-            ValueError: For an input or a state not of 1 or 2 dimensions.
-            RuntimeError: For an input or a state of other sizes.
+            ValueError: For an input or a state without 1 or 2 dimensions.
+            RuntimeError: For an input or a state of the wrong size.
         """
         states = self.cell.states
         parts = None if hx is None else (hx,) if len(states) == 1 else hx
@@ -126,7 +126,7 @@ class _TorchCell(nn.Module):
         return run_single(step, weights, (input,), states, draws)
 
     def _check_sizes(self, input: Tensor, states: tuple[Tensor, ...]) -> None:
-        """Refuse what torch's operations refuse, in their words."""
+        """Refuse what torch's operations refuse, with the same messages."""
         if input.shape[1] != self.input_size:
             raise RuntimeError(
                 f"input has inconsistent input_size: got {input.shape[1]} expected {self.input_size}",
@@ -143,13 +143,13 @@ class _TorchCell(nn.Module):
                 )
 
     def extra_repr(self) -> str:
-        """Print the options that are not their default, as torch's cells do."""
+        """Print the options that differ from their defaults, as torch's cells do."""
         shown = f"{self.input_size}, {self.hidden_size}"
         return shown if self.bias else f"{shown}, bias=False"
 
 
 def _check_ranks(name: str, input: Tensor, parts: Any) -> None:
-    """Refuse what has too many axes, or none."""
+    """Refuse inputs and states with the wrong number of axes."""
     if input.dim() not in (1, 2):
         raise ValueError(f"{name}: Expected input to be 1D or 2D, got {input.dim()}D instead")
     if parts is not None:
@@ -160,14 +160,14 @@ def _check_ranks(name: str, input: Tensor, parts: Any) -> None:
 
 
 class LSTMCell(_TorchCell):
-    """Stand in for ``torch.nn.LSTMCell``, with the variants of the literature as options.
+    """Replace ``torch.nn.LSTMCell``, with the variants of the literature as options.
 
     Args:
-        input_size: Features of the input.
-        hidden_size: Units.
+        input_size: Number of features of the input.
+        hidden_size: Number of units.
         bias: Whether there are biases, two for each gate as in torch.
-        device: Where parameters are made.
-        dtype: Their type.
+        device: The device of the parameters.
+        dtype: The type of the parameters.
         peephole: As for :class:`gatework.LSTM`.
         coupled: As for :class:`gatework.LSTM`.
         forget_gate: As for :class:`gatework.LSTM`.
@@ -176,8 +176,8 @@ class LSTMCell(_TorchCell):
         recurrent_dropout: As for :class:`gatework.LSTM`.
 
     Raises:
-        SizeError: For sizes that cannot be.
-        CellError: For options that do not go together.
+        SizeError: For invalid sizes.
+        CellError: For options that exclude one another.
 
     Example:
         >>> cell = LSTMCell(3, 4)
@@ -211,21 +211,21 @@ class LSTMCell(_TorchCell):
 
 
 class GRUCell(_TorchCell):
-    """Stand in for ``torch.nn.GRUCell``; its gate z keeps: z = 1 leaves h as it was.
+    """Replace ``torch.nn.GRUCell``. The gate z keeps the old state: z = 1 leaves h unchanged.
 
     Args:
-        input_size: Features of the input.
-        hidden_size: Units.
+        input_size: Number of features of the input.
+        hidden_size: Number of units.
         bias: Whether there are biases, two for each gate as in torch.
-        device: Where parameters are made.
-        dtype: Their type.
+        device: The device of the parameters.
+        dtype: The type of the parameters.
         reset_after: As for :class:`gatework.GRU`.
         layer_norm: As for :class:`gatework.GRU`.
         zoneout: As for :class:`gatework.GRU`.
         recurrent_dropout: As for :class:`gatework.GRU`.
 
     Raises:
-        SizeError: For sizes that cannot be.
+        SizeError: For invalid sizes.
 
     Example:
         >>> GRUCell(3, 4)(torch.zeros(2, 3)).shape
@@ -252,21 +252,21 @@ class GRUCell(_TorchCell):
 
 
 class RNNCell(_TorchCell):
-    """Stand in for ``torch.nn.RNNCell``.
+    """Replace ``torch.nn.RNNCell``.
 
     Args:
-        input_size: Features of the input.
-        hidden_size: Units.
+        input_size: Number of features of the input.
+        hidden_size: Number of units.
         bias: Whether there are biases, two as in torch.
         nonlinearity: ``tanh`` or ``relu``.
-        device: Where parameters are made.
-        dtype: Their type.
+        device: The device of the parameters.
+        dtype: The type of the parameters.
         layer_norm: As for :class:`gatework.RNN`.
         zoneout: As for :class:`gatework.RNN`.
 
     Raises:
         ValueError: For another nonlinearity.
-        SizeError: For sizes that cannot be.
+        SizeError: For invalid sizes.
 
     Example:
         >>> RNNCell(3, 4, nonlinearity="relu")(torch.zeros(3)).shape
@@ -295,6 +295,6 @@ class RNNCell(_TorchCell):
         self.nonlinearity = nonlinearity
 
     def extra_repr(self) -> str:
-        """Print the options that are not their default, as torch's cell does."""
+        """Print the options that differ from their defaults, as torch's cell does."""
         shown = super().extra_repr()
         return shown if self.nonlinearity == "tanh" else f"{shown}, nonlinearity={self.nonlinearity}"

@@ -1,4 +1,4 @@
-"""What runs a layer, and why: nothing that is slower than a user would think is taken in silence."""
+"""Explain what runs a layer, and why, so that no slow path goes unnoticed."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ class Part:
     Args:
         layer: The layer, counted from 0 at the input.
         direction: ``forward`` or ``backward`` in time.
-        account: How it runs.
+        account: What runs the layer, and how.
     """
 
     layer: int
@@ -42,23 +42,23 @@ class Part:
             lines.append(("kernel", told.kernel))
         lines += told.notes
         if told.kept is None:
-            lines.append(("kept", "for the backward pass, whatever autograd saves of every operation"))
+            lines.append(("saved", "for the backward pass: whatever autograd saves for every operation"))
         elif told.kept:
-            lines.append(("kept", f"{_spelt(told.kept)} for the backward pass"))
+            lines.append(("saved", f"{_spelt(told.kept)} for the backward pass"))
         return "\n".join([f"layer {self.layer}, {self.direction}", *(f"  {name:<8} {text}" for name, text in lines)])
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What runs a layer on an input, and why; prints as text.
+    """What runs a layer on an input, and why; print it to read it.
 
     Args:
-        layer: The layer, as it prints.
-        steps: T, of the longest row.
-        rows: B.
-        differentiated: Whether a gradient will be asked for.
-        memory: What training keeps, ``fast`` or ``small``.
-        parts: Every layer in every direction.
+        layer: The printed form of the layer.
+        steps: T, the number of steps of the longest row.
+        rows: B, the number of rows.
+        differentiated: Whether there will be a backward pass.
+        memory: The layer's ``memory`` setting, ``fast`` or ``small``.
+        parts: One entry for each layer and direction.
     """
 
     layer: str
@@ -70,7 +70,7 @@ class Explanation:
 
     @property
     def kept(self) -> int | None:
-        """Give the bytes that all layers keep for the backward pass; None where autograd decides."""
+        """The size in bytes of the saved tensors of all layers; None if autograd decides."""
         known = [part.account.kept for part in self.parts]
         return None if None in known else sum(one for one in known if one is not None)
 
@@ -82,17 +82,17 @@ class Explanation:
 
 
 def explain(layer: Recurrent, input: Any) -> Explanation:
-    """Say what would run a layer on an input, and why; nothing is computed.
+    """Explain what would run a layer on an input, and why, without computing anything.
 
-    Kernels are compiled, as the first call would do, unless they are already. What is said holds for now: for the
-    layer's mode (``train`` or ``eval``), the threads torch is set to, and whether gradients are on.
+    Kernels that are not yet compiled are compiled, as in the first call. The explanation is valid for the current mode
+    of the layer (``train`` or ``eval``), the current number of torch's threads, and the current gradient mode.
 
     Args:
         layer: The layer.
-        input: As for its ``forward``; a tensor of the shape and the type is enough, values do not matter.
+        input: As for the layer's ``forward``. Only its shape and type matter, not its values.
 
     Returns:
-        The explanation; print it.
+        The explanation; print it to read it.
 
     Raises:
         SizeError: If the input does not fit the layer.
@@ -130,7 +130,7 @@ def explain(layer: Recurrent, input: Any) -> Explanation:
 
 
 def _spelt(count: float) -> str:
-    """Write bytes as people do."""
+    """Format a number of bytes with a unit."""
     for unit in _UNITS:
         if count < 1000 or unit == _UNITS[-1]:
             break

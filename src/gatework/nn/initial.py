@@ -1,4 +1,4 @@
-"""Initial values of a layer's parameters: named schemes, and what a cell's paper fixes."""
+"""Initial values of a layer's parameters: named schemes, and values that a cell's paper fixes."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -22,7 +22,7 @@ def uniform(stored: Stored, tensor: Tensor, hidden_size: int) -> None:
 def orthogonal(stored: Stored, tensor: Tensor, hidden_size: int) -> None:
     """Make recurrent matrices orthogonal and biases zero.
 
-    Other matrices are drawn uniformly as Glorot & Bengio 2010 have it, and other vectors as torch draws them.
+    Other matrices are drawn uniformly as in Glorot & Bengio 2010, and other vectors as in torch.
 
     Source:
         Saxe, McClelland & Ganguli 2014, arXiv:1312.6120, for the orthogonal matrices.
@@ -42,11 +42,11 @@ def orthogonal(stored: Stored, tensor: Tensor, hidden_size: int) -> None:
 
 
 SCHEMES: dict[str, Draw] = {"torch": uniform, "orthogonal": orthogonal, "chrono": uniform}
-"""The choices of ``init``. Chrono draws the gates' biases on top, see :func:`chrono`."""
+"""The choices of ``init``. Chrono also draws the biases of gates, see :func:`chrono`."""
 
 
 def scheme(name: str) -> Draw:
-    """Look a scheme up.
+    """Look up a scheme.
 
     Raises:
         SizeError: For an unknown name; the message lists the choices.
@@ -58,22 +58,22 @@ def scheme(name: str) -> Draw:
 
 
 def chrono(cell: Cell, steps: int | None, hidden_size: int) -> dict[str, Tensor]:
-    """Draw gate biases for remembering over up to ``steps`` steps.
+    """Draw gate biases for a memory of up to ``steps`` steps.
 
-    Each unit draws a time from U(1, steps - 1), and its forget gate starts with that time's logarithm as bias, its
-    input gate with minus the logarithm.
+    Each unit draws a time from U(1, steps - 1). The logarithm of this time is the initial bias of the unit's forget
+    gate, and minus the logarithm is the initial bias of its input gate.
 
     Args:
-        cell: The cell; ``cell.remember`` says which biases, and with which sign.
+        cell: The cell; ``cell.remember`` names the biases, each with its sign.
         steps: The longest time to remember, in steps.
         hidden_size: The number of units.
 
     Returns:
-        For each of the biases its values, [H] in float32.
+        The values of each of these biases, [H] in float32.
 
     Raises:
         SizeError: If ``steps`` is missing or less than 3.
-        CellError: If the cell has no bias by which it remembers.
+        CellError: If the cell has no bias of a gate that keeps the state.
 
     Source:
         Tallec & Ollivier 2018, equation 16.
@@ -89,10 +89,10 @@ def chrono(cell: Cell, steps: int | None, hidden_size: int) -> dict[str, Tensor]
 
 
 def forget_bias(cell: Cell, value: float) -> tuple[str, float]:
-    """Say which bias ``forget_bias`` sets, and to what: a larger value always means remembering longer.
+    """Return the bias that ``forget_bias`` sets, and its value: a larger option always means a longer memory.
 
     Raises:
-        SizeError: If the value is no finite number.
+        SizeError: If the value is not a finite number.
         CellError: If the cell has no such bias.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
@@ -103,11 +103,11 @@ def forget_bias(cell: Cell, value: float) -> tuple[str, float]:
 
 
 def write(parts: Iterable[tuple[Stored, Tensor]], name: str, value: float | str | Tensor) -> None:
-    """Write a value into a parameter.
+    """Set the value of a parameter.
 
     Args:
-        parts: A layer's stored tensors.
-        name: The parameter. Where it is stored in two parts, whose sum it is, the second becomes zero.
+        parts: The layer's stored tensors.
+        name: The parameter. If it is stored as a sum of two tensors, the second becomes zero.
         value: A number, ``identity``, ``orthogonal``, ``zeros``, or the values themselves.
     """
     views = [stored.view(tensor, name) for stored, tensor in parts if name in stored.names]
@@ -126,7 +126,7 @@ def write(parts: Iterable[tuple[Stored, Tensor]], name: str, value: float | str 
 
 
 def _orthogonal(tensor: Tensor) -> None:
-    # The decomposition exists in float32 and float64 only.
+    # The decomposition exists only in float32 and float64.
     wide = torch.empty_like(tensor, dtype=torch.float64 if tensor.dtype == torch.float64 else torch.float32)
     nn.init.orthogonal_(wide)
     with torch.no_grad():

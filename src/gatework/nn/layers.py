@@ -1,4 +1,4 @@
-"""From a cell and a user's sizes to the layers of a stack: each one's equations, sizes and stored tensors."""
+"""Plan the layers of a stack from a cell and the user's sizes: the equations, sizes and tensors of each layer."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ class Layer:
     """One layer of a stack, the same in both directions.
 
     Args:
-        step: Its equations.
-        sizes: The size behind each key of the step's sizes.
-        stored: Its tensors.
-        projected_from: The size of the input that a learned map brings to the size of ``x``; None without a map.
+        step: The equations of the layer.
+        sizes: The value of each key of the step's sizes.
+        stored: The tensors of the layer.
+        projected_from: The size of the input of the learned map before the layer; None without a map.
     """
 
     step: Step
@@ -28,42 +28,42 @@ class Layer:
     projected_from: int | None = None
 
     def __deepcopy__(self, memo: object) -> "Layer":
-        """Copy nothing, for nothing in it changes: what was made for its step holds for copies of a layer too."""
+        """Copy nothing, because a layer does not change. So caches for its step also serve copies of the layer."""
         return self
 
     def size(self, name: str) -> int:
-        """Give the size of a named vector."""
+        """Return the size of a named vector."""
         return self.sizes[self.step.sizes_of[name]]
 
     @property
     def input_sizes(self) -> tuple[int, ...]:
-        """Give the sizes of the inputs."""
+        """The sizes of the inputs."""
         return tuple(map(self.size, self.step.inputs))
 
     @property
     def state_sizes(self) -> tuple[int, ...]:
-        """Give the sizes of the states."""
+        """The sizes of the states."""
         return tuple(map(self.size, self.step.states))
 
     @property
     def hidden_size(self) -> int:
-        """Give the number of units."""
+        """The number of units."""
         return self.sizes["hidden_size"]
 
 
 def read_cell(cell: Cell | str, proj_size: int) -> Cell:
-    """Find the cell that is meant.
+    """Return the cell that the user named.
 
     Args:
         cell: A cell, a name in the registry, or equations.
-        proj_size: Size of the output, 0 where it is not projected.
+        proj_size: Size of the projected output; 0 for no projection.
 
     Returns:
-        The cell, its output projected where that was asked for.
+        The cell, with a projected output if ``proj_size`` is positive.
 
     Raises:
         CellError: If there is no such cell.
-        EquationError: If equations cannot be read.
+        EquationError: If the equations cannot be parsed.
     """
     cell = find_cell(cell)
     if proj_size and "proj_size" not in cell.step.size_keys:
@@ -86,13 +86,13 @@ def plan_layers(
 
     Args:
         cell: The cell.
-        input_size: Features of the input; one entry for each input of a cell with several.
-        hidden_sizes: Units of each layer.
-        bias: Whether biases are kept.
-        bidirectional: Whether each layer has a second direction, so that the next one's input is twice as long.
-        proj_size: Size of the output, 0 where it is not projected or the cell has its own.
-        input_projection: Whether a learned map stands before the first layer, and before any other whose cell takes
-            its input elementwise and whose input is of another size.
+        input_size: Number of features of the input; one entry for each input of a cell with several inputs.
+        hidden_sizes: Number of units of each layer.
+        bias: Whether the layers have biases.
+        bidirectional: Whether each layer has a second direction, so that the input of the next layer is twice as wide.
+        proj_size: Size of the projected output; 0 for no projection, or for the cell's own size.
+        input_projection: Whether a learned map comes before the first layer, and before every other layer whose cell
+            reads its input elementwise and whose input has another size.
         second_bias: As for :func:`gatework.nn.storage.layout`.
 
     Returns:
@@ -116,26 +116,28 @@ def plan_layers(
         named = {**sizes, first: hidden_size if maps else given}
         if number:
             named |= {name: layers[-1].size(name.removesuffix(BELOW)) for name in wired(cell)}
-        found = cell.sizes(tuple(named.get(name, hidden_size) for name in cell.inputs), hidden_size, proj_size or None)
+        all_sizes = cell.sizes(
+            tuple(named.get(name, hidden_size) for name in cell.inputs), hidden_size, proj_size or None
+        )
         step = cell.step if number else without(cell.step, wired(cell))
         if not bias:
             step = without(step, [parameter.name for parameter in step.parameters if parameter.role == "bias"])
-        layers.append(Layer(step, found, layout(step, second_bias), given if maps else None))
+        layers.append(Layer(step, all_sizes, layout(step, second_bias), given if maps else None))
     return tuple(layers)
 
 
 def wired(cell: Cell) -> tuple[str, ...]:
-    """Name the inputs that layers connect by themselves: ``c_below`` is this step's c of the layer below."""
+    """Name the inputs that the layers connect themselves: ``c_below`` is c of the layer below, at this step."""
     return tuple(name for name in cell.inputs if name.endswith(BELOW) and name.removesuffix(BELOW) in cell.states)
 
 
 def outer_inputs(cell: Cell) -> tuple[str, ...]:
-    """Name the inputs that a user gives."""
+    """Name the inputs that the user gives."""
     return tuple(name for name in cell.inputs if name not in wired(cell))
 
 
 def learnable_states(step: Step) -> tuple[str, ...]:
-    """Name the states through which a gradient reaches the output; the others count steps, say.
+    """Name the states through which a gradient reaches the output. Other states may count steps, for example.
 
     Example:
         >>> from gatework.cells import CELLS
@@ -147,7 +149,7 @@ def learnable_states(step: Step) -> tuple[str, ...]:
 
 
 def _input_sizes(cell: Cell, input_size: int | Sequence[int]) -> dict[str, int]:
-    """Name the sizes a user gave; those that follow from the states may be left out."""
+    """Map input names to the sizes that the user gave. The user may omit sizes that follow from the states."""
     given = tuple(input_size) if isinstance(input_size, Sequence) else (input_size,)
     names = outer_inputs(cell)
     if not names:

@@ -24,35 +24,37 @@ from gatework.nn.stream import Stream
 
 
 class Recurrent(nn.Module):
-    """Run any cell over sequences, as ``torch.nn.LSTM`` runs its own.
+    """Run any cell over sequences, with the interface of ``torch.nn.LSTM``.
 
     Args:
         cell: A name in ``gatework.CELLS``, a :class:`gatework.Cell`, or equations as text.
-        input_size: Features of the input; a tuple in the order of ``cell.inputs`` for a cell with several. Sizes that
-            follow from the states may be left out of it, and ``<state>_below`` inputs are connected by the layers.
-        hidden_size: Units of a layer; a list for layers of different sizes.
-        num_layers: Number of layers. A list of hidden sizes says it too.
-        bias: Whether biases are kept; False takes all that is only ever added out of the equations.
+        input_size: Number of features of the input; for a cell with several inputs a tuple, in the order of
+            ``cell.inputs``. The tuple may omit sizes that follow from the states. The layers connect inputs named
+            ``<state>_below`` themselves.
+        hidden_size: Number of units of each layer; a list for layers of different sizes.
+        num_layers: Number of layers. A list of hidden sizes also determines it.
+        bias: Whether the layer has biases. False removes all biases from the equations.
         batch_first: Whether input and output are [B, T, size] rather than [T, B, size].
         dropout: Probability of zeroing outputs between layers, in training.
         bidirectional: Whether a second direction runs from the last step to the first.
-        proj_size: Size of the output if positive; the cell is projected unless it projects by itself.
-        init: Initial values: ``torch`` (uniform), ``orthogonal`` or ``chrono``; what the cell's paper fixes is set on
-            top.
+        proj_size: Size of the output, if positive. The cell is then projected, unless it already projects its output.
+        init: Initialisation scheme: ``torch`` (uniform), ``orthogonal`` or ``chrono``. Values that the cell's paper
+            fixes replace those of the scheme.
         chrono_steps: For ``chrono``: the longest time to remember, in steps.
-        forget_bias: Initial bias of the gate by which the cell remembers; larger always means longer.
+        forget_bias: Initial bias of the gate that keeps the state; a larger bias always means a longer memory.
         learn_initial_state: Whether the state before the first step is learned, rather than zero.
-        input_projection: Whether a learned map brings the input to ``hidden_size`` before the first layer.
-        backend: What runs it: ``auto``, ``cpu`` (compiled kernels) or ``reference``; can be set at any time.
-        memory: In training, ``fast`` keeps what the way back reads, ``small`` computes it again; can be set any time.
-        device: Where parameters are made.
-        dtype: Their type.
+        input_projection: Whether a learned linear map brings the input to ``hidden_size`` before the first layer.
+        backend: ``auto``, ``cpu`` (compiled kernels) or ``reference``; can be set at any time.
+        memory: With ``fast``, the forward pass saves everything that the backward pass reads. With ``small``, it saves
+            inputs and states, and the backward pass recomputes the rest. Can be set at any time.
+        device: The device of the parameters.
+        dtype: The type of the parameters.
 
     Raises:
-        CellError: For an unknown cell, or one that lacks what was asked for.
-        EquationError: For equations that cannot be read.
+        CellError: For an unknown cell, or a cell that lacks a requested feature.
+        EquationError: For equations that cannot be parsed.
         SizeError: For sizes or options that do not fit.
-        ConfigError: For an unknown backend or memory.
+        ConfigError: For an unknown backend or memory setting.
 
     Example:
         >>> layer = Recurrent("gru", input_size=8, hidden_size=16, num_layers=2)
@@ -66,16 +68,16 @@ class Recurrent(nn.Module):
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Tell type checkers that parameters are attributes; which there are depends on the cell."""
+            """Tell type checkers that parameters are attributes; their names depend on the cell."""
 
     backend = Choice(CHOICES)
     memory = Choice(MEMORY)
 
-    # What torch's own layers do otherwise; see gatework.nn.drop_in.
+    # The differences of torch's own layers; see gatework.nn.drop_in.
     _second_bias: Mapping[str, str] | None = None
-    _operation = ""  # the name of torch's operation that is one step of this layer
-    _as_drawn: tuple[str, ...] = ()  # tensors over which the cell's own initial values are not written
-    _inside: Callable[..., Callable[..., Result]] | None = None  # stands before `run` while gatework.tracing looks in
+    _operation = ""  # the name of torch's operation that computes one step of this layer
+    _as_drawn: tuple[str, ...] = ()  # tensors in which the cell's own initial values are not set
+    _inside: Callable[..., Callable[..., Result]] | None = None  # wraps `run` while gatework.tracing looks inside
 
     def __init__(
         self,
@@ -157,25 +159,26 @@ class Recurrent(nn.Module):
                     register(f"initial_{state}{suffix}", layer.size(state))
 
     def _runs(self) -> Iterator[tuple[int, int, Layer]]:
-        """Yield every layer in every direction, in the order of torch's states."""
+        """Yield every layer and direction, in the order of torch's states."""
         for number, layer in enumerate(self.layers):
             for direction in range(2 if self.bidirectional else 1):
                 yield number, direction, layer
 
     @property
     def same_sizes(self) -> bool:
-        """Say whether all layers have states of one size, so that a state of all layers is one tensor."""
+        """Whether the states of all layers have one size, so that a single tensor can hold them."""
         first = self.layers[0]
         return all(layer.size(state) == first.size(state) for layer in self.layers for state in self.cell.states)
 
     # --- parameters
 
     def reset_parameters(self) -> None:
-        """Draw all parameters anew: the scheme ``init``, then what the cell's paper fixes, then ``forget_bias``.
+        """Initialise all parameters: by the scheme ``init``, then by the cell's paper, then by ``forget_bias``.
 
         Raises:
-            SizeError: For an unknown scheme, or one that lacks what it needs.
-            CellError: For a scheme or a ``forget_bias`` where the cell has no bias by which it remembers.
+            SizeError: For an unknown scheme, or a scheme whose argument is missing.
+            CellError: If the scheme or ``forget_bias`` needs a bias of a gate that keeps the state, and the cell has
+                none.
         """
         draw = initial.scheme(self.init)
         for number, direction, layer in self._runs():
@@ -194,35 +197,35 @@ class Recurrent(nn.Module):
                     nn.init.zeros_(getattr(self, f"initial_{state}{suffix}"))
 
     def _fixed(self, layer: Layer) -> dict[str, float | str | Tensor]:
-        """Collect what is written over the drawn values of a layer, by parameter."""
+        """Collect the values that replace the drawn values of a layer, by parameter."""
         kept = {name for stored in layer.stored if stored.key in self._as_drawn for name in stored.names}
-        found: dict[str, float | str | Tensor] = {k: v for k, v in self.cell.init.items() if k not in kept}
+        values: dict[str, float | str | Tensor] = {k: v for k, v in self.cell.init.items() if k not in kept}
         if self.init == "chrono":
             if not self.bias:
                 raise SizeError("init='chrono' with bias=False: there are no gate biases to draw. Drop one of them.")
-            found |= initial.chrono(self.cell, self.chrono_steps, layer.hidden_size)
+            values |= initial.chrono(self.cell, self.chrono_steps, layer.hidden_size)
         if self.forget_bias is not None:
             name, value = initial.forget_bias(self.cell, self.forget_bias)
             if not self.bias:
                 raise SizeError(f"forget_bias={self.forget_bias} with bias=False: there is no `{name}` to set.")
-            found[name] = value
+            values[name] = value
         learned = {name for stored in layer.stored for name in stored.names}
-        return {name: value for name, value in found.items() if name in learned}
+        return {name: value for name, value in values.items() if name in learned}
 
     def weights(self, layer: int, direction: int = 0) -> Weights:
-        """Give the parameters of a layer as the kernels take them."""
+        """Return the parameters of a layer in the form that the kernels take."""
         suffix = _suffix(layer, direction)
         return storage.weights(self.layers[layer].stored, lambda key: getattr(self, key + suffix))
 
     def named_weights(self, layer: int, direction: int = 0) -> dict[str, Tensor]:
-        """Give the parameters of a layer by their names in the equations.
+        """Return the parameters of a layer by their names in the equations.
 
         Args:
             layer: The layer, counted from 0 at the input.
-            direction: 0 for forward, 1 for backward in time.
+            direction: 0 for forward in time, 1 for backward in time.
 
         Returns:
-            For each parameter its values: views of the layer's tensors wherever it is stored once.
+            The values of each parameter: a view of the layer's tensors, unless the layer stores the parameter as a sum.
 
         Example:
             >>> sorted(Recurrent("rnn", 3, 4).named_weights(0))
@@ -244,18 +247,18 @@ class Recurrent(nn.Module):
         """Run over whole sequences.
 
         Args:
-            input: [T, B, I], [B, T, I] if ``batch_first``, [T, I] without a batch, or a ``PackedSequence``; a tuple of
-                such for a cell with several inputs.
+            input: [T, B, I], [B, T, I] if ``batch_first``, [T, I] without a batch, or a ``PackedSequence``; for a cell
+                with several inputs a tuple of these.
             state: The state before the first step: a tensor [L * D, B, H], or a tuple of them in the order of
-                ``cell.states``; [L * D, H] without a batch. Where hidden sizes differ, each is a tuple of tensors
-                [B, H], one for each layer. None for zeros, or for the learned state.
-            lengths: The number of steps of each row; what follows is padding. It changes nothing, and where it is the
-                output is zero. A row of length 0 keeps its state.
-            reset: bool [T, B], or [B, T] if ``batch_first``: True where a new sequence starts, from the initial state.
+                ``cell.states``; [L * D, H] without a batch. If the hidden sizes differ, each is a tuple of tensors
+                [B, H], one for each layer. None for zeros, or for the learned initial state.
+            lengths: The number of steps of each row; the rest is padding. Padding has no influence, and the output is
+                zero there. A row of length 0 keeps its state.
+            reset: bool [T, B], or [B, T] if ``batch_first``: True where a new sequence starts from the initial state.
 
         Returns:
-            The output, [T, B, D * H] in the form of the input, and the state after each row's last step, in the form
-            of ``state``.
+            The output, [T, B, D * H] in the form of the input, and the state after the last step of each row, in the
+            form of ``state``.
 
         Raises:
             SizeError: If shapes or types do not fit the layer.
@@ -272,7 +275,7 @@ class Recurrent(nn.Module):
         lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
     ) -> tuple[Any, State, list[dict[str, Any]]]:
-        """Run over whole sequences and keep named quantities of every step.
+        """Run over whole sequences and record named quantities at every step.
 
         Args:
             input: As in :meth:`forward`.
@@ -282,8 +285,8 @@ class Recurrent(nn.Module):
             reset: As in :meth:`forward`.
 
         Returns:
-            The output, the final state, and for each layer and direction those of the named quantities that its
-            equations have, [T, B, H] each in the form of the input.
+            The output, the final state, and for each layer and direction the named quantities that its equations have,
+            each [T, B, H] in the form of the input.
 
         Raises:
             SizeError: As in :meth:`forward`, and for a name that the equations do not have.
@@ -300,9 +303,10 @@ class Recurrent(nn.Module):
         return self._run(batch, state, tuple(names))
 
     def step(self, input: Any, state: State = None) -> tuple[Tensor, State]:
-        """Run a single step, in a loop of your own and with gradients if you like; without them a stream is faster.
+        """Run a single step, in your own loop, with or without gradients. Without gradients a stream is faster.
 
-        With ``backend="auto"`` torch's own operations run it, which for one step take less time than to call a kernel.
+        With ``backend="auto"``, torch's own operations run the step, because this takes less time than the call of a
+        kernel.
 
         Args:
             input: [B, I], or [I] without a batch; a tuple for a cell with several inputs.
@@ -312,7 +316,7 @@ class Recurrent(nn.Module):
             The output [B, H], and the state for the next step.
 
         Raises:
-            SizeError: If shapes do not fit, or the layer is bidirectional, so that a step needs the future.
+            SizeError: If shapes do not fit, or if the layer is bidirectional, so that a step depends on the future.
 
         Example:
             >>> layer = Recurrent("lstm", 3, 4)
@@ -325,7 +329,7 @@ class Recurrent(nn.Module):
         """Prepare to run step by step at full speed; see :class:`gatework.nn.Stream`.
 
         Args:
-            batch_size: B, how many streams run side by side.
+            batch_size: B, the number of sequences that run side by side.
         """
         return Stream(self, batch_size)
 
@@ -396,7 +400,7 @@ class Recurrent(nn.Module):
         )
 
     def _fresh_states(self, batch: Batch) -> list[tuple[Tensor, ...]]:
-        """Give the states before a first step, for every layer and direction."""
+        """Return the states before the first step, for every layer and direction."""
         fresh = []
         for number, direction, layer in self._runs():
             learned = (getattr(self, f"initial_{name}{_suffix(number, direction)}", None) for name in self.cell.states)
@@ -425,7 +429,7 @@ class Recurrent(nn.Module):
         return tuple(state for state in self.cell.states if f"{state}{BELOW}" in inputs)
 
     def extra_repr(self) -> str:
-        """Print the options that are not their default, as torch's layers do."""
+        """Print the options that differ from their defaults, as torch's layers do."""
         defaults = {"bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False, "proj_size": 0}
         defaults |= {"init": "torch", "forget_bias": None, "learn_initial_state": False, "input_projection": False}
         defaults |= {"backend": "auto", "memory": "fast"}

@@ -1,7 +1,7 @@
-"""Sequences as users have them - padded, packed, unbatched, batch first - and as the kernels want them.
+"""Convert sequences between the forms of users (padded, packed, unbatched, batch first) and the form of the kernels.
 
-That is [T, B, size], the time axis cut to the longest row, or packed as it came, [N, size]. Nothing depends on what
-padding holds or how much of it there is, and no gradient flows into it.
+The kernels take [T, B, size], with the time axis cut to the longest row, or packed data [N, size]. Neither the contents
+nor the amount of padding has any influence, and no gradient flows into padding.
 """
 
 from collections.abc import Sequence
@@ -22,13 +22,13 @@ class Batch:
     """One batch of sequences, ready for the kernels.
 
     Args:
-        inputs: [T, B, size] each, T the longest length; [N, size] where they are packed and lengths differ.
-        lengths: The number of steps of each row, int64 [B] on the CPU; None where every row has T.
-        reset: Where a new sequence starts, bool [T, B]; None where none does.
-        steps: The number of steps that were given, at least T.
-        batched: Whether there was a batch axis.
+        inputs: [T, B, size] each, with T the longest length; [N, size] if the inputs are packed and lengths differ.
+        lengths: The number of steps of each row, int64 [B] on the CPU; None if every row has T steps.
+        reset: Where a new sequence starts, bool [T, B]; None if no sequence starts inside the batch.
+        steps: The number of steps of the given inputs, at least T.
+        batched: Whether the given inputs had a batch axis.
         batch_first: Whether the batch axis came first.
-        packed: The sequence this came from, where it was packed.
+        packed: The packed sequence from which the batch was made; None if the inputs were not packed.
     """
 
     inputs: tuple[Tensor, ...]
@@ -41,27 +41,28 @@ class Batch:
 
     @property
     def rows(self) -> int:
-        """Give B."""
+        """The number of rows B."""
         return int(self.packed.batch_sizes[0]) if self.packed is not None else self.inputs[0].shape[1]
 
     def restart(self, reverse: bool) -> Tensor | None:
-        """Give where a step starts from the initial state, bool [T, B].
+        """Mark the steps that start from the initial state, bool [T, B].
 
-        A boundary lies before the step that is marked. Going back in time it is the step before it that starts anew.
+        ``reset`` marks the first step of a sequence. In reverse, the step before it, the last of the sequence before,
+        starts from the initial state.
         """
         if self.reset is None or not reverse:
             return self.reset
         return torch.cat([self.reset[1:], torch.zeros_like(self.reset[:1])])
 
     def without_padding(self, sequence: Tensor) -> Tensor:
-        """Put zeros where a sequence [T, B, size] has padding, for what reads all of it."""
+        """Fill the padding of a sequence [T, B, size] with zeros, for code that reads all of it."""
         if self.lengths is None or self.packed is not None:
             return sequence
-        # Filling, unlike a product with zeros, keeps NaN and infinities out, and gradients too.
+        # Unlike a product with zeros, filling also removes NaN and infinite values, and stops gradients.
         return sequence.masked_fill(_padding(self.lengths, sequence.shape[0])[..., None].to(sequence.device), 0)
 
     def give_back(self, sequence: Tensor) -> Tensor | PackedSequence:
-        """Bring a result [T, B, size], or [N, size] where the batch is packed, into the form the input had."""
+        """Bring a result [T, B, size], or [N, size] for a packed batch, into the form of the input."""
         packed = self.packed
         if packed is not None:
             data = sequence if self.lengths is not None else sequence.flatten(0, 1)
@@ -74,7 +75,7 @@ class Batch:
         return sequence.transpose(0, 1) if self.batch_first else sequence
 
     def take_state(self, state: Tensor) -> Tensor:
-        """Bring a user's state [..., B, size] into the order of the rows; unbatched [..., size] gets a B of 1."""
+        """Bring the user's state [..., B, size] into the order of the rows; an unbatched state gets B = 1."""
         if not self.batched:
             return state.unsqueeze(-2)
         return state if self.packed is None else _permuted(state, self.packed.sorted_indices)
@@ -87,7 +88,7 @@ class Batch:
 
 
 def as_tuple(input: Any) -> tuple[Any, ...]:
-    """Make one input a tuple; a PackedSequence is a tuple too, but one input."""
+    """Make a tuple of inputs. A PackedSequence is a tuple too, but counts as one input."""
     return input if isinstance(input, tuple) and not isinstance(input, PackedSequence) else (input,)
 
 
@@ -98,12 +99,12 @@ def arrange(
     lengths: Tensor | Sequence[int] | None,
     reset: Tensor | None,
 ) -> Batch:
-    """Bring a user's sequences into the form that kernels want.
+    """Bring the user's sequences into the form of the kernels.
 
     Args:
         inputs: [T, B, size] each, [B, T, size] if ``batch_first``, [T, size] without a batch, or packed.
         batch_first: Whether B is the first axis of inputs and reset.
-        lengths: The number of steps of each row; what follows is padding. None for no padding.
+        lengths: The number of steps of each row; the rest is padding. None for no padding.
         reset: Where a new sequence starts: bool [T, B], [B, T] if ``batch_first``, [T] without a batch.
 
     Returns:
@@ -126,24 +127,24 @@ def arrange(
     steps, rows = tensors[0].shape[:2]
     known = None if lengths is None else _checked_lengths(lengths, steps, rows)
     starts = _checked_reset(reset, steps, rows, batched, batch_first and batched)
-    if known is not None and is_traced():  # how long the longest is, only a run will tell
+    if known is not None and is_traced():  # the longest length is known only when the graph runs
         starts = _among_steps(starts, known)
     elif known is not None:
         longest = int(known.max()) if rows else 0
         tensors, starts = tuple(tensor[:longest] for tensor in tensors), starts if starts is None else starts[:longest]
-        # Without a row that is shorter there are no lengths from here on.
+        # If no row is shorter, lengths are not needed any more.
         known = None if bool((known == longest).all()) else known
         starts = starts if known is None else _among_steps(starts, known)
     return Batch(tensors, known, starts, steps, batched, batch_first)
 
 
 def _padding(lengths: Tensor, steps: int) -> Tensor:
-    """Say what is padding, bool [T, B]."""
+    """Mark the padding, bool [T, B]."""
     return torch.arange(steps)[:, None] >= lengths
 
 
 def _among_steps(reset: Tensor | None, lengths: Tensor) -> Tensor | None:
-    """Forget the starts that lie in padding: going back in time, they would be taken for a row's last step."""
+    """Remove the starts that lie in padding. In reverse, they would be taken for the last step of a row."""
     return None if reset is None else reset & ~_padding(lengths, len(reset)).to(reset.device)
 
 
@@ -158,10 +159,11 @@ def _checked_lengths(lengths: Tensor | Sequence[int], steps: int, rows: int) -> 
         )
     if rows and (known.is_floating_point() or known.is_complex() or known.dtype == torch.bool):
         raise SizeError(f"lengths have the type {known.dtype}; expected whole numbers, such as torch.int64.")
-    known = known.to(torch.int64, copy=True)  # the caller may count it down before the backward pass reads it
+    known = known.to(torch.int64, copy=True)  # the caller may change lengths before the backward pass reads them
     if is_traced() and isinstance(lengths, Tensor):
         if torch.compiler.is_compiling():  # a traced graph can hold no assertion
-            told = "lengths are out of range; expected 0 to the number of steps in the input."  # which may be a symbol
+            # The number of steps may be symbolic, so the message does not show it.
+            told = "lengths are out of range; expected 0 to the number of steps in the input."
             torch._assert_async(((known >= 0) & (known <= steps)).all(), told)
         return known
     for row, length in enumerate(known.tolist() if isinstance(lengths, Tensor) else lengths):
@@ -184,14 +186,14 @@ def _checked_reset(reset: Tensor | None, steps: int, rows: int, batched: bool, b
         raise SizeError(f"reset has the type {reset.dtype}; expected torch.bool, True where a new sequence starts.")
     if reset.shape != shape:
         raise SizeError(f"reset has the shape {tuple(reset.shape)}; expected {axes} = {shape}, as the input has.")
-    reset = reset.clone()  # the caller may fill it anew before the backward pass reads it
+    reset = reset.clone()  # the caller may change reset before the backward pass reads it
     if not batched:
         return reset.unsqueeze(1)
     return reset.transpose(0, 1) if batch_first else reset
 
 
 def _unpacked(inputs: tuple[PackedSequence, ...], reset: Tensor | None, batch_first: bool) -> Batch:
-    """Take packed sequences as they are, or as [T, B, size] where all rows are as long."""
+    """Take packed sequences as they are, or as [T, B, size] if all rows have the same length."""
     packed = inputs[0]
     sizes = packed.batch_sizes
     steps, rows = len(sizes), int(sizes[0])
@@ -205,7 +207,7 @@ def _unpacked(inputs: tuple[PackedSequence, ...], reset: Tensor | None, batch_fi
 
 
 def _permuted(tensor: Tensor, order: Tensor | None) -> Tensor:
-    """Put the rows, the last axis of a mask or the last but one of a state, in another order."""
+    """Reorder the rows, which are the last axis of a mask or the second last axis of a state."""
     if order is None:
         return tensor
     return tensor.index_select(-1 if tensor.dtype == torch.bool else -2, order)

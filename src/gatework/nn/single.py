@@ -1,4 +1,4 @@
-"""A single step of a layer, for loops of a user's own: by torch's operations, which cost less than to call a kernel."""
+"""Run a single step of a layer, for the user's own loops, by torch's operations: they cost less than a kernel call."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,17 +21,17 @@ _KEYS = {
 
 
 def step(layer: Any, input: Any, state: State) -> tuple[Tensor, State]:
-    """Run a single step of a :class:`gatework.Recurrent`; see its method of this name."""
+    """Run a single step of a :class:`gatework.Recurrent`; see its method ``step``."""
     if layer.bidirectional:
         raise SizeError("step() was called on a bidirectional layer, whose output needs steps to come; use forward().")
-    # Who asks for a backend by hand, looks inside or traces gets what runs a sequence, for a sequence of one.
+    # With an explicit backend, inside gatework.tracing or in a jit trace, the step runs as a sequence of length one.
     by_torch = layer.backend == "auto" and layer._inside is None and not torch.jit.is_tracing()
     if by_torch and layer._operation and (done := _at_once(layer, input, state)) is not None:
         return done
     inputs = as_tuple(input)
     if not all(isinstance(one, Tensor) for one in inputs):
-        found = ", ".join(type(one).__name__ for one in inputs)
-        raise SizeError(f"step() was given {found}; expected a tensor [B, I] or [I], or a tuple of them.")
+        types = ", ".join(type(one).__name__ for one in inputs)
+        raise SizeError(f"step() was given {types}; expected a tensor [B, I] or [I], or a tuple of them.")
     if by_torch:
         return _by_torch(layer, inputs, state)
     sequences = tuple(one.unsqueeze(0) for one in inputs)
@@ -41,7 +41,7 @@ def step(layer: Any, input: Any, state: State) -> tuple[Tensor, State]:
 
 
 def _by_torch(layer: Any, inputs: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
-    """Run a step of any cell and any stack."""
+    """Run a step of any cell, in any number of layers."""
     batched = inputs[0].dim() == 2
     if not (batched and _fits(layer, inputs, state)):
         layer._check(tuple(one.unsqueeze(0) for one in inputs), state, False)
@@ -56,9 +56,9 @@ def _by_torch(layer: Any, inputs: tuple[Tensor, ...], state: State) -> tuple[Ten
 
 
 def _at_once(layer: Any, input: Any, state: State) -> tuple[Tensor, State] | None:
-    """Run a step that is one operation of torch's, with next to nothing beside it.
+    """Run a step that is a single torch operation, with minimal overhead.
 
-    None where there is more to do, or where something does not fit: who looks closer will say what.
+    Returns None if the step needs more than that, or if something does not fit; the general path then reports it.
     """
     if state is None or type(input) is not Tensor or input.dim() != 2 or layer.num_layers != 1:
         return None
@@ -74,12 +74,12 @@ def _at_once(layer: Any, input: Any, state: State) -> tuple[Tensor, State] | Non
             return output, output.unsqueeze(0)
         output, cell = torch.lstm_cell(input, [parts[0].squeeze(0), parts[1].squeeze(0)], *weights)
         return output, (output.unsqueeze(0), cell.unsqueeze(0))
-    except (KeyError, RuntimeError):  # weights that are made anew at each use, and sizes that do not fit
+    except (KeyError, RuntimeError):  # weights that are computed at each use, or sizes that do not fit
         return None
 
 
 def _fits(layer: Any, inputs: tuple[Tensor, ...], state: State) -> bool:
-    """Say at a glance that nothing is wrong; where this is not sure, everything is looked at."""
+    """Check the common case quickly; False means that a full check is needed."""
     first = layer.layers[0]
     if len(inputs) > 1 or first.projected_from is not None or not first.stored:
         return False
@@ -99,7 +99,7 @@ def _fits(layer: Any, inputs: tuple[Tensor, ...], state: State) -> bool:
 
 
 def _stack(layer: Any, inputs: tuple[Tensor, ...], before: list[tuple[Tensor, ...]]) -> list[tuple[Tensor, ...]]:
-    """Run the layers one above the other; give the states of each."""
+    """Run the layers one after the other; return the states of each."""
     given = dict(zip(outer_inputs(layer.cell), inputs, strict=True))
     first, finals = layer.cell.inputs[0], []
     for number, states in enumerate(before):
@@ -112,7 +112,7 @@ def _stack(layer: Any, inputs: tuple[Tensor, ...], before: list[tuple[Tensor, ..
 
 
 def _layer(layer: Any, number: int, given: dict[str, Tensor], states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Run one layer; give its states."""
+    """Run one layer; return its states."""
     one, first = layer.layers[number], layer.cell.inputs[0]
     if layer._operation:
         weights = [getattr(layer, f"{part.key}_l{number}") for part in one.stored]
@@ -128,16 +128,16 @@ def _layer(layer: Any, number: int, given: dict[str, Tensor], states: tuple[Tens
 def torch_step(
     operation: str, input: Tensor, states: tuple[Tensor, ...], weights: Sequence[Tensor | None]
 ) -> tuple[Tensor, ...]:
-    """Run one of torch's own operations for a step.
+    """Run a step by one of torch's own operations.
 
     Args:
-        operation: Its name, such as ``lstm_cell``.
+        operation: The name of the operation, such as ``lstm_cell``.
         input: [B, I].
         states: [B, H] each.
-        weights: As torch's cells store them: two matrices, and with biases two vectors.
+        weights: The weights of torch's cells: two matrices and, with biases, two vectors.
 
     Returns:
-        The states after, [B, H] each.
+        The states after the step, [B, H] each.
     """
     run = getattr(torch, operation)
     return run(input, states, *weights) if len(states) > 1 else (run(input, states[0], *weights),)

@@ -1,8 +1,8 @@
-"""States between users and kernels.
+"""Convert states between the form of users and the form of the kernels.
 
-Outside, a state has the form of torch's: all layers and directions in one tensor [L * D, B, H], without a batch
-[L * D, H]; where sizes differ from layer to layer, a tuple of tensors [B, H] in its place. A cell with several states
-has a tuple of such. Inside there is, for every layer and direction, one tuple of tensors [B, H].
+For users, a state has torch's form: one tensor [L * D, B, H] for all layers and directions, or [L * D, H] without a
+batch. If the sizes of the layers differ, it is a tuple of tensors [B, H] instead. A cell with several states has a
+tuple of these. The kernels take one tuple of tensors [B, H] for every layer and direction.
 """
 
 from typing import Any
@@ -16,16 +16,16 @@ State = Any  # a tensor, a tuple of tensors, or a tuple of tuples of tensors
 
 
 def taken(batch: Batch, state: State, count: int, together: bool) -> list[tuple[Tensor, ...]]:
-    """Take a user's state apart.
+    """Split the user's state by layer and direction.
 
     Args:
-        batch: The batch it belongs to.
-        state: The state as the user has it.
+        batch: The batch that the state belongs to.
+        state: The state in the user's form.
         count: The number of states of the cell.
-        together: Whether all layers and directions lie in one tensor.
+        together: Whether one tensor holds all layers and directions.
 
     Returns:
-        For every layer and direction its states, [B, H] each.
+        The states of every layer and direction, [B, H] each.
     """
     given = (state,) if count == 1 else state
     if together:
@@ -36,7 +36,7 @@ def taken(batch: Batch, state: State, count: int, together: bool) -> list[tuple[
 
 
 def given_back(batch: Batch, finals: list[tuple[Tensor, ...]], together: bool) -> State:
-    """Put a state together for the user; the opposite of :func:`taken`."""
+    """Join the states of all layers and directions for the user; the inverse of :func:`taken`."""
     each = zip(*finals, strict=True)
     if together:
         parts = tuple(batch.give_back_state(torch.stack(part)) for part in each)

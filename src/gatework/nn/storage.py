@@ -1,4 +1,4 @@
-"""How a cell's parameters are stored in a layer: gates one below the other in few tensors, as torch stores them."""
+"""The storage of a cell's parameters in a layer: gates are stacked in few tensors, as in torch."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class Stored:
     """One tensor of a layer.
 
     Args:
-        key: Its name less layer and direction, such as ``weight_ih``.
-        parameters: The cell's parameters in it, one below the other, all of one shape.
+        key: The name without layer and direction, such as ``weight_ih``.
+        parameters: The cell's parameters in the tensor, stacked along the rows, all of one shape.
     """
 
     key: str
@@ -26,16 +26,16 @@ class Stored:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Give the names of the parameters, in order."""
+        """The names of the parameters, in order."""
         return tuple(parameter.name for parameter in self.parameters)
 
     def shape(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
-        """Give the shape of the tensor for these sizes."""
+        """Return the shape of the tensor for these sizes."""
         rows, *columns = self.parameters[0].shape(sizes)
         return (rows * len(self.parameters), *columns)
 
     def view(self, tensor: Tensor, name: str) -> Tensor:
-        """Give the rows of the tensor that one parameter has."""
+        """Return the rows of the tensor that belong to one parameter."""
         rows = tensor.shape[0] // len(self.parameters)
         return tensor.narrow(0, self.names.index(name) * rows, rows)
 
@@ -43,18 +43,18 @@ class Stored:
 def layout(step: Step, second_bias: Mapping[str, str] | None = None) -> tuple[Stored, ...]:
     """Decide which parameters share a tensor.
 
-    Dense matrices on the first input lie in ``weight_ih``, dense ones on the output state in ``weight_hh``, the
-    projection in ``weight_hr`` and biases in ``bias``, in order of first use; what fits nowhere has a tensor of its own
-    name, with an underscore behind it where a layer calls another tensor so.
+    Dense matrices on the first input are stored in ``weight_ih``, dense matrices on the output state in ``weight_hh``,
+    the projection in ``weight_hr`` and biases in ``bias``, in order of first use. Every other parameter has a tensor of
+    its own name, with an underscore appended if the layer already uses this name.
 
     Args:
         step: The checked equations.
-        second_bias: For torch's layers, which have two biases a gate: the biases of ``bias_ih``, each with the one of
-            ``bias_hh`` that lies in the same place (the same one, where the equations lack it). One name in both means
-            their sum.
+        second_bias: For torch's layers, which have two biases per gate: maps each bias of ``bias_ih`` to the bias in
+            the same rows of ``bias_hh``, or to itself if the equations have no second bias. A parameter that is in both
+            is the sum of the two.
 
     Returns:
-        The tensors in the order in which torch's layers register theirs.
+        The tensors, in the order in which torch's layers register theirs.
 
     Example:
         >>> from gatework.cells import CELLS
@@ -85,14 +85,14 @@ def layout(step: Step, second_bias: Mapping[str, str] | None = None) -> tuple[St
 
 
 def weights(stored: tuple[Stored, ...], tensor: Callable[[str], Tensor]) -> Weights:
-    """Give the kernels a layer's parameters by name.
+    """Collect a layer's parameters by name, for the kernels.
 
     Args:
         stored: The tensors of the layer.
-        tensor: Gives the tensor of a key.
+        tensor: Returns the tensor of a key.
 
     Returns:
-        The parameters, as views wherever they are stored once.
+        The parameters, as views unless they are stored as a sum.
     """
     held = {part.key: part for part in stored}
     stacks = [(part.names, tensor(part.key)) for part in stored if part.key not in ("bias_ih", "bias_hh")]
@@ -106,7 +106,7 @@ def _bias_keys(second_bias: Mapping[str, str] | None) -> tuple[str, ...]:
 
 
 def _shared(parameter: Parameter, step: Step) -> str | None:
-    """Name the tensor a parameter shares; None where it fits in none."""
+    """Name the tensor that stores a parameter; None if it has a tensor of its own."""
     full = parameter.rows == "hidden_size"
     if parameter.role == "bias":
         return "bias" if full else None
@@ -121,7 +121,7 @@ def _shared(parameter: Parameter, step: Step) -> str | None:
 
 
 def _summed(first: Stored, second: Stored, left: Tensor, right: Tensor) -> tuple[tuple[str, ...], Tensor]:
-    """Add two stacks of biases where they hold the same parameter; what only one holds stays as it is."""
+    """Add two stacks of biases. A parameter that is in only one of them is unchanged."""
     if left.shape != right.shape:
         raise SizeError(
             f"The weights {first.key} have the shape {tuple(left.shape)} and {second.key} {tuple(right.shape)}; "

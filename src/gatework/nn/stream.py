@@ -1,4 +1,4 @@
-"""A layer that goes step by step, for data that comes as it goes: nothing is made anew, and the state is kept."""
+"""Run a layer step by step, for data that arrives in real time: no step allocates, and the stream keeps the state."""
 
 import weakref
 from collections.abc import Iterable, Sequence
@@ -25,26 +25,27 @@ _version = attrgetter("_version")
 
 
 class Stream:
-    """Run a layer step by step, as fast as a step can be had; made by :meth:`gatework.nn.Recurrent.stream`.
+    """Run a layer step by step with minimal latency; made by :meth:`gatework.nn.Recurrent.stream`.
 
-    It computes what ``layer.eval()`` computes over a whole sequence: masks are their probabilities, and nothing is
-    dropped between layers. No gradient flows. A stream belongs to one thread at a time.
+    A stream computes what the layer computes in evaluation mode over a whole sequence: masks are replaced by their
+    probabilities, and nothing is dropped between layers. There is no gradient. Only one thread at a time may use a
+    stream.
 
-    Weights are packed when the stream is made, and again by the first step after they changed: by an optimiser of
-    torch's, fused or not, by ``load_state_dict``, in place, or by putting other parameters in their places. A change
-    that leaves no trace needs :meth:`refresh`: what is written through ``.data``, which includes ``layer.to`` and
-    ``vector_to_parameters``, through numpy or by other libraries; and another ``layer.backend``.
+    The stream packs the weights when it is made, and again in the first step after they changed: by one of torch's
+    optimisers, fused or not, by ``load_state_dict``, in place, or because other parameters replaced them. Some changes
+    cannot be detected and need :meth:`refresh`: values written through ``.data`` (as ``layer.to`` and
+    ``vector_to_parameters`` do), through numpy or by other libraries, and another ``layer.backend``.
 
     Args:
         layer: A :class:`gatework.nn.Recurrent`.
-        batch_size: B, how many streams run side by side.
+        batch_size: B, the number of sequences that run side by side.
 
     Attributes:
-        backend: What runs it, ``cpu`` or ``reference``.
-        reason: Why.
+        backend: What runs the stream, ``cpu`` or ``reference``.
+        reason: Why this backend runs it.
 
     Raises:
-        SizeError: For a bidirectional layer, whose output needs steps to come, and for a batch size that cannot be.
+        SizeError: For a bidirectional layer, whose output depends on future steps, and for an invalid batch size.
         ConfigError: If the layer's ``backend`` cannot run.
 
     Example:
@@ -63,7 +64,7 @@ class Stream:
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise SizeError(f"batch_size is {batch_size!r}; expected a whole number of at least 1.")
         self._layer, self.batch_size = layer, batch_size
-        self._like = torch.zeros(())  # where nothing is learned, until an input comes
+        self._like = torch.zeros(())  # for a layer without parameters, until the first input
         _watch(self)
         self._prepare()
         self.reset()
@@ -77,7 +78,7 @@ class Stream:
             input: [B, I]; a tuple for a cell with several inputs.
 
         Returns:
-            The output, [B, H]. It is the same tensor at every step: clone what is to be kept beyond the next.
+            The output, [B, H]. Every step returns the same tensor: clone an output that you want to keep.
 
         Raises:
             SizeError: If shapes, types or devices do not fit.
@@ -88,11 +89,11 @@ class Stream:
                 and input.dtype is self._dtype
                 and input.is_cpu
                 and input.is_contiguous()
-                and not input.is_neg()  # signs that torch has not written to memory yet
-                and self._own == self._held  # in passing: what is identical is not looked into
+                and not input.is_neg()  # torch may not yet have applied a negation to memory
+                and self._own == self._held  # fast, because identical objects are not compared further
                 and sum(map(_version, self._watched)) == self._versions
             )
-        except (AttributeError, RuntimeError):  # no tensor; parameters that are others, and cannot be compared
+        except (AttributeError, RuntimeError):  # not a tensor, or other parameters, which cannot be compared
             fits = False
         if fits:
             self._call(self._address, input.data_ptr())
@@ -100,7 +101,7 @@ class Stream:
         return self._step(input)
 
     def _step(self, input: Any) -> Tensor:
-        """Run a step after a look at everything: where inputs have to be copied, and where something does not fit."""
+        """Check everything and run a step: for inputs that must be copied, and for errors."""
         if not self._is_current():
             self.refresh()
         inputs = tuple(input) if isinstance(input, tuple) else (input,)
@@ -132,7 +133,7 @@ class Stream:
         return self.output
 
     def _follow(self, given: Any) -> None:
-        """Where nothing is learned, be of the type and on the device of what is given."""
+        """For a layer without parameters, adopt the type and the device of the input."""
         if self._known or not isinstance(given, Tensor) or not given.is_floating_point():
             return
         if given.dtype != self._like.dtype or given.device != self._like.device:
@@ -143,10 +144,10 @@ class Stream:
 
     @property
     def state(self) -> State:
-        """The state after the last step, in the form of the layer's: a copy. Set it to go on from another.
+        """A copy of the state after the last step, in the form that the layer uses. Set it to continue from another.
 
         Raises:
-            SizeError: If a state that is set does not fit.
+            SizeError: If the new state does not fit.
         """
         names = self._layer.cell.states
         parts = tuple(tuple(self._chain.state(place)[name].clone() for place in self._places) for name in names)
@@ -167,13 +168,13 @@ class Stream:
                 self._chain.state(place)[name].copy_(given.detach())
 
     def reset(self, rows: Tensor | Sequence[int] | Sequence[bool] | int | None = None) -> None:
-        """Begin anew, from zeros or from the learned initial state.
+        """Start again from zeros, or from the learned initial state.
 
         Args:
-            rows: Which of the B streams: their numbers, or B times True or False. None for all.
+            rows: The rows to reset: their numbers, or B booleans. None for all rows.
 
         Raises:
-            SizeError: For rows that there are not.
+            SizeError: For rows that do not exist.
         """
         chosen = self._rows(rows)
         layer = self._layer
@@ -200,7 +201,7 @@ class Stream:
     # --- weights
 
     def refresh(self) -> None:
-        """Take the layer's weights, type, device and backend anew; the state stays.
+        """Read the layer's weights, type, device and backend again. The state does not change.
 
         Raises:
             ConfigError: If the layer's ``backend`` cannot run.
@@ -213,17 +214,18 @@ class Stream:
 
     @torch.no_grad()
     def _prepare(self, output: Tensor | None = None) -> None:
-        """Choose what runs the steps, and make all there is to make."""
+        """Choose the backend of the steps, and prepare everything."""
         layer = self._layer
         parameters = _parameters(layer)
-        # Written down before anything is read: what changes meanwhile is noticed by the next step.
+        # Noted before any weight is read, so that the next step notices a change in the meantime.
         self._known = parameters
         self._own, self._held = layer._parameters, dict(layer._parameters)
-        self._watched: Iterable[Tensor] = [one for one in parameters if not one.is_inference()]  # they count no changes
+        # Inference tensors have no version counter.
+        self._watched: Iterable[Tensor] = [one for one in parameters if not one.is_inference()]
         self._versions = sum(map(_version, self._watched))
-        self._whole = len(self._held) == len(parameters)  # none lies in a module below, as those of parametrizations do
+        self._whole = len(self._held) == len(parameters)  # False if a submodule has parameters, as parametrizations do
         if self._whole and len(self._watched) == len(parameters):
-            self._watched = self._own.values()  # of those that are there at each step
+            self._watched = self._own.values()  # a live view, so each step checks the current parameters
         if parameters:
             self._like = parameters[0].detach()
         levels, self._places, self._sizes = _levels(layer)
@@ -231,7 +233,7 @@ class Stream:
         self._chain, self.backend, self.reason = prepared
         self.output = self._chain.output
         self._dtype = self._like.dtype
-        # What a step can be given as it is; None where there is no such thing.
+        # The shape of an input that needs no copy; None if every input must be copied.
         self._shape: torch.Size | None = None
         entry = self._chain.entry
         if entry is not None and self._whole:
@@ -239,11 +241,11 @@ class Stream:
             self._shape = torch.Size((self.batch_size, self._sizes[0]))
 
     def _is_current(self) -> bool:
-        """Say whether the layer's parameters are those that were packed, and no change of them is known."""
+        """Tell whether the layer's parameters are the packed ones, without a known change."""
         if self._whole:
             try:
                 same = self._own == self._held
-            except RuntimeError:  # others, which cannot be compared
+            except RuntimeError:  # other parameters, which cannot be compared
                 same = False
         else:
             now = _parameters(self._layer)
@@ -251,13 +253,13 @@ class Stream:
         return same and sum(map(_version, self._watched)) == self._versions
 
     def _stepped(self, parameters: Iterable[Tensor]) -> None:
-        """Note that an optimiser has stepped some parameters; those of another layer mean nothing."""
+        """Note that an optimiser has updated parameters, if any of them belong to this layer."""
         if not set(map(id, _parameters(self._layer))).isdisjoint(map(id, parameters)):
             self._versions = -1
 
     @property
     def threads(self) -> list[int]:
-        """How many threads run each layer, and each learned map before one; empty for the reference."""
+        """The number of threads of each layer, and of each learned map before a layer; empty for the reference."""
         return list(self._chain.threads)
 
     def __repr__(self) -> str:
@@ -265,12 +267,12 @@ class Stream:
 
 
 def _parameters(layer: Any) -> list[Tensor]:
-    """Give the layer's parameters, each as often as it is found: tied ones too."""
+    """Return the layer's parameters; tied parameters appear several times."""
     return [one for _, one in layer.named_parameters(remove_duplicate=False)]
 
 
 def _levels(layer: Any) -> tuple[list[Level], list[int], list[int]]:
-    """Take a layer apart: its levels, the level of each of its layers, and the sizes of the inputs."""
+    """Split a layer into levels; return the levels, the level of each layer, and the sizes of the inputs."""
     names = outer_inputs(layer.cell)
     first = layer.cell.inputs[0]
     sources: dict[str, int | tuple[int, str]] = {name: number for number, name in enumerate(names)}
@@ -296,13 +298,13 @@ def _levels(layer: Any) -> tuple[list[Level], list[int], list[int]]:
     return levels, places, sizes
 
 
-# --- optimisers, whose fused steps count no changes in what they change
+# --- optimisers, whose fused steps do not increase the version counters
 
 _open: dict[int, weakref.ref[Stream]] = {}
 
 
 def _watch(stream: Stream) -> None:
-    """Have a stream told of the steps of optimisers, for as long as it lives."""
+    """Notify a stream of optimiser steps, for as long as the stream lives."""
     _listen()
     key = id(stream)
     _open[key] = weakref.ref(stream, lambda _: _open.pop(key, None))
