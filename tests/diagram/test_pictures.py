@@ -21,8 +21,8 @@ from gatework.diagram import KINDS, LANGUAGES, Picture, gate_scene, notation_sce
 from gatework.diagram.rendering import raster
 from gatework.diagram.rendering.raster import png
 from gatework.diagram.rendering.theme import DARK, LIGHT
-from gatework.diagram.words import said
 from gatework.errors import CellError, ConfigError
+from gatework.translations import said
 
 ROOT = Path(__file__).parents[2]
 NEEDS_OTHER = {"compare": "gru"}

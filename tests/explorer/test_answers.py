@@ -1,5 +1,6 @@
 """What the explorer answers over HTTP: the numbers are forward()'s, the figures are what they say."""
 
+import json
 import math
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from gatework import CELLS, __version__
+from gatework.diagram import LANGUAGES, cell_scene
 from gatework.errors import RunError
 from gatework.explorer.answers import open_answers
 from gatework.explorer.settings import Settings
@@ -35,6 +37,13 @@ def test_about(small, run):
     assert opened["vocabulary_size"] == len(opened["vocabulary"]) == model.head.out_features
     assert opened["equations"] == str(CELLS["lstm"])
     assert opened["latex"] == CELLS["lstm"].latex()
+
+
+def test_about_draws_the_cell_in_every_language(small):
+    """The picture's own data: what a shape does not have is absent, and nothing is lost on its way."""
+    scenes = small.get("/api/about")["runs"][0]["scene"]
+    drawn = {language: cell_scene(CELLS["lstm"], language).to_dict() for language in LANGUAGES}
+    assert scenes == json.loads(json.dumps(drawn))
 
 
 def test_about_lists_the_quantities(small):

@@ -74,7 +74,7 @@ def test_every_cell_can_be_looked_into(name):
     assert np.array_equal(answers.values(told.trace, messages.Window(layer=1, name=states[0])).values, output)
     assert {one.name for one in run.quantities[0] if one.role == "state"} == set(states)
     assert set(run.scene) == {"en", "zh-Hans", "zh-Hant"}
-    assert all(scene["shapes"] for scene in run.scene.values())
+    assert all(scene.shapes for scene in run.scene.values())
     flow = answers.gradients(told.trace, messages.At(at=6))
     assert all(len(norms) == 7 and all(map(math.isfinite, norms)) for norms in flow.along.values())
     held = states[0]

@@ -7,6 +7,10 @@ import { setLines, symbolAt } from '../src/lib/lines';
 import { percent, say, sayTick, steady, visible } from '../src/lib/numbers';
 import { escape } from '../src/lib/pen';
 import { between, gather, spread, total, type Range } from '../src/lib/ranges';
+import { remark } from '../src/lib/remark';
+import { en } from '../src/strings/en';
+import { zhHans } from '../src/strings/zh-Hans';
+import { zhHant } from '../src/strings/zh-Hant';
 import { cutValues, gatherUnit, toNumbers } from '../src/lib/recording';
 import { toCsv } from '../src/lib/save';
 import { colours, limitOf, shade, signOf } from '../src/lib/scales';
@@ -170,3 +174,23 @@ function luminance(colour: string): number {
   });
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
 }
+
+describe('remarks', () => {
+  const called = (comment: string, role: 'gate' | 'part' = 'gate') => ({ name: 'z', comment, role, low: 0, high: 1, size: 4 });
+  it('a known one is said in the language of the page, with what stands behind its colon', () => {
+    const keeps = called('update gate: 1 keeps');
+    expect([en, zhHans, zhHant].map((words) => remark(keeps, words))).toEqual([
+      'update gate: 1 keeps',
+      '更新门：1 表示保留',
+      '更新閘：1 表示保留',
+    ]);
+    expect(remark(called('normaliser'), zhHans)).toBe('归一化项');
+    expect(remark(called('forget gate, never forgets'), zhHant)).toBe('遺忘閘：從不遺忘');
+  });
+  it('what is not known behind the colon is left out, and a remark that is not known stays', () => {
+    expect(remark(called('forget gate: my own'), zhHans)).toBe('遗忘门');
+    expect(remark(called('my own: 1 keeps'), zhHans)).toBe('my own: 1 keeps');
+    expect(remark(called(''), zhHans)).toBe('');
+  });
+  it('a part of a state says of which', () => expect(remark(called('part of c', 'part'), zhHans)).toBe('c 的一部分'));
+});

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from gatework.diagram.picture import KINDS as KINDS
     from gatework.diagram.picture import Picture as Picture
     from gatework.diagram.picture import draw as draw
-    from gatework.diagram.words import LANGUAGES as LANGUAGES
+    from gatework.translations import LANGUAGES as LANGUAGES
 
 # Who only wants a scene, to draw it by other means, need not wait for what makes a PNG of it.
 _PUBLIC = {
     "KINDS": "gatework.diagram.picture",
-    "LANGUAGES": "gatework.diagram.words",
+    "LANGUAGES": "gatework.translations",
     "Picture": "gatework.diagram.picture",
     "Scene": "gatework.diagram.drawing.scene",
     "Shape": "gatework.diagram.drawing.scene",

@@ -18,8 +18,8 @@ from gatework.diagram.kinds.walk import walk_scenes
 from gatework.diagram.rendering.raster import png
 from gatework.diagram.rendering.svg import svg
 from gatework.diagram.rendering.theme import DARK, LIGHT, Theme
-from gatework.diagram.words import check_language, word
 from gatework.errors import CellError, ConfigError
+from gatework.translations import check_language, word
 
 STEPS = 3
 _COPIES = ("chain", "unrolled")

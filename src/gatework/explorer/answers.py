@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from threading import Lock
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -88,7 +87,7 @@ class Answers:
         self._readings = Store[Reading](settings.memory // 4)
         self._numbers = count(1)
         self._quantities: dict[str, dict[Place, list[messages.QuantityAnswer]]] = {}
-        self._scenes: dict[str, dict[str, Any]] = {}
+        self._scenes: dict[str, dict[str, messages.SceneAnswer]] = {}
         self._lock = Lock()
 
     # --- what there is
@@ -100,7 +99,7 @@ class Answers:
             runs=[self._about(run) for run in self.runs.values()],
             samples=[],
             presets=list(PRESETS),
-            limits={"text": self.settings.text, "steps": self.settings.steps},
+            limits=messages.LimitsAnswer(text=self.settings.text, steps=self.settings.steps),
         )
 
     def _about(self, run: OpenRun) -> messages.RunAnswer:
@@ -134,7 +133,7 @@ class Answers:
         steps = len(read_symbols(sample.text, run.config.level))
         return messages.SampleAnswer(id=sample.id, title=sample.title, text=shown, steps=steps)
 
-    def _scenes_of(self, run: OpenRun) -> dict[str, Any]:
+    def _scenes_of(self, run: OpenRun) -> dict[str, messages.SceneAnswer]:
         """Draw the cell, once in every language."""
         with self._lock:
             if run.id not in self._scenes:
@@ -143,7 +142,9 @@ class Answers:
                     scenes = {language: cell_scene(cell, language) for language in LANGUAGES}
                 except CellError:
                     scenes = {}  # equations that no picture can be drawn of; all the rest can still be shown
-                self._scenes[run.id] = {language: scene.to_dict() for language, scene in scenes.items()}
+                self._scenes[run.id] = {
+                    language: messages.SceneAnswer.model_validate(scene.to_dict()) for language, scene in scenes.items()
+                }
             return self._scenes[run.id]
 
     def _quantities_of(self, run: OpenRun) -> dict[Place, list[messages.QuantityAnswer]]:

@@ -1,5 +1,8 @@
 """What the page may ask, and what it is answered: the shapes of all JSON, checked on its way in.
 
+The page's own types are written from these models (``python -m gatework.explorer.typescript``). In an answer a field
+with a default is absent where it says nothing.
+
 A request with a field that is not here is refused: a page and a server that misunderstand each other should hear of it.
 """
 
@@ -173,6 +176,46 @@ class BeltAnswer(BaseModel):
     output: str | None
 
 
+class ShapeAnswer(BaseModel):
+    """A shape of a cell's picture; ``quantity`` is what flows along it or comes out of it.
+
+    ``runs`` are pieces of the text, each with its style. A line has a ``path`` of SVG's commands, and in ``head`` the
+    tip of its arrow and the direction it points in. What a shape of its kind does not have is absent.
+    """
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    id: str
+    kind: Literal["box", "circle", "line", "text", "frame"]
+    role: str
+    quantity: str
+    text: str
+    path: list[tuple[Literal["M", "L"], float, float] | tuple[Literal["Q"], float, float, float, float]] = []
+    head: tuple[float, float, float, float] | None = None
+    start: str = Field("", alias="from")
+    end: str = Field("", alias="to")
+    x: float = 0.0
+    y: float = 0.0
+    width: float = 0.0
+    height: float = 0.0
+    anchor: Literal["start", "middle", "end"] = "middle"
+    runs: list[tuple[str, str]] = []
+    size: float = 0.0
+    emphasis: str = ""
+    note: str = ""
+
+
+class SceneAnswer(BaseModel):
+    """A picture of a cell, as shapes without colours."""
+
+    width: float
+    height: float
+    title: str
+    description: str
+    language: str
+    shapes: list[ShapeAnswer]
+
+
 class SampleAnswer(BaseModel):
     """A text that comes with a run, or its beginning where it is longer than what may be posted."""
 
@@ -190,7 +233,11 @@ class CheckpointAnswer(BaseModel):
 
 
 class RunAnswer(BaseModel):
-    """All that the page needs to know about a run."""
+    """All that the page needs to know about a run.
+
+    ``belts`` are for each layer its states that are sums, those that keep something first; ``scene`` is the cell's
+    picture in each language, and empty where the cell has none.
+    """
 
     id: str
     title: str
@@ -208,8 +255,15 @@ class RunAnswer(BaseModel):
     belts: list[list[BeltAnswer]]
     equations: str
     latex: str
-    scene: dict[str, Any]
+    scene: dict[str, SceneAnswer]
     samples: list[SampleAnswer]
+
+
+class LimitsAnswer(BaseModel):
+    """The most symbols of a text that is posted, and of a sample."""
+
+    text: int
+    steps: int
 
 
 class AboutAnswer(BaseModel):
@@ -219,7 +273,7 @@ class AboutAnswer(BaseModel):
     runs: list[RunAnswer]
     samples: list[SampleAnswer]
     presets: list[str]
-    limits: dict[str, int]
+    limits: LimitsAnswer
 
 
 class Guess(BaseModel):
@@ -237,7 +291,11 @@ class Before(BaseModel):
 
 
 class TraceAnswer(BaseModel):
-    """A text that was read: what can be shown at once. ``top`` is empty for long texts; ask for a window of it."""
+    """A text that was read: what can be shown at once.
+
+    ``unknown`` are positions of symbols that the vocabulary lacks, ``loss`` says how unlikely the model thought the
+    symbol after each position, in nats. ``top`` is empty for long texts; ask for a window of it.
+    """
 
     trace: str
     steps: int

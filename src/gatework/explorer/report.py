@@ -164,7 +164,7 @@ _UNESCAPED = "-_.!~*'()"
 def _plain(answer: BaseModel | Numbers) -> Any:
     """Give an answer as JSON can hold it."""
     if isinstance(answer, BaseModel):
-        return json.loads(answer.model_dump_json(by_alias=True))
+        return json.loads(answer.model_dump_json(by_alias=True, exclude_unset=True))
     return {
         "shape": list(answer.shape),
         "base64": b64encode(answer.content()).decode("ascii"),

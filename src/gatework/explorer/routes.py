@@ -155,7 +155,7 @@ class Desk:
 def write(answer: "BaseModel | Numbers") -> Response:
     """Write an answer: JSON, or numbers as bytes."""
     if isinstance(answer, BaseModel):
-        return Response(answer.model_dump_json(by_alias=True), media_type="application/json")
+        return Response(answer.model_dump_json(by_alias=True, exclude_unset=True), media_type="application/json")
     headers = {"X-Shape": ",".join(map(str, answer.shape))}
     if answer.names:
         headers["X-Names"] = json.dumps(list(answer.names))

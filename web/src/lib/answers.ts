@@ -1,69 +1,140 @@
-// What the server answers, as the page reads it. T steps, H units, N names.
+// What the page asks the server, and what the server answers. T steps, H units, N names.
+// Written by `python -m gatework.explorer.typescript`. Do not edit.
 
-export type Role = 'gate' | 'state' | 'candidate' | 'part' | 'other';
+/** A quantity held at a value, for some or all units, from one position to before another. */
+export interface Intervention {
+  layer: number;
+  direction: number;
+  name: string;
+  value: number;
+  units: number[] | null;
+  start: number;
+  stop: number | null;
+}
 
+/** A text to be read by a model, or a sample that the server holds. */
+export interface TraceRequest {
+  run: string;
+  checkpoint: string;
+  text: string | null;
+  sample: string | null;
+  interventions: Intervention[];
+}
+
+/** Positions to follow: ranges, a pattern or a preset, one of the three; and the quantities to look at. */
+export interface FindRequest {
+  layer: number;
+  direction: number;
+  names: string[];
+  ranges: [number, number][] | null;
+  pattern: string | null;
+  preset: string | null;
+}
+
+/** A unit whose highest and lowest values in the held-out text are wanted. */
+export interface ElsewhereRequest {
+  layer: number;
+  direction: number;
+  name: string;
+  run: string;
+  checkpoint: string;
+  unit: number;
+  count: number;
+}
+
+/** A quantity as the page shows it; low and high are null where its equation sets no bound. */
 export interface Quantity {
   name: string;
   comment: string;
-  role: Role;
+  role: 'gate' | 'state' | 'candidate' | 'part' | 'other';
   low: number | null;
   high: number | null;
   size: number;
 }
 
-/** A shape of the cell's picture; `quantity` is what flows along it or comes out of it. */
+/** A gate that multiplies something: the factor it makes, and where that factor is 1 (`full`) and 0 (`none`). */
+export interface Gate {
+  gate: string;
+  factor: string;
+  full: 0 | 1;
+  none: 0 | 1;
+}
+
+/**
+ * A state that is a sum, as its equation writes it.
+ *
+ * `kept` are the addends that are its own last value times something, `written` all others. `keep` is the gate
+ * that alone decides how much of the last value stays, `write` one that shuts out all that is written; null where
+ * there is no such gate. `half_life` says whether it has one, and `output` is the layer's output where that is
+ * read off this state.
+ */
+export interface Belt {
+  state: string;
+  kept: string[];
+  written: string[];
+  keep: Gate | null;
+  write: Gate | null;
+  half_life: boolean;
+  output: string | null;
+}
+
+/**
+ * A shape of a cell's picture; `quantity` is what flows along it or comes out of it.
+ *
+ * `runs` are pieces of the text, each with its style. A line has a `path` of SVG's commands, and in `head` the
+ * tip of its arrow and the direction it points in. What a shape of its kind does not have is absent.
+ */
 export interface Shape {
   id: string;
   kind: 'box' | 'circle' | 'line' | 'text' | 'frame';
   role: string;
   quantity: string;
   text: string;
-  /** Pieces of the text, each with its style: '', 'sub' … */
-  runs?: [string, string][];
-  size?: number;
+  path?: (['M' | 'L', number, number] | ['Q', number, number, number, number])[];
+  head?: [number, number, number, number] | null;
+  from?: string;
+  to?: string;
   x?: number;
   y?: number;
   width?: number;
   height?: number;
   anchor?: 'start' | 'middle' | 'end';
-  path?: [string, ...number[]][];
-  /** The tip of an arrow and its direction. */
-  head?: [number, number, number, number] | null;
+  runs?: [string, string][];
+  size?: number;
+  emphasis?: string;
+  note?: string;
 }
 
+/** A picture of a cell, as shapes without colours. */
 export interface Scene {
   width: number;
   height: number;
-  shapes: Shape[];
   title: string;
   description: string;
+  language: string;
+  shapes: Shape[];
 }
 
-/** A gate that multiplies something: the factor it makes, `f` or `1 - z`, and where that is 1 and 0. */
-export interface Gate {
-  gate: string;
-  factor: string;
-  full: number;
-  none: number;
+/** A text that comes with a run, or its beginning where it is longer than what may be posted. */
+export interface Sample {
+  id: string;
+  title: string;
+  text: string;
+  steps: number;
 }
 
-/** A state that is a sum, as its equation writes it. */
-export interface Belt {
-  state: string;
-  /** The addends that carry last step's value on: `f * c`. */
-  kept: string[];
-  /** All others: `i * g`. */
-  written: string[];
-  /** The gate that alone decides how much of last step's value stays; null where there is none. */
-  keep: Gate | null;
-  /** A gate that shuts out all that is written; null where there is none. */
-  write: Gate | null;
-  /** Whether the state has a half-life. */
-  half_life: boolean;
-  /** The layer's output, where that is read off this state. */
-  output: string | null;
+/** A checkpoint; the newest is called `latest`. */
+export interface Checkpoint {
+  id: string;
+  step: number;
 }
 
+/**
+ * All that the page needs to know about a run.
+ *
+ * `belts` are for each layer its states that are sums, those that keep something first; `scene` is the cell's
+ * picture in each language, and empty where the cell has none.
+ */
 export interface Run {
   id: string;
   title: string;
@@ -76,76 +147,80 @@ export interface Run {
   parameters: number;
   vocabulary: string[];
   vocabulary_size: number;
-  checkpoints: { id: string; step: number }[];
+  checkpoints: Checkpoint[];
   quantities: Quantity[][];
-  /** For each layer its states that are sums, those that keep something first. */
   belts: Belt[][];
   equations: string;
   latex: string;
-  /** The cell's picture per language; without pictures, empty. */
   scene: Record<string, Scene>;
   samples: Sample[];
 }
 
-export interface Sample {
-  id: string;
-  title: string;
-  text: string;
+/** The most symbols of a text that is posted, and of a sample. */
+export interface Limits {
+  text: number;
   steps: number;
 }
 
+/** The runs that are open, and what may be asked. */
 export interface About {
   version: string;
   runs: Run[];
   samples: Sample[];
   presets: string[];
-  limits: { text: number; steps: number };
+  limits: Limits;
 }
 
-export interface Intervention {
-  layer: number;
-  direction: number;
-  name: string;
-  value: number;
-  units: number[] | null;
-  start: number;
-  stop: number | null;
-}
-
-export interface Candidate {
+/** A symbol that may come next, and how likely the model thinks it is. */
+export interface Guess {
   symbol: string;
   probability: number;
 }
 
+/** What the model expected before the first symbol, having read a line end. */
+export interface Before {
+  loss: number | null;
+  top: Guess[];
+}
+
+/**
+ * A text that was read: what can be shown at once.
+ *
+ * `unknown` are positions of symbols that the vocabulary lacks, `loss` says how unlikely the model thought the
+ * symbol after each position, in nats. `top` is empty for long texts; ask for a window of it.
+ */
 export interface Trace {
   trace: string;
   steps: number;
   symbols: string[];
-  /** Positions of symbols that the vocabulary lacks. */
   unknown: number[];
-  /** How unlikely the model thought the symbol after each position, in nats. */
   loss: (number | null)[];
   mean_loss: number | null;
-  before: { loss: number | null; top: Candidate[] };
-  /** The likeliest next symbols at each position; empty for long texts. */
-  top: Candidate[][];
+  before: Before;
+  top: Guess[][];
 }
 
-export interface TraceRequest {
-  run: string;
-  checkpoint: string;
-  text?: string;
-  sample?: string;
-  interventions: Intervention[];
+/** The likeliest next symbols at each position of a window. */
+export interface Top {
+  from: number;
+  top: Guess[][];
 }
 
+/** A part of an equation with its value, and the parts it is made of. */
 export interface Term {
   text: string;
   value: number | null;
   parts: Term[];
 }
 
-export interface UnitFacts {
+/**
+ * Figures for every unit of a layer.
+ *
+ * `half_life` is in steps, of the quantity if it is a state that is carried unit by unit and else of the cell state,
+ * null where a unit never halves or nothing is carried so; `saturation` is the part of the steps within a tenth of
+ * the quantity's bounds, null where it has none.
+ */
+export interface Units {
   half_life: (number | null)[];
   saturation: (number | null)[];
   saturated_low: (number | null)[];
@@ -153,37 +228,37 @@ export interface UnitFacts {
   order_by_similarity: number[];
 }
 
+/**
+ * How much each earlier position matters to one prediction.
+ *
+ * Lists begin at position `from`, which is 0 unless the text is long, and end at `at`.
+ */
 export interface Gradients {
   at: number;
+  from: number;
   symbol: string;
   along: Record<string, number[]>;
   layers: Record<string, number[]>[];
   memory_length: number | null;
 }
 
-export interface Ranked {
+/** A unit that follows what was marked: its AUC from 0.5 to 1, and whether it rises (1) or falls (-1) there. */
+export interface Follower {
   name: string;
   unit: number;
   score: number;
-  sign: number;
+  sign: 1 | -1;
 }
 
-export interface Found {
+/** What was marked, as ranges, and the units that follow it best. */
+export interface Find {
   positions: [number, number][];
   marked: number;
   every: number;
-  ranking: Ranked[];
+  ranking: Follower[];
 }
 
-export interface FindRequest {
-  layer: number;
-  direction: number;
-  names: string[];
-  ranges?: [number, number][];
-  pattern?: string;
-  preset?: string;
-}
-
+/** A stretch of text with a unit's value at each symbol; `peak` is the place of its extreme. */
 export interface Stretch {
   text: string[];
   values: number[];
@@ -191,27 +266,9 @@ export interface Stretch {
   peak: number;
 }
 
+/** Where a unit is highest and lowest. */
 export interface Elsewhere {
   high: Stretch[];
   low: Stretch[];
   searched: number;
-}
-
-export interface ElsewhereRequest {
-  run: string;
-  checkpoint: string;
-  layer: number;
-  direction: number;
-  name: string;
-  unit: number;
-  count: number;
-}
-
-/** Numbers of the model, row-major, with their shape. */
-export interface Numbers {
-  shape: number[];
-  values: Float32Array;
-  names: string[];
-  /** Of a unit: each name's value before the first symbol; null where it had none. */
-  before: (number | null)[];
 }

@@ -2,19 +2,18 @@
 
 import type {
   About,
-  Candidate,
   Elsewhere,
   ElsewhereRequest,
+  Find,
   FindRequest,
-  Found,
   Gradients,
-  Numbers,
   Term,
+  Top,
   Trace,
   TraceRequest,
-  UnitFacts,
+  Units,
 } from './answers';
-import { cutValues, gatherUnit, littleEndian, readRecording, toNumbers, type RecordedNumbers } from './recording';
+import { cutValues, gatherUnit, littleEndian, readRecording, toNumbers, type Numbers, type RecordedNumbers } from './recording';
 
 const KEPT = 160; // answers kept; those of a trace never change
 const MOST_KEPT = 48e6; // bytes
@@ -37,6 +36,9 @@ export interface Spot {
   direction: number;
 }
 
+/** Positions are asked for by one of these; the others say nothing. */
+export const ASKED_BY = { ranges: null, pattern: null, preset: null } as const;
+
 export class Api {
   readonly recorded = readRecording(document);
   private readonly kept = new Map<string, { answer: unknown; bytes: number }>();
@@ -54,7 +56,7 @@ export class Api {
     return this.post('/api/traces', request);
   }
 
-  top(trace: string, from: number, to: number): Promise<{ from: number; top: Candidate[][] }> {
+  top(trace: string, from: number, to: number): Promise<Top> {
     return this.get(`/api/traces/${trace}/top?from=${from}&to=${to}`);
   }
 
@@ -75,7 +77,7 @@ export class Api {
     return this.get(`/api/traces/${trace}/terms?${asked}`);
   }
 
-  units(trace: string, spot: Spot, name: string): Promise<UnitFacts> {
+  units(trace: string, spot: Spot, name: string): Promise<Units> {
     return this.get(`/api/traces/${trace}/units?${where(spot)}&name=${encodeURIComponent(name)}`);
   }
 
@@ -83,7 +85,7 @@ export class Api {
     return this.get(`/api/traces/${trace}/gradients?at=${at}`);
   }
 
-  find(trace: string, request: FindRequest): Promise<Found> {
+  find(trace: string, request: FindRequest): Promise<Find> {
     return this.post(`/api/traces/${trace}/find`, request);
   }
 

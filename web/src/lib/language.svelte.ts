@@ -4,9 +4,10 @@ import { remember, remembered } from './theme.svelte';
 import { en } from '../strings/en';
 import { zhHans } from '../strings/zh-Hans';
 import { zhHant } from '../strings/zh-Hant';
+import type { TERMS } from '../strings/terms';
 import type { Strings } from '../strings/en';
 
-export const LANGUAGES = { en: 'English', 'zh-Hans': '简体中文', 'zh-Hant': '繁體中文' } as const;
+export const LANGUAGES = { en: 'English', 'zh-Hans': '简体中文', 'zh-Hant': '繁體中文' } as const satisfies Record<keyof typeof TERMS, string>;
 export type Language = keyof typeof LANGUAGES;
 
 const TABLES: Record<Language, Strings> = { en, 'zh-Hans': zhHans, 'zh-Hant': zhHant };

@@ -1,6 +1,13 @@
 // A recorded page holds the answers it needs inside itself, and asks no server.
 
-import type { Numbers } from './answers';
+/** Numbers of the model, row-major, with their shape. */
+export interface Numbers {
+  shape: number[];
+  values: Float32Array;
+  names: string[];
+  /** Of a unit: each name's value before the first symbol; null where it had none. */
+  before: (number | null)[];
+}
 
 export interface RecordedNumbers {
   shape: number[];

@@ -1,6 +1,6 @@
 // One unit's quantities over time, by name.
 
-import type { Numbers } from './answers';
+import type { Numbers } from './recording';
 
 export class Series {
   readonly names: readonly string[];

@@ -1,8 +1,8 @@
 // The one place that knows what is looked at: every view reads it, and every view changes it through its methods.
 
 import { untrack } from 'svelte';
-import type { About, Belt, Intervention, Quantity, Ranked, Run, Sample, Trace, TraceRequest } from './answers';
-import { Api, NeedsServer, Refused, type Spot } from './api';
+import type { About, Belt, Follower, Intervention, Quantity, Run, Sample, Trace, TraceRequest } from './answers';
+import { Api, ASKED_BY, NeedsServer, Refused, type Spot } from './api';
 import { firstPlace, fromFragment, toFragment, type Place } from './address';
 import { readLines } from './equations';
 import { language } from './language.svelte';
@@ -22,7 +22,7 @@ const TELLING = [
   ['indentation', 'after_comma', 'comment', 'first_word'],
 ];
 
-type Follower = Ranked & { layer: number; preset: string };
+type Best = Follower & { layer: number; preset: string };
 
 /** An answer, and the model that gave it: when another model is chosen, it is no answer any more. */
 interface Held<Answer> {
@@ -134,7 +134,7 @@ export class Explorer {
 
   changedRequest(): TraceRequest {
     const { edited, interventions } = this.place;
-    const reading = edited === null ? this.reading() : { text: edited };
+    const reading = edited === null ? this.reading() : { text: edited, sample: null };
     return { ...this.model(), ...reading, interventions: $state.snapshot(interventions) };
   }
 
@@ -197,7 +197,7 @@ export class Explorer {
    * Of all layers, the unit that follows best what stands between two signs, brackets or quotes; in a text that has
    * none, what is farther from being a symbol of its own. Null where a text has nothing that units could tell apart.
    */
-  async bestFollower(trace: string): Promise<Follower | null> {
+  async bestFollower(trace: string): Promise<Best | null> {
     const known = this.about?.presets ?? [];
     const rest = known.filter((preset) => !TELLING.flat().includes(preset));
     for (const wanted of [...TELLING, rest]) {
@@ -207,12 +207,12 @@ export class Explorer {
     return null;
   }
 
-  private async bestOf(trace: string, presets: string[]): Promise<Follower | null> {
-    let best: Follower | null = null;
+  private async bestOf(trace: string, presets: string[]): Promise<Best | null> {
+    let best: Best | null = null;
     for (let layer = 0; layer < (this.run?.layers ?? 1); layer += 1) {
       const names = (this.run?.quantities[layer] ?? []).filter((one) => one.role === 'state').map((one) => one.name);
       for (const preset of presets) {
-        const first = (await this.api.find(trace, { layer, direction: 0, names, preset })).ranking[0];
+        const first = (await this.api.find(trace, { ...ASKED_BY, layer, direction: 0, names, preset })).ranking[0];
         if (first && first.score > (best?.score ?? 0)) best = { ...first, layer, preset };
       }
     }
@@ -259,10 +259,10 @@ export class Explorer {
     return { run, checkpoint: this.checkpoint };
   }
 
-  private reading(): { text: string } | { sample: string } {
+  private reading(): Pick<TraceRequest, 'text' | 'sample'> {
     const { sample, text } = this.place;
-    if (sample === null && text) return { text };
-    return { sample: sample ?? this.samples[0]?.id ?? '' };
+    if (sample === null && text) return { text, sample: null };
+    return { text: null, sample: sample ?? this.samples[0]?.id ?? '' };
   }
 
   /** Read the text; while one is being read, of all texts typed meanwhile only the last is asked for. */

@@ -1,27 +1,11 @@
 // The tour's cards: what each shows on the live page. Positions and units are looked for in the data.
 
-import type { Explorer } from './store.svelte';
 import type { Place } from './address';
+import { CARDS, type CardName } from './cards';
+import type { Explorer } from './store.svelte';
 
 export const AREAS = ['text', 'next', 'cell', 'equation', 'view'] as const;
 export type Area = (typeof AREAS)[number];
-
-export const CARDS = [
-  'read',
-  'expect',
-  'loop',
-  'line',
-  'forget',
-  'write',
-  'update',
-  'output',
-  'memory',
-  'find',
-  'gradients',
-  'whatif',
-  'yours',
-] as const;
-export type CardName = (typeof CARDS)[number];
 
 export interface Card {
   name: CardName;

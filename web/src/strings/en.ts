@@ -1,7 +1,8 @@
 // Every sentence of the page in English. The other languages have this table's type, so none can lack a line.
 
-import type { CardName } from '../lib/tour';
+import type { CardName } from '../lib/cards';
 import type { Order, View } from '../lib/address';
+import { TERMS } from './terms';
 
 /** What a card of the tour can name of what is on the page. */
 export interface Facts {
@@ -39,7 +40,8 @@ export const en = {
   unreachable: 'The server does not answer. Is gatework explore still running?',
   spoken: (step: number, steps: number, symbol: string, name: string, unit: number, value: string, loss: string) =>
     `Position ${step} of ${steps}, symbol ${symbol}. ${name} of unit ${unit} is ${value}. The next symbol costs ${loss} bits.`,
-  comments: {} as Record<string, string>,
+  comments: TERMS.en,
+  colon: ': ',
   partOf: (state: string) => `part of ${state}`,
   head: {
     run: 'Run',

@@ -1,6 +1,7 @@
 // 简体中文。
 
 import type { Strings } from './en';
+import { TERMS } from './terms';
 
 const count = (parameters: number) => (parameters >= 1e4 ? `${(parameters / 1e4).toFixed(1)} 万` : String(parameters));
 
@@ -11,20 +12,8 @@ export const zhHans: Strings = {
   unreachable: '服务器没有响应。gatework explore 还在运行吗？',
   spoken: (step, steps, symbol, name, unit, value, loss) =>
     `第 ${step} 步，共 ${steps} 步，符号 ${symbol}。第 ${unit} 号神经元的 ${name} 为 ${value}。下一个符号的损失为 ${loss} 比特。`,
-  comments: {
-    'input gate': '输入门',
-    'forget gate': '遗忘门',
-    'output gate': '输出门',
-    candidate: '候选值',
-    'cell state': '细胞状态',
-    'hidden state': '隐藏状态',
-    'reset gate': '重置门',
-    'update gate': '更新门',
-    'update gate: 1 replaces': '更新门：1 表示替换',
-    'update gate: 1 keeps': '更新门：1 表示保留',
-    normaliser: '归一化项',
-    stabiliser: '稳定项',
-  },
+  comments: TERMS['zh-Hans'],
+  colon: '：',
   partOf: (state) => `${state} 的一部分`,
   head: {
     run: '模型',

@@ -1,6 +1,7 @@
 // 繁體中文。
 
 import type { Strings } from './en';
+import { TERMS } from './terms';
 
 const count = (parameters: number) => (parameters >= 1e4 ? `${(parameters / 1e4).toFixed(1)} 萬` : String(parameters));
 
@@ -11,20 +12,8 @@ export const zhHant: Strings = {
   unreachable: '伺服器沒有回應。gatework explore 還在執行嗎？',
   spoken: (step, steps, symbol, name, unit, value, loss) =>
     `第 ${step} 步，共 ${steps} 步，符號 ${symbol}。第 ${unit} 號神經元的 ${name} 為 ${value}。下一個符號的損失為 ${loss} 位元。`,
-  comments: {
-    'input gate': '輸入閘',
-    'forget gate': '遺忘閘',
-    'output gate': '輸出閘',
-    candidate: '候選值',
-    'cell state': '記憶單元狀態',
-    'hidden state': '隱藏狀態',
-    'reset gate': '重置閘',
-    'update gate': '更新閘',
-    'update gate: 1 replaces': '更新閘：1 表示取代',
-    'update gate: 1 keeps': '更新閘：1 表示保留',
-    normaliser: '正規化項',
-    stabiliser: '穩定項',
-  },
+  comments: TERMS['zh-Hant'],
+  colon: '：',
   partOf: (state) => `${state} 的一部分`,
   head: {
     run: '模型',
@@ -81,9 +70,9 @@ export const zhHant: Strings = {
     end: '文字到此結束。',
   },
   cell: {
-    title: '這一步的記憶單元',
+    title: '這一步的細胞',
     hint: (unit) => `線條是第 ${unit} 號神經元此刻的值，帶缺口為負。點選方框查看算式。`,
-    none: '這種單元沒有圖，數值見下方。',
+    none: '這種細胞沒有圖，數值見下方。',
   },
   equation: {
     title: '代入數值的方程式',
@@ -92,7 +81,7 @@ export const zhHant: Strings = {
   views: {
     title: '檢視',
     next: '預測',
-    cell: '記憶單元',
+    cell: '細胞',
     belt: '輸送帶',
     heat: '全部神經元',
     find: '尋找神經元',
@@ -109,7 +98,7 @@ export const zhHant: Strings = {
     steps: '步',
     sum: '原有的值、其中保留的、新寫入的、現在的值',
     label: (state, unit) => `第 ${unit} 號神經元的狀態 ${state} 隨時間的變化，分為保留與寫入兩部分。`,
-    none: '這種單元沒有哪個狀態是「保留」與「寫入」之和，因此畫不出輸送帶。',
+    none: '這種細胞沒有哪個狀態是「保留」與「寫入」之和，因此畫不出輸送帶。',
   },
   window: {
     title: '顯示的文字範圍',
@@ -207,7 +196,7 @@ export const zhHant: Strings = {
     link: '複製指向目前畫面的連結',
     linkLead: '文字、位置、神經元和檢視都在連結裡。',
     view: '目前檢視',
-    cell: '單元圖',
+    cell: '細胞圖',
     report: '一個可離線開啟的網頁，內含錄製的文字：',
     copied: '已複製。',
     inAddress: '連結已在網址列中。',
@@ -251,9 +240,9 @@ export const zhHant: Strings = {
         ],
       },
       loop: {
-        title: '同一個單元，反覆使用',
+        title: '同一個細胞，反覆使用',
         text: ({ cell }) => [
-          `這就是一層的全部：${cell}。每一步用的都是同一個單元，不同的只是從左邊、從上一步傳來的內容。`,
+          `這就是一層的全部：${cell}。每一步用的都是同一個細胞，不同的只是從左邊、從上一步傳來的內容。`,
           '黃色方框是學習得到的層，粉色圓圈是逐點運算。線越粗、顏色越深，此刻的值就越大。',
         ],
       },
@@ -308,7 +297,7 @@ export const zhHant: Strings = {
         title: '它能回看多遠？',
         text: ({ next }) => [
           `曲線表示之前每一步對「${next}」的機率有多大影響，這也正是網路學習時誤差走過的路。`,
-          '記憶單元保留內容時，梯度幾乎完整通過；遺忘之處，梯度也就到頭了。',
+          '細胞保留內容時，梯度幾乎完整通過；遺忘之處，梯度也就到頭了。',
         ],
       },
       whatif: {
@@ -322,7 +311,7 @@ export const zhHant: Strings = {
         title: '現在輪到你了',
         text: () => [
           '輸入自己的文字，按行為給神經元排序，追蹤讓你好奇的那一個。「分享」裡的連結記錄了你看到的一切。',
-          '這裡的每個數值都由模型實際算出；gatework 認識的任何單元都能在此開啟。',
+          '這裡的每個數值都由模型實際算出；gatework 認識的任何細胞都能在此開啟。',
         ],
       },
     },

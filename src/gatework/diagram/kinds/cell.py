@@ -7,7 +7,7 @@ from gatework.diagram.drawing.grid import MARGIN, NAME, NOTE
 from gatework.diagram.drawing.layout import lay_out, make_placement
 from gatework.diagram.drawing.scene import Scene, Shape, text_width
 from gatework.diagram.planning.notation import Runs, roman
-from gatework.diagram.words import check_language, said, word
+from gatework.translations import check_language, said, word
 
 
 def cell_scene(cell: Cell, language: str = "en") -> Scene:

@@ -10,9 +10,9 @@ from gatework.diagram.drawing.pieces import arrow, disc, written
 from gatework.diagram.drawing.scene import Scene, Shape, beside
 from gatework.diagram.kinds.cell import cell_scene, described
 from gatework.diagram.planning.notation import Runs, roman, symbol
-from gatework.diagram.words import check_language, word
 from gatework.errors import ConfigError
 from gatework.language.spelling import MINUS
+from gatework.translations import check_language, word
 
 MOST_STEPS = 9
 _WIDE, _HIGH = 88.0, 56.0  # a copy of the cell drawn as a box

@@ -8,7 +8,7 @@ from gatework.diagram.drawing.pieces import written
 from gatework.diagram.drawing.scene import Scene, beside
 from gatework.diagram.kinds.cell import cell_scene, described
 from gatework.diagram.planning.notation import roman
-from gatework.diagram.words import word
+from gatework.translations import word
 
 _GAP = 44.0
 

@@ -4,7 +4,7 @@ from gatework.diagram.drawing.grid import CIRCLE, LAYER_HEIGHT, SIGN
 from gatework.diagram.drawing.pieces import arrow, written
 from gatework.diagram.drawing.scene import Command, Scene, Shape, text_width
 from gatework.diagram.planning.notation import Runs, roman
-from gatework.diagram.words import check_language, word
+from gatework.translations import check_language, word
 
 _CAPTION = 14.0
 

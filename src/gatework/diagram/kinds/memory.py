@@ -13,9 +13,9 @@ from gatework.diagram.kinds.cell import described, translated
 from gatework.diagram.planning.graph import LAYER, OPERATION, Vertex, make_graph
 from gatework.diagram.planning.notation import Runs, node_runs, plain, roman, symbol
 from gatework.diagram.planning.wiring import Wiring, make_wiring
-from gatework.diagram.words import said, word
 from gatework.errors import CellError
 from gatework.language.parse import DERIVED, read
+from gatework.translations import said, word
 
 _LEVEL, _TOP = 150.0, 52.0  # the height of what flows through, and of the loop's upper end
 _HEART = 34.0  # half of the memory's width

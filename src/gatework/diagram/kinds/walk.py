@@ -11,7 +11,7 @@ from gatework.diagram.planning.graph import STATE, Vertex, make_graph
 from gatework.diagram.planning.notation import equation_runs
 from gatework.diagram.planning.stages import make_stages
 from gatework.diagram.planning.wiring import EXIT, JUNCTION, UP, Wiring, make_wiring, vertex_ids
-from gatework.diagram.words import said, word
+from gatework.translations import said, word
 
 _GAP = 44.0
 

@@ -1,7 +1,7 @@
 """How a picture writes names and equations: as runs of text, each with its style.
 
 A run is ``(text, style)``. The styles are ``italic`` (quantities), ``roman`` (functions, numbers, signs), ``sub``
-(an index) and ``word`` (a key of :mod:`words`, translated when the picture is made).
+(an index) and ``word`` (a key of :mod:`gatework.translations`, translated when the picture is made).
 """
 
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Product

@@ -1,10 +1,51 @@
-"""The words of the pictures, in every language they are drawn in. The one place where they are translated."""
+"""Words in every language that gatework speaks: of pictures, and what both pictures and the explorer's page say.
+
+This is the one place where they are translated. The page's copy of ``TERMS`` is written from here (``python -m
+gatework.explorer.typescript``), so that a picture and the page beside it call a quantity by one name.
+"""
 
 from gatework.errors import ConfigError
 
-# Key -> English, simplified Chinese, traditional Chinese.
 LANGUAGES = ("en", "zh-Hans", "zh-Hant")
-_WORDS = {
+# What the comments of equations call quantities -> simplified Chinese, traditional Chinese. Of a comment such as
+# `update gate: 1 keeps` both halves are translated; other comments stay as they are written.
+TERMS = {
+    "input gate": ("输入门", "輸入閘"),
+    "forget gate": ("遗忘门", "遺忘閘"),
+    "output gate": ("输出门", "輸出閘"),
+    "reset gate": ("重置门", "重置閘"),
+    "update gate": ("更新门", "更新閘"),
+    "depth gate": ("深度门", "深度閘"),
+    "the one gate": ("唯一的门", "唯一的閘"),
+    "pre-activation of the forget gate": ("遗忘门的预激活值", "遺忘閘的預激活值"),
+    "logarithm of the input gate": ("输入门的对数", "輸入閘的對數"),
+    "logarithm of the forget gate": ("遗忘门的对数", "遺忘閘的對數"),
+    "the input chooses how h is seen": ("由输入决定如何看待 h", "由輸入決定如何看待 h"),
+    "1 for the modules whose turn it is": ("轮到的模块为 1", "輪到的模組為 1"),
+    "zoneout mask": ("zoneout 掩码", "zoneout 遮罩"),
+    "after zoneout": ("zoneout 之后", "zoneout 之後"),
+    "dropout mask": ("dropout 掩码", "dropout 遮罩"),
+    "candidate": ("候选值", "候選值"),
+    "cell state": ("细胞状态", "細胞狀態"),
+    "hidden state": ("隐藏状态", "隱藏狀態"),
+    "projected output": ("投影输出", "投影輸出"),
+    "step counter": ("步计数器", "步計數器"),
+    "normaliser": ("归一化项", "正規化項"),
+    "stabiliser": ("稳定项", "穩定項"),
+    # What such a comment says behind its colon or comma.
+    "1 keeps": ("1 表示保留", "1 表示保留"),
+    "1 replaces": ("1 表示替换", "1 表示取代"),
+    "1 keeps the old value": ("1 表示保留旧值", "1 表示保留舊值"),
+    "always open": ("始终打开", "始終開啟"),
+    "never forgets": ("从不遗忘", "從不遺忘"),
+    "stabilised": ("已稳定化", "已穩定化"),
+    "not squashed": ("不经压缩", "不經壓縮"),
+    "between -2 and 2": ("介于 −2 与 2 之间", "介於 −2 與 2 之間"),
+    "the other modules wait": ("其余模块保持不变", "其餘模組保持不變"),
+    "the constant error carousel": ("恒定误差传送带", "恆定誤差輸送帶"),
+}
+# The words of pictures alone: key -> English, simplified Chinese, traditional Chinese.
+_PICTURES = {
     "linear": ("linear", "线性", "線性"),
     "learned layer": ("learned layer", "学习层", "學習層"),
     "pointwise operation": ("pointwise operation", "逐点运算", "逐點運算"),
@@ -18,33 +59,6 @@ _WORDS = {
     "output": ("Output", "输出", "輸出"),
     "step": ("The new state", "新状态", "新狀態"),
     "memory": ("memory", "记忆", "記憶"),
-    "input gate": ("input gate", "输入门", "輸入閘"),
-    "forget gate": ("forget gate", "遗忘门", "遺忘閘"),
-    "output gate": ("output gate", "输出门", "輸出閘"),
-    # What the comments of equations call quantities; other comments stay as they are written.
-    "reset gate": ("reset gate", "重置门", "重置閘"),
-    "update gate": ("update gate", "更新门", "更新閘"),
-    "depth gate": ("depth gate", "深度门", "深度閘"),
-    "the one gate": ("the one gate", "唯一的门", "唯一的閘"),
-    "pre-activation of the forget gate": ("pre-activation of the forget gate", "遗忘门的预激活值", "遺忘閘的預激活值"),
-    "logarithm of the input gate": ("logarithm of the input gate", "输入门的对数", "輸入閘的對數"),
-    "logarithm of the forget gate": ("logarithm of the forget gate", "遗忘门的对数", "遺忘閘的對數"),
-    "the input chooses how h is seen": (
-        "the input chooses how h is seen",
-        "由输入决定如何看待 h",
-        "由輸入決定如何看待 h",
-    ),
-    "1 for the modules whose turn it is": ("1 for the modules whose turn it is", "轮到的模块为 1", "輪到的模組為 1"),
-    "zoneout mask": ("zoneout mask", "zoneout 掩码", "zoneout 遮罩"),
-    "after zoneout": ("after zoneout", "zoneout 之后", "zoneout 之後"),
-    "dropout mask": ("dropout mask", "dropout 掩码", "dropout 遮罩"),
-    "candidate": ("candidate", "候选值", "候選值"),
-    "cell state": ("cell state", "细胞状态", "細胞狀態"),
-    "hidden state": ("hidden state", "隐藏状态", "隱藏狀態"),
-    "projected output": ("projected output", "投影输出", "投影輸出"),
-    "step counter": ("step counter", "步计数器", "步計數器"),
-    "normaliser": ("normaliser", "归一化量", "正規化量"),
-    "stabiliser": ("stabiliser", "稳定量", "穩定量"),
     # What a screen reader says of a picture; {0} is the cell's title.
     "cell of": ("One step of {0}", "{0}的一个时间步", "{0}的一個時間步"),
     "chain of": ("{0}, unrolled over {1} steps", "{0}，展开{1}个时间步", "{0}，展開{1}個時間步"),
@@ -55,6 +69,7 @@ _WORDS = {
     "memory of": ("The memory of {0} and its self-loop", "{0}的记忆单元及其自环", "{0}的記憶單元及其自環"),
     "notation of": ("The notation of the pictures", "图例", "圖例"),
 }
+_WORDS = _PICTURES | {term: (term, *translated) for term, translated in TERMS.items()}
 
 
 def word(key: str, language: str, *parts: object) -> str:
@@ -95,7 +110,7 @@ def said(comment: str, language: str) -> str:
     """
     check_language(language)
     head = comment.partition(":")[0].partition(",")[0].strip()
-    return word(head, language) if head in _WORDS and language != LANGUAGES[0] else comment
+    return word(head, language) if head in TERMS and language != LANGUAGES[0] else comment
 
 
 def check_language(language: str) -> None:
