@@ -539,6 +539,18 @@ def test_auto_takes_it_on_every_device_but_the_cpu(called):
     assert gatework.explain(on_meta, torch.zeros(5, 2, 3, device="meta")).parts[0].account.backend == "library"
 
 
+@pytest.mark.parametrize("backend", ["library", "reference"])
+def test_lengths_stay_on_the_cpu_whatever_the_default_device_is(backend):
+    sizes = torch.tensor([2, 2, 1])
+    with torch.device("meta"):
+        layer = gatework.GRU(3, 4, bidirectional=True, backend=backend)
+        input = torch.zeros(5, 2, 3)
+        packed = torch.nn.utils.rnn.PackedSequence(torch.zeros(5, 3), sizes)
+        for lengths in ([5, 2], [3, 3]):
+            assert layer(input, lengths=lengths)[0].shape == (5, 2, 8)
+        assert layer(packed)[0].data.shape == (5, 8)
+
+
 def test_auto_leaves_the_cpu_to_its_kernels_and_to_the_reference(called):
     gatework.GRU(3, 4)(torch.zeros(5, 2, 3))
     gatework.GRU(3, 4).bfloat16()(torch.zeros(5, 2, 3).bfloat16())

@@ -130,7 +130,7 @@ def _same_order(one: PackedSequence, other: PackedSequence) -> bool:
     orders = []
     for packed in (one, other):
         order = packed.sorted_indices
-        orders.append(torch.arange(int(packed.batch_sizes[0])) if order is None else order.cpu())
+        orders.append(torch.arange(int(packed.batch_sizes[0]), device="cpu") if order is None else order.cpu())
     return torch.equal(*orders)
 
 

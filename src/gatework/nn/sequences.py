@@ -140,7 +140,7 @@ def arrange(
 
 def _padding(lengths: Tensor, steps: int) -> Tensor:
     """Mark the padding, bool [T, B]."""
-    return torch.arange(steps)[:, None] >= lengths
+    return torch.arange(steps, device=lengths.device)[:, None] >= lengths
 
 
 def _among_steps(reset: Tensor | None, lengths: Tensor) -> Tensor | None:
@@ -150,7 +150,7 @@ def _among_steps(reset: Tensor | None, lengths: Tensor) -> Tensor | None:
 
 def _checked_lengths(lengths: Tensor | Sequence[int], steps: int, rows: int) -> Tensor:
     try:
-        known = torch.as_tensor(lengths).cpu()
+        known = torch.as_tensor(lengths, device="cpu")
     except (TypeError, ValueError, RuntimeError):
         raise SizeError(f"lengths are {lengths!r}; expected a tensor or a list of whole numbers, one a row.") from None
     if known.shape != (rows,):
@@ -202,7 +202,7 @@ def _unpacked(inputs: tuple[PackedSequence, ...], reset: Tensor | None, batch_fi
         starts = _permuted(starts, packed.sorted_indices)
     if int(sizes[-1]) == rows:
         return Batch(tuple(one.data.unflatten(0, (steps, rows)) for one in inputs), None, starts, steps, packed=packed)
-    lengths = (sizes[:, None] > torch.arange(rows)).sum(0)
+    lengths = (sizes[:, None] > torch.arange(rows, device=sizes.device)).sum(0)
     return Batch(tuple(one.data for one in inputs), lengths, _among_steps(starts, lengths), steps, packed=packed)
 
 

@@ -36,9 +36,9 @@ class Order:
             return cls(turned=call.reverse)
         ranked, order = torch.sort(lengths, descending=True, stable=True)
         if call.packed:
-            order = torch.arange(len(lengths))  # lengths never rise, and the states are in the same order
+            order = torch.arange(len(lengths), device=lengths.device)  # lengths never rise: states are in this order
         steps, rows, device = int(ranked[0]), int((ranked > 0).sum()), call.inputs[0].device
-        times = torch.arange(steps)[:, None]
+        times = torch.arange(steps, device=lengths.device)[:, None]
         live = ranked > times  # [T, B]
         sizes = live.sum(1)
         read = (ranked - 1 - times) if call.reverse else times.expand(steps, len(ranked))  # what each step reads

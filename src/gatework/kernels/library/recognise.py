@@ -131,10 +131,10 @@ def _bindings(operator: Operator, step: Step, written: Mapping[str, Polynomial])
     if len(step.states) != len(operator.states) or len(step.inputs) != 1:
         return None
     pattern = _pattern(operator)
-    found: list[_Names] = [{"x": step.inputs} | {a: (b,) for a, b in zip(operator.states, step.states, strict=True)}]
+    bindings: list[_Names] = [{"x": step.inputs} | {a: (b,) for a, b in zip(operator.states, step.states, strict=True)}]
     for own, other in zip(operator.states, step.states, strict=True):
-        found = [names for before in found for names in _sums(pattern[own], written[other], before)]
-    return found[0] if found else None
+        bindings = [names for before in bindings for names in _sums(pattern[own], written[other], before)]
+    return bindings[0] if bindings else None
 
 
 def _bound(names: _Names, name: str, value: tuple[str, ...]) -> Iterator[_Names]:

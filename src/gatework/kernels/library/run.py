@@ -48,7 +48,7 @@ def _recorded(call: Call, name: str, output: Tensor) -> Tensor:
     sequence, lengths = call.inputs[call.step.inputs.index(name)], call.lengths
     if lengths is None or call.packed:
         return sequence
-    ended = torch.arange(len(sequence))[:, None] >= lengths
+    ended = torch.arange(len(sequence), device=lengths.device)[:, None] >= lengths
     return sequence.masked_fill(ended[..., None].to(sequence.device), 0)
 
 
@@ -156,5 +156,5 @@ def _gradients(
     if not pairs:
         return [None] * len(tensors)
     ends, arriving = zip(*pairs, strict=True)
-    found = iter(torch.autograd.grad(ends, wanted, arriving, retain_graph=keep, allow_unused=True))
-    return [next(found) if flag else None for flag in needed]
+    gradients = iter(torch.autograd.grad(ends, wanted, arriving, retain_graph=keep, allow_unused=True))
+    return [next(gradients) if flag else None for flag in needed]

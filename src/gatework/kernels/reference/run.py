@@ -42,7 +42,7 @@ def _with_lengths(program: Program, call: Call, lengths: Tensor) -> Result:
     """
     rows, lead = len(lengths), call.inputs[0].shape[:2]
     ranked, order = torch.sort(lengths, descending=True, stable=True)
-    times = torch.arange(int(ranked[0]) if rows else 0)[:, None]
+    times = torch.arange(int(ranked[0]) if rows else 0, device=lengths.device)[:, None]
     live = ranked > times  # [T, B]
     sizes = live.sum(1).tolist()
     index = (times * rows + order)[live].to(call.like.device)  # where the rows of all steps lie in [T * B]
