@@ -12,8 +12,9 @@ ROOT = Path(__file__).parents[1]
 # Each breaks one promise: that a run goes on to the same bits, that a refusal is a sentence, that an answer is sealed.
 FAULTS = {
     "operations": "import gatework.training.trainer as it; it.Trainer._restore_generators = lambda *given: None",
-    "disk": "import contextlib, gatework.training.loop as loop, gatework.training.run as run; "
-    "loop.saving = run.saving = lambda *given: contextlib.nullcontext()",
+    "disk": "import contextlib, gatework.runs.directory as directory, gatework.training.loop as loop; "
+    "import gatework.training.run as run; "
+    "directory.saving = loop.saving = run.saving = lambda *given: contextlib.nullcontext()",
     "requests": "import gatework.explorer.guard as it; it.protect.__code__ = (lambda headers, cache: None).__code__",
 }
 PROGRAM = "import sys; from tests.campaign.__main__ import main; {fault}; sys.exit(main(sys.argv[1:]))"

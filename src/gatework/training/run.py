@@ -14,19 +14,18 @@ In ``metrics.jsonl`` every number is the same in a run that was killed and went 
 seen to the disk, so nothing is expected of them; those before it were, and one that is damaged is refused.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, ClassVar
 
-from gatework.errors import ConfigError, FileError, RunError
-from gatework.reading.files import read_file
-from gatework.reading.nested import MOST_LINES, parse_value, read_object
+from gatework.errors import ConfigError, RunError
+from gatework.reading.nested import parse_value
 from gatework.runs.checkpoint import list_checkpoints
-from gatework.runs.files import digest, flush_folder, saving, sweep, write_file, write_json
+from gatework.runs.directory import Directory, append_line, split_lines
+from gatework.runs.files import digest, flush_folder, saving, write_file, write_json
 from gatework.training.config import TrainConfig, make_config
 from gatework.training.jobs.registry import kind_of
 
@@ -48,18 +47,20 @@ _FIRST = frozenset(
         *("log_every", "evaluate_every", "checkpoint_every", "keep_checkpoints", "threads", "device", "dtype"),
     )
 )
-_BEFORE_CONFIG = frozenset((".lock", "data.json", "vocabulary.json", "checkpoints", "samples"))
 
 
 @dataclass(frozen=True)
-class RunDirectory:
+class RunDirectory(Directory):
     """The files of a run.
 
     Args:
         path: The directory.
     """
 
-    path: Path
+    noun: ClassVar = "run"
+    denial: ClassVar = "not a run"
+    called: ClassVar = "run directory"
+    before_config: ClassVar = frozenset((".lock", "data.json", "vocabulary.json", "checkpoints", "samples"))
 
     @property
     def checkpoints(self) -> Path:
@@ -80,10 +81,6 @@ class RunDirectory:
     def curve(self) -> Path:
         """The picture of the loss."""
         return self.path / "loss.png"
-
-    def exists(self) -> bool:
-        """Tell whether there is a run here."""
-        return (self.path / "config.json").is_file()
 
     def require(self) -> None:
         """Refuse a directory that is not a run.
@@ -121,20 +118,6 @@ class RunDirectory:
             raise RunError(f"'{self.path / 'data.json'}' has no fingerprint: it is not what `train` wrote")
         return data
 
-    def read_json(self, name: str) -> dict[str, Any]:
-        """Read a file of the run that holds one JSON object.
-
-        Args:
-            name: Its name in the directory.
-
-        Raises:
-            RunError: When it is not there, or cannot be read.
-        """
-        try:
-            return read_object(self.path / name)
-        except FileError as error:
-            raise RunError(f"the run's file {error}") from error
-
     def create(self, config: TrainConfig, data: Mapping[str, Any], files: Mapping[str, Any]) -> None:
         """Begin a run: ``config.json`` comes last, so that where it is the rest is too."""
         with saving(f"run directory '{self.path}'"):
@@ -150,32 +133,9 @@ class RunDirectory:
         with saving(f"run directory '{self.path}'"):
             write_json(self.path / "config.json", _told(config))
 
-    def lock(self) -> "Lock":
-        """Take the directory for writing, making it where there is none.
-
-        Raises:
-            RunError: When another process writes it, or it holds something else than a run.
-        """
-        with saving(f"run directory '{self.path}'"):
-            try:
-                self.path.mkdir(parents=True, exist_ok=True)
-            except FileExistsError as error:
-                raise RunError(f"'{self.path}' is a file: expected the name of a directory for the run") from error
-            if not self.exists():
-                others = sorted(p.name for p in self.path.iterdir() if not p.name.startswith(".unfinished-"))
-                others = [name for name in others if name not in _BEFORE_CONFIG]
-                if others:
-                    raise RunError(
-                        f"'{self.path}' is not a run and not empty (it holds {', '.join(others[:3])}"
-                        f"{' …' if others[3:] else ''}): choose another directory with --run"
-                    )
-            return Lock(self.path / ".lock")
-
     def sweep(self) -> None:
         """Remove what a killed process left unfinished."""
-        with saving(f"run directory '{self.path}'"):
-            for folder in (self.path, self.checkpoints, self.samples):
-                sweep(folder)
+        self.sweep_folders(self.path, self.checkpoints, self.samples)
 
     def latest(self) -> int | None:
         """Give the step of the newest checkpoint; None before the first."""
@@ -192,45 +152,26 @@ class RunDirectory:
         Raises:
             RunError: When a line in the middle is damaged.
         """
-        lines = self._metrics_lines()
-        found: list[dict[str, Any]] = []
-        for number, line in enumerate(lines if flushed is None else lines[:flushed], start=1):
-            try:
-                values = parse_value(line, self.metrics)
-            except FileError:
-                # A crash leaves half a line at the end, or one of zeros: nothing sound stands below it.
-                if (flushed is not None and line) or any(below.strip(b"\0") for below in lines[number:]):
-                    raise RunError(f"'{self.metrics}' is damaged: line {number} is not JSON") from None
-                break
+        lines = self.read_lines(self.metrics, lambda line: parse_value(line, self.metrics), "is not JSON", flushed)
+        for number, values in enumerate(lines, start=1):
             if not isinstance(values, dict) or not isinstance(values.get("step"), int):
                 raise RunError(f"'{self.metrics}' is damaged: line {number} has no step")
-            found.append(values)
-        return found
-
-    def _metrics_lines(self) -> list[bytes]:
-        """Give the lines as they stand; the last one is what follows the last line's end."""
-        if not self.metrics.exists():
-            return [b""]
-        try:
-            return read_file(self.metrics, MOST_LINES).split(b"\n")
-        except FileError as error:
-            raise RunError(f"the run's file {error}") from error
+        return lines
 
     def count_metrics(self) -> int:
         """Count the whole lines of metrics."""
-        return len(self._metrics_lines()) - 1
+        return len(split_lines(self.metrics, self.noun)) - 1
 
     def replace_metrics(self, lines: Sequence[Mapping[str, Any]]) -> None:
         """Let the file hold these lines and no other."""
         content = b"".join(_line(line) for line in lines)
-        if content != b"\n".join(self._metrics_lines()):
+        if content != b"\n".join(split_lines(self.metrics, self.noun)):
             with saving(f"'{self.metrics}'"):
                 write_file(self.metrics, content)
 
     def append_metrics(self, line: Mapping[str, Any]) -> None:
         """Add one line of metrics."""
-        with saving(f"'{self.metrics}'"), self.metrics.open("ab") as file:
-            file.write(_line(line))
+        append_line(self.metrics, _line(line))
 
     def flush_metrics(self) -> None:
         """See all lines to the disk: done before each checkpoint, whose step they lead up to."""
@@ -238,52 +179,6 @@ class RunDirectory:
             file.flush()
             os.fsync(file.fileno())
             flush_folder(self.path)
-
-
-class Lock:
-    """The right to write a run directory; the system takes it back when the process ends, however it ends.
-
-    Args:
-        path: The file that stands for the right. Whoever removes it lets a second process in.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: IO[str] = path.open("a+")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self._file.seek(0)
-            holder = self._file.read().strip()
-            self._file.close()
-            raise RunError(
-                f"run directory '{path.parent}' is being written by another process ({holder or 'unknown'}): "
-                "wait for it, or choose another directory with --run"
-            ) from error
-        self._file.truncate(0)
-        self._file.write(f"process {os.getpid()}")
-        self._file.flush()
-
-    def check(self) -> None:
-        """Make sure that this process still has the right.
-
-        Raises:
-            RunError: When the file was removed or replaced, so that another process may be writing.
-        """
-        try:
-            held = os.path.samestat(os.fstat(self._file.fileno()), self._path.stat())
-        except FileNotFoundError:
-            held = False
-        if not held:
-            raise RunError(
-                f"the lock '{self._path}' was removed or replaced while this process held it, so that another one may "
-                "write here too: expected it to stay as long as the run is written. This process has stopped writing; "
-                "make sure that no other one writes, and run the same command again"
-            )
-
-    def release(self) -> None:
-        """Give the right back."""
-        self._file.close()
 
 
 def fingerprint(config: TrainConfig, data_fingerprint: str) -> str:

@@ -8,24 +8,20 @@ gaps.png        the criterion's metric against the gap
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from gatework.errors import ConfigError, FileError, RunError
-from gatework.reading.files import read_file
-from gatework.reading.nested import MOST_LINES, parse_json, read_object
-from gatework.runs.files import flush_folder, saving, sweep, write_file, write_json
+from gatework.errors import ConfigError, RunError
+from gatework.reading.nested import parse_json
+from gatework.runs.directory import Directory, append_line
+from gatework.runs.files import flush_folder, saving, write_file, write_json
+from gatework.runs.locks import Lock
 from gatework.search.comparing.config import MAY_CHANGE, CompareConfig, make_compare_config
 from gatework.search.running.trial import Outcome, Trial
-from gatework.training.run import Lock
-
-# What may be there before config.json, which is written last.
-_BEFORE_CONFIG = frozenset((".lock", "data.json"))
 
 
 class _Line(BaseModel):
@@ -38,14 +34,17 @@ class _Line(BaseModel):
 
 
 @dataclass(frozen=True)
-class CompareDirectory:
+class CompareDirectory(Directory):
     """The files of a comparison.
 
     Args:
         path: The directory.
     """
 
-    path: Path
+    noun: ClassVar = "comparison"
+    denial: ClassVar = "no comparison"
+    called: ClassVar = "directory"
+    before_config: ClassVar = frozenset((".lock", "data.json"))
 
     @property
     def trials(self) -> Path:
@@ -75,35 +74,20 @@ class CompareDirectory:
         Raises:
             RunError: When another process writes it, or it holds something else.
         """
-        with saving(f"directory '{self.path}'"):
-            try:
-                self.path.mkdir(parents=True, exist_ok=True)
-            except FileExistsError as error:
-                raise RunError(f"'{self.path}' is a file: expected the name of a directory") from error
-            file, data = self.path / "config.json", {str(gap): number for gap, number in fingerprints.items()}
-            if not file.is_file():
-                self._refuse_others()
-            lock = Lock(self.path / ".lock")
-            try:
-                sweep(self.path)
-                if file.is_file():
-                    self._check_same(config, data)
-                else:
+        data = {str(gap): number for gap, number in fingerprints.items()}
+        lock = self.lock()
+        try:
+            self.sweep_folders(self.path)
+            if self.exists():
+                self._check_same(config, data)
+            else:
+                with self.saving():
                     write_json(self.path / "data.json", data)
-                    write_json(file, config.model_dump(mode="json"))
-            except BaseException:
-                lock.release()
-                raise
+                    write_json(self.path / "config.json", config.model_dump(mode="json"))
+        except BaseException:
+            lock.release()
+            raise
         return lock
-
-    def _refuse_others(self) -> None:
-        others = sorted(path.name for path in self.path.iterdir() if path.name not in _BEFORE_CONFIG)
-        others = [name for name in others if not name.startswith(".unfinished-")]
-        if others:
-            raise RunError(
-                f"'{self.path}' is no comparison and not empty (it holds {', '.join(others[:3])}"
-                f"{' …' if others[3:] else ''}): choose another directory with --run"
-            )
 
     def read_config(self) -> CompareConfig:
         """Read what the comparison was told.
@@ -113,17 +97,11 @@ class CompareDirectory:
         """
         file = self.path / "config.json"
         try:
-            return make_compare_config(self._read(file), where=f"'{file}'", files=False)
+            return make_compare_config(self.read_json(file.name), where=f"'{file}'", files=False)
         except ConfigError as error:
             raise RunError(
                 f"directory '{self.path}' holds no comparison that can be read: {error}. Choose another with --run"
             ) from error
-
-    def _read(self, file: Path) -> dict[str, Any]:
-        try:
-            return read_object(file)
-        except FileError as error:
-            raise RunError(f"the comparison's file {error}") from error
 
     def _check_same(self, config: CompareConfig, data: Mapping[str, str]) -> None:
         before, now = self.read_config().model_dump(mode="json"), config.model_dump(mode="json")
@@ -135,7 +113,7 @@ class CompareDirectory:
                 f"directory '{self.path}' has another comparison: {told}. "
                 "Give the same settings, or another directory with --run"
             )
-        known = self._read(self.path / "data.json")
+        known = self.read_json("data.json")
         changed = [gap for gap in data if known.get(gap) != data[gap]]
         if changed:
             raise RunError(
@@ -149,29 +127,12 @@ class CompareDirectory:
         Raises:
             RunError: When a line in the middle is damaged.
         """
-        if not self.trials.exists():
-            return {}
-        found: dict[Trial, Outcome] = {}
-        try:
-            lines = read_file(self.trials, MOST_LINES).split(b"\n")
-        except FileError as error:
-            raise RunError(f"the comparison's file {error}") from error
-        for number, line in enumerate(lines, start=1):
-            try:
-                entry = parse_json(line, self.trials, _Line, inside=f"line {number}")
-                found[entry.trial] = entry.outcome
-            except FileError as error:
-                # A crash leaves half a line at the end, or one of zeros: nothing sound stands below it.
-                if any(below.strip(b"\0") for below in lines[number:]):
-                    raise RunError(f"'{self.trials}' is damaged: line {number} is no trial") from error
-        return found
+        entries = self.read_lines(self.trials, lambda line: parse_json(line, self.trials, _Line), "is no trial")
+        return {entry.trial: entry.outcome for entry in entries}
 
     def append(self, trial: Trial, outcome: Outcome) -> None:
         """Add a trial, and see it to the disk."""
-        with saving(f"'{self.trials}'"), self.trials.open("ab") as file:
-            file.write((line_of(trial, outcome) + "\n").encode())
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(self.trials, (line_of(trial, outcome) + "\n").encode(), flush=True)
 
     def rewrite(self, done: Mapping[Trial, Outcome]) -> None:
         """Write the trials anew, so that nothing is appended to half a line."""

@@ -2,6 +2,7 @@
 
 from gatework.errors import RunError, Stopped
 from gatework.runs.files import saving, write_file, write_json
+from gatework.runs.locks import Lock
 from gatework.runs.pool import Answer, Pool, count_cores
 from gatework.runs.stop import StopSignals
 from gatework.search.comparing.config import CompareConfig
@@ -12,7 +13,6 @@ from gatework.search.comparing.progress import Beginning, Quiet, Reporter
 from gatework.search.comparing.results import Comparison, draw_conclusions
 from gatework.search.running import worker
 from gatework.search.running.trial import Outcome, Trial
-from gatework.training.run import Lock
 
 # Seconds after which a signal is noticed at the latest.
 _PATIENCE = 0.2

@@ -1,0 +1,54 @@
+"""The right to write a directory, which one process at a time has."""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import IO
+
+from gatework.errors import RunError
+
+
+class Lock:
+    """The right to write a run directory; the system takes it back when the process ends, however it ends.
+
+    Args:
+        path: The file that stands for the right. Whoever removes it lets a second process in.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: IO[str] = path.open("a+")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._file.seek(0)
+            holder = self._file.read().strip()
+            self._file.close()
+            raise RunError(
+                f"run directory '{path.parent}' is being written by another process ({holder or 'unknown'}): "
+                "wait for it, or choose another directory with --run"
+            ) from error
+        self._file.truncate(0)
+        self._file.write(f"process {os.getpid()}")
+        self._file.flush()
+
+    def check(self) -> None:
+        """Make sure that this process still has the right.
+
+        Raises:
+            RunError: When the file was removed or replaced, so that another process may be writing.
+        """
+        try:
+            held = os.path.samestat(os.fstat(self._file.fileno()), self._path.stat())
+        except FileNotFoundError:
+            held = False
+        if not held:
+            raise RunError(
+                f"the lock '{self._path}' was removed or replaced while this process held it, so that another one may "
+                "write here too: expected it to stay as long as the run is written. This process has stopped writing; "
+                "make sure that no other one writes, and run the same command again"
+            )
+
+    def release(self) -> None:
+        """Give the right back."""
+        self._file.close()
