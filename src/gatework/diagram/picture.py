@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gatework.cells import CELLS, Cell
-from gatework.cells import cell as make_cell
+from gatework.cells import Cell, find_cell
 from gatework.diagram.drawing.scene import Scene, sheet
 from gatework.diagram.kinds.cell import cell_scene, with_legend
 from gatework.diagram.kinds.chain import chain_scene, loop_and_chain_scene, loop_scene
@@ -221,7 +220,7 @@ def _read(given: Any) -> Cell:
     if isinstance(inner, Cell):
         return inner
     if isinstance(given, str):
-        return make_cell(given) if "=" in given else CELLS[given]
+        return find_cell(given)
     raise CellError(
         f"A {type(given).__name__} is no cell; expected a name, a gatework.Cell, equations as text, or a layer."
     )
