@@ -197,6 +197,14 @@ def draw(
     if kind not in _KINDS:
         raise ConfigError(f"There is no picture of the kind {kind!r}; the kinds are {', '.join(KINDS)}.")
     check_language(language)
+    _check_options(kind, other, steps, legend)
+    wish = _Wish(_read(cell), None if other is None else _read(other), steps, language, legend)
+    scene, *apart = _KINDS[kind](wish)
+    return Picture(scene, dark, tuple(apart))
+
+
+def _check_options(kind: str, other: Any, steps: int, legend: bool) -> None:
+    """Refuse what a kind of picture has no use for."""
     if legend and kind != "cell":
         raise ConfigError(f"A legend stands below a picture of the kind 'cell'; this one is of the kind {kind!r}.")
     if other is not None and kind != "compare":
@@ -209,9 +217,6 @@ def draw(
             f"A number of steps is for pictures of the kinds {' and '.join(map(repr, _COPIES))}; "
             f"this one is of the kind {kind!r}."
         )
-    wish = _Wish(_read(cell), None if other is None else _read(other), steps, language, legend)
-    scene, *apart = _KINDS[kind](wish)
-    return Picture(scene, dark, tuple(apart))
 
 
 def _read(given: Any) -> Cell:

@@ -178,7 +178,7 @@ class Answers:
         if len(symbols) > most:
             raise ExplorerError(f"the text has {len(symbols):,} symbols: expected at most {most:,}", 413)
         check_interventions(request.interventions, self._sizes_of(run, parts=False))
-        found = read_text(
+        traced = read_text(
             run.open(request.checkpoint),
             run.id,
             symbols,
@@ -189,8 +189,8 @@ class Answers:
             deadline=Deadline(self.settings.seconds),
         )
         id = f"t{next(self._numbers)}"
-        self._traces.put(id, found)
-        return self._answer(id, found)
+        self._traces.put(id, traced)
+        return self._answer(id, traced)
 
     def _text(self, request: messages.TraceRequest) -> str:
         if request.text is not None:
@@ -200,41 +200,41 @@ class Answers:
             raise ExplorerError(f"there is no sample '{request.sample}': expected one of {', '.join(samples)}", 404)
         return samples[request.sample].text
 
-    def _answer(self, id: str, found: TextTrace) -> messages.TraceAnswer:
-        loss = found.predictions.loss
+    def _answer(self, id: str, traced: TextTrace) -> messages.TraceAnswer:
+        loss = traced.predictions.loss
         mean = float(loss.double().mean())
         return messages.TraceAnswer(
             trace=id,
-            steps=found.steps,
-            symbols=found.symbols,
-            unknown=found.unknown,
+            steps=traced.steps,
+            symbols=traced.symbols,
+            unknown=traced.unknown,
             loss=[*map(_finite, loss[1:].tolist()), None],
             mean_loss=_finite(mean),
-            before=messages.Before(loss=_finite(float(loss[0])), top=self._top(found, -1, 0)[0]),
-            top=self._top(found, 0, found.steps) if found.steps <= _SHOWN_TOP else [],
+            before=messages.Before(loss=_finite(float(loss[0])), top=self._top(traced, -1, 0)[0]),
+            top=self._top(traced, 0, traced.steps) if traced.steps <= _SHOWN_TOP else [],
         )
 
     def _find(self, id: str) -> TextTrace:
-        found = self._traces.get(id)
-        if found is None:
+        traced = self._traces.get(id)
+        if traced is None:
             raise ExplorerError(
                 f"there is no trace '{id[:64]}' here, or not any more: post its text to /api/traces again", 404
             )
-        return found
+        return traced
 
     def top(self, id: str, window: messages.TopWindow) -> messages.TopAnswer:
         """Give the likeliest next symbols at the positions of a window."""
-        found = self._find(id)
-        start, stop = _within(found, window.start, window.stop)
+        traced = self._find(id)
+        start, stop = _within(traced, window.start, window.stop)
         if stop - start > _SHOWN_TOP:
             raise ExplorerError(f"that is {stop - start:,} positions: expected at most {_SHOWN_TOP:,}", 413)
-        return messages.TopAnswer(start=start, top=self._top(found, start, stop))
+        return messages.TopAnswer(start=start, top=self._top(traced, start, stop))
 
-    def _top(self, found: TextTrace, start: int, stop: int) -> list[list[messages.Guess]]:
-        shown = self._vocabulary(found.opened)
+    def _top(self, traced: TextTrace, start: int, stop: int) -> list[list[messages.Guess]]:
+        shown = self._vocabulary(traced.opened)
         rows = slice(start + 1, stop + 1)
-        numbers = found.predictions.symbols[rows].tolist()
-        probabilities = found.predictions.probabilities[rows].nan_to_num().tolist()
+        numbers = traced.predictions.symbols[rows].tolist()
+        probabilities = traced.predictions.probabilities[rows].nan_to_num().tolist()
         return [
             [messages.Guess(symbol=shown[n], probability=p) for n, p in zip(*row, strict=True)]
             for row in zip(numbers, probabilities, strict=True)
@@ -247,23 +247,23 @@ class Answers:
 
     def values(self, id: str, window: messages.Window) -> Numbers:
         """Give a quantity over a window, [positions, H]."""
-        found, place = self._find(id), _place(window)
-        start, stop = _within(found, window.start, window.stop)
-        _fits((stop - start) * found.size(place, window.name))
-        return Numbers(found.window(place, window.name, start, stop, self._deadline()))
+        traced, place = self._find(id), _place(window)
+        start, stop = _within(traced, window.start, window.stop)
+        _fits((stop - start) * traced.size(place, window.name))
+        return Numbers(traced.window(place, window.name, start, stop, self._deadline()))
 
     def overview(self, id: str, overview: messages.Overview) -> Numbers:
         """Give the least and greatest values of a quantity over equal stretches, [buckets, 2, H].
 
         Position p of T is in bucket ``p * buckets // T``; there are at most as many buckets as positions.
         """
-        found, place, name = self._find(id), _place(overview), overview.name
-        buckets = min(overview.buckets, found.steps)
-        size = found.size(place, name)
+        traced, place, name = self._find(id), _place(overview), overview.name
+        buckets = min(overview.buckets, traced.steps)
+        size = traced.size(place, name)
         _fits(2 * buckets * size)
         whole = torch.stack([torch.full((buckets, size), math.inf), torch.full((buckets, size), -math.inf)], 1)
-        for start, piece in found.pieces(place, (name,), 0, found.steps, self._deadline()):
-            places = torch.arange(start, start + len(piece[name])) * buckets // found.steps
+        for start, piece in traced.pieces(place, (name,), 0, traced.steps, self._deadline()):
+            places = torch.arange(start, start + len(piece[name])) * buckets // traced.steps
             part = analysis.extremes(piece[name], places, buckets)
             whole[:, 0] = torch.minimum(whole[:, 0], part[:, 0])
             whole[:, 1] = torch.maximum(whole[:, 1], part[:, 1])
@@ -271,15 +271,15 @@ class Answers:
 
     def unit(self, id: str, window: messages.UnitWindow) -> Numbers:
         """Give all quantities of one unit over a window, [names, positions], and what they were before the text."""
-        found, place = self._find(id), _place(window)
-        start, stop = _within(found, window.start, window.stop)
-        names = [name for name, size in found.sizes(place).items() if window.unit < size]
+        traced, place = self._find(id), _place(window)
+        start, stop = _within(traced, window.start, window.stop)
+        names = [name for name, size in traced.sizes(place).items() if window.unit < size]
         if not names:
             raise ExplorerError(f"layer {window.layer} has no unit {window.unit}", 404)
         deadline = self._deadline()
         pieces = [
             torch.stack([piece[name][:, window.unit] for name in names])
-            for _, piece in found.pieces(place, names, start - 1, stop, deadline)
+            for _, piece in traced.pieces(place, names, start - 1, stop, deadline)
         ]
         values = torch.cat(pieces, 1)
         return Numbers(values[:, 1:], names, [_finite(one) for one in values[:, 0].tolist()])
@@ -289,23 +289,23 @@ class Answers:
 
     def terms(self, id: str, asked: messages.Term) -> messages.TermAnswer:
         """Give the equation of a quantity with the numbers of one unit in it."""
-        found, place = self._find(id), _place(asked)
-        if asked.unit >= found.size(place, asked.name):
+        traced, place = self._find(id), _place(asked)
+        if asked.unit >= traced.size(place, asked.name):
             raise ExplorerError(f"'{asked.name}' of layer {asked.layer} has no unit {asked.unit}", 404)
-        if asked.step >= found.steps:
-            raise ExplorerError(f"there is no position {asked.step}: expected 0 to {found.steps - 1}", 404)
-        traced, row = found.around(asked.step + 1)
-        return _term(terms(found.opened.model, traced, key_of(place, asked.name), row, 0, asked.unit))
+        if asked.step >= traced.steps:
+            raise ExplorerError(f"there is no position {asked.step}: expected 0 to {traced.steps - 1}", 404)
+        recorded, row = traced.around(asked.step + 1)
+        return _term(terms(traced.opened.model, recorded, key_of(place, asked.name), row, 0, asked.unit))
 
     # --- figures
 
     def units(self, id: str, quantity: messages.Quantity) -> messages.UnitsAnswer:
         """Give figures for every unit."""
-        found, place = self._find(id), _place(quantity)
-        found.size(place, quantity.name)
-        described = self._quantities_of(self._run(found.run))[place]
+        traced, place = self._find(id), _place(quantity)
+        traced.size(place, quantity.name)
+        described = self._quantities_of(self._run(traced.run))[place]
         one = next(one for one in described if one.name == quantity.name)
-        return describe_units(found, place, one, self._deadline())
+        return describe_units(traced, place, one, self._deadline())
 
     def gradients(self, id: str, asked: messages.At) -> messages.GradientsAnswer:
         """Say how much each earlier position matters to the prediction at one."""
@@ -313,18 +313,18 @@ class Answers:
 
     def find(self, id: str, request: messages.FindRequest) -> messages.FindAnswer:
         """Mark positions, and rank the units that follow the marks."""
-        found = self._find(id)
+        traced = self._find(id)
         names = tuple(dict.fromkeys(request.names))
-        marks, chosen = self._marks(found, request), request.preset is None
-        return rank_followers(found, _place(request), names, marks, self._deadline(), chosen=chosen)
+        marks, chosen = self._marks(traced, request), request.preset is None
+        return rank_followers(traced, _place(request), names, marks, self._deadline(), chosen=chosen)
 
-    def _marks(self, found: TextTrace, request: messages.FindRequest) -> list[bool]:
-        words = found.opened.vocabulary.level == "word"
+    def _marks(self, traced: TextTrace, request: messages.FindRequest) -> list[bool]:
+        words = traced.opened.vocabulary.level == "word"
         if request.pattern is not None:
-            return mark_pattern(found.symbols, request.pattern, words=words)
+            return mark_pattern(traced.symbols, request.pattern, words=words)
         if request.preset is not None:
-            return mark_preset(found.symbols, request.preset, words=words)
-        return mark_ranges(found.steps, request.ranges or ())
+            return mark_preset(traced.symbols, request.preset, words=words)
+        return mark_ranges(traced.steps, request.ranges or ())
 
     def elsewhere(self, request: messages.ElsewhereRequest) -> messages.ElsewhereAnswer:
         """Find where in held-out text a unit is highest and lowest."""
@@ -350,12 +350,12 @@ def _place(where: messages.Where) -> Place:
     return where.layer, where.direction
 
 
-def _within(found: TextTrace, start: int, stop: int | None) -> tuple[int, int]:
+def _within(traced: TextTrace, start: int, stop: int | None) -> tuple[int, int]:
     """Check a window against the text."""
-    end = found.steps if stop is None else stop
-    if not 0 <= start < end <= found.steps:
+    end = traced.steps if stop is None else stop
+    if not 0 <= start < end <= traced.steps:
         raise ExplorerError(
-            f"from {start} to {end} is no window of this text: expected from below to, and to at most {found.steps}"
+            f"from {start} to {end} is no window of this text: expected from below to, and to at most {traced.steps}"
         )
     return start, end
 

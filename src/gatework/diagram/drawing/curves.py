@@ -48,7 +48,7 @@ def make_curves(wiring: Wiring, routes: Sequence[Route], paper: Paper) -> list[C
     bridged: _Bridges = {}
     for point, _, upright in crossings(routes):
         bridged.setdefault(id(upright), []).append(paper.at(point))
-    return [_curve(wiring, found, routes, paper, bridged) for found in routes]
+    return [_curve(wiring, route, routes, paper, bridged) for route in routes]
 
 
 def rounded(places: Sequence[Place], radius: float = RADIUS, forks: Collection[Place] = ()) -> tuple[Command, ...]:
@@ -106,71 +106,71 @@ def _between(one: Place, place: Place, other: Place) -> bool:
     return one != place and abs(_length(one, place) + _length(place, other) - _length(one, other)) < 0.01
 
 
-def _curve(wiring: Wiring, found: Route, routes: Sequence[Route], paper: Paper, bridges: _Bridges) -> Curve:
-    own = _placed(found, found.points, routes, paper)
-    whole = _placed(found, _whole_way(found, routes), routes, paper)
+def _curve(wiring: Wiring, route: Route, routes: Sequence[Route], paper: Paper, bridges: _Bridges) -> Curve:
+    own = _placed(route, route.points, routes, paper)
+    whole = _placed(route, _whole_way(route, routes), routes, paper)
     head = None
-    if _has_head(wiring, found):
+    if _has_head(wiring, route):
         tip, before = own[-1], _without_straight(own)[-2]
         length = _length(before, tip)
         across, down = (tip[0] - before[0]) / length, (tip[1] - before[1]) / length
         head = (*tip, across, down)
         own[-1] = whole[-1] = (tip[0] - across * ARROW * 0.8, tip[1] - down * ARROW * 0.8)
-    family = [other for other in routes if other.source is found.source]
-    forks = [paper.at(other.points[0]) for other in family if other.points[0] != _origin(routes, found.source)]
-    broken = _broken(own, bridges.get(id(found), ()))
+    family = [other for other in routes if other.source is route.source]
+    forks = [paper.at(other.points[0]) for other in family if other.points[0] != _origin(routes, route.source)]
+    broken = _broken(own, bridges.get(id(route), ()))
     path = tuple(command for piece in broken for command in rounded(piece, forks=forks))
     under = [place for other in family for place in bridges.get(id(other), ())]
     whole_path = tuple(command for piece in _broken(whole, under) for command in rounded(piece, forks=forks))
-    return Curve(found, path, whole_path, head, tuple(_without_straight(own)))
+    return Curve(route, path, whole_path, head, tuple(_without_straight(own)))
 
 
-def _placed(found: Route, points: Sequence[Point], routes: Sequence[Route], paper: Paper) -> list[Place]:
+def _placed(route: Route, points: Sequence[Point], routes: Sequence[Route], paper: Paper) -> list[Place]:
     """Put a way on paper, its ends clipped at signs or bent into the lines they leave and join."""
     places = [paper.at(point) for point in _corners(points)]
-    places[-1] = _clipped(paper, found.target, places[-1], places[-2])
-    if points[0] == _origin(routes, found.source):
-        places[0] = _clipped(paper, found.source, places[0], places[1])
-        if found.source.kind == JUNCTION and not _comes_straight(points, found.source, routes):
+    places[-1] = _clipped(paper, route.target, places[-1], places[-2])
+    if points[0] == _origin(routes, route.source):
+        places[0] = _clipped(paper, route.source, places[0], places[1])
+        if route.source.kind == JUNCTION and not _comes_straight(points, route.source, routes):
             places[0] = _bent_to(places[0], places[1])
     else:
-        flow = _flow_into(points[0], found, routes)
+        flow = _flow_into(points[0], route, routes)
         if flow is not None:
             # A branch leaves in the direction in which its vector flows, from before the other may turn away.
             places.insert(0, _bent_to(places[0], paper.at(flow)))
-    if found.target.kind == JUNCTION:
-        onward = next((other for other in routes if other.source is found.target), None)
+    if route.target.kind == JUNCTION:
+        onward = next((other for other in routes if other.source is route.target), None)
         if onward is not None:
             places.append(_bent_to(places[-1], paper.at(_corners(onward.points)[1])))
     return places
 
 
-def _whole_way(found: Route, routes: Sequence[Route]) -> tuple[Point, ...]:
+def _whole_way(route: Route, routes: Sequence[Route]) -> tuple[Point, ...]:
     """Follow a vector from where it comes to the end of one of its branches."""
-    points = found.points
-    origin = _origin(routes, found.source)
-    family = [other for other in routes if other.source is found.source]
+    points = route.points
+    origin = _origin(routes, route.source)
+    family = [other for other in routes if other.source is route.source]
     while points[0] != origin:
         before = next(other.points for other in family if points[0] in other.points[1:])
         points = (*before[: before.index(points[0])], *points)
     return points
 
 
-def _has_head(wiring: Wiring, found: Route) -> bool:
+def _has_head(wiring: Wiring, route: Route) -> bool:
     """Say whether a line ends in an arrow: at an end, where it enters a state's line, and where it comes round."""
-    if found.target.kind in (EXIT, UP):
+    if route.target.kind in (EXIT, UP):
         return True
-    if found.target.kind != OPERATION:
+    if route.target.kind != OPERATION:
         return False
-    line = wiring.on_line(found.target)
+    line = wiring.on_line(route.target)
     if line:
-        return not (wiring.on_line(found.source) == line or found.source is wiring.graph.previous[line])
-    straight_up = len({x for x, _ in found.points}) == 1
+        return not (wiring.on_line(route.source) == line or route.source is wiring.graph.previous[line])
+    straight_up = len({x for x, _ in route.points}) == 1
     return not straight_up
 
 
 def _origin(routes: Sequence[Route], source: Vertex) -> Point:
-    return next(found.points[0] for found in routes if found.source is source)
+    return next(route.points[0] for route in routes if route.source is source)
 
 
 def _flow_into(point: Point, branch: Route, routes: Sequence[Route]) -> Point | None:

@@ -114,15 +114,15 @@ class _Draughtsman:
         return Shape(self.ids[vertex], kind, role, vertex.quantity, label, self._box(vertex), size=size)
 
     def _line(self, number: int, curve: Curve) -> Shape:
-        found = curve.route
-        quantity = found.source.quantity
-        ends = (self.ids[found.source], self.ids[found.target])
-        name = f"{ends[0]} > {ends[1]}" + (f" {found.place}" if found.target.inputs.count(found.source) > 1 else "")
+        route = curve.route
+        quantity = route.source.quantity
+        ends = (self.ids[route.source], self.ids[route.target])
+        name = f"{ends[0]} > {ends[1]}" + (f" {route.place}" if route.target.inputs.count(route.source) > 1 else "")
         return Shape(name, "line", "vector", quantity, path=curve.path, whole=curve.whole, head=curve.head, edge=ends)
 
     def _ends(self) -> list[Shape]:
         """Write the states at the left and the right edge, above their lines."""
-        found = []
+        texts = []
         for vertex in self.wiring.vertices:
             if vertex.kind == EXIT or (vertex.kind == STATE and self.wiring.readers(vertex)):
                 x, y = self.centres[vertex]
@@ -130,14 +130,14 @@ class _Draughtsman:
                 place = (x + 2 if left else x - 14, y - STATE_ABOVE, 0.0, 0.0)
                 anchor = "start" if left else "end"
                 name = f"name {self.ids[vertex]}"
-                found.append(
+                texts.append(
                     Shape(name, "text", "state", vertex.quantity, self.labels[vertex], place, size=NAME, anchor=anchor)
                 )
-        return found
+        return texts
 
     def _names(self) -> list[Shape]:
         """Write the names of quantities beside where their lines begin."""
-        found = []
+        texts = []
         states = self.wiring.graph.current
         for vertex in self.wiring.vertices:
             name = next((name for name in vertex.names if name not in states), None)
@@ -149,20 +149,20 @@ class _Draughtsman:
             runs = symbol(name, "t")
             ways = [curve.corners for curve in self.curves if curve.route.source is vertex]
             x, y = self.free.place(runs, NAME, ways)
-            found.append(Shape(f"label {name}", "text", "label", name, runs, (x, y, 0.0, 0.0), size=NAME))
-        return found
+            texts.append(Shape(f"label {name}", "text", "label", name, runs, (x, y, 0.0, 0.0), size=NAME))
+        return texts
 
     def _marks(self) -> list[Shape]:
         """Write signs beside arrows whose order matters."""
-        found = []
+        texts = []
         for curve in self.curves:
             target, place = curve.route.target, curve.route.place
             mark = self.wiring.marks[target][place] if self.wiring.marks[target] else ""
             if mark:
                 x, y = self.free.place(roman(mark), MARK, [curve.corners[-2:]], backward=True)
                 name = f"mark {self.ids[target]} {place}"
-                found.append(Shape(name, "text", "label", "", roman(mark), (x, y, 0.0, 0.0), size=MARK))
-        return found
+                texts.append(Shape(name, "text", "label", "", roman(mark), (x, y, 0.0, 0.0), size=MARK))
+        return texts
 
 
 def _around(places: Sequence[Place]) -> Box:

@@ -132,8 +132,8 @@ def _used(routes: Iterable[Route]) -> tuple[set[int], set[int]]:
     """Find the grid lines along which something runs upright, and those along which something runs level."""
     upright: set[int] = set()
     level: set[int] = set()
-    for found in routes:
-        for (x, y), (u, _) in pairwise(found.points):
+    for one in routes:
+        for (x, y), (u, _) in pairwise(one.points):
             if x == u:
                 upright.add(x)
             else:

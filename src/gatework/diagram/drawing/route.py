@@ -57,7 +57,7 @@ def route(wiring: Wiring, arrangement: Arrangement) -> tuple[Route, ...]:
     for _ in range(2):
         for source in dict.fromkeys(wish[0] for wish in wishes):
             router.improve(source, [wish for wish in wishes if wish[0] is source])
-    return tuple(found for routes in router.routes.values() for found in routes)
+    return tuple(one for routes in router.routes.values() for one in routes)
 
 
 def crossings(routes: Iterable[Route]) -> list[tuple[Point, Route, Route]]:
@@ -145,14 +145,14 @@ class _Router:
         return (first, (abs(x - u) + abs(y - v)) * (-1 if source.kind == JUNCTION else 1))
 
     def _cost(self, source: Vertex) -> float:
-        others = [found for vertex, routes in self.routes.items() if vertex is not source for found in routes]
+        others = [one for vertex, routes in self.routes.items() if vertex is not source for one in routes]
         crossed = len(crossings([*self.routes[source], *others])) - len(crossings(others))
         total = crossed * _CROSSING
-        for found in self.routes[source]:
-            way = found.points
+        for one in self.routes[source]:
+            way = one.points
             total += len(way)
             turns = zip(way, way[1:], way[2:], strict=False)
-            total += _DETOUR if found.target.kind == UP and way[0][0] != way[1][0] else 0
+            total += _DETOUR if one.target.kind == UP and way[0][0] != way[1][0] else 0
             total += _BEND * sum(a[0] != c[0] and a[1] != c[1] for a, _, c in turns)
         return total
 
@@ -273,12 +273,12 @@ class _Router:
 
     def _occupied(self, source: Vertex) -> dict[Point, set[Point]]:
         """Give the points that lie on other vectors, each with its neighbours there."""
-        found: dict[Point, set[Point]] = {}
+        occupied: dict[Point, set[Point]] = {}
         for vertex, tree in self.trees.items():
             if vertex is not source:
                 for point, neighbours in tree.edges.items():
-                    found.setdefault(point, set()).update(neighbours)
-        return found
+                    occupied.setdefault(point, set()).update(neighbours)
+        return occupied
 
     @staticmethod
     def _way(

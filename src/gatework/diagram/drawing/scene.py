@@ -68,23 +68,23 @@ class Shape:
     def to_dict(self) -> dict[str, Any]:
         """Give the shape as plain data."""
         left, top, width, height = (round(value, 2) for value in self.box)
-        found: dict[str, Any] = {"id": self.id, "kind": self.kind, "role": self.role, "quantity": self.quantity,
+        data: dict[str, Any] = {"id": self.id, "kind": self.kind, "role": self.role, "quantity": self.quantity,
                                  "text": plain(self.text)}  # fmt: skip
         if self.kind == "line":
-            found["path"] = [[name, *(round(value, 2) for value in rest)] for name, *rest in self.path]
-            found["head"] = [round(value, 2) for value in self.head] if self.head else None
-            found["from"], found["to"] = self.edge
+            data["path"] = [[name, *(round(value, 2) for value in rest)] for name, *rest in self.path]
+            data["head"] = [round(value, 2) for value in self.head] if self.head else None
+            data["from"], data["to"] = self.edge
         elif self.kind == "text":
-            found |= {"x": left, "y": top, "anchor": self.anchor}
+            data |= {"x": left, "y": top, "anchor": self.anchor}
         else:
-            found |= {"x": left, "y": top, "width": width, "height": height}
+            data |= {"x": left, "y": top, "width": width, "height": height}
         if self.text:
-            found |= {"runs": [list(run) for run in self.text], "size": self.size}
+            data |= {"runs": [list(run) for run in self.text], "size": self.size}
         if self.emphasis:
-            found["emphasis"] = self.emphasis
+            data["emphasis"] = self.emphasis
         if self.note:
-            found["note"] = self.note
-        return found
+            data["note"] = self.note
+        return data
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,12 @@ from gatework.diagram.drawing.paper import sign_size
 from gatework.diagram.drawing.pieces import arrow, written
 from gatework.diagram.drawing.scene import Scene, Shape, text_width
 from gatework.diagram.kinds.cell import described, translated
-from gatework.diagram.planning.graph import LAYER, OPERATION, Vertex, make_graph
+from gatework.diagram.planning.graph import LAYER, Vertex, make_graph
 from gatework.diagram.planning.notation import Runs, node_runs, plain, roman, symbol
 from gatework.diagram.planning.wiring import Wiring, make_wiring
 from gatework.errors import CellError
+from gatework.language.anatomy import find_bounds
+from gatework.language.nodes import Equation
 from gatework.language.parse import DERIVED, read
 from gatework.translations import said, word
 
@@ -58,8 +60,8 @@ class _Memory:
         self.captioned = 0.0  # where the last gate's caption ends
         self.state = next((name for name in self.wiring.high if self.wiring.lines.get(name)), "")
         line = self.wiring.lines.get(self.state, ())
-        sums = [vertex for vertex in line if plain(vertex.label) == "+"]
-        odd = any(plain(vertex.label) not in "+×" or self._mark_along(vertex) for vertex in line)
+        sums = [vertex for vertex in line if vertex.is_sum]
+        odd = any(not (vertex.is_sum or vertex.is_product) or self._mark_along(vertex) for vertex in line)
         if len(sums) != 1 or len(line) > 2 or odd:
             raise CellError(
                 f"The cell `{cell.name}` has no memory to draw as one sum with a loop: that takes a state that is "
@@ -86,10 +88,10 @@ class _Memory:
 
     def _written(self) -> None:
         """Draw what is added: a candidate, perhaps times a gate."""
-        product = self.given.kind == OPERATION and plain(self.given.label) == "×"
+        product = self.given.is_product
         # What divides stands below, as a gate does.
         candidate, *gates = (
-            sorted(self.given.inputs, key=lambda below: (bool(_mark(self.given, below)), _opens(below)))
+            sorted(self.given.inputs, key=lambda below: (bool(_mark(self.given, below)), self._openness(below)))
             if product
             else (self.given,)
         )
@@ -123,7 +125,7 @@ class _Memory:
         before = self.wiring.graph.current[self.state]
         for vertex in self._way_out(self.wiring.graph.current[output]):
             others = [below for below in vertex.inputs if below is not before]
-            if vertex.kind == OPERATION and plain(vertex.label) in ("×", "+") and others:
+            if (vertex.is_product or vertex.is_sum) and others:
                 self._gate(vertex, others[0], before.quantity, _mark(vertex, before))
             else:
                 self._sign(vertex, before.quantity)
@@ -204,17 +206,22 @@ class _Memory:
         return next((below for below in vertex.inputs if below not in along), vertex.inputs[0])
 
     def _name(self, vertex: Vertex) -> Runs:
-        if vertex.names:
-            return symbol(vertex.names[0], "t")
-        return node_runs(read(f"y = {vertex.quantity}", DERIVED)[0].value, self.changing)
+        return symbol(vertex.names[0], "t") if vertex.names else node_runs(_expression(vertex).value, self.changing)
+
+    def _openness(self, vertex: Vertex) -> int:
+        """Rank what is multiplied by how much it is a gate: 2 between 0 and 1, 1 never negative, 0 all else."""
+        line = _expression(vertex)
+        step = self.cell.step
+        low, high = find_bounds(replace(step, equations=(*step.equations, line)))[line.target]
+        return (low >= 0) + (low >= 0 and high <= 1)
+
+
+def _expression(vertex: Vertex) -> Equation:
+    """Read what the equations write for a value, as a line of its own."""
+    return read(f"y = {vertex.names[0] if vertex.names else vertex.quantity}", DERIVED)[0]
 
 
 def _mark(vertex: Vertex, below: Vertex) -> str:
     """Give what the arrow from one sign into another bears; nothing where it enters twice, or bears nothing."""
-    found = [mark for one, mark in zip(vertex.inputs, vertex.marks, strict=True) if one is below]
-    return found[0] if len(found) == 1 else ""
-
-
-def _opens(vertex: Vertex) -> bool:
-    """Tell what opens and closes, by the function it is made with, from what passes through."""
-    return plain(vertex.label).startswith(("σ", "hard", "1−", "exp"))
+    marks = [mark for one, mark in zip(vertex.inputs, vertex.marks, strict=True) if one is below]
+    return marks[0] if len(marks) == 1 else ""

@@ -206,13 +206,13 @@ class _Arranger:
 
     def _served(self, vertex: Vertex) -> list[Vertex]:
         """List the layers that read a vertex, through junctions and operations on the way."""
-        found: list[Vertex] = []
+        layers: list[Vertex] = []
         for reader in self.wiring.readers(vertex):
             if reader.kind == LAYER and reader not in self.wiring.hanging:
-                found.append(reader)
+                layers.append(reader)
             elif reader.kind == JUNCTION:
-                found += self._served(reader)
-        return found
+                layers += self._served(reader)
+        return layers
 
     def _free(self, row: Row, least: int) -> _Column:
         """Give the last column where nothing stands that a sign in this row would bar the way of."""

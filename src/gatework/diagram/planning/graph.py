@@ -51,6 +51,16 @@ class Vertex:
     def __repr__(self) -> str:
         return f"<{self.kind} {self.quantity}>"
 
+    @property
+    def is_sum(self) -> bool:
+        """Whether two vectors are added here, or one is subtracted from the other."""
+        return self.function in ("add", "sub")
+
+    @property
+    def is_product(self) -> bool:
+        """Whether two vectors are multiplied here, or one is divided by the other."""
+        return self.function in ("mul", "div")
+
 
 @dataclass(frozen=True)
 class Graph:
@@ -101,7 +111,7 @@ class _Grapher:
         self.lines = _without_numbers(step)
         self.values = {equation.target: equation.value for equation in self.lines}
         self.parameters = {parameter.name for parameter in step.parameters}
-        self.found: dict[Node, Vertex] = {}
+        self.made: dict[Node, Vertex] = {}
         self.line = -1
         self.previous = {
             state: self._source(Name(state, True), STATE, symbol(state, f"t{MINUS}1")) for state in step.states
@@ -117,8 +127,8 @@ class _Grapher:
             if len(vertex.names) == 1 and vertex.kind != STATE:
                 vertex.quantity = equation.target
         current = {state: self.vertex(Name(state)) for state in self.step.states}
-        used = {id(below) for vertex in self.found.values() for below in vertex.inputs}
-        kept = [v for v in dict.fromkeys(self.found.values()) if v.kind in (STATE, INPUT) or v.names or id(v) in used]
+        used = {id(below) for vertex in self.made.values() for below in vertex.inputs}
+        kept = [v for v in dict.fromkeys(self.made.values()) if v.kind in (STATE, INPUT) or v.names or id(v) in used]
         return Graph(tuple(kept), self.previous, current, self.inputs, self.lines)
 
     def vertex(self, node: Node) -> Vertex:
@@ -127,17 +137,17 @@ class _Grapher:
             if node.name in self.step.draws:
                 break  # two masks of one probability are two masks
             node = self.values[node.name]
-        if node not in self.found:
-            self.found[node] = self._make(node)
-            # Its inputs were found while it was made, and stand before it.
-            self.found[node] = self.found.pop(node)
-        return self.found[node]
+        if node not in self.made:
+            self.made[node] = self._make(node)
+            # Its inputs were made with it, and stand before it.
+            self.made[node] = self.made.pop(node)
+        return self.made[node]
 
     def _source(self, node: Node, kind: str, label: Runs) -> Vertex:
-        self.found[node] = Vertex(kind, label, node.name if isinstance(node, Name) else "")
+        self.made[node] = Vertex(kind, label, node.name if isinstance(node, Name) else "")
         if isinstance(node, Name) and node.previous:
-            self.found[node].quantity = f"prev({node.name})"
-        return self.found[node]
+            self.made[node].quantity = f"prev({node.name})"
+        return self.made[node]
 
     def _make(self, node: Node) -> Vertex:
         if isinstance(node, Name) and node.name in self.step.draws:

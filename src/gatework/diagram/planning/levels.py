@@ -171,14 +171,14 @@ def _above(
 
 
 def _reaches(wiring: Wiring, vertex: Vertex) -> set[Vertex]:
-    found: set[Vertex] = set()
+    reached: set[Vertex] = set()
     pending = [vertex]
     while pending:
         for reader in wiring.readers(pending.pop()):
-            if reader not in found:
-                found.add(reader)
+            if reader not in reached:
+                reached.add(reader)
                 pending.append(reader)
-    return found
+    return reached
 
 
 def _ordered(wiring: Wiring, row_of: dict[Vertex, Row], level: dict[Vertex, int]) -> tuple[Row, ...]:

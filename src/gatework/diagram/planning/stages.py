@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gatework.diagram.planning.graph import LAYER, Vertex, make_graph
-from gatework.diagram.planning.notation import roman
 from gatework.diagram.planning.wiring import EXIT, JUNCTION, UP, Wiring, make_wiring
 from gatework.language import Step
 from gatework.language.nodes import Equation, Name, walk
@@ -63,18 +62,18 @@ def _purpose(wiring: Wiring, vertex: Vertex) -> str:
         return _UPDATE
     if wiring.on_line(vertex) or vertex in wiring.hanging:
         return _OUTPUT
-    found: set[str] = set()
+    purposes: set[str] = set()
     for reader in _through(wiring, vertex):
         if reader in carried:
             line = wiring.lines[wiring.on_line(reader)]
             old = reader is line[0] or wiring.on_line(vertex)
-            found.add(_FORGET if old and _is_product(reader) else _WRITE)
+            purposes.add(_FORGET if old and reader.is_product else _WRITE)
         elif reader.kind == LAYER and reader not in wiring.hanging:
             feeds = _purpose(wiring, reader)
-            found.add(_READ if feeds in (_FORGET, _WRITE, _READ) else feeds)
+            purposes.add(_READ if feeds in (_FORGET, _WRITE, _READ) else feeds)
         elif reader.kind not in (EXIT, UP):
-            found.add(_purpose(wiring, reader))
-    return next((purpose for purpose in _ORDER if purpose in found), _OUTPUT)
+            purposes.add(_purpose(wiring, reader))
+    return next((purpose for purpose in _ORDER if purpose in purposes), _OUTPUT)
 
 
 def _settle(equations: Sequence[Equation], purposes: dict[str, str]) -> None:
@@ -92,14 +91,9 @@ def _settle(equations: Sequence[Equation], purposes: dict[str, str]) -> None:
             purposes[equation.target] = _READ if both else first
 
 
-def _is_product(vertex: Vertex) -> bool:
-    """Tell a product sign."""
-    return vertex.label == roman("×")
-
-
 def _through(wiring: Wiring, vertex: Vertex) -> list[Vertex]:
     """List the readers of a vertex, those behind junctions in the place of the junctions."""
-    found: list[Vertex] = []
+    readers: list[Vertex] = []
     for reader in wiring.readers(vertex):
-        found += _through(wiring, reader) if reader.kind == JUNCTION else [reader]
-    return found
+        readers += _through(wiring, reader) if reader.kind == JUNCTION else [reader]
+    return readers

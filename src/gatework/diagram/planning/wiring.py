@@ -1,6 +1,6 @@
 """What runs where before anything has a place: lines of states, joined vectors, and what hangs from what.
 
-Three things are found here. The *line* of a state is the chain of pointwise operations from last step's value to this
+Three things are decided here. The *line* of a state is the chain of pointwise operations from last step's value to this
 step's; it is drawn straight, as the essay draws the cell state. A *junction* is where vectors that several layers read
 together are joined, once for all of them. And a vertex *hangs* when it works on a finished state for the output alone:
 it is drawn below that state's line, flowing down.
@@ -182,12 +182,12 @@ def _marked(layer: Vertex, mark: str) -> tuple[Vertex, ...]:
 
 def _joined(members: Sequence[Vertex], junctions: Mapping[frozenset[Vertex], Vertex]) -> tuple[Vertex, ...]:
     """Put junctions in the place of what they join, the largest first."""
-    left, found = list(members), []
+    left, wired_in = list(members), []
     for group in sorted(junctions, key=len, reverse=True):
         if group <= set(left):
             left = [member for member in left if member not in group]
-            found.append(junctions[group])
-    return (*found, *left)
+            wired_in.append(junctions[group])
+    return (*wired_in, *left)
 
 
 def _worthwhile(sets: Iterable[set[Vertex]]) -> set[frozenset[Vertex]]:
@@ -222,14 +222,14 @@ def _in_order(vertices: Iterable[Vertex], inputs: Mapping[Vertex, tuple[Vertex, 
 
 def _upstream(vertex: Vertex) -> set[Vertex]:
     """Give everything that a vertex is made from."""
-    found: set[Vertex] = set()
+    upstream: set[Vertex] = set()
     pending = [vertex]
     while pending:
         for below in pending.pop().inputs:
-            if below not in found:
-                found.add(below)
+            if below not in upstream:
+                upstream.add(below)
                 pending.append(below)
-    return found
+    return upstream
 
 
 def _hanging(

@@ -170,8 +170,8 @@ def chinese_font(language: str) -> str:
         for file in font_manager.findSystemFonts():
             if FilePath(file).name.lower().startswith(_CHINESE_FILES):
                 font_manager.fontManager.addfont(file)
-    found = _chinese_fonts()
-    if not found:
+    fonts = _chinese_fonts()
+    if not fonts:
         raise ConfigError(
             "A PNG in Chinese needs a font with Chinese characters, and this machine has none that is known. Install "
             "one (on Debian: apt install fonts-noto-cjk), or write an SVG, which leaves the choice of font to who "
@@ -179,7 +179,7 @@ def chinese_font(language: str) -> str:
         )
     regions = _REGIONS.get(language, ())
     entry = min(
-        found,
+        fonts,
         key=lambda entry: (
             entry.name.lower().split()[-1] not in regions,
             str(entry.weight) not in ("400", "regular", "normal"),
