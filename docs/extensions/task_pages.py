@@ -35,12 +35,12 @@ def index_page() -> str:
         "# Tasks",
         "Each page is made from the table that defines its task. The same on the command line: `gatework tasks`.",
     ]
-    for kind, heading in HEADINGS.items():
-        rows = [
-            [f"[`{name}`]({name}.md)", task.title, f"{task.gap.default:,}", str(task.success)]
-            for name, task in TASKS.items()
-            if isinstance(task.examples, kind)
-        ]
+    groups: dict[str, list[list[str]]] = {}
+    for name, task in TASKS.items():
+        heading = "Your own data" if takes_own_data(task) else HEADINGS[type(task.examples)]
+        row = [f"[`{name}`]({name}.md)", task.title, f"{task.gap.default:,}", str(task.success)]
+        groups.setdefault(heading, []).append(row)
+    for heading, rows in groups.items():
         parts += [f"## {heading}", table(["task", "what it is", "gap", "solved at"], rows)]
     parts.append("```{toctree}\n:hidden:\n\n" + "\n".join(TASKS) + "\n```")
     return "\n\n".join(parts) + "\n"
@@ -57,20 +57,30 @@ def task_page(task: Task) -> str:
         ["guessing gets", ", ".join(f"{name} {value}" for name, value in chance.items()) or "what the data say"],
     ]
     if isinstance(task.examples, Recorded):
-        facts.append(["data", f"the folder `{task.examples.folder}` in `GATEWORK_DATA`, or `--data PATH`"])
+        folder = (
+            f"the folder `{task.examples.folder}` in `GATEWORK_DATA`, or " if task.examples.folder else "your own: "
+        )
+        facts.append(["data", f"{folder}`--data PATH`"])
     parts = [f"# {task.title}", task.asks, table(["", ""], facts)]
     if task.success.words:
         parts.append(f"**The criterion.** {task.success.words}")
     if task.notes:
-        parts.append(f"**Where it differs from the paper.** {task.notes}")
+        about = "What is done with the data" if takes_own_data(task) else "Where it differs from the paper"
+        parts.append(f"**{about}.** {task.notes}")
     if task.published:
         rows = [[found.model, found.result, found.source] for found in task.published]
         parts += ["## Published results", table(["model", "result", "where"], rows)]
     settings = "\n".join(f"{name} = {value!r}" for name, value in task.defaults.items())
-    parts += ["## Train on it", f"```sh\ngatework train --task {task.name}\n```"]
+    data = " --data PATH" if takes_own_data(task) else ""
+    parts += ["## Train on it", f"```sh\ngatework train --task {task.name}{data}\n```"]
     if settings:
         parts.append(f"Settings that it brings, where nothing else is said:\n\n```text\n{settings}\n```")
     return "\n\n".join(parts) + "\n"
+
+
+def takes_own_data(task: Task) -> bool:
+    """Tell whether a task takes data of the reader's own."""
+    return isinstance(task.examples, Recorded) and not task.examples.folder
 
 
 def table(columns: list[str], rows: list[list[str]]) -> str:
