@@ -11,6 +11,8 @@ import pytest
 from tests.tasks.generic.walks import sign_of_first, sum_so_far, twice_the_first, wav, write_walks
 
 from gatework.errors import DataError
+from gatework.search import compare
+from gatework.search.comparing.config import make_compare_config
 from gatework.tasks.generic.classify import classify
 from gatework.tasks.generic.forecast import forecast
 from gatework.tasks.generic.regress import regress
@@ -341,3 +343,17 @@ def test_recordings_are_told_apart_by_their_pitch(configure, tmp_path):
     result = train(configure(task="classify", data=str(tmp_path / "tones"), steps=30, batch_size=7))
     found = evaluate(str(result.run), split="test")
     assert (found.metrics["accuracy"], found.solved) == (1, True)
+
+
+def test_two_cells_are_compared_on_a_table(tmp_path):
+    data = write_walks(tmp_path / "my.csv", sign_of_first)
+    told = {"task": "classify", "data": str(data), "cells": "rnn,gru", "gaps": "0", "seeds": 1, "steps": 10}
+    told |= {"learning_rates": "0.01", "hidden_size": 6, "workers": 1, "run": str(tmp_path / "run")}
+    found = compare(make_compare_config(told))
+    test = load(classify, data).splits["test"]
+    wrong = int((test.targets[test.asked] != test.baseline).sum())
+    for cell in ("rnn", "gru"):
+        (skill,) = found.summary[cell, 0].values
+        assert skill is not None
+        # The criterion's metric is the skill: it counts whole answers, against those that the baseline gets wrong.
+        assert (1 - skill) * wrong == pytest.approx(round((1 - skill) * wrong))

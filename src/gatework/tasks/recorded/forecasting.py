@@ -218,8 +218,9 @@ def _above_zero(rows: NDArray[np.float64], path: Path) -> NDArray[np.float64]:
 
 
 LIKE_NLINEAR = (
-    "What is asked is how much higher the values to come are than the last ones read, which leaves both errors as they "
-    "are (Zeng, Chen, Zhang & Xu 2023, arXiv:2205.13504, do so in NLinear). Chance is to answer that nothing changes. "
+    "What is asked is how much higher the values to come are than the last ones read, which leaves both errors as "
+    "they are (Zeng, Chen, Zhang & Xu 2023, arXiv:2205.13504, do so in NLinear). The baseline is to answer that "
+    "nothing changes. "
 )
 _INFORMER = "Zhou, Zhang, Peng, Zhang, Li, Xiong & Zhang 2021, AAAI, arXiv:2012.07436"
 # Hours forecast, mean squared and mean absolute error.
