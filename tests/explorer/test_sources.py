@@ -5,7 +5,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
-from tests.test_architecture import LONGEST_FILE
+from tests.test_house import LONGEST_FILE
 
 from gatework.explorer.typescript import FILES, main, write_terms, write_types
 from gatework.translations import LANGUAGES, TERMS

@@ -106,10 +106,8 @@ class Recurrent(nn.Module):
         flags |= {"learn_initial_state": learn_initial_state, "input_projection": input_projection}
         hidden_sizes = check_options(hidden_size, num_layers, dropout, proj_size, **flags)
         if dropout > 0 and len(hidden_sizes) == 1:
-            warnings.warn(
-                f"dropout option adds dropout between layers, so dropout={dropout} does nothing with num_layers=1",
-                stacklevel=2,
-            )
+            told = f"dropout option adds dropout between layers, so dropout={dropout} does nothing with num_layers=1"
+            warnings.warn(told, stacklevel=2)
         self.cell = read_cell(cell, proj_size)
         self.input_size = input_size
         self.hidden_size = hidden_size

@@ -351,6 +351,7 @@ def test_two_cells_are_compared_on_a_table(tmp_path):
     told |= {"learning_rates": "0.01", "hidden_size": 6, "workers": 1, "run": str(tmp_path / "run")}
     found = compare(make_compare_config(told))
     test = load(classify, data).splits["test"]
+    assert test.baseline is not None
     wrong = int((test.targets[test.asked] != test.baseline).sum())
     for cell in ("rnn", "gru"):
         (skill,) = found.summary[cell, 0].values
