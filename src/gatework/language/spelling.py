@@ -99,7 +99,8 @@ def _sign(row: Function) -> str:
     return " ".join(text.split()).strip(" ()[]_")
 
 
-SPELLINGS: Mapping[str, Spelling] = MappingProxyType({name: _spelled(row) for name, row in FUNCTIONS.items()})
+# A plain dictionary, because torch's compiler cannot trace a lookup in a proxy.
+SPELLINGS: Mapping[str, Spelling] = {name: _spelled(row) for name, row in FUNCTIONS.items()}
 """How each row of the table of functions is written, by name."""
 
 
