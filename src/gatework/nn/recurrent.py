@@ -44,7 +44,8 @@ class Recurrent(nn.Module):
         forget_bias: Initial bias of the gate that keeps the state; a larger bias always means a longer memory.
         learn_initial_state: Whether the state before the first step is learned, rather than zero.
         input_projection: Whether a learned linear map brings the input to ``hidden_size`` before the first layer.
-        backend: ``auto``, ``cpu`` (compiled kernels) or ``reference``; can be set at any time.
+        backend: ``auto``, ``cpu`` (compiled kernels), ``library`` (torch's own operators) or ``reference``; can be
+            set at any time.
         memory: With ``fast``, the forward pass saves everything that the backward pass reads. With ``small``, it saves
             inputs and states, and the backward pass recomputes the rest. Can be set at any time.
         device: The device of the parameters.

@@ -30,7 +30,7 @@ class Library:
         match = recognised(call.step, call.drawn)
         if isinstance(match, str):
             return match
-        return _refuses_step(call, match) or _refuses_tensors(call, match)
+        return _refuses_step(call) or _refuses_tensors(call, match)
 
     def declines(self, call: Call) -> str | None:
         """Leave the CPU to its kernels and to the reference."""
@@ -64,8 +64,8 @@ class Library:
 
     @staticmethod
     def notes(device: str, dtype: torch.dtype) -> tuple[tuple[str, str], ...]:
-        """Say in which precision torch multiplies, where it is not the type's own."""
-        settings: Any = torch.backends.cudnn.rnn  # the old switch, allow_tf32, can be read here too
+        """Say in which precision torch multiplies, where this is not the precision of the type."""
+        settings: Any = torch.backends.cudnn.rnn  # setting allow_tf32 changes it too
         if device != "cuda" or dtype != torch.float32 or settings.fp32_precision != "tf32":
             return ()
         told = "TF32: products keep 10 of a float32's 23 bits; torch.backends.cudnn.allow_tf32 = False keeps all"
@@ -100,8 +100,8 @@ class Library:
         return []
 
 
-def _refuses_step(call: Call, match: Match) -> str | None:
-    """Say what of a run an operator does not do, whatever the tensors are."""
+def _refuses_step(call: Call) -> str | None:
+    """Say what the call asks for that no operator does, whatever its tensors are."""
     if call.restart is not None:
         return "rows start anew within a sequence, and torch's operators start once: give each a row of its own"
     output = call.step.states[0]
@@ -113,7 +113,7 @@ def _refuses_step(call: Call, match: Match) -> str | None:
 
 
 def _refuses_tensors(call: Call, match: Match) -> str | None:
-    """Say what tensors have that an operator does not take."""
+    """Say why an operator cannot take the tensors of a call."""
     like = call.inputs[0]
     given = (like, *call.state, *call.weights.stacks({*call.weights.names()})[1])
     for one in given:

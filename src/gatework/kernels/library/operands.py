@@ -1,4 +1,4 @@
-"""What torch's operators are given: sequences packed and turned, and weights in torch's order."""
+"""The arguments of torch's operators: packed and reversed sequences, and weights in torch's order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Order:
         sizes: How many rows each step has, int64 on the CPU, for packed data; None where every row has every step.
         index: Where each row of packed data lies in the call's flattened sequences; None where they are packed already.
         rows: The rows that have any step, longest first; None for all rows as they are.
-        turned: Whether a sequence that is not packed is turned around in time.
+        turned: Whether a sequence that is not packed is reversed in time.
     """
 
     sizes: Tensor | None = None
@@ -82,7 +82,7 @@ class Order:
 def flat_weights(match: Match, weights: Weights) -> list[Tensor]:
     """Give a step's parameters as torch's operators take them, gates one below the other; gradients flow through.
 
-    Stacks that lie so in memory already, as those of gatework's layers do, are not copied.
+    Parameters that already lie in this order in memory, as in gatework's layers, are not copied.
 
     Args:
         match: Which parameter is which.
@@ -107,11 +107,11 @@ def _bias(parts: Sequence[tuple[str, ...]], weights: Weights, like: Tensor, size
 
 
 class Together(torch.autograd.Function):
-    """Copies of weights in one piece of memory, in the order in which cuDNN wants them.
+    """Copies of the weights in one buffer, in the order in which cuDNN reads them.
 
-    cuDNN reads its weights from one buffer. torch finds out whether they lie in one, and otherwise warns and makes one
-    at each call. Here it is made before, by the function that ``torch.nn.LSTM.flatten_parameters`` calls: at each call
-    the weights are copied twice, which is little beside a sequence, whose every step reads all of them.
+    cuDNN reads its weights from one buffer. If they do not lie in one, torch warns and makes one at each call. This
+    function makes it before the call, with the same function of torch's as ``torch.nn.LSTM.flatten_parameters``. Each
+    call copies the weights twice, which costs little beside a sequence, because every step reads all weights.
     """
 
     @staticmethod
@@ -132,7 +132,7 @@ class Together(torch.autograd.Function):
 
 
 def wants_one_buffer(tensor: Tensor) -> bool:
-    """Say whether cuDNN will run what this tensor is given to, and wants its weights in one buffer."""
+    """Say whether cuDNN runs the operator for this input, and so reads its weights from one buffer."""
     return (
         tensor.device.type == "cuda"
         and torch._use_cudnn_rnn_flatten_weight()

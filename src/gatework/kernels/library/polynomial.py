@@ -1,7 +1,7 @@
 """Equations as polynomials: one form for all ways to write the same sums and products.
 
-Every line is written into the lines that read it, sums and products are multiplied out, and their order is forgotten.
-What is left differs only where the equations do: ``(1 - z) * n + z * h`` and ``n + z * (h - n)`` are one polynomial.
+Each line is substituted into the lines that read it, and products of sums are multiplied out. The order of terms and
+factors does not matter, so ``(1 - z) * n + z * h`` and ``n + z * (h - n)`` are the same polynomial.
 """
 
 from dataclasses import dataclass

@@ -30,7 +30,7 @@ def run(call: Call, match: Match) -> Result:
         return reference.run(call)  # there is no step
     layout, stacks = call.weights.stacks({parameter.name for parameter in call.step.parameters})
     tensors = (*call.inputs, *call.state, *stacks)
-    # Without its tensors, which autograd has to keep, or it could not say that one was changed in place.
+    # Without its tensors: autograd has to save them, or it could not notice that one was changed in place.
     rest = replace(call, weights=Weights(()), inputs=(), state=(), initial=None, draws=None, record=())
     bare = _Bare(rest, match, layout)
     if torch.is_grad_enabled() and any(one.requires_grad for one in tensors):
@@ -42,7 +42,7 @@ def run(call: Call, match: Match) -> Result:
 
 
 def _recorded(call: Call, name: str, output: Tensor) -> Tensor:
-    """Give a quantity that is known outside of the operator: the output, or the input, less its padding."""
+    """Give a quantity that is known outside of the operator: the output, or the input with zeros in the padding."""
     if name == call.step.states[0]:
         return output
     sequence, lengths = call.inputs[call.step.inputs.index(name)], call.lengths
@@ -79,7 +79,7 @@ def compute(bare: _Bare, tensors: Sequence[Tensor], train: bool) -> tuple[Tensor
     Args:
         bare: The call without its tensors.
         tensors: Its inputs, states and weights.
-        train: Whether a gradient will be asked for, for which cuDNN has to keep something.
+        train: Whether a gradient will be asked for, for which cuDNN has to save something.
 
     Returns:
         The output and the last states.
