@@ -3,10 +3,12 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from torch import Tensor
+
 from gatework.data.vocabulary import split_symbols
 from gatework.errors import ConfigError, DataError
 from gatework.models.sampling import check_sampling, write_on
-from gatework.training.restore import load_model
+from gatework.training.restore import Loaded, load_model
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def generate(
         temperature: Below 1 the likely gets likelier; 0 always takes the likeliest symbol.
         top_p: Choose among the likeliest symbols that together have this probability.
         top_k: Choose among so many of the likeliest symbols; 0 for no limit.
-        seed: Where the chance begins.
+        seed: The seed of the random generator: the same one writes the same text.
         step: Which checkpoint; the newest when None.
         device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
 
@@ -72,25 +74,23 @@ def generate(
     if not 0 <= seed < 2**63:
         raise ConfigError(f"seed is {seed}: expected a whole number from 0 to 2**63 - 1")
     loaded = load_model(run, step=step, device=device)
-    symbols = split_symbols(prompt, loaded.config.level)
+    start = _prompted(loaded, prompt)
+    sampling = {"temperature": temperature, "top_p": top_p, "top_k": top_k}
+    numbers = write_on(loaded.model, loaded.vocabulary, start, length, seed=seed, **sampling)
+    text = loaded.vocabulary.decode([*start.tolist(), *numbers])
+    return Generation(run, loaded.step, prompt, text, seed)
+
+
+def _prompted(loaded: Loaded, prompt: str) -> Tensor:
+    """Give the numbers of a prompt ``[n]``; refuse symbols that the vocabulary lacks."""
+    level = loaded.vocabulary.level
+    symbols = split_symbols(prompt, level)
     missing = loaded.vocabulary.missing(symbols)
     if missing:
-        what = "words" if loaded.config.level == "word" else "characters"
+        what = "words" if level == "word" else "characters"
         named = ", ".join(repr(symbol) for symbol in missing[:10]) + (" …" if missing[10:] else "")
         raise DataError(
             f"the prompt has {what} that the run's vocabulary lacks: {named}; its training text has none of them. "
             f"Leave them out, or train at level byte"
         )
-    start = loaded.vocabulary.encode(symbols)
-    numbers = write_on(
-        loaded.model,
-        loaded.vocabulary,
-        start,
-        length,
-        seed=seed,
-        temperature=temperature,
-        top_p=top_p,
-        top_k=top_k,
-    )
-    text = loaded.vocabulary.decode([*start.tolist(), *numbers])
-    return Generation(run, loaded.step, prompt, text, seed)
+    return loaded.vocabulary.encode(symbols)

@@ -1,16 +1,15 @@
 """What a person (or a program) sees while a run goes on."""
 
-import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, Any, Literal, Protocol
+from typing import IO, Any, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from gatework.models.language import bits_name
+from gatework.runs.reporting import Display, JsonWriter, Mode, Silent, TextWriter, choose, duration
 
 # Bits per symbol, and what the symbol is.
 BITS = {bits_name(level): level for level in ("byte", "char")}
@@ -67,9 +66,7 @@ class Reporter(Protocol):
         ...
 
 
-def make_reporter(
-    mode: Literal["auto", "live", "plain", "json", "quiet"] = "auto", file: IO[str] | None = None
-) -> Reporter:
+def make_reporter(mode: Mode = "auto", file: IO[str] | None = None) -> Reporter:
     """Choose a reporter.
 
     Args:
@@ -80,16 +77,10 @@ def make_reporter(
     Returns:
         The reporter.
     """
-    stream = file or sys.stderr
-    console = Console(file=stream, highlight=False)
-    if mode == "live" or (mode == "auto" and console.is_terminal):
-        return Live(console)
-    if mode in ("auto", "plain"):
-        return Plain(stream)
-    return JsonLines(stream) if mode == "json" else Quiet()
+    return choose(mode, file, Live, Plain, JsonLines, Quiet)
 
 
-class Quiet:
+class Quiet(Silent):
     """Say nothing."""
 
     def begin(self, beginning: Beginning) -> None:
@@ -101,33 +92,20 @@ class Quiet:
     def line(self, values: Mapping[str, Any]) -> None:
         """Say nothing."""
 
-    def note(self, message: str) -> None:
-        """Say nothing."""
 
-    def end(self) -> None:
-        """Say nothing."""
-
-
-class JsonLines(Quiet):
+class JsonLines(JsonWriter, Quiet):
     """One JSON object a line: ``metrics.jsonl`` as it comes, and notes as ``{"note": …}``."""
-
-    def __init__(self, file: IO[str]) -> None:
-        self._file = file
 
     def line(self, values: Mapping[str, Any]) -> None:
         """Print a line of metrics."""
-        print(json.dumps(values, ensure_ascii=False), file=self._file, flush=True)
-
-    def note(self, message: str) -> None:
-        """Print a note."""
-        print(json.dumps({"note": message}, ensure_ascii=False), file=self._file, flush=True)
+        self._print(values)
 
 
-class Plain(Quiet):
+class Plain(TextWriter, Quiet):
     """Lines of text, ten or so a minute at most, for a file or a pipe."""
 
     def __init__(self, file: IO[str]) -> None:
-        self._file = file
+        super().__init__(file)
         self._unit = "char"
         self._steps = 0
         self._per_step = 0
@@ -153,23 +131,15 @@ class Plain(Quiet):
             left = (self._steps - values["step"]) * self._per_step / max(1e-9, speed)
             self._print(
                 f"step {values['step']:>6,}/{self._steps:,}  training: {_quality(values, 'train')}  "
-                f"{speed:,.0f} {self._unit}s/s  {_duration(left)} left"
+                f"{speed:,.0f} {self._unit}s/s  {duration(left)} left"
             )
 
-    def note(self, message: str) -> None:
-        """Print a note."""
-        self._print(message)
 
-    def _print(self, text: str) -> None:
-        print(text, file=self._file, flush=True)
-
-
-class Live(Quiet):
+class Live(Display, Quiet):
     """A display that moves: one bar with loss, speed and the time left, and the held-out results above it."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bar = Progress(
+        bar = Progress(
             TextColumn("step {task.completed:,.0f}/{task.total:,.0f}"),
             BarColumn(bar_width=None),
             TextColumn("{task.fields[quality]}"),
@@ -179,12 +149,12 @@ class Live(Quiet):
             speed_estimate_period=30,
             expand=True,
         )
-        self._task: TaskID | None = None
+        super().__init__(console, bar)
 
     def begin(self, beginning: Beginning) -> None:
         """Show what the run is, and the bar."""
         for text in describe(beginning):
-            self._console.print(text, markup=False)
+            self._print(text)
         self._bar.start()
         self._task = self._bar.add_task(
             "", total=beginning.steps, completed=beginning.step, quality="", per_step=0, unit=beginning.unit
@@ -198,17 +168,9 @@ class Live(Quiet):
     def line(self, values: Mapping[str, Any]) -> None:
         """Show the training loss in the bar, the held-out loss above it."""
         if "valid_loss" in values:
-            self._console.print(f"step {values['step']:>6,}  held out: {_quality(values, 'valid')}", markup=False)
+            self._print(f"step {values['step']:>6,}  held out: {_quality(values, 'valid')}")
         elif "train_loss" in values and self._task is not None:
             self._bar.update(self._task, quality=_quality(values, "train"))
-
-    def note(self, message: str) -> None:
-        """Show a note above the bar."""
-        self._console.print(message, markup=False)
-
-    def end(self) -> None:
-        """Leave the display as it stands."""
-        self._bar.stop()
 
 
 class _Speed(ProgressColumn):
@@ -249,9 +211,3 @@ def _quality(values: Mapping[str, Any], split: str) -> str:
     shares = [name for name in ("accuracy", "solved") if f"{split}_{name}" in values]
     told = "".join(f", {name} {100 * values[f'{split}_{name}']:.1f} %" for name in shares)
     return f"loss {values[f'{split}_loss']:.4g}{told}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,15 +1,14 @@
 """What a person (or a program) sees while a comparison goes on."""
 
-import json
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from time import monotonic
-from typing import IO, Any, Literal, Protocol
+from typing import IO, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
+from gatework.runs.reporting import Display, JsonWriter, Mode, Silent, TextWriter, choose, duration
 from gatework.search.comparing.matching import Size
 from gatework.search.running.trial import Outcome, Trial
 
@@ -75,9 +74,7 @@ class Reporter(Protocol):
         ...
 
 
-def make_reporter(
-    mode: Literal["auto", "live", "plain", "json", "quiet"] = "auto", file: IO[str] | None = None
-) -> Reporter:
+def make_reporter(mode: Mode = "auto", file: IO[str] | None = None) -> Reporter:
     """Choose a reporter.
 
     Args:
@@ -88,16 +85,10 @@ def make_reporter(
     Returns:
         The reporter.
     """
-    stream = file or sys.stderr
-    console = Console(file=stream, highlight=False)
-    if mode == "live" or (mode == "auto" and console.is_terminal):
-        return Live(console)
-    if mode in ("auto", "plain"):
-        return Plain(stream)
-    return JsonLines(stream) if mode == "json" else Quiet()
+    return choose(mode, file, Live, Plain, JsonLines, Quiet)
 
 
-class Quiet:
+class Quiet(Silent):
     """Say nothing."""
 
     def begin(self, beginning: Beginning) -> None:
@@ -115,18 +106,9 @@ class Quiet:
     def chosen(self, cell: str, gap: int, learning_rate: float) -> None:
         """Say nothing."""
 
-    def note(self, message: str) -> None:
-        """Say nothing."""
 
-    def end(self) -> None:
-        """Say nothing."""
-
-
-class JsonLines(Quiet):
+class JsonLines(JsonWriter, Quiet):
     """One JSON object a line: the lines of ``trials.jsonl`` as they come, choices and notes."""
-
-    def __init__(self, file: IO[str]) -> None:
-        self._file = file
 
     def finished(self, trial: Trial, outcome: Outcome) -> None:
         """Print a trial."""
@@ -136,19 +118,12 @@ class JsonLines(Quiet):
         """Print a choice."""
         self._print({"chosen": {"cell": cell, "gap": gap, "learning_rate": learning_rate}})
 
-    def note(self, message: str) -> None:
-        """Print a note."""
-        self._print({"note": message})
 
-    def _print(self, value: Any) -> None:
-        print(json.dumps(value, ensure_ascii=False), file=self._file, flush=True)
-
-
-class Plain(Quiet):
+class Plain(TextWriter, Quiet):
     """A line of text per trial, for a file or a pipe."""
 
     def __init__(self, file: IO[str]) -> None:
-        self._file = file
+        super().__init__(file)
         self._tally: Tally | None = None
 
     def begin(self, beginning: Beginning) -> None:
@@ -170,21 +145,12 @@ class Plain(Quiet):
         """Print a choice."""
         self._print(f"{cell} at gap {gap:,} goes on with learning rate {learning_rate:g}")
 
-    def note(self, message: str) -> None:
-        """Print a note."""
-        self._print(message)
 
-    def _print(self, text: str) -> None:
-        print(text, file=self._file, flush=True)
-
-
-class Live(Quiet):
+class Live(Display, Quiet):
     """A display that moves: one bar with what is left, what is best so far, and a line per choice above it."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        self._tally: Tally | None = None
-        self._bar = Progress(
+        bar = Progress(
             TextColumn("trial {task.fields[count]}/{task.total:,.0f}"),
             BarColumn(bar_width=None),
             TextColumn("{task.fields[best]}", markup=False),
@@ -192,14 +158,15 @@ class Live(Quiet):
             console=console,
             expand=True,
         )
-        self._task: TaskID | None = None
+        super().__init__(console, bar)
+        self._tally: Tally | None = None
         self._under_way: dict[Trial, float] = {}
 
     def begin(self, beginning: Beginning) -> None:
         """Show what is compared, and the bar."""
         self._tally = Tally(beginning)
         for text in describe(beginning):
-            self._console.print(text, markup=False)
+            self._print(text)
         self._bar.start()
         fields = {"count": str(self._tally.done), "best": "", "left": ""}
         self._task = self._bar.add_task("", total=beginning.trials, completed=self._tally.done, **fields)
@@ -222,19 +189,11 @@ class Live(Quiet):
         self._show()
         if trial.purpose == "final":
             text = f"{trial}: {ending(outcome, self._tally.beginning.metric)}"
-            self._console.print(text, markup=False)
+            self._print(text)
 
     def chosen(self, cell: str, gap: int, learning_rate: float) -> None:
         """Show a choice above the bar."""
-        self._console.print(f"{cell} at gap {gap:,} goes on with learning rate {learning_rate:g}", markup=False)
-
-    def note(self, message: str) -> None:
-        """Show a note above the bar."""
-        self._console.print(message, markup=False)
-
-    def end(self) -> None:
-        """Leave the display as it stands."""
-        self._bar.stop()
+        self._print(f"{cell} at gap {gap:,} goes on with learning rate {learning_rate:g}")
 
     def _show(self) -> None:
         if self._task is None or self._tally is None:
@@ -330,15 +289,3 @@ def ending(outcome: Outcome, metric: str) -> str:
     if outcome.blew_up:
         return f"blew up at step {outcome.steps + 1:,} ({measured})"
     return f"{'solved' if outcome.solved else 'not solved'} after {outcome.steps:,} steps ({measured})"
-
-
-def duration(seconds: float) -> str:
-    """Say how long something takes.
-
-    Example:
-        >>> duration(75), duration(3700)
-        ('1:15', '1:01:40')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
