@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from gatework import cells
-from gatework.cells import CELLS, Cell, read_equations
+from gatework.cells import CELLS, Cell, find_cell, is_equations, read_equations
 from gatework.errors import ConfigError
-from gatework.training.config import fault_in_words, is_equations, make_config, may_name_files, nearest, refused_file
+from gatework.training.config import make_config, nearest
+from gatework.training.settings import fault_in_words, may_name_files, refused_file
 
 # Settings of a training run that a comparison may fix for all its cells; those not given are the task's own.
 SHARED = (
@@ -64,10 +64,10 @@ class CompareConfig(BaseModel):
         "", description="The cell whose parameters are matched; by default lstm where it takes part, else the first."
     )
     evaluate_every: Annotated[int, Field(ge=1, le=10**9)] = Field(
-        100, description="Steps between two measurements on the validation sequences."
+        100, description="Steps between two evaluations on the validation sequences."
     )
     confirm: Count = Field(
-        2, description="Measurements in a row at which the criterion must be met for a run to end before its budget."
+        2, description="Evaluations in a row in which the criterion must be met for a run to end before its budget."
     )
     batch_size: int | None = Field(None, ge=1, le=2**20, description="Sequences of a step; by default the task's.")
     clip_norm: float | None = Field(
@@ -120,7 +120,7 @@ class CompareConfig(BaseModel):
         for label, text in value.items():
             if not label or not label.isprintable():
                 raise ValueError(f"a cell is called {label!r}: expected a name that can be printed")
-            find_cell(label, text)  # raises CellError or EquationError
+            find_cell(text, name=label)  # raises CellError or EquationError
         return value
 
     @field_validator("gaps", "learning_rates", mode="before")
@@ -166,17 +166,7 @@ class CompareConfig(BaseModel):
 
     def find(self, label: str) -> Cell:
         """Give the cell of a label; a reference that takes no part is known by its name."""
-        return find_cell(label, self.cells.get(label, label))
-
-
-def find_cell(label: str, text: str) -> Cell:
-    """Give a cell: one from the registry by its name, or equations under a label.
-
-    Raises:
-        CellError: When there is no such cell.
-        EquationError: When equations cannot be read.
-    """
-    return cells.cell(text, name=label) if is_equations(text) else CELLS[text]
+        return find_cell(self.cells.get(label, label), name=label)
 
 
 def make_compare_config(values: Mapping[str, Any], where: str = "", *, files: bool = True) -> CompareConfig:

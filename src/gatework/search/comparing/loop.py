@@ -1,5 +1,7 @@
 """Compare: from a configuration to a table of results, or on from where a comparison stopped."""
 
+from dataclasses import dataclass, field
+
 from gatework.errors import RunError, Stopped
 from gatework.runs.files import saving, write_file, write_json
 from gatework.runs.locks import Lock
@@ -57,21 +59,22 @@ def compare(config: CompareConfig, reporter: Reporter | None = None) -> Comparis
         lock.release()
 
 
+@dataclass
 class _Comparing:
     """The trials that are left, and the processes that run them."""
 
-    def __init__(
-        self, plan: Plan, directory: CompareDirectory, lock: Lock, done: dict[Trial, Outcome], reporter: Reporter
-    ) -> None:
-        self.plan = plan
-        self.directory = directory
-        self.lock = lock
-        self.done = done
-        self.reporter = reporter
-        self.given: list[Trial] = []  # a trial's number is its place here
-        self.attempts: dict[Trial, int] = {}
-        left = plan.total - len(done)
-        self.pool = Pool(min(plan.config.workers or count_cores(), left), worker.COMMAND)
+    plan: Plan
+    directory: CompareDirectory
+    lock: Lock
+    done: dict[Trial, Outcome]
+    reporter: Reporter
+    given: list[Trial] = field(default_factory=list)  # a trial's number is its place here
+    attempts: dict[Trial, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Make ready as many processes as there can be work for."""
+        left = self.plan.total - len(self.done)
+        self.pool = Pool(min(self.plan.config.workers or count_cores(), left), worker.COMMAND)
 
     def go(self) -> None:
         """Run what is left."""

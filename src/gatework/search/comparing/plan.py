@@ -35,7 +35,7 @@ class Plan:
 
     def __init__(self, config: CompareConfig) -> None:
         self.config = config
-        base = make_config(self._settings(config.reference_cell, config.gaps[0]))
+        base = self._run_of(config.reference_cell, config.hidden_size)
         # Whatever can be wrong with recorded data at a gap shows here, before anything is written.
         jobs = {gap: open_job(base.model_copy(update={"gap": gap})) for gap in config.gaps}
         job = jobs[config.gaps[0]]
@@ -46,8 +46,8 @@ class Plan:
         self.budget = base.steps
         cells = {label: self._built(label) for label in dict.fromkeys((*config.cells, config.reference_cell))}
         self.sizes: dict[str, Size] = match_sizes(config, cells, job.shape, base.hidden_size)
-        for label in config.cells:  # and whatever settings do not fit together
-            self.train_config(Trial(label, config.gaps[0], "final", config.learning_rates[0], 0))
+        # And here whatever settings do not fit together.
+        self._runs = {label: self._run_of(label, self.sizes[label].hidden_size) for label in config.cells}
 
     def facts(self) -> dict[str, Any]:
         """Give what is worth knowing of the task, as plain data."""
@@ -59,41 +59,34 @@ class Plan:
 
     def _built(self, label: str) -> Cell:
         try:
-            return build_cell(make_config(self._settings(label, self.config.gaps[0])))
+            return build_cell(self._run_of(label, self.config.hidden_size))
         except GateworkError as error:
             raise ConfigError(f"cell '{label}' cannot take part: {error}") from error
 
-    def _settings(self, label: str, gap: int) -> dict[str, Any]:
-        """Give the settings of every trial of a cell at a gap, but for size, learning rate and seed."""
+    def _run_of(self, label: str, hidden_size: int | None) -> TrainConfig:
+        """Configure the training run of a cell at the first gap; what is left open is the task's own."""
         config = self.config
-        shared = {name: getattr(config, name) for name in SHARED if getattr(config, name) not in (None, "")}
+        settings = {name: getattr(config, name) for name in SHARED if getattr(config, name) not in (None, "")}
         if not config.find(label).remember:  # no bias by which it remembers: nothing to set
-            shared.pop("forget_bias", None)
-            if shared.get("init") == "chrono":
-                shared["init"] = "torch"
-        size = {} if config.hidden_size is None else {"hidden_size": config.hidden_size}
-        return {"task": config.task, "gap": gap, "cell": config.cells.get(label, label), **size, **shared}
+            settings.pop("forget_bias", None)
+            if settings.get("init") == "chrono":
+                settings["init"] = "torch"
+        if hidden_size is not None:
+            settings["hidden_size"] = hidden_size
+        settings |= {"task": config.task, "gap": config.gaps[0], "cell": config.cells.get(label, label)}
+        return make_config(settings)
 
     def train_config(self, trial: Trial) -> TrainConfig:
-        """Give the training run of a trial, in full.
+        """Give the training run of a trial: its cell's, with the trial's own gap, learning rate and seed.
 
         Args:
             trial: The trial.
 
         Returns:
-            Its configuration; what the comparison leaves open is the task's own.
-
-        Raises:
-            ConfigError: When settings do not fit together.
+            Its configuration, in full.
         """
-        return make_config(
-            {
-                **self._settings(trial.cell, trial.gap),
-                "hidden_size": self.sizes[trial.cell].hidden_size,
-                "learning_rate": trial.learning_rate,
-                "seed": seed_of(self.config.seed, trial),
-            }
-        )
+        own = {"gap": trial.gap, "learning_rate": trial.learning_rate, "seed": seed_of(self.config.seed, trial)}
+        return self._runs[trial.cell].model_copy(update=own)
 
     @property
     def tunes(self) -> bool:
