@@ -63,10 +63,16 @@ class Table:
         Args:
             mean: What is subtracted ``[F]``.
             deviation: What is then divided by ``[F]``.
+
+        Raises:
+            DataError: When numbers are too large to be standardised.
         """
         steps = (self.steps - torch.from_numpy(mean)) / torch.from_numpy(deviation)
         beyond = torch.arange(len(steps))[:, None] >= self.lengths
-        return replace(self, steps=steps.masked_fill(beyond[..., None], 0.0))
+        steps = steps.masked_fill(beyond[..., None], 0.0)
+        if not np.isfinite([*mean, *deviation]).all() or not steps.float().isfinite().all():
+            raise DataError(f"'{self.source}' holds numbers too large to be standardised.")
+        return replace(self, steps=steps)
 
 
 def make_table(

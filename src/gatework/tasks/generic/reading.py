@@ -192,5 +192,22 @@ def standardise(table: Table, train: Sequence[int]) -> tuple[Table, dict[str, li
     Returns:
         The table in units of the standard deviation; and ``mean`` and ``deviation`` of every column.
     """
-    mean, deviation = find_scale(np.concatenate([table.sequence(number) for number in train]))
+    return scale_by(table, np.concatenate([table.sequence(number) for number in train]))
+
+
+def scale_by(table: Table, rows: NDArray[np.float64]) -> tuple[Table, dict[str, list[float]]]:
+    """Standardise every column by some of the rows.
+
+    Args:
+        table: The table.
+        rows: Those rows ``[n, F]``.
+
+    Returns:
+        As :func:`standardise`.
+
+    Raises:
+        DataError: When numbers are too large to be standardised.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):  # an infinite deviation is refused, in a sentence
+        mean, deviation = find_scale(rows)
     return table.scaled(mean, deviation), {"mean": mean.tolist(), "deviation": deviation.tolist()}

@@ -1,5 +1,6 @@
 """Regress: one number for each sequence of your own, asked when the sequence has been read."""
 
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +72,10 @@ def load(path: Path, gap: int) -> Recording:
         raise DataError(
             f"'{table.source}': all training sequences have the number {learned[0]:g}: expected different numbers."
         )
-    mean, deviation = (float(value[0]) for value in find_scale(learned[:, None]))
+    with np.errstate(over="ignore"):  # an infinite deviation is refused
+        mean, deviation = (float(value[0]) for value in find_scale(learned[:, None]))
+    if not isfinite(deviation):
+        raise DataError(f"'{table.source}': the numbers are too large to be standardised.")
     standard = (answers - mean) / deviation
     splits = {
         split: ask_number_at_the_end([scaled.sequence(number) for number in numbers], standard[numbers], gap)

@@ -10,9 +10,17 @@ from numpy.typing import NDArray
 from gatework.data.table import Table, split_time
 from gatework.data.targets import IGNORED
 from gatework.errors import DataError
-from gatework.tasks.generic.reading import SOURCE, better_than, find_classes, open_labelled, share_out, standardise
+from gatework.tasks.generic.reading import (
+    SOURCE,
+    better_than,
+    find_classes,
+    open_labelled,
+    scale_by,
+    share_out,
+    standardise,
+)
 from gatework.tasks.recorded.forecasting import CONTEXT_SHARE, MOST_CONTEXT
-from gatework.tasks.recorded.reading import find_scale, guess
+from gatework.tasks.recorded.reading import guess
 from gatework.tasks.task import Batch, Gap, Recorded, Recording, Task
 
 # What one sequence reads ``[T, F]``, and the class of each of its steps.
@@ -105,7 +113,6 @@ def _share(table: Table, answers: list[list[int]]) -> Parts:
 def _cut(table: Table, answers: list[int]) -> Parts:
     """Cut one recording in time, and its parts into sequences."""
     ends = split_time(len(answers))
-    read = table.sequence(0)
     spans = dict(zip(("train", "valid", "test"), pairwise((0, *ends)), strict=True))
     if any(begin == end for begin, end in spans.values()):
         raise DataError(
@@ -113,8 +120,8 @@ def _cut(table: Table, answers: list[int]) -> Parts:
             "ten or more."
         )
     steps = max(1, min(MOST_CONTEXT, ends[0] // CONTEXT_SHARE))
-    mean, deviation = find_scale(read[: ends[0]])
-    scaled = (read - mean) / deviation
+    standard, scale = scale_by(table, table.sequence(0)[: ends[0]])
+    scaled = standard.sequence(0)
     parts = {
         split: [
             (scaled[at : min(at + steps, end)], answers[at : min(at + steps, end)]) for at in range(begin, end, steps)
@@ -122,7 +129,7 @@ def _cut(table: Table, answers: list[int]) -> Parts:
         for split, (begin, end) in spans.items()
     }
     lines = [f"cut: the recording is cut into sequences of {steps:,} steps"]
-    return parts, {"mean": mean.tolist(), "deviation": deviation.tolist()}, lines
+    return parts, scale, lines
 
 
 tag = Task(
