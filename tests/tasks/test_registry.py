@@ -1,7 +1,12 @@
 """The registry of tasks: what every table must have, whatever the task."""
 
+import ast
+from collections import defaultdict
+from pathlib import Path
+
 import pytest
 
+import gatework
 from gatework.errors import ConfigError
 from gatework.tasks.registry import TASKS
 from gatework.tasks.task import Recorded, Synthetic, Task
@@ -63,3 +68,28 @@ def test_what_is_looked_up_and_not_there():
     assert TASKS.get("copi") is None
     assert "copi" not in TASKS
     assert isinstance(TASKS.get("copy"), Task)
+
+
+# Tasks that another file names: a model whose weights are set by hand, and a task that changes another's sequences.
+NAMED_ELSEWHERE = {"latch": {"models/hand_set"}, "adding": {"tasks/synthetic/multiplication"}}
+# Strings that are spelled like a task and mean something else: a figure's copy, and the place that a state is read from.
+WORDS = {"copy": {"translations", "diagram/kinds/figures"}, "parity": {"kernels/cpu/streaming"}}
+
+
+def test_a_task_is_one_file_and_its_lines_in_the_registry():
+    """No other file of the source names a task or imports it."""
+    source, places = Path(gatework.__file__).parent, defaultdict(set)
+    for path in sorted(source.rglob("*.py")):
+        tree, place = ast.parse(path.read_text(encoding="utf-8")), path.relative_to(source).with_suffix("").as_posix()
+        documented = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documented:
+                places[node.value].add(place)
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gatework.tasks."):
+                for alias in node.names:
+                    places[alias.name].add(place)
+    for name in TASKS:
+        others = places[name] - NAMED_ELSEWHERE.get(name, set()) - WORDS.get(name, set())
+        assert "tasks/registry" in others
+        assert len(others) <= 2, (name, others)
+        assert all(place.startswith("tasks/") for place in others), (name, others)

@@ -90,7 +90,8 @@ def _show(task: Task, gap: int | None, seed: int, json: bool) -> None:
     if task.notes:
         rows["differs"] = task.notes
     if facts["data"] is not None:
-        rows["data"] = f"--data PATH, or the folder {facts['data'] or 'you give'} in GATEWORK_DATA"
+        folder = f", or the folder {facts['data']} in GATEWORK_DATA" if facts["data"] else " to your own"
+        rows["data"] = f"--data PATH{folder}"
     console.print(pairs({name: escape(value) for name, value in rows.items()}))
     if task.published:
         console.print("\n[bold]Published[/bold]")
@@ -103,7 +104,8 @@ def _show(task: Task, gap: int | None, seed: int, json: bool) -> None:
     if example is not None:
         console.print(f"\n[bold]An example[/bold], drawn at gap {example['gap']:,}")
         console.print(escape(_example(example)))
-    console.print(f"\nNext: [cyan]gatework train --task {task.name}[/cyan]")
+    own = " --data PATH" if facts["data"] == "" else ""
+    console.print(f"\nNext: [cyan]gatework train --task {task.name}{own}[/cyan]")
 
 
 def _drawn(task: Task, examples: Synthetic, gap: int | None, seed: int) -> dict[str, Any]:
