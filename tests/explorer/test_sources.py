@@ -1,5 +1,6 @@
 """The laws of the page's sources: what is written from the server is what it writes, no knot, files of one sitting."""
 
+import json
 import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.test_house import LONGEST_FILE
 
+from gatework.explorer import messages
 from gatework.explorer.typescript import FILES, main, write_terms, write_types
 from gatework.translations import LANGUAGES, TERMS
 
@@ -50,6 +52,15 @@ def test_types_say_what_may_be_absent():
     assert "  from: number;\n  top: Guess[][];" in types
     assert "  text: string | null;\n  sample: string | null;" in types
     assert "export interface Term {\n  text: string;\n  value: number | null;\n  parts: Term[];\n}" in types
+
+
+def test_a_request_may_say_all_its_fields():
+    """As its type asks of the page: null is how it says nothing."""
+    follow = {"layer": 0, "direction": 0, "names": ["h"], "ranges": None, "pattern": None, "preset": "digits"}
+    assert messages.read_message(messages.FindRequest, json.dumps(follow).encode()).preset == "digits"
+    hold = {"layer": 0, "direction": 0, "name": "h", "value": 1, "units": None, "start": 0, "stop": None}
+    reading = {"run": "r0", "checkpoint": "latest", "text": None, "sample": "s1", "interventions": [hold]}
+    assert messages.read_message(messages.TraceRequest, json.dumps(reading).encode()).sample == "s1"
 
 
 def test_every_term_is_translated_once():

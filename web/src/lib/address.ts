@@ -78,14 +78,14 @@ export function fromFragment(fragment: string): Place {
   const place = firstPlace();
   const match = /^#s=(.*)$/s.exec(fragment);
   if (!match) return place;
-  let found: unknown;
+  let parsed: unknown;
   try {
-    found = JSON.parse(decodeURIComponent(match[1] ?? ''));
+    parsed = JSON.parse(decodeURIComponent(match[1] ?? ''));
   } catch {
     return place; // a link cut short in an e-mail still opens the page
   }
-  if (typeof found !== 'object' || found === null) return place;
-  const given = found as Record<string, unknown>;
+  if (typeof parsed !== 'object' || parsed === null) return place;
+  const given = parsed as Record<string, unknown>;
   const take = (key: keyof Place, fits: (value: unknown) => boolean) => {
     if (key in given && fits(given[key])) Object.assign(place, { [key]: given[key] });
   };

@@ -52,10 +52,10 @@ export function symbolAt(lines: Lines, line: number, cell: number): number {
   const row = Math.max(0, Math.min(lines.starts.length - 2, line));
   const first = lines.starts[row] ?? 0;
   const end = lines.starts[row + 1] ?? first + 1;
-  let found = first;
+  let nearest = first;
   for (let index = first; index < end; index += 1) {
     if ((lines.column[index] ?? 0) > cell) break;
-    found = index;
+    nearest = index;
   }
-  return found;
+  return nearest;
 }

@@ -163,7 +163,7 @@ export const en = {
     marked: (count: number) => `Marked: ${count}`,
     drag: 'or drag over the text',
     ranking: 'Units that follow it',
-    share: (count: number, steps: number) => `${count} of ${steps} positions are marked. 1.00 tells them apart without fail, 0.50 is chance.`,
+    share: (count: number, steps: number) => `${count} of ${steps} positions are marked. 1.00 tells them apart without fail, 0.50 is chance level.`,
     rises: 'rises there',
     falls: 'falls there',
     empty: 'Choose something above.',
