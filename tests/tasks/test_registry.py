@@ -50,8 +50,8 @@ def test_chance_never_solves_a_task():
 
 def test_a_task_without_a_published_result_says_so_or_has_no_paper():
     no_paper = {"delayed_credit", "clouds", "native_language", "pronoun_gender", "verb_number", "airline"}
-    silent = {name for name, task in TASKS.items() if not task.published and "for none was" not in task.notes}
-    # The copying task says it in its success: the paper's figure is the guesser's.
+    silent = {name for name, task in TASKS.items() if not task.published and "because none was" not in task.notes}
+    # The copying task says it in its success: the figure of the paper is that of the baseline.
     assert silent - {"copy"} == no_paper | OWN_DATA
 
 

@@ -1,1 +1,1 @@
-"""Tasks on sequences that somebody recorded: one file each, named as the task is."""
+"""Tasks on recorded sequences: one file each, named after the task."""

@@ -14,7 +14,7 @@ from gatework.tasks.task import Batch, Gap, Published, Recorded, Recording, Succ
 
 _TEXT, _GOLD = "subj_agr_filtered.text", "subj_agr_filtered.gold"
 _CLASSES = ("singular", "plural")
-# Forms that no ending tells: singular, plural.
+# Irregular forms: singular, plural.
 _IRREGULAR = {("is", "are"), ("has", "have"), ("was", "were"), ("does", "do"), ("goes", "go")}
 # A place or a number of attractors, neither of them more than the words of a sentence.
 _COUNT = re.compile("[0-9]{1,4}")
@@ -45,17 +45,17 @@ def load(path: Path, gap: int) -> Recording:
 
     Args:
         path: The folder with the ``.text`` and the ``.gold`` file.
-        gap: Words read before the verb, at most.
+        gap: The largest number of words before the verb.
 
     Returns:
-        Four in five sentences to learn from, one in ten to validate and one to test, whichever the SHA-256 of the
-        sentence says; equal sentences are never apart. Groups are the numbers of attractors.
+        Four in five sentences for training, one in ten for validation and one in ten for the test, chosen by the
+        SHA-256 of the sentence, so equal sentences are in the same split. Groups are the numbers of attractors.
 
     Raises:
         DataError: When a file is missing or damaged, with the number of the line.
     """
     sentences, left_out = _read(path)
-    # By its hash a sentence goes where chance says, and always to the same place.
+    # The hash assigns each sentence to a random split, which is always the same.
     order = sorted(sentences, key=lambda sentence: sha256(" ".join(sentence[0]).encode()).digest())
     first, second = len(order) * 8 // 10, len(order) * 9 // 10
     parts = {"train": order[:first], "valid": order[first:second], "test": order[second:]}
@@ -91,7 +91,7 @@ def load(path: Path, gap: int) -> Recording:
 
 
 def _plural(part: Batch) -> dict[int, float]:
-    """Give the share of plural verbs in each group: it grows with the attractors, which a guesser could use."""
+    """Return the share of plural verbs in each group. It grows with the attractors, which a baseline could use."""
     groups, classes = part.groups, part.targets.amax(dim=0)  # one target of each sentence, and else -100
     if groups is None:
         return {}
@@ -99,7 +99,7 @@ def _plural(part: Batch) -> dict[int, float]:
 
 
 def _read(path: Path) -> tuple[list[tuple[list[str], int, int]], int]:
-    """Give of each sentence the words before the verb, the class and the attractors; and how many could not be told."""
+    """Return each sentence's words before the verb, class and attractors, and the number of unclear sentences."""
     texts, answers = read_text(path / _TEXT).splitlines(), read_text(path / _GOLD).splitlines()
     if len(texts) != len(answers):
         raise DataError(
@@ -131,7 +131,7 @@ def _read(path: Path) -> tuple[list[tuple[list[str], int, int]], int]:
 agreement = Task(
     name="agreement",
     title="Subject-verb agreement",
-    asks="The words of a sentence up to its verb are read. Is the verb singular or plural?",
+    asks="The model reads the words of a sentence up to its verb. Is the verb singular or plural?",
     source="Linzen, Dupoux & Goldberg 2016, TACL 4, arXiv:1611.01368, number prediction; the sentences are those of "
     "Gulordava, Bojanowski, Grave, Linzen & Baroni 2018, arXiv:1803.11138",
     kind="choice",
@@ -140,10 +140,10 @@ agreement = Task(
     success=Success(
         "accuracy",
         at_least=0.8,
-        words="The paper reports errors below 1 % over all, most of its sentences being without attractors, and tells "
-        "how errors rise with attractors. Here three in four sentences have one or more, and there are a twentieth as "
-        "many to learn from; this level is our own. The more attractors, "
-        "the more often the verb is plural, so that their number alone tells something: see the facts.",
+        words="The paper reports errors below 1 % overall, because most of its sentences have no attractors, and shows "
+        "how errors increase with attractors. Here three in four sentences have one or more attractors, and there is a "
+        "twentieth of the training data, so this level is our own. With more attractors the verb is more often plural, "
+        "so the number of attractors alone is informative: see the facts.",
     ),
     examples=Recorded("agreement_en/linzen", load),
     published=(

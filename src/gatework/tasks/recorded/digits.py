@@ -1,4 +1,4 @@
-"""Spoken digits: which digit was said, from how loud forty bands of pitch are every hundredth of a second."""
+"""Spoken digits: which digit was said, from the loudness of forty frequency bands every hundredth of a second."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ from gatework.tasks.task import Gap, Published, Recorded, Recording, Success, Ta
 
 _FILE = "recordings.tar.gz"
 _NAME = re.compile(r"recordings/(?P<digit>[0-9])_(?P<speaker>[a-z]+)_(?P<index>[0-9]{1,3})\.wav")
-# A recording lasts half a second; what is longer than a minute is none.
+# A recording lasts about half a second; anything longer than a minute is refused.
 _MOST_BYTES = 60 * 2 * 8000
 # What the archive may unpack to: all six speakers' recordings have 20 million bytes.
 _MOST_UNPACKED = 1 << 27
@@ -35,8 +35,8 @@ def load(path: Path, gap: int) -> Recording:
         gap: Steps of zeros between the end of the word and the answer.
 
     Returns:
-        Recordings 0 to 4 of each digit and speaker are the official test split, 5 to 9 are held out, the others are
-        learned. Groups are the speakers.
+        Recordings 0 to 4 of each digit and speaker are the official test split, 5 to 9 are held out, and the others are
+        for training. Groups are the speakers.
 
     Raises:
         DataError: When the archive is missing, damaged, or holds something else.
@@ -76,7 +76,7 @@ def read_recordings(path: Path) -> dict[tuple[int, str, int], Tensor]:
         path: The ``.tar.gz`` file.
 
     Returns:
-        By digit, speaker and index the samples ``[n]``, between -1 and 1.
+        The samples ``[n]``, between -1 and 1, by digit, speaker and index.
 
     Raises:
         DataError: When the archive is missing, damaged, or holds something else.
@@ -110,14 +110,14 @@ def _read_wave(content: bytes, path: Path, name: str) -> Tensor:
 spoken_digits = Task(
     name="spoken_digits",
     title="Spoken digits",
-    asks="Somebody says a digit. Which one is it?",
+    asks="A speaker says a digit. Which one is it?",
     source="Free Spoken Digit Dataset, Jackson and others, github.com/Jakobovski/free-spoken-digit-dataset; "
     "four of its speakers",
     kind="choice",
     inputs=BANDS,
     outputs=10,
     gap=Gap(0, "steps of zeros, 10 ms each, between the end of the word and the answer", least=0),
-    success=Success("accuracy", at_least=0.95, words="Our own level: no paper has made one canonical."),
+    success=Success("accuracy", at_least=0.95, words="Our own level, because no paper has established one."),
     examples=Recorded("fsdd", load),
     published=(
         Published(
@@ -134,6 +134,6 @@ spoken_digits = Task(
         "dropout": 0.4,
         "weight_decay": 0.01,
     },
-    notes="The test split is the official one, of the same speakers as are learned. Of the other recordings those with "
-    "index 5 to 9 are held out.",
+    notes="The test split is the official one, with the same speakers as the training split. Of the other recordings, "
+    "those with index 5 to 9 are held out.",
 )

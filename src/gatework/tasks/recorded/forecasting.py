@@ -1,4 +1,4 @@
-"""Forecasting: what comes next in a table of numbers, from what came so far."""
+"""Forecasting: predict the next rows of a table of numbers from the rows so far."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -25,18 +25,18 @@ _MOST_ASKED = 1 << 30
 def ask_ahead(
     read: NDArray[np.float64], series: NDArray[np.float64], begin: int, end: int, context: int, horizon: int
 ) -> Batch:
-    """Ask for the next values of a series, at every step from which all of them lie in one part of it.
+    """Make sequences that predict the next values of a series, at every step whose next values all lie in one part.
 
-    Each sequence reads ``context`` steps before it is first asked, and is asked at ``context`` steps, one after the
-    other; no step is asked twice. What is asked is how much higher the values to come are than those just read.
+    Each sequence has ``context`` steps before its first answer, and then an answer at each of ``context`` steps. No
+    step has two answers. The target is the difference between the coming values and the last values read.
 
     Args:
-        read: What is read at each step ``[n, I]``.
-        series: What is asked of ``[n, C]``. Of both all steps are given, for what is read may lie before the part.
+        read: The inputs at each step ``[n, I]``.
+        series: The series to predict ``[n, C]``. Both arrays contain all steps, because inputs may lie before the part.
         begin: Where the part begins.
         end: Where it ends.
         context: The number of steps, 1 or more.
-        horizon: How many steps ahead are asked.
+        horizon: The number of steps to predict.
 
     Returns:
         Inputs ``[T, B, I]`` with T up to 2 context - 1, targets ``[T, B, horizon x C]``, step by step and in it column
@@ -61,7 +61,7 @@ def ask_ahead(
 
 
 def persist(test: Batch) -> dict[str, float]:
-    """Give what is got by whoever answers that nothing will change.
+    """Compute the baseline of no change.
 
     Args:
         test: The test split, as :func:`ask_ahead` makes it.
@@ -74,14 +74,14 @@ def persist(test: Batch) -> dict[str, float]:
 
 
 def repeat_season(series: NDArray[np.float64], begin: int, end: int, horizon: int, season: int) -> dict[str, float]:
-    """Give what is got by whoever answers the values of a season before, such as those of the same hour yesterday.
+    """Compute the baseline of the values of a season before, such as those of the same hour yesterday.
 
     Args:
-        series: All of it ``[n, C]``.
-        begin: The first step that asks.
-        end: Behind the last step that asks.
-        horizon: How many steps ahead are asked.
-        season: The steps of a season, no more than lie before the first that asks.
+        series: The whole series ``[n, C]``.
+        begin: The first step with an answer.
+        end: The step after the last step with an answer.
+        horizon: The number of steps to predict.
+        season: The number of steps of a season; at most the number of steps before the first answer.
 
     Returns:
         ``loss`` and ``mean_absolute_error``.
@@ -122,19 +122,19 @@ def _load(
     growth: bool = False,
     season: int = 0,
 ) -> Recording:
-    """Read a table and ask what comes next.
+    """Read a table, and make sequences that predict its next rows.
 
     Args:
         path: The file, or its folder.
-        gap: How many rows ahead are asked.
+        gap: The number of rows to predict.
         cuts: Where the parts end.
         file: The name of the file in the folder.
-        context: Rows read before the first answer; 0 for what suits the length of the table.
-        growth: True to take logarithms, and to read not them but how they change from row to row.
-        season: Rows after which things come again; 0 where nobody knows.
+        context: The number of rows before the first answer; 0 chooses it by the length of the table.
+        growth: True to take logarithms, and to read their changes from row to row.
+        season: The number of rows of a season; 0 if unknown.
 
     Returns:
-        The parts one behind the other, standardised by the first.
+        The parts in order, standardised by the first.
 
     Raises:
         DataError: When there is no such table, or it is too short.
@@ -244,14 +244,14 @@ _PUBLISHED = {
 ett_h1 = Task(
     name="ett_h1",
     title="Electricity transformer, hourly (ETTh1)",
-    asks="Oil temperature and six loads of a transformer are read every hour. How do all seven go on?",
+    asks="The model reads the oil temperature and six loads of a transformer every hour. How do all seven continue?",
     source=f"{_INFORMER}, section 4, multivariate",
     kind="number",
     gap=Gap(24, "hours forecast", most=720),
     success=Success(
         "loss",
         at_most=0.65,
-        words="The mean squared error of standardised values that the paper has for its LSTM at 24 hours; at other "
+        words="The mean squared error of standardised values that the paper reports for its LSTM at 24 hours; at other "
         "gaps compare with the published results.",
     ),
     examples=Recorded("ett_h1", partial(_load, cuts=_cut_months, file="ETTh1.csv", season=24)),
@@ -269,11 +269,11 @@ ett_h1 = Task(
 airline = Task(
     name="airline",
     title="Airline passengers",
-    asks="Passengers of an airline are read month by month. How do they go on?",
+    asks="The model reads the passengers of an airline month by month. How do they continue?",
     source="Box & Jenkins 1976, Time Series Analysis, series G: monthly totals, 1949 to 1960",
     kind="number",
     gap=Gap(12, "months forecast", most=24),
-    success=Success("loss", at_most=0.1, words="Our own level: no paper has made one canonical."),
+    success=Success("loss", at_most=0.1, words="Our own level, because no paper has established one."),
     examples=Recorded(
         "airline", partial(_load, cuts=_cut_years, file="Airline.csv", context=24, growth=True, season=12)
     ),

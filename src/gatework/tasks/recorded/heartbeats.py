@@ -1,4 +1,4 @@
-"""Heartbeats: has the heart just beaten, told at every point of an electrocardiogram."""
+"""Heartbeats: has the heart just beaten, at every point of an electrocardiogram?"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from gatework.tasks.recorded.reading import FROM_NOTES, ask_throughout, find_sca
 from gatework.tasks.task import Gap, Published, Recorded, Recording, Success, Task
 
 _FILE = "record_100.npz"
-# Of an array, at most: half an hour of two leads takes 10 million bytes.
+# The largest size of an array: half an hour of two leads takes 10 million bytes.
 _MOST_BYTES = 1 << 26
 _ARRAYS = ("signal", "ann_sample", "ann_symbol", "fs")
 RATE = 360  # samples a second
@@ -22,7 +22,7 @@ TOLERANCE = 18
 # PhysioNet's marks of beats, normal and not; other marks are of rhythm or noise.
 _NORMAL = "N"
 _BEATS = "NLRBAaJSVrFejnE/fQ?"
-# Shares of the recording that are learned and that validate: 20 and 5 of 30 minutes.
+# Shares of the recording for training and validation: 20 and 5 of 30 minutes.
 _LEARNED, _VALIDATED = 20 / 30, 5 / 30
 
 
@@ -34,8 +34,8 @@ def load(path: Path, gap: int) -> Recording:
         gap: Samples of a sequence.
 
     Returns:
-        The first two thirds are learned, a sixth validates and the last sixth is the test. Groups tell sequences with
-        normal beats only from those in which another falls.
+        The first two thirds are for training, a sixth for validation and the last sixth for the test. Groups
+        distinguish sequences that have only normal beats from the others.
 
     Raises:
         DataError: When the file is missing or damaged.
@@ -64,11 +64,11 @@ def load(path: Path, gap: int) -> Recording:
 
 
 def mark_beats(peaks: NDArray, steps: int) -> NDArray[np.int64]:
-    """Tell of every step whether the heart has just beaten: whether 18 steps before it a peak was within 18 steps.
+    """Mark every step at which the heart has just beaten: there was a peak within 18 steps of the step 18 steps before.
 
     Args:
         peaks: The steps of the peaks.
-        steps: How many steps there are.
+        steps: The number of steps.
 
     Returns:
         ``[steps]``, 1 from a peak to 36 steps after it and else 0.
@@ -85,7 +85,7 @@ def mark_beats(peaks: NDArray, steps: int) -> NDArray[np.int64]:
 
 
 def _read(path: Path) -> tuple[NDArray, NDArray, NDArray]:
-    """Give the signal ``[n, leads]``, and where and what the annotations are."""
+    """Return the signal ``[n, leads]``, and the places and kinds of the annotations."""
     arrays = parse_npz(read_file(path), path, _ARRAYS, _MOST_BYTES)
     signal, samples, symbols, rate = (arrays[name] for name in _ARRAYS)
     if signal.ndim != 2 or signal.dtype.kind not in "iuf" or len(signal) < RATE or rate.shape or rate != RATE:
@@ -109,7 +109,7 @@ def _read(path: Path) -> tuple[NDArray, NDArray, NDArray]:
 heartbeats = Task(
     name="heartbeats",
     title="Heartbeats",
-    asks="Two leads of an electrocardiogram are read, 360 samples a second. Has the heart just beaten?",
+    asks="The model reads two leads of an electrocardiogram, 360 samples per second. Has the heart just beaten?",
     source="MIT-BIH Arrhythmia Database, Moody & Mark 2001, IEEE Eng. Med. Biol. 20(3), record 100; PhysioNet, "
     "Goldberger and others 2000, Circulation 101(23)",
     kind="choice",
@@ -119,8 +119,8 @@ heartbeats = Task(
     success=Success(
         "accuracy",
         at_least=0.99,
-        words="Our own level, of points; at most of them the answer is no, so compare with the chance among the facts. "
-        "Detectors of whole beats are measured in another way.",
+        words="Our own level, for single points. At most points the answer is no, so compare with the chance level "
+        "among the facts. Detectors of whole beats are evaluated in another way.",
     ),
     examples=Recorded("mitbih_100", load),
     published=(
@@ -131,6 +131,6 @@ heartbeats = Task(
         ),
     ),
     defaults={"hidden_size": 64, "batch_size": 16, "learning_rate": 5e-3, "steps": 800},
-    notes="One person, split by time: 20, 5 and 5 minutes. A beat is everything within 50 ms of its annotated peak, "
-    "and the answer is asked 50 ms late, so that it can be known: yes from the peak to 100 ms after it.",
+    notes="One person, split by time: 20, 5 and 5 minutes. A beat is everything within 50 ms of its annotated peak. "
+    "The answer is due 50 ms later, so that it can be known: yes from the peak to 100 ms after it.",
 )

@@ -20,16 +20,16 @@ _PIXELS = _SIDE * _SIDE
 _FILES = {"train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz")} | {
     "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
 }
-# Images of a file, at most: MNIST has 60,000, and the largest of the sets made like it 240,000.
+# The largest number of images in a file: MNIST has 60,000, and the largest similar data set 240,000.
 _MOST_IMAGES = 250_000
 # The last images of the training split that are held out, at most a tenth of it.
 _HELD_OUT = 5000
 
 
 def mixed_order() -> NDArray[np.int64]:
-    """Give the order in which the permuted task reads the pixels: sorted by the SHA-256 of their numbers.
+    """Return the order in which the permuted task reads the pixels: sorted by the SHA-256 of their numbers.
 
-    It is the same for all images, for ever, and depends on no library's generator of chance.
+    It is the same for all images, never changes, and depends on no library's random generator.
 
     Returns:
         A permutation of 784 numbers.
@@ -44,7 +44,7 @@ def _load(path: Path, gap: int, order: Callable[[], NDArray[np.int64]] | None = 
     Args:
         path: The folder with the four gzip files.
         gap: 784 for one pixel a step, 28 for one row.
-        order: Gives the order in which pixels are read; None for theirs, row after row.
+        order: Returns the order in which pixels are read; None for row after row.
 
     Returns:
         The official test split; the last 5,000 training images are held out.
@@ -99,7 +99,7 @@ _LE = f"Le, Jaitly & Hinton 2015, arXiv:1504.00941; {FROM_NOTES}"
 mnist = Task(
     name="mnist",
     title="Sequential MNIST",
-    asks="A handwritten digit is read pixel by pixel, row after row. Which digit is it?",
+    asks="The model reads a handwritten digit pixel by pixel, row after row. Which digit is it?",
     source="Le, Jaitly & Hinton 2015, arXiv:1504.00941, section 4.2",
     kind="choice",
     inputs=1,
@@ -121,7 +121,8 @@ mnist = Task(
 mnist_permuted = Task(
     name="mnist_permuted",
     title="Permuted sequential MNIST",
-    asks="A handwritten digit is read pixel by pixel, in an order that is mixed, but the same for all. Which is it?",
+    asks="The model reads a handwritten digit pixel by pixel, in a shuffled order that is the same for all images. "
+    "Which digit is it?",
     source="Le, Jaitly & Hinton 2015, arXiv:1504.00941, section 4.2",
     kind="choice",
     inputs=1,
@@ -143,7 +144,7 @@ mnist_permuted = Task(
 mnist_rows = Task(
     name="mnist_rows",
     title="MNIST row by row",
-    asks="A handwritten digit is read row by row. Which digit is it?",
+    asks="The model reads a handwritten digit row by row. Which digit is it?",
     source="A common exercise; the images are those of LeCun, Bottou, Bengio & Haffner 1998, Proc. IEEE 86(11)",
     kind="choice",
     inputs=_SIDE,

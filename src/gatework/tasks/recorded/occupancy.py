@@ -1,4 +1,4 @@
-"""Occupancy: is somebody in the office, told at every minute by its light, warmth, moisture and air."""
+"""Occupancy: is somebody in the office, at every minute, from its light, temperature, humidity and air?"""
 
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ def _load(path: Path, gap: int, sensors: tuple[str, ...]) -> Recording:
         sensors: The columns that are read.
 
     Returns:
-        The official test split, and of the training minutes the last fifth held out.
+        The official splits; the last fifth of the training minutes is held out.
 
     Raises:
         DataError: When a file is missing or damaged.
@@ -61,7 +61,7 @@ def _read(path: Path, sensors: tuple[str, ...]) -> tuple[NDArray, NDArray]:
 _SOURCE = "Candanedo & Feldheim 2016, Energy and Buildings 112, doi:10.1016/j.enbuild.2015.11.071"
 _GAP = Gap(60, "minutes of a sequence")
 _DEFAULTS = {"hidden_size": 32, "batch_size": 16, "learning_rate": 3e-3, "steps": 400, "dropout": 0.2}
-# Without light the training week is soon known by heart, which does not help in another week.
+# Without light, a model soon memorises the training week, which does not help in another week.
 _DEFAULTS_NO_LIGHT = {"hidden_size": 16, "batch_size": 16, "learning_rate": 2e-3, "steps": 200, "dropout": 0.3}
 _NOTES = (
     "The recording is cut into sequences, one behind the other. The last fifth of the training file is held out. The "
@@ -71,13 +71,14 @@ _NOTES = (
 occupancy = Task(
     name="occupancy",
     title="Occupancy of an office",
-    asks="Warmth, moisture, light and carbon dioxide of an office are read every minute. Is somebody there?",
+    asks="The model reads the temperature, humidity, light and carbon dioxide of an office every minute. Is somebody "
+    "there?",
     source=_SOURCE,
     kind="choice",
     inputs=len(_SENSORS),
     outputs=2,
     gap=_GAP,
-    success=Success("accuracy", at_least=0.95, words="Where the best models of the paper begin."),
+    success=Success("accuracy", at_least=0.95, words="The lowest result of the paper's best models."),
     examples=Recorded("occupancy", partial(_load, sensors=_SENSORS)),
     published=(Published("LDA, CART and random forests, the best", "accuracy 95 to 99 %", "abstract"),),
     defaults=_DEFAULTS,
@@ -87,14 +88,14 @@ occupancy = Task(
 occupancy_no_light = Task(
     name="occupancy_no_light",
     title="Occupancy of an office, in the dark",
-    asks="Warmth, moisture and carbon dioxide of an office are read every minute. Is somebody there?",
+    asks="The model reads the temperature, humidity and carbon dioxide of an office every minute. Is somebody there?",
     source=_SOURCE,
     kind="choice",
     inputs=len(_SENSORS) - 1,
     outputs=2,
     gap=_GAP,
     success=Success(
-        "accuracy", at_least=0.83, words="Where the paper's linear discriminant of temperature alone stands."
+        "accuracy", at_least=0.83, words="The result of the paper's linear discriminant of temperature alone."
     ),
     examples=Recorded("occupancy", partial(_load, sensors=tuple(name for name in _SENSORS if name != "Light"))),
     published=(Published("LDA, temperature alone", "accuracy 85 % and 83 % on the two test files", "abstract"),),

@@ -1,4 +1,4 @@
-"""Polyphonic music: which of 88 keys sound at the next step, of Bach's chorales and of folk tunes."""
+"""Polyphonic music: which of 88 keys sound at the next step of Bach's chorales and of folk tunes?"""
 
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,7 @@ Pieces = list[list[list[Annotated[int, Field(ge=_LOWEST, lt=_LOWEST + KEYS)]]]]
 
 
 class _Rolls(BaseModel):
-    """What a file holds: of each piece, step by step, the MIDI numbers of the keys that sound."""
+    """The contents of a file: the MIDI numbers of the sounding keys, for each piece and step."""
 
     train: Pieces
     valid: Pieces
@@ -42,11 +42,11 @@ def _load(path: Path, gap: int, file: str) -> Recording:
 
     Args:
         path: The folder with the file.
-        gap: How many steps ahead lies what is asked.
+        gap: The number of steps between an input and its target.
         file: Its name.
 
     Returns:
-        The official splits; pieces that are too short to ask anything of are left out, long ones are cut.
+        The official splits. Pieces that are too short are left out, and long pieces are cut.
 
     Raises:
         DataError: When the file is missing or damaged.
@@ -75,7 +75,7 @@ def _roll(piece: list[list[int]]) -> NDArray[np.float32]:
 
 
 def _pairs(roll: NDArray[np.float32], gap: int) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Give what is read and what is asked, in pieces of at most 256 steps."""
+    """Return inputs and targets, in pieces of at most 256 steps."""
     read, asked = roll[:-gap], roll[gap:]
     return [(read[at : at + LONGEST], asked[at : at + LONGEST]) for at in range(0, len(read), LONGEST)]
 
@@ -91,15 +91,15 @@ def _side_by_side(pairs: list[tuple[NDArray[np.float32], NDArray[np.float32]]]) 
 
 
 def guess_keys(train: Batch, test: Batch) -> dict[str, float]:
-    """Give what is got on the test split by whoever only knows how often each key sounds in training.
+    """Compute the baseline on the test split that knows only how often each key sounds in training.
 
     Args:
-        train: The training split; half a step with each key and half a step without are added to it, so that nothing
-            is impossible.
+        train: The training split. Half a step with each key and half a step without it are added, so that no key has
+            probability 0.
         test: The test split.
 
     Returns:
-        ``loss``, in nats a step summed over the keys, ``accuracy`` and ``solved``.
+        ``loss``, in nats per step summed over the keys, ``accuracy`` and ``solved``.
     """
     seen, came = train.targets[train.asked], test.targets[test.asked]
     shares = ((seen.double().sum(dim=0) + 0.5) / (len(seen) + 1)).expand(came.shape)
@@ -126,7 +126,7 @@ _NOTES = (
 jsb_chorales = Task(
     name="jsb_chorales",
     title="Bach's chorales",
-    asks="Chords of a chorale are read, one each quarter. Which of 88 keys sound next?",
+    asks="The model reads the chords of a chorale, one per quarter note. Which of 88 keys sound next?",
     source=_SOURCE,
     kind="bits",
     inputs=KEYS,
@@ -135,8 +135,9 @@ jsb_chorales = Task(
     success=Success(
         "loss",
         at_most=8.67,
-        words="Nats a step, summed over the keys: as the LSTM of Chung et al. 2014, the weakest of the gated networks "
-        "published. Better figures stand below it; this asks for a network that works, not for the best.",
+        words="In nats per step, summed over the keys: the result of the LSTM of Chung et al. 2014, the weakest of the "
+        "published gated networks. Better results are listed; this level asks for a network that works, not for the "
+        "best one.",
     ),
     examples=Recorded("polyphonic_music", partial(_load, file="JSB_Chorales.json.gz")),
     published=(
@@ -156,7 +157,7 @@ jsb_chorales = Task(
 nottingham = Task(
     name="nottingham",
     title="Nottingham folk tunes",
-    asks="Chords and melody of a folk tune are read step by step. Which of 88 keys sound next?",
+    asks="The model reads the chords and the melody of a folk tune step by step. Which of 88 keys sound next?",
     source=_SOURCE,
     kind="bits",
     inputs=KEYS,
@@ -165,9 +166,9 @@ nottingham = Task(
     success=Success(
         "loss",
         at_most=3.46,
-        words="Nats a step, summed over the keys: as the GRU of Bai, Kolter & Koltun 2018, the weakest of the gated "
-        "networks published. Better figures stand below it; this asks for a network that works, not for the best, and "
-        "of tunes that are cut, where the papers' are whole.",
+        words="In nats per step, summed over the keys: the result of the GRU of Bai, Kolter & Koltun 2018, the weakest "
+        "of the published gated networks. Better results are listed; this level asks for a network that works, not for "
+        "the best one. Tunes are cut here; the papers use whole tunes.",
     ),
     examples=Recorded("polyphonic_music", partial(_load, file="Nottingham.json.gz")),
     published=(

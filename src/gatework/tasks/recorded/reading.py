@@ -1,4 +1,4 @@
-"""What the tasks on recorded data share: files read, sequences put side by side, and what guessing gets."""
+"""Common functions of the tasks on recorded data: read files, batch sequences, and compute baselines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,13 +33,13 @@ def read_file(path: Path, most: int = MOST_PACKED) -> bytes:
 
     Args:
         path: The file.
-        most: Bytes that it may have.
+        most: The largest allowed size in bytes.
 
     Returns:
-        Its bytes, at least one.
+        The bytes of the file, at least one.
 
     Raises:
-        FileError: When there is nothing to read.
+        FileError: If the file is missing or empty.
     """
     advice = f"expected the file '{path.name}' in the folder of the data; check --data"
     content = files.read_file(path, most, advice)
@@ -49,7 +49,7 @@ def read_file(path: Path, most: int = MOST_PACKED) -> bytes:
 
 
 def read_text(path: Path) -> str:
-    """Read a text file of recorded data, as UTF-8; a byte order mark is dropped.
+    """Read a UTF-8 text file of recorded data, without its byte order mark.
 
     Args:
         path: The file.
@@ -58,14 +58,14 @@ def read_text(path: Path) -> str:
         Its text.
 
     Raises:
-        FileError: When there is nothing to read, or it is no text.
+        FileError: If the file is missing, empty or not text.
     """
     return files.decode(read_file(path, MOST_TABLE), path, advice="fetch the file anew, or save it as UTF-8")
 
 
 @dataclass(frozen=True)
 class Table:
-    """The columns of numbers of a table.
+    """The numeric columns of a table.
 
     Args:
         names: Their names.
@@ -79,11 +79,11 @@ class Table:
 
 
 def read_table(path: Path) -> Table:
-    """Read a table: CSV, with or without a header, its fields apart by ``,``, ``;`` or tabs.
+    """Read a CSV table, with or without a header, whose fields are separated by ``,``, ``;`` or tabs.
 
-    A first line without any number is the header. A column is of numbers if its first value is one; all others must be
-    then. Where every line has one field more than the header, the first is taken for the number of the row and left
-    out.
+    A first line without any number is the header. A column is numeric if its first value is a number; all its values
+    must then be numbers. If every line has one field more than the header, the first field is taken for the row number
+    and ignored.
 
     Args:
         path: The file.
@@ -92,7 +92,7 @@ def read_table(path: Path) -> Table:
         The table.
 
     Raises:
-        DataError: With the number of the line that is at fault.
+        DataError: If a line is wrong; the message gives its number.
     """
     lines = list(parse_csv(read_text(path), path))
     if lines and all(_number(field) is None for field in lines[0][1]):
@@ -138,7 +138,7 @@ def _must_be_number(path: Path, line: int, name: str, field: str) -> float:
 
 
 def find_table(path: Path) -> Path:
-    """Give the file of a table: the path itself, or the only ``.csv`` file of a folder.
+    """Find the file of a table: the path itself, or the only ``.csv`` file of a folder.
 
     Args:
         path: A file or a folder.
@@ -159,13 +159,13 @@ def find_table(path: Path) -> Path:
 
 
 def find_scale(steps: NDArray) -> tuple[NDArray, NDArray]:
-    """Give mean and standard deviation of every column.
+    """Return the mean and the standard deviation of every column.
 
     Args:
         steps: Numbers ``[n, I]``.
 
     Returns:
-        Two arrays ``[I]``. The deviation of a column that never changes is given as 1.
+        Two arrays ``[I]``. The deviation of a constant column is 1.
     """
     mean, deviation = steps.mean(axis=0), steps.std(axis=0)
     # Of equal numbers the deviation is not always exactly 0.
@@ -175,19 +175,19 @@ def find_scale(steps: NDArray) -> tuple[NDArray, NDArray]:
 def ask_at_the_end(
     sequences: Sequence[NDArray], classes: Sequence[int], blank: int = 0, groups: Sequence[int] | None = None
 ) -> Batch:
-    """Put sequences of several lengths side by side, and ask for a class at the last step of each.
+    """Batch sequences of several lengths, with a class as the target at the last step of each.
 
     Args:
-        sequences: Of each sequence what is read: numbers ``[T, I]`` or symbols ``[T]``.
-        classes: The class of each.
-        blank: Steps of zeros that follow each sequence; the question is asked at the last of them.
-        groups: The group of each; None for one group.
+        sequences: The inputs of each sequence: numbers ``[T, I]`` or symbols ``[T]``.
+        classes: The class of each sequence.
+        blank: The number of zero steps after each sequence; the target is at the last of them.
+        groups: The group of each sequence; None for a single group.
 
     Returns:
         The batch; all targets but the last of each sequence are -100.
 
     Raises:
-        DataError: When a single long sequence would make the others too large to be held.
+        DataError: If padding to a single long sequence would need too much memory.
 
     Example:
         >>> batch = ask_at_the_end([np.ones((2, 1)), np.ones((1, 1))], [4, 5], blank=1)
@@ -212,15 +212,15 @@ def ask_at_the_end(
 
 
 def ask_throughout(inputs: NDArray, classes: NDArray, steps: int) -> Batch:
-    """Cut a recording into sequences, one behind the other, and ask for a class at every step.
+    """Cut a recording into consecutive sequences, with a class as the target at every step.
 
     Args:
         inputs: Numbers ``[n, I]``.
         classes: The class of every step ``[n]``.
-        steps: Steps of a sequence; the last may have fewer.
+        steps: The number of steps of a sequence; the last may have fewer.
 
     Returns:
-        The sequences, in their order in time.
+        The sequences, in the order of time.
 
     Example:
         >>> batch = ask_throughout(np.zeros((5, 1)), np.array([0, 0, 1, 1, 0]), 3)
@@ -243,15 +243,15 @@ def ask_throughout(inputs: NDArray, classes: NDArray, steps: int) -> Batch:
 
 
 def guess(train: Batch, test: Batch, classes: int) -> dict[str, float]:
-    """Give what is got on the test split by whoever knows nothing but how frequent each class is in training.
+    """Compute the baseline on the test split that knows only how frequent each class is in training.
 
-    The answer is always the most frequent class; the loss is that of the frequencies, with half an example added to
-    each so that none is impossible.
+    The answer is always the most frequent class. The loss is that of the class frequencies, with half an example added
+    to each class so that none has probability 0.
 
     Args:
         train: The training split.
         test: The test split.
-        classes: How many classes there are.
+        classes: The number of classes.
 
     Returns:
         ``loss``, ``accuracy`` and ``solved``.

@@ -25,7 +25,7 @@ def read_cases(path: Path) -> tuple[list[NDArray], list[int], list[str]]:
         The cases, numbers ``[T, I]`` each; their classes, counted from 0; and the names of the classes.
 
     Raises:
-        DataError: With the number of the line that is at fault.
+        DataError: If a line is wrong; the message gives its number.
     """
     names: list[str] = []
     cases: list[NDArray] = []
@@ -109,7 +109,7 @@ def load(path: Path, gap: int) -> Recording:
 japanese_vowels = Task(
     name="japanese_vowels",
     title="Japanese vowels",
-    asks="Nine men said two vowels, one after the other. Which of them is it?",
+    asks="Nine men said two vowels, one after the other. Which of the men is it?",
     source="Kudo, Toyama & Shimbo 1999, Pattern Recognition Letters 20(11-13); UCI and UEA archives",
     kind="choice",
     gap=Gap(0, "steps of zeros between the end of the word and the answer", least=0),
@@ -121,6 +121,6 @@ japanese_vowels = Task(
         Published("LSTM-FCN hybrids", "accuracy 97 to 100 %", f"Karim et al. 2019; {FROM_NOTES}"),
     ),
     defaults={"hidden_size": 64, "batch_size": 27, "learning_rate": 5e-3, "steps": 300, "dropout": 0.2},
-    notes="Of the 270 training cases 54 are held out, so that 216 are learned. Every cepstrum is standardised by the "
-    "training cases.",
+    notes="Of the 270 training cases, 54 are held out, so 216 remain for training. Every cepstrum is standardised by "
+    "the training cases.",
 )

@@ -1,1 +1,1 @@
-"""Tasks whose sequences are drawn from a seed: one file each, named as the task is."""
+"""Tasks whose sequences are drawn from a seed: one file each, named after the task."""

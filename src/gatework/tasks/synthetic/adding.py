@@ -1,4 +1,4 @@
-"""The adding problem: two marked numbers far apart are to be summed."""
+"""The adding problem: add two marked numbers that are far apart."""
 
 from typing import Any
 
@@ -11,41 +11,41 @@ from gatework.tasks.task import Batch, Gap, Published, Split, Success, Synthetic
 Numbers = NDArray[Any]
 
 
-def draw(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
-    """Draw sequences of pairs, a number from [-1, 1] and a mark; 0.5 + (X1 + X2) / 4 is asked at the end.
+def draw(rng: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
+    """Draw sequences of pairs, a number from [-1, 1] and a mark; the target at the end is 0.5 + (X1 + X2) / 4.
 
     Args:
-        chance: Where chance comes from.
-        size: How many sequences B.
+        rng: The random generator.
+        size: The number of sequences B.
         gap: The least length of a sequence.
-        split: Makes no difference.
+        split: Not used.
 
     Returns:
         Inputs ``[T, B, 2]`` with T up to gap + gap // 10, targets ``[T, B, 1]``.
     """
-    lengths, marked, places = mark(chance, size, gap)
-    values = chance.uniform(-1, 1, marked.shape)
+    lengths, marked, places = mark(rng, size, gap)
+    values = rng.uniform(-1, 1, marked.shape)
     # A first pair that is chosen shows no mark, so that its number does not count.
     chosen = [np.where(place == 0, 0.0, values[place, np.arange(size)]) for place in places]
     return pairs(values, marked, lengths, 0.5 + (chosen[0] + chosen[1]) / 4)
 
 
-def mark(chance: np.random.Generator, size: int, gap: int) -> tuple[Numbers, Numbers, tuple[Numbers, Numbers]]:
+def mark(rng: np.random.Generator, size: int, gap: int) -> tuple[Numbers, Numbers, tuple[Numbers, Numbers]]:
     """Choose the two pairs of each sequence that count.
 
     Args:
-        chance: Where chance comes from.
-        size: How many sequences B.
+        rng: The random generator.
+        size: The number of sequences B.
         gap: The least length of a sequence.
 
     Returns:
         The lengths ``[B]``, the marks ``[T, B]``, and the two places ``[B]``, which are never the same.
     """
-    lengths = chance.integers(gap, gap + gap // 10, size=size, endpoint=True)
+    lengths = rng.integers(gap, gap + gap // 10, size=size, endpoint=True)
     marks = np.zeros((int(lengths.max()), size))
     # One stands among the first ten pairs, the other anywhere in the first half: so the first does among the first ten.
-    first = chance.integers(0, min(10, gap // 2), size=size)
-    second = chance.integers(0, gap // 2 - 1, size=size)
+    first = rng.integers(0, min(10, gap // 2), size=size)
+    second = rng.integers(0, gap // 2 - 1, size=size)
     second += second >= first  # any place but the first mark's
     columns = np.arange(size)
     marks[first, columns] = marks[second, columns] = 1
@@ -55,7 +55,7 @@ def mark(chance: np.random.Generator, size: int, gap: int) -> tuple[Numbers, Num
 
 
 def pairs(values: Numbers, marks: Numbers, lengths: Numbers, answers: Numbers) -> Batch:
-    """Put numbers and marks side by side, and ask for the answers at the end.
+    """Combine numbers and marks, with the answers as the targets at the end.
 
     Args:
         values: ``[T, B]``.
@@ -76,7 +76,7 @@ def pairs(values: Numbers, marks: Numbers, lengths: Numbers, answers: Numbers) -
 
 
 def unmarked(gap: int) -> float:
-    """Give the probability that the first pair is one of the two, which then shows no mark.
+    """Return the probability that the first pair is one of the two marked pairs, and then shows no mark.
 
     Args:
         gap: The least length of a sequence.
@@ -89,7 +89,7 @@ def unmarked(gap: int) -> float:
 
 
 def guess(gap: int) -> dict[str, float]:
-    """Give what always answering 0.5 gets.
+    """Return the baseline of always answering 0.5.
 
     Args:
         gap: The least length of a sequence.
@@ -107,8 +107,8 @@ def guess(gap: int) -> dict[str, float]:
 adding = Task(
     name="adding",
     title="Adding problem",
-    asks="Two numbers of a long sequence are marked, both in its first half and the first of them among its first ten. "
-    "What is their sum, scaled to [0, 1]?",
+    asks="Two numbers of a long sequence are marked, both in its first half and one of them among its first ten. What "
+    "is their sum, scaled to [0, 1]?",
     source="Hochreiter & Schmidhuber 1997, Neural Computation 9(8), section 5.4",
     kind="number",
     inputs=2,
@@ -121,8 +121,8 @@ adding = Task(
     success=Success(
         "accuracy",
         at_least=0.99,
-        words="An answer is right where it is off by less than 0.04; the paper counts a net as trained "
-        "when the last 2,000 sequences have a mean error below 0.01 and all are right, and tests it on 2,560.",
+        words="An answer is correct if it is off by less than 0.04. The paper counts a net as trained if the last "
+        "2,000 sequences have a mean error below 0.01 and are all correct, and tests it on 2,560 sequences.",
     ),
     tolerance=0.04,
     chance=guess,
@@ -146,6 +146,6 @@ adding = Task(
         "init": "chrono",
         "steps": 1500,
     },
-    notes="The answer is read from a linear unit, in place of the paper's logistic one. The first pair of all shows no "
-    "mark, and where it is one of the two its number does not count.",
+    notes="The output is a linear unit instead of the paper's logistic unit. The first pair shows no mark; if it is "
+    "one of the two marked pairs, its number does not count.",
 )

@@ -8,23 +8,23 @@ from gatework.tasks.task import Batch, Gap, Split, Success, Synthetic, Task
 _TOLERANCE = 0.04
 
 
-def draw(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
-    """Draw sequences of pairs, a number from [0, 1] and a mark; the sum of the two marked numbers is asked at the end.
+def draw(rng: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
+    """Draw sequences of pairs, a number from [0, 1] and a mark; the target at the end is the sum of the marked numbers.
 
     Args:
-        chance: Where chance comes from.
-        size: How many sequences B.
+        rng: The random generator.
+        size: The number of sequences B.
         gap: The length of a sequence.
-        split: Makes no difference.
+        split: Not used.
 
     Returns:
         Inputs ``[gap, B, 2]``, targets ``[gap, B, 1]``.
     """
     columns = np.arange(size)
-    values = chance.uniform(0, 1, (gap, size))
+    values = rng.uniform(0, 1, (gap, size))
     marks = np.zeros((gap, size))
     # One mark in each half.
-    first, second = chance.integers(0, gap // 2, size=size), chance.integers(gap // 2, gap, size=size)
+    first, second = rng.integers(0, gap // 2, size=size), rng.integers(gap // 2, gap, size=size)
     marks[first, columns] = marks[second, columns] = 1
     targets = np.full((gap, size, 1), np.nan)
     targets[-1, :, 0] = values[first, columns] + values[second, columns]
@@ -33,10 +33,10 @@ def draw(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batc
 
 
 def guess(gap: int) -> dict[str, float]:
-    """Give what always answering 1 gets.
+    """Return the baseline of always answering 1.
 
     Args:
-        gap: The length of a sequence; makes no difference.
+        gap: The length of a sequence; not used.
 
     Returns:
         ``loss`` and ``accuracy``.
@@ -64,7 +64,7 @@ adding_arjovsky = Task(
     chance=guess,
     examples=Synthetic(draw),
     defaults={"hidden_size": 32, "batch_size": 32, "learning_rate": 1e-2, "steps": 3000},
-    notes="Sequences are drawn anew for every step, in place of a set of them. For the accuracy an answer is right "
-    "where it is off by less than 0.04, as in the adding problem of 1997. No published figure is given here, for none "
+    notes="New sequences are drawn for every step, instead of a fixed set. For the accuracy, an answer is correct if "
+    "it is off by less than 0.04, as in the adding problem of 1997. No published figure is given here, because none "
     "was looked up.",
 )

@@ -1,4 +1,4 @@
-"""Arithmetic, character by character: two numbers, strewn with letters, are to be added or subtracted."""
+"""Arithmetic, character by character: add or subtract two numbers with letters in between."""
 
 import numpy as np
 import torch
@@ -14,14 +14,15 @@ _MOST_LETTERS = 3
 
 
 def written(numbers: NDArray[np.int64], digits: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Write numbers in decimal, in as many places as any of them needs.
+    """Write numbers in decimal, with as many digits as the longest needs.
 
     Args:
         numbers: The numbers ``[B]``.
-        digits: The most digits one of them has.
+        digits: The largest number of digits.
 
     Returns:
-        Symbols ``[digits + 1, B]``, and which of them are there: the sign only of negative numbers, no leading zeros.
+        Symbols ``[digits + 1, B]``, and which of them are present: a sign only for negative numbers, and no leading
+        zeros.
     """
     powers = 10 ** np.arange(digits)[::-1, None]
     sizes = np.abs(numbers)
@@ -29,22 +30,22 @@ def written(numbers: NDArray[np.int64], digits: int) -> tuple[NDArray[np.int64],
     return symbols, np.concatenate([numbers[None] < 0, (sizes >= powers) | (powers == 1)])
 
 
-def draw(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
-    """Draw sums and differences such as ``3e36d9-h1h39f94eeh43keg3c=-13991064.``; what follows the = is asked.
+def draw(rng: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
+    """Draw sums and differences such as ``3e36d9-h1h39f94eeh43keg3c=-13991064.``; targets are the symbols after =.
 
     Args:
-        chance: Where chance comes from.
-        size: How many B.
-        gap: The most digits of a number.
-        split: Makes no difference.
+        rng: The random generator.
+        size: The number of sequences B.
+        gap: The largest number of digits of a number.
+        split: Not used.
 
     Returns:
         Symbols ``[T, B]``, targets ``[T, B]``: at the = and at each character of the answer the next one.
     """
-    digits = chance.integers(1, gap, size=(2, size), endpoint=True)
-    numbers = chance.integers(np.where(digits == 1, 0, 10 ** (digits - 1)), 10**digits)
-    numbers *= chance.choice([-1, 1], size=(2, size))
-    subtracted = chance.integers(0, 1, size=size, endpoint=True) == 1
+    digits = rng.integers(1, gap, size=(2, size), endpoint=True)
+    numbers = rng.integers(np.where(digits == 1, 0, 10 ** (digits - 1)), 10**digits)
+    numbers *= rng.choice([-1, 1], size=(2, size))
+    subtracted = rng.integers(0, 1, size=size, endpoint=True) == 1
     total = np.where(subtracted, numbers[0] - numbers[1], numbers[0] + numbers[1])
 
     always = np.ones((1, size), dtype=bool)
@@ -52,8 +53,8 @@ def draw(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batc
     question = np.concatenate([first[0], np.where(subtracted, _MINUS, _PLUS)[None], second[0]])
     there = np.concatenate([first[1], always, second[1]])
     # After each character 0 letters in one half of all cases, 1 in a quarter, 2 in an eighth, else 3: [S, 4, B].
-    letters = chance.integers(_LETTER, len(ALPHABET), size=(len(question), _MOST_LETTERS, size))
-    strewn = np.arange(_MOST_LETTERS)[:, None] < (chance.geometric(0.5, size=(len(question), 1, size)) - 1)
+    letters = rng.integers(_LETTER, len(ALPHABET), size=(len(question), _MOST_LETTERS, size))
+    strewn = np.arange(_MOST_LETTERS)[:, None] < (rng.geometric(0.5, size=(len(question), 1, size)) - 1)
     question = np.concatenate([question[:, None], letters], axis=1).reshape(-1, size)
     there = np.concatenate([there[:, None], there[:, None] & strewn], axis=1).reshape(-1, size)
 
@@ -76,7 +77,7 @@ def _below(first: int, second: int, limit: int) -> int:
 
 
 def _reaches(gap: int, bound: int) -> float:
-    """Give the probability that the answer, without its sign, is as large as a bound, or larger."""
+    """Return the probability that the absolute value of the answer is at least a bound."""
     found = 0.0
     ranges = [(0 if digits == 1 else 10 ** (digits - 1), 10**digits) for digits in range(1, gap + 1)]
     for low, high in ranges:
@@ -92,10 +93,10 @@ def _reaches(gap: int, bound: int) -> float:
 
 
 def guess(gap: int) -> dict[str, float]:
-    """Give what always answering the full stop gets, the most frequent of the symbols.
+    """Return the baseline of always answering the full stop, which is the most frequent symbol.
 
     Args:
-        gap: The most digits of a number.
+        gap: The largest number of digits of a number.
 
     Returns:
         ``accuracy``.
@@ -115,8 +116,8 @@ def _published(model: str, accuracy: str) -> Published:
 arithmetic = Task(
     name="arithmetic",
     title="Arithmetic",
-    asks="A sum or a difference of two numbers, with letters strewn between the digits that mean nothing. What is the "
-    "result? It is asked character by character, the right ones before being read.",
+    asks="A sum or a difference of two numbers, with meaningless letters between the digits. What is the result? The "
+    "answer is given character by character, and the model reads the correct characters before it.",
     source="Jozefowicz, Zaremba & Sutskever 2015, An empirical exploration of recurrent network architectures, where "
     "the tasks of the search are described",
     kind="choice",
@@ -142,6 +143,6 @@ arithmetic = Task(
     ),
     examples=Synthetic(draw, test_size=1000),
     defaults={"hidden_size": 128, "batch_size": 64, "learning_rate": 5e-3, "steps": 5000},
-    notes="Numbers have 1 to gap digits, each count as probable. How many letters are strewn the paper leaves open: "
-    "here 0 to 3 after each character, less than 1 on average, as in its example.",
+    notes="Numbers have 1 to gap digits, each number of digits with the same probability. The paper does not say how "
+    "many letters there are: here 0 to 3 after each character, less than 1 on average, as in its example.",
 )

@@ -11,19 +11,19 @@ KEPT = 10
 _BLANK, _BEGIN = KINDS, KINDS + 1
 
 
-def draw(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
-    """Draw ten symbols, gap - 1 blanks, the sign to begin, and ten blanks, under which the ten symbols are asked.
+def draw(rng: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
+    """Draw ten symbols, gap - 1 blanks, the signal, and ten blanks, at which the targets are the ten symbols.
 
     Args:
-        chance: Where chance comes from.
-        size: How many sequences B.
+        rng: The random generator.
+        size: The number of sequences B.
         gap: Steps from the last symbol to the sign.
-        split: Makes no difference.
+        split: Not used.
 
     Returns:
         Symbols ``[gap + 20, B]``, targets ``[gap + 20, B]``: the blank up to the sign, then what was read.
     """
-    kept = chance.integers(0, KINDS, size=(KEPT, size))
+    kept = rng.integers(0, KINDS, size=(KEPT, size))
     symbols = np.full((gap + 2 * KEPT, size), _BLANK)
     targets = symbols.copy()
     symbols[:KEPT] = kept
@@ -33,7 +33,7 @@ def draw(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batc
 
 
 def guess(gap: int) -> dict[str, float]:
-    """Give what remembering nothing gets: blanks, and at the end any of the symbols.
+    """Return the baseline without memory: blanks, and at the end a random symbol.
 
     Args:
         gap: Steps from the last symbol to the sign.
@@ -52,8 +52,8 @@ def guess(gap: int) -> dict[str, float]:
 copy = Task(
     name="copy",
     title="Copying memory problem",
-    asks="Ten symbols of eight kinds, then a long wait, then a sign: give the ten symbols, in their order. At every "
-    "step before that the answer is the blank.",
+    asks="Ten symbols of eight kinds, then a long wait, then a signal: repeat the ten symbols in order. At every step "
+    "before that, the answer is the blank.",
     source="Arjovsky, Shah & Bengio 2016, arXiv:1511.06464, section 5.1; after Hochreiter & Schmidhuber 1997",
     kind="choice",
     inputs=KINDS + 2,
@@ -65,8 +65,8 @@ copy = Task(
     success=Success(
         "solved",
         at_least=0.99,
-        words="The paper compares the loss with that of a guesser, 10 ln 8 / (T + 20), and names no criterion. Here "
-        "every one of the ten symbols must be right, and every blank, in 99 % of sequences.",
+        words="The paper compares the loss with that of a baseline without memory, 10 ln 8 / (T + 20), and names no "
+        "criterion. Here all ten symbols and all blanks must be correct in 99 % of the sequences.",
     ),
     chance=guess,
     examples=Synthetic(draw),
@@ -81,8 +81,8 @@ copy = Task(
         "forget_bias": 6.0,
         "steps": 7000,
     },
-    notes="Every step asks, as in the paper, so that losses compare; most answers are blanks, which is why success is "
-    "not judged by accuracy. Answers are nine classes, the paper's tenth (the sign itself) being never right. In "
-    "training the gap is drawn for each step, from 1 up to the one asked about; with shortest_gap equal to gap all "
-    "sequences are as long as the paper's, and learning takes longer.",
+    notes="There is an answer at every step, as in the paper, so that losses are comparable. Most answers are blanks, "
+    "so accuracy is not the criterion. There are nine classes, because the paper's tenth class (the signal itself) is "
+    "never correct. Training draws a gap for each step, from 1 up to the given gap. With shortest_gap equal to gap, "
+    "all sequences are as long as the paper's, and training takes longer.",
 )

@@ -9,19 +9,19 @@ from gatework.tasks.task import Batch, Draw, Gap, Published, Split, Success, Syn
 
 
 def drawer(letters: int) -> Draw:
-    """Make the function that draws strings of so many letters, each n times.
+    """Make the function that draws strings of several letters, each n times.
 
     Args:
-        letters: How many different letters: symbols 0, 1 … ``letters - 1``. The symbol ``letters`` is the mark that
-            begins a string where it is read, and ends it where it is answered.
+        letters: The number of different letters: symbols 0, 1 … ``letters - 1``. The symbol ``letters`` is the mark
+            that begins a string in the input, and ends it in the target.
 
     Returns:
-        The function. To train on it draws n from 1 to gap; to test on it takes n evenly from 1 to 2 gap.
+        The function. For training it draws n from 1 to gap; for the test it takes n evenly from 1 to 2 gap.
     """
 
-    def draw(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
+    def draw(rng: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
         if split == "train":
-            counts = chance.integers(1, gap, size=size, endpoint=True)
+            counts = rng.integers(1, gap, size=size, endpoint=True)
         else:
             counts = 1 + np.arange(size) * 2 * gap // size
         lengths = letters * counts + 1
@@ -45,7 +45,7 @@ def drawer(letters: int) -> Draw:
 
 
 def guesser(letters: int) -> Callable[[int], dict[str, float]]:
-    """Make the function that says what one order of preference at every step gets.
+    """Make the function that computes the baseline of one order of preference at every step.
 
     Args:
         letters: How many different letters.
@@ -68,8 +68,8 @@ def _task(name: str, title: str, letters: int, published: tuple[Published, ...])
     return Task(
         name=name,
         title=title,
-        asks="Which symbols may come next? The string must have as many of each letter, and nothing says how many "
-        "before the second letter comes.",
+        asks="Which symbols may come next? The string must have the same number of each letter, and the number is "
+        "unknown before the second letter comes.",
         source="Gers & Schmidhuber 2001, LSTM recurrent networks learn simple context-free and context-sensitive "
         "languages, IEEE Transactions on Neural Networks 12(6)",
         kind="choice",
@@ -82,16 +82,16 @@ def _task(name: str, title: str, letters: int, published: tuple[Published, ...])
         success=Success(
             "solved",
             at_least=1,
-            words="The paper reports the largest range of n, from 1 on, in which every string is predicted right from "
-            "beginning to end. Here the range asked for is 1 to 2 gap; the results by group tell each n.",
+            words="The paper reports the largest range of n, starting at 1, in which every string is predicted "
+            "correctly from beginning to end. Here the range is 1 to 2 gap; the results by group show each n.",
         ),
         chance=guesser(letters),
         published=published,
         examples=Synthetic(drawer(letters)),
         defaults={"hidden_size": 16, "batch_size": 32, "learning_rate": 1e-2, "steps": 2000},
-        notes="A step is right where every symbol that may come next scores above every other one. Each string begins "
-        "anew, n is at least 1, and longer strings are never seen in training. No figure of the paper's own is given "
-        "here, for none was looked up.",
+        notes="A step is correct if every symbol that may come next scores above all others. Each string starts from "
+        "the initial state, n is at least 1, and longer strings never occur in training. No figure of the paper is "
+        "given here, because none was looked up.",
     )
 
 

@@ -1,4 +1,4 @@
-"""The latch: what the first steps show has to outlast the noise that follows."""
+"""The latch: remember the first steps through the noise that follows."""
 
 import math
 
@@ -14,22 +14,22 @@ _SHOWN = 3
 _NOISE = math.sqrt(0.2)
 
 
-def draw(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
-    """Draw sequences of numbers: three times 1 or three times -1, then noise; which of them is asked at the end.
+def draw(rng: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
+    """Draw sequences of numbers: three times 1 or three times -1, then noise; the target at the end tells which.
 
     Args:
-        chance: Where chance comes from.
-        size: How many sequences B.
+        rng: The random generator.
+        size: The number of sequences B.
         gap: The greatest length of a sequence; the least is half of it.
-        split: Makes no difference.
+        split: Not used.
 
     Returns:
         Inputs ``[T, B, 1]`` with T up to gap, targets ``[T, B]``: 1 where the sequence began with 1.
     """
-    lengths = chance.integers(gap // 2, gap, size=size, endpoint=True)
+    lengths = rng.integers(gap // 2, gap, size=size, endpoint=True)
     steps, columns = int(lengths.max()), np.arange(size)
-    classes = chance.integers(0, 2, size=size)
-    values = chance.normal(0, _NOISE, (steps, size))
+    classes = rng.integers(0, 2, size=size)
+    values = rng.normal(0, _NOISE, (steps, size))
     values[:_SHOWN] = 2 * classes - 1
     targets = torch.full((steps, size), IGNORED)
     targets[lengths - 1, columns] = torch.from_numpy(classes)
@@ -39,7 +39,7 @@ def draw(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batc
 latch = Task(
     name="latch",
     title="Latch",
-    asks="A sequence begins with 1 or with -1, three times, and goes on with noise. With which did it begin?",
+    asks="A sequence begins with 1 or with -1, three times, and continues with noise. With which did it begin?",
     source="Bengio, Simard & Frasconi 1994, Learning long-term dependencies with gradient descent is difficult, "
     "IEEE Transactions on Neural Networks 5(2), sections II, III and VII",
     kind="choice",
@@ -74,7 +74,7 @@ latch = Task(
         "init": "chrono",
         "steps": 500,
     },
-    notes="In the paper the values that show the class are learned; here they are given, and what the model learns is "
-    "the weight upon them. They are shown three times, in the published results once. No figure of a gated network is "
-    "given here, for none was looked up.",
+    notes="In the paper the values that show the class are learned. Here they are given, and the model learns their "
+    "weight. They are shown three times; in the published results they are shown once. No figure of a gated network is "
+    "given here, because none was looked up.",
 )

@@ -11,27 +11,27 @@ _PAPER = "Hochreiter & Schmidhuber 1997, Neural Computation 9(8), section 5.5"
 _TABLE = f"{_PAPER}, table 8"
 
 
-def draw(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
-    """Draw sequences of pairs, a number from [0, 1] and a mark; the product X1 X2 is asked at the end.
+def draw(rng: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
+    """Draw sequences of pairs, a number from [0, 1] and a mark; the target at the end is the product X1 X2.
 
     Args:
-        chance: Where chance comes from.
-        size: How many sequences B.
+        rng: The random generator.
+        size: The number of sequences B.
         gap: The least length of a sequence.
-        split: Makes no difference.
+        split: Not used.
 
     Returns:
         Inputs ``[T, B, 2]`` with T up to gap + gap // 10, targets ``[T, B, 1]``.
     """
-    lengths, marks, places = mark(chance, size, gap)
-    values = chance.uniform(0, 1, marks.shape)
+    lengths, marks, places = mark(rng, size, gap)
+    values = rng.uniform(0, 1, marks.shape)
     # A first pair that is chosen shows no mark, so that its number does not count.
     chosen = [np.where(place == 0, 1.0, values[place, np.arange(size)]) for place in places]
     return pairs(values, marks, lengths, chosen[0] * chosen[1])
 
 
 def guess(gap: int) -> dict[str, float]:
-    """Give the best that always answering the same gets, in each metric.
+    """Return the best baseline with a constant answer, for each metric.
 
     Args:
         gap: The least length of a sequence.
@@ -51,8 +51,8 @@ def guess(gap: int) -> dict[str, float]:
 multiplication = Task(
     name="multiplication",
     title="Multiplication problem",
-    asks="Two numbers of a long sequence are marked, both in its first half and the first of them among its first ten. "
-    "What is their product?",
+    asks="Two numbers of a long sequence are marked, both in its first half and one of them among its first ten. What "
+    "is their product?",
     source=_PAPER,
     kind="number",
     inputs=2,
@@ -61,8 +61,8 @@ multiplication = Task(
     success=Success(
         "accuracy",
         at_least=0.99,
-        words="An answer is right where it is off by less than 0.04; the paper tests a net when less than 140, "
-        "and again when less than 13, of the last 2,000 sequences are wrong.",
+        words="An answer is correct if it is off by less than 0.04. The paper tests a net when less than 140, and "
+        "again when less than 13, of the last 2,000 sequences are wrong.",
     ),
     tolerance=0.04,
     chance=guess,
@@ -79,6 +79,6 @@ multiplication = Task(
         "init": "chrono",
         "steps": 3000,
     },
-    notes="The answer is read from a linear unit, in place of the paper's logistic one. The first pair of all shows no "
-    "mark, and where it is one of the two its number does not count.",
+    notes="The output is a linear unit instead of the paper's logistic unit. The first pair shows no mark; if it is "
+    "one of the two marked pairs, its number does not count.",
 )

@@ -9,35 +9,35 @@ from gatework.data.targets import IGNORED
 from gatework.tasks.task import Batch, Gap, Published, Split, Success, Synthetic, Task
 
 _PAPER = "Hochreiter & Schmidhuber 1997, Neural Computation 9(8), section 5.2"
-# Symbols that tell nothing, in both tasks: their numbers are 0 to 98, and 0 to 99. Behind them come the others.
+# Filler symbols have the numbers 0 to 98 in one task and 0 to 99 in the other. The other symbols come after them.
 _FILLERS = 99
 _DISTRACTORS = 100
-# What they are called, in the order of their numbers: a1, a2 … as in the paper, and those that count.
+# The names of the symbols in the order of their numbers: a1, a2 … as in the paper, and the deciding symbols.
 _KNOWN = (*(f"a{number}" for number in range(1, _FILLERS + 1)), "x", "y")
 _NOISY = (*(f"a{number}" for number in range(1, _DISTRACTORS + 1)), "e", "b", "x", "y")
 
 
-def draw_known(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
-    """Draw sequences that differ in their first and last symbol only; each next symbol is asked.
+def draw_known(rng: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
+    """Draw sequences that differ only in their first and last symbols; the target is always the next symbol.
 
     Args:
-        chance: Where chance comes from.
-        size: How many sequences B.
+        rng: The random generator.
+        size: The number of sequences B.
         gap: Steps from the first symbol to the last, which is the same.
-        split: Makes no difference.
+        split: Not used.
 
     Returns:
         Inputs ``[T, B]`` with T = gap, targets ``[T, B]``.
     """
     sequences = np.empty((gap + 1, size), dtype=np.int64)
     sequences[1:gap] = (np.arange(gap - 1) % _FILLERS)[:, None]
-    sequences[0] = sequences[gap] = _FILLERS + chance.integers(0, 2, size=size)
+    sequences[0] = sequences[gap] = _FILLERS + rng.integers(0, 2, size=size)
     whole = torch.from_numpy(sequences)
     return Batch(whole[:-1], whole[1:])
 
 
 def guess_known(gap: int) -> dict[str, float]:
-    """Give what somebody gets who knows both sequences by heart, but did not look which of them it is.
+    """Return the baseline that knows both sequences, but does not know which of them it is reading.
 
     Args:
         gap: Steps from the first symbol to the last.
@@ -48,24 +48,24 @@ def guess_known(gap: int) -> dict[str, float]:
     return {"loss": math.log(2) / gap, "accuracy": (gap - 0.5) / gap, "solved": 0.5}
 
 
-def draw_noisy(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
-    """Draw sequences that begin with b, then x or y, and end with e after very many others; x or y is asked there.
+def draw_noisy(rng: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
+    """Draw sequences that begin with b, then x or y, and end with e after many others; the target at e is x or y.
 
     Args:
-        chance: Where chance comes from.
-        size: How many sequences B.
+        rng: The random generator.
+        size: The number of sequences B.
         gap: The least number of symbols between x or y and e; 9 more come on average.
-        split: Makes no difference.
+        split: Not used.
 
     Returns:
         Inputs ``[T, B]``, targets ``[T, B]``: 0 for x, 1 for y.
     """
     end, begin, first = _DISTRACTORS, _DISTRACTORS + 1, _DISTRACTORS + 2
     # After the least number each symbol is followed by e with probability 1/10.
-    lengths = 2 + gap + chance.geometric(0.1, size=size)
+    lengths = 2 + gap + rng.geometric(0.1, size=size)
     steps, columns = int(lengths.max()), np.arange(size)
-    classes = chance.integers(0, 2, size=size)
-    symbols = chance.integers(0, _DISTRACTORS, size=(steps, size))
+    classes = rng.integers(0, 2, size=size)
+    symbols = rng.integers(0, _DISTRACTORS, size=(steps, size))
     symbols[0] = begin
     symbols[1] = first + classes
     symbols[lengths - 1, columns] = end
@@ -77,7 +77,8 @@ def draw_noisy(chance: np.random.Generator, size: int, gap: int, split: Split) -
 noise_free_lag = Task(
     name="noise_free_lag",
     title="Long time lag without noise",
-    asks="There are two sequences, alike but for their first and last symbol. What is the next symbol, at every step?",
+    asks="There are two sequences, which differ only in their first and last symbols. What is the next symbol, at "
+    "every step?",
     source=f"{_PAPER}, task 2a",
     kind="choice",
     inputs=len(_KNOWN),
@@ -89,7 +90,7 @@ noise_free_lag = Task(
     success=Success(
         "solved",
         at_least=0.99,
-        words="A sequence is solved where every symbol is foretold. The paper asks for no output off by 0.25, "
+        words="A sequence is solved if every symbol is predicted. The paper requires that no output is off by 0.25, "
         "over 10,000 sequences.",
     ),
     chance=guess_known,
@@ -109,16 +110,16 @@ noise_free_lag = Task(
         "forget_bias": 5.0,
         "steps": 3000,
     },
-    notes="There are 101 symbols at every gap, as the paper has them at 100; beyond it the fillers begin again. "
-    "Half of the sequences are solved by whoever never looks at the first symbol, and there learning tends to stay: "
-    "while the fillers are learned, what the first symbol left in the state is lost. "
-    "The paper adds its memory cell only once the error has stopped falling.",
+    notes="There are 101 symbols at every gap, as in the paper at gap 100; at longer gaps the fillers repeat. A model "
+    "that ignores the first symbol solves half of the sequences, and training tends to stop there: while the model "
+    "learns the fillers, the trace of the first symbol in the state is lost. The paper adds its memory cell only after "
+    "the error has stopped falling.",
 )
 
 noisy_lag = Task(
     name="noisy_lag",
     title="Very long time lag with noise",
-    asks="The second symbol of a long sequence is x or y, all that follow are noise. Which was it?",
+    asks="The second symbol of a long sequence is x or y, and all symbols after it are noise. Which was it?",
     source=f"{_PAPER}, task 2c",
     kind="choice",
     inputs=len(_NOISY),
@@ -130,7 +131,7 @@ noisy_lag = Task(
     success=Success(
         "accuracy",
         at_least=0.99,
-        words="The paper asks for no output off by 0.2, over 10,000 sequences.",
+        words="The paper requires that no output is off by 0.2, over 10,000 sequences.",
     ),
     chance=lambda gap: {"loss": math.log(2), "accuracy": 0.5},
     published=tuple(

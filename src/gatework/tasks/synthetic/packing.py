@@ -1,14 +1,14 @@
-"""Sequences put together from pieces, of which each sequence has some and lacks others."""
+"""Assemble sequences from pieces, of which each sequence has some and lacks others."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 def pack(pieces: NDArray[np.int64], present: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Close the ranks: move what is present to the front, in its order.
+    """Move the present symbols to the front, keeping their order.
 
     Args:
-        pieces: Symbols ``[S, B]``, in places of which each sequence fills some.
+        pieces: Symbols ``[S, B]``, at places of which each sequence fills some.
         present: Which places are filled ``[S, B]``.
 
     Returns:

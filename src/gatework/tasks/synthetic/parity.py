@@ -11,22 +11,22 @@ from gatework.tasks.task import Batch, Gap, Published, Split, Success, Synthetic
 _GUESSING = "Schmidhuber, Hochreiter & Bengio 2001, Evaluating benchmark problems by random guessing, on parity"
 
 
-def draw(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
-    """Draw sequences of ones and minus ones, each a little off; whether the ones are odd in number is asked at the end.
+def draw(rng: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
+    """Draw sequences of ones and minus ones, each a little off; the target at the end is the parity of the ones.
 
     Args:
-        chance: Where chance comes from.
-        size: How many sequences B.
+        rng: The random generator.
+        size: The number of sequences B.
         gap: The greatest length of a sequence; the least is half of it.
-        split: Makes no difference.
+        split: Not used.
 
     Returns:
         Inputs ``[T, B, 1]`` with T up to gap, targets ``[T, B]``: 1 for odd, 0 for even.
     """
-    lengths = chance.integers(gap // 2, gap, size=size, endpoint=True)
+    lengths = rng.integers(gap // 2, gap, size=size, endpoint=True)
     steps, columns = int(lengths.max()), np.arange(size)
-    bits = chance.integers(0, 2, size=(steps, size))
-    values = 2 * bits - 1 + chance.uniform(-0.2, 0.2, (steps, size))
+    bits = rng.integers(0, 2, size=(steps, size))
+    values = 2 * bits - 1 + rng.uniform(-0.2, 0.2, (steps, size))
     targets = torch.full((steps, size), IGNORED)
     targets[lengths - 1, columns] = torch.from_numpy(bits.cumsum(axis=0)[lengths - 1, columns] % 2)
     return Batch(torch.from_numpy(values[..., None]).float(), targets, torch.from_numpy(lengths))

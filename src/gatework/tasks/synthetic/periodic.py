@@ -1,4 +1,4 @@
-"""Periodic function generation: a wave out of nothing, that must not drift."""
+"""Periodic function generation: generate a wave from a constant input, without drift."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from gatework.tasks.task import Batch, Draw, Gap, Published, Split, Success, Synthetic, Task
 
-# Gives one period of a wave, values from 0 to 1, for its length in steps.
+# Returns one period of a wave, with values from 0 to 1, for a length in steps.
 Wave = Callable[[int], NDArray[np.float64]]
 
 # Periods of a stream. The paper's training streams end after 100 at the latest, its test streams after 1,000.
@@ -17,7 +17,7 @@ _TOLERANCE = 0.3
 
 
 def cosine(period: int) -> NDArray[np.float64]:
-    """Give one period of (1 - cos(2 pi t / F)) / 2.
+    """Return one period of (1 - cos(2 pi t / F)) / 2.
 
     Args:
         period: Its length F in steps.
@@ -29,7 +29,7 @@ def cosine(period: int) -> NDArray[np.float64]:
 
 
 def triangle(period: int) -> NDArray[np.float64]:
-    """Give one period of a wave that climbs to 1 in half of it and falls back in the other.
+    """Return one period of a wave that climbs to 1 in half of it and falls back in the other.
 
     Args:
         period: Its length F in steps.
@@ -41,7 +41,7 @@ def triangle(period: int) -> NDArray[np.float64]:
 
 
 def rectangle(period: int) -> NDArray[np.float64]:
-    """Give one period of a wave that is 0 through half of it and 1 in the other.
+    """Return one period of a wave that is 0 through half of it and 1 in the other.
 
     Args:
         period: Its length F in steps.
@@ -59,10 +59,10 @@ def drawer(wave: Wave) -> Draw:
         wave: The wave.
 
     Returns:
-        The function. There is nothing of chance in what it draws, and all its streams are the same.
+        The function. It uses no randomness, and all its streams are the same.
     """
 
-    def draw(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
+    def draw(rng: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
         stream = torch.from_numpy(np.tile(wave(gap), PERIODS[split])).float()
         return Batch(torch.ones(len(stream), size, 1), stream[:, None, None].repeat(1, size, 1))
 
@@ -70,14 +70,14 @@ def drawer(wave: Wave) -> Draw:
 
 
 def guesser(wave: Wave) -> Callable[[int], dict[str, float]]:
-    """Make the function that says what the same answer at every step gets.
+    """Make the function that computes the baseline of a constant answer.
 
     Args:
         wave: The wave.
 
     Returns:
-        The function: from a period to ``loss`` of the best answer for the loss, the mean, and to ``accuracy`` of the
-        best for the accuracy.
+        The function, from a period to ``loss`` of the best constant answer for the loss, which is the mean, and
+        ``accuracy`` of the best constant answer for the accuracy.
     """
 
     def guess(gap: int) -> dict[str, float]:
@@ -92,7 +92,7 @@ def guesser(wave: Wave) -> Callable[[int], dict[str, float]]:
 
 def _task(wave: Wave, looks: str, published: tuple[Published, ...]) -> Task:
     name = wave.__name__
-    unknown = "" if published else " No published figure is given here, for none was looked up."
+    unknown = "" if published else " No published figure is given here, because none was looked up."
     return Task(
         name=f"periodic_{name}",
         title=f"Periodic function generation, {name}",
@@ -105,7 +105,7 @@ def _task(wave: Wave, looks: str, published: tuple[Published, ...]) -> Task:
         success=Success(
             "solved",
             at_least=1,
-            words="The paper counts a net as trained when its output is off by less than 0.3 at every step of a test "
+            words="The paper counts a net as trained if its output is off by less than 0.3 at every step of a test "
             "stream of 1,000 periods.",
         ),
         tolerance=_TOLERANCE,

@@ -1,4 +1,4 @@
-"""The Reber grammar: foretell the next symbol of strings, one by one, embedded in itself, and without an end."""
+"""The Reber grammar: predict the next symbol of strings that are single, embedded, or continual."""
 
 from dataclasses import dataclass, replace
 from itertools import permutations
@@ -11,7 +11,7 @@ from gatework.data.targets import IGNORED
 from gatework.tasks.task import Batch, Gap, Published, Split, Success, Synthetic, Task
 
 Numbers = NDArray[np.int64]
-# From each node there are two ways, taken with probability 1/2 each: a symbol, and the node it leads to.
+# Each node has two edges, taken with probability 1/2 each: a symbol, and the node that it leads to.
 Ways = dict[str, tuple[tuple[str, str], tuple[str, str]]]
 
 SYMBOLS = "BTSXPVE"
@@ -23,7 +23,7 @@ _2000 = (
     "Neural Computation 12(10), section 4"
 )
 
-# The diagram of Reber 1967, as the paper of 1997 has it in figure 3. Where there is one way, it stands twice.
+# The diagram of Reber 1967, from figure 3 of the paper of 1997. If a node has only one edge, it is listed twice.
 _REBER: Ways = {
     "start": (("B", "fork"), ("B", "fork")),
     "fork": (("T", "upper"), ("P", "lower")),
@@ -37,14 +37,14 @@ _REBER: Ways = {
 
 @dataclass(frozen=True)
 class Grammar:
-    """A grammar as tables over its nodes, of which 0 is the first, and the last is the end.
+    """A grammar as tables over its nodes; node 0 is the start and the last node is the end.
 
     Args:
-        symbols: The symbol of each way ``[N, 2]``.
-        follows: The node that each way leads to ``[N, 2]``.
-        stays: For each way the one that is taken in its place as long as a string is to go on ``[N, 2]``.
-        legal: Which symbols may come at a node ``[N, V]``, bool.
-        before: Steps before the string begins whose length the gap is about.
+        symbols: The symbol of each edge ``[N, 2]``.
+        follows: The node at the end of each edge ``[N, 2]``.
+        stays: For each edge, the edge that replaces it as long as the string must continue ``[N, 2]``.
+        legal: The legal symbols at each node ``[N, V]``, bool.
+        before: The number of steps before the string whose length the gap limits.
     """
 
     symbols: Numbers
@@ -55,16 +55,16 @@ class Grammar:
 
     @property
     def end(self) -> int:
-        """The node behind the last symbol."""
+        """The node after the last symbol."""
         return len(self.symbols) - 1
 
     def held(self, gap: int) -> int:
-        """Give up to which step a string must not yet leave for its last two symbols, to be as long as the gap."""
+        """Return the step before which a string must not start its last two symbols, to be as long as the gap."""
         return self.before + gap - 2
 
 
 def _tables(ways: Ways, before: int) -> Grammar:
-    """Number the nodes of a grammar in the order in which they stand, with the end behind them."""
+    """Number the nodes of a grammar in their order, with the end last."""
     number = {name: place for place, name in enumerate((*ways, "end"))}
     symbols = np.zeros((len(number), 2), dtype=np.int64)
     follows = np.full((len(number), 2), number["end"])  # from the end on nothing changes
@@ -82,7 +82,7 @@ def _tables(ways: Ways, before: int) -> Grammar:
 
 
 def _embed(inner: Ways) -> Ways:
-    """Put a grammar into another: B, then T or P, then one of its strings, then the same T or P again, then E."""
+    """Embed a grammar: B, then T or P, then a string of the grammar, then the same T or P again, then E."""
     ways: Ways = {"start": (("B", "choice"), ("B", "choice")), "choice": (("T", "T start"), ("P", "P start"))}
     for outer in "TP":
         for name, ((one, target), (other, second)) in inner.items():
@@ -94,19 +94,19 @@ def _embed(inner: Ways) -> Ways:
 
 _PLAIN = _tables(_REBER, before=0)
 _EMBEDDED = _tables(_embed(_REBER), before=2)
-# One string after the other: what leads to the end leads to the beginning.
+# One string after the other: edges to the end lead to the beginning instead.
 _STREAM = replace(_EMBEDDED, follows=np.where(_EMBEDDED.follows == _EMBEDDED.end, 0, _EMBEDDED.follows))
 
 
-def _walk(chance: np.random.Generator, grammar: Grammar, size: int, steps: int, held: int) -> tuple[Numbers, Numbers]:
-    """Follow ``size`` ways at random, until all are at the end, or for so many steps where that is not 0.
+def _walk(rng: np.random.Generator, grammar: Grammar, size: int, steps: int, held: int) -> tuple[Numbers, Numbers]:
+    """Follow ``size`` random paths until all are at the end, or for a given number of steps if that is not 0.
 
     Returns:
-        The nodes ``[T + 1, B]``, and the symbols on the way from each to the next ``[T, B]``.
+        The nodes ``[T + 1, B]``, and the symbols on the edges between them ``[T, B]``.
     """
     nodes, symbols = [np.zeros(size, dtype=np.int64)], []
     while len(symbols) < steps if steps else bool((nodes[-1] != grammar.end).any()):
-        side = chance.integers(0, 2, size=size)
+        side = rng.integers(0, 2, size=size)
         if len(symbols) < held:
             side = grammar.stays[nodes[-1], side]
         symbols.append(grammar.symbols[nodes[-1], side])
@@ -115,7 +115,7 @@ def _walk(chance: np.random.Generator, grammar: Grammar, size: int, steps: int, 
 
 
 def _ask(grammar: Grammar, nodes: Numbers, symbols: Numbers) -> Batch:
-    """Ask for each symbol but the first, from those before it."""
+    """Make each symbol except the first a target, predicted from those before it."""
     there = nodes[1:-1]
     targets = np.where(there == grammar.end, IGNORED, symbols[1:])
     return Batch(
@@ -123,62 +123,62 @@ def _ask(grammar: Grammar, nodes: Numbers, symbols: Numbers) -> Batch:
     )
 
 
-def _strings(chance: np.random.Generator, grammar: Grammar, size: int, gap: int) -> Batch:
-    nodes, symbols = _walk(chance, grammar, size, 0, grammar.held(gap))
-    # The last symbol of a string is asked for, and not read.
+def _strings(rng: np.random.Generator, grammar: Grammar, size: int, gap: int) -> Batch:
+    nodes, symbols = _walk(rng, grammar, size, 0, grammar.held(gap))
+    # The last symbol of a string is a target, but not an input.
     lengths = (nodes[1:-1] != grammar.end).sum(axis=0)
     return replace(_ask(grammar, nodes, symbols), lengths=torch.from_numpy(lengths))
 
 
-def draw(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
-    """Draw strings of the Reber grammar; each next symbol is asked, and all that may come count as right.
+def draw(rng: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
+    """Draw strings of the Reber grammar; the target is the next symbol, and all legal symbols count as correct.
 
     Args:
-        chance: Where chance comes from.
-        size: How many sequences B.
-        gap: The least length of a string: before it is reached, no way is taken that would end it earlier.
-        split: Makes no difference.
+        rng: The random generator.
+        size: The number of sequences B.
+        gap: The least length of a string: until then, edges that would end the string too early are not taken.
+        split: Not used.
 
     Returns:
-        Inputs and targets ``[T, B]``, and what is legal ``[T, B, 7]``.
+        Inputs and targets ``[T, B]``, and the legal symbols ``[T, B, 7]``.
     """
-    return _strings(chance, _PLAIN, size, gap)
+    return _strings(rng, _PLAIN, size, gap)
 
 
-def draw_embedded(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
-    """Draw strings of the embedded Reber grammar; each next symbol is asked, and all that may come count as right.
+def draw_embedded(rng: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
+    """Draw strings of the embedded Reber grammar; the target is the next symbol, and all legal symbols are correct.
 
     Args:
-        chance: Where chance comes from.
-        size: How many sequences B.
-        gap: The least length of the string inside: before it is reached, no way is taken that would end it earlier.
-        split: Makes no difference.
+        rng: The random generator.
+        size: The number of sequences B.
+        gap: The least length of the inner string: until then, edges that would end the string too early are not taken.
+        split: Not used.
 
     Returns:
-        Inputs and targets ``[T, B]``, and what is legal ``[T, B, 7]``.
+        Inputs and targets ``[T, B]``, and the legal symbols ``[T, B, 7]``.
     """
-    return _strings(chance, _EMBEDDED, size, gap)
+    return _strings(rng, _EMBEDDED, size, gap)
 
 
-def draw_stream(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
+def draw_stream(rng: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
     """Draw streams of embedded Reber strings, with nothing between one and the next.
 
     Args:
-        chance: Where chance comes from.
-        size: How many streams B.
+        rng: The random generator.
+        size: The number of streams B.
         gap: Steps T of a stream in training.
         split: For ``valid`` streams are ten times as long, for ``test`` a hundred times.
 
     Returns:
-        Inputs and targets ``[T, B]``, and what is legal ``[T, B, 7]``.
+        Inputs and targets ``[T, B]``, and the legal symbols ``[T, B, 7]``.
     """
-    return _ask(_STREAM, *_walk(chance, _STREAM, size, _LONGER[split] * gap + 1, 0))
+    return _ask(_STREAM, *_walk(rng, _STREAM, size, _LONGER[split] * gap + 1, 0))
 
 
 def _always_the_same(grammar: Grammar, steps: int, held: int) -> dict[str, float]:
-    """Give the best that always answering the same gets, in each metric, exactly but for 1e-12 of all strings."""
+    """Return the best baseline with a constant answer, for each metric, exact up to 1e-12 of all strings."""
     rows = np.arange(len(grammar.symbols))[:, None]
-    # Which ways are taken while strings are held, and which afterwards.
+    # The edges that are taken while strings must continue, and afterwards.
     sides = grammar.stays, np.broadcast_to(np.arange(2), grammar.stays.shape)
     moves = np.zeros((2, len(rows), len(rows)))
     for phase, side in enumerate(sides):
@@ -188,7 +188,7 @@ def _always_the_same(grammar: Grammar, steps: int, held: int) -> dict[str, float
     step = 0
     while step <= steps if steps else spread[:-1].sum() > 1e-12:
         phase = int(step >= held)
-        if step:  # the first symbol is not asked for
+        if step:  # the first symbol is not a target
             visits[phase, :-1] += spread[:-1]
         spread = spread @ moves[phase]
         step += 1
@@ -196,7 +196,7 @@ def _always_the_same(grammar: Grammar, steps: int, held: int) -> dict[str, float
     for side, visited in zip(sides, visits, strict=True):
         np.add.at(asked, grammar.symbols[rows, side], visited[:, None] / 2)
     share = asked[asked > 0] / asked.sum()
-    # Right is who puts what is legal first: one symbol, or two of them in whichever order.
+    # An order of preference is correct if the legal symbols come first: one symbol, or two symbols in any order.
     there, places = visits.sum(axis=0), np.arange(len(SYMBOLS))
     right = [
         sum(there[(grammar.legal == np.isin(places, first)).all(axis=1)].sum() for first in (pair[:1], pair))
@@ -206,7 +206,7 @@ def _always_the_same(grammar: Grammar, steps: int, held: int) -> dict[str, float
 
 
 def guess(gap: int) -> dict[str, float]:
-    """Give the best that always answering the same gets, in each metric.
+    """Return the best baseline with a constant answer, for each metric.
 
     Args:
         gap: The least length of a string.
@@ -218,7 +218,7 @@ def guess(gap: int) -> dict[str, float]:
 
 
 def guess_embedded(gap: int) -> dict[str, float]:
-    """Give the best that always answering the same gets, in each metric.
+    """Return the best baseline with a constant answer, for each metric.
 
     Args:
         gap: The least length of the string inside.
@@ -230,7 +230,7 @@ def guess_embedded(gap: int) -> dict[str, float]:
 
 
 def guess_stream(gap: int) -> dict[str, float]:
-    """Give the best that always answering the same gets, in each metric, in streams as models are measured on.
+    """Return the best baseline with a constant answer, for each metric, on evaluation streams.
 
     Args:
         gap: Steps of a stream in training.
@@ -258,20 +258,18 @@ reber = Task(
     alphabet=tuple(SYMBOLS),
     classes=tuple(SYMBOLS),
     gap=Gap(5, f"least length of a string, in symbols{_HELD}", least=5),
-    success=Success(
-        "solved", at_least=1.0, words="Every symbol that may come scores above every other, at every step."
-    ),
+    success=Success("solved", at_least=1.0, words="Every symbol that may come scores above all others, at every step."),
     chance=guess,
     examples=Synthetic(draw),
     defaults={"hidden_size": 16, "batch_size": 32, "learning_rate": 1e-2, "steps": 500},
-    notes=f"{_LENGTHENED} No published figure is given here, for none was looked up.",
+    notes=f"{_LENGTHENED} No published figure is given here, because none was looked up.",
 )
 
 embedded_reber = Task(
     name="embedded_reber",
     title="Embedded Reber grammar",
-    asks="Which symbols may come next, after each symbol of a string? Its second symbol, T or P, is also the last but "
-    "one; between them stands a string of the Reber grammar.",
+    asks="Which symbols may come next, after each symbol of a string? The second symbol, T or P, is also the second "
+    "last; between them is a string of the Reber grammar.",
     source=f"{_1997}, experiment 1",
     kind="choice",
     inputs=len(SYMBOLS),
@@ -283,8 +281,8 @@ embedded_reber = Task(
     success=Success(
         "solved",
         at_least=1.0,
-        words="Every symbol that may come scores above every other, at every step, as in the paper, which asks it of "
-        "256 strings for training and 256 for testing.",
+        words="Every symbol that may come scores above all others, at every step, as in the paper, which requires it "
+        "for 256 training strings and 256 test strings.",
     ),
     chance=guess_embedded,
     published=(
@@ -303,8 +301,8 @@ embedded_reber = Task(
 continual_reber = Task(
     name="continual_reber",
     title="Continual embedded Reber grammar",
-    asks="Which symbols may come next, after each symbol of an endless stream of embedded Reber strings, in which "
-    "nothing tells where one ends?",
+    asks="Which symbols may come next, after each symbol of an endless stream of embedded Reber strings, in which the "
+    "ends of the strings are not marked?",
     source=f"{_2000}",
     kind="choice",
     inputs=len(SYMBOLS),
@@ -316,7 +314,7 @@ continual_reber = Task(
     success=Success(
         "solved",
         at_least=1.0,
-        words="Not one error in any of the streams: in the paper, in ten streams of 100,000 symbols.",
+        words="No error in any of the streams; in the paper, in ten streams of 100,000 symbols.",
     ),
     chance=guess_stream,
     published=(
@@ -327,6 +325,6 @@ continual_reber = Task(
     ),
     examples=Synthetic(draw_stream, windows=10, test_size=10),
     defaults={"hidden_size": 16, "batch_size": 16, "learning_rate": 1e-2, "steps": 1500},
-    notes="The paper learns online and stops a stream at the first error; here streams are learned to their end, a "
-    "tenth of them at a time.",
+    notes="The paper trains online and stops a stream at the first error. Here training uses whole streams, a tenth of "
+    "a stream at a time.",
 )

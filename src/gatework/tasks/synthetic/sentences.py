@@ -1,8 +1,8 @@
-"""Sentences whose last word hangs on an early one: the nearer the two, the easier.
+"""Sentences whose last word depends on an early one: the nearer the two, the easier.
 
-Each sentence has an opening with the word that decides, the cue; as many words in between as are wanted, which speak
-of other things of the cue's kind; and a closing, after which the answer is asked. Which word decides is told by the
-words around it, never by its place or by how often it comes.
+Each sentence has an opening with the deciding word, the cue; a given number of words in between, with other words of
+the cue's kind; and a closing, after which comes the answer. The words around it show which word is the cue, and never
+its position or frequency.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gatework.tasks.synthetic.packing import pack
 from gatework.tasks.task import Batch, Draw, Gap, Split, Success, Synthetic, Task
 
-# In a phrase these stand for the word that decides, and for any other of its kind.
+# In a phrase, these stand for the cue, and for any other word of the same kind.
 _CUE, _OTHER = "CUE", "OTHER"
 
 
@@ -23,13 +23,13 @@ class Form:
     """The form of a kind of sentence.
 
     Args:
-        cues: The words that may decide, and that other places are filled with.
-        answers: The answer that belongs to each of them.
+        cues: The words that may be the cue; other places are filled with them too.
+        answers: The answer for each cue.
         openings: Beginnings; each ends with the cue.
-        fillers: What may stand in between, again and again; all of as many words.
-        rests: What fills up the words in between: phrases of 1 word, of 2 … up to one less than a filler has.
-        closing: What stands before the answer.
-        counted: True where results are grouped by how many words in between call for another answer.
+        fillers: Phrases that may be repeated in between, all with the same number of words.
+        rests: Phrases that fill the remaining words in between: of 1 word, of 2 … up to one less than a filler has.
+        closing: The phrase before the answer.
+        counted: True if results are grouped by the number of words in between that suggest another answer.
     """
 
     cues: tuple[str, ...]
@@ -42,7 +42,7 @@ class Form:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Every word of its sentences, once for each place."""
+        """Every word of its sentences, once for each occurrence in the form."""
         phrases = (*self.openings, *self.fillers, *(phrase for rest in self.rests for phrase in rest), self.closing)
         return (*self.cues, *self.answers, *" ".join(phrases).split())
 
@@ -54,7 +54,7 @@ def _pairs(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _sort(*kinds: tuple[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Read words and the answer that all of them have."""
+    """Read words and their common answer."""
     return _pairs(" ".join(f"{word}:{answer}" for words, answer in kinds for word in words.split()))
 
 
@@ -124,7 +124,7 @@ FORMS: dict[str, Form] = {
     ),
 }
 
-# Every word of all four kinds of sentences, by number; number 0 is no word, and follows the end of a shorter sentence.
+# Every word of all four kinds of sentences, by number. Number 0 is padding.
 WORDS: tuple[str, ...] = (
     "",
     *sorted({word for form in FORMS.values() for word in form.words} - {_CUE, _OTHER}, key=lambda w: (w.lower(), w)),
@@ -137,7 +137,7 @@ def sentence(symbols: torch.Tensor) -> str:
     """Write a sentence out.
 
     Args:
-        symbols: The numbers of its words ``[T]``; what follows its end may be there.
+        symbols: The numbers of its words ``[T]``, optionally with padding.
 
     Returns:
         The words.
@@ -163,8 +163,8 @@ def drawer(form: Form) -> Draw:
         form: The form.
 
     Returns:
-        The function. The answer is asked at the last word of the closing, as the number of a word. To test on it
-        draws sentences with gap words in between, to train on such with up to as many.
+        The function. The target is at the last word of the closing, as the number of a word. For the test it draws
+        sentences with gap words in between, for training with up to gap words.
     """
     openings, fillers, closing = _table(form.openings), _table(form.fillers), _table((form.closing,))
     # Column 0 is no words at all; those of as many words as are left over begin at first[left].
@@ -173,18 +173,18 @@ def drawer(form: Form) -> Draw:
     first = np.cumsum(kinds) - kinds
     cues, answers = (np.array([_NUMBERS[word] for word in words]) for words in (form.cues, form.answers))
 
-    def draw(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
-        # What is to be filled: by openings, fillers again and again, a rest, and the closing.
-        words = chance.integers(len(closing), gap, size=size, endpoint=True) if split == "train" else np.full(size, gap)
+    def draw(rng: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
+        # The places to fill: by an opening, repeated fillers, a rest, and the closing.
+        words = rng.integers(len(closing), gap, size=size, endpoint=True) if split == "train" else np.full(size, gap)
         count, left = np.divmod(words - len(closing), len(fillers))
         most = (gap - len(closing)) // len(fillers)
-        between = fillers[:, chance.integers(fillers.shape[1], size=(most, size))].swapaxes(0, 1)
+        between = fillers[:, rng.integers(fillers.shape[1], size=(most, size))].swapaxes(0, 1)
         between = np.where((np.arange(most)[:, None] < count)[:, None], between, _ABSENT).reshape(-1, size)
-        opening = openings[:, chance.integers(openings.shape[1], size=size)]
-        rest = rests[:, chance.integers(first[left], first[left] + kinds[left])]
+        opening = openings[:, rng.integers(openings.shape[1], size=size)]
+        rest = rests[:, rng.integers(first[left], first[left] + kinds[left])]
         pieces = np.concatenate([opening, between, rest, closing.repeat(size, axis=1)])
 
-        which, others = chance.integers(len(cues), size=size), chance.integers(len(cues), size=pieces.shape)
+        which, others = rng.integers(len(cues), size=size), rng.integers(len(cues), size=pieces.shape)
         filled = np.where(pieces == _NUMBERS[_CUE], cues[which], pieces)
         filled = np.where(pieces == _NUMBERS[_OTHER], cues[others], filled)
         symbols, lengths = pack(filled, pieces != _ABSENT)
@@ -225,9 +225,9 @@ def _task(name: str, title: str, asks: str, words: str, default: int, source: st
             "learning_rate": 5e-3,
             "steps": 3000,
         },
-        notes="The sentences are made from templates and a list of words. Only the last word is asked, and chance is "
-        "that of someone who knows which words can be an answer. Sentences to train on have up to as many words in "
-        "between as those to test on.",
+        notes="The sentences come from templates and a list of words. Only the last word is to be predicted. The "
+        "chance level is that of guessing among the possible answers. Training sentences have up to as many words in "
+        "between as test sentences.",
     )
 
 

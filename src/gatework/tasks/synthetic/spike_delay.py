@@ -1,4 +1,4 @@
-"""Measuring spike delays: how long was it since the last spike, to the step?"""
+"""Measuring spike delays: exactly how long ago was the previous spike?"""
 
 import numpy as np
 import torch
@@ -11,34 +11,34 @@ INTERVALS: dict[Split, int] = {"train": 10, "valid": 100, "test": 1000}
 
 
 def stream_steps(gap: int, split: Split) -> int:
-    """Give the length of a stream.
+    """Return the length of a stream.
 
     Args:
         gap: The shorter of the two intervals, in steps.
-        split: What the stream is for.
+        split: The split, which determines the length of the stream.
 
     Returns:
-        Steps that hold as many intervals as the split wants, on average.
+        The number of steps with as many intervals as the split needs, on average.
     """
     return INTERVALS[split] * (2 * gap + 1) // 2 + 1
 
 
 def spike_train(
-    chance: np.random.Generator, size: int, gap: int, split: Split
+    rng: np.random.Generator, size: int, gap: int, split: Split
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Draw spikes that follow each other after gap or gap + 1 steps, with even chances.
+    """Draw spikes that follow each other after gap or gap + 1 steps, with equal probability.
 
     Args:
-        chance: Where chance comes from.
-        size: How many streams B.
+        rng: The random generator.
+        size: The number of streams B.
         gap: The shorter of the two intervals, in steps.
-        split: What the streams are for.
+        split: The split, which determines the length of the stream.
 
     Returns:
         Where the spikes are ``[T, B]``, and the delay of the interval that each step belongs to ``[T, B]``: 0 or 1.
     """
     steps = stream_steps(gap, split)
-    delays = chance.integers(0, 1, size=(steps // gap + 1, size), endpoint=True)
+    delays = rng.integers(0, 1, size=(steps // gap + 1, size), endpoint=True)
     times = np.cumsum(gap + delays, axis=0)
     within = times < steps
     spikes = np.zeros((steps, size), dtype=bool)
@@ -48,19 +48,19 @@ def spike_train(
     return spikes, np.take_along_axis(delays, before, axis=0)
 
 
-def draw(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
-    """Draw streams of spikes; at each spike its delay is asked.
+def draw(rng: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
+    """Draw streams of spikes; the target at each spike is its delay.
 
     Args:
-        chance: Where chance comes from.
-        size: How many streams B.
+        rng: The random generator.
+        size: The number of streams B.
         gap: The shorter of the two intervals, in steps.
-        split: Says how long the streams are.
+        split: The split, which determines the length of the streams.
 
     Returns:
         Inputs ``[T, B, 1]``, targets ``[T, B]``.
     """
-    spikes, delays = spike_train(chance, size, gap, split)
+    spikes, delays = spike_train(rng, size, gap, split)
     return Batch(
         torch.from_numpy(spikes[..., None]).float(),
         torch.from_numpy(np.where(spikes, delays, -100)),
@@ -70,8 +70,8 @@ def draw(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batc
 spike_delay = Task(
     name="spike_delay",
     title="Measuring spike delays",
-    asks="Spikes follow each other after one of two intervals that differ by a single step. Which was it? Asked at "
-    "every spike of a stream that goes on.",
+    asks="Spikes follow each other after one of two intervals that differ by a single step. Which interval was it? The "
+    "answer is due at every spike of a continuing stream.",
     source="Gers, Schraudolph & Schmidhuber 2002, JMLR 3:115-143, section 4, task MSD; first in Gers & Schmidhuber "
     "2000, Recurrent nets that time and count",
     kind="choice",
@@ -81,8 +81,8 @@ spike_delay = Task(
     success=Success(
         "solved",
         at_least=0.9,
-        words="The paper counts a net as trained when it answers 1,000 spikes of one test stream in a row, each off by "
-        "less than 0.49. Here that must hold for nine streams of ten.",
+        words="The paper counts a net as trained if it answers 1,000 spikes of one test stream in a row, each off by "
+        "less than 0.49. Here this must hold for nine of ten streams.",
     ),
     chance=lambda gap: {"accuracy": 0.5, "loss": float(np.log(2))},
     published=(
@@ -94,6 +94,6 @@ spike_delay = Task(
     ),
     examples=Synthetic(draw, test_size=10),
     defaults={"hidden_size": 16, "batch_size": 32, "learning_rate": 1e-2, "steps": 2000},
-    notes="The delays 0 and 1 are two classes, in place of one number. Training streams have about 10 spikes and do "
-    "not end at the first error; the paper's end there, or after 100 spikes. A net of the paper has one cell.",
+    notes="The delays 0 and 1 are two classes, instead of one number. Training streams have about 10 spikes and do not "
+    "end at the first error; the paper's streams end there, or after 100 spikes. The paper's nets have a single cell.",
 )

@@ -13,32 +13,32 @@ from gatework.tasks.task import Batch, Gap, Published, Split, Success, Synthetic
 _PAPER = "Hochreiter & Schmidhuber 1997, Neural Computation 9(8), section 5.6"
 # The symbols, in the order of their numbers.
 _SYMBOLS = "EBabcdXY"
-# Where the symbols that count stand, in hundredths of the gap: each in a stretch of ten.
+# The positions of the deciding symbols, in hundredths of the gap: each in a range of ten.
 _TWO = (10, 50)
 _THREE = (10, 33, 66)
 
 
-def draw(chance: np.random.Generator, size: int, gap: int, split: Split, *, places: tuple[int, ...]) -> Batch:
+def draw(rng: np.random.Generator, size: int, gap: int, split: Split, *, places: tuple[int, ...]) -> Batch:
     """Draw sequences of symbols: E at the beginning, B at the end, some X or Y between a, b, c and d.
 
     Args:
-        chance: Where chance comes from.
-        size: How many sequences B.
+        rng: The random generator.
+        size: The number of sequences B.
         gap: The least length of a sequence.
-        split: Makes no difference.
-        places: Where an X or Y stands at the earliest, in hundredths of the gap.
+        split: Not used.
+        places: The earliest position of each X or Y, in hundredths of the gap.
 
     Returns:
         Inputs ``[T, B]`` with T up to gap + gap // 10, targets ``[T, B]``: at the end the order of X and Y, read as
         a binary number in which Y is 1.
     """
-    lengths = chance.integers(gap, gap + gap // 10, size=size, endpoint=True)
+    lengths = rng.integers(gap, gap + gap // 10, size=size, endpoint=True)
     steps, columns = int(lengths.max()), np.arange(size)
-    symbols = chance.integers(_SYMBOLS.index("a"), _SYMBOLS.index("d"), size=(steps, size), endpoint=True)
+    symbols = rng.integers(_SYMBOLS.index("a"), _SYMBOLS.index("d"), size=(steps, size), endpoint=True)
     order = np.zeros(size, dtype=np.int64)
     for place in places:
-        where = chance.integers(gap * place // 100, gap * (place + 10) // 100, size=size, endpoint=True)
-        which = chance.integers(0, 2, size=size)
+        where = rng.integers(gap * place // 100, gap * (place + 10) // 100, size=size, endpoint=True)
+        which = rng.integers(0, 2, size=size)
         symbols[where, columns] = _SYMBOLS.index("X") + which
         order = 2 * order + which
     symbols[0] = _SYMBOLS.index("E")
@@ -55,8 +55,8 @@ _GAP = (
 _SUCCESS = Success(
     "accuracy",
     at_least=0.99,
-    words="The paper counts a net as trained when the mean error is below 0.1 and the last 2,000 sequences are "
-    "classified correctly, which means no output off by 0.3, and tests it on 2,560.",
+    words="The paper counts a net as trained if the mean error is below 0.1 and the last 2,000 sequences are "
+    "classified correctly, which means that no output is off by 0.3, and tests it on 2,560 sequences.",
 )
 _NOTES = (
     "The paper has one length, 100 to 110; where symbols stand is scaled with the gap. "
@@ -66,7 +66,8 @@ _NOTES = (
 temporal_order_2 = Task(
     name="temporal_order_2",
     title="Temporal order of two symbols",
-    asks="Two symbols of a long sequence are X or Y, the others are a, b, c and d. In which order did X and Y come?",
+    asks="Two symbols of a long sequence are X or Y, and the others are a, b, c and d. In which order did X and Y "
+    "come?",
     source=f"{_PAPER}, task 6a",
     kind="choice",
     inputs=len(_SYMBOLS),
@@ -95,7 +96,8 @@ temporal_order_2 = Task(
 temporal_order_3 = Task(
     name="temporal_order_3",
     title="Temporal order of three symbols",
-    asks="Three symbols of a long sequence are X or Y, the others are a, b, c and d. In which order did X and Y come?",
+    asks="Three symbols of a long sequence are X or Y, and the others are a, b, c and d. In which order did X and Y "
+    "come?",
     source=f"{_PAPER}, task 6b",
     kind="choice",
     inputs=len(_SYMBOLS),

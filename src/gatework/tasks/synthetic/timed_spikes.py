@@ -1,4 +1,4 @@
-"""Generating timed spikes: the measuring of spike delays turned round."""
+"""Generating timed spikes: the inverse of measuring spike delays."""
 
 import numpy as np
 import torch
@@ -7,31 +7,31 @@ from gatework.tasks.synthetic.spike_delay import spike_train, stream_steps
 from gatework.tasks.task import Batch, Gap, Published, Split, Success, Synthetic, Task
 
 
-def draw(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
-    """Draw streams of delays; at each step is asked whether there is a spike.
+def draw(rng: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
+    """Draw streams of delays; the target at each step tells whether there is a spike.
 
     Args:
-        chance: Where chance comes from.
-        size: How many streams B.
+        rng: The random generator.
+        size: The number of streams B.
         gap: The shorter of the two intervals, in steps.
-        split: Says how long the streams are.
+        split: The split, which determines the length of the streams.
 
     Returns:
         Inputs ``[T, B, 1]``, the delay of the running interval; targets ``[T, B, 1]``.
     """
-    spikes, delays = spike_train(chance, size, gap, split)
+    spikes, delays = spike_train(rng, size, gap, split)
     return Batch(torch.from_numpy(delays[..., None]).float(), torch.from_numpy(spikes[..., None]).float())
 
 
 def guess(gap: int) -> dict[str, float]:
-    """Give the best that always answering the same gets, in each metric.
+    """Return the best baseline with a constant answer, for each metric.
 
     Args:
         gap: The shorter of the two intervals, in steps.
 
     Returns:
-        ``accuracy`` of never expecting a spike, or always where most steps have one, and ``loss`` of always giving it
-        the same probability.
+        ``accuracy`` of never predicting a spike, or of always predicting one if most steps have one, and ``loss`` of a
+        constant probability.
     """
     steps = stream_steps(gap, "test")
     # There is a spike where there was one either gap or gap + 1 steps ago; the stream begins as if after a spike.
@@ -46,8 +46,8 @@ def guess(gap: int) -> dict[str, float]:
 timed_spikes = Task(
     name="timed_spikes",
     title="Generating timed spikes",
-    asks="After one of two intervals that differ by a single step comes a spike, and the next interval begins. The "
-    "input says which. Is there a spike now? Asked at every step of a stream that goes on.",
+    asks="A spike comes after one of two intervals that differ by a single step, and the next interval begins. The "
+    "input says which interval. Is there a spike now? The answer is due at every step of a continuing stream.",
     source="Gers, Schraudolph & Schmidhuber 2002, JMLR 3:115-143, section 4, task GTS; first in Gers & Schmidhuber "
     "2000, Recurrent nets that time and count",
     kind="bits",
@@ -57,9 +57,9 @@ timed_spikes = Task(
     success=Success(
         "solved",
         at_least=0.9,
-        words="The paper counts a net as trained when its output is off by less than 0.49 at every step of a test "
-        "stream of 1,000 spikes. Here a step is right where the more probable answer is, no step of tolerance either "
-        "way, and nine streams of ten must be right throughout.",
+        words="The paper counts a net as trained if its output is off by less than 0.49 at every step of a test stream "
+        "of 1,000 spikes. Here a step is correct if the more probable answer is correct, without any tolerance in "
+        "time, and nine of ten streams must be correct throughout.",
     ),
     chance=guess,
     published=(
@@ -71,8 +71,8 @@ timed_spikes = Task(
     ),
     examples=Synthetic(draw, test_size=10),
     defaults={"hidden_size": 16, "batch_size": 32, "learning_rate": 1e-2, "steps": 2000},
-    notes="The delay 0 or 1 stands at the input through the whole interval. Training streams have about 10 spikes and "
-    "do not end at the first error; the paper's end there, or after 100 spikes. A net of the paper has one cell; "
-    "without peepholes the paper reports none that learns it. No published figure is given here, for none was "
-    "looked up.",
+    notes="The input shows the delay, 0 or 1, during the whole interval. Training streams have about 10 spikes and do "
+    "not end at the first error; the paper's streams end there, or after 100 spikes. The paper's nets have a single "
+    "cell; without peepholes none of them learns the task. No published figure is given here, because none was looked "
+    "up.",
 )

@@ -1,4 +1,4 @@
-"""The two-sequence problem: the signal and the noise come by the same line."""
+"""The two-sequence problem: the signal and the noise come through the same input."""
 
 import math
 from functools import partial
@@ -11,12 +11,12 @@ from gatework.tasks.task import Batch, Gap, Published, Split, Success, Synthetic
 _PAPER = "Hochreiter & Schmidhuber 1997, Neural Computation 9(8), section 5.3"
 _NOISE = math.sqrt(0.2)
 _TARGET_NOISE = math.sqrt(0.1)
-# Steps that show the class, N in the paper.
+# The number of steps that show the class, N in the paper.
 _SHOWN = 3
 
 
 def draw(
-    chance: np.random.Generator,
+    rng: np.random.Generator,
     size: int,
     gap: int,
     split: Split,
@@ -25,27 +25,27 @@ def draw(
     shown_noise: float = 0.0,
     target_noise: float = 0.0,
 ) -> Batch:
-    """Draw sequences of numbers: three times 1 or three times -1, then noise; one number for each class is asked.
+    """Draw sequences of numbers: three times 1 or three times -1, then noise; the target is one number for each class.
 
     Args:
-        chance: Where chance comes from.
-        size: How many sequences B.
+        rng: The random generator.
+        size: The number of sequences B.
         gap: The least length of a sequence.
-        split: Targets have noise in ``train`` only.
-        answers: What is to be answered where the sequence began with 1, and where with -1.
+        split: Only the targets of ``train`` have noise.
+        answers: The answer for sequences that began with 1, and for those that began with -1.
         shown_noise: Standard deviation of the noise on the numbers that show the class.
         target_noise: Standard deviation of the noise on the targets.
 
     Returns:
         Inputs ``[T, B, 1]`` with T up to gap + gap // 10, targets ``[T, B, 1]``.
     """
-    lengths = chance.integers(gap, gap + gap // 10, size=size, endpoint=True)
+    lengths = rng.integers(gap, gap + gap // 10, size=size, endpoint=True)
     steps, columns = int(lengths.max()), np.arange(size)
-    second = chance.integers(0, 2, size=size)  # 0: began with 1, 1: began with -1
-    values = chance.normal(0, _NOISE, (steps, size))
-    values[:_SHOWN] = 1 - 2 * second + shown_noise * chance.standard_normal((_SHOWN, size))
+    second = rng.integers(0, 2, size=size)  # 0: began with 1, 1: began with -1
+    values = rng.normal(0, _NOISE, (steps, size))
+    values[:_SHOWN] = 1 - 2 * second + shown_noise * rng.standard_normal((_SHOWN, size))
     targets = np.full((steps, size, 1), np.nan)
-    off = target_noise * chance.standard_normal(size) if split == "train" else 0.0
+    off = target_noise * rng.standard_normal(size) if split == "train" else 0.0
     targets[lengths - 1, columns, 0] = np.array(answers)[second] + off
     return Batch(
         torch.from_numpy(values[..., None]).float(), torch.from_numpy(targets).float(), torch.from_numpy(lengths)
@@ -53,10 +53,10 @@ def draw(
 
 
 def guess(gap: int) -> dict[str, float]:
-    """Give the best that always answering the same gets, in each metric, where the answers are 0 and 1.
+    """Return the best baseline with a constant answer, for each metric, if the answers are 0 and 1.
 
     Args:
-        gap: The least length of a sequence; makes no difference.
+        gap: The least length of a sequence; not used.
 
     Returns:
         ``loss`` and ``mean_absolute_error`` of 0.5, and ``accuracy`` of either.
@@ -65,10 +65,10 @@ def guess(gap: int) -> dict[str, float]:
 
 
 def guess_between(gap: int) -> dict[str, float]:
-    """Give the best that always answering the same gets, in each metric, where the answers are 0.2 and 0.8.
+    """Return the best baseline with a constant answer, for each metric, if the answers are 0.2 and 0.8.
 
     Args:
-        gap: The least length of a sequence; makes no difference.
+        gap: The least length of a sequence; not used.
 
     Returns:
         ``loss`` and ``mean_absolute_error`` of 0.5, and ``accuracy`` of either.
@@ -83,7 +83,7 @@ _AFTER = "T={}: {} of the sequences misclassified after {} sequences"
 two_sequence = Task(
     name="two_sequence",
     title="Two sequences",
-    asks="A sequence begins with 1 or with -1, three times, and goes on with noise. Answer 1 or 0.",
+    asks="A sequence begins with 1 or with -1, three times, and continues with noise. Answer 1 or 0.",
     source=f"{_PAPER}, task 3a, after Bengio, Simard & Frasconi 1994",
     kind="number",
     inputs=1,
@@ -92,8 +92,8 @@ two_sequence = Task(
     success=Success(
         "accuracy",
         at_least=0.99,
-        words="An answer is right where it is off by less than 0.2. The paper stops when none of 256 sequences is "
-        "misclassified (and, to be stricter, when the mean error is below 0.01 as well), and tests on 2,560.",
+        words="An answer is correct if it is off by less than 0.2. The paper stops if none of 256 sequences is "
+        "misclassified (or, more strictly, if the mean error is below 0.01 as well), and tests on 2,560 sequences.",
     ),
     tolerance=0.2,
     chance=guess,
@@ -111,13 +111,13 @@ two_sequence = Task(
         "init": "chrono",
         "steps": 500,
     },
-    notes="N = 3 numbers show the class. The answer is read from a linear unit, in place of the paper's logistic one.",
+    notes="N = 3 numbers show the class. The output is a linear unit instead of the paper's logistic unit.",
 )
 
 two_sequence_noise = Task(
     name="two_sequence_noise",
     title="Two sequences, noise on the signal",
-    asks="A sequence begins with 1 or with -1, three times and each time a little off, and goes on with noise. "
+    asks="A sequence begins with 1 or with -1, three times and each time a little off, and continues with noise. "
     "Answer 1 or 0.",
     source=f"{_PAPER}, task 3b",
     kind="number",
@@ -127,8 +127,8 @@ two_sequence_noise = Task(
     success=Success(
         "accuracy",
         at_least=0.98,
-        words="An answer is right where it is off by less than 0.2. The paper stops when less than 6 of 256 sequences "
-        "are misclassified (and, to be stricter, when the mean error is below 0.04 as well), and tests on 2,560.",
+        words="An answer is correct if it is off by less than 0.2. The paper stops if less than 6 of 256 sequences are "
+        "misclassified (or, more strictly, if the mean error is below 0.04 as well), and tests on 2,560 sequences.",
     ),
     tolerance=0.2,
     chance=guess,
@@ -146,15 +146,15 @@ two_sequence_noise = Task(
         "init": "chrono",
         "steps": 1000,
     },
-    notes="N = 3 numbers show the class. The answer is read from a linear unit, in place of the paper's logistic one. "
-    "Who knows the rules is wrong in about one sequence of 9,000: the noise may turn the signal round.",
+    notes="N = 3 numbers show the class. The output is a linear unit instead of the paper's logistic unit. Even the "
+    "ideal classifier is wrong in about one sequence of 9,000, because the noise may reverse the signal.",
 )
 
 two_sequence_targets = Task(
     name="two_sequence_targets",
     title="Two sequences, noise on the targets",
-    asks="A sequence begins with 1 or with -1, three times, and goes on with noise. Answer 0.2 or 0.8; "
-    "in training these answers come with noise themselves.",
+    asks="A sequence begins with 1 or with -1, three times, and continues with noise. Answer 0.2 or 0.8; in training "
+    "the targets are noisy too.",
     source=f"{_PAPER}, task 3c",
     kind="number",
     inputs=1,
@@ -163,8 +163,8 @@ two_sequence_targets = Task(
     success=Success(
         "mean_absolute_error",
         at_most=0.015,
-        words="As the paper has it; and there none of 256 sequences may be off by more than 0.1, "
-        "from the target without noise.",
+        words="As in the paper, which also requires that none of 256 sequences is off by more than 0.1 from the target "
+        "without noise.",
     ),
     tolerance=0.1,
     chance=guess_between,
@@ -183,6 +183,6 @@ two_sequence_targets = Task(
         "init": "chrono",
         "steps": 1000,
     },
-    notes="N = 3 numbers show the class. The answer is read from a linear unit, in place of the paper's logistic one. "
-    "Where models are measured the targets are without noise.",
+    notes="N = 3 numbers show the class. The output is a linear unit instead of the paper's logistic unit. In "
+    "evaluation the targets have no noise.",
 )

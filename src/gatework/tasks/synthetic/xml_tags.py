@@ -1,4 +1,4 @@
-"""XML tags: what was opened last is to be closed first, and by its name."""
+"""XML tags: the element that was opened last is closed first, by its name."""
 
 import numpy as np
 import torch
@@ -14,18 +14,18 @@ _SHORTEST, _LONGEST = 2, 10
 
 
 def tags(
-    chance: np.random.Generator, size: int, gap: int
+    rng: np.random.Generator, size: int, gap: int
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
     """Draw the order in which tags are opened and closed.
 
     Args:
-        chance: Where chance comes from.
-        size: How many documents B.
-        gap: Tags after which none is opened any more.
+        rng: The random generator.
+        size: The number of documents B.
+        gap: The number of tags after which no more tags are opened.
 
     Returns:
-        The number of the element that each tag belongs to, counted as they are opened, ``[S, B]``; which tags there
-        are ``[S, B]``; and which of them close ``[S, B]``.
+        The number of the element of each tag, in the order of opening, ``[S, B]``; which tags are present ``[S, B]``;
+        and which of them are closing tags ``[S, B]``.
     """
     elements = np.zeros((2 * gap, size), dtype=np.int64)
     present, closing = np.zeros((2, 2 * gap, size), dtype=bool)
@@ -34,7 +34,7 @@ def tags(
     going = np.ones(size, dtype=bool)
     for step in range(2 * gap):
         # The first tag opens: the paper's rule would leave half of all documents empty.
-        closes = (chance.random(size) < 0.5 if step < gap else np.ones(size, dtype=bool)) & (step > 0)
+        closes = (rng.random(size) < 0.5 if step < gap else np.ones(size, dtype=bool)) & (step > 0)
         going &= ~(closes & (depth == 0))
         opens, closes = going & ~closes, going & closes
         stack[depth[opens], columns[opens]] = opened[opens]
@@ -48,21 +48,21 @@ def tags(
     return elements, present, closing
 
 
-def draw(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
-    """Draw documents such as ``<ab><xyz></xyz></ab>``; in closing tags the name and the > are asked.
+def draw(rng: np.random.Generator, size: int, gap: int, split: Split) -> Batch:
+    """Draw documents such as ``<ab><xyz></xyz></ab>``; the targets are the name and the > in closing tags.
 
     Args:
-        chance: Where chance comes from.
-        size: How many documents B.
-        gap: Tags after which none is opened any more.
-        split: Makes no difference.
+        rng: The random generator.
+        size: The number of documents B.
+        gap: The number of tags after which no more tags are opened.
+        split: Not used.
 
     Returns:
         Symbols ``[T, B]``, targets ``[T, B]``: the next symbol.
     """
-    elements, present, closing = tags(chance, size, gap)
-    letters = chance.integers(0, _LETTERS, size=(_LONGEST, gap, size))
-    counts = chance.integers(_SHORTEST, _LONGEST, size=(gap, size), endpoint=True)
+    elements, present, closing = tags(rng, size, gap)
+    letters = rng.integers(0, _LETTERS, size=(_LONGEST, gap, size))
+    counts = rng.integers(_SHORTEST, _LONGEST, size=(gap, size), endpoint=True)
     columns = np.arange(size)
     # The places of a tag: <, /, the letters of the name, >: [S, 13, B].
     pieces = np.empty((2 * gap, _LONGEST + 3, size), dtype=np.int64)
@@ -81,13 +81,13 @@ def draw(chance: np.random.Generator, size: int, gap: int, split: Split) -> Batc
 
 
 def guess(gap: int) -> dict[str, float]:
-    """Give what always answering > gets, and always giving each symbol the probability it has in closing tags.
+    """Return the baselines of always answering >, and of giving each symbol its frequency in closing tags.
 
     Args:
-        gap: Tags after which none is opened any more; makes no difference.
+        gap: The number of tags after which no more tags are opened; not used.
 
     Returns:
-        ``accuracy`` of the one and ``loss`` of the other.
+        ``accuracy`` of the first and ``loss`` of the second.
     """
     end = 1 / ((_SHORTEST + _LONGEST) / 2 + 1)
     letter = (1 - end) / _LETTERS
@@ -104,8 +104,8 @@ def _published(model: str, accuracy: str) -> Published:
 xml_tags = Task(
     name="xml_tags",
     title="XML tags",
-    asks="Tags with made-up names are opened and closed, one in the other. Which name does the closing tag have? It is "
-    "asked character by character, the right ones before being read.",
+    asks="Tags with made-up names are opened and closed, nested in one another. Which name does the closing tag have? "
+    "The answer is given character by character, and the model reads the correct characters before it.",
     source="Jozefowicz, Zaremba & Sutskever 2015, An empirical exploration of recurrent network architectures, where "
     "the tasks of the search are described",
     kind="choice",
@@ -118,14 +118,14 @@ xml_tags = Task(
     success=Success(
         "accuracy",
         at_least=0.9,
-        words="The paper reports the accuracy over all characters and names no criterion; 0.9 of those in closing tags "
-        "is this project's own.",
+        words="The paper reports the accuracy over all characters and names no criterion; 0.9 of the characters in "
+        "closing tags is this project's own.",
     ),
     chance=guess,
     published=(_published("LSTM", "0.425"), _published("MUT1, the best net found", "0.475")),
     examples=Synthetic(draw),
     defaults={"hidden_size": 128, "batch_size": 32, "learning_rate": 5e-3, "steps": 4000},
-    notes="The paper asks for every next character; here only what is determined and needs memory is asked, the name "
-    "in a closing tag and its end, so accuracies do not compare with those published. No document is empty, and each "
-    "begins anew.",
+    notes="The paper predicts every next character. Here the model predicts only characters that are determined and "
+    "need memory, the name in a closing tag and its end, so the accuracies are not comparable with the published ones. "
+    "No document is empty, and each starts from the initial state.",
 )
