@@ -72,7 +72,7 @@ def test_what_is_looked_up_and_not_there():
 
 # Tasks that another file names: a model whose weights are set by hand, and a task that changes another's sequences.
 NAMED_ELSEWHERE = {"latch": {"models/hand_set"}, "adding": {"tasks/synthetic/multiplication"}}
-# Strings that are spelled like a task and mean something else: a figure's copy, and the place that a state is read from.
+# Strings that are spelled like a task and mean something else: a copy in a figure, and where a state is read from.
 WORDS = {"copy": {"translations", "diagram/kinds/figures"}, "parity": {"kernels/cpu/streaming"}}
 
 

@@ -1,10 +1,10 @@
-"""The door: finds the verb, and turns whatever goes wrong into one sentence and an exit code.
+"""The entry of the command line: find the verb, and turn every error into one sentence and an exit code.
 
-| exit code | what happened |
+| exit code | meaning |
 |---|---|
-| 0 | all went well |
-| 1 | a fault in gatework itself |
-| 2 | something given was not right; nothing was changed |
+| 0 | success |
+| 1 | a bug in gatework |
+| 2 | invalid input; nothing was changed |
 | 130, 143 | Ctrl-C, SIGTERM |
 """
 
@@ -25,14 +25,14 @@ FAULT, REFUSED, INTERRUPTED, TERMINATED, PIPE_CLOSED = 1, 2, 130, 143, 141
 
 
 class Verb(NamedTuple):
-    """A row of the table of verbs: where its function is, what it does, an example."""
+    """A row of the table of verbs: the place of its function, its purpose, and an example."""
 
     function: str
     purpose: str
     example: str
 
 
-# The file is imported when the verb is used, since only some of them need torch.
+# The file of a verb is imported when the verb is used, because only some verbs need torch.
 VERBS = {
     "cells": Verb("cells:list_cells", "List the cells, with their sizes.", "gatework cells --hidden-size 512"),
     "show": Verb("show:show_cell", "Show a cell: equations, parameters, source.", "gatework show gru --latex"),
@@ -66,13 +66,14 @@ VERBS = {
     ),
     "doctor": Verb("doctor:doctor", "Look at this machine, and say what would help.", "gatework doctor"),
 }
-# Parts of a verb that need torch where the rest does not; the verb asks for them here, so that they are imported then.
+# Parts of a verb that need torch while the rest of the verb does not. The verb looks them up here, and only then are
+# they imported.
 PARTS = {
     "show-plan": "compiled:print_plans",
     "show-kernel": "compiled:print_code",
     "explore-open": "opening:open_runs",
 }
-# Packages that only some verbs need, and the extra that brings each.
+# Packages that only some verbs need, and the extra that installs each.
 EXTRAS = {"anyio": "explore", "starlette": "explore", "uvicorn": "explore"}
 DEBUG = "With --debug, an error shows its traceback."
 
@@ -117,14 +118,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         SystemExit: Always, with the exit code.
     """
     for stream in (sys.stdout, sys.stderr):
-        # A terminal that cannot show a character gets a stand-in for it, not a crash.
+        # A character that the terminal cannot show is replaced, and does not cause a crash.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command line and give its exit code.
+    """Run the command line and return its exit code.
 
     Args:
         arguments: The words after ``gatework``.
@@ -138,7 +139,7 @@ def run(arguments: Sequence[str]) -> int:
         status = app(words) if words else welcome()
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read our output has left, as `head` does. Python would complain once more when it closes the stream.
+        # The reader of the output has closed the pipe, as `head` does. Python would report it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except KeyboardInterrupt:
@@ -151,25 +152,25 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def part(name: str) -> Callable[..., Any]:
-    """Give a function of :data:`PARTS`, imported now."""
+    """Import and return a function of :data:`PARTS`."""
     function = app[name].default_command
-    assert function is not None  # the table has one for each
+    assert function is not None  # every row of the table has a function
     return function
 
 
 def welcome() -> int:
-    """Say where to start."""
+    """Print where to start."""
     out().print(WELCOME.format(version=__version__), end="")
     return 0
 
 
 def _complain(error: Exception, status: int, debug: bool) -> int:
-    """Print one sentence on standard error, or the traceback when asked; give back the status."""
+    """Print one sentence on standard error, or the traceback with --debug; return the status."""
     if debug:
         traceback.print_exception(error)
         return status
     if status == FAULT:
-        # KeyError('x') prints as 'x' alone, so the type is part of what happened.
+        # KeyError('x') prints only 'x', so the message includes the type.
         cause = error.__cause__ or error
         message = f"{type(cause).__name__}: {cause}. This is a fault in gatework; --debug shows where."
     else:
@@ -179,7 +180,7 @@ def _complain(error: Exception, status: int, debug: bool) -> int:
 
 
 def _sentence(error: Exception) -> str:
-    """Say what was refused and what to do."""
+    """Return a sentence that says what was refused and what to do."""
     if isinstance(error, UnknownCommandError) and error.unused_tokens:
         given = error.unused_tokens[0]
         is_flag = given.startswith("-")
@@ -201,7 +202,7 @@ def _sentence(error: Exception) -> str:
 
 
 def _missing(error: Exception) -> str:
-    """Name the package of somebody else's that could not be imported; empty when it was something else."""
+    """Return the name of a third-party package that could not be imported; empty for any other error."""
     cause = error.__cause__ if isinstance(error.__cause__, ImportError) else error
     name = (cause.name or "") if isinstance(cause, ImportError) else ""
     return "" if name.split(".")[0] == "gatework" else name

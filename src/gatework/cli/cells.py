@@ -12,8 +12,8 @@ def list_cells(*, input_size: Size = 64, hidden_size: Size = 128, json: Json = F
     """List the cells, with their sizes.
 
     Args:
-        input_size: Units of the input, for the count of parameters.
-        hidden_size: Units of the state, for the count of parameters.
+        input_size: Number of input features, for the count of parameters.
+        hidden_size: Number of hidden units, for the count of parameters.
         json: Print JSON, for programs.
     """
     listed = [_row(cell, input_size, hidden_size) for cell in CELLS.values()]
@@ -41,7 +41,7 @@ def _row(cell: Cell, input_size: int, hidden_size: int) -> dict:
     sizes = fitting_sizes(cell, input_size, hidden_size)
     try:
         count = cell.count(**sizes)
-    except SizeError:  # hidden_size is no multiple of the cell's blocks: shown as a dash, and said below the table
+    except SizeError:  # hidden_size is not a multiple of the cell's blocks: a dash, explained below the table
         count = None
     return {
         "name": cell.name,

@@ -1,4 +1,4 @@
-"""What ``gatework show --plan`` and ``--kernel`` print; apart from the rest of the verb, which does without torch."""
+"""The output of ``gatework show --plan`` and ``--kernel``, in a file of its own because the rest needs no torch."""
 
 from gatework.cells import find_cell
 from gatework.cli.output import Flag, Json, out, print_json
@@ -18,14 +18,14 @@ def print_plans(cell: str, /, *, backward: Flag = False, json: Json = False) -> 
 
     Args:
         cell: A name, or a .txt file of equations.
-        backward: Whether only that of the backward pass is wanted.
-        json: Whether programs will read it.
+        backward: Print only the plan of the backward pass.
+        json: Print JSON, for programs.
     """
-    found = find_cell(cell, files=True)
+    chosen = find_cell(cell, files=True)
     wanted = ("backward",) if backward else PASSES_OF_A_CELL
-    plans = {which: show_plan(plan_of(found.step, which)) for which in wanted}
+    plans = {which: show_plan(plan_of(chosen.step, which)) for which in wanted}
     if json:
-        print_json({"name": found.name, "plans": plans})
+        print_json({"name": chosen.name, "plans": plans})
         return
     parts = [f"{_TITLES[which]}\n{'-' * len(_TITLES[which])}\n{text}" for which, text in plans.items()]
     out().out("\n\n".join(parts), highlight=False)
@@ -36,18 +36,18 @@ def print_code(cell: str, /, *, backward: Flag = False, assembly: Flag = False, 
 
     Args:
         cell: A name, or a .txt file of equations.
-        backward: Whether that of the backward pass is wanted, rather than that of the forward pass.
-        assembly: Whether machine code is wanted, rather than LLVM's.
-        json: Whether programs will read it.
+        backward: Print the code of the backward pass instead of the forward pass.
+        assembly: Print assembly for this machine instead of LLVM's code.
+        json: Print JSON, for programs.
 
     Raises:
         ConfigError: If there are no kernels for this machine.
     """
-    found = find_cell(cell, files=True)
+    chosen = find_cell(cell, files=True)
     which = "backward" if backward else "inference"
     form = "assembly" if assembly else "llvm"
-    code = code_of(found.step, which, form)
+    code = code_of(chosen.step, which, form)
     if json:
-        print_json({"name": found.name, "pass": which, "form": form, "level": code.level, "text": code.text})
+        print_json({"name": chosen.name, "pass": which, "form": form, "level": code.level, "text": code.text})
     else:
         out().out(code.text.rstrip("\n"), highlight=False)

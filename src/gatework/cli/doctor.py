@@ -16,7 +16,7 @@ from gatework import __version__
 from gatework.cli.output import Json, out, pairs, print_json
 from gatework.kernels import BACKENDS
 
-# Package -> what it is for.
+# Package -> its purpose.
 OPTIONAL_PACKAGES = {
     "onnx": "export",
     "onnxscript": "export",
@@ -49,7 +49,7 @@ def doctor(*, json: Json = False) -> None:
 
 
 def examine() -> dict[str, Any]:
-    """Collect what matters for training: versions, processor, memory, devices, packages and text.
+    """Collect the facts that matter for training: versions, processor, memory, devices, packages and text.
 
     Returns:
         Plain values by name; sizes in bytes.
@@ -75,13 +75,13 @@ def examine() -> dict[str, Any]:
 
 
 def advise(report: dict[str, Any]) -> list[str]:
-    """Say what would help, most important first.
+    """Suggest improvements, the most important first.
 
     Args:
-        report: What :func:`examine` found.
+        report: The result of :func:`examine`.
 
     Returns:
-        Sentences; none where all is well.
+        Sentences; empty if there is nothing to improve.
     """
     advice = []
     if report["memory_free"] is not None and report["memory_free"] < LITTLE_MEMORY:
@@ -124,12 +124,12 @@ def _bytes(count: int) -> str:
 
 
 def _processor() -> str:
-    """Name the processor as the system does; Linux keeps the name where platform does not look."""
+    """Return the processor's name. On Linux it is in a file that the module platform does not read."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
-    except OSError:  # another system, which platform knows how to ask
+    except OSError:  # another system, where platform knows the name
         return platform.processor() or platform.machine()
     return platform.machine()
 

@@ -33,20 +33,20 @@ def draw_cell(
 
     Args:
         cell: A name (see `gatework cells`), or a .txt file of equations.
-        output: The file, .svg or .png; by default the cell's name and .svg.
-        kind: What is drawn: cell, chain, walk, compare, line, memory, loop or unrolled.
+        output: The file, .svg or .png; by default the cell's name with .svg.
+        kind: The kind of picture: cell, chain, walk, compare, line, memory, loop or unrolled.
         other: With --kind compare: the other cell.
         steps: With --kind chain or unrolled: the number of copies.
-        legend: With --kind cell: what the equations' comments say, below the picture.
-        dark: Draw for dark paper.
+        legend: With --kind cell: the comments of the equations, below the picture.
+        dark: Draw for a dark background.
         language: Language of the words: en, zh-Hans or zh-Hant.
-        scale: For a PNG: pixels for each of the screen; 4 for print.
-        apart: With --kind walk: a file for each step, lstm-1.svg and so on, in place of one sheet.
-        json: Print the picture's shapes as JSON, for programs; a file is written only where -o names one.
+        scale: For a PNG: pixels per unit of the picture; 4 for print.
+        apart: With --kind walk: one file for each step, lstm-1.svg and so on, instead of one sheet.
+        json: Print the picture's shapes as JSON, for programs; a file is then written only with -o.
     """
-    found = find_cell(cell, files=True)
+    chosen = find_cell(cell, files=True)
     picture = draw(
-        found,
+        chosen,
         kind,
         other=None if other is None else find_cell(other, files=True),
         steps=steps,
@@ -58,7 +58,7 @@ def draw_cell(
         raise ConfigError(f"--apart parts the sheet of --kind walk; a picture of the kind {kind} is one already.")
     written = []
     if output is not None or not json:
-        written = _save(picture, output or Path(f"{found.name}.svg"), scale, apart)
+        written = _save(picture, output or Path(f"{chosen.name}.svg"), scale, apart)
     if json:
         print_json(picture.scene.to_dict())
     else:

@@ -1,4 +1,4 @@
-"""``gatework evaluate``: measure a run's model on text, or on its task."""
+"""``gatework evaluate``: evaluate a run's model on text, or on its task."""
 
 from rich.markup import escape
 
@@ -19,15 +19,16 @@ def evaluate(
     device: str = "cpu",
     json: Json = False,
 ) -> None:
-    """Measure a trained model on its held-out text, every symbol once, or on its task.
+    """Evaluate a trained model on its held-out text, every symbol once, or on its task.
 
     Args:
         run: The run's directory.
-        split: Which part of the run's own data: train, valid, or test where there is one.
-        data: A file or folder of text to measure on instead.
+        split: The part of the run's own data: train, valid, or test if there is one.
+        data: A file or folder of text to evaluate on instead.
         step: The checkpoint of this step; by default the newest.
-        streams: Parts of the text read side by side; 1 is slowest and carries the state from beginning to end.
-        gap: Another gap than the task was trained on.
+        streams: Number of parts of the text that run side by side; 1 is slowest and carries the state through all of
+            it.
+        gap: Another gap than the one that the model was trained on.
         device: cpu, cuda, cuda:N, or auto.
         json: Print JSON, for programs.
     """
@@ -40,7 +41,7 @@ def evaluate(
         return
     values = {"run": f"{result.run}, step {result.step:,}", "text": result.text, "symbols": f"{result.tokens:,}"}
     if result.unknown:
-        # A text may have been prepared with rare words taken out, and <unk> written where they stood.
+        # The text itself may contain <unk> in place of rare words.
         values["unknown"] = f"{result.unknown:,} of them, which the vocabulary lacks or the text itself calls <unk>"
     values |= {name.replace("_", " "): f"{value:.4f}" for name, value in result.metrics.items()}
     out().print(pairs(values))

@@ -33,11 +33,12 @@ def explore(
     Args:
         runs: One run's directory, or several to compare.
         demo: Open the small model that comes with the package.
-        host: The address to listen at. Other than this machine's own, it needs a token, which the address has in it.
-        port: The port to listen at; 0 for any that is free.
+        host: The address to listen on. Any address but this machine's own needs a token, which is part of the printed
+            address.
+        port: The port to listen on; 0 for any free port.
         no_open: Do not open the browser.
-        memory: How much of what was computed is kept, in megabytes.
-        seconds: How long a request may take.
+        memory: Limit of the stored results, in megabytes.
+        seconds: Time limit of a request.
         json: Print JSON, for programs.
     """
     if not runs and not demo:
@@ -62,7 +63,7 @@ def explore(
         console.print("Ctrl-C ends it.")
     out().file.flush()
     if not no_open and _has_screen():
-        # Beside the server, for a browser may not come back before it is closed.
+        # In a thread of its own, because the call may not return before the browser is closed.
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
     serve(opener, sock, door, settings)
 
@@ -74,5 +75,5 @@ def _holds_text(run: str) -> bool:
 
 
 def _has_screen() -> bool:
-    """Tell whether a browser would have a window; without one Python would start a browser inside the terminal."""
+    """Tell whether a browser can open a window. Otherwise Python would start a browser inside the terminal."""
     return not sys.platform.startswith("linux") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))

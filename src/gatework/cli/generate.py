@@ -27,12 +27,12 @@ def generate(
 
     Args:
         run: The run's directory.
-        prompt: What to go on with; by default the beginning of a line.
-        temperature: Below 1 the likely gets likelier; 0 always takes the likeliest.
-        top_p: Choose among the likeliest symbols that together have this probability.
-        top_k: Choose among so many of the likeliest symbols; 0 for no limit.
-        length: How many bytes, characters or words to add.
-        seed: The same seed writes the same text.
+        prompt: The text to continue; by default the beginning of a line.
+        temperature: Below 1, likely symbols become more likely; 0 always takes the most likely symbol.
+        top_p: Sample from the most likely symbols that together have this probability.
+        top_k: Sample from this number of most likely symbols; 0 for no limit.
+        length: Number of bytes, characters or words to generate.
+        seed: Seed of the random generator; the same seed gives the same text.
         step: The checkpoint of this step; by default the newest.
         device: cpu, cuda, cuda:N, or auto.
         json: Print JSON, for programs.

@@ -1,4 +1,4 @@
-"""What the explorer opens its runs with; it needs torch, which takes longer to import than the page to appear."""
+"""Open the runs of the explorer. This needs torch, whose import takes longer than showing the page."""
 
 from collections.abc import Sequence
 
@@ -7,5 +7,5 @@ from gatework.explorer.settings import Settings
 
 
 def open_runs(paths: Sequence[str], demo: bool, settings: Settings) -> Answers:
-    """Open runs, and make what answers questions about them; see :func:`gatework.explorer.answers.open_answers`."""
+    """Open runs for the explorer; see :func:`gatework.explorer.answers.open_answers`."""
     return open_answers(paths, demo, settings)

@@ -1,4 +1,4 @@
-"""Where the verbs write: tables for people on the terminal, JSON for programs."""
+"""The output of the verbs: tables for people on the terminal, JSON for programs."""
 
 import json
 import os
@@ -12,22 +12,22 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-# Not a terminal: nobody's window limits the line, so wide tables stay whole.
+# The width for output that is not a terminal, so that wide tables are not wrapped.
 PIPED_WIDTH = 140
 
 
 def whole_number(kind: type, tokens: Sequence[Token]) -> int:
-    """Read a whole number; cyclopts by itself would round 1.5.
+    """Parse a whole number; cyclopts itself would round 1.5.
 
     Args:
-        kind: The type asked for, int.
-        tokens: The one word given.
+        kind: The requested type, int.
+        tokens: The single given word.
 
     Returns:
         The number.
 
     Raises:
-        ValueError: When it is none; cyclopts puts the name of the option before this message.
+        ValueError: If the word is not a whole number; cyclopts prefixes the message with the name of the option.
     """
     try:
         return int(tokens[0].value)
@@ -43,12 +43,12 @@ Json = Annotated[bool, Parameter(negative="", help="Print JSON, for programs.")]
 
 
 def out() -> Console:
-    """Give the console for results: standard output as it is now."""
+    """Return the console for results, on the current standard output."""
     return _console(sys.stdout.isatty(), stderr=False)
 
 
 def err() -> Console:
-    """Give the console for errors and progress: standard error as it is now."""
+    """Return the console for errors and progress, on the current standard error."""
     return _console(sys.stderr.isatty(), stderr=True)
 
 
@@ -63,7 +63,7 @@ def grid(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequen
     Args:
         columns: The headings.
         rows: The cells of each row, as text; square brackets are markup.
-        right: Headings of the columns set flush right.
+        right: Headings of the right-aligned columns.
 
     Returns:
         The table, ready to print.
@@ -82,7 +82,7 @@ def grid(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequen
 
 
 def pairs(values: Mapping[str, str]) -> Table:
-    """Make a table of names and what they are."""
+    """Make a table of names and values."""
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="cyan", no_wrap=True)
     table.add_column()
@@ -92,10 +92,10 @@ def pairs(values: Mapping[str, str]) -> Table:
 
 
 class _PipeConsole(Console):
-    """A console that leaves a closed pipe to the door, which knows the exit code for it."""
+    """A console that leaves a closed pipe to :func:`gatework.cli.app.run`, which returns the exit code for it."""
 
     def on_broken_pipe(self) -> None:
-        """Say again what rich has just caught."""
+        """Raise again what rich has just caught."""
         raise BrokenPipeError
 
 

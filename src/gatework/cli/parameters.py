@@ -1,4 +1,4 @@
-"""What a cell learns, as rows of a table: which parameter, in which equation, of which shape."""
+"""The parameters of a cell as rows of a table: the name, the equation and the shape of each."""
 
 from typing import Any, TypedDict
 
@@ -16,13 +16,13 @@ class Sizes(TypedDict):
 
 
 def fitting_sizes(cell: Cell, input_size: int, hidden_size: int, proj_size: int | None = None) -> Sizes:
-    """Fit sizes to a cell: some need the input as wide as the state, some need a projected size.
+    """Adapt sizes to a cell: some cells need an input as wide as the state, and some need a projected size.
 
     Args:
         cell: The cell.
-        input_size: Units of the input; gives way where the equations want another size.
-        hidden_size: Units of the state; never changed.
-        proj_size: Units of a projected output; half the state where the cell needs one and none is given.
+        input_size: Number of input features; changed if the equations need another size.
+        hidden_size: Number of hidden units; never changed.
+        proj_size: Size of a projected output; half the hidden size if the cell needs one and None is given.
 
     Returns:
         The keyword arguments for ``cell.count`` and ``cell.parameters``.
@@ -45,12 +45,12 @@ def parameter_table(
 
     Args:
         cell: The cell.
-        input_size: Units of the input.
-        hidden_size: Units of the state.
-        proj_size: Units of the output, where the cell projects it.
+        input_size: Number of input features.
+        hidden_size: Number of hidden units.
+        proj_size: Size of the output, if the cell projects it.
 
     Returns:
-        A row per parameter: ``name``, ``equation``, ``role``, ``structure``, ``shape`` and ``count``.
+        One row per parameter: ``name``, ``equation``, ``role``, ``structure``, ``shape`` and ``count``.
 
     Raises:
         SizeError: If the cell cannot have these sizes.
@@ -76,7 +76,7 @@ def parameter_table(
 
 
 def owners(step: Step) -> dict[str, str]:
-    """Find the equation that each parameter belongs to: the first that reads it.
+    """Find the equation of each parameter, which is the first equation that reads it.
 
     Args:
         step: The cell's equations.

@@ -1,4 +1,4 @@
-"""``gatework report``: a text as a model read it, as one file for the browser."""
+"""``gatework report``: the explorer's page with one text, as a single file for the browser."""
 
 import os
 import sys
@@ -33,9 +33,9 @@ def report(
     Args:
         run: The run's directory.
         output: The file to write.
-        text: A file with the text, at most 2,000 symbols of it; - for standard input.
+        text: A file with the text, of which at most 2,000 symbols are used; - for standard input.
         sample: One of the run's samples: s1, s2 …; by default the first.
-        demo: Take the small model that comes with the package.
+        demo: Use the small model that comes with the package.
         json: Print JSON, for programs.
     """
     if bool(run) == demo:

@@ -15,7 +15,7 @@ from gatework.cli.output import whole_number
 from gatework.training.config import TrainConfig
 from gatework.training.settings import listed
 
-# `torchrun -m gatework train --run DIR` takes --run for a short form of its own --run-path.
+# `torchrun -m gatework train --run DIR` reads --run as an abbreviation of its own --run-path.
 ALSO_CALLED = {"run": ("--run", "--run-dir")}
 
 
@@ -68,7 +68,7 @@ def given(flags: Any) -> dict[str, Any]:
     """List the flags that were given.
 
     Args:
-        flags: What cyclopts made.
+        flags: The dataclass that cyclopts filled.
 
     Returns:
         Name -> value.
@@ -77,13 +77,13 @@ def given(flags: Any) -> dict[str, Any]:
 
 
 def as_toml(config: TrainConfig) -> str:
-    """Write a configuration as TOML, with what each key means; ``--config`` reads it back.
+    """Write a configuration as TOML, with the meaning of each key; ``--config`` reads it back.
 
     Args:
         config: The configuration.
 
     Returns:
-        One ``key = value`` a line; keys without a value are comments.
+        One ``key = value`` per line; keys without a value are comments.
 
     Example:
         >>> print(next(line for line in as_toml(TrainConfig(level="word")).splitlines() if line.startswith("level")))
@@ -98,12 +98,12 @@ def as_toml(config: TrainConfig) -> str:
 
 
 def _type_of(field: FieldInfo) -> Any:
-    """Give the type a flag is read as; what is no plain value is read as text and taken apart by the configuration."""
+    """Return the type of a flag. A flag that is not a plain value is read as text, which the configuration parses."""
     kind = field.annotation
     plain = [part for part in get_args(kind) if part is not type(None)]
     if get_origin(kind) in (Union, UnionType) and len(plain) == 1:
         kind = plain[0]
-    if get_origin(kind) is Annotated:  # its range is the configuration's to check
+    if get_origin(kind) is Annotated:  # the configuration checks the range
         kind = get_args(kind)[0]
     return str if get_origin(kind) in (dict, tuple) else kind
 

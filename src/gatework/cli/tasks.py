@@ -14,13 +14,14 @@ from gatework.tasks.registry import TASKS
 from gatework.tasks.task import Batch, Recorded, Split, Synthetic, Task
 from gatework.training.seeds import mixed_seed
 
-# Words of an example that is shown whole; of a longer one half as many from its beginning, and as many from its end.
+# An example with up to this many words is shown whole. Of a longer one, the first and the last half of them are shown.
 _WHOLE = 40
-# Equal steps in a row, from so many on, are written once.
+# Runs of at least this many equal steps are written once.
 _RUN = 4
-# What stands out is shown wherever it is: a value that comes so rarely, where only so few different ones come.
+# Rare values are always shown: values that occur at most this often, in a column with at most this many different
+# values.
 _RARE, _FEW = 3, 12
-# Sequences to measure on that are so many times as long as those to learn from are endless streams.
+# If evaluation sequences are longer than training sequences by at least this factor, they are endless streams.
 _STREAM = 4
 
 
@@ -28,10 +29,10 @@ def list_tasks(name: str = "", /, *, gap: Size | None = None, seed: int = 0, jso
     """List the tasks, or show one: its question, criterion, chance level, published results, and an example.
 
     Args:
-        name: The task to show; all are listed without it.
-        gap: How far its gap is, for the chance level and the example; by default the task's own, and for the example
-            the largest up to that with which all of it can be shown.
-        seed: Where the example is drawn from.
+        name: The task to show; without it all tasks are listed.
+        gap: The gap, for the chance level and the example; by default the task's own. The example then has the largest
+            gap, up to the task's own, with which it can be shown whole.
+        seed: The seed of the example.
         json: Print JSON, for programs.
     """
     if name:
@@ -109,25 +110,25 @@ def _show(task: Task, gap: int | None, seed: int, json: bool) -> None:
 
 
 def _drawn(task: Task, examples: Synthetic, gap: int | None, seed: int) -> dict[str, Any]:
-    """Draw one sequence: at the gap that is asked for, else at the largest up to the task's own that is shown whole."""
+    """Draw one sequence: at the given gap, or at the largest gap up to the task's own that can be shown whole."""
 
     def at(chosen: int, split: Split) -> dict[str, Any]:
-        # The last of two: where every length is measured in order, the first is the shortest there is.
+        # The second of two sequences, because some tasks evaluate every length in order and begin with the shortest.
         drawn = examples.draw(np.random.default_rng(mixed_seed(seed, 0)), 2, chosen, split)
         return {"gap": chosen} | _plain(task, drawn.columns(slice(1, 2)))
 
     least, own = task.gap.least, task.check_gap(gap)
     if len(at(least, "test")["inputs"]) > _STREAM * len(at(least, "train")["inputs"]):
-        # No gap shows a stream whole, its beginning says it all, and the long ones of the test say no more.
+        # A stream is never shown whole. The beginning of a training stream is enough.
         return at(own, "train")
-    # Of the test, where the gap is what it is called; in training some tasks draw shorter ones as well.
+    # From the test split, whose sequences have exactly the given gap; some tasks also train on shorter gaps.
     smaller = range(own - 1, least - 1, -1) if gap is None else ()
     first = at(own, "test")
     return next((found for found in (first, *(at(g, "test") for g in smaller)) if len(_steps(found)) <= _WHOLE), first)
 
 
 def _plain(task: Task, batch: Batch) -> dict[str, Any]:
-    """Give the first sequence as plain data: what is read, and what is asked where; lists where several are right."""
+    """Return the first sequence as plain data: the inputs, and the answers by step; a list if several are right."""
     inputs, targets = batch.inputs[:, 0].tolist(), batch.targets[:, 0].tolist()
     asked = [step for step, here in enumerate(batch.asked[:, 0].tolist()) if here]
     names = task.classes or tuple(map(str, range(int(task.outputs or 0))))
@@ -142,7 +143,7 @@ def _plain(task: Task, batch: Batch) -> dict[str, Any]:
 
 
 def _steps(example: dict[str, Any]) -> list[tuple[int, int, str]]:
-    """Give where each word of an example begins, how many steps it stands for, and the word: input, arrow, answer."""
+    """Return the first step, the number of steps and the text of each word of an example: input, arrow, answer."""
     words = []
     for step, value in enumerate(example["inputs"]):
         asked = example["asked"].get(step)
@@ -159,11 +160,11 @@ def _steps(example: dict[str, Any]) -> list[tuple[int, int, str]]:
 
 
 def _example(example: dict[str, Any]) -> str:
-    """Write one sequence in lines: every step's input, and after an arrow what is asked there."""
+    """Write one sequence in lines: the input of every step, and the answer after an arrow."""
     steps = _steps(example)
     shown = set(range(len(steps)))
     if len(steps) > _WHOLE:
-        # Left out is only what is like the rest: neither the ends nor a mark or a symbol that hardly ever comes.
+        # Only ordinary steps are omitted, and never the ends or rare marks and symbols.
         rare = set(_standing_out(example))
         shown = {
             place
@@ -177,13 +178,13 @@ def _example(example: dict[str, Any]) -> str:
             words += [word for *_, word in some]
         else:
             words.append(f"… {sum(count for _, count, _ in some):,} steps …")
-    # A pair of numbers is not broken at the end of a line.
+    # Pairs of numbers are not broken across lines.
     text = textwrap.fill("  ".join(word.replace(" ", "\u00a0") for word in words), 100)
     return text.replace("\u00a0", " ")
 
 
 def _standing_out(example: dict[str, Any]) -> Iterator[int]:
-    """Give the steps with a value that is rare: a symbol, one of several numbers, or that something is asked."""
+    """Yield the steps with a rare value: a symbol, a number in one of several columns, or a requested answer."""
     inputs = example["inputs"]
     columns = list(zip(*inputs, strict=True)) if isinstance(inputs[0], list) else [inputs]
     for column in (*columns, [step in example["asked"] for step in range(len(inputs))]):

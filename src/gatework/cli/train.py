@@ -1,4 +1,4 @@
-"""``gatework train``: train a model on text or on a sequence task, or go on with one."""
+"""``gatework train``: train a model on text or on a sequence task, or resume a run."""
 
 import json as json_text
 import os
@@ -26,16 +26,16 @@ NO_FLAGS = FLAGS()
 def train(
     *, config: Path | None = None, print_config: Flag = False, json: Json = False, settings: Any = NO_FLAGS
 ) -> int | None:
-    """Train a language model on text, or a model on a task, or go on where the same command stopped.
+    """Train a language model on text, or a model on a task, or resume where the same command stopped.
 
     Args:
-        config: Settings from a TOML file; flags win over it.
-        print_config: Print the settings as TOML, and do nothing.
-        json: Print JSON, one line per measurement and the result last, for programs.
-        settings: The flags of the configuration, which stand for its fields.
+        config: Settings from a TOML file; flags override it.
+        print_config: Print the settings as TOML, and do nothing else.
+        json: Print JSON, one line per measurement and the result at the end, for programs.
+        settings: The flags, one for each field of the configuration.
 
     Returns:
-        An exit code, where it is not 0.
+        An exit code, if it is not 0.
     """
     chosen = make_config(_together(read_toml(config) if config else {}, given(settings)))
     if print_config:
@@ -64,7 +64,7 @@ train.__annotations__["settings"] = Annotated[FLAGS, Parameter(name="*")]
 
 
 def _together(file: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
-    """Let flags win over a file; steps and epochs say the same thing, so that each wins over the other too."""
+    """Let flags override a file. Steps and epochs mean the same thing, so each also overrides the other."""
     lengths = ("steps", "epochs")
     if any(name in flags for name in lengths):
         file = {name: value for name, value in file.items() if name not in lengths}
@@ -72,7 +72,7 @@ def _together(file: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
 
 
 def _speaks() -> bool:
-    """Tell whether this process is the one to say something: under torchrun, the first."""
+    """Tell whether this process prints: under torchrun, only the first does."""
     return os.environ.get("RANK", "0") == "0"
 
 

@@ -1,5 +1,5 @@
-"""Files from strangers: one reader for each format, and no other module reads a file.
+"""Read files that others wrote: one reader for each format. No other module reads a file.
 
-Every reader takes regular files only, has a bound for how much it takes in, and raises nothing but
-:class:`gatework.errors.FileError`. Who calls it says what the file was for.
+Every reader takes regular files only, limits how much it reads, and raises only :class:`gatework.errors.FileError`. The
+caller adds what the file was for.
 """

@@ -1,4 +1,4 @@
-"""Arrays of numbers: idx, npz, npy. What a header says is compared with what there is before anything is made of it."""
+"""Arrays of numbers: idx, npz and npy. A header is compared with the actual contents before it is used."""
 
 import re
 import struct
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from gatework.errors import FileError
 from gatework.reading.packed import unpack_gzip
 
-# What an idx file begins with: two zeros, 8 for bytes, and how many dimensions follow.
+# The beginning of an idx file: two zeros, 8 for bytes, and the number of dimensions.
 _IDX_BYTES = 0x0800
-# The header of an array of plain numbers or texts, as numpy writes it. Only this is read: numpy itself would evaluate a
-# Python expression here.
+# The header of an array of plain numbers or texts, as NumPy writes it. No other header is read, because NumPy itself
+# would evaluate a Python expression here.
 _NPY_HEAD = re.compile(
     rb"\{'descr': '(?P<kind>[<>|=][biufU][0-9]{1,4})', 'fortran_order': (?P<columns>True|False), "
     rb"'shape': \((?P<shape>(?:[0-9]{1,18}, ?)*(?:[0-9]{1,18})?)\), ?\} *\n?"
@@ -31,15 +31,15 @@ def unpack_idx(content: bytes, path: str | Path, dimensions: int, most: int) -> 
 
     Args:
         content: The file's bytes.
-        path: The file, for an error.
-        dimensions: How many it should have.
-        most: Numbers that it may hold.
+        path: The file, for error messages.
+        dimensions: The expected number of dimensions.
+        most: The largest allowed number of values.
 
     Returns:
-        The bytes, in their shape.
+        The array of bytes.
 
     Raises:
-        FileError: When it is damaged, too large, or another kind of file.
+        FileError: If the file is damaged, too large, or of another format.
     """
     content = unpack_gzip(content, path, most + 4 + 4 * dimensions)
     head = np.frombuffer(content[: len(content) // 4 * 4][: 4 + 4 * dimensions], dtype=">u4")
@@ -52,19 +52,19 @@ def unpack_idx(content: bytes, path: str | Path, dimensions: int, most: int) -> 
 
 
 def parse_npz(content: bytes, path: str | Path, names: Sequence[str], most: int) -> dict[str, NDArray]:
-    """Read arrays of numbers or texts out of an npz file. Nothing in it is run.
+    """Read arrays of numbers or texts from an npz file. Nothing in the file is executed.
 
     Args:
         content: The file's bytes.
-        path: The file, for an error.
-        names: The arrays that are wanted; others are not looked at.
-        most: Bytes that each of the arrays may have.
+        path: The file, for error messages.
+        names: The arrays to read; others are ignored.
+        most: The largest allowed size of each array in bytes.
 
     Returns:
         The arrays by name.
 
     Raises:
-        FileError: When it is damaged, lacks an array, or one is too large or of another kind.
+        FileError: If the file is damaged or lacks an array, or if an array is too large or of another type.
     """
     try:
         with zipfile.ZipFile(BytesIO(content)) as file:
@@ -75,7 +75,7 @@ def parse_npz(content: bytes, path: str | Path, names: Sequence[str], most: int)
         raise FileError(
             path, f"is not an .npz file with {', '.join(names)} ({error.args[0]})", "fetch it anew"
         ) from error
-    # RuntimeError: a member with a password; NotImplementedError: one packed in a way that Python does not know.
+    # RuntimeError: a member with a password. NotImplementedError: a compression method that Python does not support.
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError, struct.error) as error:
         raise FileError(path, f"is not an .npz file with {', '.join(names)} ({error})", "fetch it anew") from error
 
@@ -84,7 +84,7 @@ def _read_member(file: zipfile.ZipFile, name: str, path: str | Path, most: int) 
     member = file.getinfo(name)
     if member.file_size > most:
         raise FileError(path, f"says that '{name}' has {member.file_size:,} bytes, expected at most {most:,}")
-    with file.open(member) as stream:  # gives no more than it said
+    with file.open(member) as stream:  # returns no more bytes than the header says
         content = stream.read()
     return _parse_array(content, name, path)
 

@@ -1,4 +1,4 @@
-"""A file's bytes: of a regular file only, opened once, and never more than a bound. Standard library only."""
+"""Read the bytes of a regular file, which is opened once, up to a size limit. Standard library only."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 from gatework.errors import FileError
 
 MOST_TEXT = 16 << 30
-"""Bytes of a text of the user's own, at most."""
+"""The largest size of a user's text in bytes."""
 
 _STEP = 1 << 20
 _HALF = re.compile("[\ud800-\udfff]")
@@ -26,19 +26,19 @@ _KINDS = {
 def read_file(path: str | Path, most: int, advice: str = "") -> bytes:
     """Read a regular file.
 
-    What the name stands for is looked at after it is opened, so that nothing can be put in its place in between. A pipe
-    is not waited for.
+    The kind of file is checked after opening it, so that no other file can be substituted in between. The function does
+    not wait for a pipe.
 
     Args:
         path: The file.
-        most: Bytes that it may have.
-        advice: What to say where there is no such file.
+        most: The largest allowed size in bytes.
+        advice: The advice of the error if there is no such file.
 
     Returns:
-        Its bytes.
+        The bytes of the file.
 
     Raises:
-        FileError: When there is no such file, it is no regular file, or it is larger.
+        FileError: If there is no such file, or if it is not a regular file or too large.
 
     Example:
         >>> read_file("/dev/zero", most=10)
@@ -51,7 +51,7 @@ def read_file(path: str | Path, most: int, advice: str = "") -> bytes:
         with _opened(path) as file:
             if os.fstat(file).st_size > most:
                 raise _too_large(path, most)
-            # Asked for in steps: what a file says of its size need not be true, as with those of /proc.
+            # Read in steps, because the reported size of a file may be wrong, as in /proc.
             while left and (part := os.read(file, min(left, _STEP))):
                 parts.append(part)
                 left -= len(part)
@@ -64,7 +64,7 @@ def read_file(path: str | Path, most: int, advice: str = "") -> bytes:
 
 @contextmanager
 def _opened(path: str | Path) -> Iterator[int]:
-    """Open a file for reading, and close it."""
+    """Open a regular file for reading, and close it in the end."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except ValueError as error:  # a NUL character, or half a character, in the name
@@ -81,17 +81,17 @@ def _opened(path: str | Path) -> Iterator[int]:
 
 
 def read_beginning(path: str | Path, count: int) -> tuple[bytes, int]:
-    """Read how a regular file begins.
+    """Read the beginning of a regular file.
 
     Args:
         path: The file.
-        count: Bytes that are wanted.
+        count: The number of bytes to read.
 
     Returns:
-        As many of them as there are, and how many bytes the file has.
+        Up to ``count`` bytes, and the size of the file in bytes.
 
     Raises:
-        FileError: When there is no such file, or it is no regular file.
+        FileError: If there is no such file, or if it is not a regular file.
     """
     try:
         with _opened(path) as file:
@@ -101,23 +101,23 @@ def read_beginning(path: str | Path, count: int) -> tuple[bytes, int]:
 
 
 def read_text(path: str | Path, most: int) -> str:
-    """Read a file of UTF-8 text; a byte order mark is dropped.
+    """Read a file of UTF-8 text, without its byte order mark.
 
     Args:
         path: The file.
-        most: Bytes that it may have.
+        most: The largest allowed size in bytes.
 
     Returns:
-        Its text.
+        The text.
 
     Raises:
-        FileError: As :func:`read_file`, and when it is no text.
+        FileError: As for :func:`read_file`, and if the file is not text.
     """
     return decode(read_file(path, most), path)
 
 
 def list_folder(path: Path) -> list[Path]:
-    """List what is in a folder, in order.
+    """List the contents of a folder, sorted.
 
     Args:
         path: The folder.
@@ -126,7 +126,7 @@ def list_folder(path: Path) -> list[Path]:
         The paths.
 
     Raises:
-        FileError: When it cannot be read.
+        FileError: If the folder cannot be read.
     """
     try:
         return sorted(path.iterdir())
@@ -139,15 +139,15 @@ def decode(content: bytes, path: str | Path, encoding: str = "utf-8", advice: st
 
     Args:
         content: The bytes.
-        path: The file, for an error.
-        encoding: The encoding to read it in. A byte order mark at the start of UTF-8 is dropped.
-        advice: What to say where it is not text of this encoding.
+        path: The file, for error messages.
+        encoding: The encoding. A byte order mark at the start of UTF-8 is removed.
+        advice: The advice of the error if the bytes are not text in this encoding.
 
     Returns:
-        The text, with line ends as they stand in the file.
+        The text, with the line ends of the file.
 
     Raises:
-        FileError: With the offset of the first byte that does not fit.
+        FileError: If a byte does not fit the encoding; the message gives its offset.
 
     Example:
         >>> decode(b"a\xe9", "book.txt")
@@ -157,12 +157,12 @@ def decode(content: bytes, path: str | Path, encoding: str = "utf-8", advice: st
     try:
         text = content.decode(encoding)
     except UnicodeError as error:
-        place = getattr(error, "start", 0)  # codecs of domain names do not tell
+        place = getattr(error, "start", 0)  # codecs of domain names have no start
         fault = f"byte 0x{content[place]:02x} at offset {place} does not fit" if place < len(content) else str(error)
         raise _no_text(path, encoding, fault, advice) from error
-    if half := _HALF.search(text):  # which some codecs let through, and no file can be written with
+    if half := _HALF.search(text):  # some codecs accept surrogates, but no file can be written with them
         raise _no_text(path, encoding, f"the character at place {half.start()} is half a character", advice)
-    # Not left to the codec utf-8-sig, which counts a fault's offset from behind the mark.
+    # The codec utf-8-sig would count the offset of an error from after the mark.
     return text.removeprefix("\ufeff") if encoding.lower() in ("utf-8", "utf8") else text
 
 

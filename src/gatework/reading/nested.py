@@ -1,4 +1,4 @@
-"""JSON and TOML: nested values, not too deep, with numbers that are numbers, and of the form that is expected."""
+"""JSON and TOML, with limited depth and finite numbers, and checked against an expected form."""
 
 import json
 import re
@@ -14,39 +14,41 @@ from gatework.errors import FileError
 from gatework.reading.files import decode, read_file
 
 DEPTH = 32
-"""How deep values may be nested."""
+"""The largest allowed depth of nested values."""
 
 MOST_SETTINGS = 1 << 18
-"""Bytes of a file of settings, at most."""
+"""The largest size of a settings file in bytes."""
 
 MOST_FACTS = 1 << 27
-"""Bytes of a file of facts about a run, at most: a vocabulary has some millions of words, a text as many files."""
+"""The largest size of a file about a run in bytes. A vocabulary may have millions of words, and a text millions of
+files.
+"""
 
 MOST_LINES = 1 << 30
-"""Bytes of a file that grows by a line of JSON at a time, at most."""
+"""The largest size in bytes of a file to which lines of JSON are appended."""
 
-_DIGITS = 20  # of a whole number: as many as 64 bits have, and a sign
-# Python's reader takes time with the square of a dotted key's parts. Keys stand where a line, a header or a table
-# begins, or behind a comma; comments and most texts stand elsewhere.
+_DIGITS = 20  # the digits of a 64-bit integer, and a sign
+# The time of Python's TOML parser is quadratic in the number of parts of a dotted key. A key comes at the beginning of
+# a line, a header or a table, or after a comma; comments and most texts do not.
 _DOTTED = re.compile(r"""(?m)(?:^|[\[{,])[ \t]*+(?:(?:[A-Za-z0-9_-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){16}""")
 
 Form = TypeVar("Form")
 
 
 def parse_value(content: bytes, path: str | Path, inside: str = "") -> Any:
-    """Read JSON, whatever it is.
+    """Parse any JSON value.
 
     Args:
         content: The JSON.
-        path: Where it is from, for an error.
-        inside: The place in the file, for an error, such as ``line 3``.
+        path: The source of the JSON, for error messages.
+        inside: The place in the file, for error messages, such as ``line 3``.
 
     Returns:
         The value.
 
     Raises:
-        FileError: When it is no JSON; NaN, infinities and numbers beyond 64 bits are refused, and so is what is nested
-            too deeply.
+        FileError: If the content is not JSON, contains NaN, infinite values or integers of more than 64 bits, or is
+            nested too deeply.
     """
     try:
         value = json.loads(content, parse_int=_whole, parse_float=_finite, parse_constant=_finite)
@@ -54,25 +56,25 @@ def parse_value(content: bytes, path: str | Path, inside: str = "") -> Any:
         raise _too_deep(path, inside) from None
     except ValueError as error:
         raise FileError(path, f"is damaged: it is not JSON ({error})", inside=inside) from error
-    # Most is flat, and need not be walked through.
+    # Most JSON is flat, and need not be traversed.
     if content.count(b"[") + content.count(b"{") > DEPTH and _depth(value) > DEPTH:
         raise _too_deep(path, inside)
     return value
 
 
 def parse_object(content: bytes, path: str | Path, inside: str = "") -> dict[str, Any]:
-    """Read a JSON object, whatever is in it.
+    """Parse any JSON object.
 
     Args:
         content: The JSON.
-        path: Where it is from, for an error.
-        inside: The place in the file, for an error, such as ``line 3``.
+        path: The source of the JSON, for error messages.
+        inside: The place in the file, for error messages, such as ``line 3``.
 
     Returns:
-        Its values by key.
+        The values by key.
 
     Raises:
-        FileError: As :func:`parse_value`, and when it is no object.
+        FileError: As for :func:`parse_value`, and if the value is not an object.
 
     Example:
         >>> parse_object(b'{"a": [1, NaN]}', "numbers.json")
@@ -86,35 +88,35 @@ def parse_object(content: bytes, path: str | Path, inside: str = "") -> dict[str
 
 
 def read_object(path: str | Path, most: int = MOST_FACTS) -> dict[str, Any]:
-    """Read a file that holds a JSON object, see :func:`parse_object`.
+    """Read a file with a JSON object, see :func:`parse_object`.
 
     Args:
         path: The file.
-        most: Bytes that it may have.
+        most: The largest allowed size in bytes.
 
     Returns:
-        Its values by key.
+        The values by key.
 
     Raises:
-        FileError: When it cannot be read, is no JSON, or no object.
+        FileError: If the file cannot be read or is not a JSON object.
     """
     return parse_object(read_file(path, most), path)
 
 
 def parse_json(content: bytes, path: str | Path, form: type[Form], inside: str = "") -> Form:
-    """Read JSON of a certain form.
+    """Parse JSON of a given form.
 
     Args:
         content: The JSON.
-        path: Where it is from, for an error.
-        form: What is expected: a type, or a model of pydantic. Nothing is turned from one kind into another.
-        inside: The place in the file, for an error, such as ``line 3``.
+        path: The source of the JSON, for error messages.
+        form: The expected form: a type, or a pydantic model. No value is converted to another type.
+        inside: The place in the file, for error messages, such as ``line 3``.
 
     Returns:
         The value.
 
     Raises:
-        FileError: As :func:`parse_value`, and when it has another form.
+        FileError: As for :func:`parse_value`, and if the value has another form.
 
     Example:
         >>> parse_json(b'{"a": [1, 2]}', "numbers.json", dict[str, list[int]])
@@ -131,16 +133,16 @@ def parse_json(content: bytes, path: str | Path, form: type[Form], inside: str =
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
-    """Read a file of TOML.
+    """Read a TOML file.
 
     Args:
         path: The file, of at most :data:`MOST_SETTINGS` bytes.
 
     Returns:
-        Its values by key.
+        The values by key.
 
     Raises:
-        FileError: When it cannot be read, is no TOML, or is nested too deeply.
+        FileError: If the file cannot be read, is not TOML, or is nested too deeply.
     """
     text = decode(read_file(path, MOST_SETTINGS), path)
     if _DOTTED.search(text):
@@ -149,23 +151,23 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         values = tomllib.loads(text.replace("\r\n", "\n"))
     except RecursionError:
         raise _too_deep(path) from None
-    except ValueError as error:  # a number of thousands of digits is not reported as TOML's own fault
+    except ValueError as error:  # includes numbers with thousands of digits, which are not a TOMLDecodeError
         raise FileError(path, f"is not TOML ({error})") from error
     if _depth(values) > DEPTH:
         raise _too_deep(path)
-    if _has_huge(values):  # in base 16 it may have more digits than Python will print
+    if _has_huge(values):  # such a number in base 16 may have more digits than Python prints
         raise FileError(path, "is not TOML (a whole number of more than 64 bits)")
     return values
 
 
 def fault_in_words(error: ValidationError) -> str:
-    """Say the first thing that pydantic found wrong.
+    """Describe the first error that pydantic found.
 
     Args:
-        error: What pydantic raised.
+        error: The error that pydantic raised.
 
     Returns:
-        A clause: the place, what is there, and what was expected.
+        A clause: the place, the value there, and the expected value.
     """
     fault = error.errors()[0]
     place = ".".join(str(part)[:40] for part in fault["loc"])
@@ -193,7 +195,7 @@ def _finite(text: str) -> float:
 
 
 def _depth(value: Any) -> int:
-    """Count how deep a value is nested, no further than is needed, without going down by calls."""
+    """Return the depth of a nested value, or a depth above the limit, without recursion."""
     level, depth = [value], 0
     while level and depth <= DEPTH:
         containers = [one for one in level if isinstance(one, dict | list)]
@@ -203,7 +205,7 @@ def _depth(value: Any) -> int:
 
 
 def _has_huge(value: Any) -> bool:
-    """Say whether a whole number in nested values has more than 64 bits."""
+    """Tell whether nested values contain an integer of more than 64 bits."""
     if isinstance(value, dict | list):
         return any(map(_has_huge, value.values() if isinstance(value, dict) else value))
     return isinstance(value, int) and value.bit_length() > 64

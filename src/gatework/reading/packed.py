@@ -1,4 +1,4 @@
-"""Packed files: gzip and tar, unpacked in steps and no further than a bound. Standard library only."""
+"""Compressed files: gzip and tar, unpacked in steps up to a size limit. Standard library only."""
 
 import gzip
 import zlib
@@ -18,14 +18,14 @@ def unpack_gzip(content: bytes, path: str | Path, most: int) -> bytes:
 
     Args:
         content: The file's bytes.
-        path: The file, for an error.
-        most: Bytes that may be in it.
+        path: The file, for error messages.
+        most: The largest allowed unpacked size in bytes.
 
     Returns:
-        What is in it.
+        The unpacked bytes.
 
     Raises:
-        FileError: When it is damaged, or holds more.
+        FileError: If the file is damaged or too large.
     """
     parts: list[bytes] = []
     left = most + 1
@@ -46,9 +46,9 @@ class Member:
     """A file in an archive.
 
     Args:
-        name: Its name.
-        content: Its bytes.
-        regular: False where it is a link, a device or the like.
+        name: The name of the file.
+        content: The bytes of the file.
+        regular: False for a link, a device or the like.
     """
 
     name: str
@@ -57,20 +57,21 @@ class Member:
 
 
 def unpack_tar(content: bytes, path: str | Path, most: int) -> Iterator[Member]:
-    """Read a tar archive that is packed with gzip, without unpacking it to disk.
+    """Read a gzipped tar archive without unpacking it to disk.
 
-    The plain form is read: names of up to 255 bytes, sizes up to 8 GB. Extended headers are passed over, folders too.
+    Only the plain format is read, with names of up to 255 bytes and sizes up to 8 GB. Extended headers and folders are
+    skipped.
 
     Args:
         content: The bytes of the ``.tar.gz`` file.
-        path: The file, for an error.
-        most: Bytes that it may unpack to.
+        path: The file, for error messages.
+        most: The largest allowed unpacked size in bytes.
 
     Yields:
-        Its files.
+        The files in the archive.
 
     Raises:
-        FileError: When it is damaged, or holds more.
+        FileError: If the archive is damaged or too large.
     """
     content = unpack_gzip(content, path, most)
     place, empty = 0, bytes(_BLOCK)
@@ -87,7 +88,7 @@ def unpack_tar(content: bytes, path: str | Path, most: int) -> Iterator[Member]:
 
 
 def _read_head(head: bytes, path: str | Path) -> tuple[str, int, bytes]:
-    """Give a member's name, size and kind."""
+    """Return the name, the size and the kind of a member."""
     told = _octal(head[148:156])
     if told != sum(head[:148]) + sum(head[156:]) + 8 * ord(" "):
         raise _no_tar(path, "a header does not match its checksum")

@@ -14,10 +14,10 @@ class Sound:
 
     Args:
         channels: The number of channels.
-        bits: The bits of a sample.
-        rate: Samples a second.
-        count: How many samples of each channel the file says it has.
-        samples: The bytes of those that it has.
+        bits: The number of bits of a sample.
+        rate: The number of samples per second.
+        count: The number of samples per channel, according to the header.
+        samples: The bytes of the samples that the file really has.
     """
 
     channels: int
@@ -28,18 +28,18 @@ class Sound:
 
 
 def parse_wav(content: bytes, path: str | Path, inside: str = "") -> Sound:
-    """Read a WAV file that is in memory. Never more is taken than the file has, whatever its header says.
+    """Parse a WAV file. The result has only samples that the file contains, even if its header promises more.
 
     Args:
         content: The file's bytes.
-        path: The file, for an error.
-        inside: The member of an archive, for an error.
+        path: The file, for error messages.
+        inside: The member of an archive, for error messages.
 
     Returns:
         The recording.
 
     Raises:
-        FileError: When it is no WAV file.
+        FileError: If the content is not a WAV file.
     """
     try:
         with wave.open(BytesIO(content)) as sound:

@@ -8,17 +8,17 @@ from gatework.errors import FileError
 
 
 def parse_csv(text: str, path: str | Path) -> Iterator[tuple[int, list[str]]]:
-    """Go through the lines of CSV that are not blank; fields stand apart by ``,``, ``;`` or tabs.
+    """Yield the non-blank lines of a CSV table, whose fields are separated by ``,``, ``;`` or tabs.
 
     Args:
         text: The table.
-        path: The file, for an error.
+        path: The file, for error messages.
 
     Yields:
-        The line's number, counted from 1, and its fields.
+        The number of the line, counted from 1, and its fields.
 
     Raises:
-        FileError: With the number of the line that is at fault.
+        FileError: If a line is not CSV; the message gives its number.
     """
     first = text.lstrip().partition("\n")[0]
     reader = csv.reader(text.splitlines(), delimiter=max(",;\t", key=first.count), strict=True)

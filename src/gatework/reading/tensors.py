@@ -1,4 +1,4 @@
-"""Tensors: files of safetensors."""
+"""Tensors: safetensors files."""
 
 from math import prod
 from pathlib import Path
@@ -14,9 +14,9 @@ from gatework.reading.files import read_beginning
 from gatework.reading.nested import parse_json
 
 MOST_TENSORS = 64 << 30
-"""Bytes of a file of tensors, at most."""
+"""The largest size of a tensor file in bytes."""
 
-# The kinds of number that are written, and how many bytes each takes.
+# The number types of the format, and the size of each in bytes.
 _KINDS = {"BOOL": 1, "U8": 1, "I8": 1, "I16": 2, "I32": 4, "I64": 8, "F16": 2, "BF16": 2, "F32": 4, "F64": 8}
 _MOST_HEAD = 64 << 20
 
@@ -24,7 +24,7 @@ _Size = Annotated[int, Field(ge=0, le=2**62)]
 
 
 class _Entry(BaseModel):
-    """What the head says of a tensor."""
+    """The header entry of a tensor."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -34,25 +34,25 @@ class _Entry(BaseModel):
 
 
 class _Head(BaseModel):
-    """What a file begins with: every tensor by its name, and texts beside them."""
+    """The header of a file: every tensor by name, and a dictionary of texts."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
-    __pydantic_extra__: dict[str, _Entry]  # pyrefly: ignore  # how pydantic is told of all other keys
+    __pydantic_extra__: dict[str, _Entry]  # pyrefly: ignore  # tells pydantic the type of all other keys
     metadata: dict[str, str] = Field({}, alias="__metadata__")
 
 
 def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read a file of safetensors, which may be large: nothing is held twice.
+    """Read a safetensors file, which may be large, without holding any data twice.
 
     Args:
         path: The file.
 
     Returns:
-        The tensors by name, on the CPU, and the texts that it holds beside them.
+        The tensors by name, on the CPU, and the metadata of the file.
 
     Raises:
-        FileError: When it cannot be read or is damaged.
+        FileError: If the file cannot be read or is damaged.
     """
     start, size = read_beginning(path, 8)
     length = _length(start, size, path)
@@ -65,17 +65,17 @@ def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str
 
 
 def parse_safetensors(content: bytes, path: str | Path) -> dict[str, Tensor]:
-    """Read the bytes of a file of safetensors.
+    """Parse the bytes of a safetensors file.
 
     Args:
         content: The bytes.
-        path: The file, for an error.
+        path: The file, for error messages.
 
     Returns:
         The tensors by name, on the CPU.
 
     Raises:
-        FileError: When it is damaged.
+        FileError: If the content is damaged.
     """
     _check_head(content[8 : 8 + _length(content[:8], len(content), path)], path)
     try:
@@ -85,7 +85,7 @@ def parse_safetensors(content: bytes, path: str | Path) -> dict[str, Tensor]:
 
 
 def _length(start: bytes, size: int, path: str | Path) -> int:
-    """Give the length of the head, which a file of so many bytes says in its first eight."""
+    """Return the length of the header, which the first eight bytes contain; ``size`` is the size of the file."""
     length = int.from_bytes(start, "little")
     if len(start) < 8 or length > min(_MOST_HEAD, size - 8):
         raise FileError(path, f"is not a safetensors file: its head would end beyond its {size:,} bytes")
@@ -93,7 +93,7 @@ def _length(start: bytes, size: int, path: str | Path) -> int:
 
 
 def _check_head(content: bytes, path: str | Path) -> _Head:
-    """Read the head, and see that every tensor has the bytes of its shape."""
+    """Parse the header, and check that every tensor has as many bytes as its shape needs."""
     head = parse_json(content, path, _Head, inside="its head")
     for name, entry in (head.model_extra or {}).items():
         begin, end = entry.data_offsets

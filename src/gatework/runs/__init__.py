@@ -1,1 +1,1 @@
-"""Runs: files that survive a crash, and processes that stop when they are told."""
+"""Runs: files that survive a crash, and processes that stop cleanly on a signal."""

@@ -1,8 +1,9 @@
-"""Checkpoints: everything a run needs to go on as if it had never stopped.
+"""Checkpoints: everything that a run needs to continue as if it had never stopped.
 
-A checkpoint is a folder ``step-N`` of three safetensors files and ``training.json``, which has the SHA-256 of each of
-them and one of its own. It comes into being under another name and is renamed when all of it is on the disk, so a
-folder of that name is always whole unless something outside damaged it; and that is found out before any of it is used.
+A checkpoint is a folder ``step-N`` with three safetensors files and ``training.json``, which contains the SHA-256 of
+each of them and of itself. The folder is written under another name, and is renamed when everything is on the disk. So
+a folder with the final name is complete unless something else damaged it, and damage is detected before the checkpoint
+is used.
 """
 
 import json
@@ -29,14 +30,15 @@ _PARTS = ("model", "optimizer", "state")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The whole of a run at the end of a step.
+    """The complete state of a run at the end of a step.
 
     Args:
         step: The step.
         model: The parameters by name.
-        optimizer: What the optimiser remembers, as ``<parameter>/<quantity>``.
-        state: The carried state of all streams, ``state.0`` …, and the generators, ``generator.<rank>.<device>``.
-        facts: Plain data: place in the text, sums of the log line under way, versions, fingerprints.
+        optimizer: The state of the optimiser, as ``<parameter>/<quantity>``.
+        state: The carried state of all streams, ``state.0`` …, and the random generators,
+            ``generator.<rank>.<device>``.
+        facts: Plain data: position in the text, sums of the current log line, versions, fingerprints.
     """
 
     step: int
@@ -55,14 +57,14 @@ def list_checkpoints(folder: Path) -> list[int]:
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Save a checkpoint so that a crash at any moment leaves it whole or not there at all.
+    """Save a checkpoint atomically: after a crash it is complete or does not exist.
 
     Args:
         folder: The run's folder of checkpoints.
-        checkpoint: What to save; tensors must be on the CPU.
+        checkpoint: The checkpoint; its tensors must be on the CPU.
 
     Returns:
-        The checkpoint's own folder.
+        The folder of the checkpoint.
     """
     path = folder / f"step-{checkpoint.step}"
     unfinished = folder / f"{UNFINISHED}{path.name}"
@@ -85,7 +87,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
 
 
 def remove_checkpoints(folder: Path, keep: int) -> None:
-    """Remove all but the latest checkpoints, each under another name first: none is ever seen in half."""
+    """Remove all but the latest checkpoints. Each is renamed first, so that no partial checkpoint is ever visible."""
     for step in list_checkpoints(folder)[:-keep]:
         leaving = folder / f"{UNFINISHED}gone-{step}"
         os.rename(folder / f"step-{step}", leaving)
@@ -93,18 +95,19 @@ def remove_checkpoints(folder: Path, keep: int) -> None:
 
 
 def load_checkpoint(folder: Path, step: int, fingerprint: str) -> Checkpoint:
-    """Read a checkpoint, having made sure that it is whole and this run's own.
+    """Load a checkpoint, after checking that it is complete and belongs to this run.
 
     Args:
         folder: The run's folder of checkpoints.
-        step: Which one.
-        fingerprint: The run's, which the checkpoint must carry too.
+        step: The step of the checkpoint.
+        fingerprint: The fingerprint of the run, which the checkpoint must have too.
 
     Returns:
         The checkpoint.
 
     Raises:
-        CheckpointError: When it is damaged, cut short or foreign: what is wrong with which file, and what to do.
+        CheckpointError: If the checkpoint is damaged, truncated or of another run; the message names the file and says
+            what to do.
     """
     path = folder / f"step-{step}"
     facts = _read_facts(path, step)
@@ -115,7 +118,7 @@ def load_checkpoint(folder: Path, step: int, fingerprint: str) -> Checkpoint:
 
 
 class _Facts(BaseModel):
-    """What every checkpoint says of itself; a run adds more."""
+    """The facts that every checkpoint has; a run adds more."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -166,7 +169,7 @@ def _read(path: Path, name: str, most: int) -> bytes:
 
 
 def _fault(path: Path, name: str, what: str) -> CheckpointError:
-    """Say what is wrong with a file of a checkpoint, and how to go on without it."""
+    """Make the error for a checkpoint file; it says how to continue without the checkpoint."""
     others = [step for step in list_checkpoints(path.parent) if path.name != f"step-{step}"]
     way_out = f"go on from step {others[-1]}" if others else "begin again from step 0"
     return CheckpointError(

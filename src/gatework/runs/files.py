@@ -1,4 +1,4 @@
-"""Files that survive a crash: written whole under another name, flushed to the disk, and only then renamed."""
+"""Files that survive a crash: written under another name, flushed to the disk, and only then renamed."""
 
 import errno
 import json
@@ -12,18 +12,18 @@ from typing import Any
 
 from gatework.errors import RunError
 
-# Names that begin so are unfinished or on their way out: no reader looks at them, and the next start sweeps them.
+# Files with this prefix are unfinished or being removed. No reader uses them, and the next start removes them.
 UNFINISHED = ".unfinished-"
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Put a file in place at once: after a crash it is there whole, or the old one still is.
+    """Write a file atomically: after a crash there is the complete new file, or still the old one.
 
     Args:
-        path: Where to put it.
-        content: What is in it.
+        path: The path of the file.
+        content: The contents of the file.
     """
     unfinished = path.with_name(f"{UNFINISHED}{path.name}")
     try:
@@ -36,18 +36,18 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Put JSON in place at once, see :func:`write_file`."""
+    """Write a JSON file atomically, see :func:`write_file`."""
     write_file(path, to_json(data))
 
 
 def to_json(data: Any) -> bytes:
-    """Turn data into the bytes of a JSON file for people to read."""
-    # A file's name need not be UTF-8: Python then holds stand-ins for its bytes, and JSON spells them as this does.
+    """Convert data to the bytes of an indented JSON file."""
+    # A file name need not be UTF-8. Python then represents its bytes by surrogates, which JSON escapes in the same way.
     return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode("utf-8", errors="backslashreplace")
 
 
 def write_flushed(path: Path, content: bytes) -> None:
-    """Write a file and see it to the disk."""
+    """Write a file and flush it to the disk."""
     with path.open("wb") as file:
         file.write(content)
         file.flush()
@@ -55,7 +55,7 @@ def write_flushed(path: Path, content: bytes) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """See a folder's list of names to the disk, without which a rename may be lost."""
+    """Flush a folder's list of names to the disk. Otherwise a crash may undo a rename."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -64,7 +64,7 @@ def flush_folder(folder: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a killed process left unfinished in a folder."""
+    """Remove the unfinished files that a killed process left in a folder."""
     for path in folder.glob(f"{UNFINISHED}*"):
         if path.is_dir():
             shutil.rmtree(path)
@@ -73,20 +73,20 @@ def sweep(folder: Path) -> None:
 
 
 def digest(content: bytes | memoryview) -> str:
-    """Give the SHA-256 of bytes."""
+    """Return the SHA-256 of bytes."""
     return sha256(content).hexdigest()
 
 
 @contextmanager
 def saving(what: str, kept: str = "") -> Iterator[None]:
-    """Turn the system's refusal to write into one clear sentence.
+    """Replace an OSError while writing by a clear message.
 
     Args:
         what: What is being written.
-        kept: What is safe nevertheless, for the sentence's end.
+        kept: What is safe nevertheless, for the end of the message.
 
     Raises:
-        RunError: In place of an OSError.
+        RunError: Instead of an OSError.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the step under way is finished and saved, then the run is left."""
+"""Ctrl-C and SIGTERM: the run finishes the current step, saves a checkpoint and ends."""
 
 import signal
 import threading
@@ -7,15 +7,15 @@ from typing import Any
 
 
 class StopSignals:
-    """Notice Ctrl-C and SIGTERM within a ``with`` block instead of dying of them.
+    """Record Ctrl-C and SIGTERM within a ``with`` block instead of ending the process.
 
-    The first one is only noted in ``number``. It also puts back what was there before, so the second one, of either
-    kind, has its usual effect and leaves at once. Outside the main thread signals cannot be noticed, and none is.
-    One that is ignored stays so, as ``nohup`` and a shell's ``&`` ask.
+    The first signal is only recorded in ``number``. It also restores the previous handlers, so the second signal, of
+    either kind, has its usual effect and ends the process at once. Outside the main thread, signals cannot be caught,
+    and the class does nothing. A signal that is ignored stays ignored, as ``nohup`` and the shell's ``&`` require.
 
     Args:
-        patient: Ignore further signals instead: ``torchrun`` passes on to its processes what the terminal has sent them
-            already, and kills them itself if they take too long.
+        patient: Ignore further signals instead. ``torchrun`` passes on signals that the terminal has already sent to
+            its processes, and kills processes itself if they take too long.
     """
 
     def __init__(self, *, patient: bool = False) -> None:
@@ -24,7 +24,7 @@ class StopSignals:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "StopSignals":
-        """Begin to notice."""
+        """Install the handlers."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 if signal.getsignal(number) is not signal.SIG_IGN:
@@ -34,7 +34,7 @@ class StopSignals:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Put back what was there before."""
+        """Restore the previous handlers."""
         self._restore()
 
     def _note(self, number: int, frame: FrameType | None) -> None:

@@ -1,7 +1,7 @@
-"""Looking into layers: traces, gradients through time, interventions, probes.
+"""Look inside layers: traces, gradients through time, interventions, probes.
 
-Everything here works by transformations of equations (:mod:`gatework.language.handles`), so a run that is looked into
-takes the kernels that any other run takes.
+Everything here works by transformations of equations (:mod:`gatework.language.handles`), so a traced run uses the same
+kernels as any other run.
 """
 
 from gatework.tracing.chunks import save_trace, trace_chunks

@@ -1,4 +1,4 @@
-"""The lines by which a state's gradient goes back one step: of all equations, or of the state's own one alone."""
+"""The equations that carry a state's gradient back by one step: from all lines, or from the state's own line alone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ from gatework.tracing.traces import Trace, TracedLayer
 
 @dataclass(frozen=True)
 class Backward:
-    """The lines by which a state's gradient goes back one step.
+    """The lines that carry a state's gradient back by one step.
 
     Args:
-        lines: The lines of the adjoint that matter, in order.
-        back: For each state, what carries its gradient to the step before.
-        gradient: The line of the gradient that is asked about.
-        reads: For each forward value that the lines read, what it is.
+        lines: The necessary lines of the adjoint, in order.
+        back: Maps each state to the line that carries its gradient to the previous step.
+        gradient: The line of the requested gradient.
+        reads: Maps each forward value that the lines read to its name in the equations.
     """
 
     lines: tuple[Equation, ...]
@@ -40,7 +40,7 @@ class Backward:
             values.names[Name(line.target)] = values(line.value)
 
     def factor(self, values: Values) -> Tensor:
-        """Give what one step puts before last step's value, where that is a number for each unit."""
+        """Return the factor by which one step multiplies the previous value; it must be a number for each unit."""
         (back,) = self.back.values()
         values.names[Name(back, True)] = torch.ones((), dtype=torch.float64)
         self.step(values)
@@ -48,29 +48,29 @@ class Backward:
 
 
 def adjoint_of(step: Step, state: str, known: Mapping[str, Name] | None = None) -> Backward:
-    """Give the adjoint of all lines.
+    """Return the adjoint of all lines.
 
     Args:
         step: The equations.
-        state: The state whose gradient is asked about.
-        known: What inputs are that are no inputs of the layer.
+        state: The state whose gradient is requested.
+        known: The meaning of inputs of the equations that are not inputs of the layer.
 
     Returns:
-        The lines.
+        The lines of the adjoint.
     """
-    found = differentiate(step, ())
-    gradient = found.gradients[state]
-    lines = needed(found.step.equations, (*found.back.values(), gradient))
-    sources = {**(known or {}), **{last: Name(name, True) for name, last in found.last.items()}}
+    adjoint = differentiate(step, ())
+    gradient = adjoint.gradients[state]
+    lines = needed(adjoint.step.equations, (*adjoint.back.values(), gradient))
+    sources = {**(known or {}), **{last: Name(name, True) for name, last in adjoint.last.items()}}
     made = {line.target for line in lines} | {one.name for one in step.parameters}
     reads = dict.fromkeys(node.name for line in lines for node in walk(line.value) if isinstance(node, Name))
     return Backward(
-        lines, found.back, gradient, {name: sources.get(name, Name(name)) for name in reads if name not in made}
+        lines, adjoint.back, gradient, {name: sources.get(name, Name(name)) for name in reads if name not in made}
     )
 
 
 def own_adjoint(step: Step, state: str) -> Backward:
-    """Give the adjoint of a state's own line, in which all other names are given."""
+    """Return the adjoint of a state's own line, with all other names held fixed."""
     value = own_line(step, state)
     learned, names = {parameter.name for parameter in step.parameters}, Names(step)
     known: dict[str, Name] = {}
@@ -83,13 +83,13 @@ def own_adjoint(step: Step, state: str) -> Backward:
 
 
 def elementwise(step: Step, state: str) -> Backward:
-    """Give the adjoint of a state's own line, where it is carried unit by unit.
+    """Return the adjoint of a state's own line, for a state that is carried unit by unit.
 
     Raises:
-        CellError: If it is not: last step's value enters a matrix product, or a mean over units.
+        CellError: If the previous value enters a matrix product, or a mean over units.
     """
     adjoint = own_adjoint(step, state)
-    carried = set(adjoint.back.values())  # what the gradient enters; all else is made of forward values
+    carried = set(adjoint.back.values())  # names that depend on the gradient; all others depend on forward values only
     for line in adjoint.lines:
         if any(isinstance(node, Name) and node.name in carried for node in walk(line.value)):
             carried.add(line.target)
@@ -102,14 +102,14 @@ def elementwise(step: Step, state: str) -> Backward:
 
 
 def _mixes(node: Node, carried: set[str]) -> bool:
-    """Say whether a node lets the gradient of one unit reach others."""
+    """Tell whether the gradient of one unit reaches other units through a node."""
     if isinstance(node, Product) and not any(isinstance(below, Name) and below.name in carried for below in walk(node)):
         return False
     return mixes_units(node)
 
 
 def sequence(trace: Trace, told: TracedLayer, name: Name) -> Tensor:
-    """Give what a name is at every step, [T, B, size]; [1, 1, 1] of a mask that was not drawn and is not kept."""
+    """Return the value of a name at every step, [T, B, size]; [1, 1, 1] for a mask that was not drawn or traced."""
     key = f"{told.prefix}.{name.name}"
     if name.previous:
         return told.last(name.name, trace[key])
@@ -119,10 +119,10 @@ def sequence(trace: Trace, told: TracedLayer, name: Name) -> Tensor:
 
 
 def state_of(step: Step, of: str | None) -> str:
-    """Give the state that is meant: the one that is named, else the cell state, which is the second if there is one.
+    """Return the named state; without a name the cell state, which is the second state if there is one.
 
     Raises:
-        SizeError: For a name that is no state.
+        SizeError: For a name that is not a state.
     """
     states = step.states
     if of is None:

@@ -1,4 +1,4 @@
-"""Traces of long sequences, chunk by chunk: as they come, or straight into a file."""
+"""Trace long sequences in chunks: one after the other, or directly into a file."""
 
 import json
 import struct
@@ -31,27 +31,27 @@ def trace_chunks(
     *,
     chunk: int = 10_000,
 ) -> Iterator[Trace]:
-    """Trace a long sequence in chunks, each going on from the state in which the last one ended.
+    """Trace a long sequence in chunks. Each chunk starts from the final state of the chunk before.
 
-    On the kernels each chunk is, bit by bit, that part of the trace of the whole. The reference multiplies matrices for
-    all steps of a chunk at once, and torch may round those products differently for another number of steps. The steps
-    of a clamp count within each chunk.
+    With the kernels, the chunks are bit by bit the same as a trace of the whole sequence. The reference multiplies
+    matrices for all steps of a chunk at once, and torch may round these products differently for another number of
+    steps. The steps of a clamp are counted within each chunk.
 
     Args:
-        layer_or_model: A layer; or a model that takes an input and a state, ``model(input, state)``, and returns its
-            output and the state to go on from, as a language model does.
-        input: The sequence, in the form the layer takes; a model's with time first.
+        layer_or_model: A layer; or a model that is called as ``model(input, state)`` and returns its output and the
+            next state, as a language model does.
+        input: The sequence, in the form that the layer takes; for a model with time first.
         names: As for :func:`gatework.trace`.
         parts: As for :func:`gatework.trace`.
         state: The state before the first step; None for the layer's own.
         reset: As for :func:`gatework.trace`.
-        chunk: The most steps that are held in memory at once.
+        chunk: The largest number of steps in memory at once.
 
     Yields:
         The traces, in order.
 
     Raises:
-        SizeError: For a bidirectional layer, an input that is no tensor, and a model that returns no state.
+        SizeError: For a bidirectional layer, an input that is not a tensor, and a model that returns no state.
 
     Example:
         >>> import gatework
@@ -74,13 +74,13 @@ def save_trace(
     *,
     chunk: int = 10_000,
 ) -> None:
-    """Trace a long sequence into a file, without ever holding the whole trace in memory.
+    """Trace a long sequence into a file, without holding the whole trace in memory.
 
-    :meth:`gatework.Trace.load` reads the file, and ``safetensors.safe_open`` reads parts of it. A layer's output is in
-    it with time first. Where this fails, no file is left.
+    :meth:`gatework.Trace.load` reads the file, and ``safetensors.safe_open`` reads parts of it. The file has the output
+    of a layer with time first. After an error no file is left.
 
     Args:
-        path: The file of safetensors to write.
+        path: The safetensors file to write.
         layer_or_model: As for :func:`trace_chunks`.
         input: As for :func:`trace_chunks`.
         names: As for :func:`gatework.trace`.
@@ -107,7 +107,7 @@ def save_trace(
 
 
 def _time_axis(model: nn.Module, input: Any, chunk: int) -> int:
-    """Check what cannot be cut, and say along which axis the rest is."""
+    """Refuse models and inputs that cannot be traced in chunks, and return the time axis."""
     if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
         raise SizeError(f"chunk is {chunk!r}; expected a number of steps, at least 1.")
     if not isinstance(input, Tensor) or not input.dim() or not input.numel():
@@ -137,33 +137,33 @@ def _chunks(
     for begin in range(0, input.shape[axis], chunk):
         count = min(chunk, input.shape[axis] - begin)
         starts = None if reset is None else reset.narrow(axis, begin, count)
-        found = trace(model, input.narrow(axis, begin, count), names, parts, state, None, starts)
+        traced = trace(model, input.narrow(axis, begin, count), names, parts, state, None, starts)
         if isinstance(model, Recurrent):
-            state = found.state
-        elif isinstance(found.output, tuple) and len(found.output) == 2:
-            state = found.output[1]
+            state = traced.state
+        elif isinstance(traced.output, tuple) and len(traced.output) == 2:
+            state = traced.output[1]
         else:
             raise SizeError(
-                f"The model {type(model).__name__} returned a {type(found.output).__name__}; to be traced in chunks it "
-                "has to return its output and the state to go on from."
+                f"The model {type(model).__name__} returned a {type(traced.output).__name__}; to be traced in chunks "
+                "it has to return its output and the state to go on from."
             )
-        yield found
+        yield traced
 
 
 def _write(file: BinaryIO, chunks: Iterator[Trace], steps: int, axis: int) -> None:
-    """Write a file of safetensors: the length of the head, the head, and the tensors one behind the other.
+    """Write a safetensors file: the length of the header, the header, and the tensors one after the other.
 
-    The first axis of most tensors is time, so a chunk's part of each is one stretch of the file.
+    The first axis of most tensors is time, so the part of each tensor in a chunk is contiguous in the file.
     """
     places: dict[str, int] = {}
     done = 0
-    for found in chunks:
-        tensors = tensors_of(found)
+    for traced in chunks:
+        tensors = tensors_of(traced)
         if axis and OUTPUT in tensors:
             tensors[OUTPUT] = tensors[OUTPUT].transpose(0, axis)
         first = not places
         if first:
-            places = _write_head(file, found, tensors, steps)
+            places = _write_head(file, traced, tensors, steps)
         for name, tensor in tensors.items():
             if _in_time(name):
                 file.seek(places[name] + done * tensor[:1].numel() * tensor.element_size())
@@ -171,7 +171,7 @@ def _write(file: BinaryIO, chunks: Iterator[Trace], steps: int, axis: int) -> No
             elif first:  # the states before the first step
                 file.seek(places[name])
                 file.write(_raw(tensor))
-        done += len(next(iter(found.layers[0].inputs.values())))
+        done += len(next(iter(traced.layers[0].inputs.values())))
 
 
 def _in_time(name: str) -> bool:
@@ -179,10 +179,10 @@ def _in_time(name: str) -> bool:
 
 
 def _write_head(file: BinaryIO, trace: Trace, tensors: dict[str, Tensor], steps: int) -> dict[str, int]:
-    """Write the head; give for each tensor its place in the file."""
+    """Write the header; return the position of each tensor in the file."""
     head: dict[str, Any] = {"__metadata__": metadata_of(trace)}
     offset = 0
-    # Wide numbers first, so that each lies at a multiple of its own size.
+    # Wide types first, so that each tensor is aligned to its own element size.
     for name, tensor in sorted(tensors.items(), key=lambda pair: -pair[1].element_size()):
         shape = (steps, *tensor.shape[1:]) if _in_time(name) else tuple(tensor.shape)
         size = torch.Size(shape).numel() * tensor.element_size()

@@ -1,4 +1,4 @@
-"""Interventions: a gate held open, a unit put to zero, a state replaced, from one step to another."""
+"""Interventions: hold a gate open, set a unit to zero or replace a state, between two time steps."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,26 +34,27 @@ def clamp(
     rows: Which = None,
     **named: Value,
 ) -> Iterator[None]:
-    """Hold quantities at values of your own while a layer runs.
+    """Hold quantities at given values while a layer runs.
 
-    All that comes after sees the value: the rest of the step, later steps, layers above. A gradient passes by what is
-    held, and enters a value that is a tensor. The run takes the kernels that it takes otherwise. Clamps can be nested;
-    of two on one quantity the inner one has the last word. Only runs of this thread are changed.
+    Everything that is computed later uses the value: the rest of the step, later steps, and the layers above. No
+    gradient flows through a clamped quantity, but a value that is a tensor receives a gradient. A clamped run uses
+    kernels like any other run. Clamps can be nested; if two of them clamp the same quantity, the inner one wins. A
+    clamp affects only the current thread.
 
     Args:
-        layer_or_model: A layer, or a module with one inside.
-        values: For each quantity its value: a number, or a tensor, or numbers in lists or an array, that broadcasts to
-            [T, B, H], H the number of units that are held. NaN is no value.
-        units: The units that are held, whole numbers from 0 in a list, an array or a tensor; None for all.
-        layer: The layer, counted from 0 at the input; None for all that have the quantity.
-        direction: 0 for forward, 1 for backward in time; None for both.
-        start: The first step that is held, in the order of the input.
-        stop: The step after the last one; None for the end.
-        rows: The rows of the batch that are held; None for all.
+        layer_or_model: A layer, or a module that contains one.
+        values: The value of each quantity: a number, or a tensor, array or nested list of numbers that broadcasts to
+            [T, B, H], where H is the number of clamped units. NaN is refused.
+        units: The units to clamp, as whole numbers from 0 in a list, an array or a tensor; None for all.
+        layer: The layer, counted from 0 at the input; None for all layers that have the quantity.
+        direction: 0 for forward in time, 1 for backward in time; None for both.
+        start: The first step to clamp, in the order of the input.
+        stop: The step after the last step to clamp; None for the end.
+        rows: The rows of the batch to clamp; None for all.
         **named: Values by keyword, as in ``clamp(layer, f=1.0)``.
 
     Raises:
-        SizeError: For a quantity, a layer or a unit that there is not, and for a value that does not fit.
+        SizeError: For a quantity, a layer or a unit that does not exist, and for a value that does not fit.
 
     Example:
         >>> import gatework
@@ -86,7 +87,7 @@ def clamp(
 
 @dataclass(frozen=True)
 class _Where:
-    """Which units, rows and steps are held; None for all."""
+    """The units, rows and steps to clamp; None for all."""
 
     units: list[int] | None
     rows: list[int] | None
@@ -95,7 +96,7 @@ class _Where:
 
 
 def _held(visit: Visit, size_of: Any, where: _Where, values: Mapping[str, float | Tensor]) -> Visit:
-    """Give the run by equations that take values from outside."""
+    """Change a run so that its equations take the clamped values as inputs."""
     own = {line.target for line in visit.step.equations}
     names = tuple(name for name in values if name in own)
     if not names:
@@ -109,7 +110,7 @@ def _held(visit: Visit, size_of: Any, where: _Where, values: Mapping[str, float 
 
 
 def _sequences(visit: Visit, name: str, size: int, where: _Where, value: float | Tensor) -> tuple[Tensor, Tensor]:
-    """Give where a quantity is held, 1 or 0, and its values there: [T, B, size] each."""
+    """Return where a quantity is clamped (1 or 0), and its values there: [T, B, size] each."""
     like = visit.state[0]
     shape = (visit.batch.steps, visit.batch.rows, size)
     units = list(range(size)) if where.units is None else where.units
@@ -123,10 +124,10 @@ def _sequences(visit: Visit, name: str, size: int, where: _Where, value: float |
     try:
         given = torch.as_tensor(value, dtype=like.dtype, device=like.device).broadcast_to(part)
     except RuntimeError:
-        found = tuple(torch.as_tensor(value).shape)
+        shape_given = tuple(torch.as_tensor(value).shape)
         raise SizeError(
-            f"The value of `{name}` has the shape {found}; expected a number, or a shape that broadcasts to [T, B, "
-            f"units] = {part}."
+            f"The value of `{name}` has the shape {shape_given}; expected a number, or a shape that broadcasts to [T, "
+            f"B, units] = {part}."
         ) from None
     if where.units is None:
         return chosen, given.contiguous()
@@ -135,11 +136,11 @@ def _sequences(visit: Visit, name: str, size: int, where: _Where, value: float |
 
 
 def _value(name: str, given: Any) -> float | Tensor:
-    """Read the value that a quantity is held at: a number or a tensor."""
+    """Convert the value of a clamp to a number or a tensor."""
     value: Any = given
     try:
         if not isinstance(given, Tensor):
-            # Numpy's numbers become Python's, and a list may hold tensors.
+            # NumPy numbers become Python numbers. A list may contain tensors.
             value = _plain(given)
             value = torch.tensor(value) if isinstance(value, list) else value
             value = float(value) if isinstance(value, Real) and not isinstance(value, bool) else value
@@ -153,7 +154,7 @@ def _value(name: str, given: Any) -> float | Tensor:
 
 
 def _plain(given: Any) -> Any:
-    """Give an array, a tensor or a sequence as plain lists and numbers; a number as it is."""
+    """Convert an array, a tensor or a sequence to nested lists of numbers; a number stays a number."""
     if hasattr(given, "tolist"):
         return given.tolist()
     return [_plain(one) for one in given] if isinstance(given, Sequence) and not isinstance(given, str) else given
@@ -162,8 +163,8 @@ def _plain(given: Any) -> Any:
 def _numbers(what: str, which: Any) -> list[int] | None:
     if which is None:
         return None
-    found = _plain(list(which) if isinstance(which, range | set | frozenset) else which)
-    numbers = found if isinstance(found, list) else [found]
+    plain = _plain(list(which) if isinstance(which, range | set | frozenset) else which)
+    numbers = plain if isinstance(plain, list) else [plain]
     if not numbers or any(isinstance(one, bool) or not isinstance(one, int) or one < 0 for one in numbers):
         raise SizeError(f"{what} is {which!r}; expected whole numbers from 0, or None for all.")
     return list(dict.fromkeys(numbers))
@@ -185,7 +186,7 @@ def _check_inside(what: str, numbers: Sequence[int], count: int) -> None:
 
 
 def _check_times(start: int, stop: int | None) -> None:
-    """Refuse steps that cannot be; one beyond the end is let be, for clamps last over inputs of several lengths."""
+    """Refuse invalid steps. A step beyond the end is allowed: a clamp may apply to inputs of several lengths."""
     if isinstance(start, bool) or not isinstance(start, int) or start < 0:
         raise SizeError(f"start is {start!r}; expected the number of a step, from 0.")
     if stop is not None and (isinstance(stop, bool) or not isinstance(stop, int) or stop < start):
@@ -195,7 +196,7 @@ def _check_times(start: int, stop: int | None) -> None:
 def _check_values(
     target: Recurrent, chosen: set[tuple[int, int]], where: _Where, values: Mapping[str, float | Tensor]
 ) -> None:
-    """Refuse a quantity that no chosen layer has, and units that it has not."""
+    """Refuse a quantity that no chosen layer has, and units that the quantity does not have."""
     layers = [target.layers[number] for number in dict.fromkeys(number for number, _ in sorted(chosen))]
     for name in values:
         having = [

@@ -1,7 +1,7 @@
-"""The way in: what looks at a layer, or takes hold of it, stands between the layer and the kernels for a while.
+"""Intercept the runs of a layer before the kernels, to record or change them.
 
-A *visitor* is given each run of a layer in one direction before the kernels are, and hands it on, changed or not. It
-sees the runs of the thread it was set up in and no others, so a server can trace and run one model side by side.
+A *visitor* receives each run of a layer in one direction before the kernels do, and passes it on, changed or unchanged.
+It sees only runs of the thread that set it up, so a server can trace and run one model at the same time.
 """
 
 import threading
@@ -33,8 +33,8 @@ class Visit:
         weights: Their parameters.
         inputs: [T, B, size] for each of the step's inputs, or [N, size] where the batch is packed.
         state: The states before the first step taken, [B, size] each.
-        options: What else :func:`gatework.kernels.run` takes, by name.
-        held: The names whose values will be taken from outside, before the kernels are reached.
+        options: The other arguments of :func:`gatework.kernels.run`, by name.
+        held: The names that a later visitor clamps, before the run reaches the kernels.
     """
 
     batch: Batch
@@ -48,13 +48,13 @@ class Visit:
     held: frozenset[str] = frozenset()
 
     def with_inputs(self, step: Step, further: tuple[Tensor, ...]) -> "Visit":
-        """Give the same run by other equations, which have further inputs behind their own."""
+        """Return the same run with other equations, which have further inputs after their own."""
         return replace(self, step=step, inputs=(*self.inputs, *further))
 
     def outward(self, sequence: Tensor) -> Tensor:
-        """Bring a sequence from the form the kernels have into [T, B, size], rows as the user has them.
+        """Bring a sequence from the form of the kernels into [T, B, size], with rows in the user's order.
 
-        T is the number of steps that the user gave, and what lies beyond a row's length is zero.
+        T is the number of steps of the user's input. Values beyond the length of a row are zero.
         """
         batch = self.batch
         given = batch.give_back(sequence)
@@ -65,29 +65,29 @@ class Visit:
         return given.transpose(0, 1) if batch.batch_first else given
 
     def outward_state(self, state: Tensor) -> Tensor:
-        """Bring a state [..., B, size] from the order of the kernels' rows into the user's."""
+        """Bring a state [..., B, size] from the row order of the kernels into the user's order."""
         return self.batch.give_back_state(state).reshape(state.shape)
 
     def inward(self, sequence: Tensor) -> Tensor:
-        """Bring a sequence [T, B, size] as the user has it into the form the kernels have; see :meth:`outward`."""
+        """Bring the user's sequence [T, B, size] into the form of the kernels; see :meth:`outward`."""
         batch, like = self.batch, self.inputs[0]
         if batch.packed is not None and batch.packed.sorted_indices is not None:
             sequence = sequence.index_select(1, batch.packed.sorted_indices)
         if like.dim() == 2:
-            assert batch.lengths is not None  # a batch whose rows are as long is not kept packed
+            assert batch.lengths is not None  # a batch with rows of equal length does not stay packed
             counted = torch.arange(len(sequence))[:, None] < batch.lengths
             return sequence.flatten(0, 1)[counted.flatten().to(sequence.device)]
         return sequence[: like.shape[0]]
 
     @property
     def lengths(self) -> Tensor | None:
-        """Give the number of steps of each row as the user has them, int64 [B]; None where all rows have all steps."""
+        """The number of steps of each row in the user's order, int64 [B]; None if all rows have all steps."""
         if self.batch.lengths is None or self.batch.packed is None:
             return self.batch.lengths
         return self.outward(self.full(1, 1.0)).sum((0, 2)).long().cpu()
 
     def full(self, size: int, value: float) -> Tensor:
-        """Make a sequence of one number, in the form the kernels have; zero in padding."""
+        """Make a constant sequence, in the form of the kernels; it is zero in padding."""
         like, lengths = self.inputs[0], self.batch.lengths
         sequence = like.new_full((*like.shape[:-1], size), value, dtype=self.state[0].dtype)
         if lengths is None or like.dim() == 2:  # packed rows have no padding
@@ -98,15 +98,15 @@ class Visit:
 
 Further = Callable[[Visit], Result]
 Visitor = Callable[[Visit, Further], Result]
-"""Takes a run and what runs it further; gives what the layer is given."""
+"""Takes a run, and a function that runs it; returns the result for the layer."""
 Holds = Callable[[int, int], frozenset[str]]
-"""Takes a layer's number and direction; names what is taken from outside there."""
+"""Takes a layer's number and direction; returns the names that are clamped there."""
 
 _lock = threading.Lock()
 
 
 class _Doors:
-    """What stands before the kernels of one layer, by thread, the one next to the kernels first."""
+    """The visitors of one layer, by thread; the first visitor is the last before the kernels."""
 
     def __init__(self) -> None:
         self.visitors: dict[int, list[Visitor]] = {}
@@ -127,7 +127,7 @@ class _Doors:
 
 
 def _further(visitors: tuple[Visitor, ...], visit: Visit) -> Result:
-    """Hand a run to the last visitor, or to the kernels when there is none left."""
+    """Pass a run to the last visitor, or to the kernels if there is no visitor left."""
     if not visitors:
         return run(visit.step, visit.weights, visit.inputs, visit.state, **visit.options)
     return visitors[-1](visit, lambda changed: _further(visitors[:-1], changed))
@@ -135,14 +135,15 @@ def _further(visitors: tuple[Visitor, ...], visit: Visit) -> Result:
 
 @contextmanager
 def visited(layer: Recurrent, visitor: Visitor, *, changes: bool = False, holds: Holds | None = None) -> Iterator[None]:
-    """Let a visitor stand before a layer's kernels, in this thread, for as long as the context lasts.
+    """Let a visitor intercept the runs of a layer, in this thread, while the context lasts.
 
     Args:
         layer: The layer.
-        visitor: What is given every run.
-        changes: Whether it changes the equations. Then it stands next to the kernels, so that it has the last word over
-            those that came before it; else it stands before all others, and is given the run as the layer made it.
-        holds: Of one that changes equations, which names it takes from outside; None for none.
+        visitor: The visitor, which receives every run.
+        changes: Whether the visitor changes the equations. If so, it comes directly before the kernels, so that it
+            overrides visitors that were set up earlier. Otherwise it comes first, and receives the run as the layer
+            made it.
+        holds: For a visitor that changes equations, the names that it clamps; None for none.
     """
     thread = threading.get_ident()
     with _lock:
@@ -168,7 +169,7 @@ def visited(layer: Recurrent, visitor: Visitor, *, changes: bool = False, holds:
 
 
 def prefix_of(path: str, number: int, direction: int) -> str:
-    """Give what the keys of a layer begin with: ``l0``, ``l1_reverse``, ``encoder.l0``."""
+    """Return the beginning of a layer's keys: ``l0``, ``l1_reverse``, ``encoder.l0``."""
     own = f"l{number}{'_reverse' if direction else ''}"
     return f"{path}.{own}" if path else own
 
@@ -177,23 +178,23 @@ def recurrent_layers(model: nn.Module) -> dict[str, Recurrent]:
     """Find the layers of a model.
 
     Args:
-        model: A :class:`gatework.Recurrent`, or a module that holds some.
+        model: A :class:`gatework.Recurrent`, or a module that contains some.
 
     Returns:
-        The layers by their path in the model; the path of the model itself is empty.
+        The layers by their paths in the model; the path of the model itself is empty.
 
     Raises:
         SizeError: If there is none.
     """
     if not isinstance(model, nn.Module):
         raise SizeError(f"A {type(model).__name__} was given; expected a gatework layer, or a torch module with some.")
-    found = {path: module for path, module in model.named_modules() if isinstance(module, Recurrent)}
-    if not found:
+    layers = {path: module for path, module in model.named_modules() if isinstance(module, Recurrent)}
+    if not layers:
         raise SizeError(
             f"The model {type(model).__name__} holds no gatework layer; expected a gatework.Recurrent (or LSTM, GRU, "
             "RNN) in it. Layers of torch.nn can be loaded into those by their state dict."
         )
-    return found
+    return layers
 
 
 def only_layer(model: nn.Module) -> Recurrent:
@@ -208,20 +209,20 @@ def only_layer(model: nn.Module) -> Recurrent:
     Raises:
         SizeError: If there is none, or more than one.
     """
-    found = recurrent_layers(model)
-    if len(found) > 1:
+    layers = recurrent_layers(model)
+    if len(layers) > 1:
         raise SizeError(
-            f"The model holds {len(found)} gatework layers: {', '.join(found)}. Give the one that is meant."
+            f"The model holds {len(layers)} gatework layers: {', '.join(layers)}. Give the one that is meant."
         )
-    return next(iter(found.values()))
+    return next(iter(layers.values()))
 
 
 def traced_layer(model: nn.Module, path: str) -> Recurrent:
-    """Find the layer that a trace is of.
+    """Find the layer that was traced.
 
     Args:
-        model: The model that was traced, or the layer itself.
-        path: The layer's path in the model that was traced.
+        model: The traced model, or the layer itself.
+        path: The layer's path in the traced model.
 
     Returns:
         The layer.
@@ -229,5 +230,5 @@ def traced_layer(model: nn.Module, path: str) -> Recurrent:
     Raises:
         SizeError: If there is no such layer.
     """
-    found = recurrent_layers(model)
-    return found[path] if path in found else only_layer(model)
+    layers = recurrent_layers(model)
+    return layers[path] if path in layers else only_layer(model)

@@ -1,4 +1,4 @@
-"""An equation with its numbers in it: what each term of it came to, for one unit at one step."""
+"""An equation with its numbers: the value of each term, for one unit at one step."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ from gatework.tracing.traces import Trace, TracedLayer
 
 @dataclass(frozen=True)
 class Term:
-    """A term of an equation, and what it came to.
+    """A term of an equation, and its value.
 
     Args:
         text: The term as the equation writes it.
-        value: Its value for the one unit.
-        parts: What it is made of: the addends of a sum, the arguments of a function. A product with a matrix is one
-            number, for it takes all units of what it multiplies.
+        value: The value of the term for the unit.
+        parts: The terms inside it: the addends of a sum, or the arguments of a function. A matrix product has no parts,
+            because it depends on all units of the vector.
     """
 
     text: str
@@ -33,11 +33,11 @@ class Term:
     parts: tuple["Term", ...] = ()
 
     def to_dict(self) -> dict:
-        """Give the tree as plain data, which JSON can hold."""
+        """Return the tree as plain data, which JSON can hold."""
         return {"text": self.text, "value": self.value, "parts": [part.to_dict() for part in self.parts]}
 
     def __str__(self) -> str:
-        """Print the tree, a term a line."""
+        """Print the tree, one term per line."""
         return "\n".join(self._lines(0))
 
     def _lines(self, depth: int) -> Iterator[str]:
@@ -47,22 +47,23 @@ class Term:
 
 
 def terms(layer_or_model: nn.Module, trace: Trace, name: str, step: int, row: int, unit: int) -> Term:
-    """Write an equation out with the numbers it had for one unit, at one step of a trace.
+    """Show an equation with its numbers, for one unit at one step of a trace.
 
     Args:
-        layer_or_model: What was traced.
-        trace: The trace, with all that the equation reads.
+        layer_or_model: The traced layer or model.
+        trace: The trace, with everything that the equation reads.
         name: The quantity, as a key of the trace.
         step: The step, from 0.
         row: The row of the batch, from 0.
         unit: The unit, from 0.
 
     Returns:
-        The right-hand side. Its value is the one that was traced; those of its parts are computed in float64 from what
-        was traced, so that they add up as far as the run itself was exact.
+        The right-hand side. Its value is the traced one. The values of its parts are computed in float64 from traced
+        values, so they add up to the traced value up to the rounding of the run.
 
     Raises:
-        SizeError: For a step, a row or a unit that there is not, and where the trace lacks what the equation reads.
+        SizeError: For a step, a row or a unit that does not exist, and if the trace lacks something that the equation
+            reads.
 
     Example:
         >>> import gatework, torch
@@ -101,14 +102,14 @@ def terms(layer_or_model: nn.Module, trace: Trace, name: str, step: int, row: in
 
 
 def _below(node: Node) -> tuple[Node, ...]:
-    """Give what a term is made of; a sum of sums is one sum."""
+    """Return the terms inside a term; nested sums count as one sum."""
     if not isinstance(node, Apply):
         return ()
     return tuple(addends(node)) if node.function == "add" else node.arguments
 
 
 def _line(told: TracedLayer, name: str) -> tuple[Node, int]:
-    """Give the right-hand side of a quantity, and the place of the line that it stands in."""
+    """Return the right-hand side of a quantity, and the number of its line."""
     places = {line.target: index for index, line in enumerate(told.step.equations)}
     if name in places:
         return told.step.equations[places[name]].value, places[name]
@@ -120,17 +121,17 @@ def _line(told: TracedLayer, name: str) -> tuple[Node, int]:
 
 
 def _value(trace: Trace, told: TracedLayer, name: Name, key: str, step: int, row: int) -> Tensor:
-    """Give what a name was at a step, for one row."""
+    """Return the value of a name at a step, for one row."""
     if name.name in told.inputs:
         return told.inputs[name.name][step, row]
-    found = trace.tensors.get(f"{told.prefix}.{name.name}")
-    if found is None:
+    values = trace.tensors.get(f"{told.prefix}.{name.name}")
+    if values is None:
         return _number(told, name, key)
-    return told.last(name.name, found, step, step + 1)[0, row] if name.previous else found[step, row]
+    return told.last(name.name, values, step, step + 1)[0, row] if name.previous else values[step, row]
 
 
 def _number(told: TracedLayer, name: Name, key: str) -> Tensor:
-    """Give a line that is one number at every step, which traces leave out unless it is named."""
+    """Return the value of a line that is a constant number, which traces omit unless it is named."""
     numbers = fixed(told.step, told.drawn)
     if name.name not in numbers:
         raise SizeError(

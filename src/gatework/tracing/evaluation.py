@@ -1,4 +1,4 @@
-"""What an expression of the equations is, computed on its own from the values of the names in it."""
+"""Evaluate single expressions of the equations from the values of their names."""
 
 from collections.abc import Mapping
 
@@ -17,12 +17,12 @@ class Values:
     Args:
         weights: The parameters, by name.
         units: The number of units of the layer.
-        names: The values of other names, [..., size] each; more can be put in at any time.
+        names: The values of other names, [..., size] each; more can be added at any time.
     """
 
     def __init__(self, weights: Mapping[str, Tensor], units: int, names: Mapping[Name, Tensor] | None = None) -> None:
         self.weights = weights
-        self._wide: dict[str, Tensor] = {}  # those in float64 that were asked for
+        self._wide: dict[str, Tensor] = {}  # weights that were already converted to float64
         self.units = units
         self.names = {name: value.double() for name, value in (names or {}).items()}
 
@@ -31,8 +31,8 @@ class Values:
         if isinstance(node, Number):
             return torch.tensor(node.value, dtype=torch.float64)
         if isinstance(node, Name):
-            found = self.names.get(node)
-            return self._weight(node.name) if found is None else found
+            value = self.names.get(node)
+            return self._weight(node.name) if value is None else value
         if isinstance(node, Product):
             return self._product(node)
         assert isinstance(node, Apply)  # outer products occur in gradients of parameters only

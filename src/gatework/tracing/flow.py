@@ -1,4 +1,4 @@
-"""How gradients flow back through time: how much each earlier step matters to what comes out at a later one."""
+"""Measure how gradients flow back through time: how much each earlier step matters to a later output."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -23,15 +23,15 @@ Loss = Callable[[Any], Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Flow(Keyed):
-    """The norms of a loss's gradients: a mapping from keys to tensors [T, B].
+    """The norms of the gradients of a loss: a mapping from keys to tensors [T, B].
 
-    ``flow["l0.c"][t, b]`` is the length of dL/dc_t of row b: the derivative with everything that follows from c_t,
-    within the step and later. ``l0.x`` is the layer's input.
+    ``flow["l0.c"][t, b]`` is the norm of dL/dc_t for row b. This total derivative includes everything that depends on
+    c_t, within the step and later. ``l0.x`` is the input of the layer.
 
     Args:
         tensors: The norms, by full key.
-        prefixes: What the keys of each layer in each direction begin with.
-        at: The step from which the loss looks back, for each row, int64 [B].
+        prefixes: The beginning of the keys, for each layer and direction.
+        at: The step at which the loss is taken, for each row, int64 [B].
         loss: The value of the loss, summed over rows.
     """
 
@@ -40,15 +40,16 @@ class Flow(Keyed):
 
     @property
     def memory_length(self) -> float:
-        """Give how many steps back the input matters, in steps: see :attr:`memory_lengths`."""
+        """The effective memory length of the input, in steps: see :attr:`memory_lengths`."""
         return self.memory_lengths[next(key for key in self.tensors if key.endswith(".x"))]
 
     @property
     def memory_lengths(self) -> dict[str, float]:
-        """Give the effective memory length of every quantity, in steps.
+        """The effective memory length of every quantity, in steps.
 
-        It is the lag within which 1 - 1/e, 63 percent, of the summed norm lies, over all rows: of a norm that decays
-        exponentially it is the time constant. Between two steps it is interpolated. 0 where no gradient arrives.
+        The effective memory length is the lag within which 1 - 1/e, or 63 percent, of the summed norm lies, over all
+        rows. For a norm that decays exponentially it is the time constant. It is interpolated between steps, and it is
+        0 if no gradient arrives.
         """
         return {key: memory_length(norms, self.at) for key, norms in self.tensors.items()}
 
@@ -67,29 +68,29 @@ def gradient_flow(
 ) -> Flow:
     """Measure how a gradient flows back from one step: the norms of dL/dh_t, dL/dc_t, dL/dx_t at every step t.
 
-    The loss L is one of three. With ``loss`` it is that function of what the model returns (of a layer: its output).
-    With ``target`` it is the log-probability of a symbol at step ``at``, of scores [T, B, V] that a model returns. By
-    default it is the output at step ``at`` along a random direction of length 1, the same for every step and row: then
-    the norm of the last layer's h at ``at`` itself is 1 (of both directions together, where there are two), and all
-    others say how much of it is left.
+    There are three choices for the loss L. With ``loss``, L is this function of the model's output (for a layer, of its
+    first return value). With ``target``, L is the log-probability of a symbol at step ``at``, for a model that returns
+    scores [T, B, V]. By default, L is the output at step ``at``, projected on a random direction of length 1, which is
+    the same for every step and row. The norm for the last layer's h at step ``at`` is then 1 (for both directions
+    together, if there are two), and all other norms show how much of the gradient is left.
 
     Args:
-        layer_or_model: A layer, or any module with gatework layers inside.
+        layer_or_model: A layer, or any module that contains gatework layers.
         input: As for :func:`gatework.trace`.
-        at: The step the loss looks at, negative from the end; None for each row's last.
+        at: The step at which the loss is taken, negative from the end; None for the last step of each row.
         target: The symbol, or one for each row, int64 [B].
-        loss: Takes what the model returns and gives a number.
+        loss: A function that takes the model's output and returns a number.
         state: As for :func:`gatework.trace`.
         lengths: As for :func:`gatework.trace`.
         reset: As for :func:`gatework.trace`.
-        seed: Of the random direction.
+        seed: The seed of the random direction.
 
     Returns:
         The norms.
 
     Raises:
-        SizeError: For a step beyond the input, for a model whose output has no steps, for a loss that is no function or
-            gives no number, and for both a ``loss`` and a ``target``.
+        SizeError: For a step beyond the input, for a model whose output has no steps, for a loss that is not a function
+            or does not return a number, and for both a ``loss`` and a ``target``.
 
     Source:
         Hochreiter & Schmidhuber 1997, section 3.1, on error flow; Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063.
@@ -115,18 +116,18 @@ def gradient_flow(
         if isinstance(layer_or_model, Recurrent):
             output = output[0]
         steps = _steps(at, pushes.visits[0])
-        found = _at(_time_major(layer_or_model, output), steps, target, seed) if loss is None else loss(output)
-        if not isinstance(found, Tensor) or found.numel() != 1 or not found.requires_grad:
-            raise SizeError(f"The loss gave {_said(found)}; expected one number that depends on the layers' output.")
-        norms = pushes.norms(found)
-    return Flow(norms, tuple(pushes.prefixes), steps, float(found.detach()))
+        total = _at(_time_major(layer_or_model, output), steps, target, seed) if loss is None else loss(output)
+        if not isinstance(total, Tensor) or total.numel() != 1 or not total.requires_grad:
+            raise SizeError(f"The loss gave {_said(total)}; expected one number that depends on the layers' output.")
+        norms = pushes.norms(total)
+    return Flow(norms, tuple(pushes.prefixes), steps, float(total.detach()))
 
 
 class _Pushes:
-    """Zeros that are added to every state and every input, whose gradients are those of the states and inputs.
+    """Zeros that are added to every state and every input. Their gradients are those of the states and inputs.
 
     Args:
-        alone: Whether there is one stack of layers only, so that keys need no path.
+        alone: Whether there is only one stack of layers, so that keys need no path.
     """
 
     def __init__(self, *, alone: bool) -> None:
@@ -136,7 +137,7 @@ class _Pushes:
         self.zeros: dict[str, tuple[Visit, Tensor]] = {}
 
     def visitor(self, path: str) -> Visitor:
-        """Give the visitor of one stack of layers."""
+        """Return the visitor of one stack of layers."""
         return lambda visit, further: self.visit("" if self.alone else path, visit, further)
 
     def visit(self, path: str, visit: Visit, further: Further) -> Result:
@@ -154,36 +155,36 @@ class _Pushes:
             state: visit.full(before.shape[-1], 0.0).requires_grad_()
             for state, before in zip(visit.step.states, visit.state, strict=True)
         }
-        # The same for both directions: what they send back to the input adds up.
+        # Both directions share this tensor, so their gradients with respect to the input add up.
         name = f"{prefix_of(path, visit.number, 0)}.{visit.step.inputs[0]}"
         if name not in self.zeros:
             self.zeros[name] = (visit, torch.zeros_like(visit.inputs[0]).requires_grad_())
         self.zeros |= {f"{prefix}.{state}": (visit, zero) for state, zero in zeros.items()}
         inputs = (visit.inputs[0] + self.zeros[name][1], *visit.inputs[1:])
-        # No gradient of a parameter is asked for, and kernels would compute it.
+        # Detached, because kernels would otherwise compute gradients of parameters, which are not needed.
         weights = Weights.of({name: visit.weights[name].detach() for name in visit.weights.names()})
         changed = replace(visit, inputs=inputs, weights=weights)
         return further(changed.with_inputs(taken.step, tuple(zeros[state] for state in visit.step.states)))
 
     def norms(self, total: Tensor) -> dict[str, Tensor]:
-        """Differentiate, and give the norms [T, B]."""
-        found = torch.autograd.grad(total, [zero for _, zero in self.zeros.values()], allow_unused=True)
+        """Differentiate, and return the norms [T, B]."""
+        gradients = torch.autograd.grad(total, [zero for _, zero in self.zeros.values()], allow_unused=True)
         norms = {}
-        for (key, (visit, zero)), gradient in zip(self.zeros.items(), found, strict=True):
+        for (key, (visit, zero)), gradient in zip(self.zeros.items(), gradients, strict=True):
             whole = torch.zeros_like(zero) if gradient is None else gradient
             norms[key] = torch.linalg.vector_norm(visit.outward(whole.detach()), dim=-1)
         return norms
 
 
 def memory_length(norms: Tensor, at: Tensor) -> float:
-    """Give the lag within which 1 - 1/e of the summed norm lies, over all rows; see :attr:`Flow.memory_lengths`.
+    """Return the lag within which 1 - 1/e of the summed norm lies, over all rows; see :attr:`Flow.memory_lengths`.
 
     Args:
-        norms: [T, B], none negative.
-        at: The step from which the lag counts, for each row, int64 [B].
+        norms: [T, B], not negative.
+        at: The step from which the lag is counted, for each row, int64 [B].
 
     Returns:
-        Steps; 0 where all norms are 0.
+        The lag in steps; 0 if all norms are 0.
 
     Example:
         >>> steps = torch.arange(200, dtype=torch.float64)
@@ -205,7 +206,7 @@ def memory_length(norms: Tensor, at: Tensor) -> float:
 
 
 def _said(found: Any) -> str:
-    """Say what a loss gave, not number by number."""
+    """Describe the return value of a loss briefly."""
     if not isinstance(found, Tensor):
         return f"a value of the type {type(found).__name__}"
     if found.numel() != 1:
@@ -214,7 +215,7 @@ def _said(found: Any) -> str:
 
 
 def _steps(at: int | None, visit: Visit) -> Tensor:
-    """Give the step that the loss looks at, for each row in the user's order."""
+    """Return the step at which the loss is taken, for each row in the user's order."""
     batch, lengths = visit.batch, visit.lengths
     if at is None and lengths is not None:
         return (lengths - 1).clamp(min=0)
@@ -226,7 +227,7 @@ def _steps(at: int | None, visit: Visit) -> Tensor:
 
 
 def _time_major(model: nn.Module, output: Any) -> Tensor:
-    """Give an output with time first, [T, B, size]."""
+    """Return an output with time first, [T, B, size]."""
     if isinstance(output, tuple) and not isinstance(output, PackedSequence):
         output = output[0]
     if isinstance(output, PackedSequence):
@@ -240,14 +241,14 @@ def _time_major(model: nn.Module, output: Any) -> Tensor:
 
 
 def _at(output: Tensor, steps: Tensor, target: int | Tensor | None, seed: int) -> Tensor:
-    """Give the loss of an output [T, B, size] at one step of each row."""
+    """Return the loss of an output [T, B, size] at one step of each row."""
     rows = torch.arange(output.shape[1], device=output.device)
-    found = output[steps.to(output.device), rows]
+    vectors = output[steps.to(output.device), rows]
+    size = vectors.shape[-1]
     if target is None:
-        direction = torch.randn(found.shape[-1], generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-        return (found @ (direction / direction.norm()).to(found)).sum()
+        direction = torch.randn(size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        return (vectors @ (direction / direction.norm()).to(vectors)).sum()
     wanted = torch.as_tensor(target, device=output.device)
-    size = found.shape[-1]
     if wanted.is_floating_point() or wanted.shape not in ((), rows.shape) or ((wanted < 0) | (wanted >= size)).any():
         raise SizeError(f"target is {target!r}; expected a symbol, or one for each row, from 0 to {size - 1}.")
-    return torch.log_softmax(found, -1)[rows, wanted.expand_as(rows)].sum()
+    return torch.log_softmax(vectors, -1)[rows, wanted.expand_as(rows)].sum()

@@ -1,4 +1,4 @@
-"""How fast a state is forgotten along itself: half-lives, of an untrained cell and of the units of a trace."""
+"""Measure how fast a state decays along itself: half-lives of an untrained cell, and of the units of a trace."""
 
 import math
 from collections import defaultdict
@@ -17,23 +17,24 @@ from gatework.tracing.traces import Trace
 
 
 def half_lives(layer_or_model: nn.Module, trace: Trace, of: str | None = None) -> Tensor:
-    """Give the half-life of each unit's state in a trace: after how many steps half is left of what was in it.
+    """Compute the half-life of each unit's state in a trace: the number of steps after which half of a value is left.
 
-    It is counted along the direct path, by the mean logarithm of the factor that each step puts before last step's
-    value: of an LSTM's c the forget gate, so ln(1/2) / mean(ln f).
+    The half-life refers to the direct path. It follows from the mean logarithm of the factor with which each step
+    multiplies the previous value: for an LSTM's c this factor is the forget gate, so the half-life is
+    ln(1/2) / mean(ln f).
 
     Args:
-        layer_or_model: What was traced.
-        trace: Its trace, with all that the state's equation reads.
-        of: The state, as a key of the trace; None for the cell state of the first layer: the second state where there
-            is one, else the first.
+        layer_or_model: The traced layer or model.
+        trace: The trace, with everything that the state's equation reads.
+        of: The state, as a key of the trace. None for the cell state of the first layer: the second state if there is
+            one, otherwise the first.
 
     Returns:
-        Steps, float64 [H]: infinite where nothing is lost, 0 where a step kept nothing.
+        The half-lives in steps, float64 [H]: infinite if nothing is lost, 0 if some step kept nothing.
 
     Raises:
-        CellError: For a state that is not carried unit by unit, such as the h of a plain RNN.
-        SizeError: For a quantity that the trace lacks.
+        CellError: For a state whose units are mixed, such as the h of a plain RNN.
+        SizeError: For a quantity that is not in the trace.
 
     Example:
         >>> import gatework
@@ -59,26 +60,28 @@ def half_lives(layer_or_model: nn.Module, trace: Trace, of: str | None = None) -
 
 
 def _halved(logs: Tensor) -> Tensor:
-    """Give after how many steps half is left, for the logarithm of what a step leaves."""
+    """Return the number of steps after which half is left, from the logarithm of what one step leaves."""
     return torch.where(logs < 0, math.log(0.5) / logs, torch.inf)
 
 
 def half_life(cell: Cell | str, forget_bias: float | None = None, of: str | None = None) -> float:
-    """Give the half-life of an untrained cell's state, in steps, where the input is zero and so is the state.
+    """Compute the half-life of an untrained cell's state, in steps, for zero input and zero state.
 
-    Weights are as good as zero before training, so biases alone say how much a step keeps: of an LSTM
+    Before training, the weights are taken as zero, so the biases alone determine how much a step keeps: in an LSTM,
     f = sigmoid(forget_bias), and the half-life is ln(1/2) / ln f. Biases that the cell's paper does not fix are zero.
 
     Args:
         cell: A cell, a name such as ``lstm``, or equations.
-        forget_bias: As for :class:`gatework.Recurrent`, larger always meaning longer; None for the cell's own.
-        of: The state; None for the second where there is one (the cell state), else the first.
+        forget_bias: As for :class:`gatework.Recurrent`: a larger bias always means a longer memory. None for the cell's
+            own.
+        of: The state; None for the second state (the cell state) if there is one, otherwise the first.
 
     Returns:
-        Steps: infinite where nothing is lost, 0 where nothing is kept.
+        The half-life in steps: infinite if nothing is lost, 0 if nothing is kept.
 
     Raises:
-        CellError: For a state that is not carried unit by unit, and a cell that names no bias by which it remembers.
+        CellError: For a state whose units are mixed, and for ``forget_bias`` if the cell has no gate that keeps a
+            state.
 
     Source:
         Tallec & Ollivier 2018, arXiv:1804.11188, on the forgetting time of a gate.
@@ -87,13 +90,13 @@ def half_life(cell: Cell | str, forget_bias: float | None = None, of: str | None
         >>> [round(half_life("lstm", bias), 2) for bias in (0.0, 1.0, 4.0)]
         [1.0, 2.21, 38.19]
     """
-    found = read_cell(cell, 0)
-    state = state_of(found.step, of)
-    fixed = {name: value for name, value in found.init.items() if not isinstance(value, str)}
+    cell = read_cell(cell, 0)
+    state = state_of(cell.step, of)
+    fixed = {name: value for name, value in cell.init.items() if not isinstance(value, str)}
     if forget_bias is not None:
-        name, value = initial.forget_bias(found, forget_bias)
+        name, value = initial.forget_bias(cell, forget_bias)
         fixed[name] = value
-    step, units = found.step, math.lcm(*found.step.multiples.values())  # one size for all
+    step, units = cell.step, math.lcm(*cell.step.multiples.values())  # one size for all vectors
     sizes = defaultdict(lambda: units)
     weights = {one.name: torch.full(one.shape(sizes), fixed.get(one.name, 0.0)) for one in step.parameters}
     zero = torch.zeros(units)

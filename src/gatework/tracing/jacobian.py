@@ -1,7 +1,7 @@
-"""The derivative of a state by an earlier one, exactly, and how much of it went straight along the state itself.
+"""The exact derivative of a state with respect to an earlier one, and its direct part along the state itself.
 
-Both come from the adjoint of the equations, got by symbolic differentiation: of all of them, and of the state's own
-line alone.
+Both come from the adjoint of the equations, which symbolic differentiation gives: of all equations, and of the state's
+own line alone.
 """
 
 from collections.abc import Callable
@@ -23,20 +23,20 @@ from gatework.tracing.traces import TracedLayer
 
 @dataclass(frozen=True, eq=False)
 class StateJacobian:
-    """The derivative of a state at one step by the same state at earlier ones, and its direct part.
+    """The derivative of a state at one step with respect to the same state at earlier steps, and its direct part.
 
-    Of an LSTM the direct part is the product of the forget gates on the way, which the essays write: what flows along
-    the cell state with all gates held fixed. The rest is what went through the gates and the candidate on the way. So
-    the product of forget gates is not the whole: dC_T/dC_t = direct + rest.
+    In an LSTM, the direct part is the product of the forget gates in between, as in the essays: it flows along the cell
+    state with all gates held fixed. The rest flows through the gates and the candidate. So the product of forget gates
+    is not the whole derivative: dC_T/dC_t = direct + rest.
 
     Args:
         state: The name of the state.
-        at: T, the step that is differentiated.
-        since: The earliest step by which it is.
+        at: T, the step of the state that is differentiated.
+        since: The earliest step with respect to which it is differentiated.
         whole: dC_T/dC_t for t from ``since`` to ``at``, float64 [at - since + 1, B, H, H]; ``[i, b, j, k]`` is the
-            derivative of unit j at step T by unit k at step since + i.
-        direct: The part that goes from step to step by the state's own equation, every other name held fixed; of the
-            same shape.
+            derivative of unit j at step T with respect to unit k at step since + i.
+        direct: The part that flows from step to step through the state's own equation, with every other name held
+            fixed; the same shape.
     """
 
     state: str
@@ -47,7 +47,7 @@ class StateJacobian:
 
     @property
     def rest(self) -> Tensor:
-        """Give the part that goes through other names of the equations: the whole less the direct part."""
+        """The part that flows through other names of the equations: the whole minus the direct part."""
         return self.whole - self.direct
 
 
@@ -62,23 +62,23 @@ def state_jacobian(
     state: Any = None,
     reset: Tensor | None = None,
 ) -> StateJacobian:
-    """Split the derivative of a state by its own past into the direct part and the paths through the gates.
+    """Split the derivative of a state with respect to its past into the direct part and the paths through the gates.
 
     Args:
         layer: The layer.
-        input: Its input, as for ``forward``; not packed, for there is one ``at`` for all rows.
-        of: The state; None for the second where there is one (the cell state), else the first.
-        at: The step T, negative from the end; None for the last.
+        input: The input of the layer, as for ``forward``; not packed, because all rows share one ``at``.
+        of: The state; None for the second state (the cell state) if there is one, otherwise the first.
+        at: The step T, negative from the end; None for the last step.
         since: The earliest step t.
-        number: The layer of the stack, counted from 0 at the input; its direction is forward.
+        number: The layer of the stack, counted from 0 at the input, in the forward direction.
         state: The state before the first step; None for the layer's own.
-        reset: As for ``forward``; no gradient passes to before a reset.
+        reset: As for ``forward``; no gradient flows back across a reset.
 
     Returns:
         The derivative and its parts, in float64.
 
     Raises:
-        SizeError: For what is no layer, and for a state, a step or a layer of the stack that there is not.
+        SizeError: If ``layer`` is not a layer, and for a state, a step or a layer number that does not exist.
 
     Source:
         Hochreiter & Schmidhuber 1997, section 3.2 (the constant error carousel); Gers, Schmidhuber & Cummins 2000.
@@ -86,9 +86,9 @@ def state_jacobian(
     Example:
         >>> import gatework
         >>> lstm, given = gatework.LSTM(3, 4), torch.randn(6, 1, 3)
-        >>> found = state_jacobian(lstm, given, of="c")
+        >>> jacobian = state_jacobian(lstm, given, of="c")
         >>> forget = gatework.trace(lstm, given, "f")["f"][1:].double().prod(0)
-        >>> torch.allclose(found.direct[0, 0], torch.diag(forget[0]))
+        >>> torch.allclose(jacobian.direct[0, 0], torch.diag(forget[0]))
         True
     """
     if not isinstance(layer, Recurrent):
@@ -120,9 +120,9 @@ def state_jacobian(
 def _backward(
     adjoint: Backward, values: Values, sequences: Callable[[Name], Tensor], told: TracedLayer, state: str, times: range
 ) -> Tensor:
-    """Carry the derivative of each unit back through steps, given in their order in time: [steps, B, H, H].
+    """Carry the derivative of each unit back through the steps: [steps, B, H, H], in the order of time.
 
-    The units that are differentiated are rows beside one another, so every forward value is given once for all.
+    The differentiated units are handled as rows side by side, so every forward value is read once for all of them.
     """
     window = slice(times.start, times.stop)
     given = {name: sequences(source)[window].double().unsqueeze(2) for name, source in adjoint.reads.items()}
@@ -131,14 +131,14 @@ def _backward(
     back = {
         name: eye if name == state else eye.new_zeros(rows, size, told.before[name].shape[1]) for name in adjoint.back
     }
-    found = eye.new_empty(len(times), rows, size, size)
+    derivatives = eye.new_empty(len(times), rows, size, size)
     for place in reversed(range(len(times))):
         values.names = {Name(name): sequence[place] for name, sequence in given.items()}
         values.names |= {Name(adjoint.back[name], True): value for name, value in back.items()}
         adjoint.step(values)
-        found[place] = values.names[Name(adjoint.gradient)]
+        derivatives[place] = values.names[Name(adjoint.gradient)]
         back = {name: values.names[Name(carrier)] for name, carrier in adjoint.back.items()}
         if told.restart is not None:
             starts = told.restart[times[place]][:, None, None]
             back = {name: torch.where(starts, 0.0, value) for name, value in back.items()}
-    return found
+    return derivatives

@@ -1,4 +1,4 @@
-"""Linear probes: what can be read off a state by a linear map, and how much better than by chance."""
+"""Linear probes: how well a linear map predicts a target from a state, compared with the chance level."""
 
 from dataclasses import dataclass, field
 
@@ -10,18 +10,18 @@ from gatework.errors import SizeError
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """A linear map from values to targets, and how well it does on what it has not seen.
+    """A linear map from values to targets, and its score on held-out data.
 
     Args:
-        weights: [K, F]: for each class, or each real target, a weight on every unit.
+        weights: [K, F]: a weight on every unit, for each class or each real target.
         bias: [K].
         classes: The classes in the order of the weights, int64 [K]; None for real targets.
-        score: Held-out accuracy of classes, from 0 to 1; of real targets R^2, at most 1.
-        chance: What the score would be without looking at the values: always the class that is commonest in what was
-            learned from; 0 for real targets.
-        fitted: The score on what was learned from.
-        learned_from: How many vectors the map was learned from.
-        held_out: How many the score was measured on.
+        score: The score on held-out data: the accuracy for classes, from 0 to 1; R^2 for real targets, at most 1.
+        chance: The chance level of the score: that of always predicting the most common class of the training data; 0
+            for real targets.
+        fitted: The score on the training data.
+        learned_from: The number of training vectors.
+        held_out: The number of held-out vectors.
     """
 
     weights: Tensor = field(repr=False)
@@ -34,7 +34,7 @@ class Probe:
     held_out: int
 
     def predict(self, values: Tensor) -> Tensor:
-        """Read the target off values.
+        """Predict the target from values.
 
         Args:
             values: [..., F].
@@ -42,39 +42,39 @@ class Probe:
         Returns:
             The classes, int64 [...]; or the real targets, float64 [..., K].
         """
-        found = values.double() @ self.weights.T + self.bias
-        return found if self.classes is None else self.classes[found.argmax(-1)]
+        scores = values.double() @ self.weights.T + self.bias
+        return scores if self.classes is None else self.classes[scores.argmax(-1)]
 
 
 def probe(values: Tensor, targets: Tensor, *, held_out: float = 0.25, ridge: float = 1e-3, seed: int = 0) -> Probe:
-    """Fit a linear probe, and measure it on sequences that it has not seen.
+    """Fit a linear probe, and score it on held-out data.
 
-    Neighbouring steps of a sequence resemble one another, so what is held out are whole rows of the batch, drawn by
-    ``seed``, where there are several, and else the last stretch. The fit is in closed form, in float64, on values
-    brought to mean 0 and variance 1.
+    Neighbouring steps of a sequence are similar. Therefore whole rows of the batch are held out, drawn by ``seed``. If
+    there is only one row, its last part is held out. The fit is in closed form, in float64, on values that are
+    standardised to mean 0 and variance 1.
 
     Args:
-        values: [T, B, F] as a trace has them, such as ``trace["c"]``, or [N, F] in their order in time.
-        targets: Classes, [T, B] or [N], whole numbers or bool, a negative one where there is no target; or real
-            targets, [T, B], [N], [T, B, K] or [N, K], NaN where there is none.
-        held_out: The share that is held out, between 0 and 1.
-        ridge: How much large weights cost, beside a variance of 1.
-        seed: Of the draw.
+        values: [T, B, F] as in a trace, such as ``trace["c"]``, or [N, F] in the order of time.
+        targets: Classes, [T, B] or [N], integers or booleans, negative where there is no target; or real targets,
+            [T, B], [N], [T, B, K] or [N, K], NaN where there is no target.
+        held_out: The share of held-out data, between 0 and 1.
+        ridge: The ridge penalty on weights, relative to a variance of 1.
+        seed: The seed for drawing the held-out rows.
 
     Returns:
         The probe.
 
     Raises:
-        SizeError: If shapes do not fit, where there is too little to learn from or to measure on, or where what is
-            learned from has one class only.
+        SizeError: If shapes do not fit, if there is too little data to fit or to score the probe, or if the training
+            data has only one class.
 
     Source:
         Alain & Bengio 2016, arXiv:1610.01644, on linear probes.
 
     Example:
         >>> values = torch.randn(50, 8, 4, generator=torch.Generator().manual_seed(0))
-        >>> found = probe(values, values[..., 2] > 0)
-        >>> found.score > 0.9, found.held_out
+        >>> fitted = probe(values, values[..., 2] > 0)
+        >>> fitted.score > 0.9, fitted.held_out
         (True, 100)
     """
     if not 0 < held_out < 1:
@@ -100,7 +100,7 @@ def probe(values: Tensor, targets: Tensor, *, held_out: float = 0.25, ridge: flo
 
 
 def _fitted(values: Tensor, goals: Tensor, inside: Tensor, outside: Tensor, ridge: float) -> Probe:
-    """Fit on what is inside and measure on what is outside, bool [N] each."""
+    """Fit a probe on the vectors marked by ``inside`` and score it on those marked by ``outside``, bool [N] each."""
     classes = chance = None
     wanted = goals[inside]
     if goals.dim() == 1:
@@ -116,10 +116,10 @@ def _fitted(values: Tensor, goals: Tensor, inside: Tensor, outside: Tensor, ridg
     weights, bias = _ridge(values[inside], wanted, ridge)
 
     def score(which: Tensor) -> float:
-        found = values[which] @ weights.T + bias
+        predicted = values[which] @ weights.T + bias
         if classes is not None:
-            return float((classes[found.argmax(-1)] == goals[which]).double().mean())
-        left = (found - goals[which]).square().sum()
+            return float((classes[predicted.argmax(-1)] == goals[which]).double().mean())
+        left = (predicted - goals[which]).square().sum()
         whole = (goals[which] - goals[which].mean(0)).square().sum()
         return float(1 - left / whole)
 
@@ -128,20 +128,20 @@ def _fitted(values: Tensor, goals: Tensor, inside: Tensor, outside: Tensor, ridg
 
 
 def _ridge(values: Tensor, goals: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
-    """Give the weights [K, F] and the bias [K] of least squares with a price on weights."""
+    """Return the weights [K, F] and the bias [K] of a ridge regression."""
     mean, spread = values.mean(0), values.std(0, correction=0)
-    spread = torch.where(spread > 0, spread, 1.0)  # a unit that never moves gets no weight
+    spread = torch.where(spread > 0, spread, 1.0)  # a constant unit gets no weight
     scaled, middle = (values - mean) / spread, goals.mean(0)
     count, units = scaled.shape
     gram = scaled.T @ scaled / count + ridge * torch.eye(units, dtype=values.dtype, device=values.device)
-    # By least squares, not by solving: without a ridge, units that say the same thing leave the gram matrix singular.
+    # Least squares instead of solve: without a ridge, collinear units make the Gram matrix singular.
     weights = torch.linalg.lstsq(gram.cpu(), (scaled.T @ (goals - middle) / count).cpu(), driver="gelsd").solution
     weights = weights.to(values.device).T / spread
     return weights, middle - weights @ mean
 
 
 def _held_out(values: Tensor, share: float, seed: int) -> Tensor:
-    """Say what is held out, bool [T, B] or [N]."""
+    """Mark the held-out vectors, bool [T, B] or [N]."""
     away = torch.zeros(values.shape[:-1], dtype=torch.bool, device=values.device)
     if values.dim() == 3 and values.shape[1] > 1:
         rows = values.shape[1]

@@ -29,29 +29,29 @@ def trace(
     lengths: Tensor | Sequence[int] | None = None,
     reset: Tensor | None = None,
 ) -> Trace:
-    """Run a layer or a model, and keep what its equations compute at every step.
+    """Run a layer or a model, and record what its equations compute at every step.
 
-    The run is an ordinary one: it takes the kernels that an untraced run takes, in the mode the model is in, and its
-    output is the same bit by bit. No gradient flows; :meth:`gatework.Recurrent.record` keeps one.
+    A traced run uses the same kernels as an untraced one, in the current mode of the model, and its output is the same,
+    bit by bit. The trace has no gradient; :meth:`gatework.Recurrent.record` returns quantities with gradients.
 
     Args:
-        layer_or_model: A layer, or any module with gatework layers inside.
-        input: What the layer or the model takes; a tuple of a model's arguments, or of the inputs of a cell with
-            several.
-        names: The quantities to keep, such as ``["c", "f * c"]`` or ``["l1.c"]``; one of them alone may be a string.
-            None for all that have a line. Inputs may be named too.
-        parts: Whether to keep the addends of the states' equations as well, such as ``f * c``.
-        state: As for the layer's ``forward``, or the model's; None to leave it out.
-        lengths: As for the layer's ``forward``, or the model's; None to leave it out.
-        reset: As for the layer's ``forward``, or the model's; None to leave it out.
+        layer_or_model: A layer, or any module that contains gatework layers.
+        input: The input of the layer or the model; a tuple for a model with several arguments, or for a cell with
+            several inputs.
+        names: The quantities to record, such as ``["c", "f * c"]`` or ``["l1.c"]``, or a single name as a string.
+            Inputs may be named too. None for all quantities that have a line.
+        parts: Whether to record the addends of the states' equations as well, such as ``f * c``.
+        state: As for the ``forward`` of the layer or the model; None is not passed on.
+        lengths: As for the ``forward`` of the layer or the model; None is not passed on.
+        reset: As for the ``forward`` of the layer or the model; None is not passed on.
 
     Returns:
-        The trace, a mapping from keys such as ``l0.i`` to tensors [T, B, H]; time comes first whatever the form of the
+        The trace, a mapping from keys such as ``l0.i`` to tensors [T, B, H]. Time comes first for every form of the
         input, and runs forward for both directions.
 
     Raises:
-        SizeError: For a name that no equation has, for an input that is no tensor, and for a layer that the model runs
-            more than once.
+        SizeError: For a name that no equation has, for an input that is not a tensor, and for a layer that the model
+            runs more than once.
 
     Example:
         >>> import gatework
@@ -77,13 +77,13 @@ def trace(
 
 
 def _wanted(names: Any) -> tuple[str, ...] | None:
-    """Read the names that were given; None for all."""
+    """Return the given names as a tuple; None for all."""
     if names is None or isinstance(names, str):
         return None if names is None else (names,)
-    found = tuple(names) if isinstance(names, Iterable) else (names,)
-    if not all(isinstance(name, str) for name in found):
+    given = tuple(names) if isinstance(names, Iterable) else (names,)
+    if not all(isinstance(name, str) for name in given):
         raise SizeError(f"names is {names!r}; expected names such as ['c', 'f * c'], one such text, or None for all.")
-    return found
+    return given
 
 
 def run_model(model: nn.Module, input: Any, state: Any, **options: Any) -> Any:
@@ -103,12 +103,12 @@ def run_model(model: nn.Module, input: Any, state: Any, **options: Any) -> Any:
 
 
 class _Recorder:
-    """Collects what every layer computes.
+    """Records the quantities of every layer.
 
     Args:
-        names: The names that are wanted; None for all.
-        parts: Whether parts are wanted, named or not.
-        alone: Whether there is one stack of layers only, so that keys need no path.
+        names: The names to record; None for all.
+        parts: Whether to record all parts, even those that are not named.
+        alone: Whether there is only one stack of layers, so that keys need no path.
     """
 
     def __init__(self, names: tuple[str, ...] | None, parts: bool, *, alone: bool) -> None:
@@ -119,11 +119,11 @@ class _Recorder:
         self.layers: list[TracedLayer] = []
 
     def visitor(self, path: str, layer: Recurrent) -> Visitor:
-        """Give the visitor of one layer."""
+        """Return the visitor of one layer."""
         return lambda visit, further: self.visit(path, layer, visit, further)
 
     def visit(self, path: str, layer: Recurrent, visit: Visit, further: Further) -> Result:
-        """Run one layer in one direction, and keep what is wanted of it."""
+        """Run one layer in one direction, and record its quantities."""
         prefix = prefix_of("" if self.alone else path, visit.number, visit.direction)
         if any(known.prefix == prefix for known in self.layers):
             raise SizeError(
@@ -146,20 +146,20 @@ class _Recorder:
         return result
 
     def wanted(self, prefix: str, taken: Parted, drawn: bool) -> list[str]:
-        """Name what is kept of a layer, in the order of the equations, parts last."""
+        """Name the quantities to record of a layer, in the order of the equations, with parts last."""
         step = taken.step
         own = [line.target for line in step.equations if line.target not in taken.parts.values()]
         named = {name.removeprefix(f"{prefix}.") for name in self.names or ()}
         parts = [part for part in taken.parts if self.parts or part in named]
         if self.names is None:
-            # A mask that is not drawn is its probability: nothing to see.
+            # A mask that is not drawn is just its probability.
             masks = () if drawn else step.draws
             return [*(name for name in own if name not in masks), *parts]
         return [*(name for name in (*own, *step.inputs) if name in named), *parts]
 
 
 def _described(prefix: str, path: str, layer: Recurrent, visit: Visit, taken: Parted) -> TracedLayer:
-    """Write down what a reader of the trace will want to know of a layer."""
+    """Describe a layer for the readers of the trace."""
     restart, fresh = visit.options["restart"], visit.options["initial"]
     step = visit.step
     fresh = [torch.zeros_like(one) for one in visit.state] if fresh is None else fresh
@@ -185,7 +185,7 @@ def _by_name(step: Step, visit: Visit, states: Sequence[Tensor]) -> dict[str, Te
 
 
 def _known(layers: Mapping[str, Recurrent]) -> Iterator[tuple[str, str]]:
-    """Yield all that can be kept of some layers: pairs of a prefix and a name."""
+    """Yield all quantities that can be recorded, as pairs of a prefix and a name."""
     for path, layer in layers.items():
         for number, direction, one in layer._runs():
             taken = parted(one.step)

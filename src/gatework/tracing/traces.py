@@ -1,4 +1,4 @@
-"""What a trace is: tensors by name, what the names mean, and the file that holds both."""
+"""Traces: tensors by name, the meaning of the names, and the file format for both."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -24,22 +24,22 @@ OUTPUT = ".output"  # no quantity begins with a dot
 
 @dataclass(frozen=True, eq=False)
 class TracedLayer:
-    """One layer in one direction, as it was traced.
+    """A traced layer in one direction.
 
     Args:
-        prefix: What its keys begin with: ``l0``, ``l1_reverse``, ``encoder.l0``.
-        module: Its path in the model; empty where the layer itself was traced.
+        prefix: The beginning of its keys: ``l0``, ``l1_reverse``, ``encoder.l0``.
+        module: The path of the layer in the model; empty if the layer itself was traced.
         number: The layer, counted from 0 at the input.
-        direction: 0 for forward, 1 for backward in time.
-        cell: The name of its cell.
-        step: Its equations.
-        drawn: Whether masks were drawn; if not, each was its probability.
-        parts: For each addend of a state's equation, the name it is a part of.
-        inputs: What it was given, [T, B, size] by name.
-        before: The states before the first step taken, [B, size] by name.
-        fresh: The states from which a row starts anew, [B, size] by name.
-        restart: Where rows start anew, bool [T, B]; None where none does.
-        lengths: The number of steps of each row, int64 [B]; None where all have T.
+        direction: 0 for forward in time, 1 for backward in time.
+        cell: The name of the cell.
+        step: The equations of the layer.
+        drawn: Whether masks were drawn; otherwise each mask was its probability.
+        parts: Maps each addend of a state's equation to the name of the state.
+        inputs: The inputs of the layer, [T, B, size] by name.
+        before: The states before the first step, [B, size] by name.
+        fresh: The states from which a new sequence in a row starts, [B, size] by name.
+        restart: Where a new sequence starts in a row, bool [T, B]; None if nowhere.
+        lengths: The number of steps of each row, int64 [B]; None if all rows have T steps.
     """
 
     prefix: str
@@ -57,13 +57,13 @@ class TracedLayer:
     lengths: Tensor | None = field(repr=False)
 
     def last(self, state: str, values: Tensor, begin: int = 0, end: int | None = None) -> Tensor:
-        """Give last step's values of a state, as each step found them.
+        """Return the value that a state had before each step.
 
         Args:
             state: The state.
-            values: Its traced values, [T, B, H].
-            begin: The first step that is asked about.
-            end: The step after the last one; None for all.
+            values: The traced values of the state, [T, B, H].
+            begin: The first step of the result.
+            end: The step after the last step of the result; None for the end.
 
         Returns:
             [end - begin, B, H].
@@ -72,50 +72,50 @@ class TracedLayer:
         times = torch.arange(begin, steps if end is None else end, device=values.device)
         earlier = times + 1 if self.direction else times - 1
         inside = ((earlier >= 0) & (earlier < steps))[:, None].expand(-1, values.shape[1])
-        if self.direction and self.lengths is not None:  # a row's way back begins at its own last step
+        if self.direction and self.lengths is not None:  # in reverse, each row begins at its own last step
             inside = inside & (earlier[:, None] < self.lengths.to(values.device))
-        found = torch.where(inside[..., None], values[earlier.clamp(0, steps - 1)], self.before[state])
+        previous = torch.where(inside[..., None], values[earlier.clamp(0, steps - 1)], self.before[state])
         if self.restart is None:
-            return found
-        # The mask ends with the longest row; beyond it there is padding, in which nothing starts.
+            return previous
+        # The mask ends with the longest row. Beyond it there is only padding, in which no sequence starts.
         starts = self.restart.new_zeros(steps, values.shape[1])
         starts[: len(self.restart)] = self.restart
-        return torch.where(starts[times][..., None], self.fresh[state], found)
+        return torch.where(starts[times][..., None], self.fresh[state], previous)
 
     @property
     def equations(self) -> str:
-        """Give the equations as text."""
+        """The equations as text."""
         return show(self.step)
 
     @property
     def comments(self) -> dict[str, str]:
-        """Give the comment of every line, by name; empty where the equations have none."""
+        """The comment of every line, by name; an empty text for a line without a comment."""
         return {line.target: line.comment for line in self.step.equations}
 
 
 @dataclass(frozen=True, eq=False)
 class Keyed(Mapping[str, Tensor]):
-    """A mapping from keys such as ``l0.i`` to tensors, in which a bare ``i`` will do where there is one layer.
+    """A mapping from keys such as ``l0.i`` to tensors. With a single layer, the bare name ``i`` is enough.
 
     Args:
         tensors: The tensors, by full key.
-        prefixes: What the keys of each layer in each direction begin with.
+        prefixes: The beginning of the keys, for each layer and direction.
     """
 
     tensors: Mapping[str, Tensor] = field(repr=False)
     prefixes: tuple[str, ...]
 
     def key(self, name: str) -> str:
-        """Give the full key of a name.
+        """Return the full key of a name.
 
         Args:
-            name: A key, or a bare name where there is one layer in one direction.
+            name: A key, or a bare name if there is one layer in one direction.
 
         Returns:
             The key.
 
         Raises:
-            SizeError: If there is nothing of that name; the message says what there is.
+            SizeError: If there is no such name; the message lists the keys.
         """
         if name in self.tensors:
             return name
@@ -125,15 +125,15 @@ class Keyed(Mapping[str, Tensor]):
         raise SizeError(f"The {kind} has no `{name}`; it has {', '.join(f'`{key}`' for key in self.tensors)}.")
 
     def __getitem__(self, name: str) -> Tensor:
-        """Look a quantity up, or say what there is."""
+        """Look up a quantity; the error for an unknown name lists the keys."""
         return self.tensors[self.key(name)]
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Look a quantity up, or give the default, as every mapping does."""
+        """Look up a quantity, or return the default."""
         return self[key] if key in self else default  # noqa: SIM401 - this is that method
 
     def __contains__(self, name: object) -> bool:
-        """Say whether there is a quantity of that name."""
+        """Tell whether there is a quantity with this name."""
         only = f"{self.prefixes[0]}.{name}" if len(self.prefixes) == 1 else None
         return name in self.tensors or only in self.tensors
 
@@ -148,17 +148,18 @@ class Keyed(Mapping[str, Tensor]):
 
 @dataclass(frozen=True, eq=False)
 class Trace(Keyed):
-    """What a run computed, by name: a mapping from keys to tensors [T, B, H].
+    """The quantities that a run computed: a mapping from keys to tensors [T, B, H].
 
-    A key is the layer and the quantity, ``l0.i``, ``l1_reverse.c``, with the path of the layer before it where a model
-    has several: ``encoder.l0.i``. Where one layer in one direction was traced the quantity is enough: ``i``.
+    A key consists of the layer and the quantity: ``l0.i``, ``l1_reverse.c``. If a model has several stacks of layers,
+    the path of the stack comes first: ``encoder.l0.i``. If one layer in one direction was traced, the quantity is
+    enough: ``i``.
 
     Args:
         tensors: The tensors, by full key.
-        prefixes: What the keys of each layer in each direction begin with.
-        output: What the layer gave as its output, or what the model returned.
-        state: The layer's final state; None of a model.
-        layers: Every layer in every direction.
+        prefixes: The beginning of the keys, for each layer and direction.
+        output: The output of the layer, or the return value of the model.
+        state: The final state of the layer; None for a model.
+        layers: One entry for each layer and direction.
     """
 
     output: Any = field(repr=False)
@@ -166,7 +167,7 @@ class Trace(Keyed):
     layers: tuple[TracedLayer, ...] = field(repr=False)
 
     def layer(self, name: str) -> TracedLayer:
-        """Give the layer that a name belongs to.
+        """Return the layer that a name belongs to.
 
         Args:
             name: As for :meth:`key`.
@@ -181,7 +182,7 @@ class Trace(Keyed):
         return next(layer for layer in self.layers if key.startswith(f"{layer.prefix}."))
 
     def bare(self, name: str) -> str:
-        """Give a name as the equations have it: ``f`` for ``l0.f``.
+        """Return a name as the equations write it: ``f`` for ``l0.f``.
 
         Args:
             name: As for :meth:`key`.
@@ -195,9 +196,10 @@ class Trace(Keyed):
         return self.key(name).removeprefix(f"{self.layer(name).prefix}.")
 
     def save(self, path: str | Path) -> None:
-        """Write the trace to a file of safetensors.
+        """Write the trace to a safetensors file.
 
-        The output is written where it is a tensor; a final state is not, for it is in the values of the last step.
+        The file contains the output if it is a tensor. It does not contain the final state, which is in the values of
+        the last step.
 
         Args:
             path: The file.
@@ -229,7 +231,7 @@ class Trace(Keyed):
             The trace, on the CPU.
 
         Raises:
-            DataError: If there is no such file, or it holds no trace.
+            DataError: If there is no such file, or if it contains no trace.
         """
         try:
             tensors, metadata = read_safetensors(path)
@@ -244,33 +246,33 @@ class Trace(Keyed):
 
 
 def tensors_of(trace: Trace) -> dict[str, Tensor]:
-    """Give all tensors of a trace, those that are no quantities under names that begin with a dot."""
-    found = dict(trace.tensors)
+    """Collect all tensors of a trace. Names that begin with a dot belong to tensors that are not quantities."""
+    tensors = dict(trace.tensors)
     if isinstance(trace.output, Tensor):
-        found[OUTPUT] = trace.output
+        tensors[OUTPUT] = trace.output
     for layer in trace.layers:
         for kind in ("inputs", "before", "fresh"):
-            found |= {f".{kind}.{layer.prefix}.{name}": one for name, one in getattr(layer, kind).items()}
+            tensors |= {f".{kind}.{layer.prefix}.{name}": one for name, one in getattr(layer, kind).items()}
         for kind in ("restart", "lengths"):
             if getattr(layer, kind) is not None:
-                found[f".{kind}.{layer.prefix}"] = getattr(layer, kind)
-    return found
+                tensors[f".{kind}.{layer.prefix}"] = getattr(layer, kind)
+    return tensors
 
 
 def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Copy what shares memory with another, as a layer's output and the next one's input do."""
-    found: dict[str, Tensor] = {}
+    """Copy tensors that share memory, such as a layer's output and the input of the next layer."""
+    separate: dict[str, Tensor] = {}
     seen: set[int] = set()
     for key, tensor in tensors.items():
         whole = tensor.contiguous()
         place = whole.untyped_storage().data_ptr()
-        found[key] = whole.clone() if place in seen else whole
+        separate[key] = whole.clone() if place in seen else whole
         seen.add(place)
-    return found
+    return separate
 
 
 def metadata_of(trace: Trace) -> dict[str, str]:
-    """Give what a trace is beside its tensors, as the texts that a file of safetensors takes."""
+    """Describe a trace without its tensors, as the metadata of a safetensors file."""
     layers = [
         {
             "prefix": layer.prefix,
@@ -290,7 +292,7 @@ def metadata_of(trace: Trace) -> dict[str, str]:
 
 
 class _Told(BaseModel):
-    """What a file says of a layer."""
+    """The description of a layer in a file."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -307,7 +309,7 @@ class _Told(BaseModel):
 
 
 class _Facts(BaseModel):
-    """What a file holds beside its tensors."""
+    """The contents of a file besides its tensors."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 

@@ -52,7 +52,7 @@ def load(path: Path, gap: int) -> Recording:
         SHA-256 of the sentence, so equal sentences are in the same split. Groups are the numbers of attractors.
 
     Raises:
-        DataError: When a file is missing or damaged, with the number of the line.
+        DataError: If a file is missing or damaged, with the number of the line.
     """
     sentences, left_out = _read(path)
     # The hash assigns each sentence to a random split, which is always the same.

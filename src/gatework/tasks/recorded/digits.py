@@ -39,7 +39,7 @@ def load(path: Path, gap: int) -> Recording:
         for training. Groups are the speakers.
 
     Raises:
-        DataError: When the archive is missing, damaged, or holds something else.
+        DataError: If the archive is missing, damaged, or holds something else.
     """
     found = read_recordings(path / _FILE)
     speakers = sorted({speaker for _, speaker, _ in found})
@@ -79,7 +79,7 @@ def read_recordings(path: Path) -> dict[tuple[int, str, int], Tensor]:
         The samples ``[n]``, between -1 and 1, by digit, speaker and index.
 
     Raises:
-        DataError: When the archive is missing, damaged, or holds something else.
+        DataError: If the archive is missing, damaged, or holds something else.
     """
     found: dict[tuple[int, str, int], Tensor] = {}
     for member in unpack_tar(read_file(path), path, _MOST_UNPACKED):

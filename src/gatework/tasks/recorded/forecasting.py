@@ -137,7 +137,7 @@ def _load(
         The parts in order, standardised by the first.
 
     Raises:
-        DataError: When there is no such table, or it is too short.
+        DataError: If there is no such table, or it is too short.
     """
     path = path / file if path.is_dir() else path
     table = read_table(path)

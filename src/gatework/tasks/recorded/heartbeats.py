@@ -38,7 +38,7 @@ def load(path: Path, gap: int) -> Recording:
         distinguish sequences that have only normal beats from the others.
 
     Raises:
-        DataError: When the file is missing or damaged.
+        DataError: If the file is missing or damaged.
     """
     signal, samples, symbols = _read(path / _FILE)
     beats = np.isin(symbols, list(_BEATS))

@@ -50,7 +50,7 @@ def _load(path: Path, gap: int, order: Callable[[], NDArray[np.int64]] | None = 
         The official test split; the last 5,000 training images are held out.
 
     Raises:
-        DataError: When a file is missing or damaged.
+        DataError: If a file is missing or damaged.
     """
     facts: dict[str, object] = {"order": "rows" if order is None else "mixed, the same for all images"}
     read = {split: _read(path, *files) for split, files in _FILES.items()}

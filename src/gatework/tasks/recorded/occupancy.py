@@ -27,7 +27,7 @@ def _load(path: Path, gap: int, sensors: tuple[str, ...]) -> Recording:
         The official splits; the last fifth of the training minutes is held out.
 
     Raises:
-        DataError: When a file is missing or damaged.
+        DataError: If a file is missing or damaged.
     """
     inputs, classes = _read(path / _TRAIN, sensors)
     tested, tested_classes = _read(path / _TEST, sensors)

@@ -49,7 +49,7 @@ def _load(path: Path, gap: int, file: str) -> Recording:
         The official splits. Pieces that are too short are left out, and long pieces are cut.
 
     Raises:
-        DataError: When the file is missing or damaged.
+        DataError: If the file is missing or damaged.
     """
     path = path / file
     content = parse_json(unpack_gzip(read_file(path), path, _MOST_UNPACKED), path, _Rolls)

@@ -147,7 +147,7 @@ def find_table(path: Path) -> Path:
         The file.
 
     Raises:
-        DataError: When a folder holds no such file, or several.
+        DataError: If a folder holds no such file, or several.
     """
     if not path.is_dir():
         return path

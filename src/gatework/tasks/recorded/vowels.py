@@ -79,7 +79,7 @@ def load(path: Path, gap: int) -> Recording:
         The official test split; of each speaker's training cases every fifth is held out.
 
     Raises:
-        DataError: When a file is missing or damaged.
+        DataError: If a file is missing or damaged.
     """
     cases, classes, names = read_cases(path / _TRAIN)
     tested, tested_classes, tested_names = read_cases(path / _TEST)
