@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from evidence.claim import Context
+from gatework.runs.files import write_file
 
 ROOT = Path(__file__).parent.parent
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -82,9 +83,7 @@ class _Piece:
         if self._process.returncode:
             last = said.strip().splitlines()[-1] if said.strip() else f"exit code {self._process.returncode}"
             raise JobError(f"`{' '.join(command[1:])}` failed with {self._told}: {last}")
-        unfinished = self._kept.with_suffix(".tmp")
-        unfinished.write_text(found, encoding="utf-8")
-        unfinished.replace(self._kept)
+        write_file(self._kept, found.encode("utf-8"))
         return json.loads(found)
 
     def end(self) -> None:

@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from gatework.runs.files import write_file
+
 
 class Session:
     """The folders in which claims are measured.
@@ -48,10 +50,8 @@ class Session:
         """
         folder = self.folder(claim)
         if picture is not None:
-            (folder / "picture.png").write_bytes(picture)
-        unfinished = folder / "measured.tmp"
-        unfinished.write_text(json.dumps(result), encoding="utf-8")
-        unfinished.replace(folder / "measured.json")
+            write_file(folder / "picture.png", picture)
+        write_file(folder / "measured.json", json.dumps(result).encode("utf-8"))
 
     def kept(self, claim: str) -> tuple[dict[str, Any], bytes | None] | None:
         """Give what was measured before the run was stopped; None where nothing was."""

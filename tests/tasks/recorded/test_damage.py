@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from tests.tasks.recorded.tiny import CASES, each_case, load, sound, write_archive, write_heart, write_table
 
+from gatework.data.recorded import read_table
 from gatework.errors import DataError
+from gatework.tasks.asking import ask_at_the_end
 from gatework.tasks.generic.forecast import forecast
 from gatework.tasks.recorded.agreement import agreement
 from gatework.tasks.recorded.digits import spoken_digits
@@ -16,7 +18,6 @@ from gatework.tasks.recorded.heartbeats import heartbeats
 from gatework.tasks.recorded.mnist import mnist
 from gatework.tasks.recorded.occupancy import occupancy
 from gatework.tasks.recorded.polyphony import jsb_chorales
-from gatework.tasks.recorded.reading import ask_at_the_end, read_table
 from gatework.tasks.recorded.vowels import japanese_vowels
 
 # --- tables

@@ -23,6 +23,7 @@ from tests.tasks.recorded.tiny import (
     write_vowels,
 )
 
+from gatework.data.recorded import read_table
 from gatework.tasks.features.mel import BANDS, log_mel, mel_bands, spectrum_points, window_and_hop
 from gatework.tasks.generic.forecast import forecast
 from gatework.tasks.recorded.agreement import agreement, is_singular_of
@@ -32,7 +33,6 @@ from gatework.tasks.recorded.heartbeats import heartbeats
 from gatework.tasks.recorded.mnist import mixed_order, mnist, mnist_permuted, mnist_rows
 from gatework.tasks.recorded.occupancy import occupancy, occupancy_no_light
 from gatework.tasks.recorded.polyphony import LONGEST, jsb_chorales
-from gatework.tasks.recorded.reading import read_table
 from gatework.tasks.recorded.vowels import japanese_vowels
 
 # --- oracles: what is asked follows from the files

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+from gatework.tasks.asking import ask_at_the_end, guess
 from gatework.tasks.generic.reading import (
     SOURCE,
     better_than,
@@ -13,7 +14,6 @@ from gatework.tasks.generic.reading import (
     share_out,
     standardise,
 )
-from gatework.tasks.recorded.reading import ask_at_the_end, guess
 from gatework.tasks.task import Gap, Recorded, Recording, Task
 
 

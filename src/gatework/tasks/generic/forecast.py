@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from gatework.data.recorded import find_scale, find_table, read_table
 from gatework.data.table import Table, make_table, split_time
 from gatework.data.table_arrays import is_array_folder, read_array_table
 from gatework.data.table_csv import IDS, describe_columns, describe_lengths, read_csv_table, read_rows
@@ -23,7 +24,6 @@ from gatework.tasks.recorded.forecasting import (
     check_parts,
     persist,
 )
-from gatework.tasks.recorded.reading import find_scale, find_table, read_table
 from gatework.tasks.task import Batch, Gap, Recorded, Recording, Task
 
 _SPLITS = ("train", "valid", "test")

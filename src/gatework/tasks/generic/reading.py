@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gatework.data.recorded import find_scale, find_table
 from gatework.data.table import Table, split_sequences
 from gatework.data.table_arrays import is_array_folder, read_array_table
 from gatework.data.table_csv import parse_number, read_csv_table
 from gatework.data.table_sounds import Features, is_sound_folder, read_sound_table
 from gatework.errors import DataError
 from gatework.tasks.features.mel import BANDS, log_mel
-from gatework.tasks.recorded.reading import find_scale, find_table
 from gatework.tasks.task import Success
 
 SOUND = Features(log_mel, f"{BANDS} mel bands, 25 ms every 10 ms, natural logarithms")

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gatework.data.recorded import find_scale
 from gatework.errors import DataError
 from gatework.tasks.generic.reading import (
     SOURCE,
@@ -18,7 +19,6 @@ from gatework.tasks.generic.reading import (
     standardise,
 )
 from gatework.tasks.recorded.forecasting import persist
-from gatework.tasks.recorded.reading import find_scale
 from gatework.tasks.task import Batch, Gap, Recorded, Recording, Task
 
 

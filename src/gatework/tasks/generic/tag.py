@@ -7,9 +7,11 @@ from pathlib import Path
 import torch
 from numpy.typing import NDArray
 
+from gatework.data.recorded import find_scale
 from gatework.data.table import Table, split_time
 from gatework.data.targets import IGNORED
 from gatework.errors import DataError
+from gatework.tasks.asking import guess
 from gatework.tasks.generic.reading import (
     SOURCE,
     better_than,
@@ -20,7 +22,6 @@ from gatework.tasks.generic.reading import (
     standardise,
 )
 from gatework.tasks.recorded.forecasting import CONTEXT_SHARE, MOST_CONTEXT
-from gatework.tasks.recorded.reading import guess
 from gatework.tasks.task import Batch, Gap, Recorded, Recording, Task
 
 # What one sequence reads ``[T, F]``, and the class of each of its steps.

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gatework.data.recorded import read_text
 from gatework.errors import DataError
-from gatework.tasks.recorded.reading import FROM_NOTES, ask_at_the_end, guess, read_text
+from gatework.tasks.asking import FROM_NOTES, ask_at_the_end, guess
 from gatework.tasks.task import Batch, Gap, Published, Recorded, Recording, Success, Task
 
 _TEXT, _GOLD = "subj_agr_filtered.text", "subj_agr_filtered.gold"

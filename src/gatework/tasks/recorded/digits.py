@@ -8,11 +8,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gatework.data.recorded import find_scale, read_file
 from gatework.errors import DataError
 from gatework.reading.packed import unpack_tar
 from gatework.reading.sound import parse_wav
+from gatework.tasks.asking import FROM_NOTES, ask_at_the_end, guess
 from gatework.tasks.features.mel import BANDS, log_mel
-from gatework.tasks.recorded.reading import FROM_NOTES, ask_at_the_end, find_scale, guess, read_file
 from gatework.tasks.task import Gap, Published, Recorded, Recording, Success, Task
 
 _FILE = "recordings.tar.gz"

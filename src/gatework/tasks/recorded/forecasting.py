@@ -11,8 +11,8 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from gatework.data.recorded import find_scale, read_table
 from gatework.errors import DataError
-from gatework.tasks.recorded.reading import find_scale, read_table
 from gatework.tasks.task import Batch, Gap, Published, Recorded, Recording, Success, Task
 
 # Steps read before anything is asked, and then steps asked one after the other, in a sequence: at most so many, and at

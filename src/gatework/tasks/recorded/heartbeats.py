@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gatework.data.recorded import find_scale, read_file
 from gatework.errors import DataError
 from gatework.reading.arrays import parse_npz
-from gatework.tasks.recorded.reading import FROM_NOTES, ask_throughout, find_scale, guess, read_file
+from gatework.tasks.asking import FROM_NOTES, ask_throughout, guess
 from gatework.tasks.task import Gap, Published, Recorded, Recording, Success, Task
 
 _FILE = "record_100.npz"

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gatework.data.recorded import read_file
 from gatework.data.targets import IGNORED
 from gatework.errors import DataError
 from gatework.reading.arrays import unpack_idx
-from gatework.tasks.recorded.reading import FROM_NOTES, guess, read_file
+from gatework.tasks.asking import FROM_NOTES, guess
 from gatework.tasks.task import Batch, Gap, Published, Recorded, Recording, Success, Task
 
 _SIDE = 28

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gatework.data.recorded import find_scale, read_table
 from gatework.errors import DataError
-from gatework.tasks.recorded.reading import ask_throughout, find_scale, guess, read_table
+from gatework.tasks.asking import ask_throughout, guess
 from gatework.tasks.task import Gap, Published, Recorded, Recording, Success, Task
 
 _TRAIN, _TEST = "datatraining.txt", "datatest.txt"

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 from torch.nn import functional
 
+from gatework.data.recorded import read_file
 from gatework.errors import DataError
 from gatework.reading.nested import parse_json
 from gatework.reading.packed import unpack_gzip
-from gatework.tasks.recorded.reading import FROM_NOTES, read_file
+from gatework.tasks.asking import FROM_NOTES
 from gatework.tasks.task import Batch, Gap, Published, Recorded, Recording, Success, Task
 
 KEYS = 88

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gatework.data.recorded import find_scale, read_text
 from gatework.errors import DataError
-from gatework.tasks.recorded.reading import FROM_NOTES, ask_at_the_end, find_scale, guess, read_text
+from gatework.tasks.asking import FROM_NOTES, ask_at_the_end, guess
 from gatework.tasks.task import Gap, Published, Recorded, Recording, Success, Task
 
 _TRAIN, _TEST = "JapaneseVowels_TRAIN.ts", "JapaneseVowels_TEST.ts"
