@@ -20,22 +20,22 @@ def test_a_cell_looks_the_same_whatever_stands_beside_it():
 
 
 def test_a_name_decides_and_not_what_a_cell_is_called_here():
-    found = _styles({"ours": "lstm", "lstm": EQUATIONS})
-    assert found["ours"] == by_name("lstm")["lstm"]
-    assert found["lstm"] != found["ours"]
+    styles = _styles({"ours": "lstm", "lstm": EQUATIONS})
+    assert styles["ours"] == by_name("lstm")["lstm"]
+    assert styles["lstm"] != styles["ours"]
 
 
 def test_the_same_cell_twice_looks_different():
-    found = _styles({"one": "rnn", "same": "rnn"})
-    assert found["one"] == by_name("rnn")["rnn"] != found["same"]
+    styles = _styles({"one": "rnn", "same": "rnn"})
+    assert styles["one"] == by_name("rnn")["rnn"] != styles["same"]
 
 
 @pytest.mark.parametrize("turned", [False, True])
 def test_no_two_are_alike(turned):
     names = [*CELLS][:: -1 if turned else 1]
-    found = by_name(*names)
-    assert list(map(found.__contains__, names)) == [True] * len(names)
-    assert len({tuple(style.values()) for style in found.values()}) == len(names)
+    styles = by_name(*names)
+    assert list(map(styles.__contains__, names)) == [True] * len(names)
+    assert len({tuple(style.values()) for style in styles.values()}) == len(names)
     for count in range(1, len(_COLOURS) + 1):
         assert len({style["color"] for style in by_name(*names[:count]).values()}) == count
 

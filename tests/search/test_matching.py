@@ -72,7 +72,7 @@ def test_what_the_equations_hold_at_zero_is_not_counted():
     assert NUMBERS.count(CELLS["clockwork"], 16) == CELLS["clockwork"].count(2, 16) + 16 + 1 < stored
 
 
-def test_counting_takes_no_memory_and_no_chance():
+def test_counting_takes_no_memory_and_draws_nothing():
     before = torch.get_rng_state()
     assert NUMBERS.count(CELLS["lstm"], 2**20) > 2**42  # sixteen terabytes, were they there
     assert torch.equal(torch.get_rng_state(), before)

@@ -71,8 +71,8 @@ def test_the_better_cell_is_named_first_whichever_way_the_metric_goes(told, monk
 
 def test_pairs_are_those_of_one_gap_and_seed(told):
     """The cells differ by as much in every pair, and far less than pairs differ from one another."""
-    chance = {(gap, number): np.random.default_rng([gap, number]).uniform() for gap in (10, 50) for number in range(3)}
-    (test,) = concluded(Plan(told()), lambda c, gap, number: chance[gap, number] + 1e-4 * (c == "rnn")).tests
+    base = {(gap, number): np.random.default_rng([gap, number]).uniform() for gap in (10, 50) for number in range(3)}
+    (test,) = concluded(Plan(told()), lambda c, gap, number: base[gap, number] + 1e-4 * (c == "rnn")).tests
     assert (test.better, test.p, test.wins) == ("rnn", 2 / 64, 6)
 
 

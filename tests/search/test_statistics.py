@@ -65,9 +65,9 @@ def test_order_does_not_matter_to_the_estimate():
 @pytest.mark.parametrize(("runs", "promised"), [(5, 0.9375), (12, 0.95), (25, 0.95)])
 def test_coverage_of_the_median(runs, promised):
     """Drawn from a skewed distribution whose median is known. Of 5, smallest to largest: 1 - 2 / 2**5."""
-    chance, hits, trials = np.random.default_rng(7), 0, 1000
+    rng, hits, trials = np.random.default_rng(7), 0, 1000
     for _ in range(trials):
-        found = median_interval(chance.exponential(size=runs).tolist(), resamples=1000)
+        found = median_interval(rng.exponential(size=runs).tolist(), resamples=1000)
         hits += found.low <= np.log(2) <= found.high
     # Three standard deviations of the simulation, and what the percentile bootstrap is known to be short of.
     assert abs(hits / trials - promised) < 3 * (promised * (1 - promised) / trials) ** 0.5 + 0.015
@@ -123,7 +123,7 @@ def test_sign_flip_test_is_what_trying_all_signs_gives(differences):
 
 def test_sign_flip_test_of_the_most_pairs_that_are_all_tried():
     assert sign_flip_test([1.0] * EXACT_PAIRS) == 2 / 2**EXACT_PAIRS
-    # One more is drawn from chance, and is never 0.
+    # One more is drawn at random, and is never 0.
     assert sign_flip_test([1.0] * (EXACT_PAIRS + 9), drawn=10_000) == 1 / 10_001
 
 
@@ -151,16 +151,16 @@ def test_sums_that_differ_by_rounding_only_are_equal():
 
 def test_level_of_the_sign_flip_test():
     """Where there is no difference, p is at most 0.05 in 5 of 100 cases."""
-    chance, trials = np.random.default_rng(11), 2000
-    false = sum(sign_flip_test(chance.normal(size=8).tolist()) <= 0.05 for _ in range(trials))
+    rng, trials = np.random.default_rng(11), 2000
+    false = sum(sign_flip_test(rng.normal(size=8).tolist()) <= 0.05 for _ in range(trials))
     # Of 2**8 changes of signs, the 12 outermost: 12 / 256.
     assert abs(false / trials - 12 / 256) < 3 * (0.05 * 0.95 / trials) ** 0.5
 
 
 def test_power_of_the_sign_flip_test():
     """A difference as large as its spread is found in most cases, or the test above could pass by never finding any."""
-    chance, trials = np.random.default_rng(12), 300
-    assert sum(sign_flip_test(chance.normal(1, 1, size=12).tolist()) <= 0.05 for _ in range(trials)) > 0.8 * trials
+    rng, trials = np.random.default_rng(12), 300
+    assert sum(sign_flip_test(rng.normal(1, 1, size=12).tolist()) <= 0.05 for _ in range(trials)) > 0.8 * trials
 
 
 def test_holm():
@@ -172,15 +172,15 @@ def test_holm():
 
 def test_holm_holds_its_level_over_all_tests():
     """With four true nulls, any rejection at all happens in at most 5 of 100 cases."""
-    chance, trials = np.random.default_rng(13), 4000
-    false = sum(min(holm(chance.uniform(size=4).tolist())) <= 0.05 for _ in range(trials))
+    rng, trials = np.random.default_rng(13), 4000
+    false = sum(min(holm(rng.uniform(size=4).tolist())) <= 0.05 for _ in range(trials))
     assert 0.03 < false / trials < 0.05 + 3 * (0.05 * 0.95 / trials) ** 0.5
 
 
 def test_a_mean_of_few_is_held_by_students_interval():
     """Of 5 normal values in 95 of 100 cases, where the bootstrap's interval holds it in 83."""
-    chance, draws = np.random.default_rng(0), 4000
-    found = [mean_interval(chance.standard_normal(5).tolist()) for _ in range(draws)]
+    rng, draws = np.random.default_rng(0), 4000
+    found = [mean_interval(rng.standard_normal(5).tolist()) for _ in range(draws)]
     held = sum(one.low <= 0 <= one.high for one in found) / draws
     assert 0.94 < held < 0.96
     assert mean_interval([0.25]) == (0.25, 0.25, 0.25)
@@ -189,11 +189,11 @@ def test_a_mean_of_few_is_held_by_students_interval():
 @pytest.mark.parametrize(("runs", "held"), [(3, 0.73), (5, 0.83), (7, 0.87)])
 def test_why_means_have_no_bootstrap(runs, held):
     """It promises 95 of 100, and holds what the interval's documentation says."""
-    chance, draws = np.random.default_rng(0), 2000
+    rng, draws = np.random.default_rng(0), 2000
     found = 0
     for _ in range(draws):
-        values = chance.standard_normal(runs)
-        low, high = np.quantile(values[chance.integers(0, runs, (1000, runs))].mean(axis=1), (0.025, 0.975))
+        values = rng.standard_normal(runs)
+        low, high = np.quantile(values[rng.integers(0, runs, (1000, runs))].mean(axis=1), (0.025, 0.975))
         found += low <= 0 <= high
     assert found / draws == pytest.approx(held, abs=0.025)
 

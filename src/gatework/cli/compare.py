@@ -65,14 +65,14 @@ def _print(console: Console, comparison: Comparison) -> None:
     task, metric = comparison.task, comparison.task["success"]["metric"].replace("_", " ")
     console.print(f"[bold]{escape(task['title'])}[/bold]: {metric} on test sequences, median \\[95 % interval]")
     console.print(_results(comparison))
-    guessed = [f"{entry[task['success']['metric']]:.3g} at {entry['gap']:,}" for entry in _known_chance(comparison)]
+    guessed = [f"{entry[task['success']['metric']]:.3g} at {entry['gap']:,}" for entry in _baselines(comparison)]
     guess = f" Guessing gets {', '.join(guessed)}." if guessed else ""
     console.print(f"A run is solved at {task['success']['in_words']}.{guess}", soft_wrap=True)
     if comparison.config.match == "parameters":
         console.print(
             f"As many parameters as {escape(comparison.reference)}, as nearly as units allow.", soft_wrap=True
         )
-    edges = [f"{known.cell} at {known.gap:,}" for known in comparison.summary.values() if known.at_edge]
+    edges = [f"{summary.cell} at {summary.gap:,}" for summary in comparison.summary.values() if summary.at_edge]
     if edges:
         console.print(
             f"The best rate was the largest or the smallest tried, so that another may be better: {', '.join(edges)}.",
@@ -86,15 +86,16 @@ def _print(console: Console, comparison: Comparison) -> None:
         console.print(_tests(comparison))
     if task["published"]:
         console.print(f"[bold]Published[/bold] ({escape(task['source'])})", soft_wrap=True)
-    for known in task["published"]:
+    for result in task["published"]:
         console.print(
-            f"  {escape(known['model'])}: {escape(known['result'])}, {escape(known['source'])}", soft_wrap=True
+            f"  {escape(result['model'])}: {escape(result['result'])}, {escape(result['source'])}", soft_wrap=True
         )
     where = shlex.quote(str(comparison.directory))
     console.print(f"\nEverything: {escape(where)}/results.json, the picture: {escape(where)}/gaps.png", soft_wrap=True)
 
 
-def _known_chance(comparison: Comparison) -> list[dict[str, Any]]:
+def _baselines(comparison: Comparison) -> list[dict[str, Any]]:
+    """List what guessing gets at each gap where that is known."""
     metric = comparison.task["success"]["metric"]
     return [entry for entry in comparison.task["chance"] if entry[metric] is not None]
 
@@ -104,27 +105,29 @@ def _results(comparison: Comparison) -> Any:
     rows = []
     for cell, size in comparison.sizes.items():
         for number, gap in enumerate(comparison.config.gaps):
-            known = comparison.summary[cell, gap]
+            summary = comparison.summary[cell, gap]
             first = (escape(cell), f"{size.hidden_size:,}", f"{size.parameters:,}") if number == 0 else ("", "", "")
-            rows.append((*first, f"{gap:,}", f"{known.learning_rate:g}", _value(known), _share(known), _steps(known)))
+            rows.append(
+                (*first, f"{gap:,}", f"{summary.learning_rate:g}", _value(summary), _share(summary), _steps(summary))
+            )
     columns = ("cell", "units", "parameters", "gap", "rate", "median", "solved", "steps")
     return grid(columns, rows, right=columns[1:])
 
 
-def _value(known: Summary) -> str:
-    return f"{_number(known.median)} \\[{_number(known.low)}, {_number(known.high)}]"
+def _value(summary: Summary) -> str:
+    return f"{_number(summary.median)} \\[{_number(summary.low)}, {_number(summary.high)}]"
 
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}" if abs(value) >= 0.01 else f"{value:.2g}"
 
 
-def _share(known: Summary) -> str:
-    return f"{known.solved} of {known.runs} \\[{known.solved_low:.0%}, {known.solved_high:.0%}]"
+def _share(summary: Summary) -> str:
+    return f"{summary.solved} of {summary.runs} \\[{summary.solved_low:.0%}, {summary.solved_high:.0%}]"
 
 
-def _steps(known: Summary) -> str:
-    return "-" if known.steps_median is None else f"{known.steps_median:,.0f}"
+def _steps(summary: Summary) -> str:
+    return "-" if summary.steps_median is None else f"{summary.steps_median:,.0f}"
 
 
 def _tests(comparison: Comparison) -> Any:

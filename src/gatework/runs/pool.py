@@ -33,7 +33,7 @@ class Answer:
     Args:
         number: The number of the work that it was given.
         message: Its line; None when it has died.
-        died: What is known of its death.
+        died: How it ended: its exit code or signal, and the last lines of its errors.
     """
 
     number: int

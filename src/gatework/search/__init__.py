@@ -1,8 +1,8 @@
 """Comparing cells: many small trainings, side by side on all cores, and what they allow to be said.
 
-In the order in which a comparison passes through them: ``config``, ``matching`` (sizes), ``plan`` (the trials),
-``directory``, ``loop``, ``pool`` and ``worker`` (the processes), ``trial`` (one training), ``statistics``, ``results``,
-``figure``.
+``running`` runs one trial of any job in a process of its own: ``trial``, ``worker``. It does not know which trials
+there are. ``comparing`` decides that, and what follows from them: ``config``, ``matching`` (sizes), ``plan`` (the
+trials), ``directory``, ``loop``, ``statistics``, ``results``, ``figure``.
 """
 
 from typing import TYPE_CHECKING

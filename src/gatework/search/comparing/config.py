@@ -1,4 +1,4 @@
-"""What a comparison is told: one typed, frozen configuration."""
+"""The configuration of a comparison, typed and frozen."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -222,17 +222,17 @@ def _is_rate(number: Any) -> bool:
 
 def _labelled(given: Sequence[Any]) -> Any:
     """Call every cell by its name, or by its file's."""
-    found: dict[str, str] = {}
+    by_label: dict[str, str] = {}
     for word in given:
         if not isinstance(word, str):
             return given
         label, text = _read(word)
-        if label in found:
+        if label in by_label:
             raise ValueError(
                 f"two cells are called '{label}': expected each once; give a file another name, or a mapping from names"
             )
-        found[label] = text
-    return found
+        by_label[label] = text
+    return by_label
 
 
 def _read(word: str) -> tuple[str, str]:

@@ -70,17 +70,17 @@ def _curves(comparison: Comparison) -> list[_Curve]:
     styles = _styles(comparison.config.cells)
     places = _places(gaps)
     reach = places[gaps[-1]] - places[gaps[0]] or 1.0
-    found = []
+    curves = []
     for number, cell in enumerate(cells):
         aside = _DODGE * reach * (number - (len(cells) - 1) / 2) / max(1, len(cells) - 1)
         points, runs = [], []
         for gap in gaps:
-            known = comparison.summary[cell, gap]
-            if known.median is not None and known.low is not None and known.high is not None:
-                points.append((places[gap] + aside, known.median, known.low, known.high))
-            runs += [(places[gap] + aside, value) for value in known.values if value is not None]
-        found.append(_Curve(cell, styles[cell], points, runs))
-    return found
+            summary = comparison.summary[cell, gap]
+            if summary.median is not None and summary.low is not None and summary.high is not None:
+                points.append((places[gap] + aside, summary.median, summary.low, summary.high))
+            runs += [(places[gap] + aside, value) for value in summary.values if value is not None]
+        curves.append(_Curve(cell, styles[cell], points, runs))
+    return curves
 
 
 def _styles(cells: Mapping[str, str]) -> dict[str, dict[str, Any]]:
@@ -129,19 +129,20 @@ def _draw(axes: Any, curve: _Curve) -> None:
 
 
 def _guides(axes: Any, comparison: Comparison) -> None:
-    """Draw what guessing gets, and where a run counts as solved."""
+    """Draw the baseline, which is what guessing gets, and where a run counts as solved."""
     success, metric = comparison.task["success"], comparison.task["success"]["metric"]
     limit = success["at_least"] if success["at_least"] is not None else success["at_most"]
     places = _places(comparison.config.gaps)
-    chance = comparison.task["chance"]
-    known = [(places[entry["gap"]], entry[metric]) for entry in chance if entry[metric] is not None]
+    baseline = [
+        (places[entry["gap"]], entry[metric]) for entry in comparison.task["chance"] if entry[metric] is not None
+    ]
     axes.axhline(limit, color=_GUIDE, linewidth=1.0, linestyle="-", zorder=1)
-    if len(known) == 1:  # one gap is one point: the level then goes on to both sides
-        axes.axhline(known[0][1], color=_GUIDE, linewidth=1.2, linestyle=_DASHED, zorder=1)
-    elif known:
-        axes.plot(*zip(*known, strict=True), color=_GUIDE, linewidth=1.2, linestyle=_DASHED, zorder=1)
+    if len(baseline) == 1:  # one gap is one point: the level then goes on to both sides
+        axes.axhline(baseline[0][1], color=_GUIDE, linewidth=1.2, linestyle=_DASHED, zorder=1)
+    elif baseline:
+        axes.plot(*zip(*baseline, strict=True), color=_GUIDE, linewidth=1.2, linestyle=_DASHED, zorder=1)
     # The words stand left of the first gap, where no point is.
-    words = {"solved": limit, **({"guessing": known[0][1]} if known else {})}
+    words = {"solved": limit, **({"guessing": baseline[0][1]} if baseline else {})}
     for word, height in words.items():
         place = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "ha": "left", "va": "top"}
         axes.annotate(word, (0, height), xytext=(3, -3), color=_GUIDE, fontsize=9, **place)

@@ -27,7 +27,7 @@ def compare(config: CompareConfig, reporter: Reporter | None = None) -> Comparis
 
     Args:
         config: What to compare. Where its directory holds trials of the same configuration, they are not run again.
-        reporter: What is told how it goes; nothing when None.
+        reporter: It shows how the comparison goes; None shows nothing.
 
     Returns:
         The comparison, which is also written into its directory.
@@ -106,7 +106,7 @@ class _Comparing:
         )
 
     def _give(self) -> None:
-        """Give every free process a trial, as far as there are any that can be run by now."""
+        """Give every free process a trial, as long as there are trials that can be run by now."""
         if not self.pool.free:
             return
         running = {self.given[number] for number in self.pool.running}

@@ -26,7 +26,7 @@ class Plan:
     """Everything that a comparison is going to do.
 
     Args:
-        config: What it is told.
+        config: The comparison.
 
     Raises:
         ConfigError: When cells or settings do not fit the task.

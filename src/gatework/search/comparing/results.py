@@ -121,12 +121,12 @@ class Comparison:
     """A comparison that is over.
 
     Args:
-        config: What it was told.
+        config: Its configuration.
         directory: Where everything is kept.
         sizes: The size of each cell's model.
         reference: The cell that sizes are matched to.
         budget: The steps that a run may take; None where the task counts passes over its data.
-        task: The task, as plain data: criterion, chance, published results.
+        task: The task, as plain data: criterion, baseline, published results.
         trials: Every trial, in the order of the plan.
         summary: The final runs by cell and gap.
         tests: Every pair of cells.
@@ -148,16 +148,18 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         """Give it as plain data; but for ``seconds`` it is the same whenever it is made on a machine."""
-        told = {key: value for key, value in self.config.model_dump(mode="json").items() if key not in MAY_CHANGE}
+        config = {key: value for key, value in self.config.model_dump(mode="json").items() if key not in MAY_CHANGE}
         return {
-            "config": told,
+            "config": config,
             "task": dict(self.task),
             "budget": self.budget,
             "reference": self.reference,
             "sizes": {cell: asdict(size) for cell, size in self.sizes.items()},
             "summary": [asdict(summary) for summary in self.summary.values()],
             "tests": [asdict(test) for test in self.tests],
-            "crossovers": {cell: asdict(found) | {"words": str(found)} for cell, found in self.crossovers.items()},
+            "crossovers": {
+                cell: asdict(crossover) | {"words": str(crossover)} for cell, crossover in self.crossovers.items()
+            },
             "trials": [{"trial": asdict(trial), "outcome": out.to_json()} for trial, out in self.trials.items()],
             "versions": {
                 "gatework": __version__,
@@ -237,7 +239,7 @@ def _finite(value: float) -> float | None:
 
 def _test_pairs(plan: Plan, summary: Mapping[tuple[str, int], Summary]) -> tuple[PairTest, ...]:
     """Test every two cells over all gaps and seeds."""
-    found = []
+    uncorrected = []
     for one, other in combinations(plan.config.cells, 2):
         differences = []
         for gap in plan.config.gaps:
@@ -248,9 +250,9 @@ def _test_pairs(plan: Plan, summary: Mapping[tuple[str, int], Summary]) -> tuple
             one, other, mean, differences = other, one, -mean, [-difference for difference in differences]
         wins, losses = sum(x > 0 for x in differences), sum(x < 0 for x in differences)
         p = sign_flip_test(differences)
-        found.append((one, other, mean if isfinite(mean) else None, wins, losses, len(differences), p))
-    corrected = holm([test[-1] for test in found])
-    return tuple(PairTest(*test, value) for test, value in zip(found, corrected, strict=True))
+        uncorrected.append((one, other, mean if isfinite(mean) else None, wins, losses, len(differences), p))
+    corrected = holm([test[-1] for test in uncorrected])
+    return tuple(PairTest(*test, value) for test, value in zip(uncorrected, corrected, strict=True))
 
 
 def _difference(mine: float | None, theirs: float | None, plan: Plan) -> float:

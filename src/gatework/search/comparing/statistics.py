@@ -1,6 +1,6 @@
 """What a few runs allow to be said: intervals, paired tests, and a correction for testing many pairs.
 
-All of it is deterministic: where chance is used, it comes from a seed.
+All of it is deterministic: what is drawn at random is drawn from a seed.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ def median_interval(values: Sequence[float], *, resamples: int = RESAMPLES, seed
     Args:
         values: At least one; infinite ones are allowed, as of runs that never got there.
         resamples: How often as many values are drawn from them, with replacement.
-        seed: Where chance begins.
+        seed: The seed of the random generator.
 
     Returns:
         The median, and the ends of the interval; of one value, three times that value.
@@ -53,16 +53,16 @@ def median_interval(values: Sequence[float], *, resamples: int = RESAMPLES, seed
         >>> median_interval([0.5])
         Interval(estimate=0.5, low=0.5, high=0.5)
     """
-    known = np.asarray(values, dtype=np.float64)
-    chance = np.random.default_rng(seed)
-    rows = max(1, _MOST // len(known))
-    found = []
+    sample = np.asarray(values, dtype=np.float64)
+    rng = np.random.default_rng(seed)
+    rows = max(1, _MOST // len(sample))
+    medians = []
     for first in range(0, resamples, rows):
-        drawn = chance.integers(0, len(known), (min(rows, resamples - first), len(known)))
-        found.append(np.median(known[drawn], axis=1))
+        drawn = rng.integers(0, len(sample), (min(rows, resamples - first), len(sample)))
+        medians.append(np.median(sample[drawn], axis=1))
     # A quantile that was among the medians, never one between two of them: between a number and infinity is nothing.
-    ends = np.quantile(np.concatenate(found), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="inverted_cdf")
-    return Interval(float(np.median(known)), float(ends[0]), float(ends[1]))
+    ends = np.quantile(np.concatenate(medians), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="inverted_cdf")
+    return Interval(float(np.median(sample)), float(ends[0]), float(ends[1]))
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
@@ -84,11 +84,11 @@ def mean_interval(values: Sequence[float]) -> Interval:
         >>> [round(end, 3) for end in mean_interval([0.3, 0.5, 0.7])]
         [0.5, 0.003, 0.997]
     """
-    known = np.asarray(values, dtype=np.float64)
-    middle = float(known.mean())
-    if len(known) == 1:
+    sample = np.asarray(values, dtype=np.float64)
+    middle = float(sample.mean())
+    if len(sample) == 1:
         return Interval(middle, middle, middle)
-    reach = _student_975(len(known) - 1) * float(known.std(ddof=1)) / sqrt(len(known))
+    reach = _student_975(len(sample) - 1) * float(sample.std(ddof=1)) / sqrt(len(sample))
     return Interval(middle, middle - reach, middle + reach)
 
 
@@ -133,7 +133,7 @@ def sign_flip_test(differences: Sequence[float], *, drawn: int = DRAWN_SIGNS, se
     Args:
         differences: One for each pair. One that is infinite counts as much as the largest that is not.
         drawn: How many changes of signs are drawn where there are too many to try all.
-        seed: Where chance begins.
+        seed: The seed of the random generator.
 
     Returns:
         The two-sided p: the share of sign changes whose sum is at least as far from zero. It is exact up to 16 pairs;
@@ -160,9 +160,9 @@ def sign_flip_test(differences: Sequence[float], *, drawn: int = DRAWN_SIGNS, se
             bits = changes[first : first + rows, None] >> np.arange(len(size)) & 1
             far += int((np.abs((1 - 2 * bits) @ size) >= seen).sum())
         return far / len(changes)
-    chance, far = np.random.default_rng(seed), 0
+    rng, far = np.random.default_rng(seed), 0
     for first in range(0, drawn, rows):
-        signs = 1 - 2 * chance.integers(0, 2, (min(rows, drawn - first), len(size)))
+        signs = 1 - 2 * rng.integers(0, 2, (min(rows, drawn - first), len(size)))
         far += int((np.abs(signs @ size) >= seen).sum())
     return (far + 1) / (drawn + 1)
 

@@ -1,1 +1,1 @@
-"""Running: trials in processes of their own."""
+"""Running: one trial of any job, in a process of its own."""

@@ -140,7 +140,7 @@ def run_trial(config: TrainConfig, confirm: int, progress: Callable[[int], None]
     Args:
         config: Its training run; ``evaluate_every`` says how often it is measured on the validation sequences.
         confirm: Measurements in a row at which the criterion must be met.
-        progress: Is told the step at each measurement.
+        progress: Called with the step at each measurement.
 
     Returns:
         What came of it.

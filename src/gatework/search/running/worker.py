@@ -1,4 +1,4 @@
-"""A process that runs trials: it is told one after the other in lines of JSON on standard input, see :mod:`runs.pool`.
+"""A process that runs trials. It reads each one as a line of JSON, and answers in lines; see :mod:`gatework.runs.pool`.
 
     → {"config": {"cell": "lstm", …}, "confirm": 2}
     ← {"progress": 100}                       each time it is measured on the validation sequences
@@ -26,11 +26,11 @@ COMMAND = (sys.executable, "-P", "-m", "gatework.search.running.worker")
 Run = Callable[[TrainConfig, int, Callable[[int], None]], Outcome]
 
 
-def serve(told: IO[str], answers: IO[str], run: Run = run_trial) -> None:
+def serve(trials: IO[str], answers: IO[str], run: Run = run_trial) -> None:
     """Run trials until there are no more to come.
 
     Args:
-        told: Where they come from.
+        trials: Where trials come from, one a line.
         answers: Where outcomes go.
         run: What runs one.
     """
@@ -40,7 +40,7 @@ def serve(told: IO[str], answers: IO[str], run: Run = run_trial) -> None:
 
     waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
     # Daemonic, so that a trial that fails ends the process although more may come.
-    threading.Thread(target=_listen, args=(told, waiting), daemon=True).start()
+    threading.Thread(target=_listen, args=(trials, waiting), daemon=True).start()
     while True:
         message = json.loads(waiting.get())
         try:
@@ -52,8 +52,8 @@ def serve(told: IO[str], answers: IO[str], run: Run = run_trial) -> None:
             answer({"outcome": outcome.to_json()})
 
 
-def _listen(told: IO[str], waiting: "queue.SimpleQueue[str]") -> None:
-    for line in told:
+def _listen(trials: IO[str], waiting: "queue.SimpleQueue[str]") -> None:
+    for line in trials:
         waiting.put(line)
     # Nobody is left to tell: whatever is being computed is of no use any more, and the process ends in its midst.
     os._exit(0)
