@@ -5,8 +5,8 @@ from typing import Any
 import torch
 
 from gatework import cells
-from gatework.cells import CELLS, Cell, read_equations
-from gatework.training.settings import Settings, is_equations, is_file
+from gatework.cells import CELLS, Cell, find_cell, is_equations, is_file
+from gatework.training.settings import Settings
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 
@@ -18,7 +18,7 @@ def build_cell(config: Settings) -> Cell:
         CellError: When the cell does not have what a transformation changes.
         EquationError: When equations of the user's own do not fit together.
     """
-    cell = cells.cell(config.cell, name="own-cell") if is_equations(config.cell) else CELLS[config.cell]
+    cell = find_cell(config.cell, name="own-cell")
     if config.layer_norm:
         cell = cells.layer_norm(cell)
     if config.recurrent_dropout:
@@ -45,9 +45,16 @@ def own_projection(cell: Cell, hidden_size: int) -> int:
     return hidden_size // 2 if "proj_size" in cell.step.size_keys and cell.proj_size is None else 0
 
 
-def find_cell(given: Any, files: bool) -> Cell | None:
-    """Find a cell that is given by its name, its equations or a file of them; None where there is none."""
-    if not isinstance(given, str) or (is_file(given) and not files):
+def known_cell(given: Any, files: bool) -> Cell | None:
+    """Find the cell that a setting names; None where there is none, which the settings refuse in their own order.
+
+    Args:
+        given: The setting, unchecked.
+        files: Whether it may name a file of equations.
+
+    Returns:
+        The cell.
+    """
+    if not isinstance(given, str) or not (files if is_file(given) else is_equations(given) or given in CELLS):
         return None
-    text = read_equations(given) if is_file(given) else given
-    return cells.cell(text) if is_equations(text) else CELLS.get(text)
+    return find_cell(given, files=files)

@@ -1,20 +1,18 @@
 """What a training run is told: settings by name become one typed, frozen configuration."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from gatework.errors import ConfigError, FileError
+from gatework.errors import nearest as nearest_choice
 from gatework.reading import nested
 from gatework.training.build import own_projection as own_projection
 from gatework.training.jobs.registry import TrainConfig as TrainConfig
 from gatework.training.jobs.registry import kind_of
 from gatework.training.settings import fault_in_words as fault_in_words
-from gatework.training.settings import is_equations as is_equations
-from gatework.training.settings import is_file as is_file
 from gatework.training.settings import may_name_files as may_name_files
 from gatework.training.settings import refused_file as refused_file
 
@@ -85,5 +83,5 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 
 def nearest(key: str, known: Mapping[str, Any]) -> str:
     """Say which known key an unknown one may have meant, or list them all."""
-    close = get_close_matches(key.replace("-", "_"), known, n=1)
-    return f"did you mean '{close[0]}'?" if close else f"expected one of {', '.join(known)}"
+    near = nearest_choice(key.replace("-", "_"), known)
+    return f"did you mean '{near}'?" if near else f"expected one of {', '.join(known)}"

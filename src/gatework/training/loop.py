@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from gatework import __version__
+from gatework.cells import is_equations
 from gatework.errors import FileError, NonFiniteLossError, RunError, Stopped
 from gatework.reading.files import read_file
 from gatework.reading.nested import MOST_FACTS
@@ -20,7 +21,7 @@ from gatework.runs.checkpoint import Checkpoint, load_checkpoint, remove_checkpo
 from gatework.runs.files import saving, write_file
 from gatework.runs.locks import Lock
 from gatework.runs.stop import StopSignals
-from gatework.training.config import TrainConfig, is_equations
+from gatework.training.config import TrainConfig
 from gatework.training.curve import draw_curve, is_drawn_from
 from gatework.training.jobs.registry import open_job
 from gatework.training.parallel import Group

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from gatework.cells import CELLS, read_equations
+from gatework.cells import CELLS, is_equations, is_file, read_equations
 from gatework.errors import ConfigError
 
 DEFAULT_STEPS = 4000
@@ -193,11 +193,6 @@ def listed(model: type[Settings]) -> dict[str, str]:
     return dict(sorted(heading_of.items(), key=lambda item: order.index(item[1])))
 
 
-def is_equations(cell: str) -> bool:
-    """Tell equations from a cell's name or a file's."""
-    return "=" in cell
-
-
 def may_name_files(info: ValidationInfo) -> bool:
     """Tell whether the settings may name files that are read at once: only where a person gives them."""
     return bool((info.context or {}).get("files", True))
@@ -209,11 +204,6 @@ def refused_file(name: str, value: str) -> ConfigError:
         f"{name} is '{value}': expected a cell's name or its equations. What a directory holds never names a file of "
         "equations: it could be anyone's"
     )
-
-
-def is_file(given: str) -> bool:
-    """Tell the name of a file of equations from a cell's name and from equations."""
-    return "\n" not in given and (given.endswith(".txt") or ("/" in given and "=" not in given))
 
 
 def fault_in_words(fault: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from gatework.models.state import State
 from gatework.runs.files import digest
 from gatework.tasks.registry import TASKS
 from gatework.tasks.task import Batch, Recorded, Recording, Split, Success, Synthetic, Task
-from gatework.training.build import DTYPES, build_cell, find_cell, own_projection
+from gatework.training.build import DTYPES, build_cell, known_cell, own_projection
 from gatework.training.jobs.evaluation import Evaluation, Question
 from gatework.training.jobs.kind import Ending, JobKind, Kept, Restored
 from gatework.training.jobs.protocol import Part
@@ -345,7 +345,7 @@ class SequenceKind(JobKind):
     def defaults(self, values: Mapping[str, Any], *, files: bool) -> Mapping[str, Any]:
         """Give the task's own settings, as far as the cell has what they set."""
         task = TASKS[values["task"]]
-        cell = find_cell(values.get("cell", Settings.model_fields["cell"].default), files)
+        cell = known_cell(values.get("cell", Settings.model_fields["cell"].default), files)
         # How a task would have a gate begin says nothing to a cell that has none.
         gateless = cell is None or not cell.remember
         lengths = ("steps", "epochs")  # they say the same thing, so that either of them stands for both
