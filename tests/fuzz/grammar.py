@@ -317,7 +317,8 @@ _SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 36, 48, 64, 65
 def draw_session(random: Random, length: int = 7) -> list[Case]:
     """Draw a cell and what is done with it in one process: each case differs from the one before in one option."""
     cell = draw_cell(random) if random.random() < 0.85 else known_cell(random)
-    blocks = math.lcm(*(int(count) for count in re.findall(r"(?:, |period\()(\d+)\)", cell.equations)))
+    counts = re.findall(r"(?:, |period\()(\d+)\)", cell.equations)  # a number that is no count of blocks does no harm
+    blocks = math.lcm(*(int(count) for count in counts if int(count)))
     hidden = random.choice(_SIZES)
     if random.random() < 0.9:
         hidden = -(-hidden // blocks) * blocks

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 from numpy.typing import NDArray
 
-from gatework.data.recorded import find_scale
 from gatework.data.table import Table, split_time
 from gatework.data.targets import IGNORED
 from gatework.errors import DataError
