@@ -1,6 +1,6 @@
-"""Words in every language that gatework speaks: of pictures, and what both pictures and the explorer's page say.
+"""The words of pictures in every language, and the words that pictures share with the explorer's page.
 
-This is the one place where they are translated. The page's copy of ``TERMS`` is written from here (``python -m
+No other file translates them. The page's copy of ``TERMS`` is written from here (``python -m
 gatework.explorer.typescript``), so that a picture and the page beside it call a quantity by one name.
 """
 
@@ -73,12 +73,12 @@ _WORDS = _PICTURES | {term: (term, *translated) for term, translated in TERMS.it
 
 
 def word(key: str, language: str, *parts: object) -> str:
-    """Say a word in a language.
+    """Return a word in a language.
 
     Args:
         key: Its key in the table.
         language: ``en``, ``zh-Hans`` or ``zh-Hant``.
-        *parts: What stands in its places.
+        *parts: What replaces its placeholders.
 
     Returns:
         The word.
@@ -95,7 +95,7 @@ def word(key: str, language: str, *parts: object) -> str:
 
 
 def said(comment: str, language: str) -> str:
-    """Say what an equation's comment calls its quantity.
+    """Return what the comment of an equation calls its quantity.
 
     Args:
         comment: The comment, in whatever language it is written.

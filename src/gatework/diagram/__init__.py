@@ -5,7 +5,7 @@ How a picture is made, room by room::
     equations ─planning→ signs, lines of states, columns and rows ─drawing→ Scene ─rendering→ a file
 
 ``planning`` decides what is drawn and what stands where, ``drawing`` gives it its place on paper, ``rendering`` writes
-SVG and PNG. ``kinds`` has a module for each kind of picture, and ``picture`` is the door to all of them.
+SVG and PNG. ``kinds`` has a module for each kind of picture, and ``picture`` is the entrance to all of them.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""The door: a cell, however it is given, and the picture that is wanted of it."""
+"""The entrance: a cell, given in any form, and the kind of picture that is wanted."""
 
 import os
 from collections.abc import Callable
@@ -204,7 +204,7 @@ def draw(
 
 
 def _check_options(kind: str, other: Any, steps: int, legend: bool) -> None:
-    """Refuse what a kind of picture has no use for."""
+    """Refuse options that a kind of picture does not use."""
     if legend and kind != "cell":
         raise ConfigError(f"A legend stands below a picture of the kind 'cell'; this one is of the kind {kind!r}.")
     if other is not None and kind != "compare":
@@ -220,7 +220,7 @@ def _check_options(kind: str, other: Any, steps: int, legend: bool) -> None:
 
 
 def _read(given: Any) -> Cell:
-    """Find the cell that is meant; a layer is known by the cell it bears."""
+    """Find the cell that is meant. A layer stands for its cell."""
     inner = getattr(given, "cell", given)
     if isinstance(inner, Cell):
         return inner

@@ -56,7 +56,7 @@ class Numbers:
 
 
 def open_answers(paths: Sequence[str], demo: bool, settings: Settings) -> "Answers":
-    """Open runs, and make what answers questions about them.
+    """Open runs, and make the object that answers questions about them.
 
     Args:
         paths: Run directories.
@@ -167,7 +167,7 @@ class Answers:
     # --- reading a text
 
     def trace(self, request: messages.TraceRequest) -> messages.TraceAnswer:
-        """Let a model read a text, and remember what it computed.
+        """Run a model over a text, and keep what it computed.
 
         Raises:
             ExplorerError: When there is no such run or sample, or the text is too long.

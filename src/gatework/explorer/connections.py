@@ -1,8 +1,8 @@
-"""One connection: how long it may wait, and which one makes room when there are too many.
+"""Connections: how long one may wait, and which one is closed when there are too many.
 
-A connection is either worked for, from a whole request to its answer, or it waits: for a request, for the rest of one,
-or for the other side to read. Waiting costs the other side nothing, so it gives no right to a place. It has a time
-limit, and where the places are all taken, the one that has waited longest is closed for the newcomer.
+The server either works for a connection, from a complete request to its answer, or the connection waits: for a request,
+for the rest of a request, or for the client to read. Waiting costs the client nothing, so there is a time limit. When
+all places are taken, the connection that has waited longest is closed to make room for a new one.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ class Connection(H11Protocol):
         self._stop_clock()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes in, or refuse them where every place is worked for."""
+        """Take bytes in, or refuse them if the server is working for every place."""
         if self._crowded and len(self._open()) > self.settings.connections:
             self._refuse(503, "the explorer has too many visitors: ask again in a moment")
             return
@@ -79,7 +79,7 @@ class Connection(H11Protocol):
         return bool(waiting)
 
     def _look(self) -> None:
-        """Start the clock where this connection has begun to wait, and stop it where it is worked for."""
+        """Start the clock when this connection begins to wait, and stop it when the server works for it."""
         cycle = self.cycle
         whole = cycle is not None and not cycle.response_complete and not cycle.more_body
         if whole and not self.flow.write_paused:
@@ -109,7 +109,7 @@ class Connection(H11Protocol):
             self._start_clock()
 
     def _has_begun(self) -> bool:
-        """Tell whether a part of a request is here."""
+        """Return whether a part of a request is here."""
         under_way = self.cycle is not None and not self.cycle.response_complete
         return under_way or bool(self.conn.trailing_data[0])
 

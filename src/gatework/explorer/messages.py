@@ -1,9 +1,8 @@
-"""What the page may ask, and what it is answered: the shapes of all JSON, checked on its way in.
+"""The requests of the page and the answers of the server: the form of all JSON, which is checked on arrival.
 
-The page's own types are written from these models (``python -m gatework.explorer.typescript``). In an answer a field
-with a default is absent where it says nothing.
-
-A request with a field that is not here is refused: a page and a server that misunderstand each other should hear of it.
+The types of the page are generated from these models (``python -m gatework.explorer.typescript``). An answer leaves out
+a field that has a default and was not set. A request with an unknown field is refused, so that a page and a server that
+disagree notice it.
 """
 
 from collections.abc import Mapping
@@ -29,7 +28,7 @@ _Place = Annotated[int, Field(ge=0, le=10**9)]
 
 
 class _Asked(BaseModel):
-    """A request. Numbers in a query come as text, so that text of digits is taken for a number."""
+    """A request. Numbers in a query arrive as text, so text that consists of digits counts as a number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
 
@@ -139,7 +138,7 @@ class ElsewhereRequest(Quantity):
 
 
 class QuantityAnswer(BaseModel):
-    """A quantity as the page shows it; low and high are None where its equation sets no bound."""
+    """A quantity as the page shows it; low and high are None if its equation sets no bound."""
 
     name: str
     comment: str
@@ -161,10 +160,10 @@ class GateAnswer(BaseModel):
 class BeltAnswer(BaseModel):
     """A state that is a sum, as its equation writes it.
 
-    ``kept`` are the addends that are its own last value times something, ``written`` all others. ``keep`` is the gate
-    that alone decides how much of the last value stays, ``write`` one that shuts out all that is written; None where
-    there is no such gate. ``half_life`` says whether it has one, and ``output`` is the layer's output where that is
-    read off this state.
+    ``kept`` are the addends that multiply the last value of the state, ``written`` are all others. ``keep`` is the gate
+    that alone decides how much of the last value stays, and ``write`` is a gate that can shut out everything that is
+    written; None if there is no such gate. ``half_life`` says whether the state has one. ``output`` is the output of
+    the layer if it is computed from this state.
     """
 
     state: str
@@ -179,8 +178,8 @@ class BeltAnswer(BaseModel):
 class ShapeAnswer(BaseModel):
     """A shape of a cell's picture; ``quantity`` is what flows along it or comes out of it.
 
-    ``runs`` are pieces of the text, each with its style. A line has a ``path`` of SVG's commands, and in ``head`` the
-    tip of its arrow and the direction it points in. What a shape of its kind does not have is absent.
+    ``runs`` are pieces of the text, each with its style. A line has a ``path`` of SVG commands, and ``head`` gives the
+    tip and the direction of its arrow. Fields that a kind of shape does not have are absent.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -235,8 +234,8 @@ class CheckpointAnswer(BaseModel):
 class RunAnswer(BaseModel):
     """All that the page needs to know about a run.
 
-    ``belts`` are for each layer its states that are sums, those that keep something first; ``scene`` is the cell's
-    picture in each language, and empty where the cell has none.
+    ``belts`` lists, for each layer, the states that are sums, those that keep something first. ``scene`` is the picture
+    of the cell in each language, and empty if it has none.
     """
 
     id: str
@@ -284,17 +283,17 @@ class Guess(BaseModel):
 
 
 class Before(BaseModel):
-    """What the model expected before the first symbol, having read a line end."""
+    """What the model expected before the first symbol, after it had read a line end."""
 
     loss: float | None
     top: list[Guess]
 
 
 class TraceAnswer(BaseModel):
-    """A text that was read: what can be shown at once.
+    """A text that a model has read: what can be shown at once.
 
-    ``unknown`` are positions of symbols that the vocabulary lacks, ``loss`` says how unlikely the model thought the
-    symbol after each position, in nats. ``top`` is empty for long texts; ask for a window of it.
+    ``unknown`` lists the positions of symbols that the vocabulary lacks. ``loss`` is the loss at the symbol after each
+    position, in nats. ``top`` is empty for long texts; ask for a window of it.
     """
 
     trace: str
@@ -325,9 +324,9 @@ class TermAnswer(BaseModel):
 class UnitsAnswer(BaseModel):
     """Figures for every unit of a layer.
 
-    ``half_life`` is in steps, of the quantity if it is a state that is carried unit by unit and else of the cell state,
-    None where a unit never halves or nothing is carried so; ``saturation`` is the part of the steps within a tenth of
-    the quantity's bounds, None where it has none.
+    ``half_life`` is in steps: of the quantity if it is a state that is carried unit by unit, else of the cell state. It
+    is None for a unit that never halves, and where no state is carried unit by unit. ``saturation`` is the share of
+    the steps within a tenth of the bounds of the quantity, and None if it has no bounds.
     """
 
     half_life: list[float | None]

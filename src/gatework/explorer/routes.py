@@ -55,16 +55,15 @@ _KINDS = {
     ".woff2": "font/woff2",
 }
 _NOT_BUILT = "The explorer's page is not built. In a checkout of gatework, run: make page\n"
-# Answered from what is at hand. All else runs a model over a whole text.
+# These are answered from stored values. All others run a model over a whole text.
 _SHORT = frozenset(("about", "top", "terms", "values", "unit"))
 Answer = TypeVar("Answer")
 
 
 class Work:
-    """Work that is done beside the event loop: a little at once, of long work a little waiting, the rest refused.
+    """Work outside the event loop. A few long pieces run at once, a few more may wait, and the rest is refused.
 
-    Short work has threads of its own and is never refused: it waits its turn, and there is at most one piece of it for
-    each connection.
+    Short work has its own threads and is never refused. It waits its turn, and each connection has at most one piece.
 
     Args:
         settings: How much.
@@ -184,12 +183,12 @@ def _file(folder: Path, name: str) -> Response:
 
 
 async def broken_off(request: Request, error: Exception) -> Response:
-    """Answer a request that was broken off; nobody reads this."""
+    """Answer a request whose client has gone; nobody reads this answer."""
     return refusal(ExplorerError("the request was broken off"))
 
 
 async def refused(request: Request, error: Exception) -> Response:
-    """Answer a request that something was wrong with."""
+    """Answer a request that was refused or failed."""
     if isinstance(error, HTTPException):
         what = "there is nothing at this address" if error.status_code == 404 else error.detail
         response = refusal(ExplorerError(what, error.status_code))

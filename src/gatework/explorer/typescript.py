@@ -1,9 +1,9 @@
-"""Write what the page knows of the server into its sources: the types of what is asked and answered, and shared words.
+"""Write the page's copy of what it shares with the server: the types of requests and answers, and shared words.
 
     python -m gatework.explorer.typescript web/src
 
 The types come from the models in :mod:`gatework.explorer.messages`, the words from :mod:`gatework.translations`.
-``make page`` runs this first, and a test holds that the files that are committed are what it writes.
+``make page`` runs this first, and a test requires that the committed files are what it writes.
 """
 
 import json
@@ -73,7 +73,7 @@ FILES = {"lib/answers.ts": write_types, "strings/terms.ts": write_terms}
 
 
 def _interface(name: str, schema: dict[str, Any]) -> str:
-    """Write one model: of a request every field is said, of an answer one with a default may be absent."""
+    """Write one model. A request states every field; an answer may leave out a field that has a default."""
     asked = name.endswith("Request") or schema.get("additionalProperties") is False
     required = set(schema["properties"]) if asked else set(schema.get("required", ()))
     lines = [*_comment(schema.get("description", "")), f"export interface {_short(name)} {{"]
@@ -110,7 +110,7 @@ def _type(schema: dict[str, Any]) -> str:
 
 
 def _short(name: str) -> str:
-    """Name a model as the page does: on that side an answer need not say that it is one."""
+    """Return the name that the page uses for a model: without ``Answer`` at its end."""
     return name.removesuffix("Answer")
 
 

@@ -42,7 +42,7 @@ export interface ElsewhereRequest {
   count: number;
 }
 
-/** A quantity as the page shows it; low and high are null where its equation sets no bound. */
+/** A quantity as the page shows it; low and high are null if its equation sets no bound. */
 export interface Quantity {
   name: string;
   comment: string;
@@ -63,10 +63,10 @@ export interface Gate {
 /**
  * A state that is a sum, as its equation writes it.
  *
- * `kept` are the addends that are its own last value times something, `written` all others. `keep` is the gate
- * that alone decides how much of the last value stays, `write` one that shuts out all that is written; null where
- * there is no such gate. `half_life` says whether it has one, and `output` is the layer's output where that is
- * read off this state.
+ * `kept` are the addends that multiply the last value of the state, `written` are all others. `keep` is the gate
+ * that alone decides how much of the last value stays, and `write` is a gate that can shut out everything that is
+ * written; null if there is no such gate. `half_life` says whether the state has one. `output` is the output of
+ * the layer if it is computed from this state.
  */
 export interface Belt {
   state: string;
@@ -81,8 +81,8 @@ export interface Belt {
 /**
  * A shape of a cell's picture; `quantity` is what flows along it or comes out of it.
  *
- * `runs` are pieces of the text, each with its style. A line has a `path` of SVG's commands, and in `head` the
- * tip of its arrow and the direction it points in. What a shape of its kind does not have is absent.
+ * `runs` are pieces of the text, each with its style. A line has a `path` of SVG commands, and `head` gives the
+ * tip and the direction of its arrow. Fields that a kind of shape does not have are absent.
  */
 export interface Shape {
   id: string;
@@ -132,8 +132,8 @@ export interface Checkpoint {
 /**
  * All that the page needs to know about a run.
  *
- * `belts` are for each layer its states that are sums, those that keep something first; `scene` is the cell's
- * picture in each language, and empty where the cell has none.
+ * `belts` lists, for each layer, the states that are sums, those that keep something first. `scene` is the picture
+ * of the cell in each language, and empty if it has none.
  */
 export interface Run {
   id: string;
@@ -177,17 +177,17 @@ export interface Guess {
   probability: number;
 }
 
-/** What the model expected before the first symbol, having read a line end. */
+/** What the model expected before the first symbol, after it had read a line end. */
 export interface Before {
   loss: number | null;
   top: Guess[];
 }
 
 /**
- * A text that was read: what can be shown at once.
+ * A text that a model has read: what can be shown at once.
  *
- * `unknown` are positions of symbols that the vocabulary lacks, `loss` says how unlikely the model thought the
- * symbol after each position, in nats. `top` is empty for long texts; ask for a window of it.
+ * `unknown` lists the positions of symbols that the vocabulary lacks. `loss` is the loss at the symbol after each
+ * position, in nats. `top` is empty for long texts; ask for a window of it.
  */
 export interface Trace {
   trace: string;
@@ -216,9 +216,9 @@ export interface Term {
 /**
  * Figures for every unit of a layer.
  *
- * `half_life` is in steps, of the quantity if it is a state that is carried unit by unit and else of the cell state,
- * null where a unit never halves or nothing is carried so; `saturation` is the part of the steps within a tenth of
- * the quantity's bounds, null where it has none.
+ * `half_life` is in steps: of the quantity if it is a state that is carried unit by unit, else of the cell state. It
+ * is null for a unit that never halves, and where no state is carried unit by unit. `saturation` is the share of
+ * the steps within a tenth of the bounds of the quantity, and null if it has no bounds.
  */
 export interface Units {
   half_life: (number | null)[];

@@ -21,8 +21,8 @@ class Curve:
 
     Args:
         route: The route.
-        path: Its own line, from where it leaves another of the same vector.
-        whole: The line all the way from where the vector comes.
+        path: Its own line, from the point where it leaves another line of the same vector.
+        whole: The whole line, from the source of the vector.
         head: The tip of its arrow and the direction, if it has one.
         corners: Where its own line turns.
     """
@@ -57,7 +57,7 @@ def rounded(places: Sequence[Place], radius: float = RADIUS, forks: Collection[P
     Args:
         places: Start, corners and end.
         radius: Of the corners; less where two are near to one another.
-        forks: Places on the line where others leave it; half of the way there belongs to them.
+        forks: Places where other lines leave this one; a corner reaches at most halfway to them.
 
     Returns:
         A path.
@@ -102,7 +102,7 @@ def arrowhead(head: tuple[float, float, float, float]) -> list[tuple[float, floa
 
 
 def _between(one: Place, place: Place, other: Place) -> bool:
-    """Tell whether a place lies on a straight piece, beyond its beginning."""
+    """Return whether a place lies on a straight piece, beyond its beginning."""
     return one != place and abs(_length(one, place) + _length(place, other) - _length(one, other)) < 0.01
 
 
@@ -126,7 +126,7 @@ def _curve(wiring: Wiring, route: Route, routes: Sequence[Route], paper: Paper, 
 
 
 def _placed(route: Route, points: Sequence[Point], routes: Sequence[Route], paper: Paper) -> list[Place]:
-    """Put a way on paper, its ends clipped at signs or bent into the lines they leave and join."""
+    """Place a route on paper. Its ends are clipped at signs, or bent into the lines they leave and join."""
     places = [paper.at(point) for point in _corners(points)]
     places[-1] = _clipped(paper, route.target, places[-1], places[-2])
     if points[0] == _origin(routes, route.source):
@@ -146,7 +146,7 @@ def _placed(route: Route, points: Sequence[Point], routes: Sequence[Route], pape
 
 
 def _whole_way(route: Route, routes: Sequence[Route]) -> tuple[Point, ...]:
-    """Follow a vector from where it comes to the end of one of its branches."""
+    """Follow a vector from its source to the end of one of its branches."""
     points = route.points
     origin = _origin(routes, route.source)
     family = [other for other in routes if other.source is route.source]
@@ -157,7 +157,7 @@ def _whole_way(route: Route, routes: Sequence[Route]) -> tuple[Point, ...]:
 
 
 def _has_head(wiring: Wiring, route: Route) -> bool:
-    """Say whether a line ends in an arrow: at an end, where it enters a state's line, and where it comes round."""
+    """Return whether a line ends in an arrow: at an exit, on a state's line, or where it arrives around a corner."""
     if route.target.kind in (EXIT, UP):
         return True
     if route.target.kind != OPERATION:
@@ -174,7 +174,7 @@ def _origin(routes: Sequence[Route], source: Vertex) -> Point:
 
 
 def _flow_into(point: Point, branch: Route, routes: Sequence[Route]) -> Point | None:
-    """Give the corner from which a vector comes straight to where one of its branches begins."""
+    """Return the last corner of a vector before one of its branches begins."""
     for other in routes:
         if other.source is branch.source and other is not branch and point in other.points[1:]:
             return _corners(other.points[: other.points.index(point) + 1])[-2]
@@ -182,7 +182,7 @@ def _flow_into(point: Point, branch: Route, routes: Sequence[Route]) -> Point | 
 
 
 def _comes_straight(points: Sequence[Point], junction: Vertex, routes: Sequence[Route]) -> bool:
-    """Tell whether one of the vectors that a junction joins goes straight on; if none does, all come in curves."""
+    """Return whether one of the vectors at a junction goes straight on. If none does, all arrive in curves."""
     (x, y), (u, v) = points[:2]
     return any(other.target is junction and other.points[-2] == (2 * x - u, 2 * y - v) for other in routes)
 
@@ -214,7 +214,7 @@ def _broken(places: Sequence[Place], bridges: Iterable[Place]) -> list[list[Plac
 
 
 def _without_straight(places: Sequence[Place]) -> list[Place]:
-    """Leave out the places that lie on a straight piece."""
+    """Leave out the places inside straight pieces."""
     kept = [places[0]]
     for place, after in zip(places[1:], [*places[2:], None], strict=True):
         if _length(kept[-1], place) < 0.01:
@@ -226,13 +226,13 @@ def _without_straight(places: Sequence[Place]) -> list[Place]:
 
 
 def _corners(points: Sequence[Point]) -> list[Point]:
-    """Keep the two ends of a way and where it turns: what lies between has no place of its own on paper."""
+    """Keep the two ends of a route and its corners. The points between have no place of their own on paper."""
     turns = zip(points, points[1:], points[2:], strict=False)
     return [points[0], *(b for a, b, c in turns if a[0] != c[0] and a[1] != c[1]), points[-1]]
 
 
 def _bent_to(place: Place, corner: Place) -> Place:
-    """Go as far toward a corner as a bend at this place may reach."""
+    """Go toward a corner, as far as a bend at this place may reach."""
     return _toward(place, corner, min(RADIUS, _length(place, corner) / 2))
 
 

@@ -1,7 +1,7 @@
-"""The grid that lines run on, and every measure of a picture. The one place where these numbers stand.
+"""The grid that lines run on, and all sizes in a picture. These numbers are in no other file.
 
-The grid is symbolic: a column has three lines (its middle and its two sides), a row one, and between two of them lie
-free tracks. The measures are in the pixels of a screen.
+The grid is symbolic: a column has three lines (its middle and its two sides), a row has one, and free tracks lie
+between two of them. The sizes are in the pixels of a screen.
 """
 
 Point = tuple[int, int]

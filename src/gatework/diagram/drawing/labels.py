@@ -1,4 +1,4 @@
-"""Where a label stands beside its line: near where the vector begins, and on top of nothing."""
+"""Where a label stands beside its line: near the beginning of the vector, and on top of nothing."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
@@ -13,7 +13,7 @@ _HEAVY = 100.0  # what touches an arrowhead reads worse than what overlaps anyth
 
 
 class Labels:
-    """What is on paper already, and room for labels beside it.
+    """What is already on paper, and the room that it leaves for labels.
 
     Args:
         signs: The boxes of all signs.
@@ -30,7 +30,7 @@ class Labels:
                 self.taken.append((left - HALF_LINE, top - HALF_LINE, right + HALF_LINE, bottom + HALF_LINE))
 
     def place(self, runs: Runs, size: float, ways: Iterable[Sequence[Place]], backward: bool = False) -> Place:
-        """Find the place of a label beside one of several lines.
+        """Find a place for a label beside one of several lines.
 
         Args:
             runs: The label.
@@ -76,7 +76,7 @@ class Labels:
 
 
 def _shares(length: float, needed: float) -> list[float]:
-    """Give parts of a line's length to try, from near its beginning to its end."""
+    """List the positions along a line to try, from near its beginning to its end."""
     if length <= needed:
         return [0.5]
     steps = max(1, int((length - needed) / 6))

@@ -34,7 +34,7 @@ class Placement:
 
 @lru_cache(maxsize=64)
 def make_placement(step: Step) -> Placement:
-    """Decide what stands where, which is the same in every language, and takes most of the time.
+    """Decide what stands where. This is the same in every language, and takes most of the time.
 
     Args:
         step: The checked equations.
@@ -121,7 +121,7 @@ class _Draughtsman:
         return Shape(name, "line", "vector", quantity, path=curve.path, whole=curve.whole, head=curve.head, edge=ends)
 
     def _ends(self) -> list[Shape]:
-        """Write the states at the left and the right edge, above their lines."""
+        """Write the names of the states at the left and the right edge, above their lines."""
         texts = []
         for vertex in self.wiring.vertices:
             if vertex.kind == EXIT or (vertex.kind == STATE and self.wiring.readers(vertex)):
@@ -136,7 +136,7 @@ class _Draughtsman:
         return texts
 
     def _names(self) -> list[Shape]:
-        """Write the names of quantities beside where their lines begin."""
+        """Write the names of quantities beside the beginning of their lines."""
         texts = []
         states = self.wiring.graph.current
         for vertex in self.wiring.vertices:
@@ -166,6 +166,6 @@ class _Draughtsman:
 
 
 def _around(places: Sequence[Place]) -> Box:
-    """Give the box around some places, and a little air."""
+    """Return the box around some places, with a small margin."""
     across, down = zip(*places, strict=True)
     return min(across) - AIR, min(down) - AIR, max(across) + AIR, max(down) + AIR

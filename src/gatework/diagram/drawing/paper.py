@@ -1,4 +1,4 @@
-"""From the symbolic grid to places on paper: every column, row and track that is used gets its room."""
+"""From the symbolic grid to places on paper: every column, row and track in use gets its room."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -129,7 +129,7 @@ def spread(arrangement: Arrangement, routes: Iterable[Route], sizes: Mapping[Ver
 
 
 def _used(routes: Iterable[Route]) -> tuple[set[int], set[int]]:
-    """Find the grid lines along which something runs upright, and those along which something runs level."""
+    """Find the grid lines in use: first those with a vertical line on them, then those with a horizontal one."""
     upright: set[int] = set()
     level: set[int] = set()
     for one in routes:
@@ -148,7 +148,7 @@ def _cumulated(
     margin: float,
     named: Collection[int] = (),
 ) -> tuple[dict[int, float], float]:
-    """Place slots one after the other, each with its half width and the room between two."""
+    """Place slots one after another, with room between each two."""
     places: dict[int, float] = {}
     edge, before = start + margin, None
     for line, half in slots.items():

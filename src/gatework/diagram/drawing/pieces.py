@@ -1,4 +1,4 @@
-"""Small parts that several pictures are put together from: equations beside, headings, discs, straight arrows."""
+"""Small parts of several kinds of pictures: equations, headings, discs, straight arrows."""
 
 from collections.abc import Sequence
 
@@ -65,7 +65,7 @@ def equation_lines(runs: Runs, most: float) -> list[tuple[Runs, float]]:
 def equation_block(
     heading: str, equations: Sequence[Runs], notes: Sequence[str], most: float = 430.0
 ) -> tuple[list[Shape], float, float]:
-    """Set a heading and equations below it, each with what it is called, flush left, about the height 0.
+    """Set a heading and, below it, equations with their names. The block is flush left and centred on height 0.
 
     Args:
         heading: The heading.

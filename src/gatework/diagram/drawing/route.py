@@ -1,8 +1,7 @@
-"""Lines along a grid: every vector finds its way from where it comes to all that read it.
+"""Routing: a path along the grid from every vector to each of its readers.
 
-The grid is symbolic; only later does each of its lines get a place on paper. A line bends and crosses at a price, two
-never share a way, and a branch starts as late as it can. After a first round every vector is taken up once more and
-led anew among the others.
+The grid is symbolic; its lines get their places on paper later. Bends and crossings have a cost, two vectors never
+share a path, and a branch starts as late as it can. After a first round, each vector is routed again among the others.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,7 +20,7 @@ _BEND, _CROSSING, _DETOUR = 2.6, 9.0, 40.0
 
 @dataclass(frozen=True)
 class Route:
-    """The way of a vector to one reader: from the vertex, or from a fork on its way to another, point by point."""
+    """The path of a vector to one reader, point by point. It starts at the vertex, or at a fork of another path."""
 
     source: Vertex
     target: Vertex
@@ -30,7 +29,7 @@ class Route:
 
 
 def route(wiring: Wiring, arrangement: Arrangement) -> tuple[Route, ...]:
-    """Lead every vector to its readers.
+    """Route every vector to its readers.
 
     Args:
         wiring: The wiring of a cell.
@@ -44,7 +43,7 @@ def route(wiring: Wiring, arrangement: Arrangement) -> tuple[Route, ...]:
     """
     router = _Router(wiring, arrangement)
     wishes = router.in_order()
-    # What finds no way among the others is led before them.
+    # A vector that finds no path among the others is routed before them.
     for _ in range(len(wishes)):
         blocked = next((wish for wish in wishes if not router.connect(*wish)), None)
         if blocked is None:
@@ -83,19 +82,19 @@ def crossings(routes: Iterable[Route]) -> list[tuple[Point, Route, Route]]:
 
 @dataclass
 class _Tree:
-    """The ways of one vector so far: its points, and the edges into and out of each."""
+    """The paths of one vector so far: for each point, the points next to it."""
 
     edges: dict[Point, set[Point]] = field(default_factory=dict)
 
     def add(self, points: Iterable[Point]) -> None:
-        way = list(points)
-        for one, other in pairwise(way):
+        path = list(points)
+        for one, other in pairwise(path):
             self.edges.setdefault(one, set()).add(other)
             self.edges.setdefault(other, set()).add(one)
 
 
 class _Router:
-    """The grid with what already lies on it."""
+    """The grid, with the lines that are already on it."""
 
     def __init__(self, wiring: Wiring, arrangement: Arrangement) -> None:
         self.wiring, self.arrangement = wiring, arrangement
@@ -107,7 +106,7 @@ class _Router:
         self.solid = {point: vertex for vertex in self.at for point in self._body(vertex)}
 
     def in_order(self) -> list[tuple[Vertex, Vertex, int]]:
-        """List what is to be connected: lines of states first, then what stands straight, then from near to far."""
+        """List the connections to make: lines of states first, then straight ones, then from near to far."""
         wishes = [
             (below, vertex, place)
             for vertex in self.wiring.vertices
@@ -116,7 +115,7 @@ class _Router:
         return sorted(wishes, key=lambda wish: self._rank(wish[0], wish[1]))
 
     def connect(self, source: Vertex, target: Vertex, place: int) -> bool:
-        """Lead a vector to one more reader, and say whether there was a way."""
+        """Route a vector to one more reader, and return whether there was a path."""
         points = self._search(source, target, place)
         if points:
             self.trees.setdefault(source, _Tree()).add(points)
@@ -124,11 +123,11 @@ class _Router:
         return bool(points)
 
     def improve(self, source: Vertex, wishes: list[tuple[Vertex, Vertex, int]]) -> None:
-        """Take up all ways of a vector and lead them anew; keep the old ones if they were better."""
+        """Remove all paths of a vector and route it again; keep the old paths if they were better."""
         old_tree, old_routes = self.trees[source], self.routes[source]
         old_cost = self._cost(source)
         del self.trees[source], self.routes[source]
-        # All wishes in turn; one that finds no way ends it.
+        # All wishes in turn; the first without a path ends the attempt.
         if not all(self.connect(*wish) for wish in wishes) or self._cost(source) >= old_cost:
             self.trees[source], self.routes[source] = old_tree, old_routes
 
@@ -149,10 +148,10 @@ class _Router:
         crossed = len(crossings([*self.routes[source], *others])) - len(crossings(others))
         total = crossed * _CROSSING
         for one in self.routes[source]:
-            way = one.points
-            total += len(way)
-            turns = zip(way, way[1:], way[2:], strict=False)
-            total += _DETOUR if one.target.kind == UP and way[0][0] != way[1][0] else 0
+            path = one.points
+            total += len(path)
+            turns = zip(path, path[1:], path[2:], strict=False)
+            total += _DETOUR if one.target.kind == UP and path[0][0] != path[1][0] else 0
             total += _BEND * sum(a[0] != c[0] and a[1] != c[1] for a, _, c in turns)
         return total
 
@@ -177,7 +176,7 @@ class _Router:
         return {((x, y), direction) for direction in DIRECTIONS if not self._is_used((x, y), direction)}
 
     def _is_used(self, port: Point, arriving: Point) -> bool:
-        """Tell whether a line runs already where one would arrive at a port in this direction."""
+        """Return whether a line already arrives at a port in this direction."""
         neighbour = (port[0] - arriving[0], port[1] - arriving[1])
         return any(neighbour in tree.edges.get(port, ()) for tree in self.trees.values())
 
@@ -199,7 +198,7 @@ class _Router:
         return ends
 
     def _starts(self, source: Vertex) -> Iterator[tuple[Point, Point]]:
-        """Yield where a new way of a vector may begin, and in which direction."""
+        """Yield the points where a new path of a vector may begin, each with its direction."""
         tree = self.trees.get(source)
         if tree is None:
             for direction in self._departures(source):
@@ -246,7 +245,7 @@ class _Router:
                 continue
             onward = (point[0] + direction[0], point[1] + direction[1])
             if (onward, direction) in ends:
-                return self._way(came, (point, direction), onward)
+                return self._path(came, (point, direction), onward)
             inside = self._is_inside(onward)
             if onward in own or not (inside or self._is_inside(point) or point == self.at[source]):
                 continue
@@ -281,19 +280,19 @@ class _Router:
         return occupied
 
     @staticmethod
-    def _way(
+    def _path(
         came: Mapping[tuple[Point, Point], tuple[Point, Point] | None], last: tuple[Point, Point], end: Point
     ) -> list[Point]:
-        way = [end]
+        path = [end]
         state: tuple[Point, Point] | None = last
         while state is not None:
-            way.append(state[0])
+            path.append(state[0])
             state = came[state]
-        return way[::-1]
+        return path[::-1]
 
 
 def _crosses(neighbours: set[Point], point: Point, direction: Point) -> bool:
-    """Tell whether a line in this direction crosses what lies at a point squarely."""
+    """Return whether a line in this direction crosses the line at a point at a right angle."""
     x, y = point
     across = {(x, y - 1), (x, y + 1)} if direction[1] == 0 else {(x - 1, y), (x + 1, y)}
     return neighbours == across

@@ -26,7 +26,7 @@ class Shape:
         text: What is written on it.
         box: Left, top, width and height; of a text the point it is set at, and nothing.
         path: Of a line: its commands.
-        whole: Of a line that branches off another: the commands from where its vector comes.
+        whole: Of a line that branches off another: the commands from the source of its vector.
         head: Of a line that ends in an arrow: the tip, and the direction.
         size: Height of the letters.
         anchor: Of a text: ``start``, ``middle`` or ``end``.
@@ -154,7 +154,7 @@ def beside(scenes: Iterable[Scene], gap: float, prefix: str = "s") -> tuple[tupl
 
 
 def sheet(scenes: Collection[Scene], title: str, gap: float = 26.0) -> Scene:
-    """Put pictures below one another on one sheet.
+    """Put pictures on one sheet, one below another.
 
     Args:
         scenes: The pictures, the uppermost first.
@@ -175,7 +175,7 @@ def sheet(scenes: Collection[Scene], title: str, gap: float = 26.0) -> Scene:
 
 
 def pointed_out(scene: Scene, bright: Collection[str]) -> Scene:
-    """Give a picture in which all but some shapes are faint; a bright branch is drawn from where its vector comes.
+    """Make all but some shapes of a picture faint. A bright branch is drawn from the source of its vector.
 
     Args:
         scene: The picture.

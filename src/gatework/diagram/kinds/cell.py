@@ -30,7 +30,7 @@ def cell_scene(cell: Cell, language: str = "en") -> Scene:
 
 
 def with_legend(scene: Scene, cell: Cell) -> Scene:
-    """Add below a picture what each named quantity is, as the comments of the equations say.
+    """Add a legend below a picture: what the comments of the equations call each quantity.
 
     Args:
         scene: The picture of a cell.
@@ -56,7 +56,7 @@ def with_legend(scene: Scene, cell: Cell) -> Scene:
 
 
 def translated(runs: Runs, language: str) -> Runs:
-    """Put the words of a language in the place of their keys."""
+    """Replace the keys of words by the words of a language."""
     return tuple((word(text, language), "roman") if style == "word" else (text, style) for text, style in runs)
 
 

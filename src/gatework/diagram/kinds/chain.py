@@ -97,7 +97,7 @@ def unrolled_scene(
 
 
 def loop_and_chain_scene(cell: Cell, steps: int = 3, language: str = "en") -> Scene:
-    """Draw a cell as a loop, and beside it the chain of copies that it is.
+    """Draw a cell as a loop, and beside it the chain of copies that the loop stands for.
 
     Args:
         cell: Any cell.
@@ -171,7 +171,7 @@ def _floor() -> float:
 
 
 def _veiled(scene: Scene, frame: tuple[float, float, float, float]) -> list[Shape]:
-    """Hide the inside of a cell behind a letter; what is outside the frame stays."""
+    """Hide the inside of a cell behind a letter, and keep what is outside the frame."""
     left, top, width, height = frame
     shapes = []
     for shape in scene.shapes:
@@ -185,7 +185,7 @@ def _veiled(scene: Scene, frame: tuple[float, float, float, float]) -> list[Shap
 
 
 def _outside(shape: Shape, frame: tuple[float, float, float, float]) -> Shape | None:
-    """Give what of a line is outside the frame, in full ink: its straight beginning or its straight end."""
+    """Return the part of a line outside the frame: its straight beginning or its straight end."""
     left, top, width, height = frame
     if shape.kind != "line" or len(shape.path) < 2:
         return None

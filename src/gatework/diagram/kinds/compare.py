@@ -1,4 +1,4 @@
-"""Two cells side by side, what differs pointed out."""
+"""Two cells side by side, with their differences highlighted."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ _GAP = 44.0
 
 
 def compare_scene(cell: Cell, other: Cell, language: str = "en") -> Scene:
-    """Draw two cells side by side, what each has and the other has not in the colour of what is pointed out.
+    """Draw two cells side by side. What only one of them has is in the highlight colour.
 
     Args:
         cell: The cell on the left.
@@ -40,7 +40,7 @@ def compare_scene(cell: Cell, other: Cell, language: str = "en") -> Scene:
 
 
 def _marks(scene: Scene) -> dict[str, tuple[str, ...]]:
-    """Say what each sign and line is, in words that are the same for the same thing in another cell."""
+    """Describe each sign and line, so that the same thing has the same description in another cell."""
     labels = {shape.id: tuple(text for text, _ in shape.text) for shape in scene.shapes}
     marks: dict[str, tuple[str, ...]] = {}
     for shape in scene.shapes:

@@ -58,7 +58,7 @@ def _legend(number: int, centre: float, middle: float) -> list[Shape]:
 
 
 def _bent(x: float, y: float, centre: float, middle: float, end: float) -> tuple[Command, ...]:
-    """Draw a line that comes level, swings over and goes on level."""
+    """Draw a line that starts level, swings over and ends level."""
     half = (x + centre) / 2
     over = ((half + centre) / 2, (y + middle) / 2)
     after = ((centre + end) / 2, middle)
@@ -66,7 +66,7 @@ def _bent(x: float, y: float, centre: float, middle: float, end: float) -> tuple
 
 
 def gate_scene(language: str = "en") -> Scene:
-    """Draw a gate by itself: a sigmoid layer, and the product by which it lets through.
+    """Draw a gate by itself: a sigmoid layer and the product that it controls.
 
     Args:
         language: ``en``, ``zh-Hans`` or ``zh-Hant``.

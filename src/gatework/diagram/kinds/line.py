@@ -1,4 +1,4 @@
-"""A cell with nothing but the line of its state, the rest faint."""
+"""The line of a cell's state, with the rest faded."""
 
 from itertools import pairwise
 
@@ -11,7 +11,7 @@ from gatework.errors import CellError
 
 
 def line_scene(cell: Cell, language: str = "en") -> Scene:
-    """Draw a cell with nothing but the line of its uppermost state; a counter is passed over for one that remembers.
+    """Draw a cell with all but the line of its uppermost state faded. A state that only counts steps is skipped.
 
     Args:
         cell: A cell with a state that pointwise operations alone carry on.

@@ -28,7 +28,7 @@ _APART = 10.0  # between two captions
 
 
 def memory_scene(cell: Cell, language: str = "en") -> Scene:
-    """Draw the memory of a cell as a sum with a loop onto itself: of weight 1, or of the forget gate's.
+    """Draw the memory of a cell as a sum with a self-loop, whose weight is 1 or the forget gate.
 
     Args:
         cell: A cell whose state is what it was, perhaps times a gate, plus what is written.
@@ -160,7 +160,7 @@ class _Memory:
         self.right = left + wide
 
     def _gate(self, sign: Vertex, gate: Vertex, quantity: str, mark: str = "") -> None:
-        """Draw a sign on the way, what enters it from below, and what either arrow bears."""
+        """Draw a sign on the line, what enters it from below, and the marks on both arrows."""
         note = next((self.notes[name] for name in gate.names), "").partition(":")[0].partition(",")[0]
         name = self._name(gate)
         half = max(text_width(name, _NAME), text_width(roman(note), _WORD)) / 2
@@ -184,24 +184,24 @@ class _Memory:
         self.right, self.captioned = centre + CIRCLE / 2, centre_of_name + half
 
     def _along(self, name: str, mark: str, end: float) -> None:
-        """Write above the arrow from here to an end what it bears."""
+        """Write the mark of the arrow from here to an end above it."""
         if mark:
             place = (max(self.right + 6.0, end - 19.0), _LEVEL - _BESIDE)
             self.shapes.append(written(f"mark {name}", roman(mark), place, MARK))
 
     def _mark_along(self, vertex: Vertex) -> str:
-        """Give what the state's own arrow into a sign on its line bears: a memory is neither taken away nor divides."""
+        """Return the mark on the state's own arrow into a sign. A memory is neither subtracted nor a divisor."""
         along = (self.wiring.graph.previous[self.state], *self.wiring.lines[self.state])
         return "".join(_mark(vertex, below) for below in vertex.inputs if below in along)
 
     def _weight(self, vertex: Vertex) -> Runs:
-        """Write what the memory is multiplied by on its way round."""
+        """Write what the memory is multiplied by in its loop."""
         beside = self._beside(vertex)
         name = self._name(beside)
         return (*roman("1/"), *name) if _mark(vertex, beside) else name
 
     def _beside(self, vertex: Vertex) -> Vertex:
-        """Give what enters a sign on the memory's line from beside."""
+        """Return what enters a sign on the memory's line from the side."""
         along = (self.wiring.graph.previous[self.state], *self.wiring.lines[self.state])
         return next((below for below in vertex.inputs if below not in along), vertex.inputs[0])
 
@@ -222,6 +222,6 @@ def _expression(vertex: Vertex) -> Equation:
 
 
 def _mark(vertex: Vertex, below: Vertex) -> str:
-    """Give what the arrow from one sign into another bears; nothing where it enters twice, or bears nothing."""
+    """Return the mark on the arrow from one sign into another; empty if it has none, or if there are two arrows."""
     marks = [mark for one, mark in zip(vertex.inputs, vertex.marks, strict=True) if one is below]
     return marks[0] if len(marks) == 1 else ""

@@ -57,7 +57,7 @@ def walk_scenes(cell: Cell, language: str = "en") -> tuple[Scene, ...]:
 
 
 def _path(wiring: Wiring, targets: Collection[str]) -> set[str]:
-    """Find the signs and lines that some equations speak of: what they are made of, and where it goes."""
+    """Find the signs and lines of some equations: what they compute, from what, and where the results go."""
     ids = vertex_ids(wiring)
     lines = {number for number, equation in enumerate(wiring.graph.equations) if equation.target in targets}
     own = [vertex for vertex in wiring.vertices if vertex.line in lines]

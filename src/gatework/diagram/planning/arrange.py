@@ -1,9 +1,9 @@
 """Where each vertex stands: its column, in reading order, beside its row.
 
 The rules are those by which the essay's figures read. Layers stand in the order in which the lines of the states meet
-them, those that feed other layers first. An operation stands above the rightmost thing it works on, an operation on a
-line where what it takes in comes up. What an old state passes through on its way to a layer stands before that layer,
-and what hangs from a state for the output stands at the right.
+them, those that feed other layers first. An operation stands above its rightmost input; an operation on a line stands
+where its side input comes up. An operation between an old state and a layer stands before that layer. Operations that
+turn a state into the output stand at the right.
 """
 
 from dataclasses import dataclass, field
@@ -117,7 +117,7 @@ class _Arranger:
             return
         rightmost = max(sides, key=self._index)
         column = self.column_of[rightmost]
-        # A sign on a line bars the way up to what stands above it.
+        # A sign on a line blocks the path up to what stands above it.
         barred = any(wiring.on_line(held) for held in column.held.values())
         if fork_beside(wiring, vertex) or row in column.held or barred or self.columns.index(column) < least:
             column = _Column()
@@ -171,7 +171,7 @@ class _Arranger:
         self._hold(column, vertex)
 
     def _base_order(self) -> list[Vertex]:
-        """Order what stands in the row of the layers: feeders first, then as the lines of the states meet them."""
+        """Order the row of the layers: those that feed others first, then in the order of the states' lines."""
         wiring = self.wiring
         seen: dict[Vertex, None] = {}
 
@@ -196,7 +196,7 @@ class _Arranger:
         return sorted(base, key=lambda vertex: -self._height(vertex, {}))
 
     def _height(self, vertex: Vertex, known: dict[Vertex, int]) -> int:
-        """Count the layers that stand one after the other behind a vertex."""
+        """Count the layers that follow one another after a vertex."""
         if vertex not in known:
             known[vertex] = 0
             for reader in self.wiring.readers(vertex):
@@ -205,7 +205,7 @@ class _Arranger:
         return known[vertex]
 
     def _served(self, vertex: Vertex) -> list[Vertex]:
-        """List the layers that read a vertex, through junctions and operations on the way."""
+        """List the layers that read a vertex, directly or through junctions."""
         layers: list[Vertex] = []
         for reader in self.wiring.readers(vertex):
             if reader.kind == LAYER and reader not in self.wiring.hanging:
@@ -215,7 +215,7 @@ class _Arranger:
         return layers
 
     def _free(self, row: Row, least: int) -> _Column:
-        """Give the last column where nothing stands that a sign in this row would bar the way of."""
+        """Return the last column that is empty, so that a sign in it blocks nothing; add one if there is none."""
         for column in reversed(self.columns[max(2, least) :]):
             if not column.held:
                 return column

@@ -251,7 +251,7 @@ class _Grapher:
 
 
 def _without_numbers(step: Step) -> tuple[Equation, ...]:
-    """Write lines that are plain numbers into the lines that read them, and leave out what no longer matters."""
+    """Substitute lines that are plain numbers into the lines that read them, and leave out lines without effect."""
     known: dict[Name, Node] = {}
     lines = []
     for equation in step.equations:
@@ -264,7 +264,7 @@ def _without_numbers(step: Step) -> tuple[Equation, ...]:
 
 
 def _argument(node: Node) -> Node | None:
-    """Give the one argument of a function that is no constant; None where there is not exactly one."""
+    """Return the one argument of a function that is not a constant, or None unless there is exactly one."""
     if not isinstance(node, Apply) or FUNCTIONS[node.function].kind == "source":
         return None
     inside = [below for below in node.arguments if not isinstance(below, Number)]

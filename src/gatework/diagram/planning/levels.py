@@ -23,7 +23,7 @@ class Levels:
 
 
 def fork_beside(wiring: Wiring, vertex: Vertex) -> bool:
-    """Tell an operation on a branch of a vector that itself goes straight to a state's line: it stands beside it."""
+    """Return whether an operation is on a branch of a vector that goes straight to a state's line."""
     if vertex.kind != OPERATION or len(wiring.inputs[vertex]) != 1 or wiring.on_line(vertex):
         return False
     source = wiring.inputs[vertex][0]
@@ -33,7 +33,7 @@ def fork_beside(wiring: Wiring, vertex: Vertex) -> bool:
 
 
 def is_early(wiring: Wiring, vertex: Vertex) -> bool:
-    """Tell an operation on an old state that only layers read: it stands before them."""
+    """Return whether an operation on an old state is read by layers only: it stands before them."""
     readers = wiring.readers(vertex)
     reads_old = any(below.kind in (STATE, INPUT) for below in wiring.inputs[vertex])
     return (
@@ -45,7 +45,7 @@ def is_early(wiring: Wiring, vertex: Vertex) -> bool:
 
 
 def reads_from_below(wiring: Wiring, vertex: Vertex) -> bool:
-    """Tell an early operation whose vectors all come from below the layers."""
+    """Return whether all inputs of an early operation come from below the layers."""
     low = {wiring.graph.previous[state] for state in wiring.low}
     return is_early(wiring, vertex) and all(below.kind == INPUT or below in low for below in wiring.inputs[vertex])
 
@@ -96,7 +96,7 @@ def make_levels(wiring: Wiring, bus_order: tuple[Vertex, ...]) -> Levels:
 
 
 def _place_states(wiring: Wiring, row_of: dict[Vertex, Row]) -> None:
-    """Give last step's values and this step's the rows at which they enter and leave, the same for both."""
+    """Give each state one row, where last step's value enters and this step's value leaves."""
     taken: set[Row] = set()
     for state, vertex in wiring.graph.previous.items():
         row: Row = ("line", state) if state in wiring.high else ("low", state)
@@ -120,7 +120,7 @@ def _depths(wiring: Wiring) -> dict[Vertex, int]:
 
 
 def _relaxed(wiring: Wiring, floors: dict[str, int]) -> dict[Vertex, int]:
-    """Find how many steps above the layers each vertex stands; all of one line stand equally high."""
+    """Find how many levels above the layers each vertex stands. All vertices of a line have one level."""
     rising = [
         vertex
         for vertex in wiring.vertices

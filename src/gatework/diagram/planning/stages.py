@@ -1,4 +1,4 @@
-"""What the equations of a step do to its state, in the order in which a walk tells it."""
+"""What the equations of a step do to its state, in the order of a walk."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ class Stage:
 def make_stages(step: Step) -> tuple[Stage, ...]:
     """Group the equations of a step by what they do to its state.
 
-    A gate that an old state's line is multiplied by makes it *forget*; what is added to the line is *written*; the
-    line itself is the *update*; what layers read before that is *read*; the rest makes the *output*. Nothing is told
-    before what it reads: what both forgetting and writing wait for is *read* too.
+    A gate that multiplies the line of an old state makes it *forget*. What is added to the line is *written*. The
+    line itself is the *update*. What the layers read before that is *read*. The rest makes the *output*. No stage
+    comes before what it reads: what both forgetting and writing depend on is *read* too.
 
     Args:
         step: The checked equations.
@@ -77,7 +77,7 @@ def _purpose(wiring: Wiring, vertex: Vertex) -> str:
 
 
 def _settle(equations: Sequence[Equation], purposes: dict[str, str]) -> None:
-    """Tell what an equation reads no later than the equation itself; purposes are changed in place."""
+    """Move what an equation reads no later than the equation itself. Purposes are changed in place."""
     readers: dict[str, list[str]] = {equation.target: [] for equation in equations}
     for equation in equations:
         for node in walk(equation.value):
@@ -92,7 +92,7 @@ def _settle(equations: Sequence[Equation], purposes: dict[str, str]) -> None:
 
 
 def _through(wiring: Wiring, vertex: Vertex) -> list[Vertex]:
-    """List the readers of a vertex, those behind junctions in the place of the junctions."""
+    """List the readers of a vertex, with junctions replaced by their own readers."""
     readers: list[Vertex] = []
     for reader in wiring.readers(vertex):
         readers += _through(wiring, reader) if reader.kind == JUNCTION else [reader]

@@ -1,4 +1,4 @@
-"""What runs where before anything has a place: lines of states, joined vectors, and what hangs from what.
+"""What belongs together before anything has a place: lines of states, joined vectors, hanging operations.
 
 Three things are decided here. The *line* of a state is the chain of pointwise operations from last step's value to this
 step's; it is drawn straight, as the essay draws the cell state. A *junction* is where vectors that several layers read
@@ -46,11 +46,11 @@ class Wiring:
         return [other for other in self.vertices if vertex in self.inputs[other]]
 
     def reached_by_input(self, state: str) -> bool:
-        """Tell whether a state is made from an input of this step."""
+        """Return whether a state is computed from an input of this step."""
         return any(below.kind == INPUT for below in _upstream(self.graph.current[state]))
 
     def on_line(self, vertex: Vertex) -> str:
-        """Name the state whose line a vertex stands on; empty where it stands on none."""
+        """Return the state whose line a vertex stands on; empty if it stands on none."""
         return next((state for state, line in self.lines.items() if vertex in line), "")
 
 
@@ -131,7 +131,7 @@ def _lines(graph: Graph) -> dict[str, tuple[Vertex, ...]]:
 def _junctions(
     graph: Graph, apart: set[Vertex]
 ) -> tuple[list[Vertex], dict[Vertex, tuple[Vertex, ...]], dict[Vertex, tuple[str, ...]]]:
-    """Join what several layers read together, as long as that saves lines; then what one layer alone reads."""
+    """Join vectors that several layers read, as long as this saves lines; then those that only one layer reads."""
     # What bears a mark enters by itself, or the mark would speak of all that is joined.
     bare = {vertex: _marked(vertex, "") for vertex in graph.vertices if vertex.kind == LAYER}
     open_sets = {vertex: set(inputs) - apart for vertex, inputs in bare.items()}
@@ -176,12 +176,12 @@ def _junctions(
 
 
 def _marked(layer: Vertex, mark: str) -> tuple[Vertex, ...]:
-    """Give the inputs of a layer that bear a mark; with an empty one, those that bear none."""
+    """List the inputs of a layer with a given mark; with an empty mark, those without one."""
     return tuple(below for below, own in zip(layer.inputs, layer.marks, strict=True) if own == mark)
 
 
 def _joined(members: Sequence[Vertex], junctions: Mapping[frozenset[Vertex], Vertex]) -> tuple[Vertex, ...]:
-    """Put junctions in the place of what they join, the largest first."""
+    """Replace vectors by their junctions, the largest junction first."""
     left, wired_in = list(members), []
     for group in sorted(junctions, key=len, reverse=True):
         if group <= set(left):
@@ -201,7 +201,7 @@ def _shared(group: frozenset[Vertex], sets: Iterable[set[Vertex]]) -> int:
 
 
 def _saved(group: frozenset[Vertex], sets: Iterable[set[Vertex]]) -> int:
-    """Count the lines that joining saves; what a single layer reads saves least, however much it is."""
+    """Count the lines that joining saves. What a single layer reads saves least, whatever its number."""
     shared = _shared(group, sets)
     return (len(group) - 1) * shared if shared > 1 else 0
 
@@ -221,7 +221,7 @@ def _in_order(vertices: Iterable[Vertex], inputs: Mapping[Vertex, tuple[Vertex, 
 
 
 def _upstream(vertex: Vertex) -> set[Vertex]:
-    """Give everything that a vertex is made from."""
+    """Collect everything that a vertex is computed from."""
     upstream: set[Vertex] = set()
     pending = [vertex]
     while pending:
@@ -239,7 +239,7 @@ def _hanging(
     low: list[str],
     lines: Mapping[str, tuple[Vertex, ...]],
 ) -> set[Vertex]:
-    """Find what works for low states alone and reads a finished high state, directly or through one another."""
+    """Find operations that only serve low states and read a finished high state, directly or through each other."""
     on_low = {vertex for state in low for vertex in lines.get(state, ())}
     serving: set[Vertex] = set()
     for vertex in reversed(vertices):

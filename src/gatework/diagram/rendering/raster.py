@@ -30,10 +30,10 @@ from gatework.errors import ConfigError
 
 _CODES = {"M": [Path.MOVETO], "L": [Path.LINETO], "Q": [Path.CURVE3, Path.CURVE3]}
 _DOTS = 72.0  # points of a figure to an inch, one of which is a pixel of the scene
-# Fonts that have both ways of writing Chinese, by the beginnings of their families and of their files.
+# Fonts with simplified and traditional characters, by the beginnings of their family names and file names.
 _CHINESE = ("noto sans cjk", "noto serif cjk", "source han", "wenquanyi", "pingfang", "microsoft yahei",
             "microsoft jhenghei", "simhei", "heiti", "arial unicode")  # fmt: skip
-# How the family of a font ends that has the shapes of one way of writing.
+# The endings of the family names of fonts with the shapes of one language.
 _REGIONS = {"zh-Hans": ("sc", "cn"), "zh-Hant": ("tc", "tw", "hk")}
 _CHINESE_FILES = ("notosanscjk", "notoserifcjk", "sourcehan", "wqy", "pingfang", "msyh", "msjh", "simhei")
 
@@ -154,7 +154,7 @@ def _pieces(text: str, style: str, language: str) -> list[tuple[str, FontPropert
 
 @cache
 def chinese_font(language: str) -> str:
-    """Find a font with Chinese characters among those of this machine, in the shapes of the language if there is one.
+    """Find a font with Chinese characters on this machine, in the shapes of the language if possible.
 
     Args:
         language: ``zh-Hans`` or ``zh-Hant``.

@@ -28,7 +28,7 @@ class Theme:
     fills: dict[str, str] = field(default_factory=dict)
 
     def shade(self, colour: str, emphasis: str) -> str:
-        """Give a colour, or what is left of it where a shape is faint.
+        """Return a colour, or its faded form where a shape is faint.
 
         It is mixed with the frame's, not made transparent: where two faint lines meet, nothing shines through.
 
