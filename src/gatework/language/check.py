@@ -142,12 +142,12 @@ class _Checker:
                 and node.name in self.lines
                 and (node.previous or self.lines[node.name] >= index)
             ]
-            found = sorted(set(early), key=lambda name: (name != "h", self.lines[name]))
-            if "h" in self.lines and "h" not in found:
-                found.insert(0, "h")
-            if not found:
+            names = sorted(set(early), key=lambda name: (name != "h", self.lines[name]))
+            if "h" in self.lines and "h" not in names:
+                names.insert(0, "h")
+            if not names:
                 raise EquationError("No name is read before its own line, so nothing is carried from step to step.")
-            return tuple(found)
+            return tuple(names)
         carried = _words(states, "states")
         if not carried:
             raise EquationError("A cell needs at least one state, such as states='h c'; the first is its output.")
@@ -219,7 +219,7 @@ def _parameters(
 ) -> list[Parameter]:
     """Find what is learned, in order of first use, and relate all sizes on the way."""
     known = {*inputs, *checker.lines}
-    found: dict[str, Parameter] = {}
+    learned: dict[str, Parameter] = {}
     added_only: dict[str, bool] = {}
     for equation in equations:
         _check_source(equation, checker)
@@ -228,28 +228,29 @@ def _parameters(
             if isinstance(node, Product):
                 if node.matrix in known:
                     raise checker.fault(f"`{node.matrix}` is a vector and cannot stand left of `@`.", node)
-                _add_matrix(found, node, inputs, checker)
+                _add_matrix(learned, node, inputs, checker)
             elif isinstance(node, Name) and node.name not in known:
                 additive = isinstance(parent, Apply) and parent.function in ("add", "sub", "neg")
                 added_only[node.name] = added_only.get(node.name, True) and additive
-                _add_vector(found, node, checker)
+                _add_vector(learned, node, checker)
     return [
-        replace(parameter, role="bias") if added_only.get(parameter.name) else parameter for parameter in found.values()
+        replace(parameter, role="bias") if added_only.get(parameter.name) else parameter
+        for parameter in learned.values()
     ]
 
 
-def _add_matrix(found: dict[str, Parameter], node: Product, inputs: tuple[str, ...], checker: _Checker) -> None:
+def _add_matrix(learned: dict[str, Parameter], node: Product, inputs: tuple[str, ...], checker: _Checker) -> None:
     role = "input" if isinstance(node.operand, Name) and node.operand.name in inputs else "recurrent"
     new = Parameter(node.matrix, role, "", "", node.operand, node.structure, node.blocks)
-    old = found.setdefault(node.matrix, new)
+    old = learned.setdefault(node.matrix, new)
     if old.columns is None:
         raise checker.fault(f"`{node.matrix}` is a matrix here, a vector before; name one differently.", node)
     if (old.structure, old.blocks) != (node.structure, node.blocks):
         raise checker.fault(f"`{node.matrix}` is used with two different structures; name one differently.", node)
 
 
-def _add_vector(found: dict[str, Parameter], node: Name, checker: _Checker) -> None:
-    old = found.setdefault(node.name, Parameter(node.name, "vector", ""))
+def _add_vector(learned: dict[str, Parameter], node: Name, checker: _Checker) -> None:
+    old = learned.setdefault(node.name, Parameter(node.name, "vector", ""))
     if old.columns is not None:
         raise checker.fault(
             f"`{node.name}` is used as a vector here and as a matrix before; write `{node.name} @ ...` or name one "

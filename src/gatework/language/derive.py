@@ -103,7 +103,7 @@ def reached(step: Step, names: Iterable[str]) -> tuple[frozenset[str], frozenset
         True
     """
     lines = {equation.target: equation.value for equation in step.equations}
-    found: set[str] = set()
+    arrived: set[str] = set()
     carried: set[str] = set()
     pending: list[Node] = [Name(name) for name in names]
     while pending:
@@ -111,15 +111,15 @@ def reached(step: Step, names: Iterable[str]) -> tuple[frozenset[str], frozenset
         if isinstance(node, Name):
             if node.previous:
                 carried.add(node.name)
-            if node.name not in found:
-                found.add(node.name)
+            if node.name not in arrived:
+                arrived.add(node.name)
                 pending += [lines[node.name]] if node.name in lines else []
         elif isinstance(node, Apply):
             rules = FUNCTIONS[node.function].adjoints
             pending += [below for below, rule in zip(node.arguments, rules, strict=True) if rule is not None]
         else:
             pending += children(node)
-    return frozenset(found), frozenset(carried)
+    return frozenset(arrived), frozenset(carried)
 
 
 class _Deriver:

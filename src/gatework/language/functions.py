@@ -1,4 +1,8 @@
-"""The table of functions: a new function is a new row here, and nothing else.
+"""The table of functions. A new function is a new row here.
+
+Equations, LaTeX, pictures, gradients, bounds and the reference backend follow from the row, where torch has the
+function or a definition says it in terms of other rows. Compiled kernels need no more for a definition. Any other row
+takes an emitter in ``kernels/llvm``; without one, another backend runs its equations.
 
 A row says what a function's value is, how its gradient goes, where its values lie, and how it is written per target.
 Gradients and definitions are texts in the language itself, over the arguments ``a``, ``b``, ``c``, the result ``y``

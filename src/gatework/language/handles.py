@@ -90,8 +90,8 @@ def parted(step: Step) -> Parted:
         {'0.9 * h': 'part1', '0.1 * tanh(W @ x)': 'part2'}
     """
     wanted = {name for state in step.states for name in (state, before_mask(step.equations, state))}
-    found = {line.target: separable(line.value) for line in step.equations if line.target in wanted}
-    texts = _texts(step, found)
+    sums = {line.target: separable(line.value) for line in step.equations if line.target in wanted}
+    texts = _texts(step, sums)
     own = {line.target for line in step.equations}
     fresh = Names(step)
     lines: list[Equation] = []
@@ -99,7 +99,7 @@ def parted(step: Step) -> Parted:
     parts: dict[str, str] = {}
     of: dict[str, str] = {}
     for line in step.equations:
-        addends = found.get(line.target, [])
+        addends = sums.get(line.target, [])
         for node in addends:
             if isinstance(node, Name) and not node.previous and node.name in own:
                 names[node] = node
@@ -184,11 +184,11 @@ def _check_lines(step: Step, names: Iterable[str]) -> None:
             raise EquationError(f"`{name}` has no line that can be overridden; these have: {', '.join(lines)}.")
 
 
-def _texts(step: Step, found: Mapping[str, list[Node]]) -> dict[Node, str]:
+def _texts(step: Step, sums: Mapping[str, list[Node]]) -> dict[Node, str]:
     """Write addends as their equations do; last step's values as ``prev`` where two would be written alike."""
     order = {line.target: place for place, line in enumerate(step.equations)}
     written: dict[Node, str] = {}
-    for target, addends in found.items():
+    for target, addends in sums.items():
         for node in addends:
             alone = isinstance(node, Name)
             written.setdefault(node, show_node(node) if alone else show_within(node, order, order[target]))
@@ -219,10 +219,10 @@ def fixed(step: Step, drawn: bool) -> Mapping[str, float]:
         The numbers, by name.
     """
     masks: dict[Name, Node] = {} if drawn else {Name(name): Number(rate) for name, rate in step.draws.items()}
-    found: dict[str, float] = {} if drawn else dict(step.draws)
+    numbers: dict[str, float] = {} if drawn else dict(step.draws)
     for line in step.equations:
         value = simplify(substitute(line.value, masks))
         if isinstance(value, Number) and line.target not in step.states and line.target not in step.draws:
             masks[Name(line.target)] = value
-            found[line.target] = value.value
-    return MappingProxyType(found)
+            numbers[line.target] = value.value
+    return MappingProxyType(numbers)

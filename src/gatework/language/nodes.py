@@ -156,27 +156,27 @@ class Step:
     @cached_property
     def draws(self) -> dict[str, float]:
         """Masks drawn anew at every step: the name of each ``bernoulli(p)`` line, and p."""
-        found = {}
+        rates = {}
         for equation in self.equations:
             value = equation.value
             if isinstance(value, Apply) and value.function == "bernoulli":
                 probability = value.arguments[0]
                 assert isinstance(probability, Number)  # check() lets nothing else through
-                found[equation.target] = probability.value
-        return found
+                rates[equation.target] = probability.value
+        return rates
 
     @cached_property
     def multiples(self) -> dict[str, int]:
         """For each size that is cut into blocks: the number it must be a multiple of."""
-        found: dict[str, int] = {}
+        multiples: dict[str, int] = {}
         for parameter in self.parameters:
             for key in (parameter.rows, parameter.columns):
                 if key is not None and parameter.blocks > 1:
-                    found[key] = lcm(found.get(key, 1), parameter.blocks)
+                    multiples[key] = lcm(multiples.get(key, 1), parameter.blocks)
         periods = [_periods(node) for equation in self.equations for node in walk(equation.value)]
         if max(periods, default=1) > 1:
-            found["hidden_size"] = lcm(found.get("hidden_size", 1), *periods)
-        return found
+            multiples["hidden_size"] = lcm(multiples.get("hidden_size", 1), *periods)
+        return multiples
 
     @property
     def multiple_of(self) -> int:

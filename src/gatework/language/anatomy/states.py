@@ -122,12 +122,12 @@ class _Reader:
 
     def carried(self, state: str) -> dict[Name, Node]:
         """Give the lines that hand on a state's old value times something: ``kept = f * c``, ``n = h + x``."""
-        found: dict[Name, Node] = {}
+        carried: dict[Name, Node] = {}
         for target, line in self.lines.items():
-            value = substitute(line, found)
+            value = substitute(line, carried)
             if target != state and slope(value, Name(state, True)) not in (None, ZERO):
-                found[Name(target)] = value
-        return found
+                carried[Name(target)] = value
+        return carried
 
     def shuts(self, written: list[Node]) -> Gate | None:
         """Find the gate that shuts out all that is written: a factor, from 0 to 1, of every addend that is."""
@@ -208,10 +208,10 @@ def gate_biases(step: Step, factor: Node) -> dict[str, int]:
                 factor, sign = inner, -sign
             case Apply("sigmoid", (inside,)):
                 biases = {parameter.name for parameter in step.parameters if parameter.role == "bias"}
-                found: dict[str, int] = {}
+                opened_by: dict[str, int] = {}
                 for bias, own in _added(inside, lines, biases, sign):
-                    found.setdefault(bias, own)
-                return found
+                    opened_by.setdefault(bias, own)
+                return opened_by
             case _:
                 return {}
 
