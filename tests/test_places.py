@@ -61,12 +61,41 @@ def strings() -> dict[str, set[str]]:
 
 
 STRINGS = strings()
+# What each idea is called, and the one module it lives in.
+HOMES = {
+    "addends": "language/anatomy/expressions",
+    "signed_addends": "language/anatomy/expressions",
+    "factors": "language/anatomy/expressions",
+    "written_out": "language/anatomy/expressions",
+    "find_bounds": "language/anatomy/lines",
+    "own_line": "language/anatomy/masks",
+    "find_cell": "cells/finding",
+    "is_equations": "cells/finding",
+    "is_file": "cells/finding",
+    "did_you_mean": "errors",
+}
 
 
 def package(place: str) -> str:
     """Name the package that a place is in; within the language, the kernels and the cells, the one below."""
     parts = place.split("/")
     return "/".join(parts[:2] if parts[0] in ("language", "kernels", "cells") else parts[:1])
+
+
+def test_each_idea_has_one_home():
+    """No function of these names stands elsewhere, under an underscore or not; and names are likened in one place."""
+    defined: dict[str, set[str]] = defaultdict(set)
+    for path in SOURCE.rglob("*.py"):
+        place = path.relative_to(SOURCE).with_suffix("").as_posix()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Module):
+                for function in node.body:
+                    if isinstance(function, ast.FunctionDef):
+                        defined[function.name.lstrip("_")].add(place)
+            elif isinstance(node, ast.ImportFrom) and node.module == "difflib":
+                defined["difflib"].add(place)
+    assert {name: defined[name] for name in HOMES} == {name: {place} for name, place in HOMES.items()}
+    assert defined["difflib"] == {"errors"}
 
 
 def test_a_cell_touches_its_own_file_and_the_registry():
