@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from gatework.cells import CELLS, Cell, find_cell, is_equations, read_equations
+from gatework.cells import CELLS, Cell, find_cell, is_equations, is_file, read_equations
 from gatework.errors import ConfigError
 from gatework.training.config import make_config, nearest
 from gatework.training.settings import fault_in_words, may_name_files, refused_file
@@ -107,8 +107,9 @@ class CompareConfig(BaseModel):
         if isinstance(value, str):
             value = [value] if is_equations(value) else _words(value)
         if isinstance(value, Mapping):
-            if not may_name_files(info) and (named := [text for text in value.values() if _names_file(text)]):
-                raise refused_file("a cell", named[0])
+            files = [text for text in value.values() if isinstance(text, str) and is_file(text)]
+            if files and not may_name_files(info):
+                raise refused_file("a cell", files[0])
             return {label: _read(str(text))[1] for label, text in value.items()}
         if not may_name_files(info):
             raise ValueError("cells are not a mapping: expected their equations, each under its label")
@@ -236,11 +237,7 @@ def _labelled(given: Sequence[Any]) -> Any:
 
 
 def _read(word: str) -> tuple[str, str]:
-    """Give a cell's label and text; what ends in .txt is read, so that the comparison does not depend on the file."""
-    if _names_file(word):
+    """Give a cell's label and text; a file is read, so that the comparison does not depend on the file."""
+    if is_file(word):
         return Path(word).stem, read_equations(word)
     return ("own-cell" if is_equations(word) else word), word
-
-
-def _names_file(word: Any) -> bool:
-    return isinstance(word, str) and "\n" not in word and word.endswith(".txt")
