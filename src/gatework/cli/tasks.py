@@ -148,15 +148,15 @@ def _steps(example: dict[str, Any]) -> list[tuple[int, int, str]]:
     for step, value in enumerate(example["inputs"]):
         asked = example["asked"].get(step)
         words.append(_shown(value) + ("" if asked is None else f" → {_shown(asked)}"))
-    found, begin = [], 0
+    steps, begin = [], 0
     for word, equal in groupby(words):
         count = len(list(equal))
         if count < _RUN:
-            found += [(begin + number, 1, word) for number in range(count)]
+            steps += [(begin + number, 1, word) for number in range(count)]
         else:
-            found.append((begin, count, f"{word} (×{count})"))
+            steps.append((begin, count, f"{word} (×{count})"))
         begin += count
-    return found
+    return steps
 
 
 def _example(example: dict[str, Any]) -> str:

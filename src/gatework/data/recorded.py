@@ -140,11 +140,11 @@ def find_table(path: Path) -> Path:
     """
     if not path.is_dir():
         return path
-    found = [file for file in files.list_folder(path) if file.suffix.lower() == ".csv" and file.is_file()]
-    if len(found) != 1:
-        names = f" ({', '.join(file.name for file in found)})" if found else ""
-        raise DataError(f"'{path}' holds {len(found)} CSV files{names}: expected one; give the file itself")
-    return found[0]
+    tables = [file for file in files.list_folder(path) if file.suffix.lower() == ".csv" and file.is_file()]
+    if len(tables) != 1:
+        names = f" ({', '.join(file.name for file in tables)})" if tables else ""
+        raise DataError(f"'{path}' holds {len(tables)} CSV files{names}: expected one; give the file itself")
+    return tables[0]
 
 
 def find_scale(steps: NDArray) -> tuple[NDArray, NDArray]:

@@ -1,4 +1,4 @@
-"""The runs that are open: their models, their texts. A request names them by ids, and nothing else is to be had."""
+"""The runs that are open: their models, their texts. A request names them by ids and can reach nothing else."""
 
 import json
 from collections import OrderedDict
@@ -163,11 +163,11 @@ class DemoOrigin:
 
     def samples(self) -> list[tuple[str, str]]:
         """Read the texts that were written for the demo; the first line of a file is its title."""
-        found = []
+        samples = []
         for path in sorted((DEMO / "samples").glob("*.txt")):
             title, _, text = path.read_text(encoding="utf-8").partition("\n")
-            found.append((title, text))
-        return found
+            samples.append((title, text))
+        return samples
 
 
 class OpenRun:
@@ -209,7 +209,7 @@ class OpenRun:
                 try:
                     self._models[step] = Opened(self.origin.load(step), self.vocabulary, step)
                 except GateworkError as error:
-                    # The message names files, which is nobody's business who asks from elsewhere.
+                    # The message names files, which a caller from another machine must not learn.
                     raise ExplorerError(
                         f"checkpoint '{checkpoint}' of run {self.id} cannot be read any more: if the run went on "
                         "training, start the explorer again",
@@ -225,7 +225,7 @@ class OpenRun:
         """Text that the model was not trained on.
 
         Raises:
-            ExplorerError: When it is not to be had.
+            ExplorerError: When it cannot be read.
         """
         try:
             return self.origin.held_out()
@@ -312,7 +312,7 @@ def read_symbols(text: str, level: str) -> Symbols:
 def _cuttings(symbols: Symbols, level: str) -> list[str]:
     """Cut short texts out of a long one, evenly spread, each from the beginning of a line."""
     length, end = _SHORT_SAMPLE[level], line_end(level)
-    found = []
+    pieces = []
     for number in range(_SHORT_SAMPLES):
         place = len(symbols) * number // _SHORT_SAMPLES
         ahead = symbols[place : place + length]
@@ -321,8 +321,8 @@ def _cuttings(symbols: Symbols, level: str) -> list[str]:
                 place += offset + 1
                 break
         if piece := symbols[place : place + length]:
-            found.append(_joined(piece, level))
-    return found
+            pieces.append(_joined(piece, level))
+    return pieces
 
 
 def _joined(symbols: Symbols, level: str) -> str:

@@ -26,12 +26,12 @@ def list_quantities(model: LanguageModel) -> dict[Place, list[QuantityAnswer]]:
     layer: Recurrent = model.recurrent
     # One step of an ordinary trace says what there is; it also compiles the kernels that are wanted next.
     traced = trace(layer, model.embedding(torch.zeros(1, 1, dtype=torch.int64)), parts=True)
-    listed = {}
+    quantities = {}
     for one in traced.layers:
         keys = [key for key in traced if traced.layer(key) is one]
         sizes = {traced.bare(key): traced[key].shape[-1] for key in keys}
-        listed[one.number, one.direction] = [_described(one, name, size) for name, size in sizes.items()]
-    return listed
+        quantities[one.number, one.direction] = [_described(one, name, size) for name, size in sizes.items()]
+    return quantities
 
 
 def _described(layer: TracedLayer, name: str, size: int) -> QuantityAnswer:

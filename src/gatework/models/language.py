@@ -80,7 +80,7 @@ class LanguageModel(nn.Module):
             self._draw(init_range, keep_forget_bias=options.get("forget_bias") is not None)
 
     def _draw(self, init_range: float, *, keep_forget_bias: bool) -> None:
-        """Draw all parameters anew, but for what makes the cell what it is."""
+        """Draw all parameters again, except those that the cell's paper fixes."""
         cell = self.recurrent.cell
         biases = {parameter.name for parameter in cell.step.parameters if parameter.role == "bias"}
         kept = {name for name in cell.init if name not in biases}
@@ -244,7 +244,7 @@ def _evaluation_windows(
     """Yield windows ``[T, B]`` of what is read, what is to be predicted, and where a text starts (None: nowhere).
 
     Column b holds part b, its first counted symbol at place ``context``. Context is not longer than a part, so only the
-    part at the very beginning has none; its column starts anew at that place.
+    part at the very beginning has none; its column starts without a state at that place.
     """
     if not parts:
         return

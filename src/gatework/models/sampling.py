@@ -40,7 +40,7 @@ def choose(
 
     Args:
         scores: Unnormalised log-probabilities ``[V]`` on the CPU.
-        generator: Where the chance comes from (a CPU generator).
+        generator: The random generator, on the CPU.
         temperature: Below 1 the likely get likelier; 0 always takes the likeliest.
         top_p: Choose among the likeliest symbols that together have this probability (Holtzman et al. 2020).
         top_k: Choose among so many of the likeliest symbols; 0 for no limit.
@@ -89,7 +89,7 @@ def write_on(
         vocabulary: What the numbers mean.
         prompt: The numbers of the text so far ``[n]``; the model reads a line end before it.
         length: How many symbols to add.
-        seed: Where the chance begins; the same seed writes the same.
+        seed: The seed of the random generator; the same seed writes the same.
         temperature: See :func:`choose`.
         top_p: See :func:`choose`.
         top_k: See :func:`choose`.

@@ -109,9 +109,9 @@ def needs_projection(
         >>> needs_projection("mut1", 2, 8), needs_projection("mut1", 8, 8), needs_projection("gru", 2, 8)
         (True, False, False)
     """
-    found = read_cell(cell, 0)
+    known = read_cell(cell, 0)
     # The check of the equations gave the input the size of the units, or one of its own: no list of names is needed.
-    elementwise = any(found.step.sizes_of[name] == "hidden_size" for name in found.inputs[:1])
+    elementwise = any(known.step.sizes_of[name] == "hidden_size" for name in known.inputs[:1])
     above = (proj_size or hidden_size) if num_layers > 1 else hidden_size
     return elementwise and not input_size == above == hidden_size
 

@@ -17,7 +17,7 @@ Line = TypeVar("Line")
 
 @dataclass(frozen=True)
 class Directory:
-    """A directory that one process at a time writes; ``config.json`` in it says what it was told.
+    """A directory that one process at a time writes; ``config.json`` holds its settings.
 
     Args:
         path: The directory.

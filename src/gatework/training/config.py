@@ -1,4 +1,4 @@
-"""What a training run is told: settings by name become one typed, frozen configuration."""
+"""The configuration of a training run: settings by name become one typed, frozen object."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -101,12 +101,12 @@ def smooth(points: Sequence[tuple[int, float]], share: float = 0.02) -> list[tup
         As many points.
     """
     reach = max(1, ceil(len(points) * share / 2))
-    found = []
+    means = []
     for place, (step, _) in enumerate(points):
         # The window shrinks where the loss still falls steeply; at the flat end it keeps what lies before.
         values = [value for _, value in points[place - min(reach, place) : place + min(reach, place) + 1]]
-        found.append((step, sum(values) / len(values)))
-    return found
+        means.append((step, sum(values) / len(values)))
+    return means
 
 
 def _label_ends(axes: Any, curves: Sequence[tuple[str, str, Sequence[tuple[int, float]]]]) -> None:

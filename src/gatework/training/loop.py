@@ -130,7 +130,7 @@ class _Training:
                 self.lock.release()
 
     def _open(self) -> Checkpoint | None:
-        """Give the newest checkpoint to go on from, having found everything else right; nothing is changed."""
+        """Give the newest checkpoint to go on from, after everything else has been checked; nothing is changed."""
         if not self.directory.exists():
             return None
         check_same(self.directory, self.config, self.job.fingerprint)

@@ -182,11 +182,11 @@ class Group:
         """
         if self.size == 1:
             return [mine]
-        found = []
+        gathered = []
         for rank, shape in enumerate(shapes):
             tensor = mine if rank == self.rank else torch.empty(shape, dtype=mine.dtype, device=mine.device)
-            found.append(self._from(rank, tensor).to(mine.device))
-        return found
+            gathered.append(self._from(rank, tensor).to(mine.device))
+        return gathered
 
     def _from(self, rank: int, tensor: Tensor) -> Tensor:
         there = tensor.detach().to(self.device).contiguous()

@@ -29,7 +29,7 @@ class Loaded:
 
     Args:
         directory: The run it is from.
-        config: What the run was told.
+        config: The settings of the run.
         vocabulary: What each number means.
         model: The model, set to evaluation.
         step: The step of the checkpoint it was read from.
@@ -60,7 +60,7 @@ def open_language(run: str) -> tuple[RunDirectory, TrainConfig, Language]:
         run: The run directory.
 
     Returns:
-        The directory, what the run was told, and what is known of its text.
+        The directory, the settings of the run, and what is known of its text.
 
     Raises:
         RunError: When this is no run, or its job has no text.

@@ -1,6 +1,6 @@
 """The run directory: everything there is to know about a run, and the only thing that is.
 
-    config.json         what the run was told; equations of the user's own are in it
+    config.json         the settings of the run, with equations of the user's own
     data.json           which files, how many symbols, a fingerprint of the text
     vocabulary.json     what each number means, where the run is on text
     metrics.jsonl       one line per look at the training loss or the held-out text
@@ -95,7 +95,7 @@ class RunDirectory(Directory):
             raise RunError(f"'{self.path}' is not a run: it {what}; give the directory of a run that `train` made")
 
     def read_config(self) -> TrainConfig:
-        """Read what the run was told.
+        """Read the settings of the run.
 
         Raises:
             RunError: When there is no run here, or its configuration cannot be read.
@@ -129,7 +129,7 @@ class RunDirectory(Directory):
             write_json(self.path / "config.json", _told(config))
 
     def write_config(self, config: TrainConfig) -> None:
-        """Replace what the run is told, after a change that is allowed."""
+        """Replace the settings, after a change that is allowed."""
         with saving(f"run directory '{self.path}'"):
             write_json(self.path / "config.json", _told(config))
 

@@ -1,4 +1,4 @@
-"""Where chance begins: seeds made of what tells their uses apart, so that no two uses share one."""
+"""Seeds of random generators, made from what each one is for, so that no two uses share a seed."""
 
 from hashlib import sha256
 

@@ -1,4 +1,4 @@
-"""The settings that all jobs share. What only one job knows stands in that job's own settings, beside the job."""
+"""The settings that all jobs share. The settings of one job stand beside that job."""
 
 import os
 import re
@@ -51,46 +51,56 @@ class Settings(BaseModel):
     proj_size: int = Field(
         0, ge=0, le=2**24, description="Size of a projected output, smaller than hidden_size; 0: none."
     )
-    init: Literal["torch", "orthogonal", "chrono"] = Field("torch", description="How the recurrent weights begin.")
+    init: Literal["torch", "orthogonal", "chrono"] = Field(
+        "torch", description="How the recurrent weights are initialised."
+    )
     forget_bias: float | None = Field(
-        None, ge=-100, le=100, description="Where the forget gate's bias begins; by default the cell's own choice."
+        None,
+        ge=-100,
+        le=100,
+        description="The first value of the forget gate's bias; by default the cell's own choice.",
     )
     layer_norm: bool = Field(False, description="Normalise inside the cell (Ba et al. 2016).")
 
-    dropout: Fraction = Field(0.0, description="Dropout on what flows upwards, never in time (Zaremba et al. 2014).")
+    dropout: Fraction = Field(0.0, description="Dropout between layers, never in time (Zaremba et al. 2014).")
     recurrent_dropout: Fraction = Field(0.0, description="Dropout on the cell's update (Semeniuta et al. 2016).")
     zoneout: dict[str, Fraction] = Field(
-        {}, description="Per state the chance that a unit stays as it was, as in c=0.5,h=0.05 (Krueger et al. 2016)."
+        {},
+        description="Per state the probability that a unit keeps its value, as in c=0.5,h=0.05 (Krueger et al. 2016).",
     )
 
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="The rule that turns gradients into steps.")
-    learning_rate: float = Field(3e-3, gt=0, le=1e4, description="The learning rate at its highest.")
-    weight_decay: float = Field(0.0, ge=0, le=1e4, description="Pull of the matrices towards zero.")
+    learning_rate: float = Field(3e-3, gt=0, le=1e4, description="The highest learning rate.")
+    weight_decay: float = Field(0.0, ge=0, le=1e4, description="Weight decay of the matrices; biases have none.")
     schedule: Literal["constant", "cosine", "zaremba"] = Field(
-        "cosine", description="How the learning rate goes: constant, cosine to zero, or Zaremba et al.'s decay."
+        "cosine", description="The learning rate over time: constant, cosine to zero, or Zaremba et al.'s decay."
     )
     decay: float = Field(1.2, ge=1, le=1e4, description="With zaremba: what the rate is divided by each epoch.")
     decay_after: int = Field(6, ge=0, description="With zaremba: epochs before the first division.")
-    warmup_steps: int = Field(0, ge=0, description="Steps over which the learning rate first grows to its height.")
+    warmup_steps: int = Field(
+        0, ge=0, description="Steps over which the learning rate first rises to its highest value."
+    )
     clip_norm: float = Field(1.0, ge=0, le=1e9, description="Largest norm of the whole gradient; 0: no clipping.")
     reduction: Literal["mean", "sum_over_time"] = Field(
         "mean",
         description="The loss of a step: the mean over its symbols, or over its streams of their sums over time.",
     )
 
-    batch_size: int = Field(32, ge=1, le=2**20, description="Streams of text read side by side, over all processes.")
+    batch_size: int = Field(
+        32, ge=1, le=2**20, description="Sequences or streams of text in a batch, over all processes."
+    )
     steps: int | None = Field(None, ge=1, le=10**9, description=f"Training steps in all; by default {DEFAULT_STEPS}.")
-    epochs: int | None = Field(None, ge=1, le=10**9, description="Passes over the text, in place of steps.")
-    seed: int = Field(0, ge=0, lt=2**63, description="Where all chance begins.")
+    epochs: int | None = Field(None, ge=1, le=10**9, description="Passes over the training data, in place of steps.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Seed of the random generators.")
 
     run: str = Field("", pattern=r"^[^\x00]*$", description="The run's directory; by default runs/<cell>-<data>.")
     log_every: int = Field(10, ge=1, description="Steps between two lines of training loss.")
-    evaluate_every: int = Field(500, ge=1, description="Steps between two looks at the held-out text.")
+    evaluate_every: int = Field(500, ge=1, description="Steps between two evaluations on held-out data.")
     checkpoint_every: int = Field(250, ge=1, description="Steps between two checkpoints.")
     keep_checkpoints: int = Field(2, ge=2, le=10**6, description="How many of the latest checkpoints are kept.")
     threads: int | None = Field(None, ge=1, le=4096, description="CPU threads; by default what torch chooses.")
     device: str = Field("cpu", description="cpu, cuda, cuda:N, or auto.")
-    dtype: Literal["float32", "float64", "bfloat16"] = Field("float32", description="The kind of number to compute in.")
+    dtype: Literal["float32", "float64", "bfloat16"] = Field("float32", description="The type of number to compute in.")
 
     @field_validator("cell")
     @classmethod

@@ -67,7 +67,7 @@ class Trainer:
     """Everything that changes while a run goes on, and the step that changes it.
 
     Args:
-        config: What the run was told.
+        config: The settings of the run.
         job: What it is trained on.
         group: The processes that train together.
     """
@@ -253,15 +253,15 @@ class Trainer:
         own = {"cpu": torch.get_rng_state()}
         if self.group.device.type == "cuda":
             own["cuda"] = torch.cuda.get_rng_state(self.group.device)
-        found = {}
+        states = {}
         for kind, generator in own.items():
             for rank, tensor in enumerate(self.group.gather(generator, [generator.shape] * self.group.size)):
-                found[f"generator.{rank}.{kind}"] = tensor.cpu()
-        return found
+                states[f"generator.{rank}.{kind}"] = tensor.cpu()
+        return states
 
     def _restore_generators(self, saved: Mapping[str, Tensor], processes: int) -> None:
         if processes != self.group.size:
-            # Another number of processes draws other masks in any case: begin anew from seed, process and step.
+            # Another number of processes draws other masks in any case: start again from seed, process and step.
             self._seed_generators(self.step)
             return
         _set_generator(torch.set_rng_state, torch.get_rng_state(), saved, f"generator.{self.group.rank}.cpu")

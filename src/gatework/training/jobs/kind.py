@@ -38,7 +38,7 @@ class Kept(Protocol):
 
 
 class Trained(Protocol):
-    """What is known of a finished run besides the numbers in its checkpoints."""
+    """What a job knows of a finished run, beside its checkpoints."""
 
     @property
     def fingerprint(self) -> str:
@@ -51,11 +51,11 @@ class Trained(Protocol):
 
 
 class Language(Trained, Protocol):
-    """What is known of a finished run whose model reads and writes text."""
+    """What a job knows of a finished run whose model reads and writes text."""
 
     @property
     def level(self) -> str:
-        """What is read one by one: ``byte``, ``char`` or ``word``."""
+        """What is read one at a time: ``byte``, ``char`` or ``word``."""
         ...
 
     @property
@@ -85,7 +85,7 @@ class Restored:
 
     Args:
         run: What the user calls the run.
-        config: What it was told.
+        config: Its settings.
         kept: What its directory holds.
         trained: What :meth:`JobKind.restore` gave.
         model: The model, set to evaluation.
@@ -102,7 +102,7 @@ class Restored:
 
 @dataclass(frozen=True)
 class Ending:
-    """What a person is told at the end of a run.
+    """The text that a person reads at the end of a run.
 
     Args:
         measured: What the last metrics were measured on.
@@ -159,7 +159,7 @@ class JobKind:
 
         Args:
             run: What the user calls the run.
-            config: What it was told.
+            config: Its settings.
             kept: What its directory holds.
 
         Raises:
@@ -202,10 +202,10 @@ class JobKind:
         raise NotImplementedError
 
     def ending(self, config: Any, run: str, metrics: Mapping[str, float], sample: str, splits: Sequence[str]) -> Ending:
-        """Say what a person is told at the end of a run.
+        """Give the text that a person reads at the end of a run.
 
         Args:
-            config: What the run was told.
+            config: The settings of the run.
             run: Its directory, as a shell reads it.
             metrics: Its last metrics on what was held out.
             sample: What the model wrote.

@@ -20,7 +20,7 @@ class Part:
         total: The summed loss of this process's rows.
         asked: The number of answers that the loss of all processes' rows is summed over.
         amount: How much was read by all, in the job's unit.
-        state: The state that the next part goes on from; None where it begins anew.
+        state: The state that the next part starts from; None where it starts without one.
     """
 
     total: Tensor
@@ -77,7 +77,7 @@ class Job(Protocol):
 
     @property
     def windows(self) -> int | None:
-        """Steps of one pass over the data; None where they are drawn anew for ever."""
+        """Steps of one pass over the data; None where every step draws new data."""
         ...
 
     @property

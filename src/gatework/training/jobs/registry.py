@@ -16,7 +16,7 @@ from gatework.training.jobs.sequence import SequenceKind, SequenceSettings
 from gatework.training.jobs.text import TextKind, TextSettings
 
 JOBS: tuple[JobKind, ...] = (TextKind(), SequenceKind())
-"""Every kind of job; the first one is meant where nothing is said."""
+"""Every kind of job; the first one is the default."""
 
 
 class TrainConfig(SequenceSettings, TextSettings):
@@ -83,7 +83,7 @@ def open_job(config: TrainConfig) -> Job:
     """Read the data of a configuration, or make ready to draw them.
 
     Args:
-        config: What the run is told.
+        config: The settings of the run.
 
     Returns:
         The job.

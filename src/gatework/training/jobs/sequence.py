@@ -1,4 +1,4 @@
-"""A sequence task as a job: sequences drawn anew for every step, or recorded ones in passes."""
+"""A sequence task as a job: new sequences are drawn for every step, or recorded ones are read in passes."""
 
 import json
 import os
@@ -28,7 +28,7 @@ from gatework.training.memory import Needs, check_memory, count_layers
 from gatework.training.seeds import mixed_seed
 from gatework.training.settings import Settings
 
-# What a generator of chance is for; each gets a seed of its own.
+# What a random generator is for; each has a seed of its own.
 _FOR: dict[Split, int] = {"train": 0, "valid": 1, "test": 2}
 _SHUFFLE = 3
 # Held-out sequences looked at while a run goes on.
@@ -40,12 +40,12 @@ class SequenceSettings(Settings):
 
     headings: ClassVar[Mapping[str, str]] = {"gap": "Task"}
 
-    gap: int | None = Field(None, ge=0, le=2**24, description="How far a task's gap is, or how long its sequences are.")
+    gap: int | None = Field(None, ge=0, le=2**24, description="The length of a task's gap, or of its sequences.")
     shortest_gap: int | None = Field(
         None,
         ge=0,
         le=2**24,
-        description="Train on gaps from here to gap, one drawn for each step; by default only gap.",
+        description="Train on gaps from this one to gap, one drawn for each step; by default only gap.",
     )
 
     def check(self) -> None:
@@ -65,7 +65,7 @@ class SequenceJob:
     """Answer what a task asks of sequences.
 
     Args:
-        config: What the run was told.
+        config: The settings of the run.
 
     Raises:
         ConfigError: When the gap is out of range, or a setting has no meaning here.
@@ -265,18 +265,18 @@ class SequenceJob:
         if self.recording is None or self.windows is None:
             return self._draw("train", size, number)
         epoch, place = divmod(number, self.windows)
-        chance = np.random.default_rng(mixed_seed(self.config.seed, _SHUFFLE, epoch))
+        rng = np.random.default_rng(mixed_seed(self.config.seed, _SHUFFLE, epoch))
         # Each pass has an order of its own; the few that do not fill a batch are others every time.
-        order = chance.permutation(self.recording.splits["train"].size)[place * size : (place + 1) * size]
+        order = rng.permutation(self.recording.splits["train"].size)[place * size : (place + 1) * size]
         return self.recording.splits["train"].columns(torch.from_numpy(order))
 
     def _draw(self, split: Split, size: int, number: int) -> Batch:
         examples = self.task.examples
         assert isinstance(examples, Synthetic)
-        chance = np.random.default_rng(mixed_seed(self.config.seed, _FOR[split], number))
+        rng = np.random.default_rng(mixed_seed(self.config.seed, _FOR[split], number))
         shortest = self.config.shortest_gap if split == "train" else None
-        gap = self.gap if shortest is None else _drawn_gap(chance, shortest, self.gap)
-        return examples.draw(chance, size, gap, split)
+        gap = self.gap if shortest is None else _drawn_gap(rng, shortest, self.gap)
+        return examples.draw(rng, size, gap, split)
 
     def carries(self, step: int) -> bool:
         """Tell whether the sequences go on after a step."""
@@ -325,11 +325,11 @@ class SequenceJob:
         return ""
 
 
-def _drawn_gap(chance: np.random.Generator, shortest: int, longest: int) -> int:
+def _drawn_gap(rng: np.random.Generator, shortest: int, longest: int) -> int:
     """Draw a gap evenly in its logarithm: as many from 10 to 20 as from 100 to 200. Both ends are possible."""
     ratio = (longest + 2) / (shortest + 1)
     # Rounding could lift the last of the numbers over the end.
-    return min(int((shortest + 1) * ratio ** chance.random()) - 1, longest)
+    return min(int((shortest + 1) * ratio ** rng.random()) - 1, longest)
 
 
 class SequenceKind(JobKind):

@@ -36,7 +36,7 @@ class TextSettings(Settings):
     headings: ClassVar[Mapping[str, str]] = {"pattern": "Data", "tie_weights": "Model", "window": "Training"}
 
     pattern: str = Field("", description="Which files of a folder to read, such as *.py; by default *.txt, else all.")
-    level: Literal["byte", "char", "word"] = Field("char", description="What the model reads and writes one by one.")
+    level: Literal["byte", "char", "word"] = Field("char", description="What the model reads and writes one at a time.")
     encoding: str = Field("utf-8", description="The encoding of the text (not used at level byte).")
     vocabulary_size: int | None = Field(
         None, ge=3, le=2**24, description="Keep only so many symbols, the most frequent; the rest become <unk>."
@@ -48,7 +48,7 @@ class TextSettings(Settings):
     init_range: float | None = Field(
         None, gt=0, le=100, description="Draw every weight and bias evenly from -range to range, in place of init."
     )
-    window: int = Field(64, ge=1, le=2**20, description="Time steps that a gradient flows back through.")
+    window: int = Field(64, ge=1, le=2**20, description="Time steps of a window, which the backward pass goes through.")
 
     @field_validator("encoding")
     @classmethod
@@ -170,7 +170,7 @@ class TextJob:
     """Predict each symbol of a text from those before it.
 
     Args:
-        config: What the run was told.
+        config: The settings of the run.
         text: The text in numbers.
 
     Raises:
@@ -255,7 +255,7 @@ class TrainedText:
     """A finished run on a text, as its directory has it; the text itself is read only where it is needed.
 
     Args:
-        config: What the run was told.
+        config: The settings of the run.
         vocabulary: What each number means.
         fingerprint: One number for the text that it was trained on.
     """
@@ -266,7 +266,7 @@ class TrainedText:
 
     @property
     def level(self) -> str:
-        """What is read one by one: ``byte``, ``char`` or ``word``."""
+        """What is read one at a time: ``byte``, ``char`` or ``word``."""
         return self.config.level
 
     def build(self, device: torch.device) -> LanguageModel:
