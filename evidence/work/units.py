@@ -10,10 +10,10 @@ from torch import Tensor
 import gatework
 from evidence.work.training import trained
 from gatework.models.sequences import SequenceModel, measure_sequences
+from gatework.runs.seeds import mixed_seed
 from gatework.tasks.registry import TASKS
 from gatework.tasks.task import Batch, Synthetic, Task
 from gatework.tracing import probe
-from gatework.training.seeds import mixed_seed
 
 _FIND, _JUDGE, _OTHERS = 11, 12, 13
 

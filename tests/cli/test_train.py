@@ -15,7 +15,7 @@ import pytest
 from gatework.cli.app import run as call
 from gatework.cli.settings import as_toml, make_flags
 from gatework.training import TrainConfig, make_config, read_toml
-from gatework.training.settings import listed
+from gatework.training.jobs.settings import listed
 
 SMALL = shlex.split("--hidden-size 8 --batch-size 4 --window 16 --evaluate-every 5 --checkpoint-every 5 --log-every 2")
 

@@ -15,12 +15,12 @@ from gatework.errors import CheckpointError, RunError
 from gatework.runs import checkpoint as checkpoint_module
 from gatework.runs.checkpoint import load_checkpoint
 from gatework.runs.files import digest
+from gatework.runs.seeds import mixed_seed
 from gatework.training import evaluate, generate, train
 from gatework.training.config import make_config
 from gatework.training.jobs.registry import open_job
 from gatework.training.parallel import Group
 from gatework.training.run import RunDirectory, fingerprint
-from gatework.training.seeds import mixed_seed
 from gatework.training.trainer import Trainer
 
 PARTS = ("model", "optimizer", "state")

@@ -21,7 +21,7 @@ from gatework.training.jobs.evaluation import Evaluation
 from gatework.training.jobs.kind import Ending, JobKind
 from gatework.training.jobs.protocol import Part
 from gatework.training.jobs.registry import JOBS, TrainConfig, kind_of, settings_of
-from gatework.training.settings import Settings, listed
+from gatework.training.jobs.settings import Settings, listed
 
 SOURCE = Path(gatework.__file__).parent
 NAMES = {"TextJob", "TextKind", "TextSettings", "SequenceJob", "SequenceKind", "SequenceSettings"}

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from gatework.cli.output import whole_number
 from gatework.training.config import TrainConfig
-from gatework.training.settings import listed
+from gatework.training.jobs.settings import listed
 
 # `torchrun -m gatework train --run DIR` reads --run as an abbreviation of its own --run-path.
 ALSO_CALLED = {"run": ("--run", "--run-dir")}

@@ -10,9 +10,9 @@ import numpy as np
 from rich.markup import escape
 
 from gatework.cli.output import Json, Size, grid, out, pairs, print_json
+from gatework.runs.seeds import mixed_seed
 from gatework.tasks.registry import TASKS
 from gatework.tasks.task import Batch, Recorded, Split, Synthetic, Task
-from gatework.training.seeds import mixed_seed
 
 # An example with up to this many words is shown whole. Of a longer one, the first and the last half of them are shown.
 _WHOLE = 40

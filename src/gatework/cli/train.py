@@ -17,7 +17,7 @@ from gatework.errors import Stopped, printable
 from gatework.training import TrainConfig, TrainResult, make_config, make_reporter, read_toml
 from gatework.training import train as train_model
 from gatework.training.jobs.registry import kind_of
-from gatework.training.settings import listed
+from gatework.training.jobs.settings import listed
 
 FLAGS: Any = make_flags(TrainConfig, listed(TrainConfig), also_called=ALSO_CALLED)
 NO_FLAGS = FLAGS()

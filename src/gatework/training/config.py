@@ -9,12 +9,12 @@ from pydantic import ValidationError
 from gatework.errors import ConfigError, FileError
 from gatework.errors import nearest as nearest_choice
 from gatework.reading import nested
-from gatework.training.build import own_projection as own_projection
+from gatework.training.jobs.build import own_projection as own_projection
 from gatework.training.jobs.registry import TrainConfig as TrainConfig
 from gatework.training.jobs.registry import kind_of
-from gatework.training.settings import fault_in_words as fault_in_words
-from gatework.training.settings import may_name_files as may_name_files
-from gatework.training.settings import refused_file as refused_file
+from gatework.training.jobs.settings import fault_in_words as fault_in_words
+from gatework.training.jobs.settings import may_name_files as may_name_files
+from gatework.training.jobs.settings import refused_file as refused_file
 
 
 def make_config(values: Mapping[str, Any], where: str = "", *, files: bool = True) -> TrainConfig:

@@ -20,6 +20,7 @@ from gatework.reading.nested import MOST_FACTS
 from gatework.runs.checkpoint import Checkpoint, load_checkpoint, remove_checkpoints, save_checkpoint
 from gatework.runs.files import saving, write_file
 from gatework.runs.locks import Lock
+from gatework.runs.seeds import mixed_seed
 from gatework.runs.stop import StopSignals
 from gatework.training.config import TrainConfig
 from gatework.training.curve import draw_curve, is_drawn_from
@@ -27,7 +28,6 @@ from gatework.training.jobs.registry import open_job
 from gatework.training.parallel import Group
 from gatework.training.progress import Beginning, Quiet, Reporter, speed_name
 from gatework.training.run import RunDirectory, check_same, fingerprint
-from gatework.training.seeds import mixed_seed
 from gatework.training.trainer import Trainer
 
 _LARGEST_PICTURE = 16 << 20  # bytes

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch import distributed as dist
 
 from gatework.errors import ConfigError, GateworkError, RunError
-from gatework.training.settings import DEVICE
+from gatework.training.jobs.settings import DEVICE
 
 
 class Group:

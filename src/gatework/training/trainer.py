@@ -16,11 +16,11 @@ from gatework.models.state import State
 from gatework.nn.recurrent import Recurrent
 from gatework.reading.nested import fault_in_words
 from gatework.runs.checkpoint import Checkpoint
+from gatework.runs.seeds import mixed_seed
 from gatework.training.config import TrainConfig
 from gatework.training.jobs.protocol import Job, Measured
 from gatework.training.parallel import Group
 from gatework.training.schedule import learning_rate
-from gatework.training.seeds import mixed_seed
 
 # How checkpoints of earlier versions call them.
 _SUMS_BEFORE = {"nats": "loss", "tokens": "asked"}

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from gatework.cells import CELLS, Cell, find_cell, is_equations, is_file, read_equations
 from gatework.errors import ConfigError
 from gatework.training.config import make_config, nearest
-from gatework.training.settings import fault_in_words, may_name_files, refused_file
+from gatework.training.jobs.settings import fault_in_words, may_name_files, refused_file
 
 # Settings of a training run that a comparison may fix for all its cells; those not given are the task's own.
 SHARED = (

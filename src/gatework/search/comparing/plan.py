@@ -13,13 +13,13 @@ from typing import Any
 
 from gatework.cells import Cell
 from gatework.errors import ConfigError, GateworkError
+from gatework.runs.seeds import mixed_seed
 from gatework.search.comparing.config import SHARED, CompareConfig
 from gatework.search.comparing.matching import Size, match_sizes
 from gatework.search.running.trial import Outcome, Trial, criterion, worth
-from gatework.training.build import build_cell
 from gatework.training.config import TrainConfig, make_config
+from gatework.training.jobs.build import build_cell
 from gatework.training.jobs.registry import open_job
-from gatework.training.seeds import mixed_seed
 
 
 class Plan:

@@ -17,7 +17,7 @@ from gatework.errors import RunError
 from gatework.models.language import LanguageModel
 from gatework.training.jobs.evaluation import Evaluation, Question
 from gatework.training.jobs.protocol import Job
-from gatework.training.settings import Settings
+from gatework.training.jobs.settings import Settings
 
 
 class Kept(Protocol):

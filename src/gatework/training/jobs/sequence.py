@@ -17,16 +17,16 @@ from gatework.errors import ConfigError, DataError
 from gatework.models.sequences import Score, SequenceModel, measure_sequences, needs_projection
 from gatework.models.state import State
 from gatework.runs.files import digest
+from gatework.runs.seeds import mixed_seed
 from gatework.tasks.registry import TASKS
 from gatework.tasks.task import Batch, Recorded, Recording, Split, Success, Synthetic, Task
-from gatework.training.build import DTYPES, build_cell, known_cell, own_projection
+from gatework.training.jobs.build import DTYPES, build_cell, known_cell, own_projection
 from gatework.training.jobs.evaluation import Evaluation, Question
 from gatework.training.jobs.kind import Ending, JobKind, Kept, Restored
+from gatework.training.jobs.memory import Needs, check_memory, count_layers
 from gatework.training.jobs.protocol import Part
+from gatework.training.jobs.settings import Settings
 from gatework.training.jobs.shape import SequenceShape
-from gatework.training.memory import Needs, check_memory, count_layers
-from gatework.training.seeds import mixed_seed
-from gatework.training.settings import Settings
 
 # What a random generator is for; each has a seed of its own.
 _FOR: dict[Split, int] = {"train": 0, "valid": 1, "test": 2}

@@ -6,7 +6,7 @@ import torch
 
 from gatework.cells import Cell
 from gatework.models.sequences import SequenceModel
-from gatework.training.build import own_projection
+from gatework.training.jobs.build import own_projection
 
 
 @dataclass(frozen=True)

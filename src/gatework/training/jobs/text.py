@@ -20,12 +20,12 @@ from gatework.errors import ConfigError, DataError, RunError
 from gatework.models.language import LanguageModel, Metric, bits_name, measure
 from gatework.models.sampling import write_on
 from gatework.models.state import State
-from gatework.training.build import DTYPES, build_cell
+from gatework.training.jobs.build import DTYPES, build_cell
 from gatework.training.jobs.evaluation import Evaluation, Question
 from gatework.training.jobs.kind import Ending, JobKind, Kept, Restored
+from gatework.training.jobs.memory import Needs, check_memory, count_layers
 from gatework.training.jobs.protocol import Part
-from gatework.training.memory import Needs, check_memory, count_layers
-from gatework.training.settings import Settings
+from gatework.training.jobs.settings import Settings
 
 SAMPLE_LENGTH = {"byte": 600, "char": 600, "word": 120}
 

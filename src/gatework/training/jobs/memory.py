@@ -8,7 +8,7 @@ import torch
 
 from gatework.cells import Cell, project
 from gatework.errors import ConfigError
-from gatework.training.settings import Settings
+from gatework.training.jobs.settings import Settings
 
 _BYTES = {"float32": 4, "float64": 8, "bfloat16": 2}
 # A limit set on the process from outside, by a container, in the two forms that Linux has.

@@ -6,7 +6,7 @@ import torch
 
 from gatework import cells
 from gatework.cells import CELLS, Cell, find_cell, is_equations, is_file
-from gatework.training.settings import Settings
+from gatework.training.jobs.settings import Settings
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 
