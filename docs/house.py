@@ -16,15 +16,14 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import mean
 
-import matplotlib
-
-matplotlib.use("agg")
-from matplotlib import pyplot
+from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 Edges = dict[tuple[str, str], int]
 
-_LEFT_OUT = {"__init__", "__main__", "errors", "lazy"}  # tables of names, and what everything may import
+# Tables of names, and what everything may import.
+_LEFT_OUT = {"__init__", "__main__", "errors", "lazy", "registry", "translations"}
 _GROUPS = ("tasks.", "language.", "explorer.")  # folders in these only group files of one room
 _GAP = 0.22  # how much of a room's width a line takes that passes between two
 _INK, _LINE, _KNOT, _PAPER = "#1f2328", "#8c959f", "#cf222e", "#ffffff"
@@ -120,8 +119,8 @@ def needed(edges: Edges, knots: set[tuple[str, str]]) -> list[tuple[str, str]]:
 
     return [
         (own, other)
-        for own, others in after.items()
-        for other in others
+        for own, others in sorted(after.items())
+        for other in sorted(others)
         if not any(one != other and reaches(one, other) for one in others)
     ]
 
@@ -152,7 +151,7 @@ def placed(floor: Mapping[str, int], ways: list[list[str]]) -> dict[str, tuple[f
             middle = {stop: mean([x[stop], *(x[other] for other in beside.get(stop, ()))]) for stop in rows[level]}
             rows[level].sort(key=lambda stop, middle=middle: (middle[stop], stop))
             widths = [_GAP if stop.startswith("|") else 1.0 for stop in rows[level]]
-            edge = mean(list(middle.values())) - sum(widths) / 2
+            edge = -sum(widths) / 2
             for stop, width in zip(rows[level], widths, strict=True):
                 x[stop] = edge + width / 2
                 edge += width
@@ -165,10 +164,11 @@ def draw(sizes: Mapping[str, int], edges: Edges, path: Path) -> None:
     places = placed(floor, ways := routed(floor, needed(edges, knots)))
     left, right = min(x for x, _ in places.values()), max(x for x, _ in places.values())
     top = max(floor.values())
-    figure, axes = pyplot.subplots(figsize=(1.75 * (right - left + 1), 0.95 * (top + 1)), facecolor=_PAPER)
+    figure = Figure(figsize=(1.75 * (right - left + 1), 0.95 * (top + 1)), facecolor=_PAPER)
+    axes = figure.add_subplot()
     for way in ways:
         _line(axes, [places[stop] for stop in way], _LINE)
-    for own, other in knots:
+    for own, other in sorted(knots):
         _line(axes, [places[own], places[other]], _KNOT)
     packages = sorted({room.split(".")[0] for room in sizes})
     for room in sizes:
@@ -186,8 +186,8 @@ def draw(sizes: Mapping[str, int], edges: Edges, path: Path) -> None:
     axes.set_ylim(-0.5, top + 0.5)
     axes.axis("off")
     figure.tight_layout(pad=0.3)
-    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
-    pyplot.close(figure)
+    with rc_context({"svg.hashsalt": "house"}):  # the same house is the same file
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 def _line(axes: Axes, stops: list[tuple[float, float]], colour: str) -> None:
