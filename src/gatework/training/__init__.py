@@ -1,7 +1,8 @@
 """Training: the loop, the run directory, and what is done with a finished run.
 
-In the order in which a run passes through them: ``config``, ``build`` (text and model), ``run`` and ``checkpoint`` (the
-directory), ``trainer`` (one step), ``loop`` (all steps), ``curve``; then ``evaluation`` and ``generation``.
+A run passes through them in this order: ``config`` (its settings), ``jobs`` (what it trains on, and with which model),
+``run`` (its directory), ``trainer`` (one step), ``loop`` (all steps), ``curve``; then ``restore``, ``evaluation`` and
+``generation``.
 """
 
 from typing import TYPE_CHECKING

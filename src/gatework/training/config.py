@@ -9,7 +9,6 @@ from pydantic import ValidationError
 from gatework.errors import ConfigError, FileError
 from gatework.errors import nearest as nearest_choice
 from gatework.reading import nested
-from gatework.training.jobs.build import own_projection as own_projection
 from gatework.training.jobs.registry import TrainConfig as TrainConfig
 from gatework.training.jobs.registry import kind_of
 from gatework.training.jobs.settings import fault_in_words as fault_in_words

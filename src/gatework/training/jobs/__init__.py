@@ -1,1 +1,1 @@
-"""Jobs: what a training run trains on, one file each."""
+"""Jobs: what a training run trains on. Each has a file and a row in the registry."""
