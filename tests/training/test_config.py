@@ -51,6 +51,8 @@ def test_a_configuration_cannot_be_changed():
         ({"cell": "nowhere.txt"}, "cell file 'nowhere.txt' cannot be read (No such file or directory)"),
         ({"zoneout": "c0.5"}, "zoneout is 'c0.5': expected rates by state, such as c=0.5,h=0.05"),
         ({"zoneout": "c=half"}, "zoneout is 'c=half': expected a number per state, such as c=0.5,h=0.05"),
+        ({"task": 3}, "task is 3: input should be a valid string"),
+        ({"task": ["adding"]}, "task is ['adding']: input should be a valid string"),
         ({"hidden_size": True}, "hidden_size is True: input should be a valid integer"),
         ({"steps": "6"}, "steps is '6': input should be a valid integer"),
         ({"tie_weights": "yes"}, "tie_weights is 'yes': input should be a valid boolean"),

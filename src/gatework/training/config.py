@@ -50,6 +50,8 @@ def make_config(values: Mapping[str, Any], where: str = "", *, files: bool = Tru
 def _defaults(values: Mapping[str, Any], files: bool) -> Mapping[str, Any]:
     """Give what suits the task; nothing where there is no such task, which is said when the settings are checked."""
     task = values.get("task", TrainConfig.model_fields["task"].default)
+    if not isinstance(task, str):
+        return {}
     try:
         kind = kind_of(task)
     except ConfigError:

@@ -4,8 +4,6 @@ Its settings are a base of :class:`TrainConfig`, so that flags, TOML files and `
 row in ``JOBS`` answers for everything else.
 """
 
-from typing import Any
-
 from pydantic import Field, field_validator, model_validator
 
 from gatework.errors import ConfigError
@@ -55,7 +53,7 @@ class TrainConfig(SequenceSettings, TextSettings):
         return kind_of(self.task).title(self)
 
 
-def kind_of(task: Any) -> JobKind:
+def kind_of(task: str) -> JobKind:
     """Find the kind of job that does a task.
 
     Args:
@@ -67,7 +65,7 @@ def kind_of(task: Any) -> JobKind:
     Raises:
         ConfigError: Where there is none, with the nearest name.
     """
-    for kind in JOBS if isinstance(task, str) else ():
+    for kind in JOBS:
         if kind.takes(task):
             return kind
     TASKS[task]  # raises, with the nearest name
