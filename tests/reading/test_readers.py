@@ -238,7 +238,7 @@ def test_archives():
 def test_damaged_archives(content, why):
     with pytest.raises(FileError) as refusal:
         list(unpack_tar(gzip.compress(content), "f.tar.gz", 1 << 20))
-    assert str(refusal.value) == f"'f.tar.gz' is not a whole .tar.gz archive ({why}): fetch it anew"
+    assert str(refusal.value) == f"'f.tar.gz' is not a whole .tar.gz archive ({why}): download it again"
 
 
 # --- arrays
@@ -284,8 +284,8 @@ GOOD = b"{'descr': '<f8', 'fortran_order': False, 'shape': (2,), }"
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (npz(b=b""), "is not an .npz file with a (There is no item named 'a.npy' in the archive): fetch it anew"),
-        (b"PK", "is not an .npz file with a (File is not a zip file): fetch it anew"),
+        (npz(b=b""), "is not an .npz file with a (There is no item named 'a.npy' in the archive): download it again"),
+        (b"PK", "is not an .npz file with a (File is not a zip file): download it again"),
         (npz(a=b""), "holds 'a.npy', which is no array of numbers or texts"),
         (npz(a=npy(GOOD.replace(b"<f8", b"|O"))), "holds 'a.npy', which is no array of numbers or texts"),
         (npz(a=npy(b"(" * 9999)), "holds 'a.npy', which is no array of numbers or texts"),
@@ -319,7 +319,7 @@ def test_a_sound_is_no_longer_than_its_file():
     assert sound.count == 0x3FFFFFF8
     with pytest.raises(FileError) as refusal:
         parse_wav(b"RIFF", "f", inside="'a.wav'")
-    assert str(refusal.value) == "'f', 'a.wav' is not a wave file (it ends too early): fetch it anew"
+    assert str(refusal.value) == "'f', 'a.wav' is not a wave file (it ends too early): download it again"
 
 
 def test_tables():

@@ -1,4 +1,4 @@
-"""A cell in whichever way people give it: the cell itself, its name, its equations, or a file of them."""
+"""Find a cell from what a user gives: the cell itself, its name, its equations, or a file of equations."""
 
 from pathlib import Path
 
@@ -9,22 +9,21 @@ from gatework.errors import CellError
 
 
 def find_cell(given: Cell | str, *, name: str | None = None, files: bool = False) -> Cell:
-    """Find the cell that is meant.
+    """Return the cell that the user named.
 
     Args:
-        given: A cell, a name in the registry, equations, or, where ``files`` says so, the path of a file of equations.
-        name: What to call a cell that is given by its equations. None calls it ``cell``, and one from a file as the
-            file is called.
-        files: Whether a file is read. Only what a person types may name one: the name in a run directory could be
-            anyone's.
+        given: A cell, a name in the registry, equations, or, if ``files`` is True, the path of a file of equations.
+        name: The name of a cell that is given by its equations; None for ``cell``, or for the name of the file.
+        files: Whether a file may be read. Only a name that the user typed may be a file, because a run directory could
+            come from anyone.
 
     Returns:
         The cell.
 
     Raises:
-        CellError: Where there is no such cell; the message offers the nearest name.
-        EquationError: Where the equations cannot be read; the message shows the line and a caret.
-        DataError: Where the file is missing, empty or no text.
+        CellError: If there is no such cell; the message offers the nearest name.
+        EquationError: If the equations cannot be read; the message shows the line and a caret.
+        DataError: If the file is missing, empty or no text.
 
     Example:
         >>> find_cell("lstm").states, find_cell("h = tanh(W @ x + R @ h)", name="mine").name

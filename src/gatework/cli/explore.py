@@ -51,7 +51,7 @@ def explore(
         return part("explore-open")(runs, demo, settings)
 
     if not all(map(_holds_text, runs)):
-        opener()  # says what is wrong, before anything is served
+        opener()  # raises the error before anything is served
     sock = listen(host, port)
     door = make_door(host, sock.getsockname()[1])
     address = address_of(host, door)

@@ -60,7 +60,7 @@ def make_flags(
             fields.append((name, Annotated[kind, parameter], dataclass_field()))
         else:
             fields.append((name, Annotated[kind | None, parameter], None))
-    # Without a module of its own the class would look like one of Python's, whose fields cyclopts does not open.
+    # Without __module__ the class would look like a built-in one, whose fields cyclopts does not read.
     return make_dataclass("Flags", fields, frozen=True, kw_only=True, namespace={"__module__": __name__})
 
 

@@ -53,19 +53,19 @@ def show_cell(
     if kernel:
         part("show-kernel")(cell, backward=backward, assembly=assembly, json=json)
         return
-    found = find_cell(cell, files=True)
+    chosen = find_cell(cell, files=True)
     console = out()
-    sizes = fitting_sizes(found, 64, hidden_size, proj_size)
+    sizes = fitting_sizes(chosen, 64, hidden_size, proj_size)
     if input_size is not None:
         sizes["input_size"] = input_size
     if json:
-        print_json(_described(found, parameter_table(found, **sizes)))
+        print_json(_described(chosen, parameter_table(chosen, **sizes)))
     elif latex:
-        console.out(found.latex(), highlight=False)
+        console.out(chosen.latex(), highlight=False)
     elif adjoint:
-        console.out(show(derive(found.step)), highlight=False)
+        console.out(show(derive(chosen.step)), highlight=False)
     else:
-        _print(console, found, parameter_table(found, **sizes))
+        _print(console, chosen, parameter_table(chosen, **sizes))
 
 
 def _described(cell: Cell, parameters: list[dict[str, Any]]) -> dict[str, Any]:

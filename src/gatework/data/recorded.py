@@ -33,7 +33,7 @@ def read_file(path: Path, most: int = MOST_PACKED) -> bytes:
     advice = f"expected the file '{path.name}' in the folder of the data; check --data"
     content = files.read_file(path, most, advice)
     if not content:
-        raise FileError(path, "is empty", "expected the data in it; fetch the file anew")
+        raise FileError(path, "is empty", "expected the data in it; download the file again")
     return content
 
 
@@ -49,7 +49,7 @@ def read_text(path: Path) -> str:
     Raises:
         FileError: If the file is missing, empty or not text.
     """
-    return files.decode(read_file(path, MOST_TABLE), path, advice="fetch the file anew, or save it as UTF-8")
+    return files.decode(read_file(path, MOST_TABLE), path, advice="download the file again, or save it as UTF-8")
 
 
 @dataclass(frozen=True)

@@ -107,10 +107,10 @@ class _TorchLayer(Recurrent):
         parts = () if state is None else (state,) if isinstance(state, Tensor) else tuple(state)
         if not packed and any(part.dim() != tensor.dim() for part in parts):
             what = "hx" if len(parts) == 1 else "hx and cx"
-            found = ", ".join(f"{part.dim()}-D" for part in parts)
-            found = f"{found} tensor" if len(parts) == 1 else f"({found}) tensors"
+            dimensions = ", ".join(f"{part.dim()}-D" for part in parts)
+            dimensions = f"{dimensions} tensor" if len(parts) == 1 else f"({dimensions}) tensors"
             kind = "batched 3-D" if batched else "unbatched 2-D"
-            raise RuntimeError(f"For {kind} input, {what} should also be {tensor.dim()}-D but got {found}")
+            raise RuntimeError(f"For {kind} input, {what} should also be {tensor.dim()}-D but got {dimensions}")
         weight = self.weight_ih_l0
         if tensor.dtype != weight.dtype and not torch.is_autocast_enabled(tensor.device.type):
             raise ValueError(

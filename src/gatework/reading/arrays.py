@@ -44,10 +44,10 @@ def unpack_idx(content: bytes, path: str | Path, dimensions: int, most: int) -> 
     content = unpack_gzip(content, path, most + 4 + 4 * dimensions)
     head = np.frombuffer(content[: len(content) // 4 * 4][: 4 + 4 * dimensions], dtype=">u4")
     if len(head) != 1 + dimensions or head[0] != _IDX_BYTES + dimensions:
-        raise FileError(path, f"is not an idx file of bytes in {dimensions} dimensions", "fetch it anew")
+        raise FileError(path, f"is not an idx file of bytes in {dimensions} dimensions", "download it again")
     shape, values = tuple(int(size) for size in head[1:]), np.frombuffer(content, dtype=np.uint8, offset=head.nbytes)
     if len(values) != prod(shape):
-        raise FileError(path, f"says it holds {shape} bytes, and holds {len(values):,}", "fetch it anew")
+        raise FileError(path, f"says it holds {shape} bytes, and holds {len(values):,}", "download it again")
     return values.reshape(shape)
 
 
@@ -73,11 +73,11 @@ def parse_npz(content: bytes, path: str | Path, names: Sequence[str], most: int)
         raise
     except KeyError as error:
         raise FileError(
-            path, f"is not an .npz file with {', '.join(names)} ({error.args[0]})", "fetch it anew"
+            path, f"is not an .npz file with {', '.join(names)} ({error.args[0]})", "download it again"
         ) from error
     # RuntimeError: a member with a password. NotImplementedError: a compression method that Python does not support.
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError, struct.error) as error:
-        raise FileError(path, f"is not an .npz file with {', '.join(names)} ({error})", "fetch it anew") from error
+        raise FileError(path, f"is not an .npz file with {', '.join(names)} ({error})", "download it again") from error
 
 
 def _read_member(file: zipfile.ZipFile, name: str, path: str | Path, most: int) -> NDArray:
@@ -100,7 +100,7 @@ def list_npz(content: bytes, path: str | Path) -> list[str]:
         Their names, without ``.npy``.
 
     Raises:
-        FileError: When it is no npz file.
+        FileError: If it is no npz file.
     """
     try:
         with zipfile.ZipFile(BytesIO(content)) as file:
@@ -120,7 +120,7 @@ def parse_npy(content: bytes, path: str | Path) -> NDArray:
         The array.
 
     Raises:
-        FileError: When it is damaged, or of another kind.
+        FileError: If it is damaged, or of another kind.
     """
     return _parse_array(content, Path(path).name, path)
 

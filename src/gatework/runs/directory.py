@@ -45,7 +45,7 @@ class Directory:
             name: Its name in the directory.
 
         Raises:
-            RunError: When it is not there, or cannot be read.
+            RunError: If it is not there, or cannot be read.
         """
         try:
             return read_object(self.path / name)
@@ -59,7 +59,7 @@ class Directory:
             The right to write; release it at the end.
 
         Raises:
-            RunError: When another process writes it, or it holds something else.
+            RunError: If another process writes it, or it holds something else.
         """
         with self.saving():
             try:
@@ -98,7 +98,7 @@ class Directory:
             The lines.
 
         Raises:
-            RunError: When a line in the middle is damaged.
+            RunError: If a line in the middle is damaged.
         """
         lines = split_lines(path, self.noun)
         whole: list[Line] = []
@@ -130,7 +130,7 @@ def split_lines(path: Path, noun: str) -> list[bytes]:
         noun: What the file belongs to, for the error's sentence.
 
     Raises:
-        RunError: When the file cannot be read.
+        RunError: If the file cannot be read.
     """
     if not path.exists():
         return [b""]
@@ -149,7 +149,7 @@ def append_line(path: Path, line: bytes, *, flush: bool = False) -> None:
         flush: Whether it is seen to the disk at once.
 
     Raises:
-        RunError: When the system refuses.
+        RunError: If the system refuses.
     """
     with saving(f"'{path}'"), path.open("ab") as file:
         file.write(line)

@@ -36,7 +36,7 @@ class Lock:
         """Make sure that this process still has the right.
 
         Raises:
-            RunError: When the file was removed or replaced, so that another process may be writing.
+            RunError: If the file was removed or replaced, so that another process may be writing.
         """
         try:
             held = os.path.samestat(os.fstat(self._file.fileno()), self._path.stat())

@@ -79,7 +79,7 @@ class Pool:
             message: What the process is told.
 
         Raises:
-            RunError: When no process can be started.
+            RunError: If no process can be started.
         """
         process = self._idle.pop() if self._idle else self._start()
         self._busy[process] = number

@@ -1,7 +1,7 @@
-"""What a task is: sequences, the question asked of them, and what counts as solved.
+"""The definition of a task: its sequences, its targets, and its criterion of success.
 
 A task is a table of facts and one function that makes its sequences. The model, the loss, the metrics, the training
-loop and the comparisons live once, elsewhere, and know no task's name.
+loop and the comparisons are elsewhere, exist once, and do not depend on the name of a task.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,18 +22,19 @@ Split = Literal["train", "valid", "test"]
 
 @dataclass(frozen=True)
 class Batch:
-    """Sequences side by side, time first.
+    """A batch of sequences, time first.
 
     Args:
-        inputs: What is read: numbers ``[T, B, I]`` float32, or symbols ``[T, B]`` int64.
-        targets: What is asked. Of kind ``choice`` the right class ``[T, B]`` int64, -100 where nothing is asked; of the
-            other kinds ``[T, B, O]`` float32, NaN where nothing is asked.
-        lengths: Steps of each sequence ``[B]`` int64; None where all have T. Nothing may be asked beyond the end.
-        legal: Of kind ``choice``, where more than one answer counts as right: True for those ``[T, B, O]``. A step is
-            then right where every legal class scores above every other.
-        groups: To which group each sequence belongs ``[B]`` int64, for results by group; None for one group.
-        baseline: What a trivial predictor answers at every step, whatever it reads: the class, or of kind ``number``
-            the value of all numbers. The metric ``skill`` is measured against it; None where there is no such metric.
+        inputs: The inputs: numbers ``[T, B, I]`` float32, or symbols ``[T, B]`` int64.
+        targets: The targets. For the kind ``choice`` the right class ``[T, B]`` int64, -100 at steps without a target;
+            for the other kinds ``[T, B, O]`` float32, NaN at steps without a target.
+        lengths: The number of steps of each sequence ``[B]`` int64; None if all have T. There must be no target beyond
+            the end.
+        legal: For the kind ``choice``, if several answers count as correct: True for those ``[T, B, O]``. A step is
+            then correct if every legal class scores above all others.
+        groups: The group of each sequence ``[B]`` int64, for results by group; None for a single group.
+        baseline: The constant answer of a trivial predictor: the class, or for the kind ``number`` the value of all
+            numbers. The metric ``skill`` is relative to it; None if there is no such metric.
     """
 
     inputs: Tensor
@@ -50,13 +51,13 @@ class Batch:
 
     @property
     def asked(self) -> Tensor:
-        """Where something is asked ``[T, B]``."""
+        """The steps with a target ``[T, B]``, bool."""
         if self.targets.dim() == 2:
             return self.targets != IGNORED
         return ~self.targets.isnan().any(dim=-1)
 
     def columns(self, which: Tensor | slice) -> "Batch":
-        """Take some of the sequences, cut to the longest of them."""
+        """Select some of the sequences, and cut them to the longest of them."""
         lengths = None if self.lengths is None else self.lengths[which]
         longest = self.inputs.shape[0] if lengths is None or not len(lengths) else int(lengths.max())
         legal = None if self.legal is None else self.legal[:longest, which]
@@ -64,12 +65,12 @@ class Batch:
         return Batch(self.inputs[:longest, which], self.targets[:longest, which], lengths, legal, groups, self.baseline)
 
     def window(self, begin: int, end: int) -> "Batch":
-        """Take some of the steps of sequences that all have T of them."""
+        """Select a window of steps; all sequences must have T steps."""
         legal = None if self.legal is None else self.legal[begin:end]
         return replace(self, inputs=self.inputs[begin:end], targets=self.targets[begin:end], legal=legal)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "Batch":
-        """Put everything on a device, and numbers into a type. Lengths stay where torch's own layers want them."""
+        """Move everything to a device, and convert numbers to a type. Lengths stay on the CPU, as torch needs."""
 
         def moved(tensor: Tensor) -> Tensor:
             return tensor.to(device, dtype) if tensor.is_floating_point() else tensor.to(device)
@@ -78,19 +79,19 @@ class Batch:
         return replace(self, inputs=moved(self.inputs), targets=moved(self.targets), legal=legal)
 
 
-# Draws sequences: a generator of chance, how many, the gap, and what they are for.
+# Draws sequences. The arguments are a random generator, the number of sequences, the gap, and the split.
 Draw = Callable[[np.random.Generator, int, int, Split], Batch]
 
 
 @dataclass(frozen=True)
 class Synthetic:
-    """Sequences that are drawn anew for every step, from a seed.
+    """Sequences that are drawn for every step, from a seed.
 
     Args:
-        draw: Draws them.
-        windows: Into how many windows of time a training batch is cut, the state carried from each to the next and the
-            gradient not; 1 for sequences that are learned whole.
-        test_size: Sequences measured on.
+        draw: The function that draws them.
+        windows: The number of windows into which a training batch is cut. The state is carried from one window to the
+            next, but the gradient is not. 1 for training on whole sequences.
+        test_size: The number of sequences for evaluation.
     """
 
     draw: Draw
@@ -100,13 +101,13 @@ class Synthetic:
 
 @dataclass(frozen=True)
 class Recording:
-    """Recorded data, ready to learn from.
+    """Recorded data, ready for training.
 
     Args:
         splits: The sequences of ``train``, ``valid`` and ``test``, each as one batch.
-        inputs: Numbers read at each step; where symbols are read, how many there are.
-        outputs: Scores given at each step.
-        facts: What is worth knowing of them, as plain data: where from, how many, scales.
+        inputs: The number of input features; for symbols, the number of different symbols.
+        outputs: The number of scores at each step.
+        facts: Facts about the data, as plain data: source, size, scales, baselines.
     """
 
     splits: Mapping[str, Batch]
@@ -117,11 +118,11 @@ class Recording:
 
 @dataclass(frozen=True)
 class Recorded:
-    """Sequences that somebody recorded.
+    """Recorded sequences.
 
     Args:
-        folder: The name of their folder among the data.
-        load: Reads them: the folder (or file), and the gap.
+        folder: The name of the folder of the data.
+        load: The function that reads them from the folder (or file), for a gap.
     """
 
     folder: str
@@ -130,13 +131,13 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Gap:
-    """The number to turn: how far apart things are that belong together, or how long a sequence is.
+    """The adjustable difficulty: the distance between related parts of a sequence, or the length of a sequence.
 
     Args:
-        default: What it is when nobody says.
-        meaning: What it counts, in words, such as ``steps between the first symbol and the question``.
-        least: The smallest that makes sense.
-        most: The largest; None where there is none.
+        default: The default gap.
+        meaning: What the gap counts, in words, such as ``steps between the first symbol and the question``.
+        least: The smallest gap.
+        most: The largest gap; None for no limit.
     """
 
     default: int
@@ -147,13 +148,13 @@ class Gap:
 
 @dataclass(frozen=True)
 class Success:
-    """What counts as solved.
+    """The criterion of success.
 
     Args:
         metric: The name of a metric: ``accuracy``, ``solved``, ``skill``, ``loss`` …
-        at_least: It must be this or more; None for a metric where less is better.
-        at_most: It must be this or less.
-        words: The paper's criterion, in words, where it is this one or stands behind it.
+        at_least: The least value of the metric; None for a metric where less is better.
+        at_most: The largest value of the metric.
+        words: The paper's criterion in words, and how this one relates to it.
     """
 
     metric: str
@@ -177,12 +178,12 @@ class Success:
 
 @dataclass(frozen=True)
 class Published:
-    """A result that somebody published.
+    """A published result.
 
     Args:
-        model: What was trained, as the paper calls it.
+        model: The model, as the paper calls it.
         result: The figure, with its unit.
-        source: Paper, with table or section.
+        source: The paper, with table or section.
     """
 
     model: str
@@ -195,26 +196,27 @@ class Task:
     """One task.
 
     Args:
-        name: How it is called in commands and tables.
-        title: How people call it.
-        asks: What is asked, in a sentence or two.
-        source: The paper, and where in it.
+        name: The name in commands and tables.
+        title: The title for people.
+        asks: The question, in a sentence or two.
+        source: The paper, with section or table.
         kind: ``choice`` picks one of several classes (cross entropy in nats), ``bits`` answers several yes-no questions
-            (nats, summed over them), ``number`` gives numbers (squared error, averaged over them).
-        inputs: Numbers read at each step; for symbols, how many there are. None where recorded data say.
-        outputs: Classes, questions or numbers answered. None where recorded data say.
-        symbols: True where symbols are read: as one-hot vectors, or as learned ones where the model is given an
+            (nats, summed over the questions), ``number`` answers numbers (squared error, averaged over the numbers).
+        inputs: The number of input features; for symbols, the number of different symbols. None if recorded data
+            determine it.
+        outputs: The number of classes, questions or numbers. None if recorded data determine it.
+        symbols: True if the inputs are symbols: one-hot vectors, or learned embeddings if the model has an
             ``embedding_size``.
-        gap: The number to turn.
-        success: What counts as solved.
-        chance: The metrics that whoever guesses without looking gets, for a gap; empty where recorded data decide.
-        published: Known results.
-        examples: Where its sequences come from.
-        tolerance: Of kind ``number``: how far off an answer may be and count as right.
-        alphabet: What the symbols that are read are called, one name each; empty where numbers are read.
-        classes: What the classes are called; empty where they are called by their numbers.
-        defaults: Settings of a training run that suit it, by the names of :class:`gatework.TrainConfig`.
-        notes: Where this version differs from the paper's.
+        gap: The adjustable difficulty.
+        success: The criterion of success.
+        chance: Returns the metrics at chance level for a gap; empty if recorded data determine them.
+        published: Published results.
+        examples: The source of the sequences.
+        tolerance: For the kind ``number``: the largest error of a correct answer.
+        alphabet: The names of the input symbols; empty for numeric inputs.
+        classes: The names of the classes; empty if they are named by their numbers.
+        defaults: Default settings of a training run, by the names of :class:`gatework.TrainConfig`.
+        notes: The differences from the paper.
     """
 
     name: str
@@ -237,16 +239,16 @@ class Task:
     notes: str = ""
 
     def check_gap(self, gap: int | None) -> int:
-        """Give the gap to use.
+        """Check a gap, and return it or the default.
 
         Args:
-            gap: What was asked for; None for the task's own.
+            gap: The requested gap; None for the default of the task.
 
         Returns:
             The gap.
 
         Raises:
-            ConfigError: When it is out of range.
+            ConfigError: If the gap is out of range.
         """
         chosen = self.gap.default if gap is None else gap
         most = "" if self.gap.most is None else f" to {self.gap.most:,}"
@@ -256,26 +258,27 @@ class Task:
         return chosen
 
     def check_data(self, data: str) -> None:
-        """Refuse a place of data where there are none to read.
+        """Refuse a data folder for a task whose sequences are drawn.
 
         Args:
-            data: What was given; empty for nothing.
+            data: The given path; empty for none.
 
         Raises:
-            ConfigError: When something was given, and the sequences are drawn.
+            ConfigError: If a path was given and the sequences are drawn.
         """
         if data and isinstance(self.examples, Synthetic):
             raise ConfigError(f"data is '{data}', and the sequences of task '{self.name}' are drawn: leave it out")
 
     def check_shortest_gap(self, shortest: int, gap: int) -> None:
-        """Refuse a shortest gap of training that cannot be.
+        """Refuse an invalid shortest gap.
 
         Args:
             shortest: The shortest gap to train on.
-            gap: The longest, on which the model is measured.
+            gap: The longest gap, which is also the gap for evaluation.
 
         Raises:
-            ConfigError: When sequences are recorded, whose gap nobody draws, or the shortest is out of range.
+            ConfigError: If the sequences are recorded, so that gaps are not drawn, or if the shortest gap is out of
+                range.
         """
         if isinstance(self.examples, Recorded):
             raise ConfigError(

@@ -205,12 +205,12 @@ def memory_length(norms: Tensor, at: Tensor) -> float:
     return lag + (wanted - before) / float(weights[lag])
 
 
-def _said(found: Any) -> str:
+def _said(value: Any) -> str:
     """Describe the return value of a loss briefly."""
-    if not isinstance(found, Tensor):
-        return f"a value of the type {type(found).__name__}"
-    if found.numel() != 1:
-        return f"a tensor of the shape {tuple(found.shape)}"
+    if not isinstance(value, Tensor):
+        return f"a value of the type {type(value).__name__}"
+    if value.numel() != 1:
+        return f"a tensor of the shape {tuple(value.shape)}"
     return "a number through which no gradient flows"
 
 

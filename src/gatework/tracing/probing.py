@@ -154,8 +154,8 @@ def _held_out(values: Tensor, share: float, seed: int) -> Tensor:
 
 def _check_shapes(values: Tensor, targets: Tensor) -> None:
     if not isinstance(values, Tensor) or values.dim() not in (2, 3) or not values.numel():
-        found = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
-        raise SizeError(f"values are {found}; expected a tensor [T, B, F] or [N, F].")
+        what = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+        raise SizeError(f"values are {what}; expected a tensor [T, B, F] or [N, F].")
     lead = tuple(values.shape[:-1])
     shape = tuple(targets.shape) if isinstance(targets, Tensor) else ()
     if shape != lead and not (shape[:-1] == lead and targets.is_floating_point() and shape[-1] > 0):

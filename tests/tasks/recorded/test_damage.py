@@ -40,7 +40,7 @@ def test_tables_are_read(tmp_path, text):
 
 
 NO_TABLES = {
-    "": "'{path}' is empty: expected the data in it; fetch the file anew",
+    "": "'{path}' is empty: expected the data in it; download the file again",
     "a,b\n": "'{path}' holds no line of numbers: expected a table with a column of numbers",
     "a,b\nx,y\n": "'{path}', line 2: no field is a number, expected a column of numbers",
     "a,b\n1,2\n3\n": "'{path}', line 3: 1 fields, expected 2 as in the first line",
@@ -50,7 +50,7 @@ NO_TABLES = {
     "fill the hole, or take the line or the column out",
     'a\n"1': "'{path}', line 2 cannot be read (unexpected end of data): expected CSV, with quotes that end",
     "a\n\xe9": "'{path}' is not utf-8 text: byte 0xe9 at offset 2 does not fit; "
-    "fetch the file anew, or save it as UTF-8",
+    "download the file again, or save it as UTF-8",
 }
 
 
@@ -93,7 +93,7 @@ DAMAGES = [
         mnist,
         "train-images-idx3-ubyte.gz",
         b"png",
-        "is not a whole gzip file (Not a gzipped file (b'pn')): fetch it anew",
+        "is not a whole gzip file (Not a gzipped file (b'pn')): download it again",
     ),
     (
         mnist,
@@ -136,7 +136,7 @@ DAMAGES = [
         spoken_digits,
         "recordings.tar.gz",
         b"tar",
-        "is not a whole gzip file (Not a gzipped file (b'ta')): fetch it anew",
+        "is not a whole gzip file (Not a gzipped file (b'ta')): download it again",
     ),
     (japanese_vowels, "JapaneseVowels_TEST.ts", b"@data\n", "holds no case: expected lines of numbers after '@data'"),
     (
@@ -183,7 +183,7 @@ def test_missing_and_empty_files_are_refused(case, tmp_path):
         file.write_bytes(b"")
         if file.name.split(".")[0] == {"jsb_chorales": "Nottingham", "nottingham": "JSB_Chorales"}.get(case.task.name):
             continue
-        with pytest.raises(DataError, match="is empty: expected the data in it; fetch the file anew"):
+        with pytest.raises(DataError, match="is empty: expected the data in it; download the file again"):
             load(case.task, tmp_path)
         file.unlink()
         with pytest.raises(DataError, match=r"cannot be read \(No such file|holds 0 CSV files: expected one"):
@@ -197,7 +197,7 @@ ARCHIVES = [
     (
         "recordings/7_ann_1.wav",
         b"RIFF",
-        "'recordings/7_ann_1.wav' is not a wave file (it ends too early): fetch it anew",
+        "'recordings/7_ann_1.wav' is not a wave file (it ends too early): download it again",
     ),
     ("recordings/7_ann_1.wav", sound(np.zeros(9), rate=16000), "1 channels of 16 bits at 16000 Hz, 18 of 18 bytes"),
     ("recordings/7_ann_1.wav", sound(np.zeros(8), channels=2), "2 channels of 16 bits at 8000 Hz"),

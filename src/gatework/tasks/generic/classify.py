@@ -31,7 +31,7 @@ def load(path: Path, gap: int) -> Recording:
         The sequences, standardised by the training sequences.
 
     Raises:
-        DataError: When there is no such table.
+        DataError: If there is no such table.
     """
     table = open_labelled(path, "classify")
     labels = label_each(table, "classify")

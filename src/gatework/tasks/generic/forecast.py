@@ -43,7 +43,7 @@ def open_series(path: Path) -> Table:
         The series.
 
     Raises:
-        DataError: When there is no such table.
+        DataError: If there is no such table.
     """
     if path.suffix.lower() in (".npz", ".npy") or (path.is_dir() and is_array_folder(path)):
         return read_array_table(path)
@@ -78,7 +78,7 @@ def load(path: Path, gap: int) -> Recording:
         The parts of each series one behind the other, standardised by the training parts of all.
 
     Raises:
-        DataError: When there is no such table, or it is too short.
+        DataError: If there is no such table, or it is too short.
     """
     table = open_series(path)
     series = [table.sequence(number) for number in range(table.size)]

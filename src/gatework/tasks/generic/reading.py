@@ -52,7 +52,7 @@ def open_table(path: Path) -> Table:
         The table.
 
     Raises:
-        DataError: When it is none of these.
+        DataError: If it is none of these.
     """
     if path.suffix.lower() in (".npz", ".npy") or (path.is_dir() and is_array_folder(path)):
         return read_array_table(path)
@@ -72,7 +72,7 @@ def open_labelled(path: Path, task: str) -> Table:
         The table.
 
     Raises:
-        DataError: When it cannot be read, or has no labels.
+        DataError: If it cannot be read, or has no labels.
     """
     table = open_table(path)
     if not table.labels:
@@ -94,7 +94,7 @@ def label_each(table: Table, task: str) -> list[str]:
         The labels.
 
     Raises:
-        DataError: When sequences are too few or are not told apart, or one of them has several labels.
+        DataError: If sequences are too few or are not told apart, or one of them has several labels.
     """
     if table.is_one_recording:
         raise DataError(
@@ -122,7 +122,7 @@ def find_classes(labels: Sequence[str], table: Table) -> list[str]:
         Two or more classes: in the order of their numbers where all are numbers, else by the alphabet.
 
     Raises:
-        DataError: When all labels are the same, or all are different.
+        DataError: If all labels are the same, or all are different.
     """
     classes = sorted(set(labels))
     if len(classes) < 2:
@@ -149,7 +149,7 @@ def label_numbers(labels: Sequence[str], table: Table) -> NDArray[np.float64]:
         The numbers.
 
     Raises:
-        DataError: When one is no finite number.
+        DataError: If one is no finite number.
     """
     numbers = [parse_number(label) for label in labels]
     for label, name, number in zip(labels, table.names, numbers, strict=True):
@@ -172,7 +172,7 @@ def share_out(table: Table, strata: Sequence[str] = ()) -> dict[str, list[int]]:
         By split the numbers of its sequences.
 
     Raises:
-        DataError: When there are fewer sequences than splits.
+        DataError: If there are fewer sequences than splits.
     """
     if table.size < 3:
         raise DataError(
@@ -206,7 +206,7 @@ def scale_by(table: Table, rows: NDArray[np.float64]) -> tuple[Table, dict[str, 
         As :func:`standardise`.
 
     Raises:
-        DataError: When numbers are too large to be standardised.
+        DataError: If numbers are too large to be standardised.
     """
     with np.errstate(over="ignore", invalid="ignore"):  # an infinite deviation is refused, in a sentence
         mean, deviation = find_scale(rows)

@@ -61,7 +61,7 @@ def load(path: Path, gap: int) -> Recording:
         The sequences and their numbers, both standardised by the training sequences.
 
     Raises:
-        DataError: When there is no such table, or nothing to tell sequences apart by.
+        DataError: If there is no such table, or nothing to tell sequences apart by.
     """
     table = open_labelled(path, "regress")
     answers = label_numbers(label_each(table, "regress"), table)

@@ -68,7 +68,7 @@ def load(path: Path, gap: int) -> Recording:
         The sequences, standardised by the training split.
 
     Raises:
-        DataError: When there is no such table, or it has one label for each sequence only.
+        DataError: If there is no such table, or it has one label for each sequence only.
     """
     table = open_labelled(path, "tag")
     for name, labels, length in zip(table.names, table.labels, table.lengths.tolist(), strict=True):

@@ -105,7 +105,7 @@ def _read(path: Path) -> tuple[list[tuple[list[str], int, int]], int]:
     if len(texts) != len(answers):
         raise DataError(
             f"'{path / _TEXT}' has {len(texts)} lines and '{path / _GOLD}' {len(answers)}: "
-            "expected one for each other; fetch both anew"
+            "expected one for each other; download both again"
         )
     sentences: list[tuple[list[str], int, int]] = []
     left_out = 0
@@ -116,11 +116,11 @@ def _read(path: Path) -> tuple[list[tuple[list[str], int, int]], int]:
             raise DataError(f"{where}: '{answer}', expected place, right form, wrong form and attractors, with tabs")
         place, right, wrong, attractors = int(fields[0]), fields[1], fields[2], int(fields[3])
         if not 0 < place < len(words) or words[place] != right.lower():
-            raise DataError(f"{where}: word {place} of the sentence is not '{right}'; fetch both files anew")
+            raise DataError(f"{where}: word {place} of the sentence is not '{right}'; download both files again")
         if attractors >= place:
             raise DataError(
                 f"{where}: {attractors} attractors, expected fewer than the {place} words before the verb; "
-                "fetch both files anew"
+                "download both files again"
             )
         if is_singular_of(right, wrong) == is_singular_of(wrong, right):
             left_out += 1  # forms that do not tell the number, such as 'lie' and 'lie'

@@ -42,10 +42,10 @@ def load(path: Path, gap: int) -> Recording:
     Raises:
         DataError: If the archive is missing, damaged, or holds something else.
     """
-    found = read_recordings(path / _FILE)
-    speakers = sorted({speaker for _, speaker, _ in found})
+    recordings = read_recordings(path / _FILE)
+    speakers = sorted({speaker for _, speaker, _ in recordings})
     parts: dict[str, list[tuple[NDArray, int, int]]] = {"train": [], "valid": [], "test": []}
-    for (digit, speaker, index), samples in sorted(found.items()):
+    for (digit, speaker, index), samples in sorted(recordings.items()):
         split = "test" if index in _TEST else "valid" if index in _VALID else "train"
         parts[split].append((log_mel(samples, RATE).numpy(), digit, speakers.index(speaker)))
     for split, part in parts.items():
@@ -82,19 +82,19 @@ def read_recordings(path: Path) -> dict[tuple[int, str, int], Tensor]:
     Raises:
         DataError: If the archive is missing, damaged, or holds something else.
     """
-    found: dict[tuple[int, str, int], Tensor] = {}
+    recordings: dict[tuple[int, str, int], Tensor] = {}
     for member in unpack_tar(read_file(path), path, _MOST_UNPACKED):
         match = _NAME.fullmatch(member.name)
         if match is None or not member.regular or len(member.content) > _MOST_BYTES:
             raise DataError(
                 f"'{path}' holds '{member.name}' ({len(member.content):,} bytes): expected nothing but files such as "
-                "'recordings/7_jackson_32.wav', of a minute at most; fetch the archive anew"
+                "'recordings/7_jackson_32.wav', of a minute at most; download the archive again"
             )
         key = int(match["digit"]), match["speaker"], int(match["index"])
-        found[key] = _read_wave(member.content, path, member.name)
-    if not found:
+        recordings[key] = _read_wave(member.content, path, member.name)
+    if not recordings:
         raise DataError(f"'{path}' holds no recording: expected files such as 'recordings/7_jackson_32.wav'")
-    return found
+    return recordings
 
 
 def _read_wave(content: bytes, path: Path, name: str) -> Tensor:

@@ -181,7 +181,7 @@ def check_asked(path: str | Path, rows: int, columns: int, gap: int) -> None:
         gap: How many rows ahead are asked.
 
     Raises:
-        DataError: When it would be too many.
+        DataError: If it would be too many.
     """
     asked = rows * gap * columns
     if asked > _MOST_ASKED:
@@ -201,7 +201,7 @@ def check_parts(path: str | Path, rows: int, splits: Mapping[str, Batch], gap: i
         gap: How many rows ahead are asked.
 
     Raises:
-        DataError: When a split is empty.
+        DataError: If a split is empty.
     """
     for split, part in splits.items():
         if not part.size:

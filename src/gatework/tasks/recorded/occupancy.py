@@ -51,11 +51,11 @@ def _load(path: Path, gap: int, sensors: tuple[str, ...]) -> Recording:
 def _read(path: Path, sensors: tuple[str, ...]) -> tuple[NDArray, NDArray]:
     table = read_table(path)
     if lacking := [name for name in (*sensors, _ANSWER) if name not in table.names]:
-        raise DataError(f"'{path}' has no column of numbers named {', '.join(lacking)}: fetch the file anew")
+        raise DataError(f"'{path}' has no column of numbers named {', '.join(lacking)}: download the file again")
     columns = {name: table.rows[:, place] for place, name in enumerate(table.names)}
     classes = columns[_ANSWER]
     if not np.isin(classes, (0, 1)).all():
-        raise DataError(f"'{path}', column '{_ANSWER}': expected 0 and 1 only; fetch the file anew")
+        raise DataError(f"'{path}', column '{_ANSWER}': expected 0 and 1 only; download the file again")
     return np.stack([columns[name] for name in sensors], axis=1), classes.astype(np.int64)
 
 

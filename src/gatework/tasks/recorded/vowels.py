@@ -50,7 +50,7 @@ def read_cases(path: Path) -> tuple[list[NDArray], list[int], list[str]]:
             cases.append(case)
             classes.append(names.index(name))
     if not cases:
-        raise DataError(f"'{path}' holds no case: expected lines of numbers after '@data'; fetch the file anew")
+        raise DataError(f"'{path}' holds no case: expected lines of numbers after '@data'; download the file again")
     return cases, classes, names
 
 
@@ -85,7 +85,7 @@ def load(path: Path, gap: int) -> Recording:
     cases, classes, names = read_cases(path / _TRAIN)
     tested, tested_classes, tested_names = read_cases(path / _TEST)
     if (names, cases[0].shape[1]) != (tested_names, tested[0].shape[1]):
-        raise DataError(f"'{path / _TEST}' has other classes or dimensions than '{path / _TRAIN}': fetch both anew")
+        raise DataError(f"'{path / _TEST}' has other classes or dimensions than '{path / _TRAIN}': download both again")
     parts: dict[str, list[tuple[NDArray, int]]] = {"train": [], "valid": []}
     seen: Counter[int] = Counter()
     for case, of in zip(cases, classes, strict=True):

@@ -78,7 +78,7 @@ def _below(first: int, second: int, limit: int) -> int:
 
 def _reaches(gap: int, bound: int) -> float:
     """Return the probability that the absolute value of the answer is at least a bound."""
-    found = 0.0
+    probability = 0.0
     ranges = [(0 if digits == 1 else 10 ** (digits - 1), 10**digits) for digits in range(1, gap + 1)]
     for low, high in ranges:
         for other_low, other_high in ranges:
@@ -88,8 +88,8 @@ def _reaches(gap: int, bound: int) -> float:
             added = _below(*sizes, bound - low - other_low)
             above = bound - low + other_high - 1
             apart = _below(*sizes, above) - _below(*sizes, above - 2 * bound + 1)
-            found += (1 - added / pairs) / 2 + (1 - apart / pairs) / 2
-    return found / len(ranges) ** 2
+            probability += (1 - added / pairs) / 2 + (1 - apart / pairs) / 2
+    return probability / len(ranges) ** 2
 
 
 def guess(gap: int) -> dict[str, float]:

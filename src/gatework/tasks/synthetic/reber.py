@@ -295,7 +295,7 @@ embedded_reber = Task(
     ),
     examples=Synthetic(draw_embedded),
     defaults={"hidden_size": 32, "batch_size": 32, "learning_rate": 1e-2, "steps": 1000},
-    notes=f"{_LENGTHENED} Strings are drawn anew for every step, in place of a fixed set of 256.",
+    notes=f"{_LENGTHENED} New strings are drawn for every step, instead of a fixed set of 256.",
 )
 
 continual_reber = Task(
