@@ -1,4 +1,4 @@
-"""What directories of runs and of comparisons have in common: their files, their lines, and the right to write them."""
+"""The common base of the directories of runs and comparisons: files, files of lines, and the lock."""
 
 import os
 from collections.abc import Callable
@@ -26,26 +26,26 @@ class Directory:
     path: Path
 
     noun: ClassVar[str]
-    """What it holds, in a sentence."""
+    """The noun for its contents, in messages."""
     denial: ClassVar[str]
-    """How it is said that it holds something else."""
+    """The phrase for a directory with other contents, in messages."""
     called: ClassVar[str]
-    """What the directory itself is called."""
+    """The name of the directory itself, in messages."""
     before_config: ClassVar[frozenset[str]]
-    """What may be there before ``config.json``, which is written last."""
+    """The files that may exist before ``config.json``, which is written last."""
 
     def exists(self) -> bool:
-        """Tell whether there is one here."""
+        """Tell whether the directory has a configuration."""
         return (self.path / "config.json").is_file()
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """Read a file of the directory that holds one JSON object.
+        """Read a file with one JSON object.
 
         Args:
-            name: Its name in the directory.
+            name: The name of the file in the directory.
 
         Raises:
-            RunError: If it is not there, or cannot be read.
+            RunError: If the file is missing or cannot be read.
         """
         try:
             return read_object(self.path / name)
@@ -53,13 +53,13 @@ class Directory:
             raise RunError(f"the {self.noun}'s file {error}") from error
 
     def lock(self) -> Lock:
-        """Take the directory for writing, making it where there is none.
+        """Lock the directory for writing; make it if it does not exist.
 
         Returns:
-            The right to write; release it at the end.
+            The lock; release it at the end.
 
         Raises:
-            RunError: If another process writes it, or it holds something else.
+            RunError: If another process writes the directory, or if it has other contents.
         """
         with self.saving():
             try:
@@ -73,11 +73,11 @@ class Directory:
             return Lock(self.path / ".lock")
 
     def saving(self) -> Any:
-        """Turn the system's refusal to write here into one clear sentence; use it in a ``with`` statement."""
+        """Replace an OSError while writing here by a clear message; use it in a ``with`` statement."""
         return saving(f"{self.called} '{self.path}'")
 
     def sweep_folders(self, *folders: Path) -> None:
-        """Remove what a killed process left unfinished in folders of the directory."""
+        """Remove the unfinished files that a killed process left in folders of the directory."""
         with self.saving():
             for folder in folders:
                 sweep(folder)
@@ -85,14 +85,14 @@ class Directory:
     def read_lines(
         self, path: Path, parse: Callable[[bytes], Line], fault: str, flushed: int | None = None
     ) -> list[Line]:
-        """Read a file of lines, leaving out a last one that was cut short.
+        """Read a file of lines, without a truncated last line.
 
         Args:
-            path: The file; it need not be there.
-            parse: Reads one line, or raises FileError.
-            fault: What is said of a line that cannot be read, such as ``is not JSON``.
-            flushed: How many lines had been seen to the disk; those below are left out, for a crash may have put
-                anything in their place. When None that is not known, and all are read.
+            path: The file; it may be missing.
+            parse: Parses one line, or raises FileError.
+            fault: The message for a line that cannot be parsed, such as ``is not JSON``.
+            flushed: The number of lines that were flushed to the disk. Later lines are ignored, because a crash may
+                have corrupted them. None if unknown; all lines are then read.
 
         Returns:
             The lines.
@@ -106,7 +106,7 @@ class Directory:
             try:
                 whole.append(parse(line))
             except FileError as error:
-                # A crash leaves half a line at the end, or one of zeros: nothing sound stands below it.
+                # A crash leaves half a line or a line of zeros at the end, with no valid line after it.
                 if (flushed is not None and line) or any(below.strip(b"\0") for below in lines[number:]):
                     raise RunError(f"'{path}' is damaged: line {number} {fault}") from error
                 break
@@ -123,11 +123,11 @@ class Directory:
 
 
 def split_lines(path: Path, noun: str) -> list[bytes]:
-    """Give the lines of a file as they stand; the last one is what follows the last line's end.
+    """Return the unparsed lines of a file; the last one is the rest after the last line end.
 
     Args:
-        path: The file; where it is not there, there is one empty line.
-        noun: What the file belongs to, for the error's sentence.
+        path: The file; a missing file has one empty line.
+        noun: What the file belongs to, for error messages.
 
     Raises:
         RunError: If the file cannot be read.
@@ -145,11 +145,11 @@ def append_line(path: Path, line: bytes, *, flush: bool = False) -> None:
 
     Args:
         path: The file.
-        line: The line, with its end.
-        flush: Whether it is seen to the disk at once.
+        line: The line, with its line end.
+        flush: Whether to flush the line to the disk at once.
 
     Raises:
-        RunError: If the system refuses.
+        RunError: If the line cannot be written.
     """
     with saving(f"'{path}'"), path.open("ab") as file:
         file.write(line)

@@ -1,4 +1,4 @@
-"""The right to write a directory, which one process at a time has."""
+"""Lock a directory, so that only one process at a time writes it."""
 
 import fcntl
 import os
@@ -9,10 +9,10 @@ from gatework.errors import RunError
 
 
 class Lock:
-    """The right to write a run directory; the system takes it back when the process ends, however it ends.
+    """The lock of a run directory. The system releases it when the process ends, for whatever reason.
 
     Args:
-        path: The file that stands for the right. Whoever removes it lets a second process in.
+        path: The lock file. If somebody removes it, a second process can take the lock.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,7 +33,7 @@ class Lock:
         self._file.flush()
 
     def check(self) -> None:
-        """Make sure that this process still has the right.
+        """Make sure that this process still has the lock.
 
         Raises:
             RunError: If the file was removed or replaced, so that another process may be writing.
@@ -50,5 +50,5 @@ class Lock:
             )
 
     def release(self) -> None:
-        """Give the right back."""
+        """Release the lock."""
         self._file.close()

@@ -1,8 +1,8 @@
-"""As many processes as there are cores, each at a piece of work of its own; one that dies is replaced.
+"""A pool of processes, one for each core. A process that dies is replaced.
 
-A process is told its work in one line of JSON on standard input, and answers in lines of JSON on standard output. An
-answer with the key ``progress`` is followed by others; any other answer is the last one of its work, and the process is
-then free for the next. What else is in a line is for the two ends to agree on.
+A process receives a piece of work as one line of JSON on standard input, and answers with lines of JSON on standard
+output. An answer with the key ``progress`` is followed by others. Any other answer is the last one for this work, and
+the process is then free for the next. The pool does not interpret the other contents of a line.
 """
 
 import json
@@ -20,20 +20,20 @@ from gatework.errors import RunError
 
 # Seconds that a process may take to end.
 _PATIENCE = 10
-# Lines of what a dead process wrote last that are worth passing on.
+# The number of last lines of a dead process that are reported.
 _LAST_LINES = 3
-# One core for each process: threads of their own would only get in one another's way.
+# One core for each process: more threads would only compete with one another.
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a process has answered.
+    """The answer of a process.
 
     Args:
-        number: The number of the work that it was given.
-        message: Its line; None when it has died.
-        died: How it ended: its exit code or signal, and the last lines of its errors.
+        number: The number of the work.
+        message: The message; None if the process has died.
+        died: How the process ended: its exit code or signal, and the last lines of its errors.
     """
 
     number: int
@@ -50,8 +50,8 @@ class Pool:
     """Processes that work side by side.
 
     Args:
-        size: How many.
-        command: What starts one.
+        size: The number of processes.
+        command: The command that starts one.
     """
 
     def __init__(self, size: int, command: Sequence[str]) -> None:
@@ -63,20 +63,20 @@ class Pool:
 
     @property
     def free(self) -> int:
-        """How many pieces of work could be taken now."""
+        """The number of pieces of work that the pool can take now."""
         return self.size - len(self._busy)
 
     @property
     def running(self) -> frozenset[int]:
-        """The numbers of the work under way."""
+        """The numbers of the current work."""
         return frozenset(self._busy.values())
 
     def give(self, number: int, message: Mapping[str, Any]) -> None:
-        """Give work to a process that has none, starting one where there is none.
+        """Give work to an idle process, or start one.
 
         Args:
-            number: A number for the work, which its answers bear.
-            message: What the process is told.
+            number: A number for the work, which its answers will have.
+            message: The message to the process.
 
         Raises:
             RunError: If no process can be started.
@@ -89,23 +89,23 @@ class Pool:
         """Wait for the next answer.
 
         Args:
-            seconds: At most so long.
+            seconds: The longest time to wait.
 
         Returns:
-            The answer; None where there was none in time.
+            The answer; None if there was none in time.
         """
         try:
             process, line = self._answers.get(timeout=seconds)
         except queue.Empty:
             return None
         number = self._busy.get(process)
-        if number is None:  # it had no work and has died: another takes its place when one is needed
+        if number is None:  # an idle process has died; it is replaced when one is needed
             self._idle = [other for other in self._idle if other is not process]
             process.end()
             return None
         try:
             message = json.loads(line)
-        except ValueError:  # the end of its output, or half a line before it
+        except ValueError:  # the end of the output, or half a line before the end
             del self._busy[process]
             return Answer(number, None, process.died())
         if "progress" not in message:
@@ -114,7 +114,7 @@ class Pool:
         return Answer(number, message)
 
     def close(self) -> None:
-        """End all processes, in the midst of what they do."""
+        """Kill all processes, even if they are working."""
         for process in (*self._busy, *self._idle):
             process.end()
         self._busy, self._idle = {}, []
@@ -127,10 +127,10 @@ class Pool:
 
 
 class _Process:
-    """One of them, and the thread that listens to it."""
+    """A process of the pool, and the thread that reads its output."""
 
     def __init__(self, command: Sequence[str], heard: "Callable[[_Process, str], None]") -> None:
-        # A file, not a pipe: nobody need read it for the process to go on. It is closed when the process has ended.
+        # A file, not a pipe, so that the process never waits for a reader. It is closed when the process has ended.
         self._errors: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
             command,
@@ -139,7 +139,7 @@ class _Process:
             stderr=self._errors,
             encoding="utf-8",
             env={**os.environ, **dict.fromkeys(_ONE_THREAD, "1")},
-            start_new_session=True,  # Ctrl-C is for the one who gives the work, and it ends the others
+            start_new_session=True,  # Ctrl-C reaches only the parent, which ends its processes
         )
         self._listener = threading.Thread(target=self._listen, args=(heard,), daemon=True)
         self._listener.start()
@@ -152,12 +152,12 @@ class _Process:
 
     def tell(self, message: Mapping[str, Any]) -> None:
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # it has died, which the end of its output says too
+        with suppress(BrokenPipeError):  # the process has died; the end of its output reports it
             self._process.stdin.write(json.dumps(message) + "\n")
             self._process.stdin.flush()
 
     def died(self) -> str:
-        """Say how it ended by itself."""
+        """Describe how the process ended."""
         try:
             code = self._process.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
@@ -168,10 +168,10 @@ class _Process:
         return "; ".join([f"signal {-code}" if code < 0 else f"exit code {code}", *said])
 
     def end(self) -> None:
-        """End it, if it has not ended."""
+        """Kill the process, if it is still running."""
         self._process.kill()
         self._process.wait()
         self._listener.join(_PATIENCE)
-        with suppress(BrokenPipeError):  # what was still to be told to it
+        with suppress(BrokenPipeError):  # a message may still be waiting
             self._process.communicate()
         self._errors.close()

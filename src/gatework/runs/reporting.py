@@ -1,7 +1,7 @@
-"""What reporters of runs and of comparisons have in common: where they write, and how.
+"""The common base of the reporters of runs and comparisons: where they write, and how.
 
-A reporter is told how something goes, and shows it to a person or a program: as a moving display, as lines of text, as
-lines of JSON, or not at all. What is told differs between a run and a comparison; how it is shown does not.
+A reporter shows progress to a person or a program: as a moving display, as lines of text, as lines of JSON, or not at
+all. Runs and comparisons report different events, but show them in the same ways.
 """
 
 import json
@@ -17,17 +17,17 @@ Reporter = TypeVar("Reporter")
 
 
 class Silent:
-    """Say nothing, of what every reporter hears."""
+    """Report nothing; the base of all reporters."""
 
     def note(self, message: str) -> None:
-        """Say nothing."""
+        """Report nothing."""
 
     def end(self) -> None:
-        """Say nothing."""
+        """Report nothing."""
 
 
 class JsonWriter(Silent):
-    """Write one JSON object a line, and notes as ``{"note": …}``.
+    """Write one JSON object per line, and notes as ``{"note": …}``.
 
     Args:
         file: Where the lines go.
@@ -80,7 +80,7 @@ class Display(Silent):
         self._print(message)
 
     def end(self) -> None:
-        """Leave the display as it stands."""
+        """Stop the bar, and leave the display on the screen."""
         self._bar.stop()
 
     def _print(self, text: str) -> None:
@@ -98,12 +98,12 @@ def choose(
     """Choose a reporter.
 
     Args:
-        mode: Which one; ``auto`` is live on a terminal and plain otherwise.
-        file: Where it writes; standard error when None.
+        mode: The kind of reporter; ``auto`` is live on a terminal and plain otherwise.
+        file: The file to write to; None for standard error.
         live: Makes the moving display.
-        plain: Makes the one of lines of text.
-        lines: Makes the one of lines of JSON.
-        quiet: Makes the one that says nothing.
+        plain: Makes the reporter that writes lines of text.
+        lines: Makes the reporter that writes lines of JSON.
+        quiet: Makes the reporter that reports nothing.
 
     Returns:
         The reporter.
@@ -118,7 +118,7 @@ def choose(
 
 
 def duration(seconds: float) -> str:
-    """Say how long something takes.
+    """Format a duration.
 
     Example:
         >>> duration(75), duration(3700)
