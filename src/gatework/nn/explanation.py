@@ -17,7 +17,7 @@ _UNITS = ("B", "KB", "MB", "GB", "TB")
 
 
 @dataclass(frozen=True)
-class Part:
+class LayerRun:
     """One layer in one direction.
 
     Args:
@@ -66,7 +66,7 @@ class Explanation:
     rows: int
     differentiated: bool
     memory: str
-    parts: tuple[Part, ...]
+    parts: tuple[LayerRun, ...]
 
     @property
     def kept(self) -> int | None:
@@ -125,7 +125,7 @@ def explain(layer: Recurrent, input: Any) -> Explanation:
             memory=layer.memory,
         )
         told = account(call, layer.backend, differentiated)
-        parts.append(Part(number, "backward" if direction else "forward", told))
+        parts.append(LayerRun(number, "backward" if direction else "forward", told))
     return Explanation(str(layer), steps, rows, differentiated, layer.memory, tuple(parts))
 
 

@@ -18,7 +18,7 @@ from gatework.nn import initial, single, storage
 from gatework.nn.checks import check_inputs, check_names, check_options, check_state
 from gatework.nn.choices import Choice
 from gatework.nn.layers import Layer, learnable_states, outer_inputs, plan_layers, read_cell
-from gatework.nn.sequences import Batch, arrange, as_tuple
+from gatework.nn.sequences import SequenceBatch, arrange, as_tuple
 from gatework.nn.states import State, given_back, taken
 from gatework.nn.stream import Stream
 
@@ -340,7 +340,9 @@ class Recurrent(nn.Module):
         directions = 2 if self.bidirectional else 1
         check_state(self.cell, self.layers, directions, state, rows, self.same_sizes, first)
 
-    def _run(self, batch: Batch, state: State, names: tuple[str, ...]) -> tuple[Any, State, list[dict[str, Any]]]:
+    def _run(
+        self, batch: SequenceBatch, state: State, names: tuple[str, ...]
+    ) -> tuple[Any, State, list[dict[str, Any]]]:
         """Run the layers one above the other."""
         fresh = self._fresh_states(batch)
         states = fresh if state is None else taken(batch, state, len(self.cell.states), self.same_sizes)
@@ -371,7 +373,7 @@ class Recurrent(nn.Module):
 
     def _run_one(
         self,
-        batch: Batch,
+        batch: SequenceBatch,
         number: int,
         direction: int,
         given: dict[str, Tensor],
@@ -398,7 +400,7 @@ class Recurrent(nn.Module):
             memory=self.memory,
         )
 
-    def _fresh_states(self, batch: Batch) -> list[tuple[Tensor, ...]]:
+    def _fresh_states(self, batch: SequenceBatch) -> list[tuple[Tensor, ...]]:
         """Return the states before the first step, for every layer and direction."""
         fresh = []
         for number, direction, layer in self._runs():

@@ -18,7 +18,7 @@ from gatework.kernels.traced import is_traced
 
 
 @dataclass(frozen=True)
-class Batch:
+class SequenceBatch:
     """One batch of sequences, ready for the kernels.
 
     Args:
@@ -98,7 +98,7 @@ def arrange(
     batch_first: bool,
     lengths: Tensor | Sequence[int] | None,
     reset: Tensor | None,
-) -> Batch:
+) -> SequenceBatch:
     """Bring the user's sequences into the form of the kernels.
 
     Args:
@@ -135,7 +135,7 @@ def arrange(
         # If no row is shorter, lengths are not needed any more.
         known = None if bool((known == longest).all()) else known
         starts = starts if known is None else _among_steps(starts, known)
-    return Batch(tensors, known, starts, steps, batched, batch_first)
+    return SequenceBatch(tensors, known, starts, steps, batched, batch_first)
 
 
 def _padding(lengths: Tensor, steps: int) -> Tensor:
@@ -192,7 +192,7 @@ def _checked_reset(reset: Tensor | None, steps: int, rows: int, batched: bool, b
     return reset.transpose(0, 1) if batch_first else reset
 
 
-def _unpacked(inputs: tuple[PackedSequence, ...], reset: Tensor | None, batch_first: bool) -> Batch:
+def _unpacked(inputs: tuple[PackedSequence, ...], reset: Tensor | None, batch_first: bool) -> SequenceBatch:
     """Take packed sequences as they are, or as [T, B, size] if all rows have the same length."""
     packed = inputs[0]
     sizes = packed.batch_sizes
@@ -201,9 +201,13 @@ def _unpacked(inputs: tuple[PackedSequence, ...], reset: Tensor | None, batch_fi
     if starts is not None:
         starts = _permuted(starts, packed.sorted_indices)
     if int(sizes[-1]) == rows:
-        return Batch(tuple(one.data.unflatten(0, (steps, rows)) for one in inputs), None, starts, steps, packed=packed)
+        return SequenceBatch(
+            tuple(one.data.unflatten(0, (steps, rows)) for one in inputs), None, starts, steps, packed=packed
+        )
     lengths = (sizes[:, None] > torch.arange(rows, device=sizes.device)).sum(0)
-    return Batch(tuple(one.data for one in inputs), lengths, _among_steps(starts, lengths), steps, packed=packed)
+    return SequenceBatch(
+        tuple(one.data for one in inputs), lengths, _among_steps(starts, lengths), steps, packed=packed
+    )
 
 
 def _permuted(tensor: Tensor, order: Tensor | None) -> Tensor:

@@ -11,7 +11,7 @@ from gatework.errors import SizeError
 from gatework.kernels.reference.single import run_single
 from gatework.language.spelling import BELOW
 from gatework.nn.layers import outer_inputs
-from gatework.nn.sequences import Batch, arrange, as_tuple
+from gatework.nn.sequences import SequenceBatch, arrange, as_tuple
 from gatework.nn.states import State, given_back, taken
 
 _KEYS = {
@@ -47,7 +47,7 @@ def _by_torch(layer: Any, inputs: tuple[Tensor, ...], state: State) -> tuple[Ten
         layer._check(tuple(one.unsqueeze(0) for one in inputs), state, False)
     if not batched:
         inputs = tuple(one.unsqueeze(0) for one in inputs)
-    batch = Batch(tuple(one.unsqueeze(0) for one in inputs), None, None, 1, batched)
+    batch = SequenceBatch(tuple(one.unsqueeze(0) for one in inputs), None, None, 1, batched)
     count, together = len(layer.cell.states), layer.same_sizes
     before = layer._fresh_states(batch) if state is None else taken(batch, state, count, together)
     finals = _stack(layer, inputs, before)

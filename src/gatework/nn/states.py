@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gatework.nn.sequences import Batch
+from gatework.nn.sequences import SequenceBatch
 
 State = Any  # a tensor, a tuple of tensors, or a tuple of tuples of tensors
 
 
-def taken(batch: Batch, state: State, count: int, together: bool) -> list[tuple[Tensor, ...]]:
+def taken(batch: SequenceBatch, state: State, count: int, together: bool) -> list[tuple[Tensor, ...]]:
     """Split the user's state by layer and direction.
 
     Args:
@@ -35,7 +35,7 @@ def taken(batch: Batch, state: State, count: int, together: bool) -> list[tuple[
     return list(zip(*each, strict=True))
 
 
-def given_back(batch: Batch, finals: list[tuple[Tensor, ...]], together: bool) -> State:
+def given_back(batch: SequenceBatch, finals: list[tuple[Tensor, ...]], together: bool) -> State:
     """Join the states of all layers and directions for the user; the inverse of :func:`taken`."""
     each = zip(*finals, strict=True)
     if together:

@@ -19,7 +19,7 @@ from gatework.tracing.traces import Trace, TracedLayer
 
 
 @dataclass(frozen=True)
-class Backward:
+class StepAdjoint:
     """The lines that carry a state's gradient back by one step.
 
     Args:
@@ -47,7 +47,7 @@ class Backward:
         return values.names[Name(back)]
 
 
-def adjoint_of(step: Step, state: str, known: Mapping[str, Name] | None = None) -> Backward:
+def adjoint_of(step: Step, state: str, known: Mapping[str, Name] | None = None) -> StepAdjoint:
     """Return the adjoint of all lines.
 
     Args:
@@ -64,12 +64,12 @@ def adjoint_of(step: Step, state: str, known: Mapping[str, Name] | None = None) 
     sources = {**(known or {}), **{last: Name(name, True) for name, last in adjoint.last.items()}}
     made = {line.target for line in lines} | {one.name for one in step.parameters}
     reads = dict.fromkeys(node.name for line in lines for node in walk(line.value) if isinstance(node, Name))
-    return Backward(
+    return StepAdjoint(
         lines, adjoint.back, gradient, {name: sources.get(name, Name(name)) for name in reads if name not in made}
     )
 
 
-def own_adjoint(step: Step, state: str) -> Backward:
+def own_adjoint(step: Step, state: str) -> StepAdjoint:
     """Return the adjoint of a state's own line, with all other names held fixed."""
     value = own_line(step, state)
     learned, names = {parameter.name for parameter in step.parameters}, Names(step)
@@ -82,7 +82,7 @@ def own_adjoint(step: Step, state: str) -> Backward:
     return adjoint_of(check((Equation(state, substitute(value, renamed)),), (state,), tuple(known)), state, known)
 
 
-def elementwise(step: Step, state: str) -> Backward:
+def elementwise(step: Step, state: str) -> StepAdjoint:
     """Return the adjoint of a state's own line, for a state that is carried unit by unit.
 
     Raises:

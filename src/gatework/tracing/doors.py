@@ -18,7 +18,7 @@ from gatework.errors import SizeError
 from gatework.kernels import Result, Weights, run
 from gatework.language import Step
 from gatework.nn import Recurrent
-from gatework.nn.sequences import Batch
+from gatework.nn.sequences import SequenceBatch
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Visit:
         held: The names that a later visitor clamps, before the run reaches the kernels.
     """
 
-    batch: Batch
+    batch: SequenceBatch
     number: int
     direction: int
     step: Step
@@ -112,7 +112,7 @@ class _Doors:
         self.visitors: dict[int, list[Visitor]] = {}
         self.holds: dict[int, list[Holds]] = {}
 
-    def __call__(self, batch: Batch, number: int, direction: int) -> Callable[..., Result]:
+    def __call__(self, batch: SequenceBatch, number: int, direction: int) -> Callable[..., Result]:
         visitors = tuple(self.visitors.get(threading.get_ident(), ()))
         held = frozenset(
             name for holds in self.holds.get(threading.get_ident(), ()) for name in holds(number, direction)

@@ -15,7 +15,7 @@ from torch import Tensor
 from gatework.errors import SizeError
 from gatework.language import Name
 from gatework.nn import Recurrent
-from gatework.tracing.adjoints import Backward, adjoint_of, own_adjoint, sequence, state_of
+from gatework.tracing.adjoints import StepAdjoint, adjoint_of, own_adjoint, sequence, state_of
 from gatework.tracing.evaluation import Values
 from gatework.tracing.recording import trace
 from gatework.tracing.traces import TracedLayer
@@ -118,7 +118,12 @@ def state_jacobian(
 
 
 def _backward(
-    adjoint: Backward, values: Values, sequences: Callable[[Name], Tensor], told: TracedLayer, state: str, times: range
+    adjoint: StepAdjoint,
+    values: Values,
+    sequences: Callable[[Name], Tensor],
+    told: TracedLayer,
+    state: str,
+    times: range,
 ) -> Tensor:
     """Carry the derivative of each unit back through the steps: [steps, B, H, H], in the order of time.
 
