@@ -63,6 +63,8 @@ class Call:
     @property
     def lines(self) -> tuple[str, ...]:
         """Name what is recorded and is made by the step, rather than given to it."""
+        if not self.record:  # most calls, and some of them are short
+            return ()
         return tuple(name for name in self.record if name not in self.step.inputs and name not in self.step.draws)
 
     @property
