@@ -1,4 +1,4 @@
-"""What is known by name: one closed table for cells, one for tasks, read-only and in order."""
+"""Registries: closed, ordered, read-only tables of cells, tasks and the like, by name."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Generic, Protocol, TypeVar
@@ -11,23 +11,23 @@ class Named(Protocol):
 
     @property
     def name(self) -> str:
-        """The name it is known by."""
+        """Its name."""
         ...
 
 
 Entry = TypeVar("Entry", bound=Named)
-_LIKENESS = 0.5  # names are short, so that less likeness than in a sentence is still a hint
+_LIKENESS = 0.5  # names are short, so a lower similarity than for a sentence is still a hint
 
 
 class Registry(Mapping[str, Entry], Generic[Entry]):
-    """A closed table of things by name; an unknown name is answered with the nearest one.
+    """A closed table of entries by name. An unknown name gets the nearest one as a hint.
 
     Args:
         entries: The entries, in the order they are listed to people.
         unknown: The sentence for an unknown name, with ``{name}``, ``{hint}`` and ``{names}`` in it.
         hint: The words that offer the nearest name, with ``{near}`` in them.
         error: The class of the error.
-        kind: What the entries are, in the plural.
+        kind: The plural noun for the entries, such as ``cells``.
 
     Example:
         >>> from gatework.cells import CELLS
@@ -42,7 +42,7 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         self._unknown, self._hint, self._error, self._kind = unknown, hint, error, kind
 
     def __getitem__(self, name: str) -> Entry:
-        """Look an entry up, or raise the registry's error, which names the nearest."""
+        """Look an entry up, or raise the registry's error, which offers the nearest name."""
         if name in self._entries:
             return self._entries[name]
         near = nearest(str(name).lower(), self._entries, _LIKENESS)
@@ -50,11 +50,11 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         raise self._error(self._unknown.format(name=name, hint=hint, names=", ".join(self._entries)))
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Look an entry up, or give the default, as every mapping does."""
+        """Look an entry up, or return the default, as every mapping does."""
         return self._entries.get(key, default)
 
     def __contains__(self, name: object) -> bool:
-        """Say whether there is an entry of that name."""
+        """Return whether there is an entry of that name."""
         return name in self._entries
 
     def __iter__(self) -> Iterator[str]:

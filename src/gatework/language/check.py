@@ -1,7 +1,7 @@
-"""From nodes to a Step: what each name is, which step's value is meant, and how sizes fit together.
+"""From nodes to a Step: find what each name is, which step's value it means, and how the sizes fit together.
 
-Nothing is declared twice. A name that no line assigns and that is no input is a parameter; left of ``@`` it is a
-matrix, elsewhere a vector. Sizes follow from use: what is added or multiplied elementwise has one size.
+Nothing is declared twice. A name that is no input and that no line assigns is a parameter: a matrix left of ``@``, a
+vector elsewhere. Sizes follow from use: quantities that are added or multiplied elementwise have the same size.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -37,18 +37,18 @@ def parse(
     """Read and check the equations of a cell.
 
     Args:
-        text: The equations, one a line.
-        states: Names carried from step to step, the output first, as a sequence or as words in a string. None takes
-            the names that are read before their own line, ``h`` first.
-        inputs: Names given at every step.
-        outputs: Names delivered at every step without being read (an adjoint's gradients).
-        limits: How much the text may hold.
+        text: The equations, one per line.
+        states: The names carried from step to step, the output first, as a sequence or as words in a string. None takes
+               the names that are read before their own line, ``h`` first.
+        inputs: The names given at every step.
+        outputs: The names returned at every step without being read (an adjoint's gradients).
+        limits: The limits on the text.
 
     Returns:
         The checked Step.
 
     Raises:
-        EquationError: Where the text cannot be read or does not fit together; the message shows line and caret.
+        EquationError: If the text cannot be read or does not fit together. The message shows the line and a caret.
 
     Example:
         >>> step = parse("h = tanh(W @ x + R @ h + b)", states="h")
@@ -67,20 +67,20 @@ def check(
     *,
     text: str = "",
 ) -> Step:
-    """Give names their meaning and sizes; refuse what does not fit together.
+    """Resolve the names and sizes of equations, and refuse equations that do not fit together.
 
     Args:
-        equations: The lines, their names resolved or not.
+        equations: The lines. Their names need not be resolved.
         states: As in :func:`parse`.
         inputs: As in :func:`parse`.
         outputs: As in :func:`parse`.
-        text: The text the equations were read from, to quote in errors.
+        text: The text that the equations were read from, to quote in errors.
 
     Returns:
         The checked Step.
 
     Raises:
-        EquationError: Where something does not fit.
+        EquationError: If something does not fit.
     """
     given = _words(inputs, "inputs")
     checker = _Checker(text, equations, given)
@@ -100,7 +100,7 @@ def check(
     source = origin(resolved, carried[0], given)
     made = next(equation.value for equation in resolved if equation.target == source)
     keys = name_sizes(sizes, made, given, carried)
-    if text and not outputs:  # an adjoint has the periods of a step that was checked, and other keys of sizes
+    if text and not outputs:  # an adjoint has the periods of a step that was checked, and other size keys
         _check_periods(resolved, sizes, keys, checker)
     located = tuple(_located(parameter, sizes, keys, made) for parameter in parameters)
     vectors = {name: keys[sizes.root(name)] for name in names if not sizes.is_matrix(name)}
@@ -108,7 +108,7 @@ def check(
 
 
 class _Checker:
-    """The checks that need the text, to say where."""
+    """The checks that need the text, to say where an error is."""
 
     def __init__(self, text: str, equations: tuple[Equation, ...], inputs: tuple[str, ...]) -> None:
         self.text = text
@@ -132,7 +132,7 @@ class _Checker:
         return EquationError(message, text=self.text, line=equation.line, column=0)
 
     def carried(self, states: Iterable[str] | str | None) -> tuple[str, ...]:
-        """Check the states, or find them by the reading rule: what is read before its own line is carried."""
+        """Check the states, or find them by the reading rule: a name that is read before its own line is a state."""
         if states is None:
             early = [
                 node.name
@@ -160,7 +160,7 @@ class _Checker:
         return carried
 
     def resolve(self, states: tuple[str, ...]) -> tuple[Equation, ...]:
-        """Apply the reading rule: above its own line a name means last step's value, below it this step's."""
+        """Apply the reading rule: above its own line a name is the previous step's value, below it this step's."""
         return tuple(
             replace(equation, value=self._resolve(equation.value, index, states))
             for index, equation in enumerate(self.equations)
@@ -185,7 +185,7 @@ class _Checker:
         return Name(node.name, True, node.at)
 
     def used(self, equations: tuple[Equation, ...], states: tuple[str, ...], outputs: tuple[str, ...]) -> None:
-        """Refuse lines and inputs that nothing reads: they are nearly always a slip of the pen."""
+        """Refuse lines and inputs that nothing reads. They are nearly always mistakes."""
         read_names = {node.name for equation in equations for node in walk(equation.value) if isinstance(node, Name)}
         for equation in equations:
             if equation.target not in read_names and equation.target not in (*states, *outputs):
@@ -217,7 +217,7 @@ def _words(names: Iterable[str] | str, what: str) -> tuple[str, ...]:
 def _parameters(
     equations: tuple[Equation, ...], inputs: tuple[str, ...], sizes: Sizes, checker: _Checker
 ) -> list[Parameter]:
-    """Find what is learned, in order of first use, and relate all sizes on the way."""
+    """List the parameters in order of first use, and relate all sizes on the way."""
     known = {*inputs, *checker.lines}
     learned: dict[str, Parameter] = {}
     added_only: dict[str, bool] = {}
@@ -260,7 +260,7 @@ def _add_vector(learned: dict[str, Parameter], node: Name, checker: _Checker) ->
 
 
 def _check_source(equation: Equation, checker: _Checker) -> None:
-    """See that masks stand on a line of their own, so that each has a name and is drawn once."""
+    """Check that each mask has its own line, so that it has a name and is drawn once."""
     for node in walk(equation.value):
         if isinstance(node, Apply) and node.function == "bernoulli" and node is not equation.value:
             raise checker.fault(
@@ -272,7 +272,7 @@ def _check_source(equation: Equation, checker: _Checker) -> None:
 
 
 def _check_periods(equations: tuple[Equation, ...], sizes: Sizes, keys: Mapping[str, str], checker: _Checker) -> None:
-    """See that periods stand by units, which hidden_size counts: the number of blocks divides it alone."""
+    """Check that each row of periods has the size of the units, hidden_size: only that size is a multiple of blocks."""
     for node in (node for equation in equations for node in walk(equation.value)):
         if isinstance(node, Apply) and node.function == "period":
             key = keys[sizes.root(sizes.period(node))]
@@ -293,7 +293,7 @@ def _with_parents(root: Node) -> Iterator[tuple[Node, Node | None]]:
 
 
 def _located(parameter: Parameter, sizes: Sizes, keys: dict[str, str], made: Node) -> Parameter:
-    """Write the keys of its sizes, and the role that depends on them, into a parameter; ``made`` makes the output."""
+    """Set a parameter's size keys, and the role that depends on them. ``made`` is the expression of the output."""
     if parameter.columns is None:
         return replace(parameter, rows=keys[sizes.root(parameter.name)])
     rows, columns = keys[sizes.rows(parameter.name)], keys[sizes.columns(parameter.name)]

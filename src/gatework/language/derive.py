@@ -1,10 +1,10 @@
-"""The adjoint: from the equations of a step to the equations of its gradient, as the same kind of object.
+"""The adjoint: from the equations of a step to the equations of its gradient, as another Step.
 
 The adjoint runs from the last step to the first. Its states ``back_h``, ``back_c`` ... carry to step t-1 the gradient
-that step t's use of last step's h and c sends there; its inputs are the values of the forward step (``h_prev`` is last
-step's h) and ``grad_h``, the gradient that arrives at the output of this step from outside; its outputs are ``d_x``
-and ``d_W`` for every input and every parameter, to be summed over steps and samples for parameters. Each function's
-gradient is text in its row of the table; nothing here knows a function by name.
+of the h and c that step t read from it. Its inputs are the values of the forward step (``h_prev`` is the previous
+step's h) and ``grad_h``, the gradient of this step's output from outside. Its outputs are ``d_x`` and ``d_W`` for every
+input and every parameter; those of parameters are summed over steps and samples. Each function's gradient is text in
+its row of the table; nothing here knows a function by name.
 """
 
 from collections import Counter, defaultdict
@@ -27,14 +27,14 @@ _RULES: dict[tuple[str, int], Node | None] = {
 
 @dataclass(frozen=True)
 class Adjoint:
-    """A step's adjoint, and what its names mean.
+    """A step's adjoint, and the meaning of its names.
 
     Args:
         step: The adjoint.
-        last: For each state of the forward step, the input that holds its last value.
+        last: For each state of the forward step, the input that holds its previous value.
         back: For each state, the adjoint's state that carries its gradient.
-        grad: For each graded state, the input by which a gradient arrives from outside.
-        gradients: For each forward name that a gradient reaches, the name of the gradient.
+        grad: For each graded state, the input that holds its gradient from outside.
+        gradients: For each forward name that has a gradient, the name of the gradient.
     """
 
     step: Step
@@ -53,8 +53,8 @@ def derive(step: Step, graded: Iterable[str] | None = None) -> Step:
             output alone.
 
     Returns:
-        The adjoint Step: states ``back_<state>``, inputs the forward values it needs, outputs ``d_<name>`` for every
-        input and parameter that a gradient reaches.
+        The adjoint Step: its states are ``back_<state>``, its inputs the forward values it needs, and its outputs
+        ``d_<name>`` for every input and parameter that has a gradient.
 
     Example:
         >>> from gatework.language import parse, show
@@ -73,13 +73,13 @@ def derive(step: Step, graded: Iterable[str] | None = None) -> Step:
 def differentiate(
     step: Step, graded: Iterable[str] | None = None, avoid: Iterable[Step] = (), unseen: Iterable[str] = ()
 ) -> Adjoint:
-    """Differentiate a step symbolically, and say what the names of the adjoint mean.
+    """Differentiate a step symbolically, and return the meaning of the adjoint's names too.
 
     Args:
         step: As in :func:`derive`.
         graded: As in :func:`derive`.
-        avoid: Steps whose names mean something else where the adjoint is used, so that it makes up none of them.
-        unseen: Names that no gradient reaches; where they are states, nothing is multiplied by what is carried there.
+        avoid: Steps used together with the adjoint. The adjoint makes up none of their names.
+        unseen: Names that get no gradient. If they are states, their carried gradients are not multiplied.
 
     Returns:
         The adjoint and its names.
@@ -88,14 +88,14 @@ def differentiate(
 
 
 def reached(step: Step, names: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
-    r"""Find where a gradient goes that arrives at some names, at any step.
+    r"""Find which names get a gradient if some names have one at any step.
 
     Args:
         step: The forward equations.
-        names: Where it arrives.
+        names: The names that have a gradient.
 
     Returns:
-        The names that it reaches, and those of the states that it goes through to the step before.
+        All names that get a gradient, and the states among them that carry it to the previous step.
 
     Example:
         >>> from gatework.language import parse
@@ -146,7 +146,7 @@ class _Deriver:
         return [parameter.name for parameter in self.forward.parameters]
 
     def adjoint(self) -> Adjoint:
-        """Walk the lines backwards, then hand on what reached the inputs, the parameters and last step's states."""
+        """Walk the lines backward, then assign the gradients of inputs, parameters and the previous step's states."""
         for equation in reversed(self.forward.equations):
             self.equation(equation)
         for name in (*self.forward.inputs, *self._learned()):
@@ -164,13 +164,13 @@ class _Deriver:
         return Adjoint(step, self.last, self.back, self.grad, reached)
 
     def inputs(self, lines: tuple[Equation, ...]) -> tuple[str, ...]:
-        """List the forward values that the adjoint reads, in the order the forward step has them."""
+        """List the forward values that the adjoint reads, in the order of the forward step."""
         reads = {node.name for line in lines for node in walk(line.value) if isinstance(node, Name)}
         forward = (*self.forward.inputs, *self.last.values(), *self._targets(), *self.grad.values())
         return tuple(name for name in forward if name in reads)
 
     def equation(self, equation: Equation) -> None:
-        """Send what arrived at one line's name back into what the line reads."""
+        """Pass the gradient of one line's name on to everything that the line reads."""
         target = equation.target
         total = self.arrived.pop(Name(target), [])
         if target in self.back and target not in self.unseen:
@@ -185,9 +185,9 @@ class _Deriver:
         self.spread(equation.value, Name(name), Name(target), target)
 
     def spread(self, node: Node, gradient: Node, result: Node, target: str) -> None:
-        """Send a gradient that arrived at a node to its children.
+        """Pass the gradient of a node on to its children.
 
-        ``result`` is the cheapest expression of the node's own value: the name of its line at the root.
+        ``result`` is the cheapest expression of the node's own value: at the root, the name of its line.
         """
         if gradient == ZERO:
             return
@@ -217,7 +217,7 @@ class _Deriver:
                 self.spread(argument, simplify(substitute(rule, values)), argument, target)
 
     def bound(self, gradient: Node, target: str) -> Node:
-        """Give a gradient a line of its own, unless it is a name already."""
+        """Give a gradient its own line, unless it is already a name."""
         if isinstance(gradient, Name | Number):
             return gradient
         name = self.names.numbered(f"{self.gradient[target]}_")
@@ -225,7 +225,7 @@ class _Deriver:
         return Name(name)
 
     def read(self, node: Node) -> Node:
-        """Express a forward value in the adjoint's names: last step's h is ``h_prev``."""
+        """Express a forward value in the adjoint's names: the previous step's h is ``h_prev``."""
         if isinstance(node, Name):
             return Name(self.last[node.name]) if node.previous else Name(node.name)
         return rebuild(node, tuple(self.read(child) for child in children(node)))
@@ -241,7 +241,7 @@ def _count(node: Node, name: str) -> int:
 
 
 def _shared(lines: tuple[Equation, ...], names: Names) -> tuple[Equation, ...]:
-    """Give a line of its own to every costly expression that is written more than once."""
+    """Give each costly expression that is written more than once its own line."""
     counts = Counter(node for line in lines for node in walk(line.value) if _costly(node))
     named: dict[Node, str] = {}
     result: list[Equation] = []

@@ -1,4 +1,4 @@
-"""What is left of equations when names are left out or known: constants folded in, and no line that nothing reads."""
+"""Equations with names left out or set to values: constants are folded, and lines that nothing reads are dropped."""
 
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
@@ -11,7 +11,7 @@ from gatework.language.spelling import Names
 
 
 def without(step: Step, names: Iterable[str]) -> Step:
-    """Give the Step in which inputs or vectors are zero, less every line and parameter that no longer matters.
+    """Return the Step with inputs or vectors set to zero, without the lines and parameters that no longer matter.
 
     Args:
         step: The checked equations.
@@ -21,8 +21,8 @@ def without(step: Step, names: Iterable[str]) -> Step:
         A checked Step without those names.
 
     Raises:
-        EquationError: Where a name is neither an input nor a vector parameter of the Step, and where nothing reads a
-            further input without them.
+        EquationError: If a name is neither an input nor a vector parameter of the Step, or if nothing reads a further
+               input any more.
 
     Example:
         >>> from gatework.language import parse, show
@@ -58,19 +58,19 @@ def folded(
     *,
     typed: bool = True,
 ) -> tuple[Equation, ...]:
-    r"""Put values in the place of names, and what is constant then in the place of the lines' own names.
+    r"""Replace names by values, and replace the names of lines that become constant too.
 
-    A matrix multiplies a vector, so a number that it would multiply gets a line, whose name has the vector's size.
+    A matrix must multiply a vector, so a number that it would multiply gets a line, whose name has the vector's size.
 
     Args:
         equations: The lines, in order.
-        values: For each name that is known, its value.
-        kept: Lines whose names stay, even where they are constant.
-        names: What makes up names.
-        typed: Whether what was constant as it was typed is folded too, such as ``0 * x``, which then reads no input.
+        values: The value of each known name.
+        kept: Lines whose names stay, even if they are constant.
+        names: Makes up new names.
+        typed: Whether to fold what was typed as a constant too, such as ``0 * x``, which then reads no input.
 
     Returns:
-        The lines; some of them may be read no more.
+        The lines. Nothing may read some of them any more.
 
     Example:
         >>> from gatework.language import parse
@@ -91,7 +91,7 @@ def folded(
 
 
 def _placed(node: Node, values: Mapping[Name, Node]) -> Node:
-    """Put values in the place of names, and simplify what they enter, and that alone."""
+    """Replace names by values, and simplify only the expressions around them."""
     if isinstance(node, Name):
         return values.get(Name(node.name, node.previous), node)
     below = tuple(_placed(child, values) for child in children(node))
@@ -100,7 +100,7 @@ def _placed(node: Node, values: Mapping[Name, Node]) -> Node:
 
 
 def _with_vectors(node: Node, lines: list[Equation], names: Names) -> Node:
-    """Give every number that a matrix multiplies a line, put behind the lines there are."""
+    """Give every number that a matrix multiplies a line, at the end of the given lines."""
     below = tuple(_with_vectors(child, lines, names) for child in children(node))
     if isinstance(node, Product) and isinstance(below[0], Number):
         lines.append(Equation(names.numbered("constant"), below[0]))

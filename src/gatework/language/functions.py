@@ -1,12 +1,12 @@
 """The table of functions. A new function is a new row here.
 
-Equations, LaTeX, pictures, gradients, bounds and the reference backend follow from the row, where torch has the
-function or a definition says it in terms of other rows. Compiled kernels need no more for a definition. Any other row
-takes an emitter in ``kernels/llvm``; without one, another backend runs its equations.
+Equations, LaTeX, pictures, gradients, bounds and the reference backend follow from the row, if torch has the function
+or a definition expresses it in terms of other rows. Compiled kernels need nothing more for a definition. Any other row
+needs an emitter in ``kernels/llvm``; without one, another backend runs its equations.
 
-A row says what a function's value is, how its gradient goes, where its values lie, and how it is written per target.
-Gradients and definitions are texts in the language itself, over the arguments ``a``, ``b``, ``c``, the result ``y``
-and the gradient ``d`` that arrives at the result.
+A row gives a function's value, its gradient, the range of its values, and its spelling for each target. Gradients and
+definitions are texts in the language itself, over the arguments ``a``, ``b``, ``c``, the result ``y`` and the gradient
+``d`` of the result.
 """
 
 import math
@@ -24,18 +24,18 @@ class Function:
     """One row of the table.
 
     Args:
-        name: How it is written in equations.
-        arity: How many arguments it takes.
-        value: Its value for plain numbers, a reduction's for a vector whose units all have this one; None where numbers
-            alone do not decide it.
-        adjoints: For each argument, the gradient that reaches it, as text; None where none does.
-        range: Least and greatest value.
-        torch: Its name under ``torch``; None where ``definition`` says it in terms of other rows, or where a backend
-            must know it by name (``where``, ``greater``, ``divides``, ``mean``, ``rstd`` and the two sources).
+        name: Its name in equations.
+        arity: The number of its arguments.
+        value: Its value for plain numbers; for a reduction, its value for a vector of equal units. None if numbers
+               alone do not determine it.
+        adjoints: For each argument, its gradient as text; None if it has none.
+        range: The least and the greatest value.
+        torch: Its name under ``torch``; None if ``definition`` expresses it in terms of other rows, or if a backend
+               must know it by name (``where``, ``greater``, ``divides``, ``mean``, ``rstd`` and the two sources).
         latex: Its LaTeX, arguments in braces.
         definition: Its meaning in terms of other rows.
-        kind: ``operator``, ``pointwise``, ``reduction`` (looks at all units of a vector) or ``source`` (takes a plain
-            number and gives a vector).
+        kind: ``operator``, ``pointwise``, ``reduction`` (reads all units of a vector) or ``source`` (takes a plain
+               number and returns a vector).
     """
 
     name: str
@@ -95,7 +95,7 @@ _ROWS = (
     Function("gelu", 1, lambda a: a * 0.5 * (1 + math.erf(a / math.sqrt(2))),
              ("d * (0.5 * (1 + erf(a * 0.7071067811865476)) + a * 0.3989422804014327 * exp(-0.5 * a * a))",),
              (-0.17, INFINITY), "nn.functional.gelu", r"\mathrm{{gelu}}({0})"),
-    # Where both are equal each takes half the gradient, as in torch.
+    # If both are equal, each takes half the gradient, as in torch.
     Function("maximum", 2, max, ("d * (0.5 + 0.5 * sign(a - b))", "d * (0.5 + 0.5 * sign(b - a))"), _REAL, "maximum",
              r"\max({0}, {1})"),
     Function("minimum", 2, min, ("d * (0.5 + 0.5 * sign(b - a))", "d * (0.5 + 0.5 * sign(a - b))"), _REAL, "minimum",

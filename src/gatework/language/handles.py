@@ -1,8 +1,7 @@
-"""Handles on a step: sums taken apart, lines that can be overridden, states that can be pushed.
+"""Handles on a step: sums split into addends, lines that can be overridden, states that can be pushed.
 
-Each is a transformation of equations. What comes out is a Step like any other, so it runs wherever the step itself
-runs, and just as fast. The step's own names keep their meaning: what takes hold of it is a further line, or a further
-input.
+Each handle transforms equations into a Step like any other, so it runs wherever the step itself runs, and just as fast.
+The step's own names keep their meaning: a handle adds lines or inputs.
 """
 
 from collections import Counter
@@ -24,12 +23,12 @@ _MOST = 256
 
 @dataclass(frozen=True)
 class Parted:
-    """A step whose states' sums are taken apart.
+    """A step in which the sums of the states are split.
 
     Args:
-        step: The step, each addend on a line of its own.
-        parts: For each addend, as the equation writes it, the name of its line; in order.
-        of: For each addend the name whose value it is a part of.
+        step: The step, each addend on its own line.
+        parts: The name of each addend's line, by the addend as the equation writes it; in order.
+        of: The name whose value the addend is a part of, by addend.
     """
 
     step: Step
@@ -43,8 +42,8 @@ class Overridden:
 
     Args:
         step: The step with its further inputs.
-        chosen: For each name, the input that is 1 where the value is taken from outside, and 0 elsewhere.
-        value: For each name, the input that holds the value to take.
+        chosen: For each name, the input that is 1 where the value comes from outside, and 0 elsewhere.
+        value: For each name, the input that holds the value from outside.
     """
 
     step: Step
@@ -67,17 +66,17 @@ class Pushed:
 
 @lru_cache(maxsize=_MOST)
 def parted(step: Step) -> Parted:
-    """Take the sums apart that states are made of: ``c = f * c + i * g`` becomes two lines and their sum.
+    """Split the sums of the states: ``c = f * c + i * g`` becomes two lines and their sum.
 
     The sum is still added up as the equation writes it, so no bit of the state changes. A sum with a matrix product
-    among its addends stays whole: products are added up in an order of their own.
+    among its addends stays whole, because products are added up in their own order.
 
     Args:
         step: The checked equations.
 
     Returns:
-        The step, and what its new lines are called. An addend that has a line of this step already gets no other; one
-        that is last step's value of a state is called ``prev(c)``.
+        The step, and the names of its new lines. An addend that already has a line of this step gets no other. The
+        previous step's value of a state is called ``prev(c)``.
 
     Example:
         >>> from gatework.language import parse, show
@@ -113,17 +112,17 @@ def parted(step: Step) -> Parted:
 
 @lru_cache(maxsize=_MOST)
 def overridden(step: Step, names: tuple[str, ...]) -> Overridden:
-    """Let values from outside take the place of what lines compute, wherever a mask from outside says so.
+    """Let values from outside replace the values of lines, wherever a mask from outside says so.
 
     Args:
         step: The checked equations.
         names: Names of lines, other than masks.
 
     Returns:
-        The step: ``f = ...`` has become a line that is free, and ``f = where(chosen, value, free)``.
+        The step: ``f = ...`` has become a line named ``free``, and ``f = where(chosen, value, free)``.
 
     Raises:
-        EquationError: For a name that no line has, and for the name of a mask.
+        EquationError: If no line has a name, or if it is the name of a mask.
 
     Example:
         >>> from gatework.language import parse, show
@@ -149,13 +148,13 @@ def overridden(step: Step, names: tuple[str, ...]) -> Overridden:
 
 @lru_cache(maxsize=_MOST)
 def pushed(step: Step) -> Pushed:
-    """Add an input to every state, whose gradient is then the gradient of the state at that step.
+    """Add an input to every state. The gradient of the input is the gradient of the state at that step.
 
     Args:
         step: The checked equations.
 
     Returns:
-        The step: ``c = ...`` has become a line that is free, and ``c = free + push``.
+        The step: ``c = ...`` has become a line named ``free``, and ``c = free + push``.
 
     Example:
         >>> from gatework.language import parse, show
@@ -185,7 +184,7 @@ def _check_lines(step: Step, names: Iterable[str]) -> None:
 
 
 def _texts(step: Step, sums: Mapping[str, list[Node]]) -> dict[Node, str]:
-    """Write addends as their equations do; last step's values as ``prev`` where two would be written alike."""
+    """Write addends as their equations do, with ``prev`` if two would be written alike."""
     order = {line.target: place for place, line in enumerate(step.equations)}
     written: dict[Node, str] = {}
     for target, addends in sums.items():
@@ -200,7 +199,7 @@ def _joined(node: Node, names: Mapping[Node, Name]) -> Node:
     """Add up named addends as the sum adds them."""
     if node in names:
         return names[node]
-    assert isinstance(node, Apply)  # a sum or a difference: what is neither has a name
+    assert isinstance(node, Apply)  # a sum or a difference, because anything else has a name
     left, right = node.arguments
     if node.function == "sub":
         return Apply("add", (names[left], names[Apply("neg", (right,))]))
@@ -209,11 +208,11 @@ def _joined(node: Node, names: Mapping[Node, Name]) -> Node:
 
 @lru_cache(maxsize=_MOST)
 def fixed(step: Step, drawn: bool) -> Mapping[str, float]:
-    """Give the lines whose value is one number at every step and for every unit.
+    """Return the lines whose value is the same number at every step and for every unit.
 
     Args:
         step: The checked equations.
-        drawn: Whether masks are drawn; if not, each mask is its probability.
+        drawn: Whether masks are drawn. If not, each mask is its probability.
 
     Returns:
         The numbers, by name.

@@ -1,4 +1,4 @@
-"""From nodes to LaTeX: equations with t and t-1, as a paper prints them."""
+"""From nodes to LaTeX: equations with t and t-1, as papers print them."""
 
 import re
 
@@ -7,13 +7,13 @@ from gatework.language.spelling import GREEK, SPELLINGS, Strength, number
 
 
 def latex(step: Step) -> str:
-    r"""Print the equations of a Step as LaTeX, with t for this step's values and t-1 for last step's.
+    r"""Print the equations of a Step as LaTeX, with t for this step's values and t-1 for the previous step's.
 
     Args:
         step: The checked equations.
 
     Returns:
-        An ``aligned`` environment, one equation a line, without dollar signs.
+        An ``aligned`` environment, one equation per line, without dollar signs.
 
     Example:
         >>> from gatework.language import parse
@@ -32,7 +32,7 @@ def latex_equation(equation: Equation, changing: frozenset[str]) -> str:
 
     Args:
         equation: The line.
-        changing: The names that have a value of their own at every step; all others are parameters.
+        changing: The names that have their own value at every step; all others are parameters.
 
     Returns:
         LaTeX without dollar signs.
@@ -46,7 +46,7 @@ def _text(node: Node, changing: frozenset[str], least: Strength = Strength.NONE)
 
 
 def _number(value: float) -> str:
-    """Write a constant; a power of ten as such, not with an e, which would read as a name."""
+    """Write a constant. A power of ten is written as a power, because an e would read as a name."""
     digits, _, power = number(value).partition("e")
     if not power:
         return digits
@@ -80,7 +80,7 @@ def _arguments(node: Apply, changing: frozenset[str], strength: Strength) -> lis
 
 
 def _symbol(name: str, time: str) -> str:
-    """Write a name with its index and its time: ``W_f`` and ``c_{t-1}``, ``f^{below}_t`` for ``f_below``."""
+    """Write a name with its index and its time: ``W_f``, ``c_{t-1}``, or ``f^{below}_t`` for ``f_below``."""
     stem, _, index = name.partition("_")
     stem = f"\\{stem}" if stem in GREEK else stem if len(stem) == 1 else f"\\mathit{{{stem}}}"
     index = re.sub(r"_", r"\\_", index)

@@ -1,8 +1,8 @@
-"""The nodes that equations are made of, and the checked whole: a Step.
+"""The nodes that equations consist of, and the checked whole: a Step.
 
-Everything here is plain, immutable, hashable data. Two nodes are equal when they say the same thing; where a node
-stood in the text (``at``) does not count. Nodes are built by :mod:`parse`, given roles and shapes by :mod:`check`,
-turned into their adjoint by :mod:`derive` and printed by :mod:`show`.
+Everything here is plain, immutable, hashable data. Two nodes are equal if they say the same thing, wherever they stood
+in the text (``at``). Nodes are built by :mod:`parse`, given roles and shapes by :mod:`check`, turned into their adjoint
+by :mod:`derive` and printed by :mod:`show`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,9 +23,9 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A quantity: an input, a state, a parameter, or what an equation names.
+    """A quantity: an input, a state, a parameter, or the target of an equation.
 
-    ``previous`` is True where the value meant is last step's, written ``prev(c)`` or read above c's own line.
+    ``previous`` is True for the previous step's value, written ``prev(c)`` or read above c's own line.
     """
 
     name: str
@@ -84,16 +84,16 @@ class Equation:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """What is learned: a matrix (``columns`` set) or a vector.
+    """A learned matrix (with ``columns``) or vector.
 
     Args:
         name: Its name in the equations.
         role: ``input`` (a matrix on an input), ``recurrent`` (a matrix on a state or an intermediate),
             ``projection`` (the matrix whose product is a state of another size), ``bias`` (a vector that is only ever
             added) or ``vector`` (any other vector: a peephole, a gain).
-        rows: The size it has as a vector or the size of its product: a key of the sizes, such as ``hidden_size``.
-        columns: The size of what it multiplies; None for a vector.
-        operand: What a matrix multiplies, as a node; None for a vector.
+        rows: Its size as a vector, or the size of its product: a key of the sizes, such as ``hidden_size``.
+        columns: The size of the operand; None for a vector.
+        operand: The node that a matrix multiplies; None for a vector.
         structure: ``dense``, ``block_diagonal`` or ``block_upper``.
         blocks: The number of blocks of a structured matrix.
     """
@@ -107,10 +107,10 @@ class Parameter:
     blocks: int = 1
 
     def shape(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
-        """Give the shape of the stored tensor for these sizes.
+        """Return the shape of the stored tensor for these sizes.
 
-        A block-diagonal matrix of n blocks is stored as ``[rows, columns / n]``, each row holding its own block's
-        columns. A block-upper one is stored whole, and what lies below its blocks is never read.
+        A block-diagonal matrix of n blocks is stored as ``[rows, columns / n]``; each row holds its own block's
+        columns. A block-upper matrix is stored whole, and nothing below its blocks is ever read.
         """
         if self.columns is None:
             return (sizes[self.rows],)
@@ -119,7 +119,7 @@ class Parameter:
         return (sizes[self.rows], sizes[self.columns])
 
     def count(self, sizes: Mapping[str, int]) -> int:
-        """Count the numbers that are learned (of a block-upper matrix only those that are read)."""
+        """Count the learned numbers (of a block-upper matrix, only those that are read)."""
         total = 1
         for size in self.shape(sizes):
             total *= size
@@ -133,13 +133,13 @@ class Step:
     """The checked equations of one time step, with roles and sizes.
 
     Args:
-        inputs: Names given at every step, ``x`` first.
-        states: Names carried from step to step; the first is the layer's output.
-        equations: The lines, in order. Every ``Name`` in them knows whether it is last step's value.
-        parameters: What is learned, in order of first use.
-        sizes_of: For every name that is a vector: the key of its size (``input_size``, ``hidden_size``,
-            ``proj_size``, or ``input_size_<input>`` for a further input of a size of its own).
-        outputs: Further names that are delivered at every step: an adjoint's gradients. They need not be read.
+        inputs: The names given at every step, ``x`` first.
+        states: The names carried from step to step; the first is the layer's output.
+        equations: The lines, in order. Every ``Name`` in them knows whether it is the previous step's value.
+        parameters: The learned matrices and vectors, in order of first use.
+        sizes_of: For every name of a vector, the key of its size (``input_size``, ``hidden_size``, ``proj_size``, or
+               ``input_size_<input>`` for a further input with its own size).
+        outputs: Further names that are returned at every step: an adjoint's gradients. They need not be read.
     """
 
     inputs: tuple[str, ...]
@@ -150,12 +150,12 @@ class Step:
     outputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        # Found at once: in Python 3.11 a first look takes a lock, into which torch's compiler cannot follow.
+        # Built at once: in Python 3.11 the first access takes a lock, which torch's compiler cannot follow.
         _ = self.draws
 
     @cached_property
     def draws(self) -> dict[str, float]:
-        """Masks drawn anew at every step: the name of each ``bernoulli(p)`` line, and p."""
+        """The masks that are drawn at every step: the name of each ``bernoulli(p)`` line, and p."""
         rates = {}
         for equation in self.equations:
             value = equation.value
@@ -167,7 +167,7 @@ class Step:
 
     @cached_property
     def multiples(self) -> dict[str, int]:
-        """For each size that is cut into blocks: the number it must be a multiple of."""
+        """For each size that is cut into blocks, the number that it must be a multiple of."""
         multiples: dict[str, int] = {}
         for parameter in self.parameters:
             for key in (parameter.rows, parameter.columns):
@@ -180,12 +180,12 @@ class Step:
 
     @property
     def multiple_of(self) -> int:
-        """The number that hidden_size must be a multiple of (1 unless there are blocks)."""
+        """The number that hidden_size must be a multiple of (1 without blocks)."""
         return self.multiples.get("hidden_size", 1)
 
     @cached_property
     def size_keys(self) -> tuple[str, ...]:
-        """The sizes a user must choose, in order of first mention; ``hidden_size`` always among them."""
+        """The keys of the sizes that a user must choose, in order of first mention, always with ``hidden_size``."""
         keys = dict.fromkeys(self.sizes_of[name] for name in (*self.inputs, *self.states))
         keys.setdefault("hidden_size")
         return tuple(keys)
@@ -201,7 +201,7 @@ def walk(node: Node) -> Iterator[Node]:
 
 
 def children(node: Node) -> "tuple[Node, ...]":
-    """Give the nodes directly below a node."""
+    """Return the children of a node."""
     if isinstance(node, Apply):
         return node.arguments
     if isinstance(node, Product):
@@ -212,7 +212,7 @@ def children(node: Node) -> "tuple[Node, ...]":
 
 
 def rebuild(node: Node, below: "tuple[Node, ...]") -> Node:
-    """Give the same node over other children."""
+    """Return the same node with other children."""
     if isinstance(node, Apply):
         return Apply(node.function, below, node.at)
     if isinstance(node, Product):

@@ -1,7 +1,7 @@
-"""From text to nodes: the grammar, and one sentence for each way to miss it.
+"""From text to nodes: the grammar, and one sentence for each way to break it.
 
-The text is read by Python's own ``ast`` and every node of it is held against a closed grammar; nothing is ever
-evaluated. What the names mean is found out afterwards, by :mod:`check`.
+Python's own ``ast`` reads the text, and every node of its tree is checked against a closed grammar. Nothing is ever
+evaluated. :mod:`check` resolves the names afterwards.
 """
 
 import ast
@@ -17,13 +17,13 @@ from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much a text may hold.
+    """How long a text may be.
 
     Args:
-        characters: Letters in all.
-        equations: Lines that assign.
-        depth: Levels of an expression, and parentheses within one another.
-        name: Letters of a name.
+        characters: The most characters.
+        equations: The most lines that assign.
+        depth: The most levels of an expression, and of nested parentheses.
+        name: The most characters of a name.
     """
 
     characters: int
@@ -33,10 +33,10 @@ class Limits:
 
 
 WRITTEN = Limits(characters=20_000, equations=200, depth=60, name=40)
-"""What a person may write."""
+"""The limits of what a person may write."""
 
 DERIVED = Limits(characters=400_000, equations=4_000, depth=180, name=120)
-"""What the library may print of it and read again: with spaces, with ``prev``, with what options and probes add."""
+"""The limits of what the library prints and reads again: with spaces, ``prev``, and what options and probes add."""
 
 
 _ALLOWED = re.compile(r"[A-Za-z0-9_+\-*/@().,= \t\n\\]")
@@ -65,17 +65,17 @@ NOT_NAMES = frozenset((*FUNCTIONS, *_STRUCTURES, "prev", "outer"))
 
 
 def read(text: str, limits: Limits = WRITTEN) -> tuple[Equation, ...]:
-    """Read equations, one a line, into nodes whose names are not resolved yet.
+    """Read equations, one per line, into nodes whose names are not resolved yet.
 
     Args:
-        text: The equations. Lines may be indented as one likes and may go on inside parentheses.
-        limits: How much it may hold.
+        text: The equations. Lines may be indented freely and may continue inside parentheses.
+        limits: The limits on the text.
 
     Returns:
         The equations in order. A name marked ``previous`` was written ``prev(name)``.
 
     Raises:
-        EquationError: Where the text is not in the grammar; the message shows the line and a caret.
+        EquationError: If the text is not in the grammar. The message shows the line and a caret.
     """
     if not isinstance(text, str):
         raise EquationError(
@@ -103,13 +103,13 @@ def read(text: str, limits: Limits = WRITTEN) -> tuple[Equation, ...]:
 
 
 def normalised(text: str) -> str:
-    """Strip the indentation of every line, so that text inside indented code reads as it looks.
+    """Remove the indentation of every line, so that text inside indented code reads as it looks.
 
     Args:
         text: The equations as written.
 
     Returns:
-        The same lines, each without space at either end. Comments, which are shown in many places, are printable.
+        The same lines without space at either end. Their comments are printable, because many places show them.
     """
     parts = (line.partition("#") for line in _stripped(text))
     return "\n".join(f"{code}{mark}{printable(comment)}" for code, mark, comment in parts)
@@ -120,7 +120,7 @@ def _stripped(text: str) -> list[str]:
 
 
 def _scan(text: str, most: int) -> None:
-    """Refuse symbols outside the language, and brackets nested too deeply, before anything is parsed."""
+    """Refuse characters outside the language, and brackets nested too deeply, before anything is parsed."""
     for number, line in enumerate(text.split("\n"), start=1):
         code, _, comment = line.partition("#")
         for column, symbol in enumerate(code):
@@ -134,7 +134,7 @@ def _scan(text: str, most: int) -> None:
             message = "The symbol `**` is not part of the language; write `x * x` for a square."
             raise EquationError(message, text=text, line=number, column=code.index("**"))
         stuck = _STUCK.search(code)
-        if stuck:  # Python would warn of some, and read them
+        if stuck:  # Python would accept some, with a warning
             message = "A number runs into a name here; write `2 * x`, and names that begin with a letter."
             raise EquationError(message, text=text, line=number, column=stuck.start())
         half = _SURROGATE.search(comment)
@@ -163,7 +163,7 @@ def _syntax(error: SyntaxError, text: str) -> EquationError:
 
 
 class _Reader:
-    """Turns Python's syntax tree into nodes, or says where and why it is none of ours."""
+    """Turns Python's syntax tree into nodes, or says where and why it is not in the grammar."""
 
     def __init__(self, text: str, lines: list[str], limits: Limits) -> None:
         self.text = text
@@ -307,7 +307,7 @@ class _Reader:
 
 
 def _position(tree: ast.AST) -> tuple[int, int]:
-    # Outside comments the text is ASCII, so ast's byte offsets are columns.
+    # Outside comments the text is ASCII, so the byte offsets of ast are columns.
     return (getattr(tree, "lineno", 0), getattr(tree, "col_offset", 0))
 
 

@@ -1,4 +1,4 @@
-"""From nodes back to text: what is printed reads back as the same thing."""
+"""From nodes back to text: the printed text parses to the same nodes."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ def show(step: Step) -> str:
         step: The checked equations.
 
     Returns:
-        One equation a line, the comments in a column.
+        One equation per line, with the comments in a column.
 
     Example:
         >>> from gatework.language import parse
@@ -24,7 +24,7 @@ def show(step: Step) -> str:
 
 
 def show_equations(equations: tuple[Equation, ...]) -> str:
-    """Print equations, one a line, the comments in a column.
+    """Print equations, one per line, with the comments in a column.
 
     Args:
         equations: Resolved equations.
@@ -45,7 +45,7 @@ def show_equations(equations: tuple[Equation, ...]) -> str:
 
 
 def show_node(node: Node) -> str:
-    """Print one expression; last step's values are all written ``prev(name)``.
+    """Print one expression. Each of the previous step's values is written ``prev(name)``.
 
     Args:
         node: The expression.
@@ -57,12 +57,12 @@ def show_node(node: Node) -> str:
 
 
 def show_within(node: Node, lines: Mapping[str, int], index: int) -> str:
-    """Print one expression as a line of equations writes it; last step's values only where they need it as ``prev``.
+    """Print one expression as in a line of equations. It writes ``prev`` only if the reading rule requires it.
 
     Args:
         node: The expression.
-        lines: For each name that has a line, the place of the line.
-        index: The place of the line the expression stands in.
+        lines: The index of the line of each name that has one.
+        index: The index of the line that the expression stands in.
 
     Returns:
         The text.
@@ -71,14 +71,14 @@ def show_within(node: Node, lines: Mapping[str, int], index: int) -> str:
 
 
 class _Printer:
-    """Prints the expressions of one line, knowing which names the reading rule makes last step's."""
+    """Prints the expressions of one line. It knows which names are the previous step's by the reading rule."""
 
     def __init__(self, lines: Mapping[str, int], index: int) -> None:
         self.lines = lines
         self.index = index
 
     def text(self, node: Node, least: Strength = Strength.NONE) -> str:
-        """Print a node, in parentheses where it binds less tightly than what is around it needs."""
+        """Print a node, in parentheses if it binds less tightly than its surroundings need."""
         text, strength = self.bare(node)
         return f"({text})" if strength < least else text
 
@@ -106,8 +106,8 @@ class _Printer:
         if strength == Strength.ATOM:
             return f"{spelling.text}({', '.join(self.text(argument) for argument in node.arguments)})", strength
         if strength == Strength.SIGN:
-            # Minus a constant reads back as one number, so the constant is put in parentheses it does not need.
+            # A minus sign and a constant would parse as one number, so the constant is put in parentheses.
             return f"{spelling.text}{self.text(node.arguments[0], strength)}", strength
         left, right = node.arguments
-        # Operators group to the left: the right side of equal strength needs parentheses.
+        # Operators group to the left, so an equally strong right side needs parentheses.
         return f"{self.text(left, strength)} {spelling.text} {self.text(right, Strength(strength + 1))}", strength

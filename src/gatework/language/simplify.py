@@ -1,4 +1,4 @@
-"""Plain arithmetic on nodes: what is known to be 0, 1 or constant goes away, and the lines that no longer matter."""
+"""Plain arithmetic on nodes: fold constants, drop terms that are 0 or factors that are 1, and drop unread lines."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -24,7 +24,7 @@ def simplify(node: Node) -> Node:
 
 
 def reduced(node: Node) -> Node:
-    """Simplify a node over what is simple already.
+    """Simplify a node whose children are already simple.
 
     Args:
         node: A node whose children are simple.
@@ -42,13 +42,13 @@ def reduced(node: Node) -> Node:
         try:
             value = float(row.value(*(child.value for child in below if isinstance(child, Number))))
         except (ArithmeticError, ValueError):
-            return node  # 1 / 0 and its like stay as written, and give what the target gives for them
+            return node  # 1 / 0 and its like stay as written; the target computes them
         return Number(value) if math.isfinite(value) else node  # infinity cannot be written as a number
     return _neutral(node)
 
 
 def _neutral(node: Apply) -> Node:
-    """Apply the rules for 0, 1 and double minus."""
+    """Apply the rules for 0, 1 and double minus signs."""
     match node.function, node.arguments:
         case "add", (left, right):
             if ZERO in (left, right):
@@ -82,13 +82,13 @@ def _neutral(node: Apply) -> Node:
 
 
 def added(terms: Iterable[Node]) -> Node:
-    """Add terms up: in a chain, and where they are many in a chain of chains, so that no expression is too deep.
+    """Add terms up: in a chain, or in a chain of chains if there are many, so that no expression becomes too deep.
 
     Args:
         terms: The terms.
 
     Returns:
-        Their sum; zero where there are none.
+        Their sum; zero if there are no terms.
     """
     parts = list(terms)
     while len(parts) > _LONGEST_CHAIN:
@@ -101,11 +101,11 @@ def _chain(terms: list[Node]) -> Node:
 
 
 def substitute(node: Node, values: Mapping[Name, Node]) -> Node:
-    """Put expressions in the place of names.
+    """Replace names by expressions.
 
     Args:
         node: The expression to rewrite.
-        values: For each name to replace, what takes its place.
+        values: The replacement of each name.
 
     Returns:
         The rewritten expression.

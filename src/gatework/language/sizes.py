@@ -1,4 +1,4 @@
-"""Which vectors have the same size, found by union of sets, and what each size is called."""
+"""Which vectors have the same size, found by union of sets, and the name of each size."""
 
 from collections.abc import Callable
 
@@ -7,11 +7,11 @@ from gatework.language.anatomy import is_matrix
 from gatework.language.functions import FUNCTIONS
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product
 
-_ROWS, _COLUMNS = ".rows", ".columns"  # a dot cannot occur in a name, so these never meet one
+_ROWS, _COLUMNS = ".rows", ".columns"  # a name has no dot, so these collide with no name
 
 
 class Sizes:
-    """Sets of vectors, rows and columns that must have one size.
+    """Sets of vectors, rows and columns whose sizes must be equal.
 
     Args:
         fault: Makes the error for a message and the node at fault.
@@ -23,24 +23,24 @@ class Sizes:
         self._matrices: set[str] = set()  # names of equations whose value is a matrix
 
     def of(self, name: str) -> str:
-        """Give the member that stands for a vector's size."""
+        """Return the representative of a vector's size."""
         self._above.setdefault(name, name)
         return name
 
     def rows(self, matrix: str) -> str:
-        """Give the set of a matrix's rows."""
+        """Return the set of a matrix's rows."""
         return self.root(matrix + _ROWS)
 
     def columns(self, matrix: str) -> str:
-        """Give the set of a matrix's columns."""
+        """Return the set of a matrix's columns."""
         return self.root(matrix + _COLUMNS)
 
     def is_matrix(self, name: str) -> bool:
-        """Say whether an equation's name is a matrix (a gradient in an adjoint)."""
+        """Return whether an equation's name is a matrix (a gradient in an adjoint)."""
         return name in self._matrices
 
     def root(self, member: str) -> str:
-        """Give the one member that stands for the whole set."""
+        """Return the representative of a member's set."""
         self._above.setdefault(member, member)
         while self._above[member] != member:
             self._above[member] = self._above[self._above[member]]
@@ -48,7 +48,7 @@ class Sizes:
         return member
 
     def same(self, left: str | None, right: str | None, node: Node | None) -> str | None:
-        """Make two sizes one; None is a plain number, which goes with any size."""
+        """Unite two sizes. None is the size of a plain number, which goes with any size."""
         if left is None or right is None:
             return left if right is None else right
         for name in (left, right):
@@ -70,7 +70,7 @@ class Sizes:
             self.same(self.of(equation.target), size, value)
 
     def _relate_matrix(self, node: Node) -> None:
-        """Relate the vectors inside a gradient of a matrix: sums of outer products."""
+        """Relate the vectors inside the gradient of a matrix, a sum of outer products."""
         if isinstance(node, Outer):
             self._size(node.left)
             self._size(node.right)
@@ -81,7 +81,7 @@ class Sizes:
             raise self._fault("A matrix from `outer` can only be added to another.", node)
 
     def _size(self, node: Node) -> str | None:
-        """Give the size of an expression; None for a plain number."""
+        """Return the size of an expression; None for a plain number."""
         if isinstance(node, Number):
             return None
         if isinstance(node, Name):
@@ -91,7 +91,7 @@ class Sizes:
         if isinstance(node, Outer):
             raise self._fault("A matrix from `outer` can only be added to another.", node)
         if FUNCTIONS[node.function].kind == "source":
-            # A mask or a row of periods is as long as what it meets; alone it has the size of its equation's name.
+            # A mask or a row of periods has the size of its operand; alone it has the size of its equation's name.
             return self.period(node) if node.function == "period" else None
         size: str | None = None
         for argument in node.arguments:
@@ -101,7 +101,7 @@ class Sizes:
         return size
 
     def period(self, node: Apply) -> str:
-        """Give the member that stands for the size of a row of periods."""
+        """Return the representative of the size of a row of periods."""
         return self.of(f".period{node.at}")
 
     def _product(self, node: Product) -> str:
@@ -120,17 +120,17 @@ class Sizes:
 def name_sizes(sizes: Sizes, made: Node, inputs: tuple[str, ...], states: tuple[str, ...]) -> "Keys":
     """Name every set of sizes: hidden_size, proj_size, input_size, input_size_<input>.
 
-    The output has a size of its own, ``proj_size``, where it is a matrix times something of another size, as in
-    ``h = P @ (o * tanh(c))``. A set that nothing else fixes has hidden_size.
+    The output has its own size, ``proj_size``, if it is a matrix times something of another size, as in
+    ``h = P @ (o * tanh(c))``. A set that nothing else determines is hidden_size.
 
     Args:
         sizes: The sets.
-        made: What makes the output, before a mask or anything from outside changes it.
+        made: The expression of the output, before a mask or anything from outside changes it.
         inputs: Names of the inputs.
         states: Names of the states, the output first.
 
     Returns:
-        For the root of every set, its name.
+        The name of every set, by its representative.
     """
     keys = Keys()
     output = sizes.root(states[0])
@@ -148,7 +148,7 @@ def name_sizes(sizes: Sizes, made: Node, inputs: tuple[str, ...], states: tuple[
 
 
 class Keys(dict[str, str]):
-    """Names of sets of sizes; every set that is not mentioned is hidden_size."""
+    """Names of sets of sizes. Every set that is not mentioned is hidden_size."""
 
     def __missing__(self, root: str) -> str:
         return "hidden_size"

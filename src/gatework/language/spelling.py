@@ -1,8 +1,8 @@
 """How the language is spelled, in one place: precedence, signs, Greek letters, numbers, and names that are made up.
 
 ``SPELLINGS`` has a row for each function and a column for each target: text, LaTeX, pictures, torch, LLVM. The rows of
-ordinary functions follow from the table of functions; what is special to the five operators stands here. Another target
-is another column.
+ordinary functions follow from the table of functions; only the five operators need rows of their own here. Another
+target is another column.
 """
 
 import re
@@ -18,7 +18,7 @@ from gatework.language.parse import WRITTEN
 
 MINUS = "−"  # a minus sign as it is printed
 BELOW = "_below"
-"""Behind the name of a state, this names the input that is that state of the layer below."""
+"""This suffix makes the name of a state the name of an input: the same state of the layer below."""
 
 GREEK: Mapping[str, str] = MappingProxyType(
     {
@@ -27,20 +27,20 @@ GREEK: Mapping[str, str] = MappingProxyType(
         "phi": "φ", "chi": "χ", "psi": "ψ", "omega": "ω",
     }
 )  # fmt: skip
-"""The names that are printed as Greek letters, under the same name in LaTeX, and the letters."""
+"""The names that are printed as Greek letters, with the letters. LaTeX uses the same names."""
 
-# What the table of functions writes in LaTeX, as characters.
+# The LaTeX of the table of functions, as characters.
 _COMMANDS = {r"\odot": "⊙", r"\sqrt": "√", r"\lvert": "|", r"\rvert": "|", r"\bmod": "mod", r"\mid": "∣", r"\,": " "}
 
 
 class Strength(IntEnum):
-    """How tightly an expression binds, as in Python: what binds less tightly than its surroundings has parentheses."""
+    """How tightly an expression binds, as in Python. It needs parentheses if its surroundings bind more tightly."""
 
-    NONE = 0  # what stands between parentheses or commas anyway
+    NONE = 0  # between parentheses or commas
     SUM = 1
     TERM = 2
     SIGN = 3
-    ATOM = 4  # what stands by itself
+    ATOM = 4  # a name, a number or a call
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,10 @@ class Spelling:
         latex: In LaTeX, arguments in braces.
         latex_strength: How tightly it binds there, where a fraction needs no parentheses.
         picture: In the formulas of a picture: the sign of an operator, or the name.
-        sign: On the sign that stands for it in a picture.
-        torch: Its name under ``torch``; None where torch has none.
-        llvm: What writes it in machine code, a key of :data:`gatework.kernels.llvm.functions.EMITTERS`; None for what
-            is no function of single numbers.
+        sign: In a picture, the label of its shape.
+        torch: Its name under ``torch``; None if torch has none.
+        llvm: Its emitter of machine code, a key of :data:`gatework.kernels.llvm.functions.EMITTERS`; None if it is no
+               function of single numbers.
     """
 
     text: str
@@ -69,7 +69,7 @@ class Spelling:
     llvm: str | None
 
 
-# For each operator: in equations, in formulas of pictures, on a sign, and how tightly it binds, in LaTeX too.
+# For each operator: in equations, in formulas of pictures, as a label, and how tightly it binds, in LaTeX too.
 _OPERATORS = {
     "add": ("+", "+", "+", Strength.SUM, Strength.SUM),
     "sub": ("-", MINUS, MINUS, Strength.SUM, Strength.SUM),
@@ -105,19 +105,19 @@ SPELLINGS: Mapping[str, Spelling] = {name: _spelled(row) for name, row in FUNCTI
 
 
 def number(value: float) -> str:
-    """Write a constant the short way: 1 for 1.0.
+    """Write a constant in the short form: 1 for 1.0.
 
     Args:
         value: The constant.
 
     Returns:
-        Text that reads back as the same number.
+        Text that parses to the same number.
     """
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
 
 
 class Names:
-    """Make names that nothing bears yet.
+    """Make up names that are not taken.
 
     Args:
         steps: Steps whose names are taken.
@@ -138,7 +138,7 @@ class Names:
             self._taken |= {parameter.name for parameter in step.parameters}
 
     def fresh(self, wanted: str) -> str:
-        """Give a name, with as many underscores behind it as make it a new one."""
+        """Return the wanted name, followed by as many underscores as make it new."""
         name = wanted
         while self._is_taken(name):
             name += "_"
@@ -148,7 +148,7 @@ class Names:
         return name
 
     def numbered(self, stem: str) -> str:
-        """Give a stem with the least number behind it that makes it a new name; a long stem is cut."""
+        """Return a stem followed by the least number that makes it new. A long stem is cut."""
         for number in count(1):
             name = f"{stem[: WRITTEN.name - len(str(number))]}{number}"
             if not self._is_taken(name):
@@ -157,5 +157,5 @@ class Names:
         return name
 
     def _is_taken(self, name: str) -> bool:
-        # A state of this name would be the one below which such an input lies.
+        # A state of this name would make such an input its state of the layer below.
         return name in self._taken or name + BELOW in self._taken

@@ -1,10 +1,10 @@
-"""What a cell is made of, read from its equations: in one place, for everything that asks.
+"""What a cell consists of, read from its equations in one place.
 
-Kernels, traces, pictures and the explorer's page ask the same things of equations, and get the same answers here:
+Kernels, traces, pictures and the explorer's page ask the same questions about equations, and get the same answers here:
 
 * of an expression: the addends of a sum, the factors of a product, what multiplies a name, what a definition says;
-* of a line: between which numbers it lies, and what part it plays;
-* of a state: what it keeps, what is written to it, which gates decide, and what it was before a mask.
+* of a line: the bounds of its value, and its role;
+* of a state: what it keeps, what is written to it, which gates decide, and its line before a mask.
 """
 
 from gatework.language.anatomy.expressions import (

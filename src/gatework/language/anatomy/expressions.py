@@ -1,4 +1,4 @@
-"""What an expression is made of: the addends of a sum, the factors of a product, what multiplies a name."""
+"""What an expression consists of: the addends of a sum, the factors of a product, the factor of a name."""
 
 from collections.abc import Callable, Iterator
 
@@ -11,13 +11,13 @@ _SIGNS = {"add": (1, 1), "sub": (1, -1), "neg": (-1,)}
 
 
 def addends(node: Node) -> list[Node]:
-    """List the addends of a sum, through sums inside it, in order.
+    """List the addends of a sum, including those of nested sums, in order.
 
     Args:
         node: The expression.
 
     Returns:
-        The addends; the expression alone where it is no sum. A difference is one addend.
+        The addends; the expression alone if it is not a sum. A difference is one addend.
 
     Example:
         >>> from gatework.language.show import show_node
@@ -30,14 +30,14 @@ def addends(node: Node) -> list[Node]:
 
 
 def signed_addends(node: Node, sign: int = 1) -> Iterator[tuple[Node, int]]:
-    """Yield the addends of a sum, through differences and minus signs too.
+    """Yield the addends of a sum, also through differences and minus signs.
 
     Args:
         node: The expression.
         sign: The sign of the whole.
 
     Yields:
-        Each addend with +1 where it is added, and -1 where it is taken away.
+        Each addend with +1 if it is added, and -1 if it is subtracted.
 
     Example:
         >>> from gatework.language.show import show_node
@@ -53,15 +53,15 @@ def signed_addends(node: Node, sign: int = 1) -> Iterator[tuple[Node, int]]:
 
 
 def separable(node: Node) -> list[Node]:
-    """List the addends that a sum can be taken apart into without changing a bit of it.
+    """List the addends that a sum can be split into without changing a bit of its value.
 
     Args:
         node: The expression.
 
     Returns:
-        The addends, the second of a difference with its minus sign. None where the expression is no sum, or has a
-        matrix product among its addends: kernels add products up in an order of their own. A difference inside a sum
-        stays whole, for taken apart it could be added up in another order.
+        The addends, the second of a difference with its minus sign. Empty if the expression is not a sum, or has a
+        matrix product among its addends, because kernels add products up in their own order. A difference inside a sum
+        stays whole, because its parts could be added up in another order.
 
     Example:
         >>> from gatework.language.show import show_node
@@ -78,13 +78,13 @@ def separable(node: Node) -> list[Node]:
 
 
 def factors(node: Node) -> Iterator[Node]:
-    """Yield what a product is zero with: its factors, through minus signs and above the line of a fraction.
+    """Yield the factors that make a product zero, through minus signs and above the line of a fraction.
 
     Args:
         node: The expression.
 
     Yields:
-        The factors; the expression alone where it is no product.
+        The factors; the expression alone if it is not a product.
 
     Example:
         >>> from gatework.language.show import show_node
@@ -99,36 +99,36 @@ def factors(node: Node) -> Iterator[Node]:
 
 
 def has_product(node: Node) -> bool:
-    """Say whether a matrix is multiplied anywhere in an expression."""
+    """Return whether an expression contains a matrix product."""
     return any(isinstance(below, Product) for below in walk(node))
 
 
 def is_sum_of_products(node: Node) -> bool:
-    """Say whether an expression is a sum of matrix products and of nothing else."""
+    """Return whether an expression is a sum of matrix products and nothing else."""
     return all(isinstance(term, Product) for term in addends(node))
 
 
 def is_matrix(node: Node) -> bool:
-    """Say whether the value of an expression is a matrix: sums of outer products, in adjoints."""
+    """Return whether the value of an expression is a matrix: a sum of outer products, in adjoints."""
     return isinstance(node, Outer) or (isinstance(node, Apply) and any(map(is_matrix, node.arguments)))
 
 
 def mixes_units(node: Node) -> bool:
-    """Say whether a node by itself lets one unit reach others: a matrix product, or a reduction such as a mean."""
+    """Return whether a node by itself mixes units: a matrix product, or a reduction such as a mean."""
     return isinstance(node, Product) or (isinstance(node, Apply) and FUNCTIONS[node.function].kind == "reduction")
 
 
 def slope(node: Node, name: Name) -> Node | None:
-    """Give what an expression multiplies a name by, where it does nothing else with it.
+    """Return the factor of a name in an expression that does nothing but multiply the name.
 
-    What passes through a matrix or a mean does not count.
+    A path through a matrix or a mean does not count.
 
     Args:
         node: The expression.
-        name: The name, such as last step's value of a state.
+        name: The name, such as the previous step's value of a state.
 
     Returns:
-        The factor, simplified; zero where the name does not enter unit by unit, None where it is not only multiplied.
+        The factor, simplified; zero if the name does not enter unit by unit, None if it is not only multiplied.
 
     Example:
         >>> from gatework.language.show import show_node
@@ -159,16 +159,16 @@ def slope(node: Node, name: Name) -> Node | None:
 
 
 def _enters(node: Node, name: Name) -> bool:
-    """Say whether a name enters an expression unit by unit."""
+    """Return whether a name enters an expression unit by unit."""
     return not mixes_units(node) and (node == name or any(_enters(below, name) for below in children(node)))
 
 
 def written_out(node: Node, known: Callable[[str], bool] = lambda row: False) -> Node:
-    """Replace functions that are defined in terms of others by their definition.
+    """Replace functions by their definitions in terms of others.
 
     Args:
         node: The expression.
-        known: Says whether a row of the table is to stay as it is.
+        known: Returns whether a row of the table stays as it is.
 
     Returns:
         The expression without such functions.

@@ -1,4 +1,4 @@
-"""What the lines of a step are: between which numbers they lie, and what part they play."""
+"""The lines of a step: the bounds of their values, and their roles."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -11,19 +11,19 @@ Bounds = tuple[float, float]
 """The least and the greatest value that a quantity can have."""
 
 Role = Literal["state", "gate", "candidate", "other"]
-"""The part that a line plays."""
+"""The role of a line."""
 
 _REAL: Bounds = (-INFINITY, INFINITY)
 
 
 def find_bounds(step: Step) -> dict[str, Bounds]:
-    r"""Find between which numbers the lines of a step lie, as far as the functions in them say so.
+    r"""Find bounds on the values of a step's lines, as far as the functions in them tell.
 
     Args:
         step: The equations.
 
     Returns:
-        For each line the least and the greatest value.
+        The least and the greatest value of each line.
 
     Example:
         >>> from gatework.language import parse
@@ -61,14 +61,14 @@ def _bounds(node: Node, known: Mapping[str, Bounds]) -> Bounds:
 
 
 def find_roles(step: Step) -> dict[str, Role]:
-    r"""Say what part each line plays.
+    r"""Find the role of each line.
 
     Args:
         step: The equations.
 
     Returns:
-        For each line ``state``; ``gate``, what lies between 0 and 1; ``candidate``, anything else with a matrix product
-        in it; or ``other``.
+        For each line ``state``; ``gate``, a value between 0 and 1; ``candidate``, any other line with a matrix product;
+        or ``other``.
 
     Example:
         >>> from gatework.language import parse
@@ -88,7 +88,7 @@ def find_roles(step: Step) -> dict[str, Role]:
 
 
 def find_activations(step: Step) -> dict[str, Equation]:
-    """Find the lines that are a function of a sum with a matrix product in it, ``sigmoid(W @ x + b)``, by name."""
+    """Map the lines that are a function of a sum with a matrix product in it, ``sigmoid(W @ x + b)``, by name."""
     return {
         line.target: line
         for line in step.equations

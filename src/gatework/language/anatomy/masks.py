@@ -1,4 +1,4 @@
-"""What a state's line was before a mask, an override or a push from outside came on top of it."""
+"""The line of a state before a mask, an override or a push from outside changes its value."""
 
 from collections.abc import Iterable, Mapping
 
@@ -7,21 +7,21 @@ from gatework.language.simplify import substitute
 
 
 def before_mask(equations: Iterable[Equation], state: str) -> str:
-    """Name this step's value of a state as it is before zoneout's mask mixes it with last step's.
+    """Name this step's value of a state before zoneout's mask mixes it with the previous step's value.
 
     Args:
         equations: Resolved lines.
         state: A state.
 
     Returns:
-        The name of the line that is masked, or the state itself where there is no mask.
+        The name of the masked line, or the state itself if there is no mask.
     """
     lines = {equation.target: equation.value for equation in equations}
     return _unmasked(lines[state], state, lines) or state
 
 
 def _unmasked(value: Node, state: str, lines: Mapping[str, Node]) -> str | None:
-    """Name the line that zoneout's mask mixes with last step's value of a state; None where none does."""
+    """Name the line that zoneout's mask mixes with the previous step's value of a state; None if there is none."""
     match value:
         case Apply(
             "add",
@@ -36,7 +36,7 @@ def _unmasked(value: Node, state: str, lines: Mapping[str, Node]) -> str | None:
 
 
 def origin(equations: Iterable[Equation], state: str, inputs: Iterable[str]) -> str:
-    """Name the line that a state comes from: before a mask, an override or a push from outside changes its value.
+    """Name the line of a state before a mask, an override or a push from outside changes its value.
 
     Args:
         equations: Resolved lines.
@@ -44,7 +44,7 @@ def origin(equations: Iterable[Equation], state: str, inputs: Iterable[str]) -> 
         inputs: The inputs of the step.
 
     Returns:
-        The name of the first such line, or the state itself where nothing changes it.
+        The name of the first such line, or the state itself if nothing changes it.
     """
     lines = {equation.target: equation.value for equation in equations}
     given, name = {*inputs}, state
@@ -64,7 +64,7 @@ def origin(equations: Iterable[Equation], state: str, inputs: Iterable[str]) -> 
 
 
 def own_line(step: Step, state: str) -> Node:
-    """Give the equation of a state; where a mask mixes it with last step's value, with the line it masks written in.
+    """Return the equation of a state. If a mask mixes it with the previous step's value, the masked line is written in.
 
     Args:
         step: The checked equations.

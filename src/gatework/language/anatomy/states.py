@@ -1,4 +1,4 @@
-"""How a state comes about: what of it is kept, what is written to it, and which gates decide."""
+"""How a state is computed: what it keeps, what is written to it, and which gates decide."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from gatework.language.anatomy.masks import before_mask, own_line
 from gatework.language.nodes import Apply, Name, Node, Number, Product, Step, walk
 from gatework.language.simplify import ZERO, simplify, substitute
 
-# Where a factor must be g, or 1 - g, to be read as that gate: the ends, and places between them.
+# To be read as a gate, a factor must equal g, or 1 - g, at these values of g: the ends, and some between them.
 _PROBED = (0.0, 1.0, 0.25, 0.5)
 _MOST = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """A line whose value says how much passes.
+    """A line whose value is the fraction that passes.
 
     Args:
-        name: The line.
+        name: The name of the line.
         complement: Whether ``1 - name`` is what passes, rather than ``name``.
     """
 
@@ -31,7 +31,7 @@ class Gate:
 
     @property
     def factor(self) -> str:
-        """What is multiplied by: ``z`` or ``1 - z``."""
+        """The factor: ``z`` or ``1 - z``."""
         return f"1 - {self.name}" if self.complement else self.name
 
     @property
@@ -47,16 +47,16 @@ class Gate:
 
 @dataclass(frozen=True)
 class State:
-    """What a state is added up from.
+    """The addends and the gates of a state.
 
     Args:
         name: The state.
-        addends: The addends of its line, as :func:`separable` gives them; empty where the line is no sum.
-        kept: Those that are last step's value times something, each once.
-        written: All others, each once.
-        keeps: The gate that decides how much of last step's value stays; None where no single gate does.
-        writes: The gate that shuts out everything that is written; None where no gate does.
-        opens: The gate through which the output reads this state, the output gate of an LSTM; None where there is none.
+        addends: The addends of its line, as :func:`separable` returns them; empty if the line is not a sum.
+        kept: The addends that are the previous step's value times something, each once.
+        written: All other addends, each once.
+        keeps: The gate that decides how much of the previous step's value stays; None if no single gate does.
+        writes: The gate that can shut out everything that is written; None if no gate can.
+        opens: The gate through which the output reads this state, such as an LSTM's output gate; None if there is none.
     """
 
     name: str
@@ -70,7 +70,7 @@ class State:
 
 @lru_cache(maxsize=_MOST)
 def find_states(step: Step) -> Mapping[str, State]:
-    """Read what each state keeps, what is written to it, and which gates decide.
+    """Find what each state keeps, what is written to it, and which gates decide.
 
     Args:
         step: The equations.
@@ -108,7 +108,7 @@ class _Reader:
         parts = separable(self.lines[name])
         kept = [node for node in dict.fromkeys(parts) if _is_kept(substitute(node, carried), old)]
         written = [node for node in dict.fromkeys(parts) if node not in kept]
-        # Where a mask mixes the new value with the old one, what the mask lets through counts as well.
+        # If a mask mixes the new value with the old one, the masked line counts as well.
         whole = slope(substitute(own_line(self.step, name), carried), old)
         return State(
             name,
@@ -121,7 +121,7 @@ class _Reader:
         )
 
     def carried(self, state: str) -> dict[Name, Node]:
-        """Give the lines that hand on a state's old value times something: ``kept = f * c``, ``n = h + x``."""
+        """Map the lines that carry a state's old value times something, as ``kept = f * c`` or ``n = h + x``."""
         carried: dict[Name, Node] = {}
         for target, line in self.lines.items():
             value = substitute(line, carried)
@@ -130,7 +130,7 @@ class _Reader:
         return carried
 
     def shuts(self, written: list[Node]) -> Gate | None:
-        """Find the gate that shuts out all that is written: a factor, from 0 to 1, of every addend that is."""
+        """Find the gate that shuts out all that is written: a factor between 0 and 1 of every written addend."""
         common: list[Gate] | None = None
         for node in written:
             gates = self.gates(self.followed(node))
@@ -146,24 +146,24 @@ class _Reader:
         value = self.lines[before_mask(lines, output)]
         while isinstance(value, Product):  # a projection
             value = self.followed(value.operand)
-        current = Name(before_mask(lines, state))  # a mask comes after what is read of this step
+        current = Name(before_mask(lines, state))  # the output reads a state before its mask
         shown = [part for part in factors(value) if current in walk(part)]
         others = [gate for part in factors(value) if part not in shown for gate in self.gates(part)]
         return others[0] if shown and others else None
 
     def followed(self, node: Node) -> Node:
-        """Give what a name stands for, where it is a line of this step."""
+        """Return the expression of a name that is a line of this step, or the node itself."""
         while isinstance(node, Name) and not node.previous and node.name in self.lines:
             node = self.lines[node.name]
         return node
 
     def gates(self, node: Node) -> list[Gate]:
-        """List the factors of a product that are gates from 0 to 1."""
+        """List the factors of a product that are gates, between 0 and 1."""
         read_as = [gate for factor in factors(node) if (gate := self.gate(factor)) is not None]
         return [gate for gate in read_as if self.bounds[gate.name] == (0, 1)]
 
     def gate(self, factor: Node) -> Gate | None:
-        """Read an expression as a line, or as 1 less a line; None where it is neither."""
+        """Read an expression as a gate: a line, or 1 minus a line; None if it is neither."""
         names = {node for node in walk(factor) if isinstance(node, Name)}
         if len(names) != 1 or has_product(factor):
             return None
@@ -177,20 +177,20 @@ class _Reader:
 
 
 def _is_kept(node: Node, old: Name) -> bool:
-    """Say whether an addend is the state's old value times something."""
+    """Return whether an addend is the state's old value times something."""
     return slope(node, old) not in (None, ZERO) and simplify(substitute(node, {old: ZERO})) == ZERO
 
 
 def gate_biases(step: Step, factor: Node) -> dict[str, int]:
-    r"""Find the biases by which a factor opens, where the factor is a gate: a sigmoid, or one minus a gate.
+    r"""Find the biases that open a gate: a sigmoid, or one minus a gate.
 
     Args:
         step: The equations.
         factor: A factor in one of them.
 
     Returns:
-        For each bias that is added inside the sigmoid, +1 where a larger one opens the gate, -1 where a smaller one
-        does. Empty where the factor is no gate.
+        For each bias that is added inside the sigmoid, +1 if a larger one opens the gate, -1 if a smaller one does.
+        Empty if the factor is not a gate.
 
     Example:
         >>> from gatework.language import parse
@@ -217,7 +217,7 @@ def gate_biases(step: Step, factor: Node) -> dict[str, int]:
 
 
 def _added(node: Node, lines: Mapping[str, Node], biases: set[str], sign: int) -> Iterator[tuple[str, int]]:
-    """Yield the biases that are added within a sum, or taken from it, through lines of this step."""
+    """Yield the biases that a sum adds or subtracts, through lines of this step, each with its sign."""
     for term, own in signed_addends(node, sign):
         if isinstance(term, Name) and term.name in biases:
             yield term.name, own
