@@ -1,11 +1,11 @@
 """Pictures of cells, drawn from their equations in the notation of the essay "Understanding LSTM Networks".
 
-How a picture is made, room by room::
+How a picture is made, subpackage by subpackage::
 
     equations ─planning→ signs, lines of states, columns and rows ─drawing→ Scene ─rendering→ a file
 
-``planning`` decides what is drawn and what stands where, ``drawing`` gives it its place on paper, ``rendering`` writes
-SVG and PNG. ``kinds`` has a module for each kind of picture, and ``picture`` is the entrance to all of them.
+``planning`` decides what is drawn and in which order, ``drawing`` gives everything its place on paper, and
+``rendering`` writes SVG and PNG. ``kinds`` has a module for each kind of picture, and ``picture`` is the entry point.
 """
 
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gatework.diagram.picture import draw as draw
     from gatework.translations import LANGUAGES as LANGUAGES
 
-# Who only wants a scene, to draw it by other means, need not wait for what makes a PNG of it.
+# Code that only needs a scene, to draw it by other means, need not wait for the imports that a PNG needs.
 _PUBLIC = {
     "KINDS": "gatework.diagram.picture",
     "LANGUAGES": "gatework.translations",

@@ -1,4 +1,4 @@
-"""The entrance: a cell, given in any form, and the kind of picture that is wanted."""
+"""The entry point: from a cell in any form and a kind of picture to the picture."""
 
 import os
 from collections.abc import Callable
@@ -27,12 +27,12 @@ SUFFIXES = (".svg", ".png")
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of a cell; a notebook shows it by itself.
+    """A picture of a cell, which a notebook shows by itself.
 
     Args:
         scene: Its shapes, without colours.
-        dark: Whether it is for dark paper.
-        apart: The pictures it is put together from, where it is a sheet of several.
+        dark: Whether it is for a dark background.
+        apart: The separate pictures, if it is a sheet of several.
 
     Example:
         >>> picture = draw("lstm")
@@ -59,7 +59,7 @@ class Picture:
         """Write the picture as SVG.
 
         Returns:
-            The text of the file. The background is left open.
+            The text of the file. The background is transparent.
         """
         return svg(self.scene, self.theme)
 
@@ -68,18 +68,18 @@ class Picture:
 
         Args:
             path: The file.
-            scale: Pixels for each of the scene: 2 is sharp on every screen, 4 in print.
+            scale: Pixels of the PNG per pixel of the scene; 2 is sharp on every screen, 4 in print.
 
         Returns:
             The file.
 
         Raises:
-            ConfigError: For a scale that is not above 0, or where Chinese words find no font.
+            ConfigError: If the scale is not above 0, or if there is no font for Chinese words.
         """
         return _written(Path(path), png(self.scene, self.theme, scale))
 
     def save(self, path: str | os.PathLike[str], scale: float = 2.0) -> Path:
-        """Write the picture into a file of the kind its name says.
+        """Write the picture to a file, as SVG or PNG by the file's name.
 
         Args:
             path: A file that ends in ``.svg`` or ``.png``.
@@ -101,7 +101,7 @@ class Picture:
         return _written(path, self.svg().encode())
 
     def parted(self) -> "tuple[Picture, ...]":
-        """Give the pictures that a sheet is put together from; a single picture gives itself."""
+        """Return the separate pictures of a sheet. A single picture returns itself."""
         return tuple(Picture(scene, self.dark) for scene in self.apart) or (self,)
 
     def _repr_svg_(self) -> str:
@@ -109,7 +109,7 @@ class Picture:
 
 
 class _Wish(NamedTuple):
-    """What is to be drawn."""
+    """A request for a picture."""
 
     cell: Cell
     other: Cell | None
@@ -134,7 +134,7 @@ def _compare(wish: _Wish) -> tuple[Scene, ...]:
     return (compare_scene(wish.cell, wish.other, wish.language),)
 
 
-# Each kind of picture -> what draws it: the scene, and the scenes it is put together from.
+# The function that draws each kind: it returns the scene, and the separate scenes of a sheet.
 _KINDS: dict[str, Callable[[_Wish], tuple[Scene, ...]]] = {
     "cell": _cell,
     "chain": lambda wish: (chain_scene(wish.cell, wish.steps, wish.language),),
@@ -160,29 +160,29 @@ def draw(
 ) -> Picture:
     """Draw a cell from its equations, in the notation of the essay "Understanding LSTM Networks".
 
-    Yellow boxes are learned layers, pink circles pointwise operations; a line carries a vector, lines that merge are
-    concatenated, a line that forks is copied. A carried state runs straight along the top.
+    Yellow boxes are learned layers, pink circles pointwise operations. A line carries a vector; lines that merge are
+    concatenated, and a line that forks is copied. A carried state runs straight along the top.
 
     Args:
         cell: A name in ``gatework.CELLS``, a :class:`gatework.Cell`, equations as text, or a layer.
-        kind: ``cell``: one step. ``chain``: unrolled over steps. ``walk``: a sheet with a picture per step of the
-            equations, its path pointed out and its equations beside it. ``compare``: beside another cell, what
-            differs pointed out. ``line``: the state's line alone. ``memory``: the state as a sum with a loop.
-            ``loop`` and ``unrolled``: the cell as a plain box, and beside it the chain that it is.
-        other: For ``compare`` alone: the other cell.
-        steps: For ``chain`` and ``unrolled`` alone: the number of copies.
-        legend: For ``cell`` alone: whether the comments of the equations stand below it, each beside its name.
-        dark: Whether it is for dark paper.
+        kind: ``cell``: one step. ``chain``: unrolled over steps. ``walk``: a sheet with one picture for each stage of
+            the equations, with its path highlighted and its equations beside it. ``compare``: beside another cell, with
+            the differences highlighted. ``line``: the state's line alone. ``memory``: the state as a sum with a loop.
+            ``loop`` and ``unrolled``: the cell as a plain box, and beside it the chain that the box stands for.
+        other: The other cell, for ``compare`` alone.
+        steps: The number of copies, for ``chain`` and ``unrolled`` alone.
+        legend: Whether a legend with the comments of the equations stands below, for ``cell`` alone.
+        dark: Whether it is for a dark background.
         language: ``en``, ``zh-Hans`` or ``zh-Hant``.
 
     Returns:
-        The picture: ``save(path)``, ``svg()``, ``png(path, scale)``, and ``scene``, its shapes as plain data.
+        The picture: ``save(path)``, ``svg()``, ``png(path, scale)``, and its shapes as plain data, ``scene``.
 
     Raises:
-        CellError: For an unknown cell, or one that has no picture of this kind.
-        EquationError: For equations that cannot be read.
-        ConfigError: For an unknown kind or language, a number of steps that no page can hold, or what this kind of
-            picture has no use for.
+        CellError: If the cell is unknown, or has no picture of this kind.
+        EquationError: If the equations cannot be read.
+        ConfigError: If the kind or the language is unknown, if that many steps do not fit on a page, or if this kind of
+            picture does not use an option.
 
     Source:
         Olah 2015, Understanding LSTM Networks.
@@ -211,7 +211,7 @@ def _check_options(kind: str, other: Any, steps: int, legend: bool) -> None:
         raise ConfigError(
             f"A second cell (other=, --with) is for a picture of the kind 'compare'; this one is of the kind {kind!r}."
         )
-    # The usual number may be said anywhere: it is what the command line says where nobody said one.
+    # The default is accepted for every kind: the command line passes it if the user passes nothing.
     if kind not in _COPIES and (isinstance(steps, bool) or steps != STEPS):
         raise ConfigError(
             f"A number of steps is for pictures of the kinds {' and '.join(map(repr, _COPIES))}; "
@@ -220,7 +220,7 @@ def _check_options(kind: str, other: Any, steps: int, legend: bool) -> None:
 
 
 def _read(given: Any) -> Cell:
-    """Find the cell that is meant. A layer stands for its cell."""
+    """Find the given cell. A layer stands for its cell."""
     inner = getattr(given, "cell", given)
     if isinstance(inner, Cell):
         return inner

@@ -39,7 +39,7 @@ def parse(
     Args:
         text: The equations, one per line.
         states: The names carried from step to step, the output first, as a sequence or as words in a string. None takes
-               the names that are read before their own line, ``h`` first.
+            the names that are read before their own line, ``h`` first.
         inputs: The names given at every step.
         outputs: The names returned at every step without being read (an adjoint's gradients).
         limits: The limits on the text.

@@ -22,7 +22,7 @@ def without(step: Step, names: Iterable[str]) -> Step:
 
     Raises:
         EquationError: If a name is neither an input nor a vector parameter of the Step, or if nothing reads a further
-               input any more.
+            input any more.
 
     Example:
         >>> from gatework.language import parse, show

@@ -27,15 +27,15 @@ class Function:
         name: Its name in equations.
         arity: The number of its arguments.
         value: Its value for plain numbers; for a reduction, its value for a vector of equal units. None if numbers
-               alone do not determine it.
+            alone do not determine it.
         adjoints: For each argument, its gradient as text; None if it has none.
         range: The least and the greatest value.
         torch: Its name under ``torch``; None if ``definition`` expresses it in terms of other rows, or if a backend
-               must know it by name (``where``, ``greater``, ``divides``, ``mean``, ``rstd`` and the two sources).
+            must know it by name (``where``, ``greater``, ``divides``, ``mean``, ``rstd`` and the two sources).
         latex: Its LaTeX, arguments in braces.
         definition: Its meaning in terms of other rows.
         kind: ``operator``, ``pointwise``, ``reduction`` (reads all units of a vector) or ``source`` (takes a plain
-               number and returns a vector).
+            number and returns a vector).
     """
 
     name: str

@@ -138,7 +138,7 @@ class Step:
         equations: The lines, in order. Every ``Name`` in them knows whether it is the previous step's value.
         parameters: The learned matrices and vectors, in order of first use.
         sizes_of: For every name of a vector, the key of its size (``input_size``, ``hidden_size``, ``proj_size``, or
-               ``input_size_<input>`` for a further input with its own size).
+            ``input_size_<input>`` for a further input with its own size).
         outputs: Further names that are returned at every step: an adjoint's gradients. They need not be read.
     """
 

@@ -56,7 +56,7 @@ class Spelling:
         sign: In a picture, the label of its shape.
         torch: Its name under ``torch``; None if torch has none.
         llvm: Its emitter of machine code, a key of :data:`gatework.kernels.llvm.functions.EMITTERS`; None if it is no
-               function of single numbers.
+            function of single numbers.
     """
 
     text: str

@@ -1,1 +1,1 @@
-"""Drawing: where everything lies on paper, and how large it is, before any colour."""
+"""Drawing: the places and sizes of everything on paper, without colours."""

@@ -23,8 +23,8 @@ class Curve:
         route: The route.
         path: Its own line, from the point where it leaves another line of the same vector.
         whole: The whole line, from the source of the vector.
-        head: The tip of its arrow and the direction, if it has one.
-        corners: Where its own line turns.
+        head: The tip and the direction of its arrow, if it has one.
+        corners: The corners of its own line.
     """
 
     route: Route
@@ -52,12 +52,12 @@ def make_curves(wiring: Wiring, routes: Sequence[Route], paper: Paper) -> list[C
 
 
 def rounded(places: Sequence[Place], radius: float = RADIUS, forks: Collection[Place] = ()) -> tuple[Command, ...]:
-    """Draw a line through places, its corners rounded.
+    """Draw a line through places, with rounded corners.
 
     Args:
         places: Start, corners and end.
-        radius: Of the corners; less where two are near to one another.
-        forks: Places where other lines leave this one; a corner reaches at most halfway to them.
+        radius: The radius of the corners. It is smaller where two corners are close together.
+        forks: Places where other lines leave this one. A corner reaches at most halfway to them.
 
     Returns:
         A path.
@@ -66,7 +66,7 @@ def rounded(places: Sequence[Place], radius: float = RADIUS, forks: Collection[P
     path: list[Command] = [("M", *corners[0])]
     last = len(corners) - 3
     for place, (before, corner, after) in enumerate(zip(corners, corners[1:], corners[2:], strict=False)):
-        # A piece between two corners is shared by them.
+        # Two corners share the piece between them.
         reach = min(
             radius,
             _length(before, corner) / (2 if place else 1),
@@ -84,7 +84,7 @@ def rounded(places: Sequence[Place], radius: float = RADIUS, forks: Collection[P
 
 
 def arrowhead(head: tuple[float, float, float, float]) -> list[tuple[float, float]]:
-    """Give the three corners of an arrowhead.
+    """Return the three corners of an arrowhead.
 
     Args:
         head: Its tip, and the direction it points in.
@@ -102,7 +102,7 @@ def arrowhead(head: tuple[float, float, float, float]) -> list[tuple[float, floa
 
 
 def _between(one: Place, place: Place, other: Place) -> bool:
-    """Return whether a place lies on a straight piece, beyond its beginning."""
+    """Return whether a place lies on a straight piece, after its beginning."""
     return one != place and abs(_length(one, place) + _length(place, other) - _length(one, other)) < 0.01
 
 
@@ -126,7 +126,7 @@ def _curve(wiring: Wiring, route: Route, routes: Sequence[Route], paper: Paper, 
 
 
 def _placed(route: Route, points: Sequence[Point], routes: Sequence[Route], paper: Paper) -> list[Place]:
-    """Place a route on paper. Its ends are clipped at signs, or bent into the lines they leave and join."""
+    """Place a route on paper. Its ends are clipped at signs, or bent into the lines that they leave and join."""
     places = [paper.at(point) for point in _corners(points)]
     places[-1] = _clipped(paper, route.target, places[-1], places[-2])
     if points[0] == _origin(routes, route.source):
@@ -136,7 +136,7 @@ def _placed(route: Route, points: Sequence[Point], routes: Sequence[Route], pape
     else:
         flow = _flow_into(points[0], route, routes)
         if flow is not None:
-            # A branch leaves in the direction in which its vector flows, from before the other may turn away.
+            # A branch leaves in the direction of its vector's flow, before the other line may turn away.
             places.insert(0, _bent_to(places[0], paper.at(flow)))
     if route.target.kind == JUNCTION:
         onward = next((other for other in routes if other.source is route.target), None)

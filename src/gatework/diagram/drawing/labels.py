@@ -1,4 +1,4 @@
-"""Where a label stands beside its line: near the beginning of the vector, and on top of nothing."""
+"""The place of a label beside its line: near the beginning of the vector, and over nothing else."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
@@ -9,7 +9,7 @@ from gatework.diagram.planning.notation import Runs
 
 Place = tuple[float, float]
 Box = tuple[float, float, float, float]  # left, top, right, bottom
-_HEAVY = 100.0  # what touches an arrowhead reads worse than what overlaps anything else
+_HEAVY = 100.0  # touching an arrowhead is worse than overlapping anything else
 
 
 class Labels:
@@ -34,9 +34,9 @@ class Labels:
 
         Args:
             runs: The label.
-            size: Height of its letters.
-            ways: The corners of the lines it may stand at, the best first.
-            backward: Whether it belongs to the end of the lines rather than to their beginning.
+            size: The height of its letters.
+            ways: The corners of the lines that it may stand beside, the best first.
+            backward: Whether it belongs to the end of the lines instead of their beginning.
 
         Returns:
             The middle of the text.
@@ -51,7 +51,7 @@ class Labels:
             cost += _HEAVY * sum(_overlap(box, other) for other in self.heads)
             if cost < least:
                 best, least = (x, y), cost
-        assert best is not None  # a vector that is labelled has a line
+        assert best is not None  # a labelled vector has a line
         self.taken.append((best[0] - wide / 2, best[1] - high / 2, best[0] + wide / 2, best[1] + high / 2))
         return best
 
@@ -80,7 +80,7 @@ def _shares(length: float, needed: float) -> list[float]:
     if length <= needed:
         return [0.5]
     steps = max(1, int((length - needed) / 6))
-    # The first try stands a little off the sign, where there is room.
+    # The first position is a little away from the sign, if there is space.
     first = needed / 2 + min(5.0, (length - needed) / 2)
     return [(first + (length - needed / 2 - first) * step / steps) / length for step in range(steps + 1)]
 

@@ -19,10 +19,10 @@ from gatework.language import Step
 
 @dataclass(frozen=True)
 class Placement:
-    """What stands where in the picture of a step, and how the lines run.
+    """The places and the lines of the picture of a step.
 
     Args:
-        wiring: The vertices and what each reads.
+        wiring: The vertices and their inputs.
         arrangement: The column and the row of each vertex.
         routes: The lines along the grid.
     """
@@ -34,7 +34,7 @@ class Placement:
 
 @lru_cache(maxsize=64)
 def make_placement(step: Step) -> Placement:
-    """Decide what stands where. This is the same in every language, and takes most of the time.
+    """Decide the places and lines. They are the same in every language, and take most of the time.
 
     Args:
         step: The checked equations.
@@ -51,12 +51,12 @@ def lay_out(placement: Placement, labels: Mapping[Vertex, Runs], notes: Mapping[
     """Give the signs, lines and labels of a step their places on paper.
 
     Args:
-        placement: What stands where.
-        labels: What is written on each vertex's sign.
-        notes: What the comments of the equations call each quantity.
+        placement: The places and lines.
+        labels: The label of each vertex's sign.
+        notes: The name that the equations' comments give to each quantity.
 
     Returns:
-        The scene, still without a title.
+        The scene, without a title.
     """
     return _Draughtsman(placement, labels, notes).scene()
 
@@ -87,7 +87,7 @@ class _Draughtsman:
         lines = [self._line(number, curve) for number, curve in enumerate(self.curves)]
         signs = [self._sign(vertex) for vertex in self.wiring.vertices if vertex.kind not in (STATE, JUNCTION, EXIT)]
         shapes = (frame, *lines, *signs, *self._ends(), *self._names(), *self._marks())
-        # What the comments call a quantity goes with everything that carries it.
+        # The note of a quantity goes with everything that carries it.
         noted = (replace(shape, note=self.notes.get(shape.quantity, "")) for shape in shapes)
         moved = tuple(shape.moved(MARGIN, MARGIN) for shape in noted)
         return Scene(paper.width + 2 * MARGIN, paper.height + 2 * MARGIN, moved)

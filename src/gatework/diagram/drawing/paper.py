@@ -1,4 +1,4 @@
-"""From the symbolic grid to places on paper: every column, row and track in use gets its room."""
+"""From the symbolic grid to places on paper: space for every column, row and track in use."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -33,14 +33,14 @@ from gatework.diagram.planning.wiring import EXIT, UP
 
 @dataclass(frozen=True)
 class Paper:
-    """Where grid lines lie on paper, and how large everything is.
+    """The places of grid lines on paper, and all sizes.
 
     Args:
         across: For each line of the grid that is used, its distance from the left edge.
         down: For each row or track that is used, its distance from the top edge.
         frame: Left, top, width and height of the cell's frame.
-        width: Of the whole picture.
-        height: Of the whole picture.
+        width: The width of the whole picture.
+        height: The height of the whole picture.
         sizes: Width and height of each vertex's sign.
     """
 
@@ -52,16 +52,16 @@ class Paper:
     sizes: Mapping[Vertex, tuple[float, float]]
 
     def at(self, point: Point) -> tuple[float, float]:
-        """Give the place of a point of the grid."""
+        """Return the place of a point of the grid."""
         return self.across[point[0]], self.down[point[1]]
 
 
 def sign_size(vertex: Vertex, label: Runs) -> tuple[float, float]:
-    """Give width and height of a vertex's sign; lines, junctions and ends have none.
+    """Return the width and height of a vertex's sign. Lines, junctions and ends have none.
 
     Args:
         vertex: The vertex.
-        label: What is written on it, translated.
+        label: Its translated label.
 
     Returns:
         Width and height.
@@ -81,7 +81,7 @@ def spread(arrangement: Arrangement, routes: Iterable[Route], sizes: Mapping[Ver
 
     Args:
         arrangement: Where the vertices stand.
-        routes: How the lines run.
+        routes: The lines along the grid.
         sizes: Width and height of each vertex's sign.
 
     Returns:
@@ -95,7 +95,7 @@ def spread(arrangement: Arrangement, routes: Iterable[Route], sizes: Mapping[Ver
     for vertex, (column, row) in arrangement.places.items():
         if vertex.kind in (STATE, EXIT):
             outside = max(outside, text_width(vertex.label, NAME) + 18.0)
-        # Discs stand outside the frame, and matter to the columns only where one is beside another.
+        # Discs stand outside the frame. The columns only make room for one that has a neighbour there.
         if vertex.kind == UP or (vertex.kind == INPUT and inputs == 1):
             continue
         half_x[column] = max(half_x.get(column, 0.0), sizes[vertex][0] / 2)
@@ -148,13 +148,13 @@ def _cumulated(
     margin: float,
     named: Collection[int] = (),
 ) -> tuple[dict[int, float], float]:
-    """Place slots one after another, with room between each two."""
+    """Place slots one after another, with the needed distance between neighbours."""
     places: dict[int, float] = {}
     edge, before = start + margin, None
     for line, half in slots.items():
         if before is not None:
             room = rooms[(before > 0) + (half > 0)]
-            # The name of a state needs room above its line, clear of the one before.
+            # The name of a state needs space above its line, clear of the row before.
             edge += max(room, ROOM_FOR_NAME - half) if line in named else room
         places[line] = edge + half
         edge, before = edge + 2 * half, half

@@ -1,4 +1,4 @@
-"""Small parts of several kinds of pictures: equations, headings, discs, straight arrows."""
+"""Small parts that several kinds of pictures share: equations, headings, discs, straight arrows."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ def arrow(name: str, start: tuple[float, float], end: tuple[float, float], quant
         name: Its id.
         start: Where it begins.
         end: Its tip.
-        quantity: What flows along it.
+        quantity: The quantity that flows along it.
 
     Returns:
         The shape.
@@ -44,10 +44,10 @@ def equation_lines(runs: Runs, most: float) -> list[tuple[Runs, float]]:
 
     Args:
         runs: The equation.
-        most: The greatest width of a line.
+        most: The maximal width of a line.
 
     Returns:
-        Each line, and how far it is indented.
+        The lines, each with its indentation.
     """
     if text_width(runs, EQUATION) <= most:
         return [(runs, 0.0)]
@@ -70,11 +70,11 @@ def equation_block(
     Args:
         heading: The heading.
         equations: The equations.
-        notes: What each is called; empty where it has no name.
-        most: The greatest width.
+        notes: The name of each equation; empty if it has none.
+        most: The maximal width.
 
     Returns:
-        The shapes, and the width and the height of all.
+        The shapes, and their total width and height.
     """
     rows: list[tuple[Runs, float, float]] = [(roman(heading), 0.0, HEADING), ((), 0.0, HEADING * 0.4)]
     for equation, note in zip(equations, notes, strict=True):

@@ -33,13 +33,13 @@ def route(wiring: Wiring, arrangement: Arrangement) -> tuple[Route, ...]:
 
     Args:
         wiring: The wiring of a cell.
-        arrangement: Where its vertices stand.
+        A route for every input of every vertex.
 
     Returns:
         A route for every input of every vertex.
 
     Raises:
-        CellError: Where the lines find no room beside one another.
+        CellError: If there is no room for the lines.
     """
     router = _Router(wiring, arrangement)
     wishes = router.in_order()
@@ -98,7 +98,7 @@ class _Router:
 
     def __init__(self, wiring: Wiring, arrangement: Arrangement) -> None:
         self.wiring, self.arrangement = wiring, arrangement
-        # Where a line may turn: inside the frame. Beyond, it only runs straight in or out.
+        # A line may turn inside the frame only. Outside, it runs straight in or out.
         self.right, self.ground = middle(arrangement.columns - 1, len(arrangement.rows) - 1)
         self.trees: dict[Vertex, _Tree] = {}
         self.routes: dict[Vertex, list[Route]] = {}
@@ -127,7 +127,7 @@ class _Router:
         old_tree, old_routes = self.trees[source], self.routes[source]
         old_cost = self._cost(source)
         del self.trees[source], self.routes[source]
-        # All wishes in turn; the first without a path ends the attempt.
+        # All requests in turn. The attempt ends at the first one without a path.
         if not all(self.connect(*wish) for wish in wishes) or self._cost(source) >= old_cost:
             self.trees[source], self.routes[source] = old_tree, old_routes
 
@@ -163,7 +163,7 @@ class _Router:
             yield (x + 1, y)
 
     def _ends(self, vertex: Vertex) -> set[tuple[Point, Point]]:
-        """Give the points at which a line may arrive, each with its direction."""
+        """Return the points at which a line may arrive, each with its direction."""
         x, y = self.at[vertex]
         if vertex.kind == LAYER:
             direction = DOWN if vertex in self.wiring.hanging else UPWARD
@@ -181,7 +181,7 @@ class _Router:
         return any(neighbour in tree.edges.get(port, ()) for tree in self.trees.values())
 
     def _allowed(self, source: Vertex, target: Vertex, place: int) -> set[tuple[Point, Point]]:
-        """Give the ends of a target that this source may use for one of the target's inputs."""
+        """Return the ends of a target that this source may use for one of the target's inputs."""
         ends = self._ends(target)
         line = self.wiring.on_line(target)
         if line:
@@ -230,14 +230,14 @@ class _Router:
         best: dict[tuple[Point, Point], float] = {}
         counter = 0
         for point, direction in self._starts(source):
-            # What goes down to the side and up again looks like a detour, however short it is.
+            # A path that goes down at the side and up again looks like a detour, however short it is.
             upright = {(point[0], point[1] - 1), (point[0], point[1] + 1)} <= own.get(point, set())
             best[point, direction] = _DETOUR if upright and target.kind == UP else 0.0
             came[point, direction] = None
             queue.append((best[point, direction], counter, point, direction))
             counter += 1
         queue.sort()
-        # A sign's own line may run level through the room beside its middle; a layer is left and entered upright.
+        # A sign's own line may run level through the space beside the sign. It enters and leaves a layer upright.
         free = {p for v in (source, target) if v.kind != LAYER for p in self._body(v) if p != self.at[v]}
         while queue:
             cost, _, point, direction = heappop(queue)
@@ -271,7 +271,7 @@ class _Router:
         return 2 < point[0] < self.right - 1 and 0 < point[1] < self.ground
 
     def _occupied(self, source: Vertex) -> dict[Point, set[Point]]:
-        """Give the points that lie on other vectors, each with its neighbours there."""
+        """Return the points on the lines of other vectors, each with its neighbours there."""
         occupied: dict[Point, set[Point]] = {}
         for vertex, tree in self.trees.items():
             if vertex is not source:

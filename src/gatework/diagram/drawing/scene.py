@@ -1,4 +1,4 @@
-"""A picture as plain shapes with places, before any colour: what the renderers and the explorer draw."""
+"""A picture as plain shapes with places, without colours. The renderers and the explorer draw it."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -6,9 +6,9 @@ from typing import Any
 
 from gatework.diagram.planning.notation import Runs, plain
 
-# A path is a list of commands as SVG has them: M and L with a point, Q with a control point and a point.
+# A path is a list of commands as in SVG: M and L with a point, Q with a control point and a point.
 Command = tuple[str, *tuple[float, ...]]
-# How much of each letter's height it is wide, for the letters that are far from the usual.
+# Each letter's width relative to its height, for letters that are far from the average.
 _NARROW, _WIDE, _USUAL = 0.36, 0.92, 0.60
 _SUBSCRIPT = 0.72
 
@@ -18,21 +18,21 @@ class Shape:
     """One shape of a picture.
 
     Args:
-        id: Its name in the picture.
-        kind: ``box``, ``circle`` (an ellipse where wider than high), ``line``, ``text`` or ``frame``.
+        id: Its name, unique in the picture.
+        kind: ``box``, ``circle`` (an ellipse if wider than high), ``line``, ``text`` or ``frame``.
         role: ``learned``, ``pointwise``, ``state``, ``input``, ``output``, ``label``, ``cell``, ``vector`` or
             ``highlight``.
-        quantity: The value of the equations that flows along it or comes out of it.
-        text: What is written on it.
-        box: Left, top, width and height; of a text the point it is set at, and nothing.
-        path: Of a line: its commands.
-        whole: Of a line that branches off another: the commands from the source of its vector.
-        head: Of a line that ends in an arrow: the tip, and the direction.
-        size: Height of the letters.
-        anchor: Of a text: ``start``, ``middle`` or ``end``.
-        emphasis: ``faint`` is nearly hidden, ``strong`` drawn in the colour of what is pointed out.
-        edge: Of a line: the ids of the shapes it leads from and to.
-        note: What the equations' comment calls the quantity.
+        quantity: The value in the equations that flows along it or comes out of it.
+        text: The text on it.
+        box: Left, top, width and height. For a text: its anchor point, and zeros.
+        path: For a line: its commands.
+        whole: For a line that branches off another: the commands from the source of its vector.
+        head: For a line with an arrowhead: the tip, and the direction.
+        size: The height of the letters.
+        anchor: For a text: ``start``, ``middle`` or ``end``.
+        emphasis: ``faint`` is nearly invisible, ``strong`` has the highlight colour.
+        edge: For a line: the ids of the shapes it leads from and to.
+        note: The name that the equations' comment gives to the quantity.
     """
 
     id: str
@@ -51,7 +51,7 @@ class Shape:
     note: str = ""
 
     def moved(self, right: float, down: float, prefix: str = "") -> "Shape":
-        """Give the same shape at another place."""
+        """Return the same shape at another place."""
         left, top, width, height = self.box
         head = self.head and (self.head[0] + right, self.head[1] + down, self.head[2], self.head[3])
         edge = (prefix + self.edge[0], prefix + self.edge[1])
@@ -66,7 +66,7 @@ class Shape:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the shape as plain data."""
+        """Return the shape as plain data."""
         left, top, width, height = (round(value, 2) for value in self.box)
         data: dict[str, Any] = {"id": self.id, "kind": self.kind, "role": self.role, "quantity": self.quantity,
                                  "text": plain(self.text)}  # fmt: skip
@@ -92,11 +92,11 @@ class Scene:
     """A whole picture.
 
     Args:
-        width: Its width, in the pixels of a screen.
+        width: Its width, in pixels of a screen.
         height: Its height.
-        shapes: The shapes, those below first.
-        title: What it shows, in a few words.
-        description: The same for those who cannot see it.
+        shapes: The shapes, the lowest first.
+        title: A title of a few words.
+        description: A description for readers who cannot see it.
         language: The language of its words.
     """
 
@@ -111,7 +111,7 @@ class Scene:
         return f"<Scene {self.title!r}, {self.width:.0f} x {self.height:.0f}, {len(self.shapes)} shapes>"
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the picture as plain data, ready for JSON.
+        """Return the picture as plain data, ready for JSON.
 
         Returns:
             ``width``, ``height``, ``title``, ``description``, ``language`` and ``shapes``.
@@ -126,21 +126,21 @@ class Scene:
         }
 
     def with_emphasis(self, emphasis: Mapping[str, str]) -> "Scene":
-        """Give the same picture with some shapes faint or strong, by their ids."""
+        """Return the same picture with some shapes faint or strong, chosen by their ids."""
         shapes = tuple(replace(shape, emphasis=emphasis.get(shape.id, shape.emphasis)) for shape in self.shapes)
         return replace(self, shapes=shapes)
 
 
 def beside(scenes: Iterable[Scene], gap: float, prefix: str = "s") -> tuple[tuple[Shape, ...], float, float]:
-    """Put pictures side by side, their middles at one height.
+    """Put pictures side by side, with their middles at one height.
 
     Args:
         scenes: The pictures.
-        gap: The room between two.
-        prefix: What the ids of the first begin with, followed by its number.
+        gap: The distance between two pictures.
+        prefix: The ids of each picture begin with this prefix, followed by the picture's number.
 
     Returns:
-        The shapes, and the width and the height of all.
+        The shapes, and their total width and height.
     """
     scenes = list(scenes)
     height = max(scene.height for scene in scenes)
@@ -157,12 +157,12 @@ def sheet(scenes: Collection[Scene], title: str, gap: float = 26.0) -> Scene:
     """Put pictures on one sheet, one below another.
 
     Args:
-        scenes: The pictures, the uppermost first.
-        title: What they show together.
-        gap: The room between two.
+        scenes: The pictures, from top to bottom.
+        title: The title of the sheet.
+        gap: The distance between two pictures.
 
     Returns:
-        One scene.
+        One scene with all of them.
     """
     shapes: list[Shape] = []
     down = 0.0
@@ -179,7 +179,7 @@ def pointed_out(scene: Scene, bright: Collection[str]) -> Scene:
 
     Args:
         scene: The picture.
-        bright: The ids that are not.
+        bright: The ids of the shapes that stay as they are.
 
     Returns:
         The picture.
@@ -190,7 +190,7 @@ def pointed_out(scene: Scene, bright: Collection[str]) -> Scene:
         (lines if shape.kind in ("line", "frame") else signs).append(shown)
         if shape.kind == "line" and shape.id in bright:
             lines[-1] = replace(shape, emphasis="", path=shape.whole)
-    # What is bright lies on top of what is faint: a branch begins on a line that may be faint.
+    # Bright shapes lie on top of faint ones, because a branch may begin on a faint line.
     lines.sort(key=lambda shape: (shape.kind == "line", shape.emphasis == ""))
     return replace(scene, shapes=(*lines, *signs))
 
@@ -201,14 +201,14 @@ def _moved(path: Iterable[Command], right: float, down: float) -> tuple[Command,
 
 
 def text_width(runs: Runs, size: float) -> float:
-    """Estimate how wide a text is when it is set.
+    """Estimate the width of a text.
 
     Args:
         runs: The text.
-        size: Height of its letters.
+        size: The height of its letters.
 
     Returns:
-        Its width, a little more rather than less.
+        Its width, rather too large than too small.
     """
     total = 0.0
     for text, style in runs:
@@ -219,7 +219,7 @@ def text_width(runs: Runs, size: float) -> float:
 
 def _letter(letter: str) -> float:
     if ord(letter) > 0x2E80:
-        return 1.0  # Chinese characters are as wide as high
+        return 1.0  # Chinese characters are as wide as they are high
     if letter in "ijlt.,:;|()[]'\u2009 f":
         return _NARROW
     return _WIDE if letter in "mwMW@⊙" else _USUAL

@@ -1,4 +1,4 @@
-"""One time step of a cell, and what every other kind takes from that picture."""
+"""One time step of a cell, and the parts of that picture that the other kinds use."""
 
 from dataclasses import replace
 
@@ -30,16 +30,16 @@ def cell_scene(cell: Cell, language: str = "en") -> Scene:
 
 
 def with_legend(scene: Scene, cell: Cell) -> Scene:
-    """Add a legend below a picture: what the comments of the equations call each quantity.
+    """Add a legend below a picture: the names that the equations' comments give to the quantities.
 
     Args:
         scene: The picture of a cell.
         cell: The cell.
 
     Returns:
-        A picture that is somewhat higher.
+        A picture with more height.
     """
-    # Only this step's values have a note, so of a state's two names the right one.
+    # Only this step's value has a note, so a state's note stands beside the right one of its two names.
     named = {shape.quantity: shape for shape in scene.shapes if shape.note and shape.kind == "text"}
     left, top, shapes = 2 * MARGIN, scene.height + NAME, []
     for shape in (named[equation.target] for equation in cell.step.equations if equation.target in named):
@@ -61,5 +61,5 @@ def translated(runs: Runs, language: str) -> Runs:
 
 
 def described(cell: Cell, title: str) -> str:
-    """Say what a picture of a cell shows: its equations, for those who cannot see it."""
+    """Describe a picture of a cell by its equations, for readers who cannot see it."""
     return f"{title}: {'; '.join(line.partition('#')[0].strip() for line in str(cell).splitlines())}."

@@ -22,7 +22,7 @@ _GLOW, _SIDE = 12.0, 34.0
 
 
 def check_steps(steps: int) -> None:
-    """Refuse a number of steps that no page can hold."""
+    """Refuse a number of steps that does not fit on a page."""
     if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= MOST_STEPS:
         raise ConfigError(f"steps is {steps!r}; expected a whole number from 1 to {MOST_STEPS}.")
 
@@ -32,14 +32,14 @@ def chain_scene(cell: Cell, steps: int = 3, language: str = "en") -> Scene:
 
     Args:
         cell: Any cell.
-        steps: How many.
+        steps: The number of steps.
         language: ``en``, ``zh-Hans`` or ``zh-Hant``.
 
     Returns:
         The scene.
 
     Raises:
-        ConfigError: For a number of steps that no page can hold.
+        ConfigError: If that many steps do not fit on a page.
     """
     check_steps(steps)
     single = cell_scene(cell, language)
@@ -69,11 +69,11 @@ def unrolled_scene(
     """Draw copies of a cell as plain boxes in a row.
 
     Args:
-        times: The index of each copy, ``0`` or ``t+1``; an empty text leaves out some, as dots.
-        lit: Inputs and outputs that are pointed out: ``x0``, ``ht+1``.
+        times: The index of each copy, such as ``0`` or ``t+1``. An empty text stands for omitted copies, drawn as dots.
+        lit: The highlighted inputs and outputs, such as ``x0`` and ``ht+1``.
         language: ``en``, ``zh-Hans`` or ``zh-Hant``.
-        title: What it shows.
-        letter: What stands on every copy.
+        title: The title.
+        letter: The label of every copy.
 
     Returns:
         The scene.
@@ -101,14 +101,14 @@ def loop_and_chain_scene(cell: Cell, steps: int = 3, language: str = "en") -> Sc
 
     Args:
         cell: Any cell.
-        steps: How many copies stand before the dots.
+        steps: The number of copies before the dots.
         language: ``en``, ``zh-Hans`` or ``zh-Hant``.
 
     Returns:
         The scene.
 
     Raises:
-        ConfigError: For a number of steps that no page can hold.
+        ConfigError: If that many steps do not fit on a page.
     """
     check_steps(steps)
     loop = loop_scene(cell, language)
@@ -126,7 +126,7 @@ def loop_scene(cell: Cell, language: str = "en", letter: str = "A") -> Scene:
     Args:
         cell: Any cell.
         language: ``en``, ``zh-Hans`` or ``zh-Hant``.
-        letter: What stands on the box.
+        letter: The label of the box.
 
     Returns:
         The scene.
@@ -136,7 +136,7 @@ def loop_scene(cell: Cell, language: str = "en", letter: str = "A") -> Scene:
     left, top = _SIDE + _GLOW, _GLOW + DISC + _REACH
     right, high, middle_height = left + _WIDE, top - 20.0, top + _HIGH / 2
     centre = left + _WIDE / 2
-    # Broken where the output goes up.
+    # The loop is broken where the output crosses it.
     out = rounded([(right, middle_height), (right + _SIDE, middle_height), (right + _SIDE, high), (centre + 7, high)])
     back = rounded([(centre - 7, high), (_GLOW, high), (_GLOW, middle_height), (left - 9, middle_height)])
     shapes.append(Shape("loop", "line", "vector", "h", path=(*out, *back), head=(left, middle_height, 1.0, 0.0)))
@@ -166,12 +166,12 @@ def _copy(time: str, lit: Collection[str], letter: str, prefix: str) -> list[Sha
 
 
 def _floor() -> float:
-    """Give the height at which the inputs stand."""
+    """Return the height of the inputs."""
     return _GLOW + DISC + 2 * _REACH + _HIGH + DISC / 2
 
 
 def _veiled(scene: Scene, frame: tuple[float, float, float, float]) -> list[Shape]:
-    """Hide the inside of a cell behind a letter, and keep what is outside the frame."""
+    """Hide the inside of a cell behind a letter, and keep everything outside the frame."""
     left, top, width, height = frame
     shapes = []
     for shape in scene.shapes:
@@ -202,7 +202,7 @@ def _outside(shape: Shape, frame: tuple[float, float, float, float]) -> Shape | 
 
 
 def _later(shape: Shape, time: int) -> Shape:
-    """Write the times of another step: x_t+1 for x_t."""
+    """Change the times to those of another step: x_t+1 for x_t."""
     if shape.role not in ("input", "output", "state") or not time:
         return shape
     return replace(shape, text=_at_time(shape.text, time))

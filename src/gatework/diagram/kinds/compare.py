@@ -14,7 +14,7 @@ _GAP = 44.0
 
 
 def compare_scene(cell: Cell, other: Cell, language: str = "en") -> Scene:
-    """Draw two cells side by side. What only one of them has is in the highlight colour.
+    """Draw two cells side by side. Everything that only one of them has is in the highlight colour.
 
     Args:
         cell: The cell on the left.
@@ -26,7 +26,7 @@ def compare_scene(cell: Cell, other: Cell, language: str = "en") -> Scene:
     """
     scenes = [cell_scene(cell, language), cell_scene(other, language)]
     known = [_marks(scene) for scene in scenes]
-    marked, tall = [], max(scene.height for scene in scenes)  # tops, and so the lines of states, at one height
+    marked, tall = [], max(scene.height for scene in scenes)  # put the tops, and so the states' lines, at one height
     for scene, own, foreign, title in zip(scenes, known, reversed(known), (cell.title, other.title), strict=True):
         strong = {name: "strong" for name, mark in own.items() if mark not in foreign.values()}
         lifted = replace(scene.with_emphasis(strong), height=tall + 2 * HEADING)
@@ -40,7 +40,7 @@ def compare_scene(cell: Cell, other: Cell, language: str = "en") -> Scene:
 
 
 def _marks(scene: Scene) -> dict[str, tuple[str, ...]]:
-    """Describe each sign and line, so that the same thing has the same description in another cell."""
+    """Describe each sign and line. The same thing has the same description in another cell."""
     labels = {shape.id: tuple(text for text, _ in shape.text) for shape in scene.shapes}
     marks: dict[str, tuple[str, ...]] = {}
     for shape in scene.shapes:

@@ -1,4 +1,4 @@
-"""The essay's figures that are no cell: the notation, and a gate."""
+"""The essay's figures that show no cell: the notation, and a gate."""
 
 from gatework.diagram.drawing.grid import CIRCLE, LAYER_HEIGHT, SIGN
 from gatework.diagram.drawing.pieces import arrow, written

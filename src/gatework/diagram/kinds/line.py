@@ -11,17 +11,17 @@ from gatework.errors import CellError
 
 
 def line_scene(cell: Cell, language: str = "en") -> Scene:
-    """Draw a cell with all but the line of its uppermost state faded. A state that only counts steps is skipped.
+    """Draw a cell with everything faded but the line of its uppermost state. A state that only counts steps is skipped.
 
     Args:
-        cell: A cell with a state that pointwise operations alone carry on.
+        cell: A cell with a state that only pointwise operations carry on.
         language: ``en``, ``zh-Hans`` or ``zh-Hant``.
 
     Returns:
         The scene.
 
     Raises:
-        CellError: Where the cell has no such state.
+        CellError: If the cell has no such state.
     """
     wiring = make_wiring(make_graph(cell.step))
     ids = vertex_ids(wiring)
@@ -31,7 +31,7 @@ def line_scene(cell: Cell, language: str = "en") -> Scene:
             f"The cell `{cell.name}` has no line to point out: that takes a state that pointwise operations alone "
             "carry on, such as c = f * c + i * g."
         )
-    # What no input reaches counts steps, whatever comes; it is no memory.
+    # A state that no input reaches only counts steps, so it is not a memory.
     state = next((name for name in carried if wiring.reached_by_input(name)), carried[0])
     ends = [vertex for vertex in wiring.vertices if vertex.kind == EXIT and vertex.names == [state]]
     along = [wiring.graph.previous[state], *wiring.lines.get(state, ()), *ends]

@@ -1,4 +1,4 @@
-"""The memory of a cell as a sum with a loop onto itself: the constant error carousel, and what became of it."""
+"""The memory of a cell as a sum with a loop onto itself: the constant error carousel, and its successors."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,11 +19,11 @@ from gatework.language.nodes import Equation
 from gatework.language.parse import DERIVED, read
 from gatework.translations import said, word
 
-_LEVEL, _TOP = 150.0, 52.0  # the height of what flows through, and of the loop's upper end
+_LEVEL, _TOP = 150.0, 52.0  # the height of the line, and of the loop's upper end
 _HEART = 34.0  # half of the memory's width
 _STEP, _DEEP = 30.0, 66.0  # between two signs, and from a gate up to where it acts
 _NAME, _WORD = 17.0, 12.0
-_BESIDE = 14.0  # from an arrow whose order matters to what stands beside it
+_BESIDE = 14.0  # from an arrow to the mark beside it
 _APART = 10.0  # between two captions
 
 
@@ -31,14 +31,14 @@ def memory_scene(cell: Cell, language: str = "en") -> Scene:
     """Draw the memory of a cell as a sum with a self-loop, whose weight is 1 or the forget gate.
 
     Args:
-        cell: A cell whose state is what it was, perhaps times a gate, plus what is written.
+        cell: A cell whose state is its previous value, perhaps times a gate, plus what is written.
         language: ``en``, ``zh-Hans`` or ``zh-Hant``.
 
     Returns:
         The scene.
 
     Raises:
-        CellError: Where the cell has no such state.
+        CellError: If the cell has no such state.
 
     Source:
         Hochreiter & Schmidhuber 1997: the constant error carousel.
@@ -47,7 +47,7 @@ def memory_scene(cell: Cell, language: str = "en") -> Scene:
 
 
 class _Memory:
-    """Draws from left to right: what is written, the memory, what is read."""
+    """Draws from left to right: the written addend, the memory, and the path to the output."""
 
     def __init__(self, cell: Cell, language: str) -> None:
         self.cell, self.language = cell, language
@@ -78,7 +78,7 @@ class _Memory:
         self._read()
         title = word("memory of", self.language, self.cell.title)
         shapes: dict[str, Shape] = {}
-        for shape in self.shapes:  # one gate may act in two places
+        for shape in self.shapes:  # one gate may act twice
             name = shape.id
             while name in shapes:
                 name += "'"
@@ -87,9 +87,9 @@ class _Memory:
         return Scene(width, _LEVEL + 118.0, tuple(shapes.values()), title, described(self.cell, title), self.language)
 
     def _written(self) -> None:
-        """Draw what is added: a candidate, perhaps times a gate."""
+        """Draw the addend: a candidate, perhaps times a gate."""
         product = self.given.is_product
-        # What divides stands below, as a gate does.
+        # A divisor stands below, like a gate.
         candidate, *gates = (
             sorted(self.given.inputs, key=lambda below: (bool(_mark(self.given, below)), self._openness(below)))
             if product
@@ -120,7 +120,7 @@ class _Memory:
         self.right = centre + _HEART
 
     def _read(self) -> None:
-        """Draw what becomes of the memory until it is the output: squashed, gated, projected."""
+        """Draw the path from the memory to the output: an activation, a gate, a projection."""
         output = next(iter(self.wiring.graph.current))
         before = self.wiring.graph.current[self.state]
         for vertex in self._way_out(self.wiring.graph.current[output]):
@@ -160,7 +160,7 @@ class _Memory:
         self.right = left + wide
 
     def _gate(self, sign: Vertex, gate: Vertex, quantity: str, mark: str = "") -> None:
-        """Draw a sign on the line, what enters it from below, and the marks on both arrows."""
+        """Draw a sign on the line, its input from below, and the marks on both arrows."""
         note = next((self.notes[name] for name in gate.names), "").partition(":")[0].partition(",")[0]
         name = self._name(gate)
         half = max(text_width(name, _NAME), text_width(roman(note), _WORD)) / 2
@@ -195,7 +195,7 @@ class _Memory:
         return "".join(_mark(vertex, below) for below in vertex.inputs if below in along)
 
     def _weight(self, vertex: Vertex) -> Runs:
-        """Write what the memory is multiplied by in its loop."""
+        """Write the factor of the memory in its loop."""
         beside = self._beside(vertex)
         name = self._name(beside)
         return (*roman("1/"), *name) if _mark(vertex, beside) else name
@@ -209,7 +209,7 @@ class _Memory:
         return symbol(vertex.names[0], "t") if vertex.names else node_runs(_expression(vertex).value, self.changing)
 
     def _openness(self, vertex: Vertex) -> int:
-        """Rank what is multiplied by how much it is a gate: 2 between 0 and 1, 1 never negative, 0 all else."""
+        """Rank a factor by how much it is a gate: 2 if it is between 0 and 1, 1 if it is never negative, else 0."""
         line = _expression(vertex)
         step = self.cell.step
         low, high = find_bounds(replace(step, equations=(*step.equations, line)))[line.target]
@@ -217,7 +217,7 @@ class _Memory:
 
 
 def _expression(vertex: Vertex) -> Equation:
-    """Read what the equations write for a value, as a line of its own."""
+    """Read the expression of a value as its own equation."""
     return read(f"y = {vertex.names[0] if vertex.names else vertex.quantity}", DERIVED)[0]
 
 

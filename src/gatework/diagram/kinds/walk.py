@@ -17,14 +17,14 @@ _GAP = 44.0
 
 
 def walk_scenes(cell: Cell, language: str = "en") -> tuple[Scene, ...]:
-    """Draw the walk through a cell: for each step its path, the rest faint, and its equations beside it.
+    """Draw the walk through a cell. Each picture shows the path of one stage, the rest faint, beside its equations.
 
     Args:
         cell: Any cell.
         language: ``en``, ``zh-Hans`` or ``zh-Hant``.
 
     Returns:
-        A scene for each step.
+        A scene for each stage.
     """
     whole = cell_scene(cell, language)
     wiring = make_wiring(make_graph(cell.step))
@@ -75,7 +75,7 @@ def _path(wiring: Wiring, targets: Collection[str]) -> set[str]:
     for vertex in own:
         if vertex.names:
             ends = [reader for reader in wiring.readers(vertex) if reader.kind in (EXIT, UP)]
-            # Where a state goes beyond its end is told where it is read.
+            # A state that goes on beyond its end belongs to the stage that reads it.
             onward = ends or [reader for reader in wiring.readers(vertex) if reader.kind != JUNCTION]
             edges |= {(vertex, reader) for reader in onward}
             bright |= {name for end in ends for name in (ids[end], f"name {ids[end]}")}

@@ -1,1 +1,1 @@
-"""Planning: what is drawn, and in which column and row, before anything is measured."""
+"""Planning: choose what is drawn, and in which column and row, before anything is measured."""

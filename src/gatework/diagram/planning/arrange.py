@@ -1,9 +1,9 @@
-"""Where each vertex stands: its column, in reading order, beside its row.
+"""The place of each vertex: its column, in reading order, and its row.
 
-The rules are those by which the essay's figures read. Layers stand in the order in which the lines of the states meet
-them, those that feed other layers first. An operation stands above its rightmost input; an operation on a line stands
-where its side input comes up. An operation between an old state and a layer stands before that layer. Operations that
-turn a state into the output stand at the right.
+The rules follow the essay's figures. Layers stand in the order in which the lines of the states meet them, and those
+that feed other layers come first. An operation stands above its rightmost input; an operation on a line stands where
+its side input comes up. An operation between an old state and a layer stands before that layer. Operations that turn a
+state into the output stand at the right.
 """
 
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from gatework.diagram.planning.wiring import EXIT, JUNCTION, UP, Wiring
 
 @dataclass(frozen=True)
 class Arrangement:
-    """Columns and rows of a picture, and what stands where.
+    """The columns and rows of a picture, and the place of each vertex.
 
     Args:
         columns: The number of columns; the first and the last are the edges, where states enter and leave.
@@ -30,7 +30,7 @@ class Arrangement:
 
 @dataclass(eq=False)
 class _Column:
-    """A column while there may still come others before it."""
+    """A column that others may still be inserted before."""
 
     held: dict[Row, Vertex] = field(default_factory=dict)
 
@@ -56,7 +56,7 @@ def arrange(wiring: Wiring) -> Arrangement:
 
 
 class _Arranger:
-    """Builds the columns from left to right, inserting where a rule asks for it."""
+    """Builds the columns from left to right, and inserts columns where a rule requires it."""
 
     def __init__(self, wiring: Wiring) -> None:
         self.wiring = wiring
@@ -66,7 +66,7 @@ class _Arranger:
         self.base = self._base_order()
         junctions = [vertex for vertex in wiring.vertices if vertex.kind == JUNCTION]
         order = {vertex: place for place, vertex in enumerate(self.base)}
-        # A bus that ends further left lies higher, so that the stems of the other do not cross it.
+        # A bus that ends further left lies higher, so that its stems do not cross the other bus.
         junctions.sort(key=lambda junction: max((order.get(v, 0) for v in self._served(junction)), default=0))
         self.levels: Levels = make_levels(wiring, tuple(junctions))
 
@@ -171,7 +171,7 @@ class _Arranger:
         self._hold(column, vertex)
 
     def _base_order(self) -> list[Vertex]:
-        """Order the row of the layers: those that feed others first, then in the order of the states' lines."""
+        """Order the row of the layers: those that feed others first, then by the order of the states' lines."""
         wiring = self.wiring
         seen: dict[Vertex, None] = {}
 
@@ -182,7 +182,7 @@ class _Arranger:
                 visit(below)
             seen[vertex] = None
 
-        # Lines that other lines depend on come first; last the output.
+        # Lines that other lines depend on come first, the output last.
         for vertex in wiring.vertices:
             if wiring.on_line(vertex):
                 line = wiring.on_line(vertex)
@@ -196,7 +196,7 @@ class _Arranger:
         return sorted(base, key=lambda vertex: -self._height(vertex, {}))
 
     def _height(self, vertex: Vertex, known: dict[Vertex, int]) -> int:
-        """Count the layers that follow one another after a vertex."""
+        """Count the layers in the longest chain after a vertex."""
         if vertex not in known:
             known[vertex] = 0
             for reader in self.wiring.readers(vertex):

@@ -1,7 +1,7 @@
-"""Equations as a graph of what is drawn: learned layers, pointwise operations, and the vectors between them.
+"""The equations as a graph to draw: learned layers, pointwise operations, and the vectors between them.
 
-A learned layer is a function of a weighted sum, ``sigmoid(W @ x + R @ h + b)``, or the sum alone. Everything else that
-is computed is a pointwise operation; constants and functions of one argument around it are drawn with it, so that
+A learned layer is a function of a weighted sum, ``sigmoid(W @ x + R @ h + b)``, or the sum alone. Any other computation
+is a pointwise operation. Constants and functions of one argument around it are drawn with it, so that
 ``2 * sigmoid(c) - 1`` is one sign. Equal expressions are one vertex.
 """
 
@@ -17,26 +17,26 @@ from gatework.language.simplify import needed, simplify, substitute
 from gatework.language.spelling import MINUS, number
 
 STATE, INPUT, LAYER, OPERATION, SOURCE = "state", "input", "layer", "operation", "source"
-CONDITION = "if"  # the mark of what chooses between others, and hands on nothing itself
-HOLE = "·"  # where the argument stands in the text of a function
-# What stands beside the arrow of each argument where their order matters.
+CONDITION = "if"  # the mark of a condition, which selects values but passes none on
+HOLE = "·"  # the place of the argument in the text of a function
+# The marks beside the arrows of arguments whose order matters.
 _MARKS = {"sub": ("", MINUS), "div": ("", "÷"), "where": (CONDITION, "", "else"), "greater": ("", "<"),
           "mod": ("", "mod")}  # fmt: skip
 
 
 @dataclass(eq=False)
 class Vertex:
-    """One sign of the picture, and the vector that comes out of it.
+    """One sign of the picture, and the vector that it computes.
 
     Args:
-        kind: ``state`` (last step's value), ``input``, ``layer``, ``operation`` or ``source`` (drawn from nothing).
-        label: What is written on it.
-        quantity: The value that comes out, as the equations name or write it.
-        inputs: What goes in, in order; for a layer what its matrices and vectors multiply.
-        marks: For each input, what is written beside its arrow; empty where nothing is.
-        names: The targets whose value this is.
-        line: The index of the equation it first stands in; -1 for states and inputs.
-        function: The row of the table of functions that the sign stands for; empty where it stands for more than one.
+        kind: ``state`` (the previous step's value), ``input``, ``layer``, ``operation`` or ``source`` (without inputs).
+        label: The label.
+        quantity: The value it computes, as the equations name or write it.
+        inputs: The inputs, in order; for a layer, the operands of its matrices and vectors.
+        marks: For each input, the mark beside its arrow; empty if it has none.
+        names: The targets that have this value.
+        line: The index of the first equation it stands in; -1 for states and inputs.
+        function: The sign's row in the table of functions; empty if the sign stands for more than one.
     """
 
     kind: str
@@ -67,11 +67,11 @@ class Graph:
     """A cell as vertices.
 
     Args:
-        vertices: All of them, each after what it reads.
-        previous: For each state, last step's value.
-        current: For each state, this step's value.
-        inputs: The inputs, ``x`` first.
-        equations: The lines that are drawn; those that are plain numbers are written into the others.
+        vertices: All vertices, each after its inputs.
+        previous: For each state, the vertex of its previous value.
+        current: For each state, the vertex of its new value.
+        inputs: The vertices of the inputs, ``x`` first.
+        equations: The lines that are drawn. Lines that are plain numbers are substituted into the others.
     """
 
     vertices: tuple[Vertex, ...]
@@ -81,12 +81,12 @@ class Graph:
     equations: tuple[Equation, ...]
 
     def readers(self, vertex: Vertex) -> list[Vertex]:
-        """List the vertices that read this one."""
+        """List the vertices that read a vertex."""
         return [other for other in self.vertices if vertex in other.inputs]
 
 
 def make_graph(step: Step) -> Graph:
-    """Turn the equations of a step into the graph that is drawn.
+    """Turn the equations of a step into a graph to draw.
 
     Args:
         step: The checked equations.
@@ -104,7 +104,7 @@ def make_graph(step: Step) -> Graph:
 
 
 class _Grapher:
-    """Makes the vertices of one step, each once."""
+    """Makes the vertices of one step, each of them once."""
 
     def __init__(self, step: Step) -> None:
         self.step = step
@@ -132,14 +132,14 @@ class _Grapher:
         return Graph(tuple(kept), self.previous, current, self.inputs, self.lines)
 
     def vertex(self, node: Node) -> Vertex:
-        """Give the vertex of an expression; a name stands for its line."""
+        """Return the vertex of an expression. The vertex of a name is that of its line."""
         while isinstance(node, Name) and not node.previous and node.name in self.values:
             if node.name in self.step.draws:
-                break  # two masks of one probability are two masks
+                break  # two masks with the same probability are different masks
             node = self.values[node.name]
         if node not in self.made:
             self.made[node] = self._make(node)
-            # Its inputs were made with it, and stand before it.
+            # Its inputs were made with it, and come before it.
             self.made[node] = self.made.pop(node)
         return self.made[node]
 
@@ -155,7 +155,7 @@ class _Grapher:
         inner = self._peeled(node)
         if self._is_weighted(inner):
             label = self._layer_label(node, inner)
-            # What is read twice by one sign is one line; what is added and taken away as well is two.
+            # A vector that one sign reads twice is one line; one that is both added and subtracted is two lines.
             read = dict.fromkeys(self._operands(inner))
             return self._built(LAYER, label, node, tuple(one for one, _ in read), tuple(mark for _, mark in read))
         if inner is not node:
@@ -163,7 +163,7 @@ class _Grapher:
         if isinstance(node, Apply) and FUNCTIONS[node.function].kind != "source":
             below = tuple(self.vertex(argument) for argument in node.arguments)
             label = function_text(node.function)
-            # A minus is a sum with a minus sign beside one of its arrows.
+            # A difference is a sum with a minus sign beside one of its arrows.
             label = "+" if node.function == "sub" else "×" if node.function == "div" else label
             marks = _MARKS.get(node.function, ("",) * len(below))
             vertex = self._built(OPERATION, roman(label), node, below, marks)
@@ -182,7 +182,7 @@ class _Grapher:
         return Vertex(kind, label, self._written(node), inputs, marks or ("",) * len(inputs), line=self.line)
 
     def _written(self, node: Node) -> str:
-        """Write an expression as its own line of the equations does."""
+        """Write an expression as its equation writes it."""
         if self.line < 0:
             return ""
         lines = list(self.lines)
@@ -190,24 +190,24 @@ class _Grapher:
         return show_equations(tuple(lines)).splitlines()[self.line].partition(" = ")[2].strip()
 
     def _peeled(self, node: Node) -> Node:
-        """Take functions of one argument off an expression, constants with them, down to what they act on."""
+        """Strip functions of one argument, with their constants, from an expression, and return what they act on."""
         inner = _argument(node)
         while inner is not None and not self._is_weighted(node):
             node, inner = inner, _argument(inner)
         return node
 
     def _is_weighted(self, node: Node) -> bool:
-        """Tell a sum with something learned in it."""
+        """Return whether an expression is a sum with a learned addend."""
         return any(self._weight(term) is not None for term, _ in signed_addends(node))
 
     def _weight(self, term: Node) -> Node | None:
-        """Find what makes a term learned: a matrix product, or a parameter it is multiplied by."""
+        """Find the learned part of a term: a matrix product, or a parameter that multiplies it."""
         if isinstance(term, Product):
             return term
         if isinstance(term, Name):
             return term if term.name in self.parameters else None
         if isinstance(term, Apply) and term.function in ("mul", "div", "norm", "neg"):
-            # A product with a gain or a constant is as learned as what is in it.
+            # A product with a gain or a constant is learned if its other factor is.
             plain = [below for below in term.arguments if self._weight(below) is None]
             if len(plain) < len(term.arguments) and (
                 term.function in ("norm", "neg")
@@ -219,7 +219,7 @@ class _Grapher:
         return None
 
     def _operands(self, node: Node, learned: bool = False) -> Iterator[tuple[Vertex, str]]:
-        """Yield what a weighted sum reads, each with its mark: the sign of what is learned is learned with it."""
+        """Yield the inputs of a weighted sum, each with its mark. The sign of a learned term is learned with it."""
         for term, sign in signed_addends(node):
             if isinstance(term, Product):
                 yield self.vertex(term.operand), ""
@@ -272,7 +272,7 @@ def _argument(node: Node) -> Node | None:
 
 
 def _outside(node: Node, inner: Node, argument: str = "") -> str:
-    """Write what stands around an expression: ``4σ−2``, ``1−``, ``tanh``."""
+    """Write the functions around an expression: ``4σ−2``, ``1−``, ``tanh``."""
     text = _around(node, inner).replace(f"({HOLE})", argument)
     text = text.removeprefix(HOLE).removesuffix(HOLE).strip()
     return text.strip("()") if text.count("(") != text.count(")") else text

@@ -1,6 +1,6 @@
-"""Which row each vertex stands in: from the inputs at the bottom, through the layers, to the lines of the states.
+"""The row of each vertex: from the inputs at the bottom, through the layers, to the lines of the states.
 
-A row is known by its name while the picture is made: ``("line", state)``, ``("level", n)`` for operations n steps
+While a picture is made, a row is known by its name: ``("line", state)``, ``("level", n)`` for operations n steps
 above the layers, ``("layers",)``, ``("bus", n)`` for junctions, ``("low", state)``, and the outer rows ``("sky",)``
 and ``("ground",)``.
 """
@@ -33,7 +33,7 @@ def fork_beside(wiring: Wiring, vertex: Vertex) -> bool:
 
 
 def is_early(wiring: Wiring, vertex: Vertex) -> bool:
-    """Return whether an operation on an old state is read by layers only: it stands before them."""
+    """Return whether an operation on an old state is read by layers only. Such an operation stands before them."""
     readers = wiring.readers(vertex)
     reads_old = any(below.kind in (STATE, INPUT) for below in wiring.inputs[vertex])
     return (
@@ -96,7 +96,7 @@ def make_levels(wiring: Wiring, bus_order: tuple[Vertex, ...]) -> Levels:
 
 
 def _place_states(wiring: Wiring, row_of: dict[Vertex, Row]) -> None:
-    """Give each state one row, where last step's value enters and this step's value leaves."""
+    """Give each state one row, where its previous value enters and its new value leaves."""
     taken: set[Row] = set()
     for state, vertex in wiring.graph.previous.items():
         row: Row = ("line", state) if state in wiring.high else ("low", state)
@@ -120,7 +120,7 @@ def _depths(wiring: Wiring) -> dict[Vertex, int]:
 
 
 def _relaxed(wiring: Wiring, floors: dict[str, int]) -> dict[Vertex, int]:
-    """Find how many levels above the layers each vertex stands. All vertices of a line have one level."""
+    """Find how many levels above the layers each vertex stands. All vertices of a line have the same level."""
     rising = [
         vertex
         for vertex in wiring.vertices
@@ -161,7 +161,7 @@ def _above(
     for below in inputs:
         line = wiring.on_line(below)
         if line and line in lines:
-            # What goes back into the line it comes from stays below it.
+            # A vertex that feeds back into the line it comes from stays below that line.
             if not reach[vertex] & set(wiring.lines[line]):
                 height = max(height, lines[line] + 1)
         elif below in level:

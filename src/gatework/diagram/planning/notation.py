@@ -1,4 +1,4 @@
-"""How a picture writes names and equations: as runs of text, each with its style.
+"""How a picture writes names and equations: as runs of text, each with a style.
 
 A run is ``(text, style)``. The styles are ``italic`` (quantities), ``roman`` (functions, numbers, signs), ``sub``
 (an index) and ``word`` (a key of :mod:`gatework.translations`, translated when the picture is made).
@@ -33,7 +33,7 @@ def symbol(name: str, time: str = "") -> Runs:
 
 
 def matrix_symbol(product: Product) -> Runs:
-    """Write the matrix of a product, with a T where it is transposed.
+    """Write the matrix of a product, with a T if it is transposed.
 
     Args:
         product: The product.
@@ -62,7 +62,7 @@ def plain(runs: Runs) -> str:
 
 
 def roman(text: str) -> Runs:
-    """Give upright text."""
+    """Return upright text."""
     return ((text, "roman"),)
 
 
@@ -87,7 +87,7 @@ def equation_runs(equation: Equation, changing: frozenset[str]) -> Runs:
 
     Args:
         equation: A resolved line.
-        changing: The names that have a value of their own at every step; all others are parameters.
+        changing: The names that have their own value at every step; all others are parameters.
 
     Returns:
         Its runs.
@@ -119,7 +119,7 @@ def _bare(node: Node, changing: frozenset[str]) -> tuple[Runs, Strength]:
         return symbol(node.name, time), Strength.ATOM
     if isinstance(node, Product):
         return (*matrix_symbol(node), *roman("\u2009"), *_text(node.operand, changing, Strength.ATOM)), Strength.TERM
-    assert isinstance(node, Apply)  # outer products stand in adjoints only, which are not drawn
+    assert isinstance(node, Apply)  # outer products are only in adjoints, which are not drawn
     spelling = SPELLINGS[node.function]
     strength = spelling.strength
     if strength == Strength.ATOM:
@@ -129,7 +129,7 @@ def _bare(node: Node, changing: frozenset[str]) -> tuple[Runs, Strength]:
     if strength == Strength.SIGN:
         return (*roman(spelling.picture), *_text(node.arguments[0], changing, strength)), strength
     left, right = node.arguments
-    # Only what a minus or a fraction takes away needs parentheses at equal strength.
+    # Only the right side of a minus or a fraction needs parentheses at equal strength.
     least = Strength(strength + 1) if node.function in ("sub", "div") else strength
     sign = roman(f" {spelling.picture} ")
     return (*_text(left, changing, strength), *sign, *_text(right, changing, least)), strength

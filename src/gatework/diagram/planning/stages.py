@@ -1,4 +1,4 @@
-"""What the equations of a step do to its state, in the order of a walk."""
+"""The effects of a step's equations on its state, in the order of a walk."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,25 +8,25 @@ from gatework.diagram.planning.wiring import EXIT, JUNCTION, UP, Wiring, make_wi
 from gatework.language import Step
 from gatework.language.nodes import Equation, Name, walk
 
-# What the equations of a step do to the state, in the order in which they are told.
+# The effects of a step's equations on the state, in the order of a walk.
 _READ, _FORGET, _WRITE, _UPDATE, _OUTPUT, _WHOLE = "read", "forget", "write", "update", "output", "step"
 _ORDER = (_READ, _FORGET, _WRITE, _UPDATE, _OUTPUT, _WHOLE)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of a walk: what it does, and the targets of its equations."""
+    """One stage of a walk: its effect, and the targets of its equations."""
 
     purpose: str
     targets: tuple[str, ...]
 
 
 def make_stages(step: Step) -> tuple[Stage, ...]:
-    """Group the equations of a step by what they do to its state.
+    """Group the equations of a step by their effect on its state.
 
-    A gate that multiplies the line of an old state makes it *forget*. What is added to the line is *written*. The
-    line itself is the *update*. What the layers read before that is *read*. The rest makes the *output*. No stage
-    comes before what it reads: what both forgetting and writing depend on is *read* too.
+    A gate that multiplies the line of an old state makes it *forget*. An addend of the line is *written*. The line
+    itself is the *update*. Everything that the layers read before that is *read*. The rest makes the *output*. No stage
+    comes before anything it reads: a value that both forgetting and writing depend on is *read* too.
 
     Args:
         step: The checked equations.
@@ -54,7 +54,7 @@ def make_stages(step: Step) -> tuple[Stage, ...]:
 
 
 def _purpose(wiring: Wiring, vertex: Vertex) -> str:
-    """Say what a vertex does to the state, by what it feeds."""
+    """Return the effect of a vertex on the state, judged by its readers."""
     if not any(wiring.lines.values()):
         return _WHOLE
     carried = {other for state in wiring.high for other in wiring.lines.get(state, ())}
@@ -77,13 +77,13 @@ def _purpose(wiring: Wiring, vertex: Vertex) -> str:
 
 
 def _settle(equations: Sequence[Equation], purposes: dict[str, str]) -> None:
-    """Move what an equation reads no later than the equation itself. Purposes are changed in place."""
+    """Move what each equation reads to the equation's stage or an earlier one. Purposes are changed in place."""
     readers: dict[str, list[str]] = {equation.target: [] for equation in equations}
     for equation in equations:
         for node in walk(equation.value):
             if isinstance(node, Name) and not node.previous and node.name in readers:
                 readers[node.name].append(equation.target)
-    for equation in reversed(equations):  # what is read stands before what reads it
+    for equation in reversed(equations):  # inputs before their readers
         fed = {purposes[reader] for reader in readers[equation.target]}
         first = next((purpose for purpose in _ORDER if purpose in fed), purposes[equation.target])
         if _ORDER.index(first) < _ORDER.index(purposes[equation.target]):

@@ -1,9 +1,9 @@
-"""What belongs together before anything has a place: lines of states, joined vectors, hanging operations.
+"""The groups that are formed before anything is placed: lines of states, joined vectors, hanging operations.
 
-Three things are decided here. The *line* of a state is the chain of pointwise operations from last step's value to this
-step's; it is drawn straight, as the essay draws the cell state. A *junction* is where vectors that several layers read
-together are joined, once for all of them. And a vertex *hangs* when it works on a finished state for the output alone:
-it is drawn below that state's line, flowing down.
+Three things are decided here. The *line* of a state is the chain of pointwise operations from its previous value to
+its new value. It is drawn straight, as the essay draws the cell state. A *junction* joins the vectors that several
+layers read together, once for all of them. A vertex *hangs* if it works on a finished state for the output alone: it
+is drawn below that state's line, flowing down.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,14 +19,14 @@ _ENTRANCES = 3
 
 @dataclass(frozen=True)
 class Wiring:
-    """A graph with its junctions and its ends, and the part each vertex plays.
+    """A graph with its junctions and its ends, and the role of each vertex.
 
     Args:
         graph: The graph.
-        vertices: All vertices, junctions and ends among them, each after what it reads.
-        inputs: What each vertex reads, junctions in the place of what they join.
-        marks: For each of these inputs, what is written beside its arrow; empty where nothing is.
-        lines: For each state that is carried by pointwise operations: those operations, from left to right.
+        vertices: All vertices, including junctions and ends, each after its inputs.
+        inputs: The inputs of each vertex, with junctions in place of the vectors they join.
+        marks: For each of these inputs, the mark beside its arrow; empty if it has none.
+        lines: For each state that only pointwise operations carry: those operations, from left to right.
         high: The states whose line runs above the layers, from top to bottom.
         low: The states that run below the layers, from top to bottom.
         hanging: The vertices that work for the output below a state's line.
@@ -42,7 +42,7 @@ class Wiring:
     hanging: frozenset[Vertex]
 
     def readers(self, vertex: Vertex) -> list[Vertex]:
-        """List what reads a vertex, in order."""
+        """List the readers of a vertex, in order."""
         return [other for other in self.vertices if vertex in self.inputs[other]]
 
     def reached_by_input(self, state: str) -> bool:
@@ -69,12 +69,12 @@ def make_wiring(graph: Graph) -> Wiring:
     carried = [state for state in states if lines[state]]
     made_of = _upstream(graph.current[output])
     others = {vertex for state in carried if state != output for vertex in lines[state]}
-    # An output that is made from another carried state runs below it.
+    # An output that is computed from another carried state runs below it.
     high = [state for state in carried if state != output or not made_of & others] or [output]
     low = [state for state in (output, *states) if state not in high]
     lines = {state: line for state, line in lines.items() if line}
     high.sort(key=lambda state: state == output)
-    # Beside a state that runs below, one from above enters a layer by itself, as a peephole.
+    # Next to a state that runs below, a state from above enters a layer by itself, as a peephole.
     above = {graph.previous[state] for state in high} | {vertex for state in high for vertex in lines.get(state, ())}
     junctions, inputs, marks = _junctions(graph, above if low else set())
     exits = [
@@ -89,7 +89,7 @@ def make_wiring(graph: Graph) -> Wiring:
 
 
 def vertex_ids(wiring: Wiring) -> dict[Vertex, str]:
-    """Name every vertex by its quantity, so that the same thing has the same id in another cell.
+    """Name every vertex by its quantity, so that the same quantity has the same id in another cell.
 
     Args:
         wiring: The wiring of a cell.
@@ -131,14 +131,14 @@ def _lines(graph: Graph) -> dict[str, tuple[Vertex, ...]]:
 def _junctions(
     graph: Graph, apart: set[Vertex]
 ) -> tuple[list[Vertex], dict[Vertex, tuple[Vertex, ...]], dict[Vertex, tuple[str, ...]]]:
-    """Join vectors that several layers read, as long as this saves lines; then those that only one layer reads."""
-    # What bears a mark enters by itself, or the mark would speak of all that is joined.
+    """Join vectors that several layers read, as long as this saves lines; then vectors that only one layer reads."""
+    # A vector with a mark enters by itself. Otherwise the mark would apply to everything that is joined.
     bare = {vertex: _marked(vertex, "") for vertex in graph.vertices if vertex.kind == LAYER}
     open_sets = {vertex: set(inputs) - apart for vertex, inputs in bare.items()}
     order = {vertex: place for place, vertex in enumerate(graph.vertices)}
     groups: list[frozenset[Vertex]] = []
     while candidates := _worthwhile(open_sets.values()):
-        # Sets have no order of their own; the order of the vertices decides between equals.
+        # Sets have no order, so the order of the vertices decides ties.
         best = max(
             sorted(candidates, key=lambda group: sorted(order[vertex] for vertex in group)),
             key=lambda group: (_saved(group, open_sets.values()), _shared(group, open_sets.values())),
@@ -150,9 +150,9 @@ def _junctions(
     junctions: dict[frozenset[Vertex], Vertex] = {}
     wired = {vertex: vertex.inputs for vertex in graph.vertices}
     for group in sorted(groups, key=len):
-        # A junction of which another is a part takes that one in whole.
+        # A junction that contains another takes it in whole.
         first, *rest = _joined(sorted(group, key=order.__getitem__), junctions)
-        # At one point two vectors meet; a third meets what has become of them further on.
+        # Two vectors meet at one point; a third meets their junction further on.
         for member in rest:
             pair = (first, member)
             first = Vertex(JUNCTION, (), "", pair, ("", ""))
@@ -163,7 +163,7 @@ def _junctions(
         parts = {group: junctions[group] for group in groups if group <= set(bare[layer]) - apart - rest}
         entering = {"": list(_joined(bare[layer], parts))}
         entering |= {mark: list(_marked(layer, mark)) for mark in dict.fromkeys(layer.marks) if mark}
-        # A layer has three entrances; what is more joins before the last, like with like.
+        # A layer has three entrances. Further inputs are joined before the last one, like with like.
         while sum(map(len, entering.values())) > _ENTRANCES:
             most = max(entering.values(), key=len)
             pair = (most[-2], most[-1])
@@ -201,7 +201,7 @@ def _shared(group: frozenset[Vertex], sets: Iterable[set[Vertex]]) -> int:
 
 
 def _saved(group: frozenset[Vertex], sets: Iterable[set[Vertex]]) -> int:
-    """Count the lines that joining saves. What a single layer reads saves least, whatever its number."""
+    """Count the lines that joining saves. A group that only one layer reads saves the least, whatever its size."""
     shared = _shared(group, sets)
     return (len(group) - 1) * shared if shared > 1 else 0
 

@@ -29,8 +29,8 @@ from gatework.diagram.rendering.theme import (
 from gatework.errors import ConfigError
 
 _CODES = {"M": [Path.MOVETO], "L": [Path.LINETO], "Q": [Path.CURVE3, Path.CURVE3]}
-_DOTS = 72.0  # points of a figure to an inch, one of which is a pixel of the scene
-# Fonts with simplified and traditional characters, by the beginnings of their family names and file names.
+_DOTS = 72.0  # points of a figure per inch; one point is one pixel of the scene
+# Fonts with simplified and traditional characters, by the start of their family names and file names.
 _CHINESE = ("noto sans cjk", "noto serif cjk", "source han", "wenquanyi", "pingfang", "microsoft yahei",
             "microsoft jhenghei", "simhei", "heiti", "arial unicode")  # fmt: skip
 # The endings of the family names of fonts with the shapes of one language.
@@ -44,13 +44,13 @@ def png(scene: Scene, theme: Theme, scale: float = 2.0) -> bytes:
     Args:
         scene: The picture.
         theme: Its colours.
-        scale: Pixels of the PNG for one of the scene; 2 is sharp on every screen, 4 in print.
+        scale: Pixels of the PNG per pixel of the scene; 2 is sharp on every screen, 4 in print.
 
     Returns:
         The bytes of the file.
 
     Raises:
-        ConfigError: Where the scale is not positive, or the words need a font this machine does not have.
+        ConfigError: If the scale is not positive, or if the words need a font that this machine lacks.
     """
     if not 0 < scale <= 16:
         raise ConfigError(f"The scale is {scale!r}; expected a number above 0, up to 16.")
@@ -116,7 +116,7 @@ def _path(commands: tuple[Command, ...]) -> Path:
 
 
 def _text(runs: Runs, x: float, y: float, size: float, anchor: str, colour: str, language: str) -> list[Patch]:
-    """Set a text as outlines, run after run: its baseline lies a third of its size below the point."""
+    """Set a text as outlines, run after run. Its baseline lies a third of its size below the point."""
     set_runs, wide = [], 0.0
     for text, style in runs:
         scale = {"sub": SUB_SCALE, "italic": ITALIC_SCALE}.get(style, 1.0) * size
@@ -136,7 +136,7 @@ def _text(runs: Runs, x: float, y: float, size: float, anchor: str, colour: str,
 
 
 def _pieces(text: str, style: str, language: str) -> list[tuple[str, FontProperties]]:
-    """Part a text where Chinese characters begin and end, each part with a font that has its letters."""
+    """Split a text where Chinese characters begin and end. Each part comes with a font that has its letters."""
     pieces: list[tuple[str, bool]] = []
     for letter in text:
         chinese = ord(letter) > 0x2E80
@@ -160,13 +160,13 @@ def chinese_font(language: str) -> str:
         language: ``zh-Hans`` or ``zh-Hant``.
 
     Returns:
-        Its file, as matplotlib takes it.
+        The font's file, as matplotlib takes it.
 
     Raises:
-        ConfigError: Where there is none.
+        ConfigError: If there is none.
     """
     if not _chinese_fonts():
-        # The manager remembers the fonts of an earlier day; one installed since is only found by its file.
+        # The manager caches its list of fonts. A font that was installed since is only found by its file.
         for file in font_manager.findSystemFonts():
             if FilePath(file).name.lower().startswith(_CHINESE_FILES):
                 font_manager.fontManager.addfont(file)
@@ -187,7 +187,7 @@ def chinese_font(language: str) -> str:
             entry.name,
         ),
     )
-    # Before matplotlib 3.11 only the first font of a collection can be had.
+    # Before matplotlib 3.11, only the first font of a collection is available.
     collected = getattr(font_manager, "FontPath", None)
     return entry.fname if collected is None else collected(entry.fname, getattr(entry, "index", 0))
 

@@ -1,4 +1,4 @@
-"""A scene as SVG: one file, nothing from outside, readable by a screen reader."""
+"""A scene as SVG: one file without external resources, readable by a screen reader."""
 
 from html import escape
 
@@ -105,7 +105,7 @@ def _text(shape: Shape, theme: Theme, sans: tuple[str, ...]) -> list[str]:
 
 
 def _set(runs: Runs, x: float, y: float, size: float, anchor: str, colour: str, sans: tuple[str, ...]) -> str:
-    """Set a text about a point: its baseline lies a third of its size below."""
+    """Set a text around a point. Its baseline lies a third of its size below the point."""
     spans, shifted = [], 0.0
     for text, style in runs:
         down = SUB_DROP * size if style == "sub" else 0.0

@@ -8,14 +8,14 @@ class Theme:
     """Colours by role, and the lettering.
 
     Args:
-        ink: Of lines and text.
-        outline: Of signs.
-        fills: Of signs and frames, by role.
-        frame: Of the frame's own line.
-        highlight: Of what is pointed out.
-        on_sign: Of the letters on signs.
-        faint: How much of what is nearly hidden still shows, from 0 to 1.
-        paper: What a PNG has behind everything; an SVG lets through what is there.
+        ink: The colour of lines and text.
+        outline: The colour of the outlines of signs.
+        fills: The colours of signs and frames, by role.
+        frame: The colour of the frame's outline.
+        highlight: The colour of highlighted shapes.
+        on_sign: The colour of the letters on signs.
+        faint: The opacity of faint shapes, from 0 to 1.
+        paper: The background of a PNG. An SVG has none.
     """
 
     ink: str
@@ -28,9 +28,9 @@ class Theme:
     fills: dict[str, str] = field(default_factory=dict)
 
     def shade(self, colour: str, emphasis: str) -> str:
-        """Return a colour, or its faded form where a shape is faint.
+        """Return a colour, or its faded form if a shape is faint.
 
-        It is mixed with the frame's, not made transparent: where two faint lines meet, nothing shines through.
+        The colour is mixed with the frame's and not made transparent, so nothing shines through where faint lines meet.
 
         Args:
             colour: ``#rrggbb`` or ``none``.
@@ -57,7 +57,7 @@ class Theme:
 
 LINE_WIDTH, OUTLINE_WIDTH, FRAME_WIDTH = 3.2, 1.6, 2.6
 FRAME_RADIUS = 24.0
-# Serif letters are smaller than others of the same size. How large they and an index are set, and how far it drops.
+# Serif letters look smaller than others of the same size. These are their scale, an index's scale, and its drop.
 ITALIC_SCALE, SUB_SCALE, SUB_DROP = 1.12, 0.76, 0.26
 SANS = {
     "en": ("DejaVu Sans", "Verdana", "sans-serif"),
