@@ -33,7 +33,7 @@ def route(wiring: Wiring, arrangement: Arrangement) -> tuple[Route, ...]:
 
     Args:
         wiring: The wiring of a cell.
-        A route for every input of every vertex.
+        arrangement: The places of its vertices.
 
     Returns:
         A route for every input of every vertex.
