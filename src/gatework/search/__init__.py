@@ -1,7 +1,7 @@
-"""Comparing cells: many small trainings, side by side on all cores, and what they allow to be said.
+"""Comparing cells: many small training runs in parallel on all cores, and the conclusions from them.
 
-``running`` runs one trial of any job in a process of its own: ``trial``, ``worker``. It does not know which trials
-there are. ``comparing`` decides that, and what follows from them: ``config``, ``matching`` (sizes), ``plan`` (the
+``running`` runs one trial of any job in a separate process: ``trial``, ``worker``. It does not know which trials
+there are. ``comparing`` chooses the trials and draws the conclusions: ``config``, ``matching`` (sizes), ``plan`` (the
 trials), ``directory``, ``loop``, ``statistics``, ``results``, ``figure``.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gatework.search.comparing.results import PairTest as PairTest
     from gatework.search.comparing.results import Summary as Summary
 
-# A process that runs trials needs none of what draws the picture of them.
+# A process that runs trials does not need the modules that draw the picture.
 _PUBLIC = {
     "CompareConfig": "gatework.search.comparing.config",
     "Comparison": "gatework.search.comparing.results",

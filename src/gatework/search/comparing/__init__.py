@@ -1,1 +1,1 @@
-"""Comparing: which trials there are, and what their results allow to be said."""
+"""Comparisons: the choice of trials, and the conclusions from their results."""

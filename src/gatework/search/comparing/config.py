@@ -12,12 +12,12 @@ from gatework.errors import ConfigError
 from gatework.training.config import make_config, nearest
 from gatework.training.jobs.settings import fault_in_words, may_name_files, refused_file
 
-# Settings of a training run that a comparison may fix for all its cells; those not given are the task's own.
+# Settings of a training run that a comparison may fix for all its cells; the task determines the others.
 SHARED = (
     *("batch_size", "clip_norm", "forget_bias", "init", "schedule", "shortest_gap", "steps"),
     *("evaluate_every", "data"),
 )
-# What may be different when a comparison goes on.
+# Settings that may change when a comparison is resumed.
 MAY_CHANGE = frozenset(("run", "workers", "data"))
 
 Count = Annotated[int, Field(ge=1, le=10_000)]
@@ -27,10 +27,10 @@ _RATES = "expected numbers above 0, up to 10,000, such as 0.001,0.01"
 
 
 class CompareConfig(BaseModel):
-    """Everything that decides how a comparison goes; the same configuration always gives the same results.
+    """Configure a comparison completely; the same configuration always gives the same results.
 
-    Cells are given as names, files and equations in a sequence (or with commas between), or as a mapping from what each
-    is to be called. They are kept as that mapping, with equations in place of files.
+    Cells are given as a sequence of names, files and equations (or as text, separated by commas), or as a mapping from
+    labels to cells. The configuration stores that mapping, with equations in place of files.
 
     Example:
         >>> config = CompareConfig(task="adding", cells="rnn,lstm", gaps=[30, 10])
@@ -127,14 +127,14 @@ class CompareConfig(BaseModel):
     @field_validator("gaps", "learning_rates", mode="before")
     @classmethod
     def _in_order(cls, value: Any, info: ValidationInfo) -> Any:
-        """Take numbers in any order, as a sequence or with commas between, and name the first that cannot be."""
+        """Accept numbers in any order, as a sequence or separated by commas; name the first invalid one."""
         if isinstance(value, str):
             value = [_number(word) for word in _words(value)]
         if isinstance(value, int | float):
             value = [value]
         if not isinstance(value, Sequence):
             return value
-        # Said here: where every number is refused, pydantic would go on to say that there is none.
+        # Checked here: if every number were refused, pydantic would report an empty sequence as well.
         good, expected = (_is_gap, _GAPS) if info.field_name == "gaps" else (_is_rate, _RATES)
         for number in value:
             if not good(number):
@@ -146,7 +146,7 @@ class CompareConfig(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "CompareConfig":
-        for gap in self.gaps:  # whether the task takes it, and data, is the job's to say
+        for gap in self.gaps:  # the job checks whether the task accepts the gap and the data
             make_config({"task": self.task, "gap": gap, "data": self.data})
         if self.reference and self.reference not in self.cells and self.reference not in CELLS:
             raise ValueError(
@@ -162,11 +162,11 @@ class CompareConfig(BaseModel):
 
     @property
     def directory(self) -> Path:
-        """Where everything is kept."""
+        """The directory of the comparison."""
         return Path(os.path.expanduser(self.run)) if self.run else Path("runs") / f"compare-{self.task}"
 
     def find(self, label: str) -> Cell:
-        """Give the cell of a label; a reference that takes no part is known by its name."""
+        """Return the cell of a label; a reference outside the comparison is found by its name."""
         return find_cell(self.cells.get(label, label), name=label)
 
 
@@ -175,15 +175,15 @@ def make_compare_config(values: Mapping[str, Any], where: str = "", *, files: bo
 
     Args:
         values: Any of the fields of :class:`CompareConfig`, by name; the others keep their defaults.
-        where: Where the values come from, such as a file's name, for the error's sentence.
-        files: Whether cells may name files of equations, which are read: so where a person gives them, and not where
-            they stand in the directory of a comparison.
+        where: The source of the values, such as the name of a file, for error messages.
+        files: Whether cells may name files of equations. They may if a person gives them, but not in the directory of
+            a comparison.
 
     Returns:
         The configuration.
 
     Raises:
-        ConfigError: For an unknown key, or a value that cannot be used, in a sentence.
+        ConfigError: For an unknown key or an invalid value.
 
     Example:
         >>> make_compare_config({"task": "adding", "cells": "rnn", "gaps": "5,x"})
@@ -222,7 +222,7 @@ def _is_rate(number: Any) -> bool:
 
 
 def _labelled(given: Sequence[Any]) -> Any:
-    """Call every cell by its name, or by its file's."""
+    """Label every cell with its name, or with the name of its file."""
     by_label: dict[str, str] = {}
     for word in given:
         if not isinstance(word, str):
@@ -237,7 +237,7 @@ def _labelled(given: Sequence[Any]) -> Any:
 
 
 def _read(word: str) -> tuple[str, str]:
-    """Give a cell's label and text; a file is read, so that the comparison does not depend on the file."""
+    """Return a cell's label and text. A file is read now, so that later changes to it do not matter."""
     if is_file(word):
         return Path(word).stem, read_equations(word)
     return ("own-cell" if is_equations(word) else word), word

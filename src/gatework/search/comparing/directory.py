@@ -1,8 +1,8 @@
-"""The directory of a comparison: everything there is to know about it, and the only thing that is.
+"""The directory of a comparison. It holds everything that is known about the comparison.
 
-config.json     what it was told; equations of the user's own are in it
-trials.jsonl    one line per trial that is over, in the order in which they ended
-results.json    everything that came of it, when all trials are over
+config.json     the configuration, including the user's own equations
+trials.jsonl    one line per finished trial, in the order in which they finished
+results.json    all results, once all trials are finished
 gaps.png        the criterion's metric against the gap
 .lock           held while a process writes
 """
@@ -25,7 +25,7 @@ from gatework.search.running.trial import Outcome, Trial
 
 
 class _Line(BaseModel):
-    """A line of trials."""
+    """A line of ``trials.jsonl``."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -48,12 +48,12 @@ class CompareDirectory(Directory):
 
     @property
     def trials(self) -> Path:
-        """The lines of trials."""
+        """The file of finished trials."""
         return self.path / "trials.jsonl"
 
     @property
     def results(self) -> Path:
-        """What came of it."""
+        """The file of results."""
         return self.path / "results.json"
 
     @property
@@ -62,17 +62,17 @@ class CompareDirectory(Directory):
         return self.path / "gaps.png"
 
     def open(self, config: CompareConfig, fingerprints: Mapping[int, str]) -> Lock:
-        """Take the directory for writing, and make sure that it is this comparison's.
+        """Lock the directory for writing, and make sure that it belongs to this comparison.
 
         Args:
-            config: The comparison.
-            fingerprints: One number for the data at each gap.
+            config: The configuration of the comparison.
+            fingerprints: The fingerprint of the data at each gap.
 
         Returns:
-            The right to write; release it at the end.
+            The lock; release it at the end.
 
         Raises:
-            RunError: When another process writes it, or it holds something else.
+            RunError: If another process is writing to the directory, or it holds something else.
         """
         data = {str(gap): number for gap, number in fingerprints.items()}
         lock = self.lock()
@@ -90,10 +90,10 @@ class CompareDirectory(Directory):
         return lock
 
     def read_config(self) -> CompareConfig:
-        """Read what the comparison was told.
+        """Read the configuration of the comparison.
 
         Raises:
-            RunError: When that cannot be read, or is no comparison's.
+            RunError: If it cannot be read, or does not belong to a comparison.
         """
         file = self.path / "config.json"
         try:
@@ -105,7 +105,7 @@ class CompareDirectory(Directory):
 
     def _check_same(self, config: CompareConfig, data: Mapping[str, str]) -> None:
         before, now = self.read_config().model_dump(mode="json"), config.model_dump(mode="json")
-        # The order of cells counts: the first may be the one that sizes are matched to.
+        # The order of cells matters: sizes may be matched to the first.
         differing = [key for key in now if key not in MAY_CHANGE and _text(before[key]) != _text(now[key])]
         if differing:
             told = "; ".join(f"{key} is {_short(before[key])} there and {_short(now[key])} now" for key in differing)
@@ -122,27 +122,27 @@ class CompareDirectory(Directory):
             )
 
     def read_trials(self) -> dict[Trial, Outcome]:
-        """Read the trials that are over, leaving out a last one that was cut short.
+        """Read the finished trials, without an incomplete last line.
 
         Raises:
-            RunError: When a line in the middle is damaged.
+            RunError: If any other line is damaged.
         """
         entries = self.read_lines(self.trials, lambda line: parse_json(line, self.trials, _Line), "is no trial")
         return {entry.trial: entry.outcome for entry in entries}
 
     def append(self, trial: Trial, outcome: Outcome) -> None:
-        """Add a trial, and see it to the disk."""
+        """Append a trial, and flush it to disk."""
         append_line(self.trials, (line_of(trial, outcome) + "\n").encode(), flush=True)
 
     def rewrite(self, done: Mapping[Trial, Outcome]) -> None:
-        """Write the trials anew, so that nothing is appended to half a line."""
+        """Rewrite the file of trials, so that no line is appended to an incomplete one."""
         with saving(f"'{self.trials}'"):
             write_file(self.trials, "".join(f"{line_of(*item)}\n" for item in done.items()).encode())
             flush_folder(self.path)
 
 
 def line_of(trial: Trial, outcome: Outcome) -> str:
-    """Give a trial as a line of JSON."""
+    """Return a trial as one line of JSON."""
     return json.dumps({"trial": asdict(trial), "outcome": outcome.to_json()}, ensure_ascii=False, allow_nan=False)
 
 

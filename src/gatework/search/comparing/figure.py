@@ -1,4 +1,4 @@
-"""The picture of a comparison: the criterion's metric against the gap, a line with its band for each cell."""
+"""The picture of a comparison: the criterion's metric against the gap, one line with a band for each cell."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -12,20 +12,21 @@ from matplotlib.transforms import ScaledTranslation
 
 from gatework.search.comparing.results import Comparison
 
-# Okabe & Ito's colours, which people with any kind of colour vision can tell apart, but for the yellow, which is too
-# light for a line on white; and a marker for each, for print without colours.
+# The colours of Okabe & Ito, which people with any kind of colour vision can distinguish, except yellow, which is too
+# light for a line on white. Each has a marker, for print without colours.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 _LINES = ("-", "--", ":")
-# Cells that are often compared look the same in every picture; the others take the looks that are left.
+# Cells that are often compared look the same in every picture; the others use the remaining styles.
 _FIXED = {name: place for place, name in enumerate(("rnn", "lstm", "gru", "irnn", "peephole", "cifg", "lstm_1997"))}
 _DASHED = (0, (4, 3))
 _INK, _FAINT, _GUIDE = "#333333", "#e4e4e4", "#888888"
-# Metrics that are shares: their axis is all of 0 to 1.
+# Metrics that are fractions: their axis runs from 0 to 1.
 _SHARES = ("accuracy", "solved")
-# Points of type between the middles of two labels.
+# The distance between the centres of two labels, in points.
 _APART = 13.0
-# Cells stand beside one another at a gap, so that no point hides another: so much of the way to the next.
+# The horizontal shift between the points of two cells at the same gap, so that no point hides another, as a fraction of
+# the way to the next gap.
 _DODGE = 0.02
 
 
@@ -56,7 +57,7 @@ def draw_gaps(comparison: Comparison) -> bytes:
         _draw(axes, curve)
     _guides(axes, comparison)
     _finish(axes, comparison)
-    # Labels are spread in points of the page, which stand fast only when everything else does.
+    # Labels are spread in points of the page, which are known only once everything else is laid out.
     FigureCanvasAgg(figure).draw()
     _label_ends(axes, [curve for curve in curves if curve.points])
     picture = io.BytesIO()
@@ -65,7 +66,7 @@ def draw_gaps(comparison: Comparison) -> bytes:
 
 
 def _curves(comparison: Comparison) -> list[_Curve]:
-    """Collect what is drawn of each cell; what is no finite number cannot be."""
+    """Collect the points of each cell; values that are not finite cannot be drawn."""
     gaps, cells = comparison.config.gaps, tuple(comparison.config.cells)
     styles = _styles(comparison.config.cells)
     places = _places(gaps)
@@ -84,13 +85,13 @@ def _curves(comparison: Comparison) -> list[_Curve]:
 
 
 def _styles(cells: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Choose colour, marker and line of each cell: by its name, whatever it is called here, else the first ones left.
+    """Choose the colour, marker and line of each cell: those fixed for its name, or else the first unused ones.
 
     Args:
-        cells: Cells' names or equations, by what each is called.
+        cells: The names or equations of the cells, by label.
 
     Returns:
-        The style of each, no two alike among as many as anybody can tell apart.
+        The style of each cell. Styles repeat only if there are more cells than distinguishable styles.
     """
     places: dict[str, int] = {}
     for label, text in cells.items():
@@ -109,12 +110,12 @@ def _styles(cells: Mapping[str, str]) -> dict[str, dict[str, Any]]:
 
 
 def _places(gaps: Sequence[int]) -> dict[int, float]:
-    """Give the place of each gap on the axis: its logarithm, or where there is a gap of 0 that of one more."""
+    """Return the position of each gap on the axis: its logarithm, or that of gap + 1 if there is a gap of 0."""
     return {gap: log(gap + (gaps[0] < 1)) for gap in gaps}
 
 
 def _draw(axes: Any, curve: _Curve) -> None:
-    """Draw one cell: each run a faint point, the medians a line, their intervals a band."""
+    """Draw one cell: a faint point for each run, a line for the medians, a band for their intervals."""
     colour, marker = curve.style["color"], curve.style["marker"]
     if curve.runs:
         axes.scatter(*zip(*curve.runs, strict=True), s=13, color=colour, marker=marker, alpha=0.45, linewidths=0)
@@ -129,7 +130,7 @@ def _draw(axes: Any, curve: _Curve) -> None:
 
 
 def _guides(axes: Any, comparison: Comparison) -> None:
-    """Draw the baseline, which is what guessing gets, and where a run counts as solved."""
+    """Draw the baseline, which is the score of guessing, and the threshold at which a run counts as solved."""
     success, metric = comparison.task["success"], comparison.task["success"]["metric"]
     limit = success["at_least"] if success["at_least"] is not None else success["at_most"]
     places = _places(comparison.config.gaps)
@@ -137,11 +138,11 @@ def _guides(axes: Any, comparison: Comparison) -> None:
         (places[entry["gap"]], entry[metric]) for entry in comparison.task["chance"] if entry[metric] is not None
     ]
     axes.axhline(limit, color=_GUIDE, linewidth=1.0, linestyle="-", zorder=1)
-    if len(baseline) == 1:  # one gap is one point: the level then goes on to both sides
+    if len(baseline) == 1:  # one gap is one point: the level is then drawn across the picture
         axes.axhline(baseline[0][1], color=_GUIDE, linewidth=1.2, linestyle=_DASHED, zorder=1)
     elif baseline:
         axes.plot(*zip(*baseline, strict=True), color=_GUIDE, linewidth=1.2, linestyle=_DASHED, zorder=1)
-    # The words stand left of the first gap, where no point is.
+    # The words go to the left of the first gap, where there are no points.
     words = {"solved": limit, **({"guessing": baseline[0][1]} if baseline else {})}
     for word, height in words.items():
         place = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "ha": "left", "va": "top"}
@@ -175,7 +176,7 @@ def _finish(axes: Any, comparison: Comparison) -> None:
 
 
 def _label_ends(axes: Any, curves: list[_Curve]) -> None:
-    """Write each cell's name in the right margin beside its end; where they do not fit, into a box."""
+    """Write each cell's name in the right margin beside the end of its line, or in a legend if they do not fit."""
     transform, scale = axes.transData, 72 / axes.figure.dpi
     ends = [(transform.transform(curve.points[-1][:2])[1] * scale, curve) for curve in curves]
     ends.sort(key=lambda end: end[0])
@@ -205,22 +206,22 @@ def _label_ends(axes: Any, curves: list[_Curve]) -> None:
 
 
 def spread(heights: list[float], low: float, high: float, apart: float = _APART) -> list[float]:
-    """Move heights apart until none is too near another, as little as can be, and keep them within bounds.
+    """Move heights apart as little as possible until none is too near another, and keep them within bounds.
 
     Args:
-        heights: Where labels would like to be, growing.
-        low: Nothing is to be below this.
-        high: Nothing above this, where there is room.
-        apart: The least distance.
+        heights: The preferred heights of labels, in ascending order.
+        low: The lower bound.
+        high: The upper bound; exceeded only if there is not enough room.
+        apart: The smallest distance.
 
     Returns:
-        Where they are.
+        The new heights.
 
     Example:
         >>> spread([10.0, 11.0, 50.0], 0.0, 100.0, apart=10.0)
         [5.5, 15.5, 50.0]
     """
-    groups: list[tuple[float, list[float]]] = []  # where a block's middle wants to be, and its members' wishes
+    groups: list[tuple[float, list[float]]] = []  # the preferred centre of a block, and the preferred heights in it
     for height in heights:
         wishes = [height]
         while True:

@@ -1,4 +1,4 @@
-"""Compare: from a configuration to a table of results, or on from where a comparison stopped."""
+"""Compare: turn a configuration into a table of results, or resume a comparison where it stopped."""
 
 from dataclasses import dataclass, field
 
@@ -16,29 +16,29 @@ from gatework.search.comparing.results import Comparison, draw_conclusions
 from gatework.search.running import worker
 from gatework.search.running.trial import Outcome, Trial
 
-# Seconds after which a signal is noticed at the latest.
+# The longest time until a signal is noticed, in seconds.
 _PATIENCE = 0.2
-# How often a trial is begun whose process died.
+# How often a trial is started if its process dies.
 _ATTEMPTS = 2
 
 
 def compare(config: CompareConfig, reporter: Reporter | None = None) -> Comparison:
-    """Compare cells on a task, or go on where the same comparison stopped.
+    """Compare cells on a task, or resume the same comparison where it stopped.
 
     Args:
-        config: What to compare. Where its directory holds trials of the same configuration, they are not run again.
-        reporter: It shows how the comparison goes; None shows nothing.
+        config: The configuration. Trials of the same configuration that are in its directory are not run again.
+        reporter: The reporter that shows progress; None shows nothing.
 
     Returns:
-        The comparison, which is also written into its directory.
+        The comparison, which is also written to its directory.
 
     Raises:
-        ConfigError: When cells or settings do not fit the task.
-        DataError: When recorded data cannot be used.
-        RunError: When the directory is another's or cannot be written, or a trial's process dies twice.
-        Stopped: After Ctrl-C or SIGTERM; the trials that were over are saved.
+        ConfigError: If cells or settings do not fit the task.
+        DataError: If recorded data cannot be used.
+        RunError: If the directory belongs to something else or cannot be written, or a trial's process dies twice.
+        Stopped: After Ctrl-C or SIGTERM; finished trials are saved.
     """
-    # Whatever can be wrong with cells, sizes and data shows here, before anything is written.
+    # This checks cells, sizes and data before anything is written.
     plan = Plan(config)
     reporter = reporter or Quiet()
     directory = CompareDirectory(config.directory)
@@ -61,23 +61,23 @@ def compare(config: CompareConfig, reporter: Reporter | None = None) -> Comparis
 
 @dataclass
 class _Comparing:
-    """The trials that are left, and the processes that run them."""
+    """The remaining trials, and the processes that run them."""
 
     plan: Plan
     directory: CompareDirectory
     lock: Lock
     done: dict[Trial, Outcome]
     reporter: Reporter
-    given: list[Trial] = field(default_factory=list)  # a trial's number is its place here
+    given: list[Trial] = field(default_factory=list)  # the index of a trial is its number
     attempts: dict[Trial, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Make ready as many processes as there can be work for."""
+        """Prepare the processes, no more than there are trials to run at once."""
         left = self.plan.total - len(self.done)
         self.pool = Pool(min(self.plan.config.workers or count_cores(), left), worker.COMMAND)
 
     def go(self) -> None:
-        """Run what is left."""
+        """Run the remaining trials."""
         self.reporter.begin(self._beginning())
         with StopSignals() as stop:
             try:
@@ -106,7 +106,7 @@ class _Comparing:
         )
 
     def _give(self) -> None:
-        """Give every free process a trial, as long as there are trials that can be run by now."""
+        """Give every free process a trial, as long as there are trials that can be run."""
         if not self.pool.free:
             return
         running = {self.given[number] for number in self.pool.running}
@@ -119,7 +119,7 @@ class _Comparing:
             self.reporter.started(trial)
 
     def _take(self, answer: Answer) -> None:
-        """Take a process's answer."""
+        """Handle the answer of a process."""
         trial, message = self.given[answer.number], answer.message
         if message is None:
             self._died(trial, answer.died)

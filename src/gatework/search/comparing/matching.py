@@ -1,4 +1,4 @@
-"""Sizes that make cells comparable: as many learned numbers for each, or as many units."""
+"""Sizes that make cells comparable: the same number of parameters for each, or the same number of units."""
 
 from dataclasses import dataclass
 
@@ -13,11 +13,11 @@ _LARGEST = 2**24
 
 @dataclass(frozen=True)
 class Size:
-    """How large a cell's model is.
+    """The size of a cell's model.
 
     Args:
-        hidden_size: Units of each layer.
-        parameters: Numbers that the whole model learns.
+        hidden_size: The number of units of each layer.
+        parameters: The number of parameters of the whole model.
     """
 
     hidden_size: int
@@ -30,16 +30,16 @@ def match_sizes(
     """Choose the units of every cell.
 
     Args:
-        config: The comparison; it says what is matched, and to which cell.
-        cells: The cells by label, with the transformations that the task asks for.
-        shape: The rest of the model; None where the job cannot count it.
-        hidden_size: Units of the reference cell.
+        config: The configuration of the comparison; it determines what is matched, and to which cell.
+        cells: The cells by label, with the transformations that the task requires.
+        shape: The rest of the model; None if the job cannot count its parameters.
+        hidden_size: The number of units of the reference cell.
 
     Returns:
-        For each label of the comparison the size of its model.
+        The size of each model, by label.
 
     Raises:
-        ConfigError: Naming every cell that cannot take part, and why.
+        ConfigError: If cells cannot take part; the message names each of them and the reason.
     """
     if shape is None:
         raise ConfigError(
@@ -57,18 +57,18 @@ def match_sizes(
 
 
 def nearest_size(cell: Cell, shape: Shape, wanted: int) -> Size:
-    """Find the units with which a model learns as many numbers as wanted, as nearly as can be.
+    """Find the number of units with which a model has most nearly a wanted number of parameters.
 
     Args:
-        cell: Its cell.
-        shape: The rest of it.
-        wanted: The number.
+        cell: The cell of the model.
+        shape: The rest of the model.
+        wanted: The wanted number of parameters.
 
     Returns:
-        The nearest size; of two equally near ones the smaller.
+        The nearest size, or the smaller of two equally near ones.
 
     Raises:
-        SizeError: When the sizes do not fit the cell.
+        SizeError: If the sizes do not fit the cell.
 
     Example:
         >>> from gatework.cells import CELLS
@@ -82,14 +82,15 @@ def nearest_size(cell: Cell, shape: Shape, wanted: int) -> Size:
         return Size(multiple * unit, shape.count(cell, multiple * unit))
 
     def enough(multiple: int) -> bool:
-        # More units learn more, but for one size: a cell that reads its input elementwise and is as wide has no map.
+        # More units mean more parameters, with one exception: a cell that uses its input elementwise needs no map if it
+        # has as many units as the input has features.
         return any(sized(one).parameters >= wanted for one in (multiple, multiple - 1) if one >= least)
 
     high = least
     while sized(high).parameters < wanted and high * unit < _LARGEST:
         high *= 2
     low = least
-    while low < high:  # the smallest with at least as many
+    while low < high:  # the smallest with at least the wanted number
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle + 1, high)
     around = {low - 2, low - 1, low} | ({shape.width // unit} if shape.width % unit == 0 else set())
@@ -98,7 +99,7 @@ def nearest_size(cell: Cell, shape: Shape, wanted: int) -> Size:
 
 
 def _refuse(cells: dict[str, Cell], shape: Shape, hidden_size: int, match: str) -> None:
-    """Refuse cells that cannot have the sizes, all of them in one sentence."""
+    """Refuse cells that cannot have these sizes, all in one message."""
     faults = []
     for label, cell in cells.items():
         unit = cell.step.multiple_of

@@ -1,9 +1,9 @@
-"""The trials of a comparison: which there are, the training run of each, and which learning rate was best.
+"""The trials of a comparison, the training run of each, and the choice of the best learning rate.
 
-Every cell is tried with every learning rate at every gap (the tuning), and then runs from fresh seeds with the rate
-that was best for it there (the final runs). A trial's seed decides its data: at one gap the n-th run of every cell
-learns from the same sequences in the same order and is measured on the same ones, so that results are compared pair by
-pair. Only the weights that cells begin with differ, as their shapes do.
+Every cell is trained with every learning rate at every gap (tuning), and then from new seeds with the rate that was
+best for it at that gap (final runs). The seed of a trial determines its data: at one gap the n-th run of every cell
+trains on the same sequences in the same order and is measured on the same ones, so that results can be compared in
+pairs. Only the initial weights differ, because their shapes do.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,20 +23,20 @@ from gatework.training.jobs.registry import open_job
 
 
 class Plan:
-    """Everything that a comparison is going to do.
+    """All trials of a comparison.
 
     Args:
-        config: The comparison.
+        config: The configuration of the comparison.
 
     Raises:
-        ConfigError: When cells or settings do not fit the task.
-        DataError: When recorded data cannot be used.
+        ConfigError: If cells or settings do not fit the task.
+        DataError: If recorded data cannot be used.
     """
 
     def __init__(self, config: CompareConfig) -> None:
         self.config = config
         base = self._run_of(config.reference_cell, config.hidden_size)
-        # Whatever can be wrong with recorded data at a gap shows here, before anything is written.
+        # This checks recorded data at every gap before anything is written.
         jobs = {gap: open_job(base.model_copy(update={"gap": gap})) for gap in config.gaps}
         job = jobs[config.gaps[0]]
         self.success = criterion(job, config.task)
@@ -46,11 +46,11 @@ class Plan:
         self.budget = base.steps
         cells = {label: self._built(label) for label in dict.fromkeys((*config.cells, config.reference_cell))}
         self.sizes: dict[str, Size] = match_sizes(config, cells, job.shape, base.hidden_size)
-        # And here whatever settings do not fit together.
+        # This checks that the settings fit together.
         self._runs = {label: self._run_of(label, self.sizes[label].hidden_size) for label in config.cells}
 
     def facts(self) -> dict[str, Any]:
-        """Give what is worth knowing of the task, as plain data."""
+        """Return facts about the task, as plain data."""
         return {
             **self.described,
             "success": asdict(self.success) | {"in_words": str(self.success)},
@@ -64,10 +64,10 @@ class Plan:
             raise ConfigError(f"cell '{label}' cannot take part: {error}") from error
 
     def _run_of(self, label: str, hidden_size: int | None) -> TrainConfig:
-        """Configure the training run of a cell at the first gap; what is left open is the task's own."""
+        """Configure the training run of a cell at the first gap; the task determines settings that are not given."""
         config = self.config
         settings = {name: getattr(config, name) for name in SHARED if getattr(config, name) not in (None, "")}
-        if not config.find(label).remember:  # no bias by which it remembers: nothing to set
+        if not config.find(label).remember:  # it has no forget bias to set
             settings.pop("forget_bias", None)
             if settings.get("init") == "chrono":
                 settings["init"] = "torch"
@@ -77,20 +77,20 @@ class Plan:
         return make_config(settings)
 
     def train_config(self, trial: Trial) -> TrainConfig:
-        """Give the training run of a trial: its cell's, with the trial's own gap, learning rate and seed.
+        """Return the training run of a trial: that of its cell, with the gap, learning rate and seed of the trial.
 
         Args:
             trial: The trial.
 
         Returns:
-            Its configuration, in full.
+            The complete configuration.
         """
         own = {"gap": trial.gap, "learning_rate": trial.learning_rate, "seed": seed_of(self.config.seed, trial)}
         return self._runs[trial.cell].model_copy(update=own)
 
     @property
     def tunes(self) -> bool:
-        """False where there is one learning rate, and nothing to choose."""
+        """Whether there are several learning rates to choose from."""
         return len(self.config.learning_rates) > 1
 
     @property
@@ -101,31 +101,31 @@ class Plan:
         return len(config.cells) * len(config.gaps) * (tuning + config.seeds)
 
     def places(self) -> Iterator[tuple[str, int]]:
-        """Go through every cell at every gap."""
+        """Iterate over every cell at every gap."""
         for cell in self.config.cells:
             for gap in self.config.gaps:
                 yield cell, gap
 
     def tuning(self, cell: str, gap: int) -> list[Trial]:
-        """List the trials that a learning rate is chosen from."""
+        """List the trials from which the learning rate of a cell at a gap is chosen."""
         rates = self.config.learning_rates if self.tunes else ()
         return [Trial(cell, gap, "tune", rate, n) for rate in rates for n in range(self.config.tuning_seeds)]
 
     def finals(self, cell: str, gap: int, learning_rate: float) -> list[Trial]:
-        """List the runs with the chosen learning rate."""
+        """List the final runs of a cell at a gap."""
         return [Trial(cell, gap, "final", learning_rate, number) for number in range(self.config.seeds)]
 
     def chosen(self, cell: str, gap: int, done: Mapping[Trial, Outcome]) -> float | None:
         """Choose the learning rate of a cell at a gap.
 
-        The best one has the fewest runs that blew up, then the best criterion metric on the validation sequences,
-        averaged over the tuning runs, then the fewest steps, then the lowest loss. What a metric is beyond the
-        criterion does not count: runs end there, and by how much one has passed it says nothing.
+        The best one has the fewest runs that diverged, then the best criterion metric on the validation sequences,
+        averaged over the tuning runs, then the fewest steps, then the lowest loss. Metrics are capped at the criterion:
+        runs end there, so the amount by which a run exceeds it means nothing.
 
         Args:
-            cell: The cell's label.
+            cell: The label of the cell.
             gap: The gap.
-            done: The trials that are over.
+            done: The finished trials.
 
         Returns:
             The learning rate; None while tuning trials are missing.
@@ -149,13 +149,13 @@ class Plan:
         return min(self.config.learning_rates, key=rank)
 
     def waiting(self, done: Mapping[Trial, Outcome]) -> list[Trial]:
-        """List the trials that can be run now, those that take longest first.
+        """List the trials that can be run now, the longest first.
 
         Args:
-            done: The trials that are over.
+            done: The finished trials.
 
         Returns:
-            The others whose learning rate is known.
+            The remaining trials whose learning rate is known.
         """
         left: list[Trial] = []
         for cell, gap in self.places():
@@ -163,15 +163,15 @@ class Plan:
             ready = self.tuning(cell, gap) if rate is None else self.finals(cell, gap, rate)
             left += [trial for trial in ready if trial not in done]
         order = list(self.config.cells)
-        # Within a gap tuning comes first, since other trials wait for it.
+        # Within a gap, tuning comes first, because other trials wait for it.
         return sorted(left, key=lambda t: (-t.gap, t.purpose != "tune", t.number, order.index(t.cell)))
 
 
 def seed_of(seed: int, trial: Trial) -> int:
-    """Give the seed of a trial: the same for every cell and learning rate, so that they learn from the same sequences.
+    """Return the seed of a trial: equal for every cell and learning rate, so that all train on the same sequences.
 
     Args:
-        seed: The comparison's.
+        seed: The seed of the comparison.
         trial: The trial.
 
     Returns:

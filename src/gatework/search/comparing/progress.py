@@ -1,4 +1,4 @@
-"""What a person (or a program) sees while a comparison goes on."""
+"""The display of a comparison's progress, for people and programs."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -15,19 +15,19 @@ from gatework.search.running.trial import Outcome, Trial
 
 @dataclass(frozen=True)
 class Beginning:
-    """What there is to say when a comparison begins or goes on.
+    """Facts to show when a comparison starts or resumes.
 
     Args:
-        run: Its directory.
-        task: What the task is called.
+        run: The directory of the comparison.
+        task: The name of the task.
         success: The criterion, in words.
-        metric: Its metric.
+        metric: The metric of the criterion.
         sizes: The size of each cell's model.
         gaps: The gaps.
-        trials: How many trials there are in all.
-        done: Those that are over already.
-        workers: How many are run side by side.
-        budget: Steps that each may take; None where passes over the data are counted.
+        trials: The number of all trials.
+        done: The number of trials that are already finished.
+        workers: The number of trials run in parallel.
+        budget: The most steps of a trial; None if passes over the data are counted.
     """
 
     run: str
@@ -43,34 +43,34 @@ class Beginning:
 
 
 class Reporter(Protocol):
-    """Anything that is told how a comparison goes."""
+    """An object that receives the events of a comparison."""
 
     def begin(self, beginning: Beginning) -> None:
-        """Hear that it begins or goes on."""
+        """Receive the start of the comparison, or its resumption."""
         ...
 
     def started(self, trial: Trial) -> None:
-        """Hear that a trial begins."""
+        """Receive the start of a trial."""
         ...
 
     def step(self, trial: Trial, step: int) -> None:
-        """Hear how far a trial is."""
+        """Receive the progress of a trial."""
         ...
 
     def finished(self, trial: Trial, outcome: Outcome) -> None:
-        """Hear that a trial is over."""
+        """Receive the end of a trial."""
         ...
 
     def chosen(self, cell: str, gap: int, learning_rate: float) -> None:
-        """Hear which learning rate was best for a cell at a gap."""
+        """Receive the choice of a learning rate for a cell at a gap."""
         ...
 
     def note(self, message: str) -> None:
-        """Hear something out of the ordinary."""
+        """Receive a message about something unusual."""
         ...
 
     def end(self) -> None:
-        """Hear that it is over, whichever way."""
+        """Receive the end of the comparison, whether it succeeded or not."""
         ...
 
 
@@ -80,7 +80,7 @@ def make_reporter(mode: Mode = "auto", file: IO[str] | None = None) -> Reporter:
     Args:
         mode: ``live`` is a moving display, ``plain`` lines of text, ``json`` a line of JSON per trial, ``quiet``
             nothing; ``auto`` is live on a terminal and plain otherwise.
-        file: Where it goes; standard error when None.
+        file: The file to write to; None for standard error.
 
     Returns:
         The reporter.
@@ -108,7 +108,7 @@ class Quiet(Silent):
 
 
 class JsonLines(JsonWriter, Quiet):
-    """One JSON object a line: the lines of ``trials.jsonl`` as they come, choices and notes."""
+    """One JSON object per line: the lines of ``trials.jsonl``, choices and notes, as they come."""
 
     def finished(self, trial: Trial, outcome: Outcome) -> None:
         """Print a trial."""
@@ -120,7 +120,7 @@ class JsonLines(JsonWriter, Quiet):
 
 
 class Plain(TextWriter, Quiet):
-    """A line of text per trial, for a file or a pipe."""
+    """One line of text per trial, for a file or a pipe."""
 
     def __init__(self, file: IO[str]) -> None:
         super().__init__(file)
@@ -147,7 +147,7 @@ class Plain(TextWriter, Quiet):
 
 
 class Live(Display, Quiet):
-    """A display that moves: one bar with what is left, what is best so far, and a line per choice above it."""
+    """A moving display: one bar with the time left and the best cell so far, and above it one line per choice."""
 
     def __init__(self, console: Console) -> None:
         bar = Progress(
@@ -172,11 +172,11 @@ class Live(Display, Quiet):
         self._task = self._bar.add_task("", total=beginning.trials, completed=self._tally.done, **fields)
 
     def started(self, trial: Trial) -> None:
-        """Count a trial among those under way."""
+        """Count a trial as running."""
         self._under_way[trial] = 0.0
 
     def step(self, trial: Trial, step: int) -> None:
-        """Move the bar by a part of a trial."""
+        """Move the bar by part of a trial."""
         if self._tally is not None and self._tally.beginning.budget:
             self._under_way[trial] = step / self._tally.beginning.budget
             self._show()
@@ -209,10 +209,10 @@ class Live(Display, Quiet):
 
 
 class Tally:
-    """What is over, what is best so far, and how long the rest may take.
+    """The count of finished trials, the best cell so far, and the estimated time left.
 
     Args:
-        beginning: What there was at the beginning.
+        beginning: The facts at the start.
     """
 
     def __init__(self, beginning: Beginning) -> None:
@@ -225,7 +225,7 @@ class Tally:
             self._note(trial, outcome)
 
     def add(self, trial: Trial, outcome: Outcome) -> None:
-        """Count a trial that is over."""
+        """Count a finished trial."""
         self.done += 1
         self._note(trial, outcome)
 
@@ -235,7 +235,7 @@ class Tally:
             self._finals.append((trial, outcome))
 
     def best(self) -> str:
-        """Name the cell that has solved the most final runs so far; empty before there is one."""
+        """Name the cell that has solved the most final runs so far; empty if there is none."""
         solved: dict[str, int] = {}
         for trial, outcome in self._finals:
             solved[trial.cell] = solved.get(trial.cell, 0) + outcome.solved
@@ -246,10 +246,10 @@ class Tally:
         return f"most solved: {cell}, {solved[cell]} of {runs} runs"
 
     def left(self) -> float | None:
-        """Estimate the seconds that are left; None before anything is known.
+        """Estimate the seconds left; None before any trial has finished.
 
-        A trial takes as long as others did at its gap; where none has ended yet, in proportion to the gap from the
-        nearest one.
+        A trial is expected to take as long as others at its gap. If none has finished there, the time at the nearest
+        gap is scaled in proportion to the gap.
         """
         if not self._seconds:
             return None
@@ -263,7 +263,7 @@ class Tally:
 
 
 def describe(beginning: Beginning) -> list[str]:
-    """Say in a few lines what is compared."""
+    """Describe in a few lines what is compared."""
     cells = ", ".join(
         f"{cell} ({size.hidden_size:,} units, {size.parameters:,} parameters)" for cell, size in beginning.sizes.items()
     )
@@ -283,7 +283,7 @@ def describe(beginning: Beginning) -> list[str]:
 
 
 def ending(outcome: Outcome, metric: str) -> str:
-    """Say in a few words how a trial ended."""
+    """Describe in a few words how a trial ended."""
     value = outcome.test[metric]
     measured = f"{metric} {'not a number' if value is None else format(value, '.4g')}"
     if outcome.blew_up:

@@ -1,4 +1,4 @@
-"""What came of a comparison: a summary of each cell at each gap, a test of each pair, and where each cell gives up."""
+"""The results of a comparison: a summary per cell and gap, a test per pair of cells, and a crossover per cell."""
 
 import platform
 from collections.abc import Mapping
@@ -24,21 +24,22 @@ class Summary:
     """The final runs of one cell at one gap.
 
     Args:
-        cell: Its label.
+        cell: The label of the cell.
         gap: The gap.
-        learning_rate: The one that was best in tuning.
-        at_edge: True where that was the largest or the smallest of several, so that one beyond may be better still.
-        values: The criterion's metric on the test sequences, of each run; None where it is no finite number.
-        median: Their median; None where it is not finite, as the further ones.
-        low: The lower end of its 95 % interval.
+        learning_rate: The learning rate that was best in tuning.
+        at_edge: True if it was the largest or the smallest of several, so that a rate beyond may be better still.
+        values: The criterion's metric on the test sequences, for each run; None if it is not finite.
+        median: The median of the values. It and the following numbers are None if they are not finite.
+        low: The lower end of the 95 % interval of the median.
         high: The upper end.
-        solved: How many runs met the criterion.
-        runs: How many there were.
-        solved_low: The lower end of the 95 % interval of the share that meets it.
+        solved: The number of runs that met the criterion.
+        runs: The number of all runs.
+        solved_low: The lower end of the 95 % interval of the share of runs that meet the criterion.
         solved_high: The upper end.
-        steps: The steps to success of each run; None where it was not solved.
-        steps_median: Their median, a run that was not solved standing above all others; None where it is one.
-        steps_low: The lower end of its 95 % interval.
+        steps: The steps to success of each run; None for a run that did not solve the task.
+        steps_median: The median of the steps, where a run that did not solve the task ranks above all others. None if
+            the median is such a run.
+        steps_low: The lower end of the 95 % interval of the median.
         steps_high: The upper end.
     """
 
@@ -61,7 +62,7 @@ class Summary:
 
     @property
     def mostly_solved(self) -> bool:
-        """True where more than half of the runs met the criterion."""
+        """Whether more than half of the runs met the criterion."""
         return 2 * self.solved > self.runs
 
 
@@ -71,13 +72,13 @@ class PairTest:
 
     Args:
         better: The label of the cell that is better on average.
-        worse: The other's.
-        difference: How much better, in the criterion's metric, averaged over the pairs; None where it is not finite.
-        wins: Pairs in which the first was better.
-        losses: Pairs in which it was worse.
-        pairs: All pairs.
-        p: The p of the sign-flip test.
-        corrected: The same, corrected by Holm for the number of all tests.
+        worse: The label of the other cell.
+        difference: The difference in the criterion's metric, averaged over the pairs; None if it is not finite.
+        wins: The number of pairs in which the better cell was ahead.
+        losses: The number of pairs in which it was behind.
+        pairs: The number of all pairs.
+        p: The p-value of the sign-flip test.
+        corrected: The p-value with Holm's correction for the number of all tests.
     """
 
     better: str
@@ -92,13 +93,13 @@ class PairTest:
 
 @dataclass(frozen=True)
 class Crossover:
-    """Between which gaps a cell goes from solving the task to not solving it.
+    """The two gaps between which a cell stops solving the task.
 
     Args:
-        cell: Its label.
-        last: The largest gap at which most of its runs solve it; None where there is none.
-        first: The next larger gap, at which most do not; None where there is none.
-        monotone: False where it fails at a gap smaller than one that it solves.
+        cell: The label of the cell.
+        last: The largest gap at which most runs solve the task; None if there is none.
+        first: The next larger gap, at which most runs do not; None if there is none.
+        monotone: False if the cell fails at a smaller gap than one that it solves.
     """
 
     cell: str
@@ -107,7 +108,7 @@ class Crossover:
     monotone: bool
 
     def __str__(self) -> str:
-        """Say it in words."""
+        """Describe the crossover in words."""
         if self.last is None:
             return "no gap solved"
         if self.first is None:
@@ -118,20 +119,20 @@ class Crossover:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A comparison that is over.
+    """A finished comparison.
 
     Args:
-        config: Its configuration.
-        directory: Where everything is kept.
+        config: The configuration.
+        directory: The directory of the comparison.
         sizes: The size of each cell's model.
         reference: The cell that sizes are matched to.
-        budget: The steps that a run may take; None where the task counts passes over its data.
+        budget: The most steps of a run; None if the task counts passes over its data.
         task: The task, as plain data: criterion, baseline, published results.
-        trials: Every trial, in the order of the plan.
-        summary: The final runs by cell and gap.
-        tests: Every pair of cells.
-        crossovers: Where each cell gives up.
-        seconds: How long all trials took together.
+        trials: All trials, in the order of the plan.
+        summary: The summaries of the final runs, by cell and gap.
+        tests: The tests of all pairs of cells.
+        crossovers: The crossover of each cell.
+        seconds: The time that all trials took together.
     """
 
     config: CompareConfig
@@ -147,7 +148,7 @@ class Comparison:
     seconds: float
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as plain data; but for ``seconds`` it is the same whenever it is made on a machine."""
+        """Return the comparison as plain data. On one machine it is always the same, except for ``seconds``."""
         config = {key: value for key, value in self.config.model_dump(mode="json").items() if key not in MAY_CHANGE}
         return {
             "config": config,
@@ -172,12 +173,12 @@ class Comparison:
 
 
 def draw_conclusions(plan: Plan, done: Mapping[Trial, Outcome], directory: Path) -> Comparison:
-    """Make the results of trials that are all over.
+    """Compute the results once all trials are finished.
 
     Args:
         plan: The plan.
-        done: Every trial of it.
-        directory: Where they are kept.
+        done: All trials of the plan.
+        directory: The directory of the comparison.
 
     Returns:
         The comparison.
@@ -186,7 +187,7 @@ def draw_conclusions(plan: Plan, done: Mapping[Trial, Outcome], directory: Path)
     summary: dict[tuple[str, int], Summary] = {}
     for cell, gap in plan.places():
         rate = plan.chosen(cell, gap, done)
-        assert rate is not None  # all trials are over
+        assert rate is not None  # all trials are finished
         finals = plan.finals(cell, gap, rate)
         ordered |= {trial: done[trial] for trial in (*plan.tuning(cell, gap), *finals)}
         summary[cell, gap] = _summarise(cell, gap, rate, [done[trial] for trial in finals], plan)
@@ -238,7 +239,7 @@ def _finite(value: float) -> float | None:
 
 
 def _test_pairs(plan: Plan, summary: Mapping[tuple[str, int], Summary]) -> tuple[PairTest, ...]:
-    """Test every two cells over all gaps and seeds."""
+    """Test every pair of cells over all gaps and seeds."""
     uncorrected = []
     for one, other in combinations(plan.config.cells, 2):
         differences = []
@@ -256,17 +257,17 @@ def _test_pairs(plan: Plan, summary: Mapping[tuple[str, int], Summary]) -> tuple
 
 
 def _difference(mine: float | None, theirs: float | None, plan: Plan) -> float:
-    """Say by how much the first of two metrics is better; two that are both nothing do not differ."""
+    """Return by how much the first metric is better than the second; 0 if neither is finite."""
     one, other = worth(mine, plan.success), worth(theirs, plan.success)
     return 0.0 if one == other else one - other
 
 
 def find_crossover(cell: str, summaries: list[Summary]) -> Crossover:
-    """Find where a cell goes from solving the task to not solving it.
+    """Find the gaps between which a cell stops solving the task.
 
     Args:
-        cell: Its label.
-        summaries: Its summaries, by growing gap.
+        cell: The label of the cell.
+        summaries: The summaries of the cell, by ascending gap.
 
     Returns:
         The crossover.

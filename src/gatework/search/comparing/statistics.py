@@ -1,6 +1,6 @@
-"""What a few runs allow to be said: intervals, paired tests, and a correction for testing many pairs.
+"""Statistics of a few runs: intervals, paired tests, and a correction for testing many pairs.
 
-All of it is deterministic: what is drawn at random is drawn from a seed.
+All of them are deterministic: random numbers are drawn from a seed.
 """
 
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ import numpy as np
 
 LEVEL = 0.95
 RESAMPLES = 10_000
-# Up to so many pairs every change of signs is tried; beyond, so many are drawn.
+# Up to this many pairs, all changes of signs are tried. Beyond, DRAWN_SIGNS of them are drawn.
 EXACT_PAIRS = 16
 DRAWN_SIGNS = 100_000
 # The standard normal distribution has 97.5 % of its mass below this.
 _NORMAL_975 = 1.959963984540054
-# The same of Student's distribution with 1, 2, ... degrees of freedom (Fisher & Yates's tables).
+# The same for Student's distribution with 1, 2, ... degrees of freedom (tables of Fisher & Yates).
 _STUDENT_975 = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281)
-# Numbers of one array that are held at once.
+# The most numbers of one array in memory at once.
 _MOST = 2**21
 
 
@@ -31,18 +31,18 @@ class Interval(NamedTuple):
 
 
 def median_interval(values: Sequence[float], *, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
-    """Give the median of some values, and its 95 % interval by the percentile bootstrap.
+    """Return the median of some values, and its 95 % interval by the percentile bootstrap.
 
-    With few values no such interval can hold what it promises: of 5 independent values it is the smallest to the
-    largest, which holds the true median in 94 of 100 cases, of 3 in 75.
+    With few values, the interval covers less than it promises. For 5 independent values it reaches from the smallest to
+    the largest, which covers the true median in 94 of 100 cases; for 3 values in 75.
 
     Args:
-        values: At least one; infinite ones are allowed, as of runs that never got there.
-        resamples: How often as many values are drawn from them, with replacement.
+        values: At least one value. Infinite values are allowed, such as those of runs that never succeeded.
+        resamples: The number of resamples. Each draws as many values as there are, with replacement.
         seed: The seed of the random generator.
 
     Returns:
-        The median, and the ends of the interval; of one value, three times that value.
+        The median, and the ends of the interval. For a single value, all three are that value.
 
     Source:
         Efron 1979, The Annals of Statistics 7(1), section 3 (the bootstrap of a median).
@@ -60,22 +60,22 @@ def median_interval(values: Sequence[float], *, resamples: int = RESAMPLES, seed
     for first in range(0, resamples, rows):
         drawn = rng.integers(0, len(sample), (min(rows, resamples - first), len(sample)))
         medians.append(np.median(sample[drawn], axis=1))
-    # A quantile that was among the medians, never one between two of them: between a number and infinity is nothing.
+    # The quantile is always one of the medians. Nothing lies halfway between a number and infinity.
     ends = np.quantile(np.concatenate(medians), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="inverted_cdf")
     return Interval(float(np.median(sample)), float(ends[0]), float(ends[1]))
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
-    """Give the mean of some values, and its 95 % interval by Student's t.
+    """Return the mean of some values, and its 95 % interval by Student's t.
 
-    The bootstrap of a mean promises too much where there are few values: of 3 its interval holds the true mean in 73 of
-    100 cases, of 7 in 87 (normal values, counted over 4,000 draws). Student's holds it in 95, by being wide.
+    With few values, the bootstrap interval of a mean covers less than it promises: the true mean in 73 of 100 cases for
+    3 values, in 87 for 7 (normal values, counted over 4,000 draws). Student's interval is wider and covers it in 95.
 
     Args:
-        values: At least one, all finite.
+        values: At least one value, all finite.
 
     Returns:
-        The mean, and the ends of the interval; of one value, three times that value.
+        The mean, and the ends of the interval. For a single value, all three are that value.
 
     Source:
         Student 1908, Biometrika 6(1).
@@ -93,20 +93,20 @@ def mean_interval(values: Sequence[float]) -> Interval:
 
 
 def _student_975(freedom: int) -> float:
-    """Give what 97.5 % of Student's distribution are below."""
+    """Return the 97.5 % quantile of Student's distribution."""
     if freedom <= len(_STUDENT_975):
         return _STUDENT_975[freedom - 1]
-    # Cornish and Fisher's series in 1/freedom; from 11 on it is right to three places.
+    # The series of Cornish and Fisher in 1/freedom; from 11 degrees on, it is exact to three decimal places.
     z = _NORMAL_975
     return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
 
 
 def share_interval(hits: int, runs: int) -> Interval:
-    """Give the share of runs that got there, and its 95 % interval by Wilson's score.
+    """Return the share of successful runs, and its 95 % interval by Wilson's score.
 
     Args:
-        hits: How many got there.
-        runs: How many there were.
+        hits: The number of successful runs.
+        runs: The number of all runs.
 
     Returns:
         The share, and the ends of the interval.
@@ -121,23 +121,23 @@ def share_interval(hits: int, runs: int) -> Interval:
     share, square = hits / runs, _NORMAL_975**2
     middle = (share + square / (2 * runs)) / (1 + square / runs)
     reach = _NORMAL_975 / (1 + square / runs) * sqrt(share * (1 - share) / runs + square / (4 * runs**2))
-    # With no hit, or with nothing but hits, the end is exactly 0 or 1, which rounding may miss.
+    # If no run or every run was successful, the end is exactly 0 or 1, which rounding may miss.
     low = 0.0 if hits == 0 else max(0.0, middle - reach)
     high = 1.0 if hits == runs else min(1.0, middle + reach)
     return Interval(share, low, high)
 
 
 def sign_flip_test(differences: Sequence[float], *, drawn: int = DRAWN_SIGNS, seed: int = 0) -> float:
-    """Test whether paired differences lie around zero: if they do, each could as well have the other sign.
+    """Test whether paired differences lie around zero: if they do, each could just as well have the other sign.
 
     Args:
-        differences: One for each pair. One that is infinite counts as much as the largest that is not.
-        drawn: How many changes of signs are drawn where there are too many to try all.
+        differences: The difference of each pair. An infinite one counts as much as the largest finite one.
+        drawn: The number of sign changes to draw, if there are too many to try all.
         seed: The seed of the random generator.
 
     Returns:
-        The two-sided p: the share of sign changes whose sum is at least as far from zero. It is exact up to 16 pairs;
-        beyond, the changes that are drawn count together with the one that was seen, so that it is never 0.
+        The two-sided p-value: the share of sign changes whose sum is at least as far from zero. It is exact up to 16
+        pairs. Beyond, the drawn changes count together with the observed one, so that the p-value is never 0.
 
     Source:
         Fisher 1935, The Design of Experiments, section 21; Phipson & Smyth 2010, Statistical Applications in Genetics
@@ -150,7 +150,7 @@ def sign_flip_test(differences: Sequence[float], *, drawn: int = DRAWN_SIGNS, se
     size = _finite(differences)
     if not size.any():
         return 1.0
-    # Sums that are equal must count as equal, in whatever order they were added.
+    # Equal sums must count as equal, in whatever order they were added.
     seen = abs(float(size.sum())) - 1e-9 * float(np.abs(size).sum())
     rows = max(1, _MOST // len(size))
     if len(size) <= EXACT_PAIRS:
@@ -168,13 +168,13 @@ def sign_flip_test(differences: Sequence[float], *, drawn: int = DRAWN_SIGNS, se
 
 
 def holm(probabilities: Sequence[float]) -> list[float]:
-    """Correct several tests' p for their number.
+    """Correct the p-values of several tests for the number of tests.
 
     Args:
-        probabilities: One p for each test.
+        probabilities: The p-value of each test.
 
     Returns:
-        For each the corrected p: those below 0.05 are, all together, wrong in at most 5 of 100 cases.
+        The corrected p-value of each test. Calling all those below 0.05 real is wrong in at most 5 of 100 cases.
 
     Source:
         Holm 1979, Scandinavian Journal of Statistics 6(2).
@@ -192,7 +192,7 @@ def holm(probabilities: Sequence[float]) -> list[float]:
 
 
 def _finite(differences: Sequence[float]) -> np.ndarray:
-    """Give differences of a finite size; two runs that both never got there do not differ."""
+    """Replace infinite differences by finite ones, and those of two runs that both never succeeded by 0."""
     size = np.nan_to_num(np.asarray(differences, dtype=np.float64), nan=0.0, posinf=inf, neginf=-inf)
     sound = np.abs(size[np.isfinite(size)])
     largest = float(sound.max()) if len(sound) and sound.max() > 0 else 1.0

@@ -1,1 +1,1 @@
-"""Running: one trial of any job, in a process of its own."""
+"""Running one trial of any job in a separate process."""

@@ -1,4 +1,4 @@
-"""One trial: train until the criterion is met or the budget is spent, then measure on sequences never looked at."""
+"""One trial: train until the criterion is met or the budget is spent, then measure once on the test sequences."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -22,14 +22,14 @@ Purpose = Literal["tune", "final"]
 
 @dataclass(frozen=True, order=True)
 class Trial:
-    """Which training run a trial is.
+    """The key of one training run in a comparison.
 
     Args:
-        cell: The label of its cell.
+        cell: The label of the cell.
         gap: The gap.
         purpose: ``tune`` or ``final``.
         learning_rate: The learning rate.
-        number: Which of the runs that differ only in their seed, from 0.
+        number: The index among the runs that differ only in their seed, from 0.
     """
 
     cell: str
@@ -39,24 +39,24 @@ class Trial:
     number: int
 
     def __str__(self) -> str:
-        """Name it in a sentence."""
+        """Name the trial, for use in a sentence."""
         kind = "tuning" if self.purpose == "tune" else "final"
         return f"{self.cell} at gap {self.gap:,}, learning rate {self.learning_rate:g}, {kind} run {self.number + 1}"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a trial; a metric that is not a finite number is None.
+    """The result of a trial; a metric that is not a finite number is None.
 
     Args:
-        steps: Training steps that it took.
-        solved: True where it met the criterion on the test sequences.
-        reached: True where it met the criterion on the validation sequences.
-        blew_up: True where the loss became NaN or infinite; then it is not solved.
+        steps: The number of training steps.
+        solved: True if the model met the criterion on the test sequences.
+        reached: True if the model met the criterion on the validation sequences.
+        blew_up: True if the loss became NaN or infinite; then the trial does not count as solved.
         valid: The best metrics on the validation sequences.
-        valid_step: The step after which they were measured, and the weights kept for the test.
+        valid_step: The step after which they were measured. The test uses the weights of that step.
         test: The metrics on the test sequences.
-        seconds: How long it took.
+        seconds: The duration of the trial.
     """
 
     steps: int
@@ -69,19 +69,19 @@ class Outcome:
     seconds: float
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as plain data."""
+        """Return the outcome as plain data."""
         return asdict(self) | {"valid": dict(self.valid), "test": dict(self.test)}
 
 
 def criterion(job: Job, task: str) -> Success:
-    """Give what counts as solved in a job.
+    """Return the criterion of success of a job.
 
     Args:
         job: The job.
-        task: The name of its task, for the error's sentence.
+        task: The name of its task, for the error message.
 
     Raises:
-        ConfigError: When nothing does.
+        ConfigError: If the job has no criterion.
     """
     if job.success is None:
         raise ConfigError(
@@ -92,7 +92,7 @@ def criterion(job: Job, task: str) -> Success:
 
 
 def worth(value: float | None, success: Success) -> float:
-    """Turn the criterion's metric into a number of which more is better; what is not finite is worst.
+    """Turn the criterion's metric into a number where more is better; a value that is not finite is worst.
 
     Args:
         value: The metric.
@@ -109,20 +109,20 @@ def worth(value: float | None, success: Success) -> float:
 
 @dataclass
 class _Best:
-    """The weights that were best on the validation sequences, and how good they were."""
+    """The weights that were best on the validation sequences, and their metrics."""
 
     success: Success
     metrics: dict[str, float] = field(default_factory=dict)
     step: int = 0
     parameters: dict[str, Tensor] = field(default_factory=dict)
-    in_a_row: int = 0  # how often in a row the criterion was met
+    in_a_row: int = 0  # the number of consecutive evaluations that met the criterion
     _rank: tuple[float, float] = (-inf, -inf)
 
     def evaluate(self, trainer: Trainer) -> None:
-        """Measure, and keep the weights where they are the best so far."""
+        """Measure the model, and keep its weights if they are the best so far."""
         metrics = trainer.measure("valid").named()
         self.in_a_row = self.in_a_row + 1 if self.success.reached(metrics) else 0
-        # Of equally good ones, which is common before anything is learned, those with the lower loss.
+        # Ties, which are common before anything is learned, go to the lower loss.
         loss = metrics["loss"]
         rank = (worth(metrics[self.success.metric], self.success), -loss if isfinite(loss) else -inf)
         if not self.parameters or rank > self._rank:
@@ -131,23 +131,24 @@ class _Best:
 
 
 def run_trial(config: TrainConfig, confirm: int, progress: Callable[[int], None]) -> Outcome:
-    """Run one trial, on one thread and the same to the bit whenever it is run on a machine.
+    """Run one trial, on one thread. On one machine, its results are always the same to the bit.
 
-    A criterion that is met for the first time is often only just met, and on other sequences the same weights would
-    have missed it. So a run ends when it is met again after some more training. Measured on the test sequences, once,
-    are the weights that were best on the validation ones.
+    When the criterion is first met, it is often only just met, and the same weights would miss it on other sequences.
+    So a run ends only when consecutive evaluations meet the criterion. The test sequences are used once, with the
+    weights that were best on the validation sequences.
 
     Args:
-        config: Its training run; ``evaluate_every`` says how often it is measured on the validation sequences.
-        confirm: Measurements in a row at which the criterion must be met.
-        progress: Called with the step at each measurement.
+        config: The configuration of the training run; ``evaluate_every`` determines how often the model is measured on
+            the validation sequences.
+        confirm: The number of consecutive evaluations that must meet the criterion.
+        progress: The function to call with the step after each evaluation.
 
     Returns:
-        What came of it.
+        The outcome.
 
     Raises:
-        ConfigError: When settings do not fit, or nothing counts as solved.
-        DataError: When recorded data cannot be used.
+        ConfigError: If settings do not fit, or the job has no criterion.
+        DataError: If recorded data cannot be used.
     """
     began = monotonic()
     torch.set_num_threads(1)
@@ -177,5 +178,5 @@ def run_trial(config: TrainConfig, confirm: int, progress: Callable[[int], None]
 
 
 def _plain(metrics: Mapping[str, float]) -> dict[str, float | None]:
-    """Give metrics as JSON can hold them."""
+    """Return metrics in a form that JSON can hold: None for values that are not finite."""
     return {name: value if isfinite(value) else None for name, value in metrics.items()}
