@@ -1,5 +1,4 @@
 """Data: texts and recordings as numbers, before any model.
 
-Text passes through ``sources`` (which files), ``corpus`` (their symbols, cut into splits) and ``vocabulary`` (symbols
-to numbers).
+Text passes through ``sources`` (files), ``corpus`` (symbols in splits) and ``vocabulary`` (numbers for symbols).
 """

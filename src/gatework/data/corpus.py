@@ -1,4 +1,4 @@
-"""The symbols of a text, in splits: what is trained on and what is held out."""
+"""The symbols of a text, in splits: one for training, and those that are held out."""
 
 import json
 from collections.abc import Mapping
@@ -19,12 +19,12 @@ _OTHER_ENCODING = (
 
 @dataclass(frozen=True)
 class Corpus:
-    """A text cut into splits.
+    """A text divided into splits.
 
     Args:
         level: ``byte``, ``char`` or ``word``.
-        splits: The symbols of ``train``, ``valid`` and, where the data has one, ``test``.
-        sources: Name, number of bytes and SHA-256 of each file, and the split it is given as.
+        splits: The symbols of ``train``, ``valid`` and, if the data has one, ``test``.
+        sources: The name, number of bytes, SHA-256 and split of each file.
     """
 
     level: str
@@ -33,7 +33,7 @@ class Corpus:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A SHA-256 over the contents of the files; their names do not count, so a text may be moved."""
+        """A SHA-256 of the contents of the files, but not of their names, so a text may be moved."""
         contents = [[source["split"], source["sha256"]] for source in self.sources]
         return sha256(json.dumps(contents).encode()).hexdigest()
 
@@ -41,24 +41,24 @@ class Corpus:
 def read_corpus(
     data: str, *, level: str, encoding: str = "utf-8", pattern: str = "", valid_fraction: float = 0.1
 ) -> Corpus:
-    """Read a text and cut it into splits.
+    """Read a text and divide it into splits.
 
-    Where the data comes with splits, they are kept. Otherwise the last ``valid_fraction`` of the text is held out: of
-    every file, at the end of a line, for a folder; of the whole, to the symbol, for one file and for the standard
-    library (whose held-out files are then ones never seen).
+    Splits that the data already has are used. Otherwise the last ``valid_fraction`` of the text is held out. For a
+    folder it is taken from every file, up to a line end. For one file, and for the standard library, it is taken from
+    the whole text, to the exact symbol; the held-out files of the standard library are then entirely new.
 
     Args:
         data: A file, a folder, or ``""`` for the source of Python's standard library.
         level: ``byte``, ``char`` or ``word``.
-        encoding: The files' encoding; not used at level ``byte``.
-        pattern: Which files of a folder, such as ``*.py``.
-        valid_fraction: The part held out, between 0 and 1.
+        encoding: The encoding of the files; not used at level ``byte``.
+        pattern: A pattern that selects files of a folder, such as ``*.py``.
+        valid_fraction: The fraction to hold out, between 0 and 1.
 
     Returns:
         The corpus, with at least a ``train`` and a ``valid`` split.
 
     Raises:
-        DataError: When files are missing, empty, binary, in another encoding, or too short.
+        DataError: If files are missing, empty, binary, too short, or in another encoding.
     """
     sources = find_sources(data, pattern)
     texts = [_symbols_of(source, level, encoding) for source in sources]
@@ -82,28 +82,29 @@ def read_corpus(
 
 
 def read_whole(data: str, *, level: str, encoding: str = "utf-8", pattern: str = "") -> Symbols:
-    """Read a text as one, without cutting it into splits; the arguments are those of :func:`read_corpus`.
+    """Read a text as a whole, without splits; the arguments are those of :func:`read_corpus`.
 
     Raises:
-        DataError: As :func:`read_corpus`.
+        DataError: For the same reasons as :func:`read_corpus`.
     """
     texts = [_symbols_of(source, level, encoding) for source in find_sources(data, pattern)]
     return _join(_side_by_side(texts, level), level)
 
 
 def decode_text(content: bytes, name: str, encoding: str) -> str:
-    """Decode a file's bytes, or say exactly where they are not text.
+    """Decode the bytes of a file, or report exactly where they are not text.
 
     Args:
         content: The bytes.
-        name: What to call the file in an error.
-        encoding: The encoding to read it in. A byte order mark at the start of UTF-8 is dropped.
+        name: The name of the file in error messages.
+        encoding: The encoding of the bytes. A byte order mark at the start of UTF-8 is dropped.
 
     Returns:
-        The text, with line ends as they stand in the file.
+        The text, with the line ends of the file.
 
     Raises:
-        DataError: With the offset of the first byte that does not fit, or where a NUL tells that it is no text.
+        DataError: If a byte cannot be decoded (the message gives the offset of the first), or if there is a NUL, which
+            text does not contain.
     """
     text = decode(content, name, encoding, _OTHER_ENCODING)
     if "\0" in text:
@@ -123,11 +124,11 @@ def _symbols_of(source: Source, level: str, encoding: str) -> Symbols:
 
 
 def _cut(symbols: Symbols, fraction: float, end: bytes | str | None) -> int:
-    """Find where the held-out part starts; at the end of a line, where one is asked for and there is one."""
+    """Find the start of the held-out part, moved back to the last end of a line if ``end`` is given and occurs."""
     cut = int(len(symbols) * (1 - fraction))
     if end is None:
         return cut
-    # Looked for from the cut backwards: str, bytes and lists have no search from the right in common.
+    # The search goes backwards from the cut, because str, bytes and lists share no method that searches from the right.
     for place in range(cut - 1, -1, -1):
         if symbols[place : place + 1] in (end, [end]):  # a slice of bytes is bytes, of a list of words a list
             return place + 1
@@ -135,7 +136,7 @@ def _cut(symbols: Symbols, fraction: float, end: bytes | str | None) -> int:
 
 
 def _side_by_side(texts: list[Symbols], level: str) -> list[Symbols]:
-    """End the last line of each of several files, so that the next does not begin in the middle of it."""
+    """End the last line of each of several files, so that the next file starts on a new line."""
     if len(texts) == 1:
         return texts
     end: Any = [line_end(level)] if level == "word" else line_end(level)

@@ -1,4 +1,4 @@
-"""Read files of recorded data, whatever they are recordings of: bytes, texts, and tables of numbers."""
+"""Readers of recorded data: bytes, texts, and tables of numbers."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +10,10 @@ from gatework.errors import DataError, FileError
 from gatework.reading import files
 from gatework.reading.tables import parse_csv
 
-# Bytes of a file of recorded data, at most: the largest of the known sets has 10 million, packed; a table of the user's
-# own may have more.
+# The most bytes of a file of recorded data. The largest of the known data sets has 10 million, packed; a user's own
+# table may have more.
 MOST_PACKED, MOST_TABLE = 1 << 26, 1 << 32
-# Columns of a table, at most: the widest that are forecast have some hundreds.
+# The most columns of a table: the widest common data sets for forecasting have some hundreds.
 _MOST_COLUMNS = 10_000
 
 
@@ -157,5 +157,5 @@ def find_scale(steps: NDArray) -> tuple[NDArray, NDArray]:
         Two arrays ``[I]``. The deviation of a constant column is 1.
     """
     mean, deviation = steps.mean(axis=0), steps.std(axis=0)
-    # Of equal numbers the deviation is not always exactly 0.
+    # Because of rounding, the deviation of equal numbers is not always exactly 0.
     return mean, np.where(deviation > 1e-12 * np.abs(mean), deviation, 1.0)

@@ -1,4 +1,4 @@
-"""Which files a text is made of: one file, a folder, or the Python standard library's own source."""
+"""The files of a text: one file, a folder, or the source of the Python standard library."""
 
 import os
 import re
@@ -16,14 +16,14 @@ SPLITS = ("train", "valid", "test")
 STANDARD_LIBRARY = "python"
 
 _SPLIT_FILE = re.compile(r"(?P<prefix>(?:.*\.)?)(?P<split>train|valid|test)\.txt")
-# Tests repeat themselves, bundled packages and configuration differ from one installation to the next, and the
-# character tables under encodings/ and pydoc_data/ are not what a reader would call Python.
+# Tests are repetitive, bundled packages and configuration differ between installations, and the character tables under
+# encodings/ and pydoc_data/ hardly look like Python code.
 _LEFT_OUT = re.compile(
     r"(^|/)(tests?|idle_test|site-packages|dist-packages|encodings|pydoc_data|lib-dynload|__pycache__|_bundled"
     r"|config-[^/]*)/|(^|/)(_sysconfigdata|_sysconfig_vars|sitecustomize)[^/]*$"
 )
 _STANDARD_LIBRARY_BYTES = 4_000_000
-# Files of a folder, at most: what a run directory names as its data may be the root of a whole disk.
+# The most files of a folder: the data that a run directory names might be the root of a whole disk.
 _MOST_FILES = 1_000_000
 
 
@@ -32,9 +32,9 @@ class Source:
     """One file of a text.
 
     Args:
-        name: How to call it: its path relative to the folder that was given.
-        split: ``train``, ``valid`` or ``test``, or ``""`` where a part of it is to be held out.
-        content: Its bytes.
+        name: The path of the file, relative to the given folder.
+        split: ``train``, ``valid`` or ``test``, or ``""`` if a part of the file is to be held out.
+        content: The bytes of the file.
     """
 
     name: str
@@ -45,18 +45,19 @@ class Source:
 def find_sources(data: str, pattern: str = "") -> list[Source]:
     """Read the files of a text.
 
-    A folder that holds ``train.txt`` (or ``*.train.txt``, with ``valid`` and ``test`` beside it) is read as those
-    splits. Of any other folder every file counts that matches the pattern, in the order of their names.
+    A folder with ``train.txt`` (or ``*.train.txt``, with ``valid`` and ``test`` beside it) is read as those splits. In
+    any other folder, all files that match the pattern are read, in the order of their names.
 
     Args:
         data: A file, a folder, or ``""`` for the source of Python's standard library.
-        pattern: Which files of a folder, such as ``*.py``; when empty ``*.txt`` if there are any, and otherwise all.
+        pattern: A pattern that selects files of a folder, such as ``*.py``. If empty, ``*.txt`` if there are any such
+            files, and otherwise all files.
 
     Returns:
-        The files, at least one, none of them empty.
+        One or more files, none of them empty.
 
     Raises:
-        DataError: When there is nothing to read.
+        DataError: If there is nothing to read.
     """
     if not data:
         return _standard_library()
@@ -97,7 +98,7 @@ def _folder(folder: Path, pattern: str) -> list[Source]:
 
 
 def _split_files(folder: Path) -> dict[str, Path]:
-    """Find the files of ready-made splits; empty when there is no train file."""
+    """Find the files of ready-made splits; empty if there is no train file."""
     found: dict[str, dict[str, Path]] = {}
     for path in list_folder(folder):
         if (match := _SPLIT_FILE.fullmatch(path.name)) and path.is_file():
@@ -135,7 +136,7 @@ def _bad_pattern(pattern: str) -> DataError:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # a name too long for any file, or a folder that may not be looked into
+    except OSError:  # the name is too long for a file, or the folder may not be read
         return False
 
 
@@ -144,7 +145,7 @@ def _read(path: Path) -> bytes:
 
 
 def _standard_library() -> list[Source]:
-    """Read the first megabytes of the standard library, in an order that is mixed and yet always the same."""
+    """Read the first megabytes of the standard library, in a shuffled order that is always the same."""
     root = Path(sysconfig.get_path("stdlib"))
     paths = {path.relative_to(root).as_posix(): path for path in root.rglob("*.py")}
     names = [name for name in paths if not _LEFT_OUT.search(name)]
@@ -161,7 +162,7 @@ def _standard_library() -> list[Source]:
 
 
 def _is_prose(content: bytes) -> bool:
-    """Tell code from tables of numbers and signs, which have few letters, and from what is not UTF-8 at all."""
+    """Tell code apart from tables of numbers and signs, which have few letters, and from bytes that are not UTF-8."""
     letters = len(content) - len(content.translate(None, ascii_letters.encode()))
     try:
         return "\0" not in content.decode("utf-8") and letters > 0.42 * len(content)

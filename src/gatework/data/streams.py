@@ -1,4 +1,4 @@
-"""The batches of a text: streams read side by side, a window at a time."""
+"""The batches of a text: parallel streams, read one window at a time."""
 
 import torch
 from torch import Tensor
@@ -7,19 +7,20 @@ from gatework.errors import DataError
 
 
 class Streams:
-    """A text as ``batch_size`` streams read side by side, each going on where its last window ended.
+    """A text as ``batch_size`` parallel streams; each window of a stream continues where the previous one ended.
 
-    Stream b holds the b-th of ``batch_size`` equal parts, so fewer than ``batch_size`` symbols at the very end are not
-    trained on. An epoch is cut into windows whose lengths differ by at most one, so that none is a useless short rest.
+    Stream b is the b-th of ``batch_size`` equal parts, so a rest of fewer than ``batch_size`` symbols at the very end
+    is not used for training. An epoch is cut into windows whose lengths differ by at most one, so that there is no
+    short last window.
 
     Args:
         tokens: The numbers of the training split ``[n]``.
-        start: The number that the first symbol is predicted from.
-        batch_size: How many streams.
+        start: The number that precedes the first symbol.
+        batch_size: The number of streams.
         window: The most symbols of a window.
 
     Raises:
-        DataError: When the text is too short for so many streams.
+        DataError: If the text is too short for this number of streams.
     """
 
     def __init__(self, tokens: Tensor, start: int, batch_size: int, window: int) -> None:
@@ -36,14 +37,14 @@ class Streams:
         self.windows = -(-self.length // window)
 
     def window(self, index: int, rows: slice) -> tuple[Tensor, Tensor]:
-        """Give one window of some of the streams.
+        """Return one window of some of the streams.
 
         Args:
-            index: The window's place in the epoch, from 0.
-            rows: Which streams.
+            index: The index of the window in the epoch, from 0.
+            rows: The streams to select.
 
         Returns:
-            What the model reads and what it is to predict, each ``[T, B]``, int64.
+            The inputs and the targets of the model, each ``[T, B]``, int64.
         """
         begin = self.length * index // self.windows
         end = self.length * (index + 1) // self.windows

@@ -1,4 +1,4 @@
-"""A table of sequences: numbers read at each step, and the labels that belong to them."""
+"""A table of sequences: numbers at each step, and their labels."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,26 +12,26 @@ from torch import Tensor
 
 from gatework.errors import DataError
 
-# Numbers that are put side by side, at most: eight bytes each.
+# The most numbers in a padded table: eight bytes each.
 _MOST_NUMBERS = 1 << 30
-# What the order of a split is mixed with. Never change it: runs would meet other splits when they go on.
+# The salt of the hash that splits sequences. Never change it: resumed runs would get different splits.
 _MIXED_WITH = "gatework table 0"
 
 
 @dataclass(frozen=True)
 class Table:
-    """Sequences of numbers side by side, time first.
+    """A batch of numeric sequences, time first.
 
     Args:
-        steps: What is read at each step ``[T, N, F]`` float64; zeros beyond the end of a sequence.
-        lengths: Steps of each sequence ``[N]`` int64.
+        steps: The numbers of each step ``[T, N, F]`` float64; zeros beyond the end of a sequence.
+        lengths: The number of steps of each sequence ``[N]`` int64.
         columns: The names of the F numbers of a step.
-        names: What each of the N sequences is called. One sequence without a name stands for rows that nothing tells
-            apart: one recording.
-        labels: Of each sequence its labels as text: a single one, or one for each step; empty where there are none.
-        source: Where the table is from, for an error.
-        left_out: The names of columns that are not read, as they hold no numbers.
-        about: What was taken from the source, one line each, for people.
+        names: The name of each of the N sequences. A single sequence without a name stands for one recording, whose
+            rows are not divided into sequences.
+        labels: The labels of each sequence, as text: a single one, or one for each step. Empty without labels.
+        source: The origin of the table, for error messages.
+        left_out: The names of columns that are ignored because they are not numeric.
+        about: Facts about the source, one line each, for people.
     """
 
     steps: Tensor
@@ -50,22 +50,22 @@ class Table:
 
     @property
     def is_one_recording(self) -> bool:
-        """True where nothing tells sequences apart."""
+        """Whether the table is one recording, whose rows are not divided into sequences."""
         return self.names == ("",)
 
     def sequence(self, number: int) -> NDArray[np.float64]:
-        """Give what one sequence reads ``[length, F]``."""
+        """Return the numbers of one sequence ``[length, F]``."""
         return self.steps[: int(self.lengths[number]), number].numpy()
 
     def scaled(self, mean: NDArray, deviation: NDArray) -> "Table":
-        """Standardise every column; what lies beyond the end of a sequence stays zero.
+        """Standardise every column; the padding beyond the end of a sequence stays zero.
 
         Args:
-            mean: What is subtracted ``[F]``.
-            deviation: What is then divided by ``[F]``.
+            mean: The means to subtract ``[F]``.
+            deviation: The standard deviations to divide by ``[F]``.
 
         Raises:
-            DataError: When numbers are too large to be standardised.
+            DataError: If numbers are too large to be standardised.
         """
         steps = (self.steps - torch.from_numpy(mean)) / torch.from_numpy(deviation)
         beyond = torch.arange(len(steps))[:, None] >= self.lengths
@@ -82,20 +82,20 @@ def make_table(
     labels: Sequence[Sequence[str]] = (),
     source: str = "",
 ) -> Table:
-    """Put sequences of several lengths side by side.
+    """Pad sequences of several lengths into one table.
 
     Args:
-        sequences: What each reads ``[length, F]``, one step or more.
+        sequences: The numbers of each sequence ``[length, F]``, with one step or more.
         columns: The names of the F numbers.
-        names: What each sequence is called.
-        labels: Of each sequence its labels; empty where there are none.
-        source: Where the table is from, for an error.
+        names: The name of each sequence.
+        labels: The labels of each sequence; empty without labels.
+        source: The origin of the table, for error messages.
 
     Returns:
         The table.
 
     Raises:
-        DataError: When a single long sequence would make the others too large to be held.
+        DataError: If padding to a single long sequence would need too much memory.
 
     Example:
         >>> table = make_table([np.ones((2, 1)), np.ones((1, 1))], ["x"], ["a", "b"])
@@ -117,16 +117,16 @@ def make_table(
 
 
 def split_sequences(names: Sequence[str], strata: Sequence[str] = ()) -> dict[str, list[int]]:
-    """Share sequences out: seven tenths to train on, one to validate, two to test; never fewer than one.
+    """Split sequences: seven tenths for training, one for validation, two for the test; at least one for each.
 
-    Which sequence goes where follows from a hash of its name. The order of the sequences in their file does not matter.
+    The split of a sequence depends on a hash of its name, not on the order of the sequences in their file.
 
     Args:
-        names: What the sequences are called, three or more, each its own name.
-        strata: Of each sequence its stratum, such as its class; each split then gets its share of every one.
+        names: Three or more different names of sequences.
+        strata: The stratum of each sequence, such as its class. Each split then gets its share of every stratum.
 
     Returns:
-        By split the numbers of its sequences, in ascending order.
+        The indices of the sequences of each split, in ascending order.
 
     Example:
         >>> parts = split_sequences([f"walk {number}" for number in range(20)])
@@ -137,8 +137,8 @@ def split_sequences(names: Sequence[str], strata: Sequence[str] = ()) -> dict[st
     members: dict[str, list[int]] = defaultdict(list)
     for number in mixed:
         members[strata[number] if strata else ""].append(number)
-    # Each sequence gets a place between 0 and 1, so that the members of every stratum lie evenly over all places. The
-    # only member of a stratum lies in the middle, and is learned.
+    # Each sequence gets a position between 0 and 1, so that the members of every stratum are spread evenly. The only
+    # member of a stratum is in the middle, and so in the training split.
     place = {number: (rank + 0.5) / len(numbers) for numbers in members.values() for rank, number in enumerate(numbers)}
     order = sorted(mixed, key=place.__getitem__)
     test, valid = max(1, len(names) * 2 // 10), max(1, len(names) // 10)
@@ -148,13 +148,13 @@ def split_sequences(names: Sequence[str], strata: Sequence[str] = ()) -> dict[st
 
 
 def split_time(rows: int) -> tuple[int, int, int]:
-    """Cut a recording in time: the first seven tenths to train on, one to validate, the last two to test.
+    """Split a recording in time: the first seven tenths for training, one for validation, the last two for the test.
 
     Args:
-        rows: How many rows it has.
+        rows: The number of rows.
 
     Returns:
-        Where each of the three parts ends.
+        The end of each of the three parts.
 
     Example:
         >>> split_time(25)

@@ -1,4 +1,4 @@
-"""Tables out of arrays of numpy: X, y and lengths, in one .npz file or as .npy files in a folder."""
+"""Tables from NumPy arrays: X, y and lengths, in one .npz file or as .npy files in a folder."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,28 +14,28 @@ from gatework.errors import DataError
 from gatework.reading.arrays import list_npz, parse_npy, parse_npz
 from gatework.reading.files import list_folder, read_file
 
-# The names of the arrays: what is read, the labels, and the steps of each sequence.
+# The names of the arrays: the inputs, the labels, and the number of steps of each sequence.
 READ, ANSWERS, LENGTHS = "X", "y", "lengths"
 _MOST_BYTES = 1 << 33
 
 
 def read_array_table(path: Path) -> Table:
-    """Read sequences out of arrays.
+    """Read sequences from arrays.
 
-    ``X`` holds what is read, in one of three shapes: ``[N, T, F]``; ``[N, T]``, one number a step; or ``[total, F]``,
-    where ``lengths [N]`` says how many of the rows belong to each sequence, one behind the other. With ``[N, T, F]``
-    the lengths say how many steps of each sequence count. ``y`` holds the labels, numbers or texts: ``[N]``, one of
-    each sequence, or one for each step in the shape of ``X`` without its last dimension.
+    ``X`` holds the inputs, in one of three shapes: ``[N, T, F]``; ``[N, T]``, with one number per step; or
+    ``[total, F]``, all sequences one after the other, with the number of rows of each in ``lengths [N]``. With
+    ``[N, T, F]``, ``lengths`` is the number of valid steps of each sequence. ``y`` holds the labels, numbers or texts:
+    ``[N]``, one for each sequence, or one for each step, in the shape of ``X`` without its last dimension.
 
     Args:
         path: An ``.npz`` file with these arrays, a folder with ``X.npy``, ``y.npy`` and ``lengths.npy``, or an ``.npy``
             file with ``X`` alone.
 
     Returns:
-        The sequences, called by their numbers.
+        The sequences; their names are their numbers.
 
     Raises:
-        DataError: When the arrays are no such table.
+        DataError: If the arrays do not form such a table.
     """
     arrays = _read_arrays(path)
     if READ not in arrays:
@@ -84,7 +84,7 @@ def _read_arrays(path: Path) -> Mapping[str, NDArray]:
 
 
 def _cut(array: NDArray, read: NDArray, lengths: NDArray | None, path: Path) -> list[NDArray]:
-    """Cut X, or labels in its shape, into sequences: padded ones side by side, or all steps one behind the other."""
+    """Cut X, or labels in its shape, into sequences, whether they are padded or one after the other."""
     if lengths is None:
         return list(array)
     if read.ndim == 2 and int(lengths.sum()) == len(read):
@@ -99,7 +99,7 @@ def _cut(array: NDArray, read: NDArray, lengths: NDArray | None, path: Path) -> 
 
 
 def _cut_labels(answers: NDArray, read: NDArray, lengths: NDArray | None, path: Path) -> list[list[str]]:
-    """Give the labels of each sequence as text."""
+    """Return the labels of each sequence as text."""
     sequences = len(read) if lengths is None else len(lengths)
     if answers.dtype.kind not in "biufU" or answers.shape not in ((sequences,), read.shape[:-1]):
         raise DataError(

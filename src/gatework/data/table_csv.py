@@ -1,4 +1,4 @@
-"""Tables out of CSV files: which column says what is told by its name."""
+"""Tables from CSV files: the name of a column determines its meaning."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,11 +15,11 @@ from gatework.errors import DataError
 from gatework.reading.files import decode, read_file
 from gatework.reading.tables import parse_csv
 
-# The names by which a column is known, in small letters; a column's own may have capitals.
+# The names of columns with a meaning, in lower case; those in a file may have capitals.
 IDS, TIMES = ("id", "sequence", "series"), ("time", "t", "step")
 LABELS = ("label", "class", "target", "y")
 _MOST_BYTES, _MOST_COLUMNS = 1 << 32, 10_000
-# Names of columns that are listed for people, at most.
+# The most names of columns to list for people.
 _MOST_LISTED = 8
 
 
@@ -40,19 +40,19 @@ class Rows:
     lines: list[int]
 
     def place(self, kind: Sequence[str]) -> int | None:
-        """Find the column with one of several names; a single letter counts only where no whole word is there.
+        """Find the column with one of several names; a single letter counts only if no column has a whole word.
 
         Args:
             kind: The names.
 
         Returns:
-            The column's place; None where there is none.
+            The index of the column; None if there is none.
 
         Raises:
-            DataError: When several columns have such a name.
+            DataError: If several columns have such a name.
         """
         words = [place for place, name in enumerate(self.names) if name.lower() in kind and len(name) > 1]
-        # Beside a label, x and y are what is read.
+        # If there is a column such as 'label', columns x and y are inputs.
         places = words or [place for place, name in enumerate(self.names) if name.lower() in kind]
         if len(places) > 1:
             twins = " and ".join(f"'{self.names[place]}'" for place in places[:2])
@@ -63,10 +63,10 @@ class Rows:
         return places[0] if places else None
 
     def column(self, place: int) -> list[str]:
-        """Give one column's fields, without space around them.
+        """Return the fields of one column, without surrounding spaces.
 
         Raises:
-            DataError: When a field is empty.
+            DataError: If a field is empty.
         """
         column = [fields[place].strip() for fields in self.fields]
         if "" in column:
@@ -75,10 +75,10 @@ class Rows:
         return column
 
     def numbers(self, places: Sequence[int]) -> NDArray[np.float64]:
-        """Give columns of numbers ``[n, F]``.
+        """Return the numbers of some columns ``[n, F]``.
 
         Raises:
-            DataError: When a field is no finite number.
+            DataError: If a field is not a finite number.
         """
         rows = np.empty((len(self.fields), len(places)))
         for row, (line, fields) in enumerate(zip(self.lines, self.fields, strict=True)):
@@ -94,7 +94,7 @@ class Rows:
 
 
 def parse_number(field: str) -> float | None:
-    """Read a number; None where the field is none.
+    """Read a number; None if the field is not a number.
 
     Example:
         >>> parse_number("1e3"), parse_number("three")
@@ -107,16 +107,16 @@ def parse_number(field: str) -> float | None:
 
 
 def read_rows(path: Path) -> Rows:
-    """Read a CSV file whose first line names its columns; fields stand apart by ``,``, ``;`` or tabs.
+    """Read a CSV file whose first line names its columns; fields are separated by ``,``, ``;`` or tabs.
 
     Args:
         path: The file.
 
     Returns:
-        Its rows, one or more.
+        One or more rows.
 
     Raises:
-        DataError: When it cannot be read, has no header, or a line is longer or shorter than the header.
+        DataError: If the file cannot be read, has no header, or a line has more or fewer fields than the header.
     """
     content = read_file(path, _MOST_BYTES, f"expected the file '{path.name}'; check --data")
     lines = list(parse_csv(decode(content, path, advice="save it as UTF-8"), path))
@@ -138,23 +138,22 @@ def read_rows(path: Path) -> Rows:
 
 
 def read_csv_table(path: Path, labelled: bool = True) -> Table:
-    """Read sequences out of a CSV file, one row for each step.
+    """Read sequences from a CSV file, with one row for each step.
 
-    A column named ``id``, ``sequence`` or ``series`` says to which sequence a row belongs; without one all rows are one
-    recording. A column named ``time``, ``t`` or ``step`` says in which order the rows of a sequence come, as numbers or
-    as dates of ISO 8601; without one they come as they stand in the file. A column named ``label``, ``class``,
-    ``target`` or ``y`` holds the labels. Capitals do not matter. Of the other columns those are read whose first field
-    is a number.
+    A column named ``id``, ``sequence`` or ``series`` names the sequence of each row; without one, all rows form one
+    recording. A column named ``time``, ``t`` or ``step`` orders the rows of a sequence, by numbers or by ISO 8601
+    dates; without one, they keep the order of the file. A column named ``label``, ``class``, ``target`` or ``y`` holds
+    the labels. Capitals do not matter. The other columns are inputs if their first field is a number.
 
     Args:
         path: The file.
-        labelled: False to read a column of labels like every other one.
+        labelled: Whether a column of labels holds labels, rather than inputs.
 
     Returns:
-        The sequences, in the order in which they begin in the file.
+        The sequences, in the order of their first rows in the file.
 
     Raises:
-        DataError: When the file is no such table.
+        DataError: If the file does not hold such a table.
     """
     rows = read_rows(path)
     identity, time, label = rows.place(IDS), rows.place(TIMES), rows.place(LABELS) if labelled else None
@@ -184,7 +183,7 @@ def read_csv_table(path: Path, labelled: bool = True) -> Table:
 
 
 def _put_in_order(rows: Rows, members: dict[str, list[int]], place: int) -> None:
-    """Sort every sequence's rows by time."""
+    """Sort the rows of every sequence by time."""
     times = _parse_times(rows, place)
     for name, members_of_one in members.items():
         members_of_one.sort(key=times.__getitem__)
@@ -198,7 +197,7 @@ def _put_in_order(rows: Rows, members: dict[str, list[int]], place: int) -> None
 
 
 def _parse_times(rows: Rows, place: int) -> list[float]:
-    """Read numbers, or where one is none, dates of ISO 8601 in seconds."""
+    """Read numbers, or if one of the fields is not a number, ISO 8601 dates, in seconds."""
     column = rows.column(place)
     numbers = [parse_number(field) for field in column]
     times = [_parse_date(field) for field in column] if None in numbers else numbers
@@ -229,11 +228,11 @@ def _describe(rows: Rows, table: Table, places: tuple[int | None, int | None, in
 
 
 def describe_columns(table: Table, labels: str = "") -> str:
-    """Say which columns are read, and which are left out.
+    """Describe which columns are read and which are left out.
 
     Args:
         table: The sequences.
-        labels: What is to be said of the labels.
+        labels: The description of the labels.
 
     Example:
         >>> describe_columns(make_table([np.ones((2, 1))], ["x"], ["a"]))
@@ -244,7 +243,7 @@ def describe_columns(table: Table, labels: str = "") -> str:
 
 
 def describe_lengths(table: Table) -> str:
-    """Say how many steps sequences have.
+    """Describe the lengths of sequences.
 
     Args:
         table: The sequences.
@@ -258,7 +257,7 @@ def describe_lengths(table: Table) -> str:
 
 
 def list_names(names: Sequence[str]) -> str:
-    """List names in a sentence, and of many the first.
+    """List names for a sentence; only the first of many.
 
     Args:
         names: The names.

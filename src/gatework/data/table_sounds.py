@@ -1,4 +1,4 @@
-"""Tables out of folders of WAV files: in sub-folders that are called by their class, or listed in labels.csv."""
+"""Tables from folders of WAV files: in sub-folders named by class, or listed in labels.csv."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -15,20 +15,21 @@ from gatework.reading.files import list_folder, read_file
 from gatework.reading.sound import parse_wav
 
 LIST = "labels.csv"
-# The names of the column of labels.csv that says which file is meant.
+# The names of the column of labels.csv that names the file.
 FILES = ("file", "path", "name")
-# A file of an hour at 8,000 samples a second, in bytes: what is longer is no sequence that is learned from whole.
+# The size in bytes of an hour at 8,000 samples a second. Longer recordings are too long to learn from as one sequence.
 _MOST_BYTES = 2 * 8000 * 3600
 _LEAST_RATE = 1000
 
 
 @dataclass(frozen=True)
 class Features:
-    """What is computed from a recording before it is read.
+    """The features to compute from a recording.
 
     Args:
-        compute: Gives numbers ``[T, F]`` for samples ``[n]`` between -1 and 1, and the samples a second.
-        words: What the numbers are, for people.
+        compute: The function that turns samples ``[n]`` between -1 and 1, and the sample rate in samples a second, into
+            numbers ``[T, F]``.
+        words: A description of the numbers, for people.
     """
 
     compute: Callable[[Tensor, int], Tensor]
@@ -36,7 +37,7 @@ class Features:
 
 
 def is_sound_folder(path: Path) -> bool:
-    """Tell whether a folder holds WAV files, itself or in its sub-folders.
+    """Tell whether a folder holds WAV files, directly or in its sub-folders.
 
     Args:
         path: A folder.
@@ -47,19 +48,19 @@ def is_sound_folder(path: Path) -> bool:
 def read_sound_table(path: Path, features: Features) -> Table:
     """Read a folder of WAV files, one sequence for each.
 
-    Where there is a ``labels.csv``, its column ``file`` (``path``, ``name``) names the files that are read, and its
-    column ``label`` (``class``, ``target``, ``y``) their labels. Without it the files lie in sub-folders, each of which
-    is called by the class of what is in it.
+    If there is a ``labels.csv``, its column ``file`` (``path``, ``name``) names the files to read, and its column
+    ``label`` (``class``, ``target``, ``y``) their labels. Otherwise the files are in sub-folders, and the name of a
+    sub-folder is the class of the files in it.
 
     Args:
         path: The folder.
-        features: What is computed from each recording.
+        features: The features to compute from each recording.
 
     Returns:
-        The sequences, called by where their files lie, with one label each.
+        The sequences, named by the paths of their files, with one label each.
 
     Raises:
-        DataError: When files are missing, damaged or of different sample rates, or nothing tells their labels.
+        DataError: If files are missing, damaged, without labels, or of different sample rates.
     """
     listed = path / LIST
     labels = _listed(listed, path) if listed.exists() else dict(_filed(path))
@@ -82,7 +83,7 @@ def read_sound_table(path: Path, features: Features) -> Table:
 
 
 def _recordings(folder: Path) -> Iterator[Path]:
-    """Go through the WAV files of a folder and of its sub-folders, in order."""
+    """Iterate over the WAV files of a folder and its sub-folders, in order."""
     for inner in list_folder(folder):
         if inner.name.startswith("."):
             continue
@@ -91,7 +92,7 @@ def _recordings(folder: Path) -> Iterator[Path]:
 
 
 def _filed(folder: Path) -> Iterator[tuple[str, str]]:
-    """Give where each file lies, and the sub-folder that is its class."""
+    """Yield the path of each file, and the sub-folder that is its class."""
     for file in _recordings(folder):
         if file.parent == folder:
             raise DataError(
@@ -102,7 +103,7 @@ def _filed(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _listed(path: Path, folder: Path) -> dict[str, str]:
-    """Give the files that a list names, and their labels."""
+    """Return the labels of the files that a list names, by file."""
     rows = read_rows(path)
     name, label = rows.place(FILES), rows.place(LABELS)
     if name is None or label is None:

@@ -1,4 +1,4 @@
-"""What stands in place of an answer where none is asked."""
+"""The value of a target at steps without one."""
 
 IGNORED = -100
-"""The target of a step at which nothing is asked; torch's losses leave it out as well."""
+"""The target at a step without one; torch's losses ignore this value by default, too."""

@@ -1,4 +1,4 @@
-"""The symbols a language model knows: bytes, characters or words, each with a number."""
+"""The symbols that a language model knows: bytes, characters or words, each with a number."""
 
 import sys
 from collections import Counter
@@ -16,10 +16,10 @@ LEVELS = ("byte", "char", "word")
 UNKNOWN = "<unk>"
 END_OF_LINE = "<eos>"
 
-# Characters that are encoded at once: they take twelve bytes each while it lasts.
+# The number of characters to encode at once: each takes twelve bytes meanwhile.
 _AT_ONCE = 2**22
 
-# What a text is, per level: bytes, characters in a string, or words in a list.
+# The form of a text at each level: bytes, characters in a string, or words in a list.
 Symbols = bytes | str | list[str]
 
 
@@ -28,7 +28,7 @@ def split_symbols(text: str, level: str) -> Symbols:
 
     Args:
         text: Any text.
-        level: ``byte``, ``char`` or ``word``. Words are what stands between white space; a line end becomes ``<eos>``.
+        level: ``byte``, ``char`` or ``word``. Words are separated by white space; a line end becomes ``<eos>``.
 
     Returns:
         Bytes (UTF-8), the text itself, or a list of words.
@@ -38,7 +38,7 @@ def split_symbols(text: str, level: str) -> Symbols:
         ['no', 'more', '<eos>', 'no', 'less', '<eos>']
     """
     if level == "byte":
-        # Bytes of the command line that are not UTF-8 come as stand-ins, and are those bytes again.
+        # Python represents bytes of the command line that are not UTF-8 by surrogates; this restores the bytes.
         return text.encode("utf-8", errors="surrogateescape")
     if level == "char":
         return text
@@ -46,17 +46,17 @@ def split_symbols(text: str, level: str) -> Symbols:
 
 
 def line_end(level: str) -> bytes | str:
-    """Give the symbol that ends a line at this level."""
+    """Return the symbol that ends a line at this level."""
     return {"byte": b"\n", "char": "\n", "word": END_OF_LINE}[level]
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    r"""A closed list of symbols; a symbol's place in it is its number.
+    r"""A closed list of symbols; the number of a symbol is its index in the list.
 
-    At level ``byte`` the symbols are the 256 bytes and nothing is unknown. Otherwise number 0 is ``<unk>``, standing
-    for every symbol that the training text lacks, and number 1 ends a line. A text is read as if a line had just ended
-    before it, so the line end is also what the first symbol is predicted from.
+    At level ``byte`` the symbols are the 256 bytes, and no symbol is unknown. Otherwise number 0 is ``<unk>``, which
+    represents every symbol that the training text lacks, and number 1 ends a line. A text is read as if a line had just
+    ended before it, so the first symbol is predicted from a line end.
 
     Args:
         level: ``byte``, ``char`` or ``word``.
@@ -76,41 +76,41 @@ class Vocabulary:
         """Collect the symbols of the training text.
 
         Args:
-            training: Symbols of the training split, see :func:`split_symbols`.
-            level: Their level.
-            size: Keep at most so many symbols in all, the most frequent ones; every one when None.
+            training: The symbols of the training split; see :func:`split_symbols`.
+            level: The level of the symbols.
+            size: The most symbols to keep, the most frequent first; None to keep all.
 
         Returns:
-            Characters in the order of their code points, words from frequent to rare.
+            The vocabulary, with characters in the order of their code points, or words from frequent to rare.
         """
         if level == "byte":
             return cls(level, ())
         counts: Counter[str] = Counter(training if not isinstance(training, bytes) else ())
         fixed = (UNKNOWN, str(line_end(level)))
         found = [symbol for symbol in counts if symbol not in fixed]
-        # Counter keeps first-seen order, which would do; but equal counts must not depend on which file came first.
+        # Counter keeps the order of first occurrence, but the order of equal counts must not depend on the file order.
         by_count = sorted(found, key=lambda symbol: (-counts[symbol], symbol))
         kept = by_count if size is None else by_count[: max(0, size - len(fixed))]
         return cls(level, (*fixed, *(sorted(kept) if level == "char" else kept)))
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Vocabulary":
-        """Rebuild a vocabulary from what :meth:`to_json` gave.
+        """Rebuild a vocabulary from the result of :meth:`to_json`.
 
         Raises:
-            DataError: Where that is not a vocabulary.
+            DataError: If the data are not a vocabulary.
         """
         level, symbols = data.get("level"), data.get("symbols")
         if level in LEVELS and isinstance(symbols, list) and all(isinstance(symbol, str) for symbol in symbols):
             fixed = [] if level == "byte" else [UNKNOWN, line_end(level)]
-            # A word is what stands between white space, and only a character can be looked up in a text.
+            # A word contains no white space, and only a single character can be looked up in a text.
             whole = all(len(symbol) == 1 if level == "char" else [symbol] == symbol.split() for symbol in symbols[2:])
             if symbols[:2] == fixed and len(set(symbols)) == len(symbols) and whole:
                 return cls(str(level), tuple(symbols))
         raise DataError(f"this is not a vocabulary: expected a level ({', '.join(LEVELS)}) and a list of its symbols")
 
     def to_json(self) -> dict[str, Any]:
-        """Give the vocabulary as plain data."""
+        """Return the vocabulary as plain data."""
         return {"level": self.level, "symbols": list(self.symbols)}
 
     def __len__(self) -> int:
@@ -119,12 +119,12 @@ class Vocabulary:
 
     @property
     def start(self) -> int:
-        """The number that the first symbol of a text is predicted from: the line end's."""
+        """The number of the line end, from which the first symbol of a text is predicted."""
         return ord("\n") if self.level == "byte" else 1
 
     @property
     def unknown(self) -> int | None:
-        """The number of ``<unk>``; None at level ``byte``, where nothing is unknown."""
+        """The number of ``<unk>``; None at level ``byte``, where no symbol is unknown."""
         return None if self.level == "byte" else 0
 
     @cached_property
@@ -159,7 +159,7 @@ class Vocabulary:
         return torch.cat([table[code.long()] for code in codes])
 
     def missing(self, symbols: Symbols) -> list[str]:
-        """List the symbols that the vocabulary lacks, each once, in order."""
+        """List the symbols that the vocabulary lacks, each once, in order of occurrence."""
         if isinstance(symbols, bytes):
             return []
         return [symbol for symbol in dict.fromkeys(symbols) if symbol not in self.numbers]
@@ -168,10 +168,11 @@ class Vocabulary:
         """Turn numbers back into text.
 
         Args:
-            numbers: Numbers of symbols.
+            numbers: The numbers of symbols.
 
         Returns:
-            The text. Words are joined by one space, lines begin without one; bytes that are not UTF-8 show as U+FFFD.
+            The text. Words are joined by one space, but lines start without one. Bytes that are not UTF-8 become
+            U+FFFD.
         """
         if self.level == "byte":
             return bytes(numbers).decode("utf-8", errors="replace")

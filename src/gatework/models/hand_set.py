@@ -33,7 +33,7 @@ def hand_set_latch(self_connection: float = _SELF, input_weight: float = _INPUT)
         The model. Its two scores are those of having begun with -1 and with 1.
 
     Raises:
-        SizeError: When the unit could not hold a sign: where R is not above 1, or W not above 0.
+        SizeError: If the unit could not hold a sign: where R is not above 1, or W not above 0.
 
     Source:
         Bengio, Simard & Frasconi 1994, section III, on latching with one unit.
@@ -61,7 +61,7 @@ def hand_set_latch(self_connection: float = _SELF, input_weight: float = _INPUT)
 
 
 def resting_state(self_connection: float) -> float:
-    """Give the state h* > 0 in which a unit h = tanh(R h) rests.
+    """Return the state h* > 0 in which a unit h = tanh(R h) rests.
 
     Args:
         self_connection: R.
@@ -70,7 +70,7 @@ def resting_state(self_connection: float) -> float:
         h*.
 
     Raises:
-        SizeError: Where R is not above 1: then 0 is the only state in which it rests.
+        SizeError: If R is not above 1: then 0 is the only state in which it rests.
 
     Example:
         >>> round(resting_state(4.0), 5)
@@ -89,7 +89,7 @@ def resting_state(self_connection: float) -> float:
 
 
 def barriers(self_connection: float) -> tuple[float, float]:
-    """Give how hard a unit at rest has to be pushed to tip over.
+    """Return how hard a unit at rest has to be pushed to tip over.
 
     Args:
         self_connection: R, above 1.

@@ -39,7 +39,7 @@ class LanguageModel(nn.Module):
         options: Further keyword options of :class:`gatework.nn.Recurrent`.
 
     Raises:
-        SizeError: When tied weights are of different sizes.
+        SizeError: If tied weights are of different sizes.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class LanguageModel(nn.Module):
         return surprise(self.head(output), targets), state
 
     def _read(self, tokens: Tensor, state: State, reset: Tensor | None) -> tuple[Tensor, State]:
-        """Give what the head reads ``[T, B, H]``, and the state to carry on with."""
+        """Return what the head reads ``[T, B, H]``, and the state to carry on with."""
         signal = self.dropout(self.embedding(tokens))
         # Left out where there is none: a layer need not look for resets then.
         options = {} if reset is None else {"reset": reset}
@@ -165,11 +165,11 @@ class Metric:
         return exp(min(self.loss, 709.0))
 
     def sums(self) -> list[float]:
-        """Give what adds up over the parts of a text."""
+        """Return what adds up over the parts of a text."""
         return [self.nats, self.tokens]
 
     def named(self) -> dict[str, float]:
-        """Give the loss in nats, the perplexity and, for bytes and characters, the bits per symbol."""
+        """Return the loss in nats, the perplexity and, for bytes and characters, the bits per symbol."""
         values = {"loss": self.loss, "perplexity": self.perplexity}
         if self.level != "word":
             values[bits_name(self.level)] = self.loss / log(2)

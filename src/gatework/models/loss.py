@@ -65,7 +65,7 @@ class LeanSurprise:
         return _score(signal, head.weight, head.bias, came, scores)[0]
 
     def _room(self, rows: int, columns: int, like: Tensor) -> Tensor:
-        """Give memory ``[rows, columns]``; what is in it is old."""
+        """Return memory ``[rows, columns]``; what is in it is old."""
         memory = self._memory
         if memory.numel() < rows * columns or (memory.dtype, memory.device) != (like.dtype, like.device):
             # Freed first, so that the two are never there at once.
@@ -75,7 +75,7 @@ class LeanSurprise:
 
 
 def _score(signal: Tensor, weight: Tensor, bias: Tensor, came: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Give the summed surprise and, per row, the sum ``[n, 1]`` of what is left in ``scores``: e to the scores."""
+    """Return the summed surprise and, per row, the sum ``[n, 1]`` of what is left in ``scores``: e to the scores."""
     torch.addmm(bias, signal, weight.t(), out=scores)
     of_target = scores.gather(1, came[:, None])
     largest = scores.amax(1, keepdim=True)

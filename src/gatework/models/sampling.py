@@ -98,7 +98,7 @@ def write_on(
         The numbers of the symbols added.
 
     Raises:
-        ConfigError: When a setting is out of its range.
+        ConfigError: If a setting is out of its range.
     """
     check_sampling(temperature, top_p, top_k)
     generator = torch.Generator().manual_seed(seed)

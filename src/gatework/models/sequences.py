@@ -57,12 +57,12 @@ class Score:
         return cls(loss, asked, right, sequences, solved, off, judged, numbers, None if isnan(baseline) else baseline)
 
     def sums(self) -> list[float]:
-        """Give what adds up over the parts of a split; NaN stands for a baseline that is not there."""
+        """Return what adds up over the parts of a split; NaN stands for a baseline that is not there."""
         baseline = nan if self.baseline is None else self.baseline
         return [self.loss, self.off, self.asked, self.right, self.sequences, self.solved, baseline]
 
     def named(self) -> dict[str, float]:
-        """Give the metrics by name.
+        """Return the metrics by name.
 
         Returns:
             ``loss`` per step that asks; ``accuracy``, the share of right answers, and ``solved``, the share of
@@ -102,8 +102,8 @@ def needs_projection(
         True where the equations use the input elementwise beside the units, and a layer is given another size.
 
     Raises:
-        CellError: Where there is no such cell.
-        EquationError: Where equations cannot be read.
+        CellError: If there is no such cell.
+        EquationError: If equations cannot be read.
 
     Example:
         >>> needs_projection("mut1", 2, 8), needs_projection("mut1", 8, 8), needs_projection("gru", 2, 8)
@@ -218,7 +218,7 @@ class SequenceModel(nn.Module):
 
 
 def losses(scores: Tensor, targets: Tensor, kind: Kind) -> Tensor:
-    """Give the loss of each answer.
+    """Return the loss of each answer.
 
     Args:
         scores: ``[n, O]``.
@@ -293,7 +293,7 @@ class _Tally:
         self.asked += asked.sum(dim=0)
 
     def sums(self, which: Tensor | None = None) -> list[float]:
-        """Give the sums of a score; of some of the sequences only what is counted for each."""
+        """Return the sums of a score; of some of the sequences only what is counted for each."""
         wrong, asked = (self.wrong, self.asked) if which is None else (self.wrong[which], self.asked[which])
         some = asked > 0
         errors, baseline = ([self.loss, self.off], self.baseline) if which is None else ([0.0, 0.0], nan)
@@ -347,6 +347,6 @@ def measure_sequences(model: SequenceModel, batch: Batch, task: Task) -> tuple[S
 
 
 def _of_group(score: Score) -> dict[str, float]:
-    """Give what is counted for each sequence."""
+    """Return what is counted for each sequence."""
     named = score.named()
     return {name: named[name] for name in ("accuracy", "solved") if name in named} | {"sequences": score.sequences}

@@ -12,7 +12,7 @@ _QUIETEST = 1e-6  # added to every energy, so that silence has a logarithm; a sa
 
 
 def window_and_hop(rate: int) -> tuple[int, int]:
-    """Give the samples of a window, 25 ms, and from the beginning of one window to that of the next, 10 ms.
+    """Return the samples of a window, 25 ms, and from the beginning of one window to that of the next, 10 ms.
 
     Args:
         rate: Samples a second.
@@ -28,7 +28,7 @@ def window_and_hop(rate: int) -> tuple[int, int]:
 
 
 def spectrum_points(rate: int) -> int:
-    """Give the points of the Fourier transform: a power of two, no farther apart in Hz than 512 are at 8,000 Hz.
+    """Return the points of the Fourier transform: a power of two, no farther apart in Hz than 512 are at 8,000 Hz.
 
     Args:
         rate: Samples a second.
@@ -44,7 +44,7 @@ def spectrum_points(rate: int) -> int:
 
 
 def mel_bands(rate: int) -> Tensor:
-    """Give the weight of each frequency in each band: triangles, evenly apart in mel.
+    """Return the weight of each frequency in each band: triangles, evenly apart in mel.
 
     A pitch of f Hz is 2595 log10(1 + f / 700) mel. A triangle rises from the middle of the band below to its own, and
     falls to the middle of the band above. The bands reach from 0 Hz to half the sample rate.
@@ -62,7 +62,7 @@ def mel_bands(rate: int) -> Tensor:
 
 
 def log_mel(samples: Tensor, rate: int) -> Tensor:
-    """Give the logarithm of the energy in each mel band, every 10 ms.
+    """Return the logarithm of the energy in each mel band, every 10 ms.
 
     Args:
         samples: ``[n]``, between -1 and 1; padded with zeros where they are fewer than 25 ms.

@@ -26,7 +26,7 @@ _MOST_CLASSES = 10_000
 
 
 def better_than(baseline: str) -> Success:
-    """Give the criterion of all generic tasks: to be better than a trivial predictor.
+    """Return the criterion of all generic tasks: to be better than a trivial predictor.
 
     It is met where the model avoids at least a tenth of the errors that the trivial predictor makes on the same
     sequences: a ``skill`` of 0.1. For classes the errors are the wrong answers, for numbers the squared errors. On a
@@ -84,7 +84,7 @@ def open_labelled(path: Path, task: str) -> Table:
 
 
 def label_each(table: Table, task: str) -> list[str]:
-    """Give the label of each sequence.
+    """Return the label of each sequence.
 
     Args:
         table: The table.
@@ -112,7 +112,7 @@ def label_each(table: Table, task: str) -> list[str]:
 
 
 def find_classes(labels: Sequence[str], table: Table) -> list[str]:
-    """Give the classes that labels name.
+    """Return the classes that labels name.
 
     Args:
         labels: All labels.
