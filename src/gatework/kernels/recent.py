@@ -1,4 +1,4 @@
-"""A mapping with an end: what was used least recently goes first."""
+"""A mapping of limited length. The value that was used least recently goes first."""
 
 from collections import OrderedDict
 from contextlib import suppress
@@ -9,13 +9,13 @@ Value = TypeVar("Value")
 
 
 class Recent(Generic[Key, Value]):
-    """Keep the values that were used last.
+    """Hold the values that were used last.
 
-    Several threads may use it. Each of its steps is whole in itself; a lock might be held by another thread when a
+    Several threads may use it. Each step is atomic, so there is no lock: another thread could hold the lock while a
     process forks.
 
     Args:
-        most: How many values are kept.
+        most: The largest number of values.
 
     Example:
         >>> kept = Recent[str, int](2)
@@ -35,13 +35,13 @@ class Recent(Generic[Key, Value]):
         return len(self._held)
 
     def values(self) -> list[Value]:
-        """Give all values, the one that goes first before the others."""
+        """Return all values, the least recently used first."""
         return list(self._held.copy().values())
 
     def get(self, key: Key) -> Value | None:
-        """Give the value of a key, which is now the last to go; None where there is none."""
+        """Return the value of a key, and mark it as just used; None if there is none."""
         value = self._held.get(key)
-        with suppress(KeyError):  # there is none, or another thread put it out
+        with suppress(KeyError):  # there is none, or another thread removed it
             self._held.move_to_end(key)
         return value
 

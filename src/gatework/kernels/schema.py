@@ -1,6 +1,6 @@
-"""The kernels' operators, known to torch as soon as there is a torch; what they do is imported when one first runs.
+"""The kernels' operators, registered with torch once torch is imported. Their code is imported at the first run.
 
-So a program that ``torch.export`` wrote can be read after a bare ``import gatework``, which stays quick.
+So a bare ``import gatework``, which stays quick, is enough to load a program that ``torch.export`` wrote.
 """
 
 import torch
@@ -10,7 +10,7 @@ from gatework.lazy import late
 _SIGNATURE = (
     "str spec, Tensor[] inputs, Tensor[] state, Tensor[] weights, Tensor? lengths, Tensor? restart, Tensor[] initial"
 )
-_DOING = "gatework.kernels.cpu.operators"  # what they do on the CPU
+_DOING = "gatework.kernels.cpu.operators"  # the operators' code for the CPU
 _GRADIENTS = "gatework.kernels.cpu.gradients"
 
 library = torch.library.Library("gatework", "DEF")

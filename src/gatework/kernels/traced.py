@@ -1,10 +1,10 @@
-"""Whether a graph is being written, in which the values of tensors are not known yet."""
+"""Detect that torch writes a graph, when the values of tensors are not known yet."""
 
 import torch
 
 
 def is_traced() -> bool:
-    """Say whether torch.compile, torch.export or torch.jit.trace is at work, so that no value may decide anything.
+    """Tell whether torch.compile, torch.export or torch.jit.trace is active. Then no decision may depend on a value.
 
     Example:
         >>> is_traced()

@@ -1,4 +1,4 @@
-"""The parameters of one layer, by the names in its equations, some of them stacked in one tensor."""
+"""The parameters of one layer, by their names in the equations. One tensor may hold several, stacked."""
 
 from collections.abc import Iterable, Mapping, Set
 
@@ -7,11 +7,11 @@ from torch import Tensor
 
 
 class Weights:
-    """Hand out parameters singly or stacked, and copy nothing where they already lie stacked in memory.
+    """Return parameters singly or stacked, without a copy if they are stacked in memory.
 
     Args:
-        stacks: Pairs of names and the tensor that holds them one below the other, each with as many rows as the
-            others.
+        stacks: Pairs of names and the tensor that holds their parameters, stacked. All have equally many
+            rows.
 
     Example:
         >>> weights = Weights([(("R_i", "R_f"), torch.arange(8.0).view(4, 2))])
@@ -32,7 +32,7 @@ class Weights:
 
     @classmethod
     def of(cls, weights: "Weights | Mapping[str, Tensor]") -> "Weights":
-        """Take weights as they are, or a plain mapping from name to tensor."""
+        """Return weights as they are, and make them from a plain mapping from name to tensor."""
         if isinstance(weights, Weights):
             return weights
         return cls(((name,), tensor) for name, tensor in weights.items())
@@ -47,17 +47,17 @@ class Weights:
         return (rows, *tensor.shape[1:])
 
     def names(self) -> tuple[str, ...]:
-        """Give every name, in the order of the stacks."""
+        """Return all names, in the order of the stacks."""
         return tuple(self._places)
 
     def stacks(self, wanted: Set[str]) -> tuple[tuple[tuple[str, ...], ...], list[Tensor]]:
-        """Give the tensors that hold these parameters, whole, and the names of what lies in each, in order."""
-        # Not by the tensor: tied parameters may be the same one in two stacks.
+        """Return the whole tensors that hold these parameters, and the names stacked in each, in order."""
+        # Stacks are not compared by their tensors: tied parameters may be the same tensor in two stacks.
         kept = [(names, tensor) for names, tensor in self._stacks if not wanted.isdisjoint(names)]
         return tuple(names for names, _ in kept), [tensor for _, tensor in kept]
 
     def stacked(self, names: tuple[str, ...]) -> Tensor:
-        """Give these parameters one below the other: a view where they lie so in memory, else a copy."""
+        """Return these parameters stacked: a view if they are stacked in memory, else a copy."""
         tensor, start, rows = self._places[names[0]]
         end = start + rows
         for name in names[1:]:

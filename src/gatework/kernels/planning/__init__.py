@@ -1,1 +1,1 @@
-"""Planning: from a step to plans, before any size or machine is known."""
+"""Planning: from a step to plans, before sizes and the machine are known."""

@@ -1,7 +1,7 @@
-"""The normal form: equations rewritten so that each line is of one kind, and every product multiplies a name.
+"""The normal form: each line is of one kind, and every product multiplies a name.
 
-A line of a normal step is one of four things: a sum of products, a reduction of a name, a gradient of a matrix (outer
-products of names), or pointwise arithmetic, in which none of the others occur. This is pass one of the plan.
+A line of a normal step is one of four kinds: a sum of products, a reduction of a name, a gradient of a matrix (outer
+products of names), or pointwise arithmetic without any of these. The planner reads only steps in this form.
 """
 
 from collections.abc import Iterable
@@ -17,18 +17,18 @@ REDUCTIONS = ("mean", "rstd")
 
 
 def settled(step: Step, drawn: bool) -> Step:
-    """Turn masks into inputs where they are drawn, else into their probabilities, and fold what is constant.
+    """Replace masks by inputs if they are drawn, else by their probabilities, and fold constants.
 
     Args:
         step: The checked equations.
         drawn: Whether masks are drawn.
 
     Returns:
-        A step without ``bernoulli``.
+        A step without masks.
     """
     masks: dict[Name, Node] = {} if drawn else {Name(name): Number(rate) for name, rate in step.draws.items()}
     lines = [line for line in step.equations if line.target not in step.draws]
-    # What only a mask that is never drawn let through is read no more.
+    # Drop what is no longer read. If no mask is drawn, a factor can be zero, and nothing reads the other one.
     left = needed(folded(lines, masks, step.states, Names(step)), (*step.states, *step.outputs))
     inputs = (*step.inputs, *step.draws) if drawn else step.inputs
     read = {node.name for line in left for node in walk(line.value) if isinstance(node, Name)}
@@ -36,16 +36,16 @@ def settled(step: Step, drawn: bool) -> Step:
 
 
 def named(step: Step, *avoid: Step) -> Step:
-    """Give every sum that contains a product, every reduction, and all that these take, a line of its own.
+    """Move every sum with products, every reduction, and their operands to lines of their own.
 
-    The adjoint of these lines reads a pre-activation by its name where it needs one, rather than computing it again.
+    The adjoint of these lines can read a pre-activation by its name. Otherwise it would compute it again.
 
     Args:
         step: A settled step.
-        *avoid: Steps whose names mean something else where this one is used, so that it makes up none of them.
+        *avoid: Steps that are used together with this one, whose names must not be used again.
 
     Returns:
-        A step that means the same.
+        An equivalent step.
     """
     return check(_Namer(step, avoid, split=False).lines, step.states, step.inputs, step.outputs)
 
@@ -58,7 +58,7 @@ def normal(step: Step, *avoid: Step) -> Step:
         *avoid: As for :func:`named`.
 
     Returns:
-        A step that means the same.
+        An equivalent step.
     """
     return check(_Namer(step, avoid, split=True).lines, step.states, step.inputs, step.outputs)
 
@@ -68,10 +68,10 @@ class _Namer:
         self.split = split
         self.names = Names(step, *avoid)
         self.learned = {parameter.name for parameter in step.parameters}
-        self.late: set[str] = set()  # lines that a state enters, directly or through others
+        self.late: set[str] = set()  # lines that depend on a state, directly or through others
         self.single: set[str] = set()  # lines that are reductions: one number for each row
         self.vectors = {*step.states, *step.outputs}  # lines that must have a number for each unit
-        self.owned: dict[Node, str] = {}  # what has a line of its own already
+        self.owned: dict[Node, str] = {}  # expressions that have their own line already
         self._lines: list[Equation] = []
         for line in step.equations:
             self.line(line)
@@ -92,7 +92,7 @@ class _Namer:
         self._lines.append(Equation(target, value, comment))
 
     def own(self, value: Node, target: str) -> Name:
-        """Give a value a line of its own."""
+        """Move an expression to its own line."""
         if value not in self.owned:
             self.owned[value] = self.names.numbered(f"{target}_")
             self.put(self.owned[value], value)
@@ -102,14 +102,14 @@ class _Namer:
         return any(isinstance(part, Name) and (part.previous or part.name in self.late) for part in walk(node))
 
     def name_of(self, node: Node, target: str) -> Name:
-        """Give a name to what a product or a reduction takes, which look for a number of each unit at every step."""
+        """Name the operand of a product or a reduction, which must have a number for each unit at every step."""
         name = node if isinstance(node, Name) else self.own(self.tree(node, target, root=True), target)
-        # Of a reduction there is one number a row, and a learned vector has no rows.
+        # A reduction has one number for each row, and a learned vector has no rows.
         spread = not name.previous and (name.name in self.single or name.name in self.learned)
         return self.own(name, target) if spread else name
 
     def tree(self, node: Node, target: str, root: bool = False) -> Node:
-        """Rewrite an expression, in which products and reductions become names (but for the whole, where it may be)."""
+        """Rewrite an expression. Products and reductions become names; with ``root``, the whole expression may stay."""
         if isinstance(node, Product) or (isinstance(node, Apply) and node.function == "add"):
             terms = addends(node)
             if any(isinstance(term, Product) for term in terms):
@@ -121,7 +121,7 @@ class _Namer:
         return rebuild(node, tuple(self.tree(child, target) for child in children(node)))
 
     def sum(self, terms: list[Node], target: str, root: bool) -> Node:
-        """Rewrite a sum with products in it."""
+        """Rewrite a sum that contains products."""
         products: dict[bool, list[Node]] = {False: [], True: []}
         rest = []
         for term in terms:

@@ -1,10 +1,10 @@
-"""The plan: which products are hoisted out of time, which stages a step has, and what is kept where.
+"""The plan: which products leave the loop over time, which stages a step has, and which values are stored where.
 
-A plan is plain data, and prints. It is made of a step in normal form, forward or adjoint alike, in three phases:
-``before`` the loop over time (what no state enters, for many steps at once), ``each`` step, and ``after`` the loop
-(what no state waits for). A phase is a list of stages. A stage takes products, whose operands are all complete by
-then, and finishes with the pointwise lines that their sums allow, unit by unit; a reduction, which looks at all
-units, ends a stage.
+A plan is plain data and can be printed. It is made from a step in normal form, either forward or adjoint. It has three
+phases: ``before`` the loop over time (lines that depend on no state, for many steps at once), ``each`` step, and
+``after`` the loop (lines that no state depends on). A phase is a list of stages. A stage computes products, whose
+operands are all complete, and then the pointwise lines that follow from the sums, unit by unit. A reduction needs all
+units, so it ends a stage.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ PHASES = ("before", "each", "after")
 
 @dataclass(frozen=True)
 class Segment:
-    """What the matrices of a group multiply: one operand, and the structure they share."""
+    """The operand of some matrices of a group, and the structure that these matrices share."""
 
     operand: Name
     structure: str
@@ -31,10 +31,10 @@ class Segment:
 
 @dataclass(frozen=True)
 class Group:
-    """Sums of products that take the same operands, so that one pass over them makes all.
+    """Sums of products with the same operands, so that one pass over the operands computes all of them.
 
     Args:
-        segments: The operands, one behind the other.
+        segments: The operands, in order.
         sums: The name of each sum.
         matrices: For each sum, the matrix on each segment.
     """
@@ -46,7 +46,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Moments:
-    """The mean of a vector over its units, and one over its standard deviation; names are None where not wanted."""
+    """The mean of a vector over its units, and one over its standard deviation; a name is None if it is not needed."""
 
     source: Name
     mean: str | None
@@ -55,15 +55,15 @@ class Moments:
 
 @dataclass(frozen=True)
 class Stage:
-    """What is computed unit by unit, once the products before it are complete.
+    """A part of a phase that is computed unit by unit, once the products are complete.
 
     Args:
         phase: One of ``PHASES``.
         size: The key of the number of units.
         groups: The products.
-        lines: The pointwise lines, in order; a name among them that another stage has too is computed twice.
-        stores: What of sums and lines is kept.
-        moments: What is reduced, when all units are complete.
+        lines: The pointwise lines, in order; a line that another stage has too is computed twice.
+        stores: The sums and lines that are stored.
+        moments: The reductions, computed when all units are complete.
     """
 
     phase: str
@@ -76,12 +76,12 @@ class Stage:
 
 @dataclass(frozen=True)
 class Columns:
-    """Vectors that are summed over time and batch: gradients of biases and their like.
+    """Vectors that are summed over time and batch, such as gradients of biases.
 
     Args:
         size: The key of their size.
-        lines: The pointwise lines that give the terms.
-        sums: Pairs of the output and the line that is summed.
+        lines: The pointwise lines that compute the terms.
+        sums: Pairs of an output and the line that is summed.
     """
 
     size: str
@@ -91,17 +91,17 @@ class Columns:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that is decided before code is made.
+    """All decisions that are made before any code.
 
     Args:
         step: The normal step.
         sizes_of: The key of the size of every name.
         stages: All stages, in order.
         columns: Vectors summed over time and batch.
-        outers: For each gradient of a matrix, the outer products whose sum it is.
-        homes: Where each kept value lies: ``row`` (until the step is over, [B, size]), ``sequence`` ([T, B, size]),
+        outers: For each gradient of a matrix, the outer products in its sum.
+        homes: Where each stored value is: ``row`` (until the end of the step, [B, size]), ``sequence`` ([T, B, size]),
             ``scalar`` (one number for each step and row) or ``state``.
-        indexed: Inputs that are found by an index of rows: last step's states, as an adjoint is given them.
+        indexed: Inputs whose rows are found by an index: in an adjoint, the previous step's states.
     """
 
     step: Step
@@ -118,7 +118,7 @@ class Plan:
 
     @cached_property
     def periods(self) -> frozenset[int]:
-        """Give the numbers of blocks for which a vector of periods is read."""
+        """The numbers of blocks of all vectors of periods that are read."""
         lines = [line for part in (*self.stages, *self.columns) for line in part.lines]
         counts = set()
         for node in (node for line in lines for node in walk(line.value)):
@@ -128,7 +128,7 @@ class Plan:
 
     @cached_property
     def register_reads(self) -> frozenset[str]:
-        """Give the names that are read in whole registers, by lines or by reductions, rather than by products alone."""
+        """The names that lines or reductions read in whole registers. Products alone read no whole registers."""
         lines = [line for part in (*self.stages, *self.columns) for line in part.lines]
         read = {node.name for line in lines for node in walk(line.value) if isinstance(node, Name)}
         return frozenset(read | {moments.source.name for stage in self.stages for moments in stage.moments})
@@ -148,10 +148,10 @@ def make_plan(
     Args:
         step: A step in normal form.
         sizes_of: The key of the size of every vector.
-        wanted: Lines whose values at every step are kept.
+        wanted: Lines whose values at every step are stored.
         summed: Outputs that are summed over time and batch.
-        indexed: Inputs that are found by an index of rows.
-        scalars: Inputs of which there is one number for each step and row.
+        indexed: Inputs whose rows are found by an index.
+        scalars: Inputs with one number for each step and row.
 
     Returns:
         The plan.
@@ -173,7 +173,7 @@ class _Planner:
         self.materialised = self._materialised()
         self.levels = self._levels()
 
-    # --- what depends on what
+    # --- dependencies
 
     def reads(self, name: str) -> list[str]:
         """List the lines of this step that a line reads."""
@@ -194,7 +194,7 @@ class _Planner:
         for name, line in self.lines.items():
             if name in self.step.states or any(part.previous or part.name in late for part in _names(line.value)):
                 late.add(name)
-        # States outlive a step by one; what reads them directly is computed while they are there.
+        # A state is stored for one step longer. A line that reads it directly is computed in that time.
         direct = [
             name
             for name, line in self.lines.items()
@@ -203,7 +203,7 @@ class _Planner:
         ]
         each = self._closure((*self.step.states, *self.wanted, *direct), late) | set(self.step.states)
         changed = True
-        while changed:  # operands of what comes after the loop are computed inside it, where that is possible
+        while changed:  # operands of lines after the loop are computed inside the loop, if possible
             changed = False
             for name in late - each:
                 if self.kinds[name] == "point":
@@ -216,7 +216,7 @@ class _Planner:
         return {name: "each" if name in each else "after" if name in late else "before" for name in self.lines}
 
     def _materialised(self) -> set[str]:
-        """Find the pointwise lines outside the loop that have to lie in memory; others are computed where read."""
+        """Find the pointwise lines outside the loop that must be stored. Readers compute the others."""
         lasting = set(self.wanted) | ({*self.step.outputs} - self.summed)
         for name, kind in self.kinds.items():
             if kind in ("sum", "reduction", "outer"):
@@ -229,7 +229,7 @@ class _Planner:
     # --- stages
 
     def _levels(self) -> dict[str, int]:
-        """Give every line its stage, counted within its phase."""
+        """Assign each line to a stage, counted within its phase."""
         levels: dict[str, int] = {}
         for name in self.lines:
             level = 0
@@ -262,7 +262,7 @@ class _Planner:
         return Plan(self.step, sizes, tuple(stages), self._columns(), self._outers(), homes)
 
     def _size(self, name: str) -> str:
-        """Give the size of the stage a line belongs to; a reduction goes with what it reduces."""
+        """Return the size of the stage of a line. A reduction belongs to the stage of its operand."""
         line = self.lines[name].value
         if self.kinds[name] == "reduction":
             assert isinstance(line, Apply)
@@ -279,7 +279,7 @@ class _Planner:
         return Stage(phase, size, self._groups(sums), lines, kept, self._moments(names))
 
     def _with_inlined(self, names: Iterable[str]) -> tuple[Equation, ...]:
-        """Put before pointwise lines the lines that are computed where they are read."""
+        """Prepend the lines that are computed where these pointwise lines read them."""
         wanted = set(names)
         pending = list(wanted)
         while pending:
@@ -306,13 +306,13 @@ class _Planner:
         for name in names:
             value = self.lines[name].value
             if self.kinds[name] == "reduction" and isinstance(value, Apply) and isinstance(value.arguments[0], Name):
-                again = 0  # the same reduction under a second name has moments of its own
+                again = 0  # a second name for the same reduction has its own moments
                 while value.function in by_source.setdefault((value.arguments[0], again), {}):
                     again += 1
                 by_source[value.arguments[0], again][value.function] = name
         return tuple(Moments(source, held.get("mean"), held.get("rstd")) for (source, _), held in by_source.items())
 
-    # --- what is kept, and where
+    # --- what is stored, and where
 
     def _homes(self) -> dict[str, str]:
         homes: dict[str, str] = {}
@@ -334,7 +334,7 @@ class _Planner:
                     homes[name] = "sequence"
                 elif any(self._apart(name, other) for other in readers):
                     homes[name] = "row"
-        for name, home in homes.items():  # what the loop hands only to itself need not outlive a step
+        for name, home in homes.items():  # a value that only the loop reads is not stored beyond a step
             if home == "sequence" and self.phases[name] == "each" and name not in self.wanted:
                 readers = [other for other in self.lines if name in self._all_reads(other)]
                 outside = any(self.phases[other] != "each" for other in readers)
@@ -342,7 +342,7 @@ class _Planner:
         return homes
 
     def _all_reads(self, name: str) -> set[str]:
-        """Give the lines that a line reads, also through lines that are computed where they are read."""
+        """Return the lines that a line reads, directly or through lines that are computed where they are read."""
         read_here: set[str] = set()
         pending = self.reads(name)
         while pending:
@@ -354,7 +354,7 @@ class _Planner:
         return read_here
 
     def _apart(self, name: str, reader: str) -> bool:
-        """Say whether a line is read in another stage than it is made in."""
+        """Tell whether a line is read in another stage than its own."""
         if self.kinds[reader] in ("outer", "reduction") or reader in self.summed:
             return True
         return (self.levels[name], self._size(name)) != (self.levels[reader], self._size(reader))
@@ -384,7 +384,7 @@ def _names(node: Node) -> list[Name]:
 
 
 def _operand(product: Product) -> Name:
-    assert isinstance(product.operand, Name)  # the normal form has no other
+    assert isinstance(product.operand, Name)  # the normal form has no other operands
     return product.operand
 
 
@@ -405,7 +405,7 @@ def show_plan(plan: Plan) -> str:
         plan: The plan.
 
     Returns:
-        One stage after the other, each with its products, its lines and what it keeps.
+        The stages in order, each with its products, its lines and what it stores.
     """
     parts = []
     titles = {"before": "before the loop", "each": "each step", "after": "after the loop"}

@@ -1,4 +1,4 @@
-"""The plans that a run follows, with whatever goes wrong while they are made told in one sentence."""
+"""The plans of a run. Whatever goes wrong while they are made becomes one sentence."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ PASSES_OF_A_CELL = ("inference", "training", "backward")
 """The ways a step is run: forward with nothing saved, forward with what the backward pass reads, and backward."""
 
 _OURS = "The fault is the planner's: please report the equations. Until then backend='reference' runs them."
-_REFUSED = ("refused",)  # the key, in what is known of a run, of why no kernel can be planned for it
+_REFUSED = ("refused",)  # the key in ``Spec.known`` for the reason why no kernel can be planned
 
 
 def plan_of(step: Step, which: str) -> Plan:
@@ -34,7 +34,7 @@ def plan_of(step: Step, which: str) -> Plan:
 
 
 def plans(spec: Spec) -> list[Plan]:
-    """Give the plans that a run and its backward pass follow.
+    """Return the plans of a run and of its backward pass.
 
     Raises:
         KernelError: For equations of which no plan can be made.
@@ -50,13 +50,13 @@ def plans(spec: Spec) -> list[Plan]:
 
 
 def single_step(plan: Plan) -> Plan:
-    """Give the plan of a single step: what is hoisted out of time comes back into it.
+    """Return the plan of a single step: the lines that left the loop come back into it.
 
     Args:
         plan: The plan of a forward pass.
 
     Returns:
-        A plan all of whose stages belong to the loop.
+        A plan with all stages inside the loop.
     """
     stages = [replace(stage, phase="each") for stage in plan.stages if stage.phase != "after"]
     return verified(replace(plan, stages=tuple(stages)))
@@ -64,9 +64,9 @@ def single_step(plan: Plan) -> Plan:
 
 @contextmanager
 def explained_planning(spec: Spec) -> Iterator[None]:
-    """Say of whatever goes wrong while kernels are planned what it means and what to do; it is tried once.
+    """Turn any failure of the planner into an error that says what it means and what to do. A failure is not retried.
 
-    No tensor has been looked at then, so it is never a fault of the call.
+    The planner looks at no tensor, so a failure is never the fault of the call.
 
     Args:
         spec: The run.

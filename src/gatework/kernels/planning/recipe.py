@@ -1,4 +1,4 @@
-"""All that follows from a step before a size or a machine is known: its forward plans and its adjoint's plan."""
+"""The forward plans and the adjoint's plan of a step. They depend on neither sizes nor the machine."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,32 +15,32 @@ from gatework.language.simplify import needed, substitute
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
-    """The plans of a step, each made when it is first asked for.
+    """The plans of a step. Each is made when it is first needed.
 
     Args:
         step: The checked equations.
         drawn: Whether masks are drawn; if not, each mask is its probability.
-        record: Further names whose values at every step are wanted, with gradients.
-        unseen: States and recorded names that no gradient reaches, so that the adjoint leaves them out.
+        record: Names whose values at every step are also returned, with gradients.
+        unseen: States and recorded names without a gradient, so that the adjoint leaves them out.
     """
 
     step: Step
     drawn: bool
     record: tuple[str, ...] = ()
     unseen: frozenset[str] = frozenset()
-    _seeing: dict[frozenset[str], "Recipe | None"] = field(default_factory=dict, repr=False)  # None stands for itself
+    _seeing: dict[frozenset[str], "Recipe | None"] = field(default_factory=dict, repr=False)  # None: this recipe
 
     def seeing(self, names: frozenset[str]) -> "Recipe":
-        """Give the recipe for a backward pass in which gradients arrive at some names alone.
+        """Return the recipe for a backward pass in which only some names receive a gradient.
 
-        What the loss does not look at may be infinite or no number, which even a gradient of zero would make NaN.
+        A value that the loss does not read may be infinite or NaN. Even a gradient of zero would then become NaN.
 
         Args:
-            names: Recorded names, and states, at whose last value or at every step a gradient arrives.
+            names: Recorded names and states that receive a gradient, at every step or for the last value.
 
         Returns:
-            The same forward pass with an adjoint that leaves out what no gradient reaches; mostly that is nothing, and
-            this is the recipe.
+            The same forward pass, with an adjoint that leaves out what has no gradient. If there is nothing to leave
+            out, as in most cases, the result is this recipe.
         """
         if names not in self._seeing:
             unseen = frozenset((*self.step.states, *self.record)) - reached(self.step, names)[0]
@@ -49,7 +49,7 @@ class Recipe:
 
     @cached_property
     def named(self) -> Step:
-        """Give the step whose every pre-activation has a name."""
+        """The step with a name for every pre-activation."""
         return named(settled(self.step, self.drawn), self.step)
 
     @cached_property
@@ -65,7 +65,7 @@ class Recipe:
 
     @cached_property
     def reverse(self) -> Step:
-        """Give the adjoint in normal form; a reduction that the forward step has made already is an input."""
+        """The adjoint in normal form. A reduction that the forward step has computed is an input."""
         step = normal(self.adjoint.step, self.step, self.forward)
         made = {
             line.value: line.target
@@ -81,14 +81,14 @@ class Recipe:
 
     @cached_property
     def inference(self) -> Plan:
-        """Give the plan of a forward pass after which nothing comes."""
+        """The plan of a forward pass without a backward pass."""
         step = self.forward
         lines = [name for name in self.record if name not in step.states]
         return verified(make_plan(step, self._sizes(step, {}), wanted=lines))
 
     @cached_property
     def training(self) -> Plan:
-        """Give the plan of a forward pass that keeps what the adjoint reads."""
+        """The plan of a forward pass that saves what the adjoint reads."""
         step = self.forward
         return verified(make_plan(step, self._sizes(step, {}), wanted=self.saved))
 
@@ -108,7 +108,7 @@ class Recipe:
 
     @cached_property
     def replay(self) -> Plan:
-        """Give the plan that makes again what the adjoint reads, from inputs and states that were kept."""
+        """The plan that recomputes what the adjoint reads, from the inputs and the saved states."""
         last = self.adjoint.last
         before: dict[Name, Node] = {Name(state, True): Name(name) for state, name in last.items()}
         lines = needed(
@@ -130,17 +130,17 @@ class Recipe:
 
     @cached_property
     def saved(self) -> tuple[str, ...]:
-        """Name the lines, other than states, whose values the adjoint reads or that are recorded."""
+        """Name the lines, other than states, that the adjoint reads or that are recorded."""
         lines = {line.target for line in self.forward.equations} - set(self.forward.states)
         return tuple(dict.fromkeys(name for name in (*self.reverse.inputs, *self.record) if name in lines))
 
     @cached_property
     def scalars(self) -> tuple[str, ...]:
-        """Name what is saved as one number for each step and row."""
+        """Name the saved values with one number for each step and row."""
         return tuple(name for name in self.saved if self.training.homes.get(name) == "scalar")
 
     def _sizes(self, step: Step, known: Mapping[str, str]) -> dict[str, str]:
-        """Give the key of the size of every vector of a derived step, in the keys of the step it comes from."""
+        """Return the size key of every vector of a derived step, in the keys of the original step."""
         matrices = {parameter.name: parameter for parameter in self.step.parameters if parameter.columns is not None}
         sizes = {**self._known, **known}
 
@@ -152,7 +152,7 @@ class Recipe:
                 return matrix.columns if node.transposed else matrix.rows
             return next((key for key in map(size, children(node)) if key), None)
 
-        # What a matrix multiplies has the size of its columns, even a constant, whose own line tells no size.
+        # The operand of a matrix has the size of its columns, even a constant, whose own line implies no size.
         for node in (node for line in step.equations for node in walk(line.value)):
             if isinstance(node, Product) and isinstance(node.operand, Name):
                 matrix = matrices[node.matrix]

@@ -1,4 +1,4 @@
-"""What the operators are told about a run beside its tensors, as text from which any process makes the same kernels."""
+"""The description of a run, without its tensors, as text. Any process makes the same kernels from the same text."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -26,14 +26,14 @@ KEEP = ("nothing", *MEMORY)
 
 @dataclass(frozen=True, eq=False)
 class Spec:
-    """A run, beside its tensors.
+    """The description of a run, without its tensors.
 
     Args:
         recipe: The plans of the step.
-        reverse: Whether time runs backwards.
+        reverse: Whether time runs from the last step to the first.
         keep: A row of ``KEEP``.
-        layout: For each tensor of weights, the parameters in it, one below the other.
-        known: What is known of the run for tensors of some sizes; a backend adds to it.
+        layout: For each tensor of weights, the names of the parameters stacked in it.
+        known: Cached facts about the run, for tensors of some sizes; a backend adds to them.
     """
 
     recipe: Recipe
@@ -44,7 +44,7 @@ class Spec:
 
     @cached_property
     def sequences(self) -> tuple[str, ...]:
-        """Name what comes as a sequence: the inputs, and the masks that are drawn."""
+        """Name the sequences: the inputs, and the drawn masks."""
         step = self.recipe.step
         return (*step.inputs, *step.draws) if self.recipe.drawn else step.inputs
 
@@ -55,16 +55,16 @@ class Spec:
 
     @cached_property
     def saved(self) -> tuple[str, ...]:
-        """Name what a forward pass keeps beside the states."""
+        """Name what a forward pass saves beside the states."""
         return self.recipe.saved if self.keep == "fast" else ()
 
     @property
     def keeps_states(self) -> bool:
-        """Say whether all states are kept at every step."""
+        """Whether the states of all steps are saved."""
         return self.keep != "nothing" or bool(self.recipe.record)
 
     def by_name(self, weights: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Give each parameter as a view of the tensor it lies in."""
+        """Return each parameter as a view of the tensor that holds it."""
         views = {}
         for names, tensor in zip(self.layout, weights, strict=True):
             if len(names) == 1:
@@ -74,18 +74,18 @@ class Spec:
         return views
 
     def sizes(self, inputs: Sequence[Tensor], state: Sequence[Tensor], weights: Sequence[Tensor]) -> dict[str, int]:
-        """Find the size behind each key from the tensors, all of which have to agree.
+        """Find the value of each size key from the tensors, which must agree.
 
         Args:
-            inputs: One for each of :attr:`sequences`, the last axis its size.
+            inputs: One for each of :attr:`sequences`; the last axis is its size.
             state: One for each state, [B, size].
-            weights: One for each part of the layout.
+            weights: One for each entry of the layout.
 
         Returns:
-            All sizes that a kernel asks for.
+            All sizes that a kernel needs.
 
         Raises:
-            SizeError: For a tensor of another size, type or device than the others say.
+            SizeError: If the size, type or device of a tensor does not fit the others.
         """
         step, sizes = self.recipe.step, {}
         named = dict(zip((*self.sequences, *step.states), (*inputs, *state), strict=True))
@@ -99,7 +99,7 @@ class Spec:
             if parameter.columns is not None:
                 blocks = parameter.blocks if parameter.structure == "block_diagonal" else 1
                 sizes.setdefault(parameter.columns, int(tensor.shape[-1]) * blocks)
-        for key in step.size_keys:  # what no tensor from outside has may have any size
+        for key in step.size_keys:  # a key that no tensor from outside has may have any value
             sizes.setdefault(key, int(state[0].shape[-1]))
         for name, tensor in named.items():
             if int(tensor.shape[-1]) != sizes[step.sizes_of[name]]:
@@ -129,20 +129,20 @@ _texts: dict[tuple[object, ...], tuple[Step, str]] = {}
 def write_spec(
     step: Step, drawn: bool, reverse: bool, keep: str, record: tuple[str, ...], layout: tuple[tuple[str, ...], ...]
 ) -> str:
-    """Write a run as text; :func:`read_spec` makes a :class:`Spec` of it.
+    """Write the description of a run as text, which :func:`read_spec` reads.
 
     Args:
         step: The checked equations.
         drawn: Whether masks are drawn.
-        reverse: Whether time runs backwards.
+        reverse: Whether time runs from the last step to the first.
         keep: A row of ``KEEP``.
-        record: Lines that are recorded.
-        layout: For each tensor of weights, the parameters in it.
+        record: The recorded lines.
+        layout: For each tensor of weights, the names of the parameters stacked in it.
 
     Returns:
         JSON.
     """
-    # By identity, for hashing a step means walking all its equations. The step is kept, so its id stays its own.
+    # The key is an identity: hashing a step walks all its equations. The cache holds the step, so its id stays unique.
     key = (id(step), drawn, reverse, keep, record, layout)
     written = _texts.get(key)
     if written is None:
@@ -164,16 +164,16 @@ def write_spec(
 
 
 def constant(function: Callable[..., object]) -> None:
-    """Have torch's compiler take what a function gives as it is: it looks at nothing that changes.
+    """Mark a function as constant for torch's compiler, which then uses its result as it is.
 
-    This is what ``torch.compiler.assume_constant_result`` does, which first imports the compiler: a second that few
-    will need.
+    ``torch.compiler.assume_constant_result`` does the same. But it first imports the compiler, which takes a second and
+    is seldom needed.
     """
     setattr(function, "_dynamo_marked_constant", True)  # noqa: B010
 
 
 def _written(parts: dict[str, object]) -> str:
-    """Write JSON, whose encoder torch's compiler cannot look into."""
+    """Write JSON. Torch's compiler cannot trace the encoder."""
     return json.dumps(parts)
 
 
@@ -182,7 +182,7 @@ constant(_written)
 
 @lru_cache(maxsize=_MOST)
 def read_spec(text: str) -> Spec:
-    """Read a run that was written as text."""
+    """Read the description of a run."""
     parts = json.loads(text)
     step = (parts["equations"], tuple(parts["states"]), tuple(parts["inputs"]), tuple(parts["outputs"]))
     recipe = _recipe(*step, parts["drawn"], tuple(parts["record"]))

@@ -1,6 +1,6 @@
-"""The grammar of plans, checked between planning and code: code made of a wrong plan would read what is not there.
+"""Check a plan before code is made from it. Code from a wrong plan would read missing values.
 
-Nothing here decides anything. A plan that is refused is a fault of the planner, whatever the equations were.
+This module decides nothing. A refused plan is a fault of the planner, whatever the equations are.
 """
 
 from collections.abc import Iterable
@@ -17,10 +17,10 @@ INSIDE = ("row", "state")
 
 
 def verified(plan: Plan) -> Plan:
-    """Give a plan back, once it is seen that code can be made of it.
+    """Check that code can be made from a plan, and return the plan.
 
-    Every name that is read is an input, a parameter or a state, or is complete by then; what is kept is kept once,
-    in a home that its readers can reach; and sizes agree.
+    Every name that is read must be an input, a parameter or a state, or be complete by then. A stored value is stored
+    once, where its readers can reach it. All sizes agree.
 
     Args:
         plan: The plan.
@@ -29,7 +29,7 @@ def verified(plan: Plan) -> Plan:
         The same plan.
 
     Raises:
-        PlanError: For a plan that breaks a rule; the message shows its stage.
+        PlanError: If the plan breaks a rule; the message shows its stage.
     """
     _Verifier(plan).check()
     return plan
@@ -40,8 +40,8 @@ class _Verifier:
         self.plan = plan
         self.parameters = {parameter.name: parameter for parameter in plan.step.parameters}
         self.vectors = {parameter.name for parameter in plan.step.parameters if parameter.columns is None}
-        self.leads: dict[str, tuple[str, str]] = {}  # between which sizes a matrix leads
-        self.kept: set[str] = set()  # what stages so far have kept
+        self.leads: dict[str, tuple[str, str]] = {}  # matrix -> the size keys of its columns and of its rows
+        self.kept: set[str] = set()  # what the stages so far have stored
         self.where = ""
 
     def check(self) -> None:
@@ -90,10 +90,10 @@ class _Verifier:
         for name in plan.indexed:
             self._demand(name not in plan.homes, f"{name!r} is found by an index, and has a home")
 
-    # --- what may be read
+    # --- reads
 
     def _reads(self, node: Node, here: Iterable[str], looped: bool) -> None:
-        """See that all an expression reads is at hand."""
+        """Check that everything an expression reads is available."""
         for part in walk(node):
             if isinstance(part, Name):
                 self._read(part, here, looped)
@@ -111,7 +111,7 @@ class _Verifier:
         return not name.previous and self.plan.homes.get(name.name) == "scalar"
 
     def _whole(self, name: Name, size: str, what: str) -> None:
-        """See that a name has a number for each of so many units."""
+        """Check that a name has a number for each unit of a size."""
         self._demand(not self._is_scalar(name), f"{what} takes {name.name!r}, of which there is one number a row")
         own = self.plan.sizes_of.get(name.name)
         self._demand(own == size, f"{what} takes {name.name!r} of size {own!r}; expected {size!r}")
@@ -119,7 +119,7 @@ class _Verifier:
     # --- stages
 
     def _form(self, stage: Stage) -> None:
-        """See that a stage can be shown."""
+        """Check that a stage can be printed."""
         for group in stage.groups:
             self._demand(len(group.sums) == len(group.matrices), "a group has sums without matrices")
             for name, matrices in zip(group.sums, group.matrices, strict=True):
@@ -155,7 +155,7 @@ class _Verifier:
                 assert parameter is not None
                 stored = (segment.structure, segment.blocks) == (parameter.structure, parameter.blocks)
                 self._demand(stored, f"{matrix!r} is {parameter.structure}, and is read as {segment.structure}")
-                # An adjoint's parameters carry the sizes of no layer, so a matrix is held against its other uses.
+                # The sizes of an adjoint's parameters belong to no layer, so a matrix is compared with its other uses.
                 leads = (self.plan.sizes_of.get(segment.operand.name, ""), size)
                 leads = leads[::-1] if segment.transposed else leads
                 known = self.leads.setdefault(matrix, leads)
