@@ -1,6 +1,6 @@
-"""Kernels: what computes a Step over a whole sequence. No kernel knows the name of a cell.
+"""Run a step over a whole sequence. No kernel knows the name of a cell.
 
-``run`` is the one door. Behind it stands a closed table of backends, which all compute what ``reference`` computes.
+All calls enter through ``run``. It chooses from a closed table of backends, which all compute what ``reference`` does.
 """
 
 from typing import TYPE_CHECKING

@@ -1,7 +1,7 @@
-"""What a backend is: whatever can run a step over a whole sequence, and say beforehand whether it can.
+"""The protocol of a backend: it runs a step over a whole sequence, and says beforehand whether it can.
 
-The backends that there are stand in :data:`gatework.kernels.door.backends.BACKENDS`. What they compute is what the
-reference computes.
+The table :data:`gatework.kernels.door.backends.BACKENDS` lists the backends. All of them compute the same as the
+reference.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,19 +21,19 @@ class Account:
     """How a step would be run.
 
     Args:
-        backend: A row of :data:`gatework.kernels.BACKENDS`; ``none`` where what was chosen by hand cannot run.
-        reason: Why, and what to change where it is not the CPU's kernels.
+        backend: A row of :data:`gatework.kernels.BACKENDS`; ``none`` if the user chose one that cannot run it.
+        reason: Why this backend runs it. If it is not the backend ``cpu``, also what to change.
         dtype: The type of the numbers.
         refused: The backends that were asked before this one, each with its reason.
-        kept: Bytes that a forward pass saves for the backward pass; 0 where no gradient is asked for, None where
+        kept: The size in bytes of the saved tensors; 0 if no gradient is needed, None if
             autograd decides.
-        threads: How many threads share the work; 0 where torch decides.
-        shared: What they share, ``rows`` of the batch or ``units`` of the layer; empty for one thread.
+        threads: How many threads share the work; 0 if torch decides.
+        shared: What the threads share: ``rows`` of the batch or ``units`` of the layer; empty for one thread.
         level: The vector unit; empty without compiled code.
         bits: The width of its registers.
         lanes: How many numbers a register holds.
-        kernel: Where compiled code comes from: compiled already, on disk, or to be compiled; empty without.
-        notes: What else a backend says of this run, pairs of a word and a sentence.
+        kernel: The origin of the compiled code: compiled already, on disk, or to be compiled; empty without code.
+        notes: What else the backend says about this run, as pairs of a word and a sentence.
     """
 
     backend: str
@@ -52,10 +52,10 @@ class Account:
 
 @dataclass(frozen=True)
 class Listing:
-    """The code that a backend makes of a step.
+    """The code that a backend makes for a step.
 
     Args:
-        level: The machine it is for, such as ``avx2``.
+        level: The vector unit that the code is for, such as ``avx2``.
         text: The code.
     """
 
@@ -65,14 +65,14 @@ class Listing:
 
 @dataclass(frozen=True)
 class Level:
-    """A layer of a stack that goes step by step.
+    """A layer of a stack that runs step by step.
 
     Args:
         step: Its equations.
         weights: Its parameters.
-        sizes: The size behind each key of the step's sizes.
-        inputs: For each of the step's inputs where it comes from: the number of an outer input, or a lower level and
-            the name of one of its states, which is then this step's.
+        sizes: The value of each key of the step's sizes.
+        inputs: The source of each input of the step: the number of an outer input, or a lower level and
+            the name of one of its states, whose value at this step is read.
     """
 
     step: Step
@@ -81,11 +81,11 @@ class Level:
     inputs: Mapping[str, int | tuple[int, str]]
 
     def size(self, name: str) -> int:
-        """Give the size of a named vector."""
+        """Return the size of a named vector."""
         return self.sizes[self.step.sizes_of[name]]
 
     def call(self, batch: int, like: Tensor) -> Call:
-        """Give a call of one step of the level, whose values do not matter."""
+        """Return a call of one step of the level, with arbitrary values."""
         return Call(
             self.step,
             self.weights,
@@ -95,13 +95,13 @@ class Level:
 
 
 class Chain(Protocol):
-    """A stack of layers that goes step by step and keeps its own state.
+    """A stack of layers that runs step by step and keeps its own state.
 
     Attributes:
-        output: Where each step puts the output, [B, H].
-        threads: How many threads run each level; empty where torch decides.
-        entry: The machine code of a step and its first argument, for a single outer input that is read where it lies:
-            called with that argument and the address of a contiguous input [B, size]. None where there is none.
+        output: The tensor that receives the output of each step, [B, H].
+        threads: How many threads run each level; empty if torch decides.
+        entry: The machine code of a step and its first argument, for a single outer input that is read in place.
+            Call it with that argument and the address of a contiguous input [B, size]. None if there is none.
     """
 
     output: Tensor
@@ -109,23 +109,23 @@ class Chain(Protocol):
 
     @property
     def entry(self) -> "tuple[Any, int] | None":
-        """See the class."""
+        """The machine code of a step and its first argument; see the class."""
         ...
 
     def state(self, number: int) -> dict[str, Tensor]:
-        """Give the states of a level, [B, size]; they may be written to until the next step."""
+        """Return the states of a level, [B, size]. The caller may write to them until the next step."""
         ...
 
     def step(self, inputs: Sequence[Tensor]) -> None:
-        """Go a step, given the outer inputs, [B, size] each."""
+        """Run a step on the outer inputs, [B, size] each."""
         ...
 
 
 class Backend(Protocol):
-    """Something that can run a step over a whole sequence.
+    """A backend runs a step over a whole sequence.
 
-    A reason is a clause without a capital and a stop, such as ``the input is on cuda, and ...: move it``: what was
-    found and, after a colon, what to change.
+    A reason is a clause without a capital and a full stop, such as ``the input is on cuda, and ...: move it``. It says
+    what is wrong and, after a colon, what to change.
 
     Attributes:
         name: Its name in the table of backends.
@@ -134,45 +134,45 @@ class Backend(Protocol):
     name: str
 
     def refuses(self, call: Call) -> str | None:
-        """Say why this backend cannot run a call; None where it can.
+        """Say why this backend cannot run a call; None if it can.
 
-        Nothing may be asked here of the values of tensors: torch's compiler traces it.
+        This method must not look at the values of tensors, because torch's compiler traces it.
 
         Raises:
-            KernelError: For equations of which no code can be made.
+            KernelError: If no code can be made for the equations.
         """
         ...
 
     def declines(self, call: Call) -> str | None:
-        """Say why ``auto`` passes this backend by for a call that it can run; None where it takes it."""
+        """Say why ``auto`` skips this backend for a call that it can run; None if ``auto`` takes it."""
         ...
 
     def because(self, call: Call) -> str:
-        """Say why this backend runs a call that it does not refuse; empty where it is only what is left."""
+        """Say why this backend runs a call that it does not refuse; empty if no other backend is left."""
         ...
 
     def run(self, call: Call) -> Result:
-        """Run a call that is not refused.
+        """Run a call that this backend does not refuse.
 
         Raises:
-            KernelError: Where code for it cannot be made.
+            KernelError: If its code cannot be made.
         """
         ...
 
     def account(self, call: Call, differentiated: bool) -> Account:
-        """Say how a call that is not refused would be run; its values do not matter.
+        """Say how a call would run that this backend does not refuse. The values of its tensors do not matter.
 
         Args:
             call: The call.
-            differentiated: Whether a gradient will be asked for.
+            differentiated: Whether a gradient will be needed.
 
         Raises:
-            KernelError: Where code for it cannot be made.
+            KernelError: If its code cannot be made.
         """
         ...
 
     def refuses_stream(self, levels: Sequence[Level], batch: int, like: Tensor) -> str | None:
-        """Say why this backend cannot take a stack step by step; None where it can.
+        """Say why this backend cannot run a stack step by step; None if it can.
 
         Raises:
             KernelError: As for :meth:`refuses`.
@@ -185,16 +185,16 @@ class Backend(Protocol):
         Args:
             levels: The layers, lowest first.
             batch: B.
-            like: A tensor of the type and on the device of all.
-            output: Where the output goes, [B, H].
+            like: A tensor with the type and on the device of all tensors.
+            output: The tensor that receives the output, [B, H].
 
         Raises:
-            KernelError: Where code for it cannot be made.
+            KernelError: If its code cannot be made.
         """
         ...
 
     def listing(self, step: Step, which: str, form: str, dtype: str) -> Listing:
-        """Write the code of one of a step's passes, as text to read.
+        """Write the code of one of a step's passes, as text for people.
 
         Args:
             step: The checked equations.
@@ -203,23 +203,23 @@ class Backend(Protocol):
             dtype: The type of the numbers.
 
         Raises:
-            ConfigError: Where there is no such code.
+            ConfigError: If there is no such code.
         """
         ...
 
     def describe(self) -> dict[str, Any]:
-        """Say what this backend finds on this machine: plain values by name, for ``gatework doctor``."""
+        """Describe what this backend finds on this machine: plain values by name, for ``gatework doctor``."""
         ...
 
     def advise(self, report: Mapping[str, Any]) -> list[str]:
-        """Say what would help, given what :meth:`describe` told, as sentences for ``gatework doctor``."""
+        """Give advice for ``gatework doctor``, as sentences, from the report of :meth:`describe`."""
         ...
 
 
 def only_the_reference(call: Call) -> str | None:
-    """Say what is at work that no backend but the reference can do; None where nothing is.
+    """Say which mode of torch is active that only the reference supports; None if there is none.
 
-    What is asked of a tensor under ``torch.jit.trace`` is written into the trace, so a backend calls this first.
+    ``torch.jit.trace`` records every question about a tensor in its trace, so a backend calls this function first.
     """
     if torch.jit.is_tracing():
         return "torch.jit.trace is at work, which cannot look into kernels: use torch.compile or torch.export"

@@ -1,4 +1,4 @@
-"""One run of a step over a whole sequence: what a backend is given, and what it gives back."""
+"""The arguments and the result of one run of a step over a whole sequence."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,22 +12,22 @@ from gatework.language.nodes import Step
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """What one run of a step is given.
+    """The arguments of one run of a step.
 
     Args:
         step: The checked equations.
         weights: Its parameters.
-        inputs: One tensor [T, B, size] for each of the step's inputs; or, with lengths that never rise, [N, size],
-            packed as in a PackedSequence: what is given back for every step is packed then as well.
-        state: One tensor [B, size] for each of the step's states: their values before the first step taken.
-        lengths: How many steps of each row count, int64 [B] on the CPU; None where all rows have T steps.
-        restart: Rows that start anew, bool [T, B]: where True, the step at that time starts from ``initial``; None for
-            nowhere.
-        initial: Where rows start anew, one tensor [B, size] for each state; None for zeros.
+        inputs: One tensor [T, B, size] for each of the step's inputs. If lengths never rise, it may be [N, size],
+            packed as in a PackedSequence; then every result with a value for each step is packed too.
+        state: One tensor [B, size] for each of the step's states: the values before the first step.
+        lengths: The number of steps of each row, int64 [B] on the CPU; None if all rows have T steps.
+        restart: Where rows restart, bool [T, B]: if True, the step at that time starts from ``initial``; None if
+            none does.
+        initial: The states that rows restart from, one tensor [B, size] for each state; None for zeros.
         reverse: Whether time runs from the last step to the first. Results stay in the inputs' order.
-        draws: In training, for each of the step's masks a tensor shaped as the inputs, of zeros and ones; None in
-            evaluation, where every mask is its probability.
-        record: Further names in the equations whose values are wanted.
+        draws: In training, one tensor of zeros and ones for each of the step's masks, shaped as the inputs; None in
+            evaluation, where every mask equals its probability.
+        record: Names in the equations whose values are also returned.
         memory: What the forward pass saves for the backward pass, a row of :data:`gatework.kernels.MEMORY`.
 
     Example:
@@ -52,24 +52,24 @@ class Call:
 
     @property
     def drawn(self) -> bool:
-        """Say whether masks are drawn."""
+        """Whether masks are drawn."""
         return self.draws is not None and bool(self.step.draws)
 
     @property
     def packed(self) -> bool:
-        """Say whether the steps of all rows lie one behind the other, [N, size]."""
+        """Whether the inputs are packed, [N, size]."""
         return self.inputs[0].dim() == 2
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """Name what is recorded and is made by the step, rather than given to it."""
+        """The recorded names that the step computes, rather than receives."""
         if not self.record:  # most calls, and some of them are short
             return ()
         return tuple(name for name in self.record if name not in self.step.inputs and name not in self.step.draws)
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Read the size behind each key, such as ``hidden_size``, off the tensors."""
+        """The value of each size key, such as ``hidden_size``, from the shapes of the tensors."""
         sizes = {}
         for parameter in self.step.parameters:
             rows, *columns = self.weights.shape(parameter.name)
@@ -82,31 +82,31 @@ class Call:
 
     @property
     def like(self) -> Tensor:
-        """Give a tensor of the device and type that constants are made in."""
+        """A tensor with the device and type of all constants."""
         return self.state[0]
 
     def number(self, value: float) -> Tensor:
-        """Make a plain number a tensor without axes."""
+        """Make a tensor without axes from a plain number."""
         return torch.full((), value, dtype=self.like.dtype, device=self.like.device)
 
     def vector(self, value: float | Tensor, size: int) -> Tensor:
-        """Make what is constant over time a vector [size]."""
+        """Make a vector [size] from a value that is constant over time."""
         return (value if isinstance(value, Tensor) else self.number(value)).broadcast_to(size)
 
     def sequence(self, value: float | Tensor, size: int) -> Tensor:
-        """Make what is known beforehand a whole sequence, [size] for each row of the inputs, however these lie."""
+        """Expand a value that is known before the first step to a whole sequence, [size] for each row of the inputs."""
         shape = (*self.inputs[0].shape[:-1], size)
         return (value if isinstance(value, Tensor) else self.number(value)).broadcast_to(shape)
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a step gives over a whole sequence.
+    """The result of a step over a whole sequence.
 
     Args:
-        output: The first state at every step, [T, B, size]; [N, size] where the batch is packed.
+        output: The first state at every step, [T, B, size]; [N, size] if the batch is packed.
         state: Every state after the last step, [B, size] each, in the step's order.
-        recorded: What was asked for by name, shaped as the output.
+        recorded: The values of the recorded names, shaped as the output.
     """
 
     output: Tensor

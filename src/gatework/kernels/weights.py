@@ -42,7 +42,7 @@ class Weights:
         return tensor if rows == tensor.shape[0] else tensor.narrow(0, start, rows)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Give the shape of a parameter."""
+        """Return the shape of a parameter."""
         tensor, _, rows = self._places[name]
         return (rows, *tensor.shape[1:])
 

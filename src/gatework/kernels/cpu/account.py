@@ -22,7 +22,7 @@ def account(call: Call, differentiated: bool, reason: str) -> Account:
         reason: Why kernels run it.
 
     Raises:
-        KernelError: For equations of which no kernel can be made.
+        KernelError: If no kernel can be made for the equations.
     """
     keep = call.memory if differentiated else "nothing"
     spec = read_spec(write_spec(call.step, call.drawn, False, keep, call.lines, ()))
@@ -59,7 +59,7 @@ def _saved(spec: Spec, known: Sized, steps: int, rows: int) -> int:
 
 
 def _origin(plan: Plan, dtype: str) -> str:
-    """Say whether a kernel is compiled already."""
+    """Tell whether a kernel is compiled already."""
     if is_compiled(plan, dtype):
         return "compiled in this process"
     if cache.read(object_key(generate(plan, host(), dtype).text, host())) is not None:

@@ -21,7 +21,7 @@ class Gradients:
     Args:
         inputs: For each input a gradient reaches, its gradient [flat rows, size].
         state: For each state, the gradient of its value before the first step [B, size].
-        initial: For each state, the sum of the gradients where a row starts anew [B, size]; empty without restarts.
+        initial: For each state, the sum of the gradients where a row restarts [B, size]; empty without restarts.
     """
 
     inputs: dict[str, Tensor] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class Backward:
     Args:
         recipe: The recipe both passes are from.
         sized: The adjoint's kernel for its sizes.
-        replay: The kernel that makes again what the forward pass did not keep; None where it kept all.
+        replay: The kernel that makes again what the forward pass did not keep; None if it kept all.
         batch: The batch, as in the forward pass.
         kept: What the forward pass kept.
     """

@@ -28,10 +28,10 @@ class Cpu:
     name = "cpu"
 
     def refuses(self, call: Call) -> str | None:
-        """Say why no kernel can run a call; None where one can.
+        """Say why no kernel can run a call; None if one can.
 
         Raises:
-            KernelError: For equations of which no kernel can be made.
+            KernelError: If no kernel can be made for the equations.
         """
         return only_the_reference(call) or _strange_tensors(call) or _not_recorded(call)
 
@@ -47,7 +47,7 @@ class Cpu:
         """Run a call.
 
         Raises:
-            KernelError: For equations of which no kernel can be made.
+            KernelError: If no kernel can be made for the equations.
         """
         return fused.run(call)
 
@@ -55,12 +55,12 @@ class Cpu:
         """Say how a call would be run. The kernel is made ready, as the first call would do.
 
         Raises:
-            KernelError: For equations of which no kernel can be made.
+            KernelError: If no kernel can be made for the equations.
         """
         return account.account(call, differentiated, self.because(call))
 
     def refuses_stream(self, levels: Sequence[Level], batch: int, like: Tensor) -> str | None:
-        """Say why no kernels can take a stack step by step; None where they can."""
+        """Say why no kernels can take a stack step by step; None if they can."""
         reasons = (self.refuses(level.call(batch, like)) for level in levels)
         return next((reason for reason in reasons if reason is not None), None)
 
@@ -68,7 +68,7 @@ class Cpu:
         """Prepare a stack to go step by step.
 
         Raises:
-            KernelError: For equations of which no kernel can be made.
+            KernelError: If no kernel can be made for the equations.
         """
         dtype = str(like.dtype).removeprefix("torch.")
         links = [
@@ -86,7 +86,7 @@ class Cpu:
         """Write the code of one of a step's passes for this machine.
 
         Raises:
-            ConfigError: Where kernels know none of this machine's vector units.
+            ConfigError: If kernels know none of this machine's vector units.
         """
         target = host()
         text = generate(plan_of(step, which), target, dtype).text
@@ -155,7 +155,7 @@ def _spelt(kinds: Iterable[torch.dtype]) -> str:
 
 @lru_cache(maxsize=512)
 def _single_step(text: str) -> Plan:
-    """Give the plan of a single step, the same object for the same step: kernels are known by their plans."""
+    """Return the plan of a single step, the same object for the same step: kernels are known by their plans."""
     spec = read_spec(text)
     with explained_planning(spec):
         return single_step(spec.recipe.inference)

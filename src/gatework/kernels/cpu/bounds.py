@@ -37,7 +37,7 @@ Numbers = NDArray[np.int64]
 
 
 def asked() -> bool:
-    """Say whether the user asks for the check."""
+    """Tell whether the user asks for the check."""
     return os.environ.get(VARIABLE, "") not in ("", "0")
 
 
@@ -57,7 +57,7 @@ class Area:
 
 
 def area(memory: Memory) -> Area:
-    """Give the memory that a tensor or an array covers, from its first number to its last."""
+    """Return the memory that a tensor or an array covers, from its first number to its last."""
     if isinstance(memory, Tensor):
         steps = zip(memory.shape, memory.stride(), strict=True)
         numbers = 1 + sum((size - 1) * step for size, step in steps) if memory.numel() else 0
@@ -135,7 +135,7 @@ class Bounds:
         return int(self._numbers[place])
 
     def _table(self, slot: str, first: int, count: int) -> NDArray[Any]:
-        """Give the part of a table that the kernel reads."""
+        """Return the part of a table that the kernel reads."""
         table = self._tables.get(slot)
         if table is None:
             raise self._fault(slot, "nothing was given for it")
@@ -154,7 +154,7 @@ class Bounds:
             threads: How many threads will run it.
 
         Raises:
-            KernelError: Where it would touch what it was not given.
+            KernelError: If it would touch what it was not given.
         """
         self._entry = entry
         reach = self._loop() if entry == "each" else self._flat()
@@ -292,7 +292,7 @@ class Bounds:
             jobs: The list.
 
         Raises:
-            KernelError: Where a job would touch what it was not given.
+            KernelError: If a job would touch what it was not given.
         """
         self._entry = entry
         fields, read, written = MEMORY[entry]
@@ -365,7 +365,7 @@ class Bounds:
 
 
 def fault(entry: str, name: str, what: str) -> KernelError:
-    """Give the error of an access that leaves its memory."""
+    """Return the error of an access that leaves its memory."""
     return KernelError(
         f"{VARIABLE}: the kernel's entry `{entry}` was not run, because of `{name}`: {what}. This is a fault of "
         "gatework, not of your equations or data: please report it with the cell and the sizes. Until it is mended "
@@ -382,7 +382,7 @@ def check_copy(source: Tensor, target: Tensor, rows: int) -> None:
         rows: How many rows are copied.
 
     Raises:
-        KernelError: Where they lie beyond one of the two.
+        KernelError: If they lie beyond one of the two.
     """
     fits = len(source) >= 2 * rows and len(target) >= rows and target.shape[1] <= source.shape[1]
     if not fits or not target.is_contiguous():

@@ -69,7 +69,7 @@ def _optimised(text: str, target: Target) -> llvm.ModuleRef:
 
 
 def build(text: str, target: Target) -> "Library":
-    """Give the functions of a module's text: from the cache on disk, or compiled and kept there.
+    """Return the functions of a module's text: from the cache on disk, or compiled and kept there.
 
     Args:
         text: LLVM's assembly.
@@ -79,7 +79,7 @@ def build(text: str, target: Target) -> "Library":
         The functions.
 
     Raises:
-        KernelError: Where LLVM cannot compile the text, or it calls what this system does not have.
+        KernelError: If LLVM cannot compile the text, or it calls what this system does not have.
     """
     key = object_key(text, target)
     data = read(key)
@@ -95,7 +95,7 @@ def build(text: str, target: Target) -> "Library":
 
 
 def object_key(text: str, target: Target) -> str:
-    """Give the key of a module's object in the cache: a hash of all that decides the object's bytes.
+    """Return the key of a module's object in the cache: a hash of all that decides the object's bytes.
 
     The text holds everything a cell, a plan, a type of numbers and this package's version bring to it; the rest is
     the machine and the compiler.
@@ -122,7 +122,7 @@ class Library:
         calls: Functions outside it that it calls.
 
     Raises:
-        KernelError: Where this system lacks one of them.
+        KernelError: If this system lacks one of them.
     """
 
     def __init__(self, data: bytes, target: Target, calls: Iterable[str] = ()) -> None:
@@ -134,7 +134,7 @@ class Library:
         self._engine.finalize_object()
 
     def address(self, name: str) -> int:
-        """Give the address of a function.
+        """Return the address of a function.
 
         Raises:
             KernelError: For a function that the object does not have.

@@ -37,8 +37,8 @@ class Place:
     """The cache as it is on disk.
 
     Args:
-        folder: Where it is; None where nothing is kept.
-        trouble: Why it cannot be used; empty where it can.
+        folder: Where it is; None if nothing is kept.
+        trouble: Why it cannot be used; empty if it can.
         files: How many kernels it has.
         bytes: Their size.
     """
@@ -67,7 +67,7 @@ def key_of(*parts: str) -> str:
 
 
 def folder() -> Path | None:
-    """Give the folder for compiled kernels, which need not exist.
+    """Return the folder for compiled kernels, which need not exist.
 
     Returns:
         What ``GATEWORK_CACHE`` names, else ``gatework`` in the user's cache folder, and in it ``kernels``; None where
@@ -97,13 +97,13 @@ def folder() -> Path | None:
 
 
 def read(key: str) -> bytes | None:
-    """Give an object that was written under a key.
+    """Return an object that was written under a key.
 
     Args:
         key: Its :func:`key_of`.
 
     Returns:
-        The bytes, exactly as they were written; None where there are none that can be trusted.
+        The bytes, exactly as they were written; None if there are none that can be trusted.
     """
     try:
         with _opened(make=False) as place:

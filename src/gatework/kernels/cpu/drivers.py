@@ -55,7 +55,7 @@ def _set_flush(code: Code) -> None:
 
 
 def share(code: Code, total: str, thread: str, team: str) -> tuple[str, str]:
-    """Give the part of a range from 0 that a thread takes: begin and end."""
+    """Return the part of a range from 0 that a thread takes: begin and end."""
     begin = code.let(f"sdiv i64 {code.mul(total, thread)}, {team}")
     end = code.let(f"sdiv i64 {code.mul(total, code.add(thread, '1'))}, {team}")
     return begin, end
@@ -144,7 +144,7 @@ def write_each(
 
 
 def _times(code: Code, slots: Slots, step: str) -> tuple[str, str]:
-    """Give the first flat row of a step, and how many rows it has."""
+    """Return the first flat row of a step, and how many rows it has."""
     entry = code.offset(slots.pointer(code, "times"), code.mul(step, "2"), "i64")
     first = code.let(f"load i64, ptr {entry}")
     return first, code.let(f"load i64, ptr {code.offset(entry, '1', 'i64')}")

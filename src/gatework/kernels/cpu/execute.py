@@ -48,7 +48,7 @@ class Start(NamedTuple):
 
     Args:
         state: For each state, its value before the first step [B, size].
-        initial: For each state, its value where rows start anew [B, size]; None for zeros.
+        initial: For each state, its value where rows restart [B, size]; None for zeros.
     """
 
     state: Mapping[str, Tensor]
@@ -110,7 +110,7 @@ def _begin(work: Workspace, start: Start, name: str, whole: Tensor, store: Store
 
 
 def last_states(kept: Kept, rows: Rows, keep_states: bool, sizes: Mapping[str, int]) -> dict[str, Tensor]:
-    """Give each state after each row's last step.
+    """Return each state after each row's last step.
 
     Args:
         kept: What the forward pass kept.

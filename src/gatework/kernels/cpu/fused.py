@@ -19,7 +19,7 @@ def run(call: Call) -> Result:
     """Run a call by the kernels.
 
     Raises:
-        KernelError: For equations of which no kernel can be made.
+        KernelError: If no kernel can be made for the equations.
     """
     step, lines, given = call.step, call.lines, [*call.inputs]
     if call.drawn and call.draws is not None:
@@ -63,10 +63,10 @@ def _without_padding(sequence: Tensor, lengths: Tensor | None) -> Tensor:
 
 
 def can_record(step: Step, drawn: bool, names: tuple[str, ...]) -> bool:
-    """Say whether values of these names are at hand in a kernel: they are not constant.
+    """Tell whether values of these names are at hand in a kernel: they are not constant.
 
     Raises:
-        KernelError: For equations of which no kernel can be made.
+        KernelError: If no kernel can be made for the equations.
     """
     return _can_record(write_spec(step, drawn and bool(step.draws), False, "nothing", (), ()), names)
 
@@ -105,7 +105,7 @@ def _make(text: str, dtype: str) -> None:
 
 
 def refusal(text: str, dtype: str) -> str:
-    """Say why a run's kernels cannot be made, empty where they can: :func:`ready` as torch's compiler can take it."""
+    """Say why a run's kernels cannot be made, empty if they can: :func:`ready` as torch's compiler can take it."""
     try:
         _make(text, dtype)
     except KernelError as error:

@@ -30,7 +30,7 @@ def remember(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
 
 
 def differentiate(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
-    """Give the gradients of what ``forward`` took, in its order."""
+    """Return the gradients of what ``forward`` took, in its order."""
     _, given, state, weights, _, _, initial = ctx.needs_input_grad
     needed = [bool(flag) for part in (given, state, weights, initial) for flag in part]
     results = iter(gradients(ctx, list(grads[: ctx.results]), needed, torch.ops.gatework.backward))
@@ -41,7 +41,7 @@ def differentiate(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
 def gradients(
     ctx: Any, grads: list[Tensor | None], needed: list[bool], backward: Callable[..., list[Tensor]]
 ) -> list[Tensor | None]:
-    """Give the gradients of a forward pass.
+    """Return the gradients of a forward pass.
 
     Args:
         ctx: What :func:`remember` wrote down.
@@ -50,7 +50,7 @@ def gradients(
         backward: The operator, or what it calls.
 
     Returns:
-        For each tensor its gradient, None where it is not wanted.
+        For each tensor its gradient, None if it is not wanted.
     """
     lengths, restart, *saved = ctx.saved_tensors
     again = torch.is_grad_enabled()
@@ -65,7 +65,7 @@ def gradients(
 
 
 def _is_batch(grad: Tensor) -> bool:
-    """Say whether a gradient is a batch of them, as ``is_grads_batched`` and ``torch.vmap`` have it."""
+    """Tell whether a gradient is a batch of them, as ``is_grads_batched`` and ``torch.vmap`` have it."""
     return torch._C._functorch.is_legacy_batchedtensor(grad) or torch._C._functorch.is_batchedtensor(grad)
 
 
@@ -81,7 +81,7 @@ def _parted(tensors: Tensors, counts: Sequence[int]) -> list[list[Tensor]]:
 def _call_of(
     spec: str, counts: Sequence[int], lengths: Tensor | None, restart: Tensor | None
 ) -> Callable[[list[Tensor]], Call]:
-    """Give what makes the call that a forward operator was given, of all its tensors in a row."""
+    """Return what makes the call that a forward operator was given, of all its tensors in a row."""
     run = read_spec(spec)
     step, drawn = run.recipe.step, run.recipe.drawn
 

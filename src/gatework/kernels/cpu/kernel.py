@@ -56,7 +56,7 @@ class Kernel:
 
 
 def kernel_for(plan: Plan, dtype: str) -> Kernel:
-    """Give the kernel of a plan for this machine, compiled at its first use.
+    """Return the kernel of a plan for this machine, compiled at its first use.
 
     Args:
         plan: The plan; kept, and known by its identity.
@@ -66,7 +66,7 @@ def kernel_for(plan: Plan, dtype: str) -> Kernel:
         The kernel.
 
     Raises:
-        KernelError: Where it cannot be compiled; at every call, though it is tried once.
+        KernelError: If it cannot be compiled; at every call, though it is tried once.
     """
     key = (id(plan), dtype)
     with LOCK:
@@ -83,7 +83,7 @@ def kernel_for(plan: Plan, dtype: str) -> Kernel:
 
 
 def is_compiled(plan: Plan, dtype: str) -> bool:
-    """Say whether this process has compiled a plan's kernel already."""
+    """Tell whether this process has compiled a plan's kernel already."""
     return isinstance(_KERNELS.get((id(plan), dtype)), Kernel)
 
 
@@ -151,7 +151,7 @@ def _entries(plan: Plan) -> list[str]:
 
 @cache
 def shared_library(target: Target, dtype: str) -> dict[str, int]:
-    """Give the addresses of the functions that no cell changes."""
+    """Return the addresses of the functions that no cell changes."""
     library = build(library_text(target, dtype), target)
     _KEPT.append(library)
     return {name: library.address(name) for name in ("tiles", "pack", "turn", "panel", "outer")}

@@ -20,8 +20,8 @@ class Layout:
         lead: T and B; N alone where the batch is packed, its rows sorted by length.
         batch: B.
         reverse: Whether time runs backwards.
-        lengths: How many steps of each row count; None where all do.
-        restart: Where rows start anew, bool [T, B]; None where none does.
+        lengths: How many steps of each row count; None if all do.
+        restart: Where rows restart, bool [T, B]; None if none does.
     """
 
     def __init__(

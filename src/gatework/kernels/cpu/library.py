@@ -123,7 +123,7 @@ def _shuffled(code: Code, left: str, right: str, places: list[int]) -> str:
 
 
 def _gathered(code: Code, job: dict[str, str], flat: str) -> str:
-    """Give where a row of a sequence begins."""
+    """Return where a row of a sequence begins."""
     row = code.slot("i64")
     code.do(f"store i64 {flat}, ptr {row}")
     with code.when(code.let(f"icmp ne i64 {job['index']}, 0")):

@@ -37,8 +37,8 @@ class Given(NamedTuple):
         state: The states before the first step, [B, size] each.
         weights: The tensors that hold the parameters.
         lengths: How many steps of each row count; None for all.
-        restart: Where rows start anew, bool [T, B]; None for nowhere.
-        initial: The states that rows start anew from, [B, size] each; none for zeros.
+        restart: Where rows restart, bool [T, B]; None for nowhere.
+        initial: The states that rows restart from, [B, size] each; none for zeros.
     """
 
     spec: str
@@ -54,7 +54,7 @@ class Given(NamedTuple):
         return Layout(self.inputs[0].shape[:-1], self.state[0].shape[0], run.reverse, self.lengths, self.restart)
 
     def batch(self, run: Spec, layout: Layout) -> Batch:
-        """Give what both passes read by name, as the kernels have it."""
+        """Return what both passes read by name, as the kernels have it."""
         return Batch(
             layout.rows,
             layout.room,
@@ -63,7 +63,7 @@ class Given(NamedTuple):
         )
 
     def start(self, run: Spec, layout: Layout) -> Start:
-        """Give the states that rows start from, as the kernels have them."""
+        """Return the states that rows start from, as the kernels have them."""
         return Start(
             dict(zip(run.states, map(layout.state, self.state), strict=True)),
             dict(zip(run.states, map(layout.state, self.initial), strict=True)) if self.initial else None,
@@ -71,7 +71,7 @@ class Given(NamedTuple):
 
 
 def _sized(which: str, run: Spec, given: Given, recipe: Recipe | None = None) -> Sized:
-    """Give the kernel of one of a recipe's plans for these tensors' sizes and type."""
+    """Return the kernel of one of a recipe's plans for these tensors' sizes and type."""
     recipe = recipe or run.recipe
     inputs, state, weights = given.inputs, given.state, given.weights
     # All that is checked before kernels read memory by its address. Sizes are ints also where shapes are symbols.
@@ -95,7 +95,7 @@ def _forward_plan(run: Spec) -> str:
 
 
 def forward_shapes(*arguments: Any) -> list[Tensor]:
-    """Give tensors of the shapes of what ``forward`` gives."""
+    """Return tensors of the shapes of what ``forward`` gives."""
     given = Given(*arguments)
     run = read_spec(given.spec)
     known = _sized(_forward_plan(run), run, given)
@@ -112,7 +112,7 @@ def forward_shapes(*arguments: Any) -> list[Tensor]:
 
 
 def backward_shapes(*arguments: Any) -> list[Tensor]:
-    """Give tensors of the shapes of what ``backward`` gives."""
+    """Return tensors of the shapes of what ``backward`` gives."""
     given, needed = Given(*arguments[:7]), arguments[-1]
     tensors = (*given.inputs, *given.state, *given.weights, *given.initial)
     return [
@@ -144,7 +144,7 @@ run_apart = partial(run_forward, apart=True)  # as torch's registry of operators
 
 
 def _as_the_caller_has_them(run: Spec, known: Sized, layout: Layout, kept: Kept, shared: bool) -> list[Tensor]:
-    """Give the results of ``forward``; its output is a view of what is kept where it may be ``shared``."""
+    """Return the results of ``forward``; its output is a view of what is kept where it may be ``shared``."""
     rows, states, first = layout.rows, run.states, 2 * layout.batch
     output = _part(kept.states[states[0]], first, rows.flat, known.size(states[0]))
     last = last_states(kept, rows, run.keeps_states, {name: known.size(name) for name in states})
@@ -201,7 +201,7 @@ def run_backward(*arguments: Any) -> list[Tensor]:
 
 
 def _by_name(run: Spec, stacks: list[Tensor | None]) -> dict[str, Tensor]:
-    """Give the gradient of each parameter as a view of the tensor it lies in, where one is wanted."""
+    """Return the gradient of each parameter as a view of the tensor it lies in, where one is wanted."""
     views: dict[str, Tensor] = {}
     for names, stack in zip(run.layout, stacks, strict=True):
         if stack is not None:

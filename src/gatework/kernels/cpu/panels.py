@@ -44,7 +44,7 @@ def lay_out_panels(
         kernel: The kernel.
         number: The stage.
         group: The group.
-        sizes: The size behind each key.
+        sizes: The value of each size key.
         columns: The number of columns of each matrix, as a dense one.
 
     Returns:
@@ -91,7 +91,7 @@ def _depth(kernel: Kernel, part: Segment, sizes: Mapping[str, int]) -> int:
 
 
 def _range(part: Segment, first: int, last: int, units: int, depth: int) -> tuple[int, int]:
-    """Give the range of k that a block of units reads."""
+    """Return the range of k that a block of units reads."""
     if part.structure == "dense":
         return 0, depth
     low, high = first * part.blocks // units, (last - 1) * part.blocks // units
@@ -111,7 +111,7 @@ def dense(matrix: Tensor, structure: str, blocks: int) -> Tensor:
 
 
 def readable(tensor: Tensor, rows: bool = False) -> Tensor:
-    """Give a tensor as it can be read by its address alone, without torch: contiguous, with its signs in memory.
+    """Return a tensor as it can be read by its address alone, without torch: contiguous, with its signs in memory.
 
     Args:
         tensor: Any real tensor on the CPU. It may be expanded, turned, cut from another, or have torch's negative bit,
@@ -128,7 +128,7 @@ def readable(tensor: Tensor, rows: bool = False) -> Tensor:
 
 
 def stage_columns(kernel: Kernel, stage: Stage, sizes: Mapping[str, int]) -> dict[str, int]:
-    """Give the number of columns of each matrix of a stage, written out."""
+    """Return the number of columns of each matrix of a stage, written out."""
     columns = {}
     for group in stage.groups:
         for matrices in group.matrices:

@@ -2,7 +2,7 @@
 
 Rows are sorted, the longest first, and steps lie one behind the other, so that what counts lies together: flat row
 ``offsets[t] + r`` is row r at step t, as in a PackedSequence. Padding is nowhere. States lie in a store of their own,
-which begins with the states before the first step and those from which rows start anew; two tables say, for each
+which begins with the states before the first step and those from which rows restart; two tables say, for each
 flat row, where its new state goes and where its last one is. So lengths, directions and restarts cost no branch in a
 kernel.
 """
@@ -26,11 +26,11 @@ class Store:
 
     Args:
         rows: Rows of the store. The first B are the states before the first step, the next B those of rows that
-            start anew.
+            restart.
         here: For each flat row, where its new state goes.
         before: For each flat row, where its last state is.
         final: For each row of the batch, where its state is in the end.
-        sinks: In an adjoint: where the gradients of the states from which rows start anew are found.
+        sinks: In an adjoint: where the gradients of the states from which rows restart are found.
     """
 
     rows: int
@@ -40,7 +40,7 @@ class Store:
     sinks: Index
 
     def last(self, store: Tensor, size: int) -> Tensor:
-        """Give each row's state in the end, [B, size]."""
+        """Return each row's state in the end, [B, size]."""
         first = int(self.final[0])
         if self.in_turn:
             return store[first : first + len(self.final), :size].clone()
@@ -48,7 +48,7 @@ class Store:
 
     @cached_property
     def in_turn(self) -> bool:
-        """Say whether the final states lie one behind the other."""
+        """Whether the final states lie one behind the other."""
         return bool((np.diff(self.final) == 1).all())
 
 
@@ -65,8 +65,8 @@ class Rows:
         passing: The store of states of which only the last are kept.
         back: The store of an adjoint's states, whose first B rows are the gradients of the final states and whose
             next B are zero.
-        restarts: Flat rows that start anew, and the row of the batch each belongs to.
-        even: Whether all rows have all steps and none starts anew, so that others are likely to be laid out the same.
+        restarts: Flat rows that restart, and the row of the batch each belongs to.
+        even: Whether all rows have all steps and none restarts, so that others are likely to be laid out the same.
     """
 
     batch: int
@@ -81,7 +81,7 @@ class Rows:
 
     @property
     def flat(self) -> int:
-        """Give the number of flat rows."""
+        """The number of flat rows."""
         return int(self.offsets[-1])
 
     @property
@@ -132,7 +132,7 @@ def lay_out(counts: NDArray[np.int64], batch: int, reverse: bool, restart: NDArr
         counts: How many rows each step has, [T], never rising.
         batch: B.
         reverse: Whether time runs backwards.
-        restart: Where rows start anew, [T, B] in sorted order; None where none does.
+        restart: Where rows restart, [T, B] in sorted order; None if none does.
     """
     steps = len(counts)
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

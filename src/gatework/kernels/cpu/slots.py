@@ -35,7 +35,7 @@ class Slots:
         return self.places.setdefault(name, len(self.places))
 
     def address(self, code: Code, name: str) -> str:
-        """Give the address of a slot."""
+        """Return the address of a slot."""
         return code.early(f"getelementptr inbounds i64, ptr %table, i64 {self[name]}")
 
     def pointer(self, code: Code, name: str) -> str:

@@ -262,7 +262,7 @@ class Values:
         self._known[Name(line.target)] = self.value(line.value)
 
     def value(self, node: Node) -> str:
-        """Give the value of an expression, a vector of units."""
+        """Return the value of an expression, a vector of units."""
         if isinstance(node, Number):
             return self.code.splat(node.value)
         if node in self._known:
@@ -292,7 +292,7 @@ class Values:
         return self.code.load(self.code.offset(self.slots.pointer(self.code, f"base:{name}"), self._unit))
 
     def row_address(self, node: Name, flat: str, row: str) -> str:
-        """Give where a row of a value begins."""
+        """Return where a row of a value begins."""
         code, slots, name = self.code, self.slots, node.name
         home = self.plan.homes.get(name, "given")
         index = row if home == "row" else flat

@@ -64,7 +64,7 @@ class Link:
     Args:
         kernel: The kernel of the plan of a single step.
         weights: Its parameters by name.
-        sizes: The size behind each key.
+        sizes: The value of each size key.
         inputs: For each of its inputs where it comes from: the number of an outer input, or a lower link and the
             name of one of its states.
     """
@@ -238,11 +238,11 @@ class Chain:
 
     @property
     def entry(self) -> tuple[Callable[[int, int], None], int] | None:
-        """Give the machine code of a step and its first argument, where the only input is read where it lies."""
+        """The machine code of a step and its first argument, where the only input is read where it lies."""
         return (self.call, self.address) if self.direct == [True] and not self.checks[0] else None
 
     def state(self, number: int) -> dict[str, Tensor]:
-        """Give the states of a link, [B, size]: views that hold until the next step, and may be written to."""
+        """Return the states of a link, [B, size]: views that hold until the next step, and may be written to."""
         first = self._batch * int(self._program[0])
         known = self._sized[number]
         return {
@@ -313,7 +313,7 @@ def advance_text(target: Target) -> str:
 
 
 def _cycles(code: Code) -> str:
-    """Read the processor's clock; 0 where programs may not."""
+    """Read the processor's clock; 0 if programs may not."""
     return code.let("add i64 0, 0") if code.target.level == "neon" else code.call("i64", "llvm.readcyclecounter")
 
 
@@ -343,7 +343,7 @@ def _watch(code: Code, slots: Slots, begun: str) -> None:
 
 
 def _part(code: Code, pointer: str, number: str, fields: int) -> str:
-    """Give the address of an entry of a list, whose entries have so many fields of eight bytes."""
+    """Return the address of an entry of a list, whose entries have so many fields of eight bytes."""
     return code.offset(pointer, code.mul(number, str(fields)), "i64")
 
 

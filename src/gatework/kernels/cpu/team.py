@@ -36,7 +36,7 @@ class Team:
     Args:
         parallel: OpenMP's ``GOMP_parallel``; None to call on threads of Python's.
         size_function: The address of ``omp_get_num_threads``; 0 without one.
-        pause: OpenMP's ``omp_pause_resource_all``, which ends the caller's threads; None where the runtime has none.
+        pause: OpenMP's ``omp_pause_resource_all``, which ends the caller's threads; None if the runtime has none.
     """
 
     def __init__(
@@ -53,12 +53,12 @@ class Team:
 
     @property
     def size_function(self) -> int:
-        """Give the address of what tells a thread the size of its team; 0 where it is the size that was asked for."""
+        """The address of what tells a thread the size of its team; 0 if it is the size that was asked for."""
         return 0 if self._is_orphan() else self._size_function
 
     @property
     def parallel_function(self) -> int:
-        """Give the address of OpenMP's call on several threads; 0 where it must not be called."""
+        """The address of OpenMP's call on several threads; 0 if it must not be called."""
         if self._parallel is None or self._is_orphan():
             return 0
         return ctypes.cast(self._parallel, ctypes.c_void_p).value or 0  # pyrefly: ignore[bad-argument-type]
@@ -88,7 +88,7 @@ class Team:
             threads: How many threads there are to be. OpenMP may give fewer, and tells the entry.
 
         Raises:
-            KernelError: Where the system gives no further thread.
+            KernelError: If the system gives no further thread.
         """
         if threads == 1:
             _RUN(address)(table)
@@ -112,7 +112,7 @@ class Team:
             torch.set_num_threads(1)
 
     def _is_orphan(self) -> bool:
-        """Say whether this process was forked while OpenMP kept threads, which are not here and still counted on."""
+        """Tell whether this process was forked while OpenMP kept threads, which are not here and still counted on."""
         return os.getpid() != self._pid
 
 

@@ -42,7 +42,7 @@ class Sized:
 
     Args:
         kernel: The kernel.
-        sizes: The size behind each key.
+        sizes: The value of each size key.
     """
 
     def __init__(self, kernel: Kernel, sizes: Mapping[str, int]) -> None:
@@ -68,7 +68,7 @@ class Sized:
         self.blocks = min((-(-sizes[stage.size] // kernel.blocks[number]) for number, stage in decisive), default=1)
 
     def width(self, name: str) -> int:
-        """Give the padded size of a vector; of what there is one number for each row, 1."""
+        """Return the padded size of a vector; of what there is one number for each row, 1."""
         if self.kernel.plan.homes.get(name) == "scalar":
             return 1
         return self.padded[self.kernel.plan.sizes_of[name]]
@@ -83,12 +83,12 @@ class Sized:
         return self._passing[lasting]
 
     def size(self, name: str) -> int:
-        """Give the size of a vector."""
+        """Return the size of a vector."""
         return self.sizes[self.kernel.plan.sizes_of[name]]
 
 
 def sized(kernel: Kernel, sizes: Mapping[str, int]) -> Sized:
-    """Give what depends on sizes, made at first use."""
+    """Return what depends on sizes, made at first use."""
     key = tuple(sizes.items())
     known = kernel.sized.get(key)
     if not isinstance(known, Sized):

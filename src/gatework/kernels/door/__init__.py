@@ -1,1 +1,1 @@
-"""The door: where layers come in, the choice of a backend, and what is said about it."""
+"""The door: it takes the calls of layers, chooses a backend, and explains the choice."""

@@ -1,4 +1,4 @@
-"""An account of how a step would be run, without running it."""
+"""Explain how a step would run, without running it."""
 
 from dataclasses import replace
 
@@ -10,12 +10,12 @@ from gatework.kernels.door.backends import BACKENDS
 
 
 def account(call: Call, backend: str, differentiated: bool) -> Account:
-    """Say how a call would be run. Code for it is made ready, as the first call would do.
+    """Explain how a call would run. This prepares its code, as the first call would do.
 
     Args:
         call: The call; the values of its tensors do not matter.
         backend: A row of :data:`gatework.kernels.CHOICES`.
-        differentiated: Whether a gradient will be asked for.
+        differentiated: Whether a gradient will be needed.
 
     Returns:
         The account.
@@ -35,7 +35,7 @@ def account(call: Call, backend: str, differentiated: bool) -> Account:
 
 
 def _chosen(call: Call, differentiated: bool) -> Account:
-    """Say what ``auto`` takes, and why none of those before it."""
+    """Explain what ``auto`` takes, and why it takes none of the backends before."""
     try:
         chosen, refused = launch.choose(call)
         told = chosen.account(call, differentiated)

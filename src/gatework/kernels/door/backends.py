@@ -1,4 +1,4 @@
-"""The table of backends: the one place where all of them are named. To add one is a folder and a row here."""
+"""The table of backends, the one place that names all of them. A new backend needs a folder and a row here."""
 
 from collections.abc import Mapping
 

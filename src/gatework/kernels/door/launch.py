@@ -1,4 +1,4 @@
-"""The one door to the backends: layers come in here, and what runs behind it is chosen from a closed table."""
+"""The entry for all calls of layers. It chooses a backend from a closed table and runs it."""
 
 import warnings
 from collections.abc import Mapping
@@ -16,17 +16,17 @@ from gatework.language.nodes import Step
 Refused = tuple[tuple[str, str], ...]
 """The backends that do not take a call, each with its reason, in the order in which they were asked."""
 
-_said: set[str] = set()  # what has been warned of
+_said: set[str] = set()  # the warnings given so far
 
 
 def choose(call: Call) -> tuple[Backend, Refused]:
-    """Choose the backend for a call, as ``auto`` does: the first that neither refuses nor declines it.
+    """Choose the backend for a call, as ``auto`` does: the first that neither refuses nor declines the call.
 
     Returns:
-        The backend, and those that were asked before it, each with its reason.
+        The backend, and the backends that were asked before it, each with its reason.
 
     Raises:
-        KernelError: For equations of which no kernel can be made.
+        KernelError: If no kernel can be made for the equations.
     """
     refused: Refused = ()
     for backend in BACKENDS.values():
@@ -57,27 +57,27 @@ def run(
     Args:
         step: The checked equations.
         weights: Its parameters by name, in the shapes that ``Parameter.shape`` gives.
-        inputs: One tensor [T, B, size] for each of the step's inputs; or, with lengths that never rise, [N, size],
-            packed as in a PackedSequence: what is given back for every step is packed then as well.
-        state: One tensor [B, size] for each of the step's states: their values before the first step taken.
-        lengths: How many steps of each row count, int64 [B] on the CPU. Steps beyond leave a row's states as they are
-            and give zeros, whatever the inputs hold there. None where all rows have T steps.
-        restart: Rows that start anew, bool [T, B]: where True, the step at that time starts from ``initial``.
-        initial: Where rows start anew, one tensor [B, size] for each state; None for zeros.
+        inputs: One tensor [T, B, size] for each of the step's inputs. If lengths never rise, it may be [N, size],
+            packed as in a PackedSequence; then every result with a value for each step is packed too.
+        state: One tensor [B, size] for each of the step's states: the values before the first step.
+        lengths: The number of steps of each row, int64 [B] on the CPU. Later steps leave a row's states as they are
+            and output zeros, whatever the inputs hold there. None if all rows have T steps.
+        restart: Where rows restart, bool [T, B]: if True, the step at that time starts from ``initial``.
+        initial: The states that rows restart from, one tensor [B, size] for each state; None for zeros.
         reverse: Whether time runs from the last step to the first. Results stay in the inputs' order.
-        draws: In training, for each of the step's masks a tensor [T, B, size] of zeros and ones; None in evaluation,
-            where every mask is its probability.
-        record: Further names in the equations whose values are wanted.
+        draws: In training, one tensor [T, B, size] of zeros and ones for each of the step's masks; None in
+            evaluation, where every mask equals its probability.
+        record: Names in the equations whose values are also returned.
         backend: A row of :data:`BACKENDS`, or ``auto``.
-        memory: What the forward pass saves for the backward pass, a row of :data:`MEMORY`; where autograd decides, as
-            for the reference, it changes nothing.
+        memory: What the forward pass saves for the backward pass, a row of :data:`MEMORY`. It has no effect if
+            autograd decides, as for the reference.
 
     Returns:
-        The output, the last states and what was to be recorded.
+        The output, the last states and the recorded values.
 
     Raises:
-        ConfigError: For an unknown backend or memory, and for a backend that cannot run this.
-        KernelError: Where ``backend`` is ``cpu`` and its kernels cannot be made.
+        ConfigError: If the backend or ``memory`` is unknown, or the chosen backend cannot run this.
+        KernelError: If ``backend`` is ``cpu`` and its kernels cannot be made.
 
     Example:
         >>> import torch
@@ -95,7 +95,7 @@ def run(
 
 
 def run_call(call: Call, backend: str) -> Result:
-    """Run a call by the backend that was asked for; arguments and result as for :func:`run`."""
+    """Run a call on the chosen backend; arguments and result as for :func:`run`."""
     if backend == "auto":
         try:
             return choose(call)[0].run(call)
@@ -110,7 +110,7 @@ def run_call(call: Call, backend: str) -> Result:
 
 
 def refusal(backend: str, reason: str, instead: str) -> ConfigError:
-    """Make the error for a backend that was chosen by hand and cannot run something.
+    """Make the error for a backend that the user chose and that cannot run something.
 
     Args:
         backend: The backend.
@@ -132,7 +132,7 @@ def _instead(call: Call) -> str:
 
 
 def warn(reason: str) -> None:
-    """Say once of kernels that could not be made that the reference stands in for them."""
+    """Warn once that no kernels could be made, and that the reference runs instead."""
     if reason not in _said:
         _said.add(reason)
         warnings.warn(f"{reason} The reference runs instead, and is slower.", RuntimeWarning, stacklevel=3)

@@ -1,4 +1,4 @@
-"""The door for a stack of layers that goes step by step and keeps its own state."""
+"""The entry for a stack of layers that runs step by step and keeps its own state."""
 
 import warnings
 from collections.abc import Sequence
@@ -14,21 +14,21 @@ from gatework.kernels.door.backends import BACKENDS
 def prepare(
     levels: Sequence[Level], batch: int, like: Tensor, backend: str, output: Tensor | None = None
 ) -> tuple[Chain, str, str]:
-    """Prepare a stack to go step by step.
+    """Prepare a stack to run step by step.
 
     Args:
         levels: The layers, lowest first.
         batch: B.
-        like: A tensor of the type and on the device of all.
-        backend: What was asked for, a row of :data:`gatework.kernels.CHOICES`.
-        output: Where the output goes, [B, H], if it is of this type and on this device; else it is made.
+        like: A tensor with the type and on the device of all tensors.
+        backend: The user's choice, a row of :data:`gatework.kernels.CHOICES`.
+        output: The tensor that receives the output, [B, H], if its type and device fit; else a new one is made.
 
     Returns:
-        The chain, its states zero; what runs it, a row of :data:`gatework.kernels.BACKENDS`; and why.
+        The chain, its states zero; the backend that runs it, a row of :data:`gatework.kernels.BACKENDS`; and why.
 
     Raises:
-        ConfigError: For a backend that cannot run them.
-        KernelError: Where a kernel was asked for by hand and cannot be made.
+        ConfigError: If the chosen backend cannot run the levels.
+        KernelError: If the user chose a backend and its kernel cannot be made.
     """
     if output is None or output.dtype != like.dtype or output.device != like.device:
         output = like.new_zeros(batch, levels[-1].size(levels[-1].step.states[0]))
@@ -48,7 +48,7 @@ def prepare(
 
 
 def _chosen(levels: Sequence[Level], batch: int, like: Tensor) -> tuple[Backend, str]:
-    """Choose the first backend that can run all levels; give why it, or why not the one that was asked first."""
+    """Choose the first backend that can run all levels. Return why it, or why not the first that was asked."""
     refused = ""
     for backend in BACKENDS.values():
         reason = backend.refuses_stream(levels, batch, like)

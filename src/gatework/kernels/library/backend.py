@@ -22,7 +22,7 @@ class Library:
     name = "library"
 
     def refuses(self, call: Call) -> str | None:
-        """Say why no operator of torch's can run a call; None where one can."""
+        """Say why no operator of torch can run a call; None if one can."""
         if (reason := only_the_reference(call)) is not None:
             return reason
         if torch.compiler.is_compiling():
@@ -33,26 +33,26 @@ class Library:
         return _refuses_step(call) or _refuses_tensors(call, match)
 
     def declines(self, call: Call) -> str | None:
-        """Leave the CPU to its kernels and to the reference."""
+        """Leave the CPU to its own kernels and to the reference."""
         if call.inputs[0].device.type == "cpu":
             return "the input is on the CPU, where torch's operators run only if backend='library' asks for them"
         return None
 
     def because(self, call: Call) -> str:
-        """Name the operator."""
+        """Name the operator that runs a call."""
         match = recognised(call.step, call.drawn)
         name = match.operator.name if isinstance(match, Match) else ""
         return f"the equations are those of torch's own operator {name}"
 
     def run(self, call: Call) -> Result:
-        """Run a call that is not refused."""
+        """Run a call that this backend does not refuse."""
         match = recognised(call.step, call.drawn)
         if isinstance(match, str):
             raise ConfigError(f"backend='library' cannot run this: {match}.")
         return run(call, match)
 
     def account(self, call: Call, differentiated: bool) -> Account:
-        """Say how a call would be run."""
+        """Say how a call would run."""
         dtype = call.inputs[0].dtype
         return Account(
             self.name,
@@ -64,19 +64,19 @@ class Library:
 
     @staticmethod
     def notes(device: str, dtype: torch.dtype) -> tuple[tuple[str, str], ...]:
-        """Say in which precision torch multiplies, where this is not the precision of the type."""
-        settings: Any = torch.backends.cudnn.rnn  # setting allow_tf32 changes it too
+        """Say in which precision torch multiplies, if it is not the precision of the type."""
+        settings: Any = torch.backends.cudnn.rnn  # setting allow_tf32 changes this too
         if device != "cuda" or dtype != torch.float32 or settings.fp32_precision != "tf32":
             return ()
         told = "TF32: products keep 10 of a float32's 23 bits; torch.backends.cudnn.allow_tf32 = False keeps all"
         return (("numbers", told),)
 
     def refuses_stream(self, levels: Sequence[Level], batch: int, like: Tensor) -> str | None:
-        """Refuse: there would be nothing to gain."""
+        """Refuse every stack: there is nothing to gain."""
         return _WHOLE
 
     def stream(self, levels: Sequence[Level], batch: int, like: Tensor, output: Tensor) -> Chain:
-        """Refuse.
+        """Raise an error, because this backend refuses every stack.
 
         Raises:
             ConfigError: Always.
@@ -84,7 +84,7 @@ class Library:
         raise ConfigError(f"backend='library' cannot run this: {_WHOLE}.")
 
     def listing(self, step: Step, which: str, form: str, dtype: str) -> Listing:
-        """Refuse: torch's operators are not made here.
+        """Raise an error, because the code of torch's operators is not made here.
 
         Raises:
             ConfigError: Always.
@@ -92,7 +92,7 @@ class Library:
         raise ConfigError("Torch's own operators are compiled already, and there is no code to show; choose cpu.")
 
     def describe(self) -> dict[str, Any]:
-        """Find nothing on this machine that is not torch's."""
+        """Return nothing: torch's operators come with torch."""
         return {}
 
     def advise(self, report: Mapping[str, Any]) -> list[str]:
@@ -101,7 +101,7 @@ class Library:
 
 
 def _refuses_step(call: Call) -> str | None:
-    """Say what the call asks for that no operator does, whatever its tensors are."""
+    """Say what the call needs and no operator does, whatever the tensors are."""
     if call.restart is not None:
         return "rows start anew within a sequence, and torch's operators start once: give each a row of its own"
     output = call.step.states[0]
@@ -132,7 +132,7 @@ def _refuses_tensors(call: Call, match: Match) -> str | None:
 
 
 def _refuses_shapes(call: Call, match: Match) -> str | None:
-    """Say which weight has another shape than the input and the state ask for."""
+    """Say which weight does not have the shape that the input and the state need."""
     units, columns = call.state[0].shape[-1], call.inputs[0].shape[-1]
     biases = [name for names in (*match.bias_ih, *match.bias_hh) for name in names]
     wanted: list[tuple[Sequence[str], tuple[int, ...]]] = [

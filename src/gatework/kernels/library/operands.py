@@ -14,12 +14,12 @@ from gatework.kernels.weights import Weights
 
 @dataclass(frozen=True)
 class Order:
-    """How the sequences of a call become those of an operator, which always runs forward in time.
+    """How an operator reads the sequences of a call. An operator always runs forward in time.
 
     Args:
-        sizes: How many rows each step has, int64 on the CPU, for packed data; None where every row has every step.
-        index: Where each row of packed data lies in the call's flattened sequences; None where they are packed already.
-        rows: The rows that have any step, longest first; None for all rows as they are.
+        sizes: The number of rows at each step, int64 on the CPU, for packed data; None if every row has every step.
+        index: The position of each packed row in the call's flattened sequences; None if they are packed already.
+        rows: The rows with at least one step, longest first; None for all rows in their order.
         turned: Whether a sequence that is not packed is reversed in time.
     """
 
@@ -30,7 +30,7 @@ class Order:
 
     @classmethod
     def of(cls, call: Call) -> "Order":
-        """Find the order for a call, of whose rows at least one has a step."""
+        """Find the order for a call with at least one step."""
         lengths = call.lengths
         if lengths is None:
             return cls(turned=call.reverse)
@@ -59,7 +59,7 @@ class Order:
         return flat if self.index is None else flat.index_select(0, self.index)
 
     def given_back(self, sequence: Tensor, call: Call) -> Tensor:
-        """Bring a sequence of the operator into the call's order, with zeros where rows have no step."""
+        """Bring a sequence of the operator into the call's order, with zeros for missing steps."""
         if self.sizes is None:
             return sequence.flip(0) if self.turned else sequence
         if self.index is None:
@@ -71,25 +71,25 @@ class Order:
     def taken_state(self, state: Tensor) -> Tensor:
         """Bring a state [B, H] into the operator's form [1, rows, H]."""
         chosen = state if self.rows is None else state.index_select(0, self.rows)
-        return chosen.unsqueeze(0).contiguous()  # cuDNN takes no other
+        return chosen.unsqueeze(0).contiguous()  # cuDNN accepts no other
 
     def given_back_state(self, state: Tensor, before: Tensor) -> Tensor:
-        """Bring a state of the operator back; rows without a step keep the state that they had."""
+        """Bring a state of the operator into the call's order; rows without a step keep their old state."""
         state = state.squeeze(0)
         return state if self.rows is None else before.index_copy(0, self.rows, state)
 
 
 def flat_weights(match: Match, weights: Weights) -> list[Tensor]:
-    """Give a step's parameters as torch's operators take them, gates one below the other; gradients flow through.
+    """Return a step's parameters as torch's operators take them, with stacked gates; gradients flow through.
 
-    Parameters that already lie in this order in memory, as in gatework's layers, are not copied.
+    If parameters are stacked in this order in memory already, as in gatework's layers, they are not copied.
 
     Args:
-        match: Which parameter is which.
+        match: The step's name for each of the operator's parameters.
         weights: The parameters.
 
     Returns:
-        Two matrices, and where there are biases two vectors.
+        Two matrices, followed by two vectors if there are biases.
     """
     matrices = [weights.stacked(match.weight_ih), weights.stacked(match.weight_hh)]
     if not match.has_biases:
@@ -109,14 +109,14 @@ def _bias(parts: Sequence[tuple[str, ...]], weights: Weights, like: Tensor, size
 class Together(torch.autograd.Function):
     """Copies of the weights in one buffer, in the order in which cuDNN reads them.
 
-    cuDNN reads its weights from one buffer. If they do not lie in one, torch warns and makes one at each call. This
-    function makes it before the call, with the same function of torch's as ``torch.nn.LSTM.flatten_parameters``. Each
-    call copies the weights twice, which costs little beside a sequence, because every step reads all weights.
+    cuDNN reads its weights from one buffer. If they are not in one, torch warns and makes one at each call. This
+    function makes it before the call, with the function that ``torch.nn.LSTM.flatten_parameters`` uses. Each
+    call copies the weights twice. This costs little beside a sequence, because every step reads all weights.
     """
 
     @staticmethod
     def forward(ctx: Any, mode: str, *weights: Tensor) -> tuple[Tensor, ...]:
-        """Copy the weights: two matrices, and where there are biases two vectors."""
+        """Copy the weights: two matrices, followed by two vectors if there are biases."""
         copies = [one.clone(memory_format=torch.contiguous_format) for one in weights]
         columns, units = copies[0].shape[1], copies[1].shape[1]
         number = torch.backends.cudnn.rnn.get_cudnn_mode(mode)
@@ -132,7 +132,7 @@ class Together(torch.autograd.Function):
 
 
 def wants_one_buffer(tensor: Tensor) -> bool:
-    """Say whether cuDNN runs the operator for this input, and so reads its weights from one buffer."""
+    """Tell whether cuDNN runs the operator for this input, and so reads its weights from one buffer."""
     return (
         tensor.device.type == "cuda"
         and torch._use_cudnn_rnn_flatten_weight()

@@ -1,4 +1,4 @@
-"""The table of torch's fused operators: what each computes, as equations, and where it wants the parameters."""
+"""The table of torch's fused operators: the equations of each, and its order of parameters."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ class Operator:
 
     Args:
         name: Its name in torch, the ``mode`` of ``torch.nn.RNNBase``.
-        equations: What it computes, in the language of cells.
+        equations: The equations that it computes, in the language of cells.
         states: Its states, the output first.
         gates: For each gate, in torch's order, the ending of its parameters' names: ``W_``, ``R_``, ``b_``, ``c_``.
-            ``c_`` names a second bias, where it does not simply add up with the first one.
+            ``c_`` is a second bias, if it is not simply added to the first one.
     """
 
     name: str

@@ -1,6 +1,6 @@
 """Equations as polynomials: one form for all ways to write the same sums and products.
 
-Each line is substituted into the lines that read it, and products of sums are multiplied out. The order of terms and
+Each line is substituted into the lines that read it, and products of sums are expanded. The order of terms and
 factors does not matter, so ``(1 - z) * n + z * h`` and ``n + z * (h - n)`` are the same polynomial.
 """
 
@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from gatework.language.nodes import Apply, Name, Node, Number, Outer, Product, Step, children, walk
 
 _MOST_TERMS = 64
-_MOST_NODES = 2_000  # of an expression with all lines written into it; an LSTM has about a hundred
+_MOST_NODES = 2_000  # of an expression with all lines substituted; an LSTM has about a hundred
 
 
 @dataclass(frozen=True)
 class Atom:
-    """What a polynomial is a polynomial of: a name, a product with a matrix, or a function of polynomials.
+    """A variable of a polynomial: a name, a product with a matrix, or a function of polynomials.
 
     Args:
-        kind: ``input``, ``before`` (last step's value of a state), ``vector`` (a learned one), ``product``, or a row of
-            the function table.
+        kind: ``input``, ``before`` (the previous value of a state), ``vector`` (a learned one), ``product``, or a
+            row of the function table.
         name: The name, or the name of the matrix; empty for a function.
-        below: What is multiplied by the matrix, or the function's arguments.
+        below: The operand of the matrix, or the arguments of the function.
     """
 
     kind: str
@@ -38,20 +38,20 @@ _Terms = dict[Monomial, float]
 
 
 class TooLargeError(Exception):
-    """The equations are far larger than any that could be recognised."""
+    """The equations are far larger than those of any operator."""
 
 
 def polynomials(step: Step) -> dict[str, Polynomial]:
-    """Give this step's value of each state as a polynomial.
+    """Return the new value of each state as a polynomial.
 
     Args:
-        step: The checked equations, without masks that are drawn.
+        step: The checked equations, without drawn masks.
 
     Returns:
-        For each state its polynomial, over inputs, last step's states and parameters.
+        The polynomial of each state, over inputs, previous states and parameters.
 
     Raises:
-        TooLargeError: For equations that are too large to be written out.
+        TooLargeError: If the expanded equations would be too large.
     """
     writer = _Writer(step)
     return {state: frozenset(writer.lines[state].items()) for state in step.states}
@@ -61,9 +61,9 @@ class _Writer:
     def __init__(self, step: Step) -> None:
         self.inputs = {*step.inputs}
         self.lines: dict[str, _Terms] = {}
-        self.sizes: dict[str, int] = {}  # line -> nodes, with all lines written into it
+        self.sizes: dict[str, int] = {}  # line -> nodes, with all lines substituted
         for line in step.equations:
-            # Counted before it is written out: a line that reads the one above it twice doubles what is there.
+            # Nodes are counted first, because a line that reads the one above it twice doubles their number.
             self.sizes[line.target] = sum(
                 self.sizes.get(node.name, 1) if isinstance(node, Name) and not node.previous else 1
                 for node in walk(line.value)

@@ -1,4 +1,4 @@
-"""Which of torch's operators a step is, if any: by the structure of its equations, whatever its names are."""
+"""Recognise a step as one of torch's operators by the structure of its equations, whatever its names are."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ NOT_ONE = "the equations are not those of torch's LSTM, GRU or RNN"
 
 @dataclass(frozen=True)
 class Match:
-    """A step that is one of torch's operators.
+    """A step that computes the same as one of torch's operators.
 
     Args:
         operator: The operator.
         weight_ih: The step's matrices on the input, one for each gate in torch's order.
         weight_hh: Its matrices on the output state, likewise.
-        bias_ih: For each gate the vectors that add up to its first bias; there may be none.
-        bias_hh: For each gate the vectors that add up to its second bias; there may be none.
+        bias_ih: For each gate, the vectors whose sum is its first bias; there may be none.
+        bias_hh: For each gate, the vectors whose sum is its second bias; there may be none.
     """
 
     operator: Operator
@@ -35,7 +35,7 @@ class Match:
 
     @property
     def has_biases(self) -> bool:
-        """Say whether there is any bias."""
+        """Whether there is any bias."""
         return any((*self.bias_ih, *self.bias_hh))
 
 
@@ -50,7 +50,7 @@ def recognised(step: Step, drawn: bool) -> Match | str:
         drawn: Whether masks are drawn.
 
     Returns:
-        The match; where there is none, the reason as a clause.
+        The match; if there is none, the reason as a clause.
 
     Example:
         >>> match = recognised(parse("s = tanh(d + A @ s + B @ x + e)"), drawn=False)
@@ -59,7 +59,7 @@ def recognised(step: Step, drawn: bool) -> Match | str:
         >>> recognised(parse("h = tanh(W @ x - R @ h + b)"), drawn=False)
         "the equations are not those of torch's LSTM, GRU or RNN"
     """
-    # By identity, for hashing a step means walking all its equations. The step is kept, so its id stays its own.
+    # The key is an identity: hashing a step walks all its equations. The cache holds the step, so its id stays unique.
     key = (id(step), drawn and bool(step.draws))
     known = _known.get(key)
     if known is None:
@@ -107,12 +107,12 @@ def _difference(step: Step) -> str:
 
 @cache
 def _pattern(operator: Operator) -> dict[str, Polynomial]:
-    """Give an operator's equations as polynomials."""
+    """Return an operator's equations as polynomials."""
     return polynomials(parse(operator.equations, states=operator.states))
 
 
 def _match(operator: Operator, names: "_Names") -> Match:
-    """Put the names that a step has for an operator's parameters in torch's order."""
+    """Bring the step's names for an operator's parameters into torch's order."""
 
     def one(letter: str) -> tuple[str, ...]:
         return tuple(names[f"{letter}_{gate}"][0] for gate in operator.gates)
@@ -123,11 +123,11 @@ def _match(operator: Operator, names: "_Names") -> Match:
     return Match(operator, one("W"), one("R"), several("b"), several("c"))
 
 
-_Names = Mapping[str, tuple[str, ...]]  # pattern's name -> the step's; for a bias there may be none, or several
+_Names = Mapping[str, tuple[str, ...]]  # the pattern's name -> the step's names; a bias may have none or several
 
 
 def _bindings(operator: Operator, step: Step, written: Mapping[str, Polynomial]) -> _Names | None:
-    """Find what a step calls the parameters of an operator; None where it is not this operator."""
+    """Find the step's names for the parameters of an operator; None if the step is not this operator."""
     if len(step.states) != len(operator.states) or len(step.inputs) != 1:
         return None
     pattern = _pattern(operator)
@@ -138,7 +138,7 @@ def _bindings(operator: Operator, step: Step, written: Mapping[str, Polynomial])
 
 
 def _bound(names: _Names, name: str, value: tuple[str, ...]) -> Iterator[_Names]:
-    """Bind a name, where it is not bound to something else."""
+    """Bind a name, unless it has another value already."""
     if name not in names:
         yield {**names, name: value}
     elif names[name] == value:
@@ -146,7 +146,7 @@ def _bound(names: _Names, name: str, value: tuple[str, ...]) -> Iterator[_Names]
 
 
 def _sums(pattern: Polynomial, other: Polynomial, names: _Names) -> Iterator[_Names]:
-    """Match two polynomials: every term has its counterpart, but a bias may be missing, or be a sum of several."""
+    """Match two polynomials: every term has its counterpart. But a bias may be missing, or be a sum of several."""
     own, own_biases = _parted(pattern)
     theirs, their_biases = _parted(other)
     if len(own) == len(theirs) and len(own_biases) >= len(their_biases):
@@ -155,7 +155,7 @@ def _sums(pattern: Polynomial, other: Polynomial, names: _Names) -> Iterator[_Na
 
 
 def _parted(polynomial: Polynomial) -> tuple[list[tuple[Monomial, float]], dict[Monomial, tuple[str, ...]]]:
-    """Part terms from biases: learned vectors that are added, by what they are multiplied with beforehand."""
+    """Separate terms from biases. A bias is an added learned vector; biases are keyed by their other factors."""
     terms: list[tuple[Monomial, float]] = []
     biases: dict[Monomial, tuple[str, ...]] = {}
     for monomial, factor in polynomial:
@@ -183,7 +183,7 @@ def _terms(own: list[tuple[Monomial, float]], theirs: list[tuple[Monomial, float
 def _biases(
     own: list[tuple[Monomial, tuple[str, ...]]], theirs: Mapping[Monomial, tuple[str, ...]], names: _Names
 ) -> Iterator[_Names]:
-    """Match biases by what they are multiplied with; each of the pattern's has one name."""
+    """Match biases by their other factors; each bias of the pattern has one name."""
     if not own:
         if not theirs:
             yield names

@@ -1,4 +1,4 @@
-"""A step run by one of torch's operators, with gradients, and with gradients of gradients through the reference."""
+"""Run a step by one of torch's operators, with gradients. The reference computes gradients of gradients."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,17 +20,17 @@ def run(call: Call, match: Match) -> Result:
     """Run a step over a whole sequence.
 
     Args:
-        call: The call, which is not refused.
+        call: The call, which the backend does not refuse.
         match: The operator that computes its step.
 
     Returns:
-        What the reference would give, to rounding.
+        The reference's result, up to rounding.
     """
     if call.lengths is not None and not bool((call.lengths > 0).any()):
         return reference.run(call)  # there is no step
     layout, stacks = call.weights.stacks({parameter.name for parameter in call.step.parameters})
     tensors = (*call.inputs, *call.state, *stacks)
-    # Without its tensors: autograd has to save them, or it could not notice that one was changed in place.
+    # The context holds no tensors: autograd has to save them, to detect changes in place.
     rest = replace(call, weights=Weights(()), inputs=(), state=(), initial=None, draws=None, record=())
     bare = _Bare(rest, match, layout)
     if torch.is_grad_enabled() and any(one.requires_grad for one in tensors):
@@ -42,7 +42,7 @@ def run(call: Call, match: Match) -> Result:
 
 
 def _recorded(call: Call, name: str, output: Tensor) -> Tensor:
-    """Give a quantity that is known outside of the operator: the output, or the input with zeros in the padding."""
+    """Return a quantity that is known outside of the operator: the output, or the input with zeros in the padding."""
     if name == call.step.states[0]:
         return output
     sequence, lengths = call.inputs[call.step.inputs.index(name)], call.lengths
@@ -59,7 +59,7 @@ class _Bare:
     Args:
         call: The call.
         match: The operator that computes its step.
-        layout: For each tensor of weights, the parameters in it, one below the other.
+        layout: For each tensor of weights, the names of the parameters stacked in it.
     """
 
     call: Call
@@ -67,7 +67,7 @@ class _Bare:
     layout: tuple[tuple[str, ...], ...]
 
     def whole(self, tensors: Sequence[Tensor]) -> Call:
-        """Give the call with its tensors: inputs, states, weights."""
+        """Return the call with its tensors: inputs, states, weights."""
         first, last = len(self.call.step.inputs), len(self.call.step.inputs) + len(self.call.step.states)
         weights = Weights(zip(self.layout, tensors[last:], strict=True))
         return replace(self.call, weights=weights, inputs=tuple(tensors[:first]), state=tuple(tensors[first:last]))
@@ -79,7 +79,7 @@ def compute(bare: _Bare, tensors: Sequence[Tensor], train: bool) -> tuple[Tensor
     Args:
         bare: The call without its tensors.
         tensors: Its inputs, states and weights.
-        train: Whether a gradient will be asked for, for which cuDNN has to save something.
+        train: Whether a gradient will be needed; if so, cuDNN has to save something.
 
     Returns:
         The output and the last states.
@@ -103,17 +103,17 @@ def compute(bare: _Bare, tensors: Sequence[Tensor], train: bool) -> tuple[Tensor
 
 
 class Fused(torch.autograd.Function):
-    """The operator with its gradients, which torch computes too.
+    """The operator with torch's own gradients.
 
-    cuDNN and oneDNN have no gradients of gradients. So the graph that torch makes of the operator stays inside, and
-    when the backward pass is to be differentiated itself, the reference computes it.
+    cuDNN and oneDNN have no gradients of gradients. So this function keeps torch's graph of the operator to itself. If
+    the backward pass itself is differentiated, the reference computes it.
     """
 
     @staticmethod
     def forward(ctx: Any, bare: _Bare, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Run the forward pass; tensors are inputs, states and weights."""
         ctx.bare = bare
-        ctx.set_materialize_grads(False)  # what no gradient reaches is None, and is left out
+        ctx.set_materialize_grads(False)  # an output without a gradient gives None, and is left out
         ctx.save_for_backward(*tensors)
         with torch.enable_grad():
             needed = ctx.needs_input_grad[1:]
@@ -126,7 +126,7 @@ class Fused(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         """Run the backward pass."""
         needed = ctx.needs_input_grad[1:]
-        tensors = ctx.saved_tensors  # torch says here what was changed in place, and what was freed
+        tensors = ctx.saved_tensors  # torch raises here if a tensor was changed in place, or freed
         again = torch.is_grad_enabled()
         if again or any(_is_batch(grad) for grad in grads if grad is not None):
             with torch.enable_grad():
@@ -134,12 +134,12 @@ class Fused(torch.autograd.Function):
         keep = torch._C._autograd._get_current_graph_task_keep_graph()
         leaves, results = ctx.inside
         if not keep:
-            ctx.inside = None  # or it would lie in memory until the last result is gone
+            ctx.inside = None  # otherwise it would stay in memory until the last result is gone
         return (None, *_gradients(leaves, results, grads, needed, keep))
 
 
 def _is_batch(grad: Tensor) -> bool:
-    """Say whether a gradient is a batch of them, as ``is_grads_batched`` and ``torch.vmap`` have it."""
+    """Tell whether a gradient is a batch of gradients, as with ``is_grads_batched`` and ``torch.vmap``."""
     return torch._C._functorch.is_legacy_batchedtensor(grad) or torch._C._functorch.is_batchedtensor(grad)
 
 
@@ -150,7 +150,7 @@ def _gradients(
     needed: Sequence[bool],
     keep: bool,
 ) -> list[Tensor | None]:
-    """Give the gradient of each tensor for which it is needed."""
+    """Return the gradient of each tensor that needs one."""
     pairs = [(one, grad) for one, grad in zip(results, grads, strict=True) if grad is not None and one.requires_grad]
     wanted = [one for one, flag in zip(tensors, needed, strict=True) if flag]
     if not pairs:

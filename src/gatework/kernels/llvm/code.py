@@ -39,7 +39,7 @@ class Code:
     # --- lines
 
     def fresh(self) -> str:
-        """Give a name that no value bears yet."""
+        """Return a name that no value bears yet."""
         self._count += 1
         return f"%v{self._count}"
 
@@ -81,7 +81,7 @@ class Code:
         return self.call(self.vector, f"llvm.{name}.{suffix}", *((self.vector, value) for value in values))
 
     def text(self) -> str:
-        """Give the whole function."""
+        """Return the whole function."""
         return "\n".join([self._head + " {", "entry:", *self._entry, *self._lines, "}"])
 
     # --- constants
@@ -169,7 +169,7 @@ class Code:
         self.do(f"store {self.vector} {value}, ptr {pointer}, align {self.bytes}")
 
     def broadcast(self, scalar: str) -> str:
-        """Give a vector with a number in every lane."""
+        """Return a vector with a number in every lane."""
         first = self.let(f"insertelement {self.vector} poison, {self.scalar} {scalar}, i64 0")
         zeros = f"<{self.lanes} x i32> zeroinitializer"
         return self.let(f"shufflevector {self.vector} {first}, {self.vector} poison, {zeros}")

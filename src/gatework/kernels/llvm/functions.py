@@ -65,7 +65,7 @@ def _expm1_near_zero(r: Vector, sign: int = 1) -> Vector:
 
 
 def _power_of_two(shifted: Vector) -> Vector:
-    """Give 2**n for the n in the lowest bits; one below the least exponent gives 0."""
+    """Return 2**n for the n in the lowest bits; one below the least exponent gives 0."""
     code, form = shifted.code, _format(shifted)
     moved = integers(code, "shl", shifted.bits(), form.fraction)
     return from_bits(code, integers(code, "add", moved, form.one))
@@ -140,7 +140,7 @@ def _looks_up(code: Code) -> bool:
 
 
 def _look_up(code: Code, index: str, table: Sequence[float]) -> Vector:
-    """Give the numbers of a table of sixteen that the lowest four bits of integers name."""
+    """Return the numbers of a table of sixteen that the lowest four bits of integers name."""
     numbers = f"<{', '.join(f'{code.scalar} {code.number(number)}' for number in table)}>"
     arguments = (code.vector, numbers), (code.integers, index)
     return Vector(code, code.call(code.vector, "llvm.x86.avx512.permvar.sf.512", *arguments))
@@ -177,7 +177,7 @@ def _power_by_table(x: Vector, sign: int = 1) -> tuple[Vector, Vector, Vector]:
 
 
 def _log1p_shortfall(x: Vector, coefficients: Sequence[float]) -> tuple[Vector, Vector]:
-    """Give two factors of x - log(1 + x)."""
+    """Return two factors of x - log(1 + x)."""
     s = x / (x + 2.0)
     z = s * s
     return s, x - z * polynomial(z, coefficients)

@@ -41,7 +41,7 @@ class Vector:
         return Vector(code, code.let(f"{instruction} {code.vector} {self.name}, {self.like(other).name}"))
 
     def like(self, other: Vector | float) -> Vector:
-        """Give a plain number as a vector."""
+        """Return a plain number as a vector."""
         return other if isinstance(other, Vector) else Vector(self.code, self.code.splat(other))
 
     def intrinsic(self, name: str, *others: Vector | float) -> Vector:
@@ -68,7 +68,7 @@ class Vector:
         return self.like(bound).where(self.compare("ogt", bound), self)
 
     def bits(self) -> str:
-        """Give the bits, as integers."""
+        """Return the bits, as integers."""
         return self.code.let(f"bitcast {self.code.vector} {self.name} to {self.code.integers}")
 
 

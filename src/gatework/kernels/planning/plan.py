@@ -113,7 +113,7 @@ class Plan:
     indexed: frozenset[str] = frozenset()
 
     def phase(self, name: str) -> tuple[Stage, ...]:
-        """Give the stages of a phase."""
+        """Return the stages of a phase."""
         return tuple(stage for stage in self.stages if stage.phase == name)
 
     @cached_property

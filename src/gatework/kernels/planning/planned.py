@@ -37,7 +37,7 @@ def plans(spec: Spec) -> list[Plan]:
     """Return the plans of a run and of its backward pass.
 
     Raises:
-        KernelError: For equations of which no plan can be made.
+        KernelError: If no plan can be made for the equations.
     """
     recipe, keep = spec.recipe, spec.keep
     with explained_planning(spec):
@@ -72,7 +72,7 @@ def explained_planning(spec: Spec) -> Iterator[None]:
         spec: The run.
 
     Raises:
-        KernelError: For equations of which no plan can be made.
+        KernelError: If no plan can be made for the equations.
     """
     told = spec.known.get(_REFUSED)
     if isinstance(told, str):

@@ -54,13 +54,13 @@ class Recipe:
 
     @cached_property
     def adjoint(self) -> Adjoint:
-        """Give the adjoint of the named step."""
+        """The adjoint of the named step."""
         graded = (name for name in (self.step.states[0], *self.record) if name not in self.unseen)
         return differentiate(self.named, graded, (self.step, self.forward), self.unseen)
 
     @cached_property
     def forward(self) -> Step:
-        """Give the step in normal form."""
+        """The step in normal form."""
         return normal(self.named, self.step)
 
     @cached_property
@@ -94,7 +94,7 @@ class Recipe:
 
     @cached_property
     def backward(self) -> Plan:
-        """Give the plan of the adjoint."""
+        """The plan of the adjoint."""
         step = self.reverse
         forward = self._sizes(self.forward, {})
         known = dict(forward)

@@ -89,7 +89,7 @@ _EXACT = {"softplus": _softplus, "hard_sigmoid": _hard_sigmoid, "gelu": _gelu}
 
 @cache
 def function(name: str) -> Callable[..., Any] | None:
-    """Give what computes a row of the table; None where the row's definition is to be computed instead."""
+    """Return what computes a row of the table; None if the row's definition is to be computed instead."""
     known = _OPERATORS.get(name) or _KNOWN.get(name)
     if known is not None:
         return known
@@ -104,7 +104,7 @@ def function(name: str) -> Callable[..., Any] | None:
 
 
 def takes_numbers(name: str) -> bool:
-    """Say whether a row takes plain numbers as they are; the others want tensors."""
+    """Tell whether a row takes plain numbers as they are; the others want tensors."""
     return name in _OPERATORS
 
 
@@ -119,7 +119,7 @@ def fold(name: str, numbers: list[float]) -> float:
 
 
 def period(blocks: int, size: int, like: Tensor) -> Tensor:
-    """Give the periods of a vector's units: 2**k in block k. Shape [size]."""
+    """Return the periods of a vector's units: 2**k in block k. Shape [size]."""
     block = torch.arange(size, device=like.device) * blocks // size
     return torch.exp2(block.to(like.dtype))
 

@@ -25,7 +25,7 @@ _programs: OrderedDict[tuple[int, bool], tuple[Step, Program]] = OrderedDict()
 
 
 def program_for(step: Step, drawn: bool) -> Program:
-    """Give the program of a step, made at its first use.
+    """Return the program of a step, made at its first use.
 
     Args:
         step: The checked equations.
@@ -70,7 +70,7 @@ class _Builder:
         (self.program.each if kind == Kind.STEP else self.program.once).append(action)
 
     def at(self, place: Place, kind: Kind) -> int:
-        """Give the register an action of some kind reads a value from."""
+        """Return the register an action of some kind reads a value from."""
         if kind < Kind.STEP or place.kind != Kind.SEQUENCE:
             return place.register
         if place.register not in self.stepwise:
@@ -159,7 +159,7 @@ class _Builder:
         return self.places[Name(name, True)].register
 
     def _after(self, place: Place, before: int) -> int:
-        """Give the register of a state's new value, [B, size] even where it is the same for all rows."""
+        """Return the register of a state's new value, [B, size] even where it is the same for all rows."""
         if place.kind == Kind.NUMBER:
             return self.compute(Kind.STEP, torch.full_like, before, place.register).register
         if place.kind == Kind.CONSTANT:
@@ -236,7 +236,7 @@ class _Builder:
             self.places[node] = Place(group.kind, out, group, part)
 
     def _operand(self, group: Group) -> int:
-        """Give the register of what a group multiplies: a vector, even where it is one number for all units."""
+        """Return the register of what a group multiplies: a vector, even where it is one number for all units."""
         place = self.place(group.operand)
         if place.kind != Kind.NUMBER:
             return self.at(place, group.kind)
@@ -326,7 +326,7 @@ class _Builder:
         return outs
 
     def _side_by_side(self, places: list[Place | None]) -> Place | None:
-        """Give what lies in one product for all times already, in this order; None where it does not."""
+        """Return what lies in one product for all times already, in this order; None if it does not."""
         first = places[0]
         if first is None or first.group is None or id(first.group) not in self.whole:
             return None
@@ -358,6 +358,6 @@ class _Builder:
 
 
 def _sizes(group: Group) -> Callable[[Call], list[int]]:
-    """Give what tells the sizes of a group's products."""
+    """Return what tells the sizes of a group's products."""
     names, axis = [product.matrix for product in group.products], int(group.transposed)
     return lambda call: [call.weights.shape(name)[axis] for name in names]

@@ -29,7 +29,7 @@ class ReferenceChain:
         self._states = [{name: like.new_zeros(batch, one.size(name)) for name in one.step.states} for one in levels]
 
     def state(self, number: int) -> dict[str, Tensor]:
-        """Give the states of a level, [B, size]; they may be written to."""
+        """Return the states of a level, [B, size]; they may be written to."""
         return self._states[number]
 
     @torch.no_grad()

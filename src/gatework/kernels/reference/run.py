@@ -132,9 +132,9 @@ class _Flow:
 
     Args:
         steps: T.
-        sizes: For each step the number of rows that have it, which are the first ones; None where all have all.
-        restarts: For each step which of its rows start anew, [rows, 1]; None where none does.
-        initial: The states that rows start anew from, [B, size] each; None for zeros.
+        sizes: For each step the number of rows that have it, which are the first ones; None if all have all.
+        restarts: For each step which of its rows restart, [rows, 1]; None if none does.
+        initial: The states that rows restart from, [B, size] each; None for zeros.
         ended: For each step which rows do not have it, bool [B, 1], where all rows are taken along; else None.
     """
 
@@ -153,7 +153,7 @@ class _Flow:
         return torch.stack(parts) if self.sizes is None else torch.cat(parts)
 
     def begin(self, time: int, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Give the states a step starts from."""
+        """Return the states a step starts from."""
         states = self._first(time, states)
         if self.restarts is None:
             return states
@@ -164,7 +164,7 @@ class _Flow:
         return tuple(torch.where(restart, first, state) for first, state in pairs)
 
     def end(self, time: int, before: tuple[Tensor, ...], after: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Give the states a step leaves behind: those of rows that do not have it stay as they were."""
+        """Return the states a step leaves behind: those of rows that do not have it stay as they were."""
         if self.ended is not None:
             return tuple(torch.where(self.ended[time], old, new) for old, new in zip(before, after, strict=True))
         if self.sizes is None or self.sizes[time] == len(before[0]):

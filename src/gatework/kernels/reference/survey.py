@@ -90,7 +90,7 @@ class Survey:
         return max(own, *(self.kind(below) for below in children(node)))
 
     def group(self, product: Product) -> Group:
-        """Give the group a product belongs to."""
+        """Return the group a product belongs to."""
         return self._groups[self._group_key(product)]
 
     def _kind_of_name(self, node: Name) -> Kind:
