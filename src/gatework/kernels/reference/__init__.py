@@ -1,1 +1,1 @@
-"""The reference: a step in eager torch, which says what every other backend has to compute."""
+"""The reference: a step in eager torch. Every other backend must compute the same."""

@@ -1,4 +1,4 @@
-"""The table of functions as torch computes it, and products with structured matrices."""
+"""The rows of the table of functions in torch, and products with structured matrices."""
 
 import math
 import operator
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gatework.language.functions import FUNCTIONS, NORM_EPSILON
 
-# Python's operators take plain numbers on either side, which torch.sub and torch.div do not.
+# Python's operators accept plain numbers on either side. torch.sub and torch.div do not.
 _OPERATORS: dict[str, Callable[..., Any]] = {
     "add": operator.add,
     "sub": operator.sub,
@@ -34,7 +34,7 @@ def _divides(divisor: Tensor, dividend: Tensor) -> Tensor:
 
 
 def _mean(vector: Tensor) -> Tensor:
-    # As long as the vector, so that what is called a vector of some size has that size everywhere.
+    # The result is as long as the vector, so a name of some size has that size everywhere.
     return vector.mean(-1, keepdim=True).expand_as(vector)
 
 
@@ -46,7 +46,7 @@ def _norm(vector: Tensor) -> Tensor:
     return nn.functional.layer_norm(vector, (vector.shape[-1],), eps=NORM_EPSILON)
 
 
-# Rows that torch has under no name of its own, and norm, which it has in one operation where its definition takes six.
+# Rows for which torch has no function of the same name, and norm: torch has one operation for it, its definition six.
 _KNOWN: dict[str, Callable[..., Any]] = {
     "where": _where,
     "greater": _greater,
@@ -56,9 +56,9 @@ _KNOWN: dict[str, Callable[..., Any]] = {
     "norm": _norm,
 }
 
-# In float64 the reference is what all else is held against, so each row is right to two units in the last place. Here
-# torch's own softplus ends at 20, its hard sigmoid has the slope that float32 knows as 1/6, and its gelu loses the left
-# tail, where 1 + erf(x) is a small number made from two large ones.
+# In float64 the reference judges all other code, so each row is right to two units in the last place. Here torch's own
+# softplus ends at 20, and its hard sigmoid has the slope that float32 has for 1/6. Its gelu loses the left tail, where
+# 1 + erf(x) is a small number made from two large ones.
 _HALF_ROOT = (0.7071067690849304, 1.210161710447897e-08)  # the root of 1/2: its first 24 bits, and the rest
 
 
@@ -67,17 +67,17 @@ def _softplus(vector: Tensor) -> Tensor:
 
 
 def _hard_sigmoid(vector: Tensor) -> Tensor:
-    # At its ends the line has a slope of 0, as in torch; a NaN stays on it.
+    # At its ends the line has a slope of 0, as in torch, and NaN gives NaN.
     return torch.where(vector.abs() >= 3, _greater(vector, torch.zeros_like(vector)), (vector + 3) / 6)
 
 
 def _gelu(vector: Tensor) -> Tensor:
     left = vector < -0.85
-    # Where a branch is not taken, -1 takes the argument's place: nothing infinite meets a gradient of zero.
+    # On the other branch, -1 replaces the argument, so that no infinite value meets a gradient of zero.
     usual = nn.functional.gelu(torch.where(left, -1.0, vector))
     size = torch.where(left, -vector, 1.0).clamp(max=40.0)
     scaled = size * sum(_HALF_ROOT)
-    # So far out erfc makes many units in the last place of what rounding took from its argument.
+    # So far out, erfc turns the rounding error of its argument into many units in the last place.
     upper = size.float().double()
     lost = (upper * _HALF_ROOT[0] - scaled) + upper * _HALF_ROOT[1] + (size - upper) * sum(_HALF_ROOT)
     slope = -2 / math.pi**0.5 * torch.exp(-scaled * scaled)
@@ -89,7 +89,7 @@ _EXACT = {"softplus": _softplus, "hard_sigmoid": _hard_sigmoid, "gelu": _gelu}
 
 @cache
 def function(name: str) -> Callable[..., Any] | None:
-    """Return what computes a row of the table; None if the row's definition is to be computed instead."""
+    """Return the function for a row of the table; None if the row's definition is computed instead."""
     known = _OPERATORS.get(name) or _KNOWN.get(name)
     if known is not None:
         return known
@@ -104,14 +104,14 @@ def function(name: str) -> Callable[..., Any] | None:
 
 
 def takes_numbers(name: str) -> bool:
-    """Tell whether a row takes plain numbers as they are; the others want tensors."""
+    """Tell whether a row accepts plain numbers; the others need tensors."""
     return name in _OPERATORS
 
 
 def fold(name: str, numbers: list[float]) -> float:
-    """Compute a row on plain numbers, as float64 would."""
+    """Compute a row on plain numbers, in float64."""
     row = FUNCTIONS[name]
-    if row.kind == "reduction" and row.value is not None:  # of a vector whose units all have this number
+    if row.kind == "reduction" and row.value is not None:  # of a vector with this number in each unit
         return row.value(*numbers)
     known = function(name)
     assert known is not None
@@ -125,11 +125,11 @@ def period(blocks: int, size: int, like: Tensor) -> Tensor:
 
 
 def upper_blocks(matrix: Tensor, blocks: int) -> Tensor:
-    """Zero what lies below a matrix's block diagonal, whatever stands there."""
+    """Set the part of a matrix below its block diagonal to zero, whatever it holds."""
     rows, columns = matrix.shape[-2:]
     row_block = torch.arange(rows, device=matrix.device) * blocks // rows
     column_block = torch.arange(columns, device=matrix.device) * blocks // columns
-    # where, not a product: what is never read may be infinite.
+    # torch.where, not a product: an unused entry may be infinite.
     return torch.where(row_block[:, None] <= column_block, matrix, torch.zeros_like(matrix))
 
 
@@ -142,7 +142,7 @@ def block_stack(matrices: list[Tensor], blocks: int, transposed: bool) -> Tensor
 
 
 def block_products(stack: Tensor, vector: Tensor, count: int) -> tuple[Tensor, ...]:
-    """Multiply ``count`` stacked block-diagonal matrices with a vector [..., columns]: as many [..., rows]."""
+    """Multiply ``count`` stacked block-diagonal matrices with a vector [..., columns]; each result is [..., rows]."""
     blocks, inside, outside = stack.shape
     lead = vector.shape[:-1]
     rows = vector.reshape(-1, blocks, inside).transpose(0, 1)
@@ -151,7 +151,7 @@ def block_products(stack: Tensor, vector: Tensor, count: int) -> tuple[Tensor, .
 
 
 def outer(left: Tensor, right: Tensor, structure: str, blocks: int) -> Tensor:
-    """Sum the outer products of a batch's rows [..., B, rows] and [..., B, columns], as a matrix is stored."""
+    """Sum the outer products of a batch's rows [..., B, rows] and [..., B, columns], as the matrix is stored."""
     if structure == "block_diagonal":
         left, right = (part.unflatten(-1, (blocks, -1)).movedim(-2, -3) for part in (left, right))
         return (left.mT @ right).flatten(-3, -2)

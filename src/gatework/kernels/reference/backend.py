@@ -27,7 +27,7 @@ class Reference:
         return
 
     def because(self, call: Call) -> str:
-        """Give no reason of its own: it is chosen by hand, or because no other backend takes the call."""
+        """Give no reason: the user chose the reference, or no other backend takes the call."""
         return ""
 
     def run(self, call: Call) -> Result:
@@ -35,7 +35,7 @@ class Reference:
         return reference.run(call)
 
     def account(self, call: Call, differentiated: bool) -> Account:
-        """Say how a call would be run."""
+        """Say how a call would run."""
         dtype = str(call.inputs[0].dtype).removeprefix("torch.")
         return Account(self.name, "", dtype, kept=None if differentiated else 0)
 
@@ -44,11 +44,11 @@ class Reference:
         return
 
     def stream(self, levels: Sequence[Level], batch: int, like: Tensor, output: Tensor) -> ReferenceChain:
-        """Prepare a stack to go step by step."""
+        """Prepare a stack to run step by step."""
         return ReferenceChain(levels, batch, like, output)
 
     def listing(self, step: Step, which: str, form: str, dtype: str) -> Listing:
-        """Refuse: the reference makes no code.
+        """Raise an error, because the reference makes no code.
 
         Raises:
             ConfigError: Always.
@@ -56,7 +56,7 @@ class Reference:
         raise ConfigError("The reference runs torch's operations and makes no code; choose the backend cpu.")
 
     def describe(self) -> dict[str, Any]:
-        """Find nothing on this machine that it needs."""
+        """Return nothing: the reference needs nothing from this machine."""
         return {}
 
     def advise(self, report: Mapping[str, Any]) -> list[str]:

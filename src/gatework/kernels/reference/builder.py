@@ -1,7 +1,7 @@
-"""From a step to a program. This is pass two; :mod:`gatework.kernels.reference.survey` is the first.
+"""Turn a step into a program. This is the second pass; :mod:`gatework.kernels.reference.survey` is the first.
 
-A program's actions are closures that read registers and write registers, so that running a step costs a list of calls
-and nothing is looked up by name.
+The actions of a program are closures that read and write registers. So a step costs a list of calls, and looks up
+no name.
 """
 
 import operator
@@ -25,16 +25,16 @@ _programs: OrderedDict[tuple[int, bool], tuple[Step, Program]] = OrderedDict()
 
 
 def program_for(step: Step, drawn: bool) -> Program:
-    """Return the program of a step, made at its first use.
+    """Return the program of a step, which is made once.
 
     Args:
         step: The checked equations.
         drawn: Whether masks are drawn; if not, each mask is its probability.
 
     Returns:
-        The program; the caller does not change it.
+        The program, which the caller must not change.
     """
-    # By identity, for hashing a step means walking all its equations. The step is kept, so its id stays its own.
+    # The key is an identity: hashing a step walks all its equations. The cache holds the step, so its id stays unique.
     key = (id(step), drawn and bool(step.draws))
     if key not in _programs:
         _programs[key] = (step, _Builder(step, key[1]).program)
@@ -44,14 +44,14 @@ def program_for(step: Step, drawn: bool) -> Program:
 
 
 class _Builder:
-    """Writes a program, one equation after the other."""
+    """Write a program, one equation after the other."""
 
     def __init__(self, step: Step, drawn: bool) -> None:
         self.survey = Survey(step, drawn)
         self.program = Program()
         self.places: dict[Node, Place] = {}
         self.whole: dict[int, int] = {}  # id of a group -> register of its products side by side
-        self.stepwise: dict[int, int] = {}  # register of a whole sequence -> register of its part at a step
+        self.stepwise: dict[int, int] = {}  # register of a whole sequence -> register of its value at one step
         self.program.inputs = tuple(self._input(name) for name in step.inputs)
         self.program.before = tuple(self._state(name) for name in step.states)
         for name, value in self.survey.values.items():
@@ -70,7 +70,7 @@ class _Builder:
         (self.program.each if kind == Kind.STEP else self.program.once).append(action)
 
     def at(self, place: Place, kind: Kind) -> int:
-        """Return the register an action of some kind reads a value from."""
+        """Return the register from which an action of some kind reads a value."""
         if kind < Kind.STEP or place.kind != Kind.SEQUENCE:
             return place.register
         if place.register not in self.stepwise:
@@ -79,7 +79,7 @@ class _Builder:
         return self.stepwise[place.register]
 
     def compute(self, kind: Kind, function: Callable[..., Any], *arguments: int) -> Place:
-        """Have a function's value on registers computed; give where it lies."""
+        """Add the action that applies a function to registers. Return the location of the value."""
         out = self.register()
         if len(arguments) == 1:
             (only,) = arguments
@@ -106,7 +106,7 @@ class _Builder:
     # --- values
 
     def place(self, node: Node) -> Place:
-        """Have an expression computed, if it is not yet; give where its value lies."""
+        """Add the actions that compute an expression, if there are none yet. Return the location of the value."""
         if node not in self.places:
             self.places[node] = self._make(node)
         return self.places[node]
@@ -134,7 +134,7 @@ class _Builder:
 
     def _apply(self, node: Apply) -> Place:
         function = arithmetic.function(node.function)
-        assert function is not None  # definitions are written out before
+        assert function is not None  # definitions are expanded before
         places = [self.place(argument) for argument in node.arguments]
         kind = self.survey.kind(node)
         if kind == Kind.NUMBER:
@@ -159,7 +159,7 @@ class _Builder:
         return self.places[Name(name, True)].register
 
     def _after(self, place: Place, before: int) -> int:
-        """Return the register of a state's new value, [B, size] even where it is the same for all rows."""
+        """Return the register of a state's new value, [B, size] even if it is the same for all rows."""
         if place.kind == Kind.NUMBER:
             return self.compute(Kind.STEP, torch.full_like, before, place.register).register
         if place.kind == Kind.CONSTANT:
@@ -168,7 +168,7 @@ class _Builder:
 
     def _draw(self, name: str) -> Place:
         def mask(call: Call) -> Tensor:
-            assert call.draws is not None  # this program is only made for calls that draw
+            assert call.draws is not None  # this program runs only calls that draw
             return call.draws[name]
 
         return self.compute(Kind.SEQUENCE, mask, CALL)
@@ -179,14 +179,14 @@ class _Builder:
         structure, blocks = node.structure, node.blocks
 
         def rows(left: Tensor, right: Tensor) -> Tensor:
-            # What is the same at all steps and for all rows counts for each of them.
+            # A value that is the same at all steps and for all rows counts once for each of them.
             lead = torch.broadcast_shapes(left.shape[:-1], right.shape[:-1])
             left, right = left.expand(*lead, left.shape[-1]), right.expand(*lead, right.shape[-1])
             return arithmetic.outer(left, right, structure, blocks)
 
         return self.compute(kind, rows, self.at(left, kind), self.at(right, kind))
 
-    # --- sums: what is known beforehand is added beforehand
+    # --- sums: known terms are added before the first step
 
     def _sum(self, terms: list[Node]) -> Place:
         known = tuple(term for term in terms if self.survey.kind(term) < Kind.STEP)
@@ -200,7 +200,7 @@ class _Builder:
         return self._add(places)
 
     def _known_sum(self, terms: tuple[Node, ...]) -> Place:
-        """Add what is known beforehand; a bias that a product starts from is in that product already."""
+        """Add the known terms. A bias that a product starts from is already in that product."""
         starts = [start for term in terms if (start := self._starts_from(term))]
         left = list(terms)
         for start in starts:
@@ -223,7 +223,7 @@ class _Builder:
     # --- groups of products
 
     def _group(self, group: Group) -> None:
-        """Have all products of a group computed as one."""
+        """Add the actions that compute all products of a group at once."""
         operand = self._operand(group)
         if group.structure == "block_diagonal":
             outs = self._block_products(group, operand)
@@ -236,7 +236,7 @@ class _Builder:
             self.places[node] = Place(group.kind, out, group, part)
 
     def _operand(self, group: Group) -> int:
-        """Return the register of what a group multiplies: a vector, even where it is one number for all units."""
+        """Return the register of the operand of a group: a vector, even if all its units are equal."""
         place = self.place(group.operand)
         if place.kind != Kind.NUMBER:
             return self.at(place, group.kind)
@@ -250,7 +250,7 @@ class _Builder:
         return self.compute(Kind.CONSTANT, spread, CALL).register
 
     def _all_times(self, group: Group, operand: int, matrices: int) -> int:
-        """Multiply for all times at once, biases added in the same operation."""
+        """Multiply for all times at once; the same operation adds the biases."""
         if not group.start:
             return self.compute(group.kind, nn.functional.linear, operand, matrices).register
         terms = [group.start.get(product, (None,))[0] for product in group.products]
@@ -262,7 +262,7 @@ class _Builder:
         return self.compute(group.kind, nn.functional.linear, operand, matrices, bias.register).register
 
     def _stepwise(self, group: Group, operand: int, matrices: int) -> int:
-        """Multiply at every step, adding to what was known beforehand in the same operation."""
+        """Multiply at every step; the same operation adds the known terms."""
         turned = self.compute(Kind.CONSTANT, torch.t, matrices).register
         if not group.start:
             return self.compute(Kind.STEP, torch.mm, operand, turned).register
@@ -272,7 +272,7 @@ class _Builder:
         return self.compute(Kind.STEP, torch.addmm, self.at(start, Kind.STEP), operand, turned).register
 
     def _matrices(self, group: Group) -> int:
-        """Have the group's matrices stacked, [total rows, columns]."""
+        """Add the action that stacks the group's matrices, [total rows, columns]."""
         names = tuple(product.matrix for product in group.products)
         masks = tuple(product.blocks if product.structure == "block_upper" else 1 for product in group.products)
         transposed = group.transposed
@@ -290,7 +290,7 @@ class _Builder:
         return self.compute(Kind.CONSTANT, stacked, CALL).register
 
     def _split(self, group: Group, product: int) -> list[int]:
-        """Have the products, which lie side by side, taken apart."""
+        """Add the action that splits a product into the products that are side by side in it."""
         if len(group.products) == 1:
             return [product]
         sizes = self.compute(Kind.CONSTANT, _sizes(group), CALL).register
@@ -314,7 +314,7 @@ class _Builder:
         return self._several(group, products)
 
     def _several(self, group: Group, function: Callable[[Registers], tuple[Tensor, ...]]) -> list[int]:
-        """Have a function of the registers give the value of every product of a group."""
+        """Add the action whose function returns the value of every product of a group."""
         first = len(self.program.start)
         outs = [self.register() for _ in group.products]
         end = first + len(outs)
@@ -326,7 +326,7 @@ class _Builder:
         return outs
 
     def _side_by_side(self, places: list[Place | None]) -> Place | None:
-        """Return what lies in one product for all times already, in this order; None if it does not."""
+        """Return the place of a product for all times that holds these values, in this order; None if there is none."""
         first = places[0]
         if first is None or first.group is None or id(first.group) not in self.whole:
             return None
@@ -345,7 +345,7 @@ class _Builder:
         return self.compute(first.kind, cut, CALL, register)
 
     def _gather(self, group: Group, places: list[Place | None]) -> Place:
-        """Put what a group's products start from side by side, zeros where there is nothing."""
+        """Join the terms that the products of a group start from, with zeros for missing ones."""
         kind = max(place.kind if place else Kind.NUMBER for place in places)
         kind, sizes = max(kind, Kind.CONSTANT), _sizes(group)
         zero = Place(Kind.NUMBER, self.register(0.0))
@@ -358,6 +358,6 @@ class _Builder:
 
 
 def _sizes(group: Group) -> Callable[[Call], list[int]]:
-    """Return what tells the sizes of a group's products."""
+    """Return the function that finds the sizes of a group's products."""
     names, axis = [product.matrix for product in group.products], int(group.transposed)
     return lambda call: [call.weights.shape(name)[axis] for name in names]

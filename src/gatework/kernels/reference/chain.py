@@ -1,4 +1,4 @@
-"""A stack of layers that goes step by step through the reference."""
+"""Run a stack of layers step by step with the reference."""
 
 from collections.abc import Sequence
 
@@ -11,13 +11,13 @@ from gatework.kernels.reference import run as reference
 
 
 class ReferenceChain:
-    """A stack that goes step by step through the reference; see :class:`gatework.kernels.backend.Chain`.
+    """A stack that the reference runs step by step; see :class:`gatework.kernels.backend.Chain`.
 
     Args:
         levels: The layers, lowest first.
         batch: B.
-        like: A tensor of the type and on the device of all.
-        output: Where the output goes, [B, H].
+        like: A tensor with the type and on the device of all tensors.
+        output: The tensor that receives the output, [B, H].
     """
 
     entry = None
@@ -29,12 +29,12 @@ class ReferenceChain:
         self._states = [{name: like.new_zeros(batch, one.size(name)) for name in one.step.states} for one in levels]
 
     def state(self, number: int) -> dict[str, Tensor]:
-        """Return the states of a level, [B, size]; they may be written to."""
+        """Return the states of a level, [B, size]. The caller may write to them."""
         return self._states[number]
 
     @torch.no_grad()
     def step(self, inputs: Sequence[Tensor]) -> None:
-        """Go a step.
+        """Run a step.
 
         Args:
             inputs: The outer inputs, [B, size] each.

@@ -1,4 +1,4 @@
-"""Gradients of a call through the reference: what any backend's backward pass leaves to autograd."""
+"""Gradients of a call by the reference: the part of any backend's backward pass that autograd computes."""
 
 from collections.abc import Callable, Sequence
 
@@ -16,20 +16,20 @@ def gradients(
     needed: Sequence[bool],
     again: bool,
 ) -> list[Tensor]:
-    """Run a call once more by the reference, and differentiate it.
+    """Run a call again by the reference, and differentiate it.
 
-    A backend calls this in the backward pass of its own operator where it cannot do by itself what is asked: a gradient
-    of a gradient, for which grad mode is on there, or a batch of gradients at once. Grad mode has to be on.
+    A backend calls this in the backward pass of its own operator for what it cannot compute: a gradient of a gradient,
+    for which grad mode is on there, or a batch of gradients at once. Grad mode must be on.
 
     Args:
-        make: Makes the call of tensors that stand for ``tensors``, in their order.
-        tensors: All that the call takes and that a gradient may be asked for.
-        grads: What arrives at the output, at each last state and at each name of ``call.record``; None for nothing.
-        needed: For each tensor whether its gradient is wanted.
-        again: Whether the gradients can be differentiated again.
+        make: A function that makes the call from stand-ins for ``tensors``, in their order.
+        tensors: All tensors of the call that may need a gradient.
+        grads: The gradients of the output, of each last state and of each name of ``call.record``; None for zero.
+        needed: For each tensor, whether its gradient is needed.
+        again: Whether the gradients can be differentiated in turn.
 
     Returns:
-        For each tensor a gradient; zeros where none is wanted or none arrives.
+        The gradient of each tensor; zeros if it is not needed or no gradient arrives.
 
     Example:
         >>> from gatework.kernels import Weights
@@ -40,7 +40,7 @@ def gradients(
         >>> gradients(make, [x, h], [None, torch.ones(1, 1)], [True, False], again=False)[0].flatten()
         tensor([0.5000, 1.0000])
     """
-    # Views, of which none depends on another, as a state may on the input: each has the gradient of its own part alone.
+    # A state may depend on the input. Views do not depend on each other, so each has the gradient of its own use alone.
     views = [one.view_as(one) for one in tensors]
     call = make(views)
     result = reference.run(call)

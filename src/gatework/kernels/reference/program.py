@@ -1,4 +1,4 @@
-"""A program: what to do once for a whole sequence, and what to do at every step, on numbered registers."""
+"""A program: actions for a whole sequence and actions for every step, on numbered registers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ CALL = 0  # the register that holds the :class:`gatework.kernels.call.Call`
 
 
 class Place(NamedTuple):
-    """Where a value lies: its kind, its register and, of a group's part, the group and which part it is."""
+    """The location of a value: its kind, its register and, for a part of a group, the group and the part's number."""
 
     kind: Kind
     register: int
@@ -22,14 +22,14 @@ class Place(NamedTuple):
 
 @dataclass
 class Program:
-    """What to do once, and at every step.
+    """Actions that run once, and actions that run at every step.
 
     Args:
-        start: The registers before a run: plain numbers, and None for all else.
+        start: The registers before a run: plain numbers, and None for all others.
         once: Actions for the whole sequence.
         each: Actions for every step.
-        sequences: Pairs of registers: the whole sequence [T, B, size], and where each step finds its part.
-        places: Where each named value lies.
+        sequences: Pairs of registers: a whole sequence [T, B, size], and its value at each step.
+        places: The location of each named value.
         inputs: The register of each input.
         before: The register of each state before the step.
         after: The register of each state after the step.

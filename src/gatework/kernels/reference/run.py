@@ -1,7 +1,7 @@
-"""The reference: a program run in eager torch. What it computes is what every other backend has to compute.
+"""Run a program in eager torch. Every other backend must compute the same.
 
-Nothing is written in place and no decision looks at values, so it works under autograd twice, under ``torch.func``,
-under autocast, in every floating type and on every device that torch has.
+Nothing is written in place, and no decision depends on values. So it works under double backward, ``torch.func`` and
+autocast, in every floating type and on every device of torch.
 """
 
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from gatework.language.nodes import Step
 
 
 def prepare(step: Step) -> None:
-    """Make the programs of a step now: torch's compiler cannot look into how one is made."""
+    """Make the programs of a step now, because torch's compiler cannot trace how they are made."""
     for drawn in {False, bool(step.draws)}:
         program_for(step, drawn)
 
@@ -36,16 +36,16 @@ def run(call: Call) -> Result:
 
 
 def _with_lengths(program: Program, call: Call, lengths: Tensor) -> Result:
-    """Run where rows have lengths of their own: each step on the rows that have it, longest first, and on no padding.
+    """Run rows of different lengths. Each step runs only on the rows that have it, longest first, and never on padding.
 
-    So nothing is ever computed that could be infinite and meet a gradient of zero.
+    So no padding can give an infinite value that meets a gradient of zero.
     """
     rows, lead = len(lengths), call.inputs[0].shape[:2]
     ranked, order = torch.sort(lengths, descending=True, stable=True)
     times = torch.arange(int(ranked[0]) if rows else 0, device=lengths.device)[:, None]
     live = ranked > times  # [T, B]
     sizes = live.sum(1).tolist()
-    index = (times * rows + order)[live].to(call.like.device)  # where the rows of all steps lie in [T * B]
+    index = (times * rows + order)[live].to(call.like.device)  # the index in [T * B] of the rows of all steps
     order = order.to(call.like.device)
 
     def taken(sequence: Tensor) -> Tensor:
@@ -70,15 +70,15 @@ def _with_lengths(program: Program, call: Call, lengths: Tensor) -> Result:
 
 
 def _with_unknown_lengths(program: Program, call: Call, lengths: Tensor) -> Result:
-    """Run where only a run of the graph that is being written tells the lengths: every step on all rows.
+    """Run rows of different lengths while torch writes a graph, which does not know the lengths: all steps on all rows.
 
-    Padding is computed, on zeros whatever it held. Of rows that have ended neither values nor gradients are taken.
+    Padding is replaced by zeros and computed. Rows that have ended give neither values nor gradients.
     """
     steps, restart = call.inputs[0].shape[0], call.restart
     ended = (torch.arange(steps, device=lengths.device)[:, None] >= lengths)[..., None].to(call.like.device)
 
     def filled(sequence: Tensor) -> Tensor:
-        # Filling, unlike a product with zeros, keeps NaN and infinities out, and gradients too.
+        # Filling, unlike a product with zeros, stops NaN and infinities, in gradients too.
         return sequence.masked_fill(ended, 0)
 
     restarts = None if restart is None else restart[..., None].unbind(0)
@@ -90,7 +90,7 @@ def _with_unknown_lengths(program: Program, call: Call, lengths: Tensor) -> Resu
 
 
 def _run(program: Program, call: Call, flow: "_Flow") -> Result:
-    """Run a program over sequences [T, B, size], or [N, size] where steps have rows of their own."""
+    """Run a program over sequences [T, B, size], or [N, size] if steps have different numbers of rows."""
     step, record = call.step, call.record
     registers = [*program.start]
     registers[CALL] = call
@@ -106,7 +106,7 @@ def _run(program: Program, call: Call, flow: "_Flow") -> Result:
     for name in names:
         if flow.steps and name in collected:
             whole[name] = flow.joined(collected[name][::-1] if call.reverse else collected[name])
-        else:  # the same for all steps, or known for all steps from the start, or there was no step
+        else:  # the same for all steps, or known before the first step, or there was no step
             place = program.places[name]
             known: Any = 0.0 if place.kind == Kind.STEP else registers[place.register]
             sequence = place.kind == Kind.SEQUENCE
@@ -116,26 +116,26 @@ def _run(program: Program, call: Call, flow: "_Flow") -> Result:
 
 
 def _held_together(result: Result, call: Call) -> Result:
-    """Let a result that no step has made hang on all that a step would read, so that gradients are zeros.
+    """Connect a result without any step to everything that a step would read, so that gradients are zeros.
 
-    One batch of many may have no steps, and its loss is differentiated as the others' are.
+    One batch of many may have no steps, and its loss is differentiated like the others.
     """
     read = (*(call.weights[name] for name in call.weights.names()), *call.inputs, *call.state)
-    nothing = torch.stack([one.flatten()[:0].sum() for one in read]).sum()  # 0, whatever they hold
+    nothing = torch.stack([one.flatten()[:0].sum() for one in read]).sum()  # 0, whatever the tensors hold
     recorded = {name: one + nothing for name, one in result.recorded.items()}
     return Result(result.output + nothing, tuple(one + nothing for one in result.state), recorded)
 
 
 @dataclass(frozen=True)
 class _Flow:
-    """How states flow from step to step.
+    """How states pass from step to step.
 
     Args:
         steps: T.
-        sizes: For each step the number of rows that have it, which are the first ones; None if all have all.
-        restarts: For each step which of its rows restart, [rows, 1]; None if none does.
+        sizes: For each step, the number of rows that have it, which come first; None if every row has every step.
+        restarts: For each step, which of its rows restart, [rows, 1]; None if none does.
         initial: The states that rows restart from, [B, size] each; None for zeros.
-        ended: For each step which rows do not have it, bool [B, 1], where all rows are taken along; else None.
+        ended: For each step, which rows do not have it, bool [B, 1], if every step runs on all rows; else None.
     """
 
     steps: int
@@ -145,15 +145,15 @@ class _Flow:
     ended: tuple[Tensor, ...] | None = None
 
     def parted(self, sequence: Tensor) -> tuple[Tensor, ...]:
-        """Part a whole sequence into its steps."""
+        """Split a whole sequence into its steps."""
         return sequence.unbind(0) if self.sizes is None else sequence.split(self.sizes)
 
     def joined(self, parts: list[Tensor]) -> Tensor:
-        """Make a whole sequence of its steps."""
+        """Join the steps to a whole sequence."""
         return torch.stack(parts) if self.sizes is None else torch.cat(parts)
 
     def begin(self, time: int, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Return the states a step starts from."""
+        """Return the states at the start of a step."""
         states = self._first(time, states)
         if self.restarts is None:
             return states
@@ -164,7 +164,7 @@ class _Flow:
         return tuple(torch.where(restart, first, state) for first, state in pairs)
 
     def end(self, time: int, before: tuple[Tensor, ...], after: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Return the states a step leaves behind: those of rows that do not have it stay as they were."""
+        """Return the states at the end of a step. A row without the step keeps its old states."""
         if self.ended is not None:
             return tuple(torch.where(self.ended[time], old, new) for old, new in zip(before, after, strict=True))
         if self.sizes is None or self.sizes[time] == len(before[0]):
@@ -185,7 +185,7 @@ def _walk(
     flow: _Flow,
     collected: dict[str, list[Tensor]],
 ) -> tuple[Tensor, ...]:
-    """Take every step; append to what is collected and return the last states."""
+    """Run every step. Append the values to ``collected``, and return the last states."""
     fed = [(flow.parted(registers[whole]), part) for whole, part in program.sequences]
     kept = [(values, program.places[name].register) for name, values in collected.items()]
     actions = program.each

@@ -1,4 +1,4 @@
-"""A single step by torch's own operations: what calling a kernel costs would be more than the step itself."""
+"""Run a single step by torch's own operations, because a call of a kernel would cost more than the step."""
 
 from torch import Tensor
 
@@ -16,14 +16,14 @@ def run_single(
     state: tuple[Tensor, ...],
     draws: dict[str, Tensor] | None = None,
 ) -> tuple[Tensor, ...]:
-    """Run a step once: the reference without an axis for time.
+    """Run one step: the reference without an axis for time.
 
     Args:
         step: The checked equations.
         weights: Its parameters.
         inputs: [B, size] each.
         state: The states before, [B, size] each.
-        draws: In training, the step's masks [B, size]; None in evaluation, where every mask is its probability.
+        draws: In training, the step's masks [B, size]; None in evaluation, where every mask equals its probability.
 
     Returns:
         The states after, [B, size] each.

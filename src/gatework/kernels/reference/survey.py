@@ -1,12 +1,12 @@
-"""What of a step can be computed for the whole sequence at once, and which products become one matrix product.
+"""Find what can be computed for the whole sequence at once, and which products become one matrix product.
 
-This is pass one of two over the equations; :mod:`gatework.kernels.reference.builder` is the second. It decides three
-things:
+This is the first of two passes over the equations; :mod:`gatework.kernels.reference.builder` is the second. It decides
+three things:
 
-* the *kind* of every expression: a number, constant over time, known for all times at once, or step by step;
+* the *kind* of every expression: a number, constant over time, known for all times at once, or computed at every step;
 * the *groups* of products that share an operand, each computed as one product with the stacked matrices;
-* what such a product can *start from*: of ``W @ x + R @ h + b`` all but ``R @ h`` is known for all times before the
-  first step. It is computed in one go, and the product with h adds to it.
+* what a product *starts from*: in ``W @ x + R @ h + b``, all terms but ``R @ h`` are known for all times before the
+  first step. They are computed at once, and the product with h is added to them.
 """
 
 from collections import Counter
@@ -20,12 +20,12 @@ from gatework.language.simplify import simplify, substitute
 
 
 class Kind(IntEnum):
-    """How often an expression has to be computed; an expression is of its parts' highest kind."""
+    """How often an expression is computed. An expression has the highest kind of its parts."""
 
     NUMBER = 0  # a plain number, known when the program is made
-    CONSTANT = 1  # once for a call: parameters, and what only they enter. Shape [size]
-    SEQUENCE = 2  # once for a call, for all times: what inputs and masks enter, but no state. Shape [T, B, size]
-    STEP = 3  # at every step: what a state enters. Shape [B, size]
+    CONSTANT = 1  # once for a call: parameters, and what depends only on them. Shape [size]
+    SEQUENCE = 2  # once for a call, for all times: what depends on inputs and masks, but no state. Shape [T, B, size]
+    STEP = 3  # at every step: what depends on a state. Shape [B, size]
 
 
 @dataclass
@@ -33,13 +33,13 @@ class Group:
     """Products that share an operand, computed as one.
 
     Args:
-        operand: What they multiply.
-        structure: ``block_diagonal``, or ``dense`` (as which block-upper matrices are computed too, masked).
+        operand: The operand.
+        structure: ``block_diagonal``, or ``dense``, which also computes block-upper matrices, masked.
         blocks: The number of blocks of block-diagonal matrices, else 1.
         transposed: Whether the matrices are transposed.
         kind: The kind of the products.
         products: The products, in order of first use.
-        start: What a product is added to, known beforehand: for the product, the addends.
+        start: For a product, the known addends that it is added to.
     """
 
     operand: Node
@@ -52,7 +52,7 @@ class Group:
 
 
 class Survey:
-    """Everything that is decided about a step before a program is made of it.
+    """All decisions about a step before its program is made.
 
     Args:
         step: The checked equations.
@@ -61,7 +61,7 @@ class Survey:
 
     def __init__(self, step: Step, drawn: bool) -> None:
         self.step = step
-        self.values: dict[str, Node] = {}  # target -> its expression, definitions written out
+        self.values: dict[str, Node] = {}  # target -> its expression, with definitions expanded
         self._kinds: dict[str, Kind] = {}  # target -> kind
         self._groups: dict[tuple[object, ...], Group] = {}
         self._uses: Counter[Product] = Counter()
@@ -81,7 +81,7 @@ class Survey:
             self._plan(parts)
 
     def kind(self, node: Node) -> Kind:
-        """Say how often an expression has to be computed."""
+        """Return how often an expression is computed."""
         if isinstance(node, Number):
             return Kind.NUMBER
         if isinstance(node, Name):
@@ -90,7 +90,7 @@ class Survey:
         return max(own, *(self.kind(below) for below in children(node)))
 
     def group(self, product: Product) -> Group:
-        """Return the group a product belongs to."""
+        """Return the group of a product."""
         return self._groups[self._group_key(product)]
 
     def _kind_of_name(self, node: Name) -> Kind:
@@ -103,7 +103,7 @@ class Survey:
     def _group_key(self, product: Product) -> tuple[object, ...]:
         if product.structure != "block_diagonal":
             return (product.operand, "dense", product.transposed)
-        matrix = self._matrices[product.matrix]  # blocks are stacked where their products have one size
+        matrix = self._matrices[product.matrix]  # blocks are stacked if their products have one size
         size = matrix.columns if product.transposed else matrix.rows
         return (product.operand, product.structure, product.blocks, product.transposed, size)
 
@@ -132,7 +132,7 @@ class Survey:
             self._visit(part)
 
     def _plan(self, parts: list[Node]) -> None:
-        """Let one product of a sum start from what is known of the sum before it."""
+        """Let one product of a sum start from the known part of the sum."""
         known = tuple(part for part in parts if self.kind(part) < Kind.STEP)
         if len(known) < len(parts) and known:
             self._start(parts, Kind.STEP, known)
@@ -143,7 +143,7 @@ class Survey:
         for part in parts:
             if isinstance(part, Product) and self.kind(part) == kind and start:
                 group = self.group(part)
-                # A product that occurs elsewhere as well is wanted there without what is added here.
+                # A product that is used elsewhere too is needed there without these terms.
                 if group.structure == "dense" and self._uses[part] == 1:
                     group.start[part] = start
                     return
