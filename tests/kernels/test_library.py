@@ -451,6 +451,19 @@ def test_what_was_changed_in_place_is_refused():
         output.sum().backward()
 
 
+def test_lengths_may_be_changed_before_gradients_of_gradients():
+    one = call(STEPS["gru"], 3, 2, 2)
+    lengths, results = torch.tensor([3, 1]), []
+    for changed in (False, True):
+        input, given = one.inputs[0].clone().requires_grad_(), lengths.clone()
+        output = run(one.step, one.weights, (input,), one.state, lengths=given, backend="library").output
+        if changed:
+            given.fill_(0)
+        (first,) = torch.autograd.grad(output.square().sum(), input, create_graph=True)
+        results.append([first, *torch.autograd.grad(first.square().sum(), input)])
+    assert_close(results[0], results[1], "gradients")
+
+
 def test_checkpointed():
     layer = gatework.LSTM(3, 4, backend="library")
     input = torch.randn(5, 2, 3, requires_grad=True)

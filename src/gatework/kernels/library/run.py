@@ -31,7 +31,9 @@ def run(call: Call, match: Match) -> Result:
     layout, stacks = call.weights.stacks({parameter.name for parameter in call.step.parameters})
     tensors = (*call.inputs, *call.state, *stacks)
     # The context holds no tensors: autograd has to save them, to detect changes in place.
-    rest = replace(call, weights=Weights(()), inputs=(), state=(), initial=None, draws=None, record=())
+    # Lengths are copied, because the caller may write others to the same tensor before gradients of gradients.
+    lengths = None if call.lengths is None else call.lengths.clone()
+    rest = replace(call, weights=Weights(()), inputs=(), state=(), lengths=lengths, initial=None, draws=None, record=())
     bare = _Bare(rest, match, layout)
     if torch.is_grad_enabled() and any(one.requires_grad for one in tensors):
         output, *state = Fused.apply(bare, *tensors)
