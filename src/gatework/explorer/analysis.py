@@ -1,4 +1,4 @@
-"""Figures about units: which follow a mark, which are alike, which sit at their bounds."""
+"""Figures about units: which ones follow a mark, which are alike, which are at their bounds."""
 
 import math
 
@@ -6,21 +6,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# An ordering by similarity takes all eigenvectors of a matrix [H, H]; beyond this it would take many seconds.
+# An order by similarity takes all eigenvectors of a matrix [H, H]. Beyond this size, it would take many seconds.
 MOST_ORDERED = 2048
 _EDGE = 0.1
 
 
 def follow(values: Tensor, marked: Tensor) -> Tensor:
-    """Say how well each unit tells marked positions from the others.
+    """Measure how well each unit separates marked positions from the others.
 
     Args:
         values: The units' values [T, H].
-        marked: Which positions are marked, bool [T]; at least one is, and at least one is not.
+        marked: Which positions are marked, bool [T]. At least one is, and at least one is not.
 
     Returns:
-        For each unit the probability that its value is larger at a marked position than at another, equal ones
-        counting half: the area under the ROC curve [H], float64. 0.5 tells nothing, 0 and 1 tell all.
+        For each unit the probability that its value is larger at a marked position than at another, with ties counted
+        as half: the area under the ROC curve [H], float64. 0.5 separates nothing, 0 and 1 separate perfectly.
 
     Example:
         >>> follow(torch.tensor([[1.0], [3.0], [2.0]]), torch.tensor([False, True, False]))
@@ -35,7 +35,7 @@ def follow(values: Tensor, marked: Tensor) -> Tensor:
 
 
 def order_by_similarity(values: Tensor) -> list[int]:
-    """Order units so that those that rise and fall together stand side by side.
+    """Order units so that units that rise and fall together stand side by side.
 
     The order is that of the second eigenvector of the graph of their correlations (Atkins, Boman & Hendrickson 1998).
 
@@ -43,7 +43,7 @@ def order_by_similarity(values: Tensor) -> list[int]:
         values: The units' values [T, H].
 
     Returns:
-        The units in order; as they are where there are more than :data:`MOST_ORDERED`.
+        The units in order; unchanged if there are more than :data:`MOST_ORDERED`.
 
     Example:
         >>> rising, falling = torch.arange(9.0), -torch.arange(9.0)
@@ -60,21 +60,21 @@ def order_by_similarity(values: Tensor) -> list[int]:
     alike = (1 + unit.t() @ unit) / 2
     graph = torch.diag(alike.sum(1)) - alike
     second = torch.linalg.eigh(graph).eigenvectors[:, 1]
-    # An eigenvector has no sign of its own; one is chosen, so that the order is always the same.
+    # The sign of an eigenvector is arbitrary. It is fixed here, so that the order is always the same.
     largest = second.abs().argmax()
     return (second * second[largest].sign()).argsort(stable=True).tolist()
 
 
 def saturation(values: Tensor, low: float, high: float) -> tuple[Tensor, Tensor]:
-    """Say how often each unit is within a tenth of its bounds (as Karpathy et al. 2015, arXiv:1506.02078, count it).
+    """Measure how often each unit is within a tenth of its bounds (as in Karpathy et al. 2015, arXiv:1506.02078).
 
     Args:
         values: The units' values [T, H].
-        low: Their least value.
-        high: Their greatest.
+        low: The lower bound.
+        high: The upper bound.
 
     Returns:
-        The part of the steps near the least, and near the greatest, [H] each.
+        The fraction of the steps near the lower bound, and near the upper one, [H] each.
     """
     edge = _EDGE * (high - low)
     near_low = (values < low + edge).double().mean(0)
@@ -91,7 +91,7 @@ def extremes(values: Tensor, bucket: Tensor, buckets: int) -> Tensor:
         buckets: The number of buckets.
 
     Returns:
-        [buckets, 2, H]; a bucket without rows has inf and -inf.
+        [buckets, 2, H]. A bucket without rows has inf and -inf.
     """
     found = torch.tensor([math.inf, -math.inf]).expand(values.shape[1], buckets, 2).permute(1, 2, 0).clone()
     filled, counts = bucket.unique_consecutive(return_counts=True)

@@ -1,4 +1,4 @@
-"""What the explorer answers: one method for each request. Any number of threads may ask at once."""
+"""The explorer's answers: one method for each request. Any number of threads may call them at once."""
 
 import math
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from gatework.explorer.units import describe_units, rank_followers
 from gatework.tracing import Term, terms
 
 _SHOWN_VOCABULARY = 512
-_SHOWN_TOP = 2000  # longer texts are given their guesses by window
+_SHOWN_TOP = 2000  # longer texts get their predictions window by window
 _MOST_NUMBERS = 2**24  # in one answer
 
 
@@ -37,8 +37,8 @@ class Numbers:
 
     Args:
         values: The numbers, of any shape.
-        names: What the rows are, where they are different things.
-        before: For each row its value after the line end before the text; None where that is no number.
+        names: The names of the rows, if they are different quantities.
+        before: The value of each row after the line end before the text; None if it is not a number.
     """
 
     values: Tensor
@@ -47,11 +47,11 @@ class Numbers:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Their shape."""
+        """The shape of the numbers."""
         return tuple(self.values.shape)
 
     def content(self) -> bytes:
-        """Give them as little-endian float32, row after row."""
+        """Return the numbers as little-endian float32, row after row."""
         return self.values.contiguous().float().numpy().astype("<f4", copy=False).tobytes()
 
 
@@ -60,24 +60,24 @@ def open_answers(paths: Sequence[str], demo: bool, settings: Settings) -> "Answe
 
     Args:
         paths: Run directories.
-        demo: Whether the demo's model is opened too.
-        settings: Limits.
+        demo: Whether to open the demo's model too.
+        settings: The limits.
 
     Returns:
         The answers.
 
     Raises:
-        RunError: When one of them is no run.
+        RunError: If one of the directories is not a run.
     """
     return Answers(open_runs(paths, demo=demo), settings)
 
 
 class Answers:
-    """The runs that are open, and all that can be asked about them.
+    """The open runs, and everything that can be asked about them.
 
     Args:
         open_runs: The runs by id.
-        settings: Limits.
+        settings: The limits.
     """
 
     def __init__(self, open_runs: dict[str, OpenRun], settings: Settings) -> None:
@@ -90,10 +90,10 @@ class Answers:
         self._scenes: dict[str, dict[str, messages.SceneAnswer]] = {}
         self._lock = Lock()
 
-    # --- what there is
+    # --- overview
 
     def about(self) -> messages.AboutAnswer:
-        """Say what is open, and what may be asked."""
+        """Return the open runs, and what may be asked."""
         return messages.AboutAnswer(
             version=__version__,
             runs=[self._about(run) for run in self.runs.values()],
@@ -134,14 +134,14 @@ class Answers:
         return messages.SampleAnswer(id=sample.id, title=sample.title, text=shown, steps=steps)
 
     def _scenes_of(self, run: OpenRun) -> dict[str, messages.SceneAnswer]:
-        """Draw the cell, once in every language."""
+        """Draw the cell, once in each language."""
         with self._lock:
             if run.id not in self._scenes:
                 cell = run.open().model.recurrent.cell
                 try:
                     scenes = {language: cell_scene(cell, language) for language in LANGUAGES}
                 except CellError:
-                    scenes = {}  # equations that no picture can be drawn of; all the rest can still be shown
+                    scenes = {}  # no picture can be drawn of these equations; everything else can still be shown
                 self._scenes[run.id] = {
                     language: messages.SceneAnswer.model_validate(scene.to_dict()) for language, scene in scenes.items()
                 }
@@ -167,10 +167,10 @@ class Answers:
     # --- reading a text
 
     def trace(self, request: messages.TraceRequest) -> messages.TraceAnswer:
-        """Run a model over a text, and keep what it computed.
+        """Run a model over a text, and store what it computed.
 
         Raises:
-            ExplorerError: When there is no such run or sample, or the text is too long.
+            ExplorerError: If there is no such run or sample, or if the text is too long.
         """
         run = self._run(request.run)
         symbols = read_symbols(self._text(request), run.config.level)
@@ -223,7 +223,7 @@ class Answers:
         return traced
 
     def top(self, id: str, window: messages.TopWindow) -> messages.TopAnswer:
-        """Give the likeliest next symbols at the positions of a window."""
+        """Return the most likely next symbols at the positions of a window."""
         traced = self._find(id)
         start, stop = _within(traced, window.start, window.stop)
         if stop - start > _SHOWN_TOP:
@@ -243,19 +243,19 @@ class Answers:
     def _vocabulary(self, opened: Opened) -> list[str]:
         return vocabulary_display(opened.vocabulary, len(opened.vocabulary))
 
-    # --- what was computed
+    # --- computed values
 
     def values(self, id: str, window: messages.Window) -> Numbers:
-        """Give a quantity over a window, [positions, H]."""
+        """Return a quantity over a window, [positions, H]."""
         traced, place = self._find(id), _place(window)
         start, stop = _within(traced, window.start, window.stop)
         _fits((stop - start) * traced.size(place, window.name))
         return Numbers(traced.window(place, window.name, start, stop, self._deadline()))
 
     def overview(self, id: str, overview: messages.Overview) -> Numbers:
-        """Give the least and greatest values of a quantity over equal stretches, [buckets, 2, H].
+        """Return the least and greatest values of a quantity over equal stretches, [buckets, 2, H].
 
-        Position p of T is in bucket ``p * buckets // T``; there are at most as many buckets as positions.
+        Position p of T is in bucket ``p * buckets // T``. There are at most as many buckets as positions.
         """
         traced, place, name = self._find(id), _place(overview), overview.name
         buckets = min(overview.buckets, traced.steps)
@@ -270,7 +270,7 @@ class Answers:
         return Numbers(whole)
 
     def unit(self, id: str, window: messages.UnitWindow) -> Numbers:
-        """Give all quantities of one unit over a window, [names, positions], and what they were before the text."""
+        """Return all quantities of one unit over a window, [names, positions], with their values before the text."""
         traced, place = self._find(id), _place(window)
         start, stop = _within(traced, window.start, window.stop)
         names = [name for name, size in traced.sizes(place).items() if window.unit < size]
@@ -288,7 +288,7 @@ class Answers:
         return Deadline(self.settings.seconds)
 
     def terms(self, id: str, asked: messages.Term) -> messages.TermAnswer:
-        """Give the equation of a quantity with the numbers of one unit in it."""
+        """Return the equation of a quantity with the values of one unit in it."""
         traced, place = self._find(id), _place(asked)
         if asked.unit >= traced.size(place, asked.name):
             raise ExplorerError(f"'{asked.name}' of layer {asked.layer} has no unit {asked.unit}", 404)
@@ -300,7 +300,7 @@ class Answers:
     # --- figures
 
     def units(self, id: str, quantity: messages.Quantity) -> messages.UnitsAnswer:
-        """Give figures for every unit."""
+        """Return figures for every unit."""
         traced, place = self._find(id), _place(quantity)
         traced.size(place, quantity.name)
         described = self._quantities_of(self._run(traced.run))[place]
@@ -308,7 +308,7 @@ class Answers:
         return describe_units(traced, place, one, self._deadline())
 
     def gradients(self, id: str, asked: messages.At) -> messages.GradientsAnswer:
-        """Say how much each earlier position matters to the prediction at one."""
+        """Return how much each earlier position matters to the prediction at one."""
         return measure_gradients(self._find(id), asked.at)
 
     def find(self, id: str, request: messages.FindRequest) -> messages.FindAnswer:
@@ -327,7 +327,7 @@ class Answers:
         return mark_ranges(traced.steps, request.ranges or ())
 
     def elsewhere(self, request: messages.ElsewhereRequest) -> messages.ElsewhereAnswer:
-        """Find where in held-out text a unit is highest and lowest."""
+        """Find the highest and lowest values of a unit in held-out text."""
         run, place = self._run(request.run), _place(request)
         sizes = self._sizes_of(run)
         size = sizes.get(place, {}).get(request.name, 0)

@@ -1,4 +1,4 @@
-"""What a state is added up from, as the page shows it: what of it is kept, what is written, and which gates decide."""
+"""The addends of a state as the page shows them: what it keeps, what is written, and which gates decide."""
 
 from gatework.errors import CellError
 from gatework.explorer.messages import BeltAnswer, GateAnswer
@@ -10,13 +10,13 @@ from gatework.tracing.adjoints import elementwise
 
 
 def list_belts(step: Step) -> list[BeltAnswer]:
-    """List the states that are sums, those that keep something first.
+    """List the states that are sums. States that keep something come first.
 
     Args:
         step: The equations of a layer.
 
     Returns:
-        For each such state its addends and its gates.
+        The addends and the gates of each such state.
 
     Example:
         >>> from gatework.language import parse
@@ -46,14 +46,14 @@ def _belt(step: Step, state: State, texts: dict[Node, str]) -> BeltAnswer:
 
 
 def _texts(step: Step) -> dict[Node, str]:
-    """Give the names that a trace has for addends without a line of their own."""
+    """Return the names in a trace of addends without their own line."""
     taken = parted(step)
     values = {line.target: line.value for line in taken.step.equations}
     return {values[line]: text for text, line in taken.parts.items()}
 
 
 def _traced(node: Node, texts: dict[Node, str]) -> str:
-    """Give the name that a trace has for an addend."""
+    """Return the name of an addend in a trace."""
     if node in texts:
         return texts[node]
     assert isinstance(node, Name)  # a line of the step, which is traced under its own name

@@ -18,7 +18,7 @@ from gatework.explorer.settings import Settings
 
 
 class Connection(H11Protocol):
-    """A connection of uvicorn's, with limits of its own. Every refusal carries the headers of an answer."""
+    """A uvicorn connection with its own limits. Every refusal carries the headers of an answer."""
 
     settings = Settings()
 
@@ -33,12 +33,12 @@ class Connection(H11Protocol):
         self._crowded = not self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock."""
+        """Stop the timer."""
         super().connection_lost(exc)
         self._stop_clock()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes in, or refuse them if the server is working for every place."""
+        """Receive bytes, or refuse them if the server is working for every connection."""
         if self._crowded and len(self._open()) > self.settings.connections:
             self._refuse(503, "the explorer has too many visitors: ask again in a moment")
             return
@@ -52,24 +52,24 @@ class Connection(H11Protocol):
         self._look()
 
     def pause_writing(self) -> None:
-        """Note that the other side does not read."""
+        """Note that the client does not read."""
         super().pause_writing()
         self._look()
 
     def resume_writing(self) -> None:
-        """Note that the other side reads again."""
+        """Note that the client reads again."""
         super().resume_writing()
         self._look()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP."""
+        """Refuse a request that is not HTTP."""
         self._refuse(400, "the request is not HTTP, or its head is too long")
 
     def _open(self) -> list["Connection"]:
         return [one for one in self.connections if isinstance(one, Connection) and not one._aborted]
 
     def _make_room(self) -> bool:
-        """Close the connection that has waited longest, if there are too many; tell whether there is room."""
+        """Close the connection that has waited longest, if there are too many; return whether there is room."""
         others = self._open()
         if len(others) <= self.settings.connections:
             return True
@@ -79,7 +79,7 @@ class Connection(H11Protocol):
         return bool(waiting)
 
     def _look(self) -> None:
-        """Start the clock when this connection begins to wait, and stop it when the server works for it."""
+        """Start the timer when this connection begins to wait, and stop it when the server works for it."""
         cycle = self.cycle
         whole = cycle is not None and not cycle.response_complete and not cycle.more_body
         if whole and not self.flow.write_paused:
@@ -99,7 +99,7 @@ class Connection(H11Protocol):
 
     def _too_late(self) -> None:
         unread = self.transport.get_write_buffer_size()
-        if 0 < unread < self._unread_before:  # a long answer over a slow line: it is being read
+        if 0 < unread < self._unread_before:  # a long answer over a slow connection: the client is reading
             self._unread_before = unread
             self._start_clock()
         elif unread or self.transport.is_closing() or not self._has_begun():
@@ -109,7 +109,7 @@ class Connection(H11Protocol):
             self._start_clock()
 
     def _has_begun(self) -> bool:
-        """Return whether a part of a request is here."""
+        """Return whether part of a request has arrived."""
         under_way = self.cycle is not None and not self.cycle.response_complete
         return under_way or bool(self.conn.trailing_data[0])
 
@@ -118,7 +118,7 @@ class Connection(H11Protocol):
         self.transport.abort()
 
     def _refuse(self, status: int, what: str) -> None:
-        """Answer in the application's place, and close."""
+        """Answer in place of the application, and close the connection."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self._write(refusal(ExplorerError(what, status)))
         if self.cycle is not None and not self.cycle.response_complete:
@@ -140,7 +140,7 @@ class Connection(H11Protocol):
 
 
 def connections_within(limits: Settings) -> type[Connection]:
-    """Give the kind of connection that keeps to some limits."""
+    """Make the class of connections with some limits."""
 
     class Limited(Connection):
         settings = limits

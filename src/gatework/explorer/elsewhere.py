@@ -1,4 +1,4 @@
-"""Where else a unit does what it does: its highest and lowest values in text that the model was not trained on."""
+"""A unit elsewhere: its highest and lowest values in text that the model was not trained on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from gatework.explorer.traces import key_of
 _MOST_SYMBOLS = 50_000
 _MOST_VALUES = 2**24
 _STREAMS = 64
-_CONTEXT = 100  # symbols read before each stream's own, so that its memory is not empty
+_CONTEXT = 100  # symbols read before each stream's own, so that its state is not empty
 _BEFORE, _BEHIND = 40, 20
 
 
@@ -34,22 +34,22 @@ class Reading:
 
     @property
     def bytes(self) -> int:
-        """How much memory it holds."""
+        """The memory that it takes, in bytes."""
         return self.values.nbytes + 16 * len(self.symbols)
 
 
 def read_held_out(
     opened: Opened, symbols: Symbols, place: Place, name: str, sizes: dict[Place, dict[str, int]], deadline: Deadline
 ) -> Reading:
-    """Let a model read held-out text, in streams side by side, and keep one quantity.
+    """Run a model over held-out text, in streams side by side, and record one quantity.
 
     Args:
         opened: The model.
-        symbols: The text; of a long one the beginning is read.
+        symbols: The text. Of a long one, only the beginning is read.
         place: The layer and direction.
         name: The quantity.
-        sizes: What can be had of each layer and direction, with its size.
-        deadline: When to give up.
+        sizes: The quantities of each layer and direction, with their sizes.
+        deadline: The time limit.
 
     Returns:
         The quantity at every position.
@@ -59,7 +59,7 @@ def read_held_out(
     tokens = opened.vocabulary.encode(symbols).long()
     streams = min(_STREAMS, max(1, len(tokens) // (2 * _CONTEXT)))
     length = -(-len(tokens) // streams)
-    # Before the text and behind it stand line ends, which are read and thrown away.
+    # Line ends precede and follow the text. They are read and thrown away.
     padded = tokens.new_full((_CONTEXT + streams * length,), opened.vocabulary.start)
     padded[_CONTEXT : _CONTEXT + len(tokens)] = tokens
     deadline.check()
@@ -75,11 +75,11 @@ def find_stretches(reading: Reading, unit: int, count: int, *, highest: bool) ->
     Args:
         reading: The quantity over the text.
         unit: The unit.
-        count: How many stretches, at most.
-        highest: Whether its highest values are looked for, or its lowest.
+        count: The most stretches.
+        highest: Whether to find the highest values, or the lowest.
 
     Returns:
-        The stretches, the most extreme first; no two overlap in their middle.
+        The stretches, the most extreme first. No two overlap in their middle.
     """
     values = reading.values[:, unit].nan_to_num()
     free = torch.ones(len(values), dtype=torch.bool)

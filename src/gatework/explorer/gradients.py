@@ -1,4 +1,4 @@
-"""How much each earlier position matters to one prediction."""
+"""The influence of each earlier position on one prediction."""
 
 import torch
 from torch import Tensor
@@ -10,23 +10,23 @@ from gatework.explorer.rows import holding
 from gatework.explorer.traces import CHUNK, TextTrace
 from gatework.tracing import gradient_flow
 
-# Rows that a gradient is followed back through, give or take a chunk.
+# The number of rows that a gradient is followed back through, to within one chunk.
 _MOST_ROWS = 2000
 
 
 def measure_gradients(found: TextTrace, at: int) -> GradientsAnswer:
-    """Measure the gradient of one prediction's log-probability by the states of all earlier positions.
+    """Compute the gradient of one prediction's log-probability with respect to the states of all earlier positions.
 
     Args:
         found: The text.
-        at: The position whose prediction is meant: that of the symbol behind it, or at the very end of the likeliest
-            one. Of a long text the gradient is followed back through about 2,000 positions.
+        at: The position of the prediction. It predicts the next symbol, or at the very end the most likely one. In a
+            long text, the gradient is followed back through about 2,000 positions.
 
     Returns:
         The norms, for every state and for the input of the lowest layer (``x``): of all layers together, and of each.
 
     Raises:
-        ExplorerError: When there is no such position.
+        ExplorerError: If there is no such position.
     """
     if at >= found.steps:
         raise ExplorerError(f"there is no position {at}: the text has positions from 0 to {found.steps - 1}", 404)
@@ -61,5 +61,5 @@ def measure_gradients(found: TextTrace, at: int) -> GradientsAnswer:
 
 
 def _together(norms: list[Tensor]) -> Tensor:
-    """Give the norm of several gradients as one long vector."""
+    """Return the norm of several gradients as one long vector."""
     return torch.stack(norms).square().sum(0).sqrt()

@@ -1,8 +1,8 @@
-"""Who may ask, and how much: what stands before every request, and the headers that every answer carries.
+"""Who may ask, and how much: the checks before every request, and the headers of every answer.
 
-A server on this machine can be reached by every page that is open in a browser here. Such a page must neither read
-answers nor cause work: requests that name another host (a name made to point here), come from another origin, or were
-sent by a page of another site are refused before anything else looks at them.
+Every page that is open in a browser on this machine can reach a server on this machine. Such a page must neither read
+answers nor cause work. So requests that name another host (a name that was made to point here), that come from another
+origin, or that a page of another site sent are refused before anything else looks at them.
 """
 
 import hmac
@@ -43,12 +43,12 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Door:
-    """Under which names the server is reached, and with what.
+    """The names and the token with which the server is reached.
 
     Args:
-        names: The names; any address in numbers is one too where there is a token, for no name can be made to
+        names: The names. If there is a token, any numeric address counts as well, because nobody can make a name
             point at it.
-        token: What a visitor has to know; empty on loopback.
+        token: The token that a visitor must know; empty on loopback.
         port: The port, which tells cookies of several explorers apart.
     """
 
@@ -61,7 +61,7 @@ class Door:
         """Make the door of a server.
 
         Args:
-            host: The address it listens at.
+            host: The address that it listens at.
             port: Its port.
             token: The token; empty for none.
             others: Further names of this machine.
@@ -75,17 +75,17 @@ class Door:
         return f"gatework_{self.port}"
 
     def knows(self, host: str) -> bool:
-        """Tell whether a request that names this host may be answered."""
+        """Return whether a request that names this host may be answered."""
         name = host_name(host)
         return name in self.names or (bool(self.token) and is_address(name))
 
     def opens(self, token: str) -> bool:
-        """Tell whether this is the token, in a time that does not depend on how much of it is right."""
+        """Return whether this is the token. The time taken does not depend on how much of it is right."""
         return hmac.compare_digest(token.encode("utf-8", "replace"), self.token.encode("utf-8"))
 
 
 def host_name(host: str) -> str:
-    """Take the port off a host, and the brackets off an address.
+    """Remove the port from a host, and the brackets from an address.
 
     Example:
         >>> host_name("localhost:8000"), host_name("[::1]:8000")
@@ -96,7 +96,7 @@ def host_name(host: str) -> str:
 
 
 def is_address(name: str) -> bool:
-    """Tell an address in numbers from a name."""
+    """Return whether a host is a numeric address."""
     try:
         ip_address(name)
     except ValueError:
@@ -105,17 +105,17 @@ def is_address(name: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether an address can be reached from this machine alone."""
+    """Return whether an address can be reached from this machine alone."""
     name = host.strip("[]").lower()
     return name == "localhost" or (is_address(name) and ip_address(name).is_loopback)
 
 
 class Guard:
-    """Refuse what should not be answered, count what is sent, and put headers on every answer.
+    """Refuse bad requests, count the bytes of their bodies, and put headers on every answer.
 
     Args:
-        app: What answers.
-        door: Under which names it is reached.
+        app: The guarded application.
+        door: The names and the token of the server.
         body: The most bytes of a request.
     """
 
@@ -145,7 +145,7 @@ class Guard:
             await self.app(scope, _counted(receive, self.body), send)
 
     def _check(self, request: Request) -> Response | None:
-        """Refuse a request, or answer it at once, or let it pass."""
+        """Refuse a request, answer it at once, or let it pass."""
         headers, path = request.headers, request.scope["path"]
         self._check_origin(headers, path)
         if self.door.token:
@@ -186,11 +186,11 @@ def refusal(error: ExplorerError) -> Response:
 
 
 def protect(headers: MutableHeaders, cache: str) -> None:
-    """Add what every answer carries.
+    """Add the headers of every answer.
 
     Args:
         headers: The answer's headers.
-        cache: How long it may be kept, where the answer does not say itself.
+        cache: How long the answer may be cached, if the answer does not say so itself.
     """
     for name, value in HEADERS.items():
         headers[name] = value
@@ -198,7 +198,7 @@ def protect(headers: MutableHeaders, cache: str) -> None:
 
 
 def _with_headers(path: str, send: Send) -> Send:
-    """Put the headers on whatever is answered."""
+    """Put the headers on every answer."""
     cache = "no-store" if path.startswith(API) else "no-cache"
 
     async def sending(message: Message) -> None:
@@ -210,7 +210,7 @@ def _with_headers(path: str, send: Send) -> Send:
 
 
 def _counted(receive: Receive, most: int) -> Receive:
-    """Count what comes in: a length in the headers may be a lie, or missing."""
+    """Count the bytes that arrive. A length in the headers may be wrong or missing."""
     received = 0
 
     async def receiving() -> Message:

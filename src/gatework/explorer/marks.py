@@ -12,7 +12,7 @@ _OPENING = dict(zip("([{", ")]}", strict=True))
 
 
 def _inside_quotes(text: str) -> Iterator[bool]:
-    """Mark from an opening quote to before the closing one; a plain quote ends with its line, a triple one does not."""
+    """Mark from an opening quote to before the closing one. A plain quote ends with its line, a triple one does not."""
     ends, place = "", 0
     while place < len(text):
         sign = text[place]
@@ -28,7 +28,7 @@ def _inside_quotes(text: str) -> Iterator[bool]:
             yield False
             place, ends = place + 1, ""
         elif not ends and sign in _QUOTES and not (sign == "'" and place and text[place - 1].isalnum()):
-            # An apostrophe inside a word, as in "don't", opens nothing.
+            # An apostrophe inside a word, as in "don't", is not an opening quote.
             ends = sign * 3 if text.startswith(sign * 3, place) else sign
             yield from [True] * len(ends)
             place += len(ends)
@@ -38,7 +38,7 @@ def _inside_quotes(text: str) -> Iterator[bool]:
 
 
 def _inside_brackets(text: str) -> Iterator[bool]:
-    """Mark from an opening bracket to before its closing one; brackets in quotes count as well."""
+    """Mark from an opening bracket to before its closing one. Brackets in quotes count as well."""
     waiting: list[str] = []
     for sign in text:
         if sign in _OPENING:
@@ -58,7 +58,7 @@ def _indentation(text: str) -> Iterator[bool]:
 
 
 def _after_comma(text: str) -> Iterator[bool]:
-    """Mark a comma and the blanks behind it: the places where a comma is the last thing that was read."""
+    """Mark a comma and the blanks after it: the positions where a comma is the last non-blank that was read."""
     after = False
     for sign in text:
         after = sign == "," or (after and sign.isspace())
@@ -74,7 +74,7 @@ def _comment(text: str) -> Iterator[bool]:
 
 
 def _first_word(text: str) -> Iterator[bool]:
-    """Mark the first word of each line, which in most programs says what the line is about."""
+    """Mark the first word of each line. In most programs, it says what the line is about."""
     before, inside = True, False
     for sign in text:
         word = sign.isalnum() or sign == "_"
@@ -102,18 +102,18 @@ PRESETS: dict[str, Callable[[str], Iterable[bool]]] = {
 
 
 def mark_preset(symbols: Sequence[str], preset: str, *, words: bool = False) -> list[bool]:
-    """Mark the positions of a text that a preset speaks of.
+    """Mark the positions of a text that a preset describes.
 
     Args:
         symbols: The text of each position.
         preset: A key of :data:`PRESETS`.
-        words: Whether symbols are words, between which there is a blank.
+        words: Whether symbols are words, with a blank between them.
 
     Returns:
         Whether each position is marked.
 
     Raises:
-        ExplorerError: For a preset that there is not.
+        ExplorerError: If there is no such preset.
 
     Example:
         >>> "".join("x" if mark else "." for mark in mark_preset("a, 'b' c", "inside_quotes"))
@@ -125,25 +125,25 @@ def mark_preset(symbols: Sequence[str], preset: str, *, words: bool = False) -> 
 
 
 def mark_pattern(symbols: Sequence[str], pattern: str, *, words: bool = False) -> list[bool]:
-    """Mark the positions where a pattern stands; see :mod:`gatework.explorer.patterns` for what it may say.
+    """Mark the positions where a pattern matches; see :mod:`gatework.explorer.patterns` for its syntax.
 
     Args:
         symbols: The text of each position.
         pattern: The pattern.
-        words: Whether symbols are words, between which there is a blank.
+        words: Whether symbols are words, with a blank between them.
 
     Returns:
         Whether each position is marked.
 
     Raises:
-        ExplorerError: Where the pattern cannot be read, or takes too long.
+        ExplorerError: If the pattern cannot be read, or takes too long.
     """
     read = Pattern(pattern)
     return _by_symbol(symbols, words, lambda text: mark_ranges(len(text), read.find(text)))
 
 
 def mark_ranges(length: int, ranges: Iterable[tuple[int, int]]) -> list[bool]:
-    """Mark ranges of positions, each from its first to before its second; what lies beyond the text is left out."""
+    """Mark ranges of positions, each without its end. Anything beyond the text is left out."""
     edges = [0] * (length + 1)  # how many more ranges begin here than end
     for begin, end in ranges:
         if begin < min(end, length):
@@ -153,7 +153,7 @@ def mark_ranges(length: int, ranges: Iterable[tuple[int, int]]) -> list[bool]:
 
 
 def marked_ranges(marks: Iterable[bool]) -> list[tuple[int, int]]:
-    """Give marks as ranges, the opposite of :func:`mark_ranges`.
+    """Return marks as ranges, the inverse of :func:`mark_ranges`.
 
     Example:
         >>> marked_ranges([False, True, True, False, True])
@@ -170,15 +170,15 @@ def marked_ranges(marks: Iterable[bool]) -> list[tuple[int, int]]:
 
 
 def _by_symbol(symbols: Sequence[str], words: bool, mark: Callable[[str], Iterable[bool]]) -> list[bool]:
-    """Mark a text and take a symbol as marked where any of its characters is."""
+    """Mark a text. A symbol is marked if any of its characters is."""
     if not words:
-        # A byte that is no letter is shown by its number, whose digits are not in the text.
+        # A byte that is not a letter is shown as its number, whose digits are not in the text.
         return list(mark("".join(symbol if len(symbol) == 1 else _NO_LETTER for symbol in symbols)))
     written = [symbol if symbol == "\n" else f"{symbol} " for symbol in symbols]
     marks = list(mark("".join(written)))
     found, place = [], 0
     for symbol, spaced in zip(symbols, written, strict=True):
-        # Without the blank that only stands between words.
+        # Without the blank that only separates words.
         found.append(any(marks[place : place + len(symbol)]))
         place += len(spaced)
     return found

@@ -28,7 +28,7 @@ _PACKAGE = Path(__file__).parent.parent
 LONG_SAMPLE = 100_000
 _SHORT_SAMPLE = {"byte": 400, "char": 400, "word": 80}
 _SHORT_SAMPLES = 4
-_MOST_MODELS = 4  # of each run, kept in memory
+_MOST_MODELS = 4  # of each run, cached in memory
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Sample:
     """A text to look at.
 
     Args:
-        id: What a request calls it.
-        title: What the page calls it.
+        id: Its id in requests.
+        title: Its title on the page.
         text: The text.
     """
 
@@ -48,12 +48,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Opened:
-    """A model that can be run, in evaluation.
+    """A model in evaluation mode.
 
     Args:
         model: The model.
-        vocabulary: What its numbers mean.
-        step: The step of training it is from.
+        vocabulary: The symbols of its token numbers.
+        step: The training step of its checkpoint.
     """
 
     model: LanguageModel
@@ -62,7 +62,7 @@ class Opened:
 
 
 class Origin(Protocol):
-    """Where a run comes from."""
+    """The source of a run."""
 
     title: str
     config: TrainConfig
@@ -78,7 +78,7 @@ class Origin(Protocol):
         ...
 
     def samples(self) -> list[tuple[str, str]]:
-        """Give short texts to begin with, each with its title; none where they are to be cut from the held-out text."""
+        """Return short texts to begin with, each with a title; none if they are to be cut from the held-out text."""
         ...
 
 
@@ -89,7 +89,7 @@ class RunOrigin:
         path: The directory.
 
     Raises:
-        RunError: When it is no run on text, or has no checkpoint yet.
+        RunError: If it is not a run on text, or has no checkpoint yet.
     """
 
     def __init__(self, path: str) -> None:
@@ -100,7 +100,7 @@ class RunOrigin:
         if not self.steps:
             raise RunError(f"run '{path}' has no checkpoint yet: let it train until its first one")
         name = directory.path.absolute().name
-        # A folder's name need not be UTF-8, and a title must be.
+        # A folder's name need not be UTF-8, but a title must be.
         self.title = name.encode("utf-8", errors="replace").decode("utf-8")
 
     def load(self, step: int) -> LanguageModel:
@@ -111,12 +111,12 @@ class RunOrigin:
         """Read the run's held-out split.
 
         Raises:
-            DataError: When the text is gone, or not what it was.
+            DataError: If the text is gone, or has changed.
         """
         return self._language.held_out(self.title)
 
     def samples(self) -> list[tuple[str, str]]:
-        """Give none: they are cut from the held-out text."""
+        """Return no texts: they are cut from the held-out text."""
         return []
 
 
@@ -124,7 +124,7 @@ class DemoOrigin:
     """The model that comes with the package.
 
     Raises:
-        RunError: When its files are not what they were when it was packed.
+        RunError: If its files differ from those that were packed.
     """
 
     title = "demo"
@@ -139,11 +139,11 @@ class DemoOrigin:
         self.steps: list[int] = [self._facts["step"]]
 
     def read_data(self) -> dict[str, Any]:
-        """Give what stands for the text that the model was trained on."""
+        """Return the fingerprint of the model's training text."""
         return {"fingerprint": self._facts["sha256"]}
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """Give one of the files that its run had; all are packed into one."""
+        """Return one of the files of its run. All of them are packed into one."""
         return self._facts[Path(name).stem]
 
     def load(self, step: int) -> LanguageModel:
@@ -151,18 +151,18 @@ class DemoOrigin:
         content = (DEMO / "model.safetensors").read_bytes()
         if digest(content) != self._facts["sha256"]:
             raise RunError("the demo's model is damaged: install gatework again")
-        with torch.random.fork_rng(devices=[]):  # what is drawn here is thrown away
+        with torch.random.fork_rng(devices=[]):  # the values drawn here are thrown away
             model = self._language.build(torch.device("cpu"))
         load_parameters(model, safetensors.torch.load(content))
         return model.eval()
 
     def held_out(self) -> Symbols:
-        """Read this package's own source: Python that the model has never seen, wherever it is installed."""
+        """Read the source of this package: Python that the model has never seen, wherever it is installed."""
         paths = sorted(path for path in _PACKAGE.rglob("*.py") if path.parent.name != "demo")
         return "".join(path.read_text(encoding="utf-8") for path in paths)
 
     def samples(self) -> list[tuple[str, str]]:
-        """Read the texts that were written for the demo; the first line of a file is its title."""
+        """Read the texts that were written for the demo. The first line of a file is its title."""
         samples = []
         for path in sorted((DEMO / "samples").glob("*.txt")):
             title, _, text = path.read_text(encoding="utf-8").partition("\n")
@@ -171,11 +171,11 @@ class DemoOrigin:
 
 
 class OpenRun:
-    """A run that is open. Models are read when first asked for; any number of threads may ask.
+    """An open run. Models are read when they are first asked for. Any number of threads may ask.
 
     Args:
-        id: What requests call it.
-        origin: Where it comes from.
+        id: Its id in requests.
+        origin: Its source.
     """
 
     def __init__(self, id: str, origin: Origin) -> None:
@@ -189,7 +189,7 @@ class OpenRun:
         self.checkpoints |= {f"step-{step}": step for step in reversed(origin.steps[:-1])}
 
     def open(self, checkpoint: str = LATEST) -> Opened:
-        """Give the model of a checkpoint.
+        """Return the model of a checkpoint.
 
         Args:
             checkpoint: A key of ``checkpoints``.
@@ -198,7 +198,7 @@ class OpenRun:
             The model.
 
         Raises:
-            ExplorerError: When there is no such checkpoint, or it cannot be read any more.
+            ExplorerError: If there is no such checkpoint, or if it can no longer be read.
         """
         step = self.checkpoints.get(checkpoint)
         if step is None:
@@ -225,7 +225,7 @@ class OpenRun:
         """Text that the model was not trained on.
 
         Raises:
-            ExplorerError: When it cannot be read.
+            ExplorerError: If it cannot be read.
         """
         try:
             return self.origin.held_out()
@@ -234,11 +234,11 @@ class OpenRun:
 
     @cached_property
     def samples(self) -> list[Sample]:
-        """Texts to look at: short ones, and one long one."""
+        """Texts to begin with: short ones, and one long one."""
         try:
             whole = self.held_out
         except ExplorerError:
-            whole = ""  # nothing to cut samples from; what is typed can still be read
+            whole = ""  # there is nothing to cut samples from; typed text can still be read
         level = self.config.level
         texts = [*self.origin.samples()] or [
             (f"{self.origin.title}: held-out text {number}", text)
@@ -255,20 +255,20 @@ def open_runs(runs: Sequence[str], *, demo: bool) -> dict[str, OpenRun]:
 
     Args:
         runs: Run directories.
-        demo: Whether the demo's model is opened too, after them.
+        demo: Whether to open the demo's model too, after them.
 
     Returns:
         The runs by id: r0, r1 ….
 
     Raises:
-        RunError: When one is no run.
+        RunError: If one of them is not a run.
     """
     origins: list[Origin] = [*map(RunOrigin, runs), *([DemoOrigin()] if demo else [])]
     return {f"r{number}": OpenRun(f"r{number}", origin) for number, origin in enumerate(origins)}
 
 
 def display(symbols: Symbols) -> list[str]:
-    r"""Give each symbol as text to show: bytes that are no letters by their number, line ends as such.
+    r"""Return each symbol as text to show: bytes that are not letters by their number, line ends as such.
 
     Example:
         >>> display("é!".encode()), display(["a", "<eos>"])
@@ -280,24 +280,24 @@ def display(symbols: Symbols) -> list[str]:
 
 
 def vocabulary_display(vocabulary: Vocabulary, most: int) -> list[str]:
-    """Give the first symbols of a vocabulary as text to show."""
+    """Return the first symbols of a vocabulary as text to show."""
     if vocabulary.level == "byte":
         return display(bytes(range(min(256, most))))
     return ["\n" if symbol == END_OF_LINE else symbol for symbol in vocabulary.symbols[:most]]
 
 
 def read_symbols(text: str, level: str) -> Symbols:
-    """Cut what was posted into symbols.
+    """Split posted text into symbols.
 
     Args:
         text: The text.
-        level: The run's.
+        level: The level of the run, such as ``byte``.
 
     Returns:
         The symbols.
 
     Raises:
-        ExplorerError: When there are none, or half a character is among them.
+        ExplorerError: If there are no symbols, or if half a character is among them.
     """
     try:
         text.encode("utf-8")
@@ -310,7 +310,7 @@ def read_symbols(text: str, level: str) -> Symbols:
 
 
 def _cuttings(symbols: Symbols, level: str) -> list[str]:
-    """Cut short texts out of a long one, evenly spread, each from the beginning of a line."""
+    """Cut short texts out of a long one, evenly spaced, each from the beginning of a line."""
     length, end = _SHORT_SAMPLE[level], line_end(level)
     pieces = []
     for number in range(_SHORT_SAMPLES):
@@ -326,9 +326,9 @@ def _cuttings(symbols: Symbols, level: str) -> list[str]:
 
 
 def _joined(symbols: Symbols, level: str) -> str:
-    """Give symbols as text that is cut into the same symbols again, as far as that can be."""
+    """Return text that splits into the same symbols again, as far as possible."""
     if isinstance(symbols, bytes):
-        return symbols.decode("utf-8", errors="ignore")  # a cut may go through a character
+        return symbols.decode("utf-8", errors="ignore")  # a cut may split a character
     if isinstance(symbols, str):
         return symbols
     return " ".join(symbols).replace(f" {END_OF_LINE} ", "\n").replace(END_OF_LINE, "\n")

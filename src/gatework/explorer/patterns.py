@@ -1,11 +1,11 @@
 r"""Patterns in text, matched in bounded time.
 
-Python's ``re`` goes back and tries again, so that a pattern of a few letters can keep it busy for years, and nothing
-can interrupt it. Here a pattern becomes an automaton all of whose possible states are followed at once, and its steps
-are counted, so that one that takes too many is given up.
+Python's ``re`` backtracks, so a pattern of a few letters can keep it busy for years, and nothing can interrupt it. Here
+a pattern becomes an automaton. All of its possible states are followed at once, and its steps are counted, so a search
+that takes too many steps is stopped.
 
-What can be written: letters, ``.``, ``[a-z]``, ``[^"]``, ``\d \w \s`` and ``\D \W \S``, ``\n \t``, ``( )``, ``|``,
-``* + ? {2} {2,} {2,5}``, ``^ $`` (of a line) and ``\b``. Of the matches that begin first, the longest counts.
+The syntax: letters, ``.``, ``[a-z]``, ``[^"]``, ``\d \w \s`` and ``\D \W \S``, ``\n \t``, ``( )``, ``|``,
+``* + ? {2} {2,} {2,5}``, ``^ $`` (of a line) and ``\b``. Of the matches that begin first, the longest one counts.
 """
 
 import re
@@ -17,13 +17,13 @@ from gatework.errors import ExplorerError
 
 MOST_STATES = 2000
 MOST_STEPS = 4_000_000
-_MADE = 4  # what it takes to find out about one state, beside a step by what is known
+_MADE = 4  # the cost of computing a new state, relative to a step to a known one
 _MOST_TIMES = 100
 _MOST_NESTED = 20
 _MOST_REMEMBERED = 5000
 _REPETITION = re.compile(r"(?P<least>[0-9]{1,3})(?P<comma>,(?P<most>[0-9]{0,3}))?\}")
 
-# What a place in the text is: bits that assertions ask for.
+# Properties of a position in the text: bits that assertions ask for.
 _LINE_START, _LINE_END, _BOUNDARY = 1, 2, 4
 _ASSERTIONS = {"^": _LINE_START, "$": _LINE_END, "\\b": _BOUNDARY}
 
@@ -48,7 +48,7 @@ _WRITTEN = {"n": "\n", "t": "\t", "r": "\r"}
 
 @dataclass(slots=True)
 class _State:
-    """A state of the automaton: goes on by a symbol that passes the test, or freely, where the place is right."""
+    """A state of the automaton. It goes on with a symbol that passes its test, or freely where its assertion holds."""
 
     test: Test | None = None
     needs: int = 0
@@ -56,13 +56,13 @@ class _State:
 
 
 class Pattern:
-    """A pattern that was read.
+    """A pattern that has been read.
 
     Args:
         text: The pattern.
 
     Raises:
-        ExplorerError: Where it cannot be read, or is too large.
+        ExplorerError: If the pattern cannot be read, or is too large.
 
     Example:
         >>> Pattern('"[^"]*"').find('say "no" or "yes"')
@@ -79,17 +79,17 @@ class Pattern:
         self._left = MOST_STEPS
 
     def find(self, text: str, most_steps: int = MOST_STEPS) -> list[tuple[int, int]]:
-        """Find the places where the pattern stands.
+        """Find the matches of the pattern.
 
         Args:
-            text: Where to look.
-            most_steps: How long to look.
+            text: The text to search.
+            most_steps: The most steps of the search.
 
         Returns:
-            Where each match begins and ends, one after the other; matches of nothing are left out.
+            The beginning and end of each match, in order. Empty matches are left out.
 
         Raises:
-            ExplorerError: When it takes longer.
+            ExplorerError: If the search takes more steps.
         """
         found: list[tuple[int, int]] = []
         begin, self._left = 0, most_steps
@@ -105,7 +105,7 @@ class Pattern:
         return found
 
     def _longest(self, text: str, begin: int) -> int:
-        """Give the end of the longest match that begins here; ``begin`` where there is none."""
+        """Return the end of the longest match that begins here; ``begin`` if there is none."""
         states, end, place = frozenset((self._start,)), begin, begin
         while True:
             states = self._close(states, _around(text, place) if self._looks_around else 0)
@@ -118,7 +118,7 @@ class Pattern:
             place += 1
 
     def _close(self, states: frozenset[int], around: int) -> frozenset[int]:
-        """Add what is reached without a symbol."""
+        """Add the states that are reached without a symbol."""
         found = self._closed.get((states, around))
         if found is None:
             reached, pending = set(states), list(states)
@@ -132,7 +132,7 @@ class Pattern:
         return found
 
     def _move(self, states: frozenset[int], character: str) -> frozenset[int]:
-        """Give what is reached by a symbol."""
+        """Return the states that are reached with a symbol."""
         found = self._moved.get((states, character))
         if found is None:
             passed = (self._states[number] for number in states)
@@ -143,7 +143,7 @@ class Pattern:
         return found
 
     def _remember(self, known: dict[Key, frozenset[int]], key: Key, reached: frozenset[int]) -> frozenset[int]:
-        """Keep what was found out, up to a limit, and count the work that it was."""
+        """Cache a result, up to a limit, and count the work that it took."""
         if len(known) >= _MOST_REMEMBERED:
             known.clear()
         known[key] = reached
@@ -158,7 +158,7 @@ class Pattern:
         return len(self._states) - 1
 
 
-# A part of a pattern is built back to front: given the state that comes after it, it gives the one it begins with.
+# A part of a pattern is built back to front: it takes the state that follows it, and returns its first state.
 Part = Callable[[int], int]
 
 
@@ -230,7 +230,7 @@ class _Reader:
                 for _ in range(most - least):
                     after = self.add(_State(after=[part(after), end]))
             for _ in range(least):
-                # A state of its own, so that repeating nothing counts too.
+                # A separate state, so that repetitions of nothing count too.
                 after = part(self.add(_State(after=[after])))
             return after
 
@@ -284,7 +284,7 @@ class _Reader:
         return _WRITTEN.get(sign, sign).__eq__
 
     def one_of(self) -> Test:
-        """Read what stands between square brackets."""
+        """Read a class in square brackets."""
         inverted = self.taken("^")
         tests: list[Test] = []
         while not tests or not self.taken("]"):
@@ -311,7 +311,7 @@ class _Reader:
         return lambda character: first <= character <= last
 
     def taken(self, sign: str) -> bool:
-        """Go past a sign if it stands here."""
+        """Skip a sign if it comes next."""
         here = self.text.startswith(sign, self.place)
         self.place += len(sign) if here else 0
         return here
@@ -321,7 +321,7 @@ class _Reader:
 
 
 def _around(text: str, place: int) -> int:
-    """Say what a place between two symbols is."""
+    """Return the properties of a position between two symbols."""
     before, behind = text[place - 1 : place] if place else "", text[place : place + 1]
     found = (_LINE_START if before in ("", "\n") else 0) | (_LINE_END if behind in ("", "\n") else 0)
     edge = bool(before and _is_word(before)) != bool(behind and _is_word(behind))

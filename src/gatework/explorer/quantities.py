@@ -1,4 +1,4 @@
-"""What a layer's equations compute, as a reader wants it listed: gates, states, candidates, and the states' parts."""
+"""The quantities that a layer's equations compute, listed for readers: gates, states, candidates, and states' parts."""
 
 import math
 
@@ -15,16 +15,16 @@ Place = tuple[int, int]
 
 
 def list_quantities(model: LanguageModel) -> dict[Place, list[QuantityAnswer]]:
-    """List what can be traced of a model.
+    """List the quantities of a model that can be traced.
 
     Args:
         model: The model.
 
     Returns:
-        For each layer and direction its quantities, in the order of the equations, parts last.
+        The quantities of each layer and direction, in the order of the equations, parts last.
     """
     layer: Recurrent = model.recurrent
-    # One step of an ordinary trace says what there is; it also compiles the kernels that are wanted next.
+    # One step of an ordinary trace shows what there is. It also compiles the kernels that are needed next.
     traced = trace(layer, model.embedding(torch.zeros(1, 1, dtype=torch.int64)), parts=True)
     quantities = {}
     for one in traced.layers:
@@ -37,7 +37,7 @@ def list_quantities(model: LanguageModel) -> dict[Place, list[QuantityAnswer]]:
 def _described(layer: TracedLayer, name: str, size: int) -> QuantityAnswer:
     step = layer.step
     if name in layer.parts:
-        # A part has no line of its own; what it is a part of tells people what it is.
+        # A part has no line of its own, so its description names the quantity that it is a part of.
         return QuantityAnswer(
             name=name, comment=f"part of {layer.parts[name]}", role="part", low=None, high=None, size=size
         )

@@ -1,8 +1,8 @@
-"""One file that shows a text as a model read it: the explorer's page with its answers inside, and no server.
+"""One file that shows how a model read a text: the explorer's page with its answers inside, without a server.
 
-The page looks for an element ``<script type="application/json" id="recorded">``. It holds an object of answers by
-request, such as ``"GET /api/about"``; of numbers it has the shape and the bytes in base64. What a recording lacks needs
-a live server, and the page says so.
+The page looks for an element ``<script type="application/json" id="recorded">``. It holds an object that maps requests,
+such as ``"GET /api/about"``, to answers. Arrays are stored as their shape and their bytes in base64. Anything that a
+recording lacks needs a live server, and the page says so.
 """
 
 import json
@@ -34,7 +34,7 @@ from gatework.explorer.models import read_symbols
 from gatework.explorer.settings import NOTICES
 
 MOST_STEPS = 2000
-# The most numbers of gradients, and terms of equations, that are worth their place in the file.
+# The most gradients, and the most terms of equations, that are worth their size in the file.
 _MOST_GRADIENTS = 300_000
 _MOST_TERMS = 2000
 _SCRIPT = re.compile(r'<script\b[^>]*\bsrc="([^"]+)"[^>]*></script>')
@@ -44,10 +44,10 @@ _ADDRESS = re.compile(r"""url\(\s*['"]?(?!data:|#)([^'")\s]+)|@import""")
 
 
 def write_report(answers: Answers, request: TraceRequest, page: Path) -> str:
-    """Record a text, and put it into the page.
+    """Record a text, and write it into the page.
 
     Args:
-        answers: The run that reads it, opened.
+        answers: The opened run that reads the text.
         request: The text.
         page: The folder of the built page.
 
@@ -55,23 +55,23 @@ def write_report(answers: Answers, request: TraceRequest, page: Path) -> str:
         The file, as HTML.
 
     Raises:
-        ExplorerError: When the text is too long, or the page is not built as this needs it.
+        ExplorerError: If the text is too long, or if the page is not built as the report needs it.
     """
     return inline(page, record(answers, request))
 
 
 def record(answers: Answers, request: TraceRequest) -> dict[str, Any]:
-    """Ask for everything that the page asks for about one text.
+    """Record the answers to everything that the page asks about one text.
 
     Args:
-        answers: The run that reads it, opened.
+        answers: The opened run that reads the text.
         request: The text.
 
     Returns:
         The answers by request.
 
     Raises:
-        ExplorerError: When there is no such sample, or the text is too long.
+        ExplorerError: If there is no such sample, or if the text is too long.
     """
     _check_text(answers, request)
     traced = answers.trace(request)
@@ -94,11 +94,11 @@ def record(answers: Answers, request: TraceRequest) -> dict[str, Any]:
 
 
 def _check_text(answers: Answers, request: TraceRequest) -> None:
-    """Refuse a text before it is read, in words of the report: it holds less than a server would."""
+    """Refuse a text before it is read, with a message about reports: a report holds less text than a server."""
     run = answers.runs[request.run]
     text = request.text
     if text is None:
-        # People call a sample s1; that it is one of this run goes without saying.
+        # People call a sample s1, without its run, because there is only one run.
         samples = {sample.id.removeprefix(f"{run.id}-"): sample.text for sample in run.samples}
         wanted = (request.sample or "").removeprefix(f"{run.id}-")
         if wanted not in samples:
@@ -130,7 +130,7 @@ def _record_quantities(answers: Answers, run: RunAnswer, traced: TraceAnswer, fo
 def _before(
     answers: Answers, traced: TraceAnswer, layer: int, direction: int, units: int
 ) -> dict[str, list[float | None]]:
-    """Give what each quantity was before the first symbol, by name for every unit."""
+    """Return the values of each quantity before the first symbol, for every unit, by name."""
     found: dict[str, list[float | None]] = {}
     for unit in range(units):
         one = answers.unit(traced.trace, UnitWindow(layer=layer, direction=direction, unit=unit, start=0, stop=1))
@@ -140,7 +140,7 @@ def _before(
 
 
 def _record_gradients(answers: Answers, traced: TraceAnswer, found: dict[str, Any]) -> None:
-    """Record what mattered to the prediction at each position, or of a long text at some of them."""
+    """Record the gradients of the prediction at each position, or at some positions of a long text."""
     every = max(1, -(-traced.steps * traced.steps // _MOST_GRADIENTS))
     for at in range(0, traced.steps - 1, every):
         answer = answers.gradients(traced.trace, At(at=at))
@@ -148,7 +148,7 @@ def _record_gradients(answers: Answers, traced: TraceAnswer, found: dict[str, An
 
 
 def _record_terms(answers: Answers, run: RunAnswer, traced: TraceAnswer, found: dict[str, Any]) -> None:
-    """Record the equations in numbers of the first unit, which is the one that the page begins with."""
+    """Record the equations with the values of the first unit, with which the page begins."""
     names = [one.name for one in run.quantities[0] if one.role != "part"]
     for step in range(min(traced.steps, _MOST_TERMS // len(names))):
         for name in names:
@@ -157,12 +157,12 @@ def _record_terms(answers: Answers, run: RunAnswer, traced: TraceAnswer, found: 
             found[f"GET /api/traces/{traced.trace}/terms?{where}"] = _plain(term)
 
 
-# What encodeURIComponent, which the page writes names with, leaves as it is beside letters and digits.
+# encodeURIComponent, with which the page writes names, keeps these characters besides letters and digits.
 _UNESCAPED = "-_.!~*'()"
 
 
 def _plain(answer: BaseModel | Numbers) -> Any:
-    """Give an answer as JSON can hold it."""
+    """Return an answer in a form that JSON can hold."""
     if isinstance(answer, BaseModel):
         return json.loads(answer.model_dump_json(by_alias=True, exclude_unset=True))
     return {
@@ -173,7 +173,7 @@ def _plain(answer: BaseModel | Numbers) -> Any:
 
 
 def _rounded(answer: Any) -> Any:
-    """Round to four digits what is drawn as the height of a bar."""
+    """Round values that are drawn as heights of bars to four digits."""
     if isinstance(answer, float):
         return float(f"{answer:.4g}")
     if isinstance(answer, dict):
@@ -182,7 +182,7 @@ def _rounded(answer: Any) -> Any:
 
 
 def inline(page: Path, recorded: dict[str, Any]) -> str:
-    """Put style, script and answers of the page into one file, which may run those and load nothing.
+    """Put the page's style, script and answers into one file, which may run that script and load nothing.
 
     Args:
         page: The folder of the built page.
@@ -192,7 +192,7 @@ def inline(page: Path, recorded: dict[str, Any]) -> str:
         The file, as HTML.
 
     Raises:
-        ExplorerError: When the page is not built, or refers to more than one script and style sheet.
+        ExplorerError: If the page is not built, or refers to more than one script or style sheet.
     """
     if not (page / "index.html").is_file():
         raise ExplorerError("the explorer's page is not built: in a checkout of gatework, run make page")
@@ -203,7 +203,7 @@ def inline(page: Path, recorded: dict[str, Any]) -> str:
         raise ExplorerError("the page is not built as one script, so that it cannot be put into one file")
     if outside := [match[0] for style in styles for match in _ADDRESS.finditer(style)]:
         raise ExplorerError(f"the page's style refers to another file ({outside[0]}), which a report cannot load")
-    # A script must not end before its end.
+    # The script must not contain its own end tag.
     script = scripts[0].replace("</script", "<\\/script").replace("<!--", "<\\!--")
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {' '.join(map(_hash, styles)) or _NONE}; "
@@ -216,9 +216,9 @@ def inline(page: Path, recorded: dict[str, Any]) -> str:
     head = f'<meta http-equiv="Content-Security-Policy" content="{policy}">' + "".join(
         f"<style>{style}</style>" for style in styles
     )
-    # A script of the kind "module" runs when all of the page is there.
+    # A script of type "module" runs after the whole page is parsed.
     body = f'<script type="application/json" id="recorded">{answers}</script><script type="module">{script}</script>'
-    # The script holds code of others, whose licences go where it goes.
+    # The script contains code of others. Their licences must go with it.
     body += f'<pre id="notices" hidden>{escape(_asset(page, NOTICES))}</pre>'
     for tag, put in (("<head>", f"<head>\n{head}"), ("</body>", f"{body}\n</body>")):
         before, found, behind = html.partition(tag)

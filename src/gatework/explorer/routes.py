@@ -1,4 +1,4 @@
-"""From paths to answers: what is read from a request, and how an answer is written.
+"""From paths to answers: reading requests, and writing answers.
 
     GET  /                            the page
     GET  /assets/NAME                 what belongs to it
@@ -14,8 +14,8 @@
     POST /api/traces/T/find           units that follow a mark
     POST /api/elsewhere               where else a unit is high or low
 
-Arrays are little-endian float32, row after row, their shape in ``X-Shape``. ``unit`` names its rows in ``X-Names`` and
-gives what each was before the first symbol, after the line end that every text is read behind, in ``X-Before``. All
+Arrays are little-endian float32, row after row, with the shape in ``X-Shape``. ``unit`` names its rows in ``X-Names``,
+and gives their values before the first symbol in ``X-Before``: after the line end that precedes every text. Everything
 else is JSON, errors too: ``{"error": "one sentence"}``.
 """
 
@@ -66,7 +66,7 @@ class Work:
     Short work has its own threads and is never refused. It waits its turn, and each connection has at most one piece.
 
     Args:
-        settings: How much.
+        settings: The limits.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -76,21 +76,21 @@ class Work:
 
     @property
     def waiting(self) -> int:
-        """How much long work is waiting."""
+        """The number of long pieces that are waiting."""
         return self._limiter.statistics().tasks_waiting
 
     async def do(self, deed: Callable[[], Answer], *, short: bool = False) -> Answer:
-        """Do something on another thread.
+        """Run a function on another thread.
 
         Args:
-            deed: What to do.
-            short: Whether it takes so little that it is worth waiting for.
+            deed: The function.
+            short: Whether it is short work, which is never refused.
 
         Returns:
-            What it gives.
+            The function's result.
 
         Raises:
-            ExplorerError: When too much long work is waiting already.
+            ExplorerError: If too much long work is already waiting.
         """
         if short:
             return await anyio.to_thread.run_sync(deed, limiter=self._short)
@@ -103,8 +103,8 @@ class Desk:
     """Takes requests and writes answers.
 
     Args:
-        answers: Gives what answers, once it is there.
-        work: Where the answering is done.
+        answers: Returns the object that answers, once it is there.
+        work: Runs the answering.
     """
 
     def __init__(self, answers: "Callable[[], Awaitable[Answers]]", work: Work) -> None:
@@ -112,7 +112,7 @@ class Desk:
         self._work = work
 
     def routes(self) -> list[Route]:
-        """Give the table of paths."""
+        """Return the table of paths."""
         trace = "/api/traces/{trace}"
         gets: dict[str, tuple[type[BaseModel], str]] = {
             "top": (messages.TopWindow, "top"),
@@ -152,7 +152,7 @@ class Desk:
 
 
 def write(answer: "BaseModel | Numbers") -> Response:
-    """Write an answer: JSON, or numbers as bytes."""
+    """Write an answer: as JSON, or numbers as bytes."""
     if isinstance(answer, BaseModel):
         return Response(answer.model_dump_json(by_alias=True, exclude_unset=True), media_type="application/json")
     headers = {"X-Shape": ",".join(map(str, answer.shape))}
@@ -163,17 +163,17 @@ def write(answer: "BaseModel | Numbers") -> Response:
 
 
 async def page(request: Request) -> Response:
-    """Give the page."""
+    """Return the page."""
     return await anyio.to_thread.run_sync(_file, PAGE, "index.html")
 
 
 async def asset(request: Request) -> Response:
-    """Give what belongs to the page."""
+    """Return one of the page's assets."""
     return await anyio.to_thread.run_sync(_file, PAGE / "assets", request.path_params["name"])
 
 
 def _file(folder: Path, name: str) -> Response:
-    # A name is looked for among those that there are; no path is ever made of it.
+    # The name is looked up among the existing assets. No path is ever made of it.
     known = {path.name: path for path in folder.iterdir() if path.is_file()} if folder.is_dir() else {}
     if name in known:
         return Response(known[name].read_bytes(), media_type=_KINDS.get(known[name].suffix, "application/octet-stream"))

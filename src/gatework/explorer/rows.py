@@ -1,4 +1,4 @@
-"""Rows of symbols through a model: the layers over them, with what is held, and what the head expects next."""
+"""Rows of symbols through a model: the layers over them, with held values, and the predictions of the head."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -16,15 +16,15 @@ from gatework.tracing import Trace, clamp, trace
 
 TOP = 8
 _MOST_SCORES = 2**22
-# What clamp() takes by these names is not a quantity's value.
+# For these names, clamp() takes something other than a quantity's values.
 _NOT_HELD = ("units", "layer", "direction", "start", "stop", "rows")
 
 
 class Deadline:
-    """A point in time at which work is given up.
+    """A time limit for work.
 
     Args:
-        seconds: How long from now.
+        seconds: The seconds from now.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -32,10 +32,10 @@ class Deadline:
         self._end = time.monotonic() + seconds
 
     def check(self) -> None:
-        """Give up if it has passed.
+        """Stop the work if the time is over.
 
         Raises:
-            ExplorerError: When it has.
+            ExplorerError: If the time is over.
         """
         if time.monotonic() > self._end:
             raise ExplorerError(
@@ -47,11 +47,11 @@ class Deadline:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What the model expected at each row.
+    """The model's predictions at each row.
 
     Args:
-        loss: The nats of the symbol that came [rows - 1].
-        symbols: The numbers of the likeliest symbols [rows, 8].
+        loss: The loss of the symbol that came next, in nats [rows - 1].
+        symbols: The numbers of the most likely symbols [rows, 8].
         probabilities: Their probabilities [rows, 8].
     """
 
@@ -74,9 +74,9 @@ def run_rows(
         opened: The model.
         tokens: The numbers of the symbols [T, B].
         state: The state before the first; None for zeros.
-        interventions: What is held, at positions of the text.
-        offset: Which row of the text the first one is; position p of the text is its row p + 1.
-        names: The quantities to keep; None for all, parts too.
+        interventions: The values to hold, by positions of the text.
+        offset: The row of the text that is the first row here. Position p of the text is its row p + 1.
+        names: The quantities to record; None for all, including parts.
 
     Returns:
         The trace.
@@ -87,15 +87,15 @@ def run_rows(
 
 @contextmanager
 def holding(opened: Opened, interventions: Sequence[Intervention], offset: int, rows: int) -> Iterator[None]:
-    """Hold what is to be held, where that falls among the rows.
+    """Hold values at those of the rows that interventions name.
 
     Args:
         opened: The model.
-        interventions: What is held, at positions of the text.
-        offset: Which row of the text the first one is; position p of the text is its row p + 1.
-        rows: How many rows there are.
+        interventions: The values to hold, by positions of the text.
+        offset: The row of the text that is the first row here. Position p of the text is its row p + 1.
+        rows: The number of rows.
     """
-    # Kernels are made for what is held and in which order; of two on one quantity the later one has the last word.
+    # Kernels are made for a set and order of held quantities. Of two values for one quantity, the later one wins.
     ordered = sorted(interventions, key=lambda one: (one.layer, one.direction, one.name))
     with ExitStack() as stack:
         for one in ordered:
@@ -120,14 +120,14 @@ def _held(opened: Opened, one: Intervention, start: int, stop: int) -> AbstractC
 
 
 def check_interventions(interventions: Sequence[Intervention], sizes: dict[tuple[int, int], dict[str, int]]) -> None:
-    """Refuse to hold what there is not.
+    """Refuse to hold quantities that do not exist.
 
     Args:
-        interventions: What is to be held.
+        interventions: The values to hold.
         sizes: The lines that can be held in each layer and direction, with the number of their units.
 
     Raises:
-        ExplorerError: Saying what can be held.
+        ExplorerError: If a quantity does not exist. The message says which can be held.
     """
     for one in interventions:
         known = sizes.get((one.layer, one.direction))
@@ -142,19 +142,19 @@ def check_interventions(interventions: Sequence[Intervention], sizes: dict[tuple
 
 @torch.no_grad()
 def predict(head: nn.Linear, outputs: Tensor, tokens: Tensor, deadline: Deadline) -> Predictions:
-    """Say what is expected after every row.
+    """Compute the predictions after every row.
 
     Args:
-        head: The layer that makes scores.
-        outputs: What it reads [rows, H].
+        head: The layer that computes scores.
+        outputs: The head's input [rows, H].
         tokens: The numbers of all rows [rows].
-        deadline: When to give up.
+        deadline: The time limit.
 
     Returns:
         The predictions, in float32.
     """
     came = torch.cat([tokens[1:], tokens.new_zeros(1)])
-    # Pieces of nearly one size: a small rest would be multiplied by other code, which rounds in another way.
+    # The pieces have nearly the same size. A small rest would be multiplied by other code, which rounds differently.
     count = -(-len(outputs) * head.out_features // _MOST_SCORES)
     losses, symbols, probabilities = [], [], []
     for output, target in zip(outputs.tensor_split(count), came.tensor_split(count), strict=True):

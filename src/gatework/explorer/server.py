@@ -1,7 +1,7 @@
 """The server: puts door, routes and answers together, and listens.
 
-It listens before the models are read, and before torch is there to read them: the page comes at once, and its first
-question waits.
+It listens before torch is loaded and the models are read. So the page comes at once, and only its first question
+waits.
 """
 
 import asyncio
@@ -28,17 +28,17 @@ from gatework.explorer.settings import Settings
 if TYPE_CHECKING:
     from gatework.explorer.answers import Answers
 
-_BACKLOG = 128  # connections that the system holds until they are looked at
+_BACKLOG = 128  # connections that the system holds until the server accepts them
 
 
 def make_app(opener: "Callable[[], Answers]", door: Door, settings: Settings, on_failure: Callable[[], None]) -> App:
     """Make the application.
 
     Args:
-        opener: Opens the runs; called once, on a thread of its own, when the server starts.
-        door: Under which names it is reached.
-        settings: Limits.
-        on_failure: Called when the runs could not be opened.
+        opener: Opens the runs. It is called once, on its own thread, when the server starts.
+        door: The names and the token of the server.
+        settings: The limits.
+        on_failure: Called if the runs could not be opened.
 
     Returns:
         The application, guarded.
@@ -72,13 +72,13 @@ def listen(host: str, port: int) -> socket.socket:
 
     Args:
         host: The address to listen at.
-        port: The port; 0 for any that is free.
+        port: The port; 0 for any free one.
 
     Returns:
         The socket, listening.
 
     Raises:
-        ExplorerError: When that address cannot be had.
+        ExplorerError: If it cannot listen at that address.
     """
     name = host.strip("[]")
     try:
@@ -95,10 +95,10 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def make_door(host: str, port: int) -> Door:
-    """Make the door of a server: with a token, unless nobody else can reach it.
+    """Make the door of a server, with a token unless only this machine can reach it.
 
     Args:
-        host: The address it listens at.
+        host: The address that it listens at.
         port: Its port.
 
     Returns:
@@ -110,7 +110,7 @@ def make_door(host: str, port: int) -> Door:
 
 
 def address_of(host: str, door: Door) -> str:
-    """Give the address to open in a browser.
+    """Return the address to open in a browser.
 
     Example:
         >>> address_of("127.0.0.1", Door.on("127.0.0.1", 8000, ""))
@@ -122,7 +122,7 @@ def address_of(host: str, door: Door) -> str:
 
 
 class _Server(uvicorn.Server):
-    """One that leaves SIGINT ignored where it was, as ``nohup`` and a shell's ``&`` ask."""
+    """A server that leaves SIGINT ignored if it was, as ``nohup`` and a shell's ``&`` require."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -144,13 +144,13 @@ def serve(
 
     Args:
         opener: Opens the runs.
-        sock: Where to listen.
-        door: Under which names it is reached.
-        settings: Limits.
-        stop: Ends it as well, where there is one.
+        sock: The socket to listen on.
+        door: The names and the token of the server.
+        settings: The limits.
+        stop: Ends the server too, if given.
 
     Raises:
-        GateworkError: When the runs cannot be opened.
+        GateworkError: If the runs cannot be opened.
     """
     failed: list[BaseException] = []
 

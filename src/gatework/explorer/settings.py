@@ -1,26 +1,26 @@
-"""How much the explorer may use, and where its page lies."""
+"""The explorer's limits, and the location of its page."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 PAGE = Path(__file__).parent / "page"
-NOTICES = "notices.txt"  # among the page's assets: the licences of what is in its script
+NOTICES = "notices.txt"  # in the page's assets: the licences of the code in its script
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Limits of the server.
+    """The limits of the server.
 
     Args:
-        memory: Bytes of traces that are kept.
-        seconds: How long one request may take.
+        memory: The most bytes of traces that are stored.
+        seconds: The most seconds that one request may take.
         text: The most symbols of a text that is posted.
         steps: The most symbols of a sample.
         body: The most bytes of a request.
-        at_once: How many requests are worked on side by side, short and long ones apart.
-        waiting: How many long ones may wait for that.
-        connections: How many connections are open at once.
-        arrival: Seconds until a request must be whole.
+        at_once: The number of requests worked on at the same time, short and long ones counted separately.
+        waiting: The number of long requests that may wait.
+        connections: The number of connections that may be open at the same time.
+        arrival: The seconds within which a request must arrive whole.
     """
 
     memory: int = 512_000_000

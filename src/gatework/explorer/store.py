@@ -1,4 +1,4 @@
-"""What the server remembers between requests: the latest things, up to so many bytes."""
+"""The results that the server stores between requests: the latest ones, up to a number of bytes."""
 
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from gatework.errors import ExplorerError
 
 
 class Sized(Protocol):
-    """Something that knows how much memory it holds."""
+    """An object with a known size in memory."""
 
     @property
     def bytes(self) -> int:
@@ -21,10 +21,10 @@ Item = TypeVar("Item", bound=Sized)
 
 
 class Store(Generic[Item]):
-    """Keep the things that were used last, as many as fit. Any number of threads may use it at once.
+    """Store the items that were used last, as many as fit. Any number of threads may use it at once.
 
     Args:
-        capacity: The most bytes that are kept.
+        capacity: The most bytes that are stored.
 
     Example:
         >>> class Note(str):
@@ -44,23 +44,23 @@ class Store(Generic[Item]):
 
     @property
     def bytes(self) -> int:
-        """How many bytes are kept."""
+        """The number of bytes that are stored."""
         return self._bytes
 
     def __iter__(self) -> Iterator[str]:
-        """Give the keys, from the one that goes first to the one that was used last."""
+        """Yield the keys, from the least to the most recently used."""
         with self._lock:
             return iter(list(self._items))
 
     def put(self, key: str, item: Item) -> None:
-        """Keep a thing, and let go of those that were not used for the longest time.
+        """Store an item, and remove those that were not used for the longest time.
 
         Args:
-            key: What it is called; a thing of the same name is replaced.
-            item: The thing.
+            key: Its key. An item with the same key is replaced.
+            item: The item.
 
         Raises:
-            ExplorerError: When it alone is larger than everything that may be kept.
+            ExplorerError: If the item alone is larger than the capacity.
         """
         size = item.bytes
         if size > self.capacity:
@@ -78,7 +78,7 @@ class Store(Generic[Item]):
                 self._bytes -= self._items.popitem(last=False)[1].bytes
 
     def get(self, key: str) -> Item | None:
-        """Give a thing, which is then the one used last; None where it is not kept, or not any more."""
+        """Return an item, and mark it as the most recently used; None if it is not stored, or no longer."""
         with self._lock:
             if key not in self._items:
                 return None

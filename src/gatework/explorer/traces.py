@@ -1,11 +1,11 @@
-"""A text that a model has read, and everything the model computed while it did.
+"""A text that a model has read, with everything that the model computed.
 
-A text is read as `gatework evaluate` reads it: a line end comes before its first symbol, so position p of the text is
-row p + 1 of what the layers run over, and row 0 is the line end.
+A text is read as `gatework evaluate` reads it: a line end comes before its first symbol. So position p of the text is
+row p + 1 of the layers' input, and row 0 is the line end.
 
-What fits is kept whole. Of a longer text only the states at the end of every :data:`CHUNK` rows are kept, and what is
-asked for is computed again from the state before it, many chunks side by side. The kernels add up each product in one
-order, however rows are cut and batched, so what comes out is the same to the bit.
+A text that fits in memory is stored whole. For a longer text, only the states at the end of every :data:`CHUNK` rows
+are stored. Quantities are computed again from the state before them, many chunks side by side. The kernels add up each
+product in one order, however rows are cut and batched, so the results are the same to the bit.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ _MOST_VALUES = 2**24  # computed again at once, over all quantities
 
 @dataclass
 class TextTrace:
-    """A text that was read; made by :func:`read_text`.
+    """A text that was read, made by :func:`read_text`.
 
     Args:
         opened: The model.
@@ -38,11 +38,11 @@ class TextTrace:
         symbols: The text of each position, to show.
         unknown: The positions whose symbol the vocabulary lacks.
         tokens: The numbers of all rows [rows], int64.
-        interventions: What was held, and where.
-        names: What can be had of each layer and direction, with its size.
-        predictions: What the model expected.
+        interventions: The values that were held, and where.
+        names: The quantities of each layer and direction, with their sizes.
+        predictions: The model's predictions.
         starts: The state before every chunk; the first is None.
-        kept: All quantities [rows, H] by layer, direction and name, where they fit.
+        kept: All quantities [rows, H] by layer, direction and name, if they fit.
     """
 
     opened: Opened
@@ -58,22 +58,22 @@ class TextTrace:
 
     @property
     def steps(self) -> int:
-        """How many positions the text has."""
+        """The number of positions of the text."""
         return len(self.symbols)
 
     @property
     def bytes(self) -> int:
-        """How much memory it holds; a character is counted as what Python needs for one in a list."""
+        """The memory that it takes. A character counts as much as Python needs for one in a list."""
         tensors = [self.tokens, self.predictions.loss, self.predictions.symbols, self.predictions.probabilities]
         tensors += [values for place in (self.kept or {}).values() for values in place.values()]
         tensors += [tensor for state in self.starts for tensor in _tensors(state)]
         return sum(tensor.nbytes for tensor in tensors) + 16 * self.steps
 
     def sizes(self, place: Place) -> dict[str, int]:
-        """Give the quantities of a layer and direction, with the number of their units.
+        """Return the quantities of a layer and direction, with their numbers of units.
 
         Raises:
-            ExplorerError: When there is no such layer.
+            ExplorerError: If there is no such layer.
         """
         if place not in self.names:
             raise ExplorerError(
@@ -84,10 +84,10 @@ class TextTrace:
         return self.names[place]
 
     def size(self, place: Place, name: str) -> int:
-        """Give the number of units of a quantity.
+        """Return the number of units of a quantity.
 
         Raises:
-            ExplorerError: When there is no such layer or quantity.
+            ExplorerError: If there is no such layer or quantity.
         """
         known = self.sizes(place)
         if name not in known:
@@ -95,14 +95,14 @@ class TextTrace:
         return known[name]
 
     def window(self, place: Place, name: str, start: int, stop: int, deadline: Deadline) -> Tensor:
-        """Give a quantity from one position to before another.
+        """Return a quantity over a window of positions.
 
         Args:
             place: The layer and direction.
             name: The quantity.
             start: The first position; -1 is the line end before the text.
             stop: The position after the last.
-            deadline: When to give up.
+            deadline: The time limit.
 
         Returns:
             Its values [stop - start, H].
@@ -116,17 +116,17 @@ class TextTrace:
     def pieces(
         self, place: Place, names: Sequence[str], start: int, stop: int, deadline: Deadline
     ) -> Iterator[tuple[int, dict[str, Tensor]]]:
-        """Give quantities piece by piece, so that a long text is never held whole.
+        """Yield quantities piece by piece, so that a long text is never held whole.
 
         Args:
             place: The layer and direction.
             names: The quantities.
             start: The first position; -1 is the line end before the text.
             stop: The position after the last.
-            deadline: When to give up.
+            deadline: The time limit.
 
         Yields:
-            The position that a piece begins at, and its quantities [n, H].
+            The first position of a piece, and its quantities [n, H].
         """
         for name in names:
             self.size(place, name)
@@ -140,7 +140,7 @@ class TextTrace:
             deadline.check()
             end = min(begin + together, last)
             traced = self._again(begin, end, tuple(names))
-            # Back from rows side by side to one after the other.
+            # From chunks side by side back to rows in order.
             rows = slice(max(start + 1 - begin * CHUNK, 0), min(stop + 1, len(self.tokens)) - begin * CHUNK)
             values = {name: traced[key_of(place, name)].transpose(0, 1).flatten(0, 1)[rows] for name in names}
             yield max(start, begin * CHUNK - 1), values
@@ -160,7 +160,7 @@ class TextTrace:
             row: The row.
 
         Returns:
-            The trace, and the row's place in it.
+            The trace, and the index of the row in it.
         """
         first = row if self.kept is not None else row // CHUNK * CHUNK
         state = self.starts[row // CHUNK] if self.kept is None or row == 0 else self._state_at(row - 1)
@@ -168,7 +168,7 @@ class TextTrace:
         return run_rows(self.opened, tokens, state, self.interventions, first, None), row - first
 
     def _state_at(self, row: int) -> Any:
-        """Give the state after a row, of a text that is kept whole, as the layers take it."""
+        """Return the state after a row of a text that is stored whole, in the form that the layers take."""
         assert self.kept is not None
         layer = self.opened.model.recurrent
         parts = [tuple(names[state][row, None] for names in self.kept.values()) for state in layer.cell.states]
@@ -176,7 +176,7 @@ class TextTrace:
         return states if len(states) > 1 else states[0]
 
     def beginning(self, rows: int) -> Trace:
-        """Run the first rows again, with all names, masks too, which are their probabilities here."""
+        """Run the first rows again, with all names, including masks, which are their probabilities here."""
         steps = [layer.step for layer in self.opened.model.recurrent.layers]
         names = dict.fromkeys(name for sizes in self.names.values() for name in sizes)
         masks = dict.fromkeys(name for step in steps for name in step.draws)
@@ -194,20 +194,20 @@ def read_text(
     most_kept: int,
     deadline: Deadline,
 ) -> TextTrace:
-    """Let a model read a text.
+    """Run a model over a text.
 
     Args:
         opened: The model.
         run: The id of its run.
         symbols: The symbols of the text.
-        shown: The text of each, to show.
-        names: What can be had of each layer and direction, with its size.
-        interventions: What is held, and where.
-        most_kept: The most bytes of quantities that are kept whole.
-        deadline: When to give up.
+        shown: The text of each symbol, to show.
+        names: The quantities of each layer and direction, with their sizes.
+        interventions: The values to hold, and where.
+        most_kept: The most bytes of quantities that are stored whole.
+        deadline: The time limit.
 
     Returns:
-        The text as it was read.
+        The text with its trace.
     """
     vocabulary = opened.vocabulary
     encoded = vocabulary.encode(symbols)
@@ -234,7 +234,7 @@ def read_text(
 
 
 def key_of(place: Place, name: str) -> str:
-    """Name a quantity of a layer as traces do."""
+    """Name a quantity of a layer as traces name it."""
     return f"l{place[0]}{'_reverse' if place[1] else ''}.{name}"
 
 
@@ -245,7 +245,7 @@ def _tensors(state: Any) -> list[Tensor]:
 
 
 def _side_by_side(states: Sequence[Any]) -> Any:
-    """Put states of one row each into one of several rows; None stands for zeros."""
+    """Combine states of one row each into a state of several rows; None stands for zeros."""
     like = next(state for state in states if state is not None)
     return _joined([state if state is not None else _zeros(like) for state in states])
 

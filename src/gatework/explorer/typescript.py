@@ -19,7 +19,7 @@ from gatework.explorer import messages
 from gatework.translations import LANGUAGES, TERMS
 
 _WRITTEN = "Written by `python -m gatework.explorer.typescript`. Do not edit."
-# What the page is answered, and what it posts; what these are made of comes with them.
+# The answers to the page, and its requests. The models that they contain are written with them.
 _ANSWERS: tuple[type[BaseModel], ...] = (
     messages.AboutAnswer,
     messages.TraceAnswer,
@@ -68,7 +68,7 @@ def write_terms() -> str:
     return "\n".join([*lines, "};", ""])
 
 
-# The files below the page's sources, and what writes each.
+# The files below the page's sources, and the function that writes each.
 FILES = {"lib/answers.ts": write_types, "strings/terms.ts": write_terms}
 
 

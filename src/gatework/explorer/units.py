@@ -1,4 +1,4 @@
-"""What is said about the units of a text that was read: how long they keep, how full they are, what they follow."""
+"""Figures about the units over a text: their half-lives, how saturated they are, and what they follow."""
 
 import math
 from collections.abc import Sequence
@@ -16,18 +16,18 @@ from gatework.explorer.traces import TextTrace, key_of
 from gatework.tracing import half_lives
 
 _MOST_LOOKED_AT = 20_000  # positions
-_MOST_HALVED = 5000  # rows that half-lives are taken over
+_MOST_HALVED = 5000  # rows that half-lives are computed from
 _MOST_FOLLOWERS = 30
 
 
 def look_at(found: TextTrace, place: Place, names: Sequence[str], deadline: Deadline) -> tuple[dict[str, Tensor], int]:
-    """Give quantities at every k-th position of a text.
+    """Return quantities at every k-th position of a text.
 
     Args:
         found: The text.
         place: The layer and direction.
         names: The quantities.
-        deadline: When to give up.
+        deadline: The time limit.
 
     Returns:
         The quantities [n, H], and k, which is 1 unless the text is long.
@@ -41,13 +41,13 @@ def look_at(found: TextTrace, place: Place, names: Sequence[str], deadline: Dead
 
 
 def describe_units(found: TextTrace, place: Place, quantity: QuantityAnswer, deadline: Deadline) -> UnitsAnswer:
-    """Give figures for every unit of a quantity.
+    """Compute figures for every unit of a quantity.
 
     Args:
         found: The text.
         place: The layer and direction.
         quantity: The quantity, with its bounds.
-        deadline: When to give up.
+        deadline: The time limit.
 
     Returns:
         The figures.
@@ -68,7 +68,7 @@ def describe_units(found: TextTrace, place: Place, quantity: QuantityAnswer, dea
 
 
 def _half_life(found: TextTrace, place: Place, quantity: QuantityAnswer) -> list[float | None]:
-    """Give the half-life of the state that a quantity belongs to: itself, or the cell state."""
+    """Return the half-life of the state that a quantity belongs to: the state itself, or the cell state."""
     states = found.opened.model.recurrent.cell.states
     cell_state = states[min(1, len(states) - 1)]
     traced = found.beginning(_MOST_HALVED)
@@ -77,7 +77,7 @@ def _half_life(found: TextTrace, place: Place, quantity: QuantityAnswer) -> list
             steps = half_lives(found.opened.model, traced, key_of(place, state))
         except CellError:
             continue  # a state whose line mixes the units, such as the h of a plain RNN, has no half-life
-        # One whose line does not read its own last value, such as the h of an LSTM, keeps nothing by itself.
+        # A state whose line does not read its own previous value, such as the h of an LSTM, keeps nothing by itself.
         if len(steps) == quantity.size and bool(steps.any()):
             return [one if math.isfinite(one) else None for one in steps.tolist()]
     return [None] * quantity.size
@@ -91,16 +91,16 @@ def rank_followers(
     Args:
         found: The text.
         place: The layer and direction.
-        names: The quantities to look at.
+        names: The quantities to compare.
         marked: Which positions are marked.
-        deadline: When to give up.
-        chosen: Whether a reader chose what is marked. Of a preset it is an answer that a text has none of it.
+        deadline: The time limit.
+        chosen: Whether a reader chose the marks. For a preset, a text without marks is a valid answer.
 
     Returns:
-        The marks, and the units that follow them best; no units where there is nothing to tell apart.
+        The marks, and the units that follow them best; no units if all positions are marked, or none.
 
     Raises:
-        ExplorerError: When nothing that was chosen is marked, or everything.
+        ExplorerError: If a reader chose the marks, and all positions are marked, or none.
     """
     values, every = look_at(found, place, names, deadline)
     looked_at = torch.tensor(marked)[::every]

@@ -272,7 +272,7 @@ def _check_source(equation: Equation, checker: _Checker) -> None:
 
 
 def _check_periods(equations: tuple[Equation, ...], sizes: Sizes, keys: Mapping[str, str], checker: _Checker) -> None:
-    """Check that each row of periods has the size of the units, hidden_size: only that size is a multiple of blocks."""
+    """Check that a row of periods goes with hidden_size: only that size must be a multiple of the number of blocks."""
     for node in (node for equation in equations for node in walk(equation.value)):
         if isinstance(node, Apply) and node.function == "period":
             key = keys[sizes.root(sizes.period(node))]

@@ -58,7 +58,7 @@ def folded(
     *,
     typed: bool = True,
 ) -> tuple[Equation, ...]:
-    r"""Replace names by values, and replace the names of lines that become constant too.
+    r"""Replace names by values, and the names of lines that become constant by their constants.
 
     A matrix must multiply a vector, so a number that it would multiply gets a line, whose name has the vector's size.
 
