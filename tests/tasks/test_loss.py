@@ -39,10 +39,10 @@ def test_memory_is_kept_and_what_is_in_it_does_not_matter():
     lean = LeanSurprise()
     for rows in (7, 6, 9, 2):  # the memory fits, is larger than needed, is too small, and is larger again
         output, head, targets = given(rows)
-        before = lean._memory  # held: memory given back could be handed out again at the same address
-        lean._memory.fill_(float("nan"))
+        before = lean._buffer  # held: memory given back could be handed out again at the same address
+        lean._buffer.fill_(float("nan"))
         torch.testing.assert_close(lean(output, head, targets), surprise(head(output), targets))
-        assert (lean._memory is before) == (rows in (6, 2))
+        assert (lean._buffer is before) == (rows in (6, 2))
     # The gradient of a first loss is not touched by a second one in the same memory.
     output, head, targets = given(2)
     first = lean(output, head, targets)

@@ -136,7 +136,7 @@ class Vocabulary:
         """Turn symbols into their numbers.
 
         Args:
-            symbols: Symbols of this vocabulary's level, n of them.
+            symbols: n symbols at the level of this vocabulary.
 
         Returns:
             Numbers ``[n]``, int32; unknown symbols have the number of ``<unk>``.
@@ -150,7 +150,7 @@ class Vocabulary:
         return torch.tensor([self.numbers.get(word, 0) for word in symbols], dtype=torch.int32)
 
     def _encode_characters(self, text: str) -> Tensor:
-        # A table from code points to numbers: to look up each character by itself takes seconds on a long text.
+        # A table from code points to numbers: looking up each character by itself takes seconds on a long text.
         table = torch.zeros(sys.maxunicode + 1, dtype=torch.int32)
         for number, character in enumerate(self.symbols[1:], start=1):
             table[ord(character)] = number

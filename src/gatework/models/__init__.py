@@ -1,1 +1,1 @@
-"""Models: networks built of recurrent layers, one for each kind of job."""
+"""Models: networks of recurrent layers, one for each kind of job."""

@@ -1,10 +1,10 @@
-"""A plain recurrent network whose weights are set by hand: one unit that remembers a sign for as long as one likes.
+"""A plain recurrent network with weights set by hand: one unit that remembers a sign for any length of time.
 
-A unit that feeds itself, h = tanh(R h + W x), has with R > 1 two states in which it rests: the solutions ±h* of
-h = tanh(R h) other than 0. Between them stands a barrier. What is to be remembered has to carry the unit from 0 to one
-of them; after that noise must not carry it over. A single push tips it over where W x is beyond -R h*, a lasting one
-already where it is beyond the fold at which the state of rest ceases to be. So R is chosen such that even the fold lies
-several standard deviations of the noise away.
+With R > 1, a unit h = tanh(R h + W x) has two stable states: the solutions ±h* of h = tanh(R h) other than 0. There is
+a barrier between them. The symbol to remember has to move the unit from 0 to one of them, and the noise that follows
+must not move it to the other. A single push does so if W x is beyond -R h*. A lasting push does so earlier, beyond the
+fold, where the stable state vanishes. So R is chosen such that even the fold is several standard deviations of the
+noise away.
 """
 
 import math
@@ -22,18 +22,18 @@ _SELF = 4.0
 def hand_set_latch(self_connection: float = _SELF, input_weight: float = _INPUT) -> SequenceModel:
     """Build a model of cell ``rnn`` that solves the task ``latch`` over any gap, without training.
 
-    It has one unit. With the weights it is given by default, noise of the task would have to push once by 8.9 of its
-    standard deviations, or again and again by 4.8, to tip it over.
+    It has one unit. With the default weights, the noise of the task would have to push it once by 8.9 of its standard
+    deviations, or again and again by 4.8, to flip its sign.
 
     Args:
-        self_connection: The weight R of the unit upon itself.
-        input_weight: The weight W of the input upon the unit.
+        self_connection: The weight R from the unit to itself.
+        input_weight: The weight W from the input to the unit.
 
     Returns:
-        The model. Its two scores are those of having begun with -1 and with 1.
+        The model. Its two scores are for sequences that started with -1 and with 1.
 
     Raises:
-        SizeError: If the unit could not hold a sign: where R is not above 1, or W not above 0.
+        SizeError: If the unit could not hold a sign, because R is not above 1 or W is not above 0.
 
     Source:
         Bengio, Simard & Frasconi 1994, section III, on latching with one unit.
@@ -49,7 +49,7 @@ def hand_set_latch(self_connection: float = _SELF, input_weight: float = _INPUT)
     resting_state(self_connection)
     if not input_weight > 0:
         raise SizeError(f"input_weight is {input_weight!r}; expected a number above 0, or the input would not be heard")
-    with torch.random.fork_rng(devices=[]):  # what is drawn here is written over
+    with torch.random.fork_rng(devices=[]):  # the values drawn here are overwritten
         model = SequenceModel(int(latch.inputs or 0), int(latch.outputs or 0), "rnn", 1)
     values = {"W_h": input_weight, "R_h": self_connection, "b_h": 0.0}
     with torch.no_grad():
@@ -61,7 +61,7 @@ def hand_set_latch(self_connection: float = _SELF, input_weight: float = _INPUT)
 
 
 def resting_state(self_connection: float) -> float:
-    """Return the state h* > 0 in which a unit h = tanh(R h) rests.
+    """Return the stable state h* > 0 of a unit h = tanh(R h).
 
     Args:
         self_connection: R.
@@ -70,7 +70,7 @@ def resting_state(self_connection: float) -> float:
         h*.
 
     Raises:
-        SizeError: If R is not above 1: then 0 is the only state in which it rests.
+        SizeError: If R is not above 1; then 0 is the only stable state.
 
     Example:
         >>> round(resting_state(4.0), 5)
@@ -81,7 +81,7 @@ def resting_state(self_connection: float) -> float:
             f"self_connection is {self_connection!r}; expected a number above 1: at 1 or below, tanh has one state of "
             "rest, 0, and forgets"
         )
-    # Both functions rise and the curve of tanh is hollow, so going round in it ends at the upper solution.
+    # Above 0, tanh is increasing and concave, so iterating it from above converges to the upper solution.
     state, before = 1.0, 2.0
     while before - state > 1e-15:
         state, before = math.tanh(self_connection * state), state
@@ -89,23 +89,23 @@ def resting_state(self_connection: float) -> float:
 
 
 def barriers(self_connection: float) -> tuple[float, float]:
-    """Return how hard a unit at rest has to be pushed to tip over.
+    """Return how strongly a unit in its stable state has to be pushed to flip its sign.
 
     Args:
         self_connection: R, above 1.
 
     Returns:
-        The least push |W x| against it that does so in a single step, and the least that does so when it lasts.
+        The smallest push |W x| that flips it in a single step, and the smallest that flips it if it lasts.
 
     Raises:
-        SizeError: As for :func:`resting_state`.
+        SizeError: If R is not above 1, as for :func:`resting_state`.
 
     Example:
         >>> [round(push, 3) for push in barriers(4.0)]
         [3.997, 2.147]
     """
     once = self_connection * resting_state(self_connection)
-    # A lasting push moves the curve down until the upper state of rest meets the one at the barrier: there its slope,
-    # R (1 - h^2), is 1.
+    # A lasting push moves the curve down until the upper stable state meets the unstable one at the barrier. There the
+    # slope of the curve, R (1 - h^2), is 1.
     fold = math.sqrt(1 - 1 / self_connection)
     return once, self_connection * fold - math.atanh(fold)

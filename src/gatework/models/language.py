@@ -1,4 +1,4 @@
-"""Language modelling: the model and the metric."""
+"""Language modelling: the model and its metrics."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,30 +16,32 @@ from gatework.models.state import State
 from gatework.nn import Recurrent
 
 _MOST_SCORES = 2**23
-# With fewer symbols the scores of a step stay in the processor's cache, and there is nothing to be gained.
+# With fewer symbols, the scores of a step fit in the cache of the processor, and LeanSurprise is no faster.
 _LARGE_VOCABULARY = 2048
 
 
 class LanguageModel(nn.Module):
-    """Predict each symbol of a text from those before it: embedding, recurrent layers, a linear head.
+    """Predict each symbol of a text from those before it, with an embedding, recurrent layers and a linear head.
 
     Args:
         vocabulary_size: The number of symbols V.
         cell: Any cell that :class:`gatework.nn.Recurrent` takes.
-        input_size: Size of a symbol's vector E.
-        hidden_size: Units of each layer.
-        num_layers: Layers, one above the other.
-        proj_size: Size of a projected output; 0 for none.
-        dropout: Dropout on the embedding, between the layers and before the head: wherever the signal goes upwards and
-            never where it goes on in time (Zaremba et al. 2014, arXiv:1409.2329, section 3.1).
-        tie_weights: Let head and embedding share one matrix (Press & Wolf 2017, arXiv:1608.05859).
-        init_range: Draw every weight and bias, embedding and head too, from U(-init_range, init_range), as Zaremba et
-            al. do, in place of the layer's scheme and of the biases that the cell's paper fixes. Matrices and gains
-            that it fixes stay, and so does a ``forget_bias`` that is given.
+        input_size: The size of the embedding E.
+        hidden_size: The number of units of each layer.
+        num_layers: The number of layers.
+        proj_size: The size of a projected output; 0 for none.
+        dropout: The probability of dropout on the embedding, between the layers and before the head: only on
+            connections from layer to layer, never from step to step (Zaremba et al. 2014, arXiv:1409.2329, section
+            3.1).
+        tie_weights: Whether the head and the embedding share one matrix (Press & Wolf 2017, arXiv:1608.05859).
+        init_range: If given, all weights and biases, with those of the embedding and the head, are drawn from
+            U(-init_range, init_range), as in Zaremba et al. This replaces the initialisation scheme of the layer and
+            the biases that the cell's paper fixes. Matrices and gains that the paper fixes stay, and so does a given
+            ``forget_bias``.
         options: Further keyword options of :class:`gatework.nn.Recurrent`.
 
     Raises:
-        SizeError: If tied weights are of different sizes.
+        SizeError: If tied weights have different sizes.
     """
 
     def __init__(
@@ -70,7 +72,7 @@ class LanguageModel(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(output_size, vocabulary_size)
-        # A tied matrix is also the head's, where torch's N(0, 1) would give scores far too large to begin with.
+        # The head may share this matrix, and torch's N(0, 1) would make its initial scores far too large.
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         nn.init.zeros_(self.head.bias)
         if tie_weights:
@@ -95,12 +97,12 @@ class LanguageModel(nn.Module):
         """Score every symbol as the next one.
 
         Args:
-            tokens: What is read ``[T, B]``, int64.
-            state: The state that the last window ended with; None at the start of a text.
+            tokens: The symbols read ``[T, B]``, int64.
+            state: The state at the end of the previous window; None at the start of a text.
             reset: ``[T, B]``, True where another text starts.
 
         Returns:
-            Unnormalised log-probabilities ``[T, B, V]`` and the state to carry on with.
+            Unnormalised log-probabilities ``[T, B, V]``, and the state at the end of the window.
         """
         output, state = self._read(tokens, state, reset)
         return self.head(output), state
@@ -108,28 +110,28 @@ class LanguageModel(nn.Module):
     def surprise(
         self, tokens: Tensor, targets: Tensor, state: State = None, *, reset: Tensor | None = None
     ) -> tuple[Tensor, State]:
-        """Sum the cross entropy of what comes, without keeping the scores where they would be many.
+        """Sum the cross entropy of the next symbols, in less memory if there are many scores.
 
         Args:
-            tokens: What is read ``[T, B]``, int64.
-            targets: The symbols that came ``[T, B]``; -100 where none did.
-            state: The state that the last window ended with; None at the start of a text.
+            tokens: The symbols read ``[T, B]``, int64.
+            targets: The symbols to predict ``[T, B]``; -100 for none.
+            state: The state at the end of the previous window; None at the start of a text.
             reset: ``[T, B]``, True where another text starts.
 
         Returns:
-            The sum in nats, and the state to carry on with. Its gradient can be taken once.
+            The sum in nats, and the state at the end of the window. The sum can be differentiated only once.
         """
         output, state = self._read(tokens, state, reset)
-        # On a GPU torch's own loss takes fewer passes; half precision has to be widened first, which is a copy.
+        # On a GPU, torch's own loss takes fewer passes. Half precision would need a copy in float32.
         lean = output.device.type == "cpu" and output.dtype in (torch.float32, torch.float64)
         if lean and self.head.out_features >= _LARGE_VOCABULARY:
             return self._lean(output, self.head, targets), state
         return surprise(self.head(output), targets), state
 
     def _read(self, tokens: Tensor, state: State, reset: Tensor | None) -> tuple[Tensor, State]:
-        """Return what the head reads ``[T, B, H]``, and the state to carry on with."""
+        """Return the input of the head ``[T, B, H]``, and the state at the end of the window."""
         signal = self.dropout(self.embedding(tokens))
-        # Left out where there is none: a layer need not look for resets then.
+        # Without the argument, the layers need not look for resets.
         options = {} if reset is None else {"reset": reset}
         output, state = self.recurrent(signal, state, **options)
         return self.dropout(output), state
@@ -137,10 +139,10 @@ class LanguageModel(nn.Module):
 
 @dataclass(frozen=True)
 class Metric:
-    """How well a text is predicted.
+    """The metrics of a model on a text.
 
     Args:
-        nats: The summed cross entropy.
+        nats: The sum of the cross entropy in nats.
         tokens: The number of symbols, each counted once.
         level: ``byte``, ``char`` or ``word``.
 
@@ -156,16 +158,16 @@ class Metric:
 
     @property
     def loss(self) -> float:
-        """Nats per symbol."""
+        """The cross entropy per symbol, in nats."""
         return self.nats / self.tokens
 
     @property
     def perplexity(self) -> float:
-        """The exponential of the loss, up to the largest that has a number."""
+        """The exponential of the loss, limited to the largest number."""
         return exp(min(self.loss, 709.0))
 
     def sums(self) -> list[float]:
-        """Return what adds up over the parts of a text."""
+        """Return the sums, which add up over the parts of a text."""
         return [self.nats, self.tokens]
 
     def named(self) -> dict[str, float]:
@@ -177,20 +179,20 @@ class Metric:
 
 
 def bits_name(level: str) -> str:
-    """Name the bits per symbol of a level."""
+    """Return the name of the metric for bits per symbol at a level."""
     return {"byte": "bits_per_byte", "char": "bits_per_character", "word": "bits_per_word"}[level]
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Where each stream of an evaluation begins and ends in the text."""
+    """The beginning and the end of one stream in the text."""
 
     begin: int
     end: int
 
 
 def stretches(length: int, streams: int) -> list[Stretch]:
-    """Cut a text of this length into equal streams, lengths differing by at most one."""
+    """Cut a text of some length into streams whose lengths differ by at most one."""
     return [Stretch(length * s // streams, length * (s + 1) // streams) for s in range(streams)]
 
 
@@ -206,20 +208,20 @@ def measure(
 ) -> Metric:
     """Measure a model on a text, every symbol exactly once.
 
-    The first symbol is predicted from a line end and no memory; every other one from all that came before it in its
-    stream. With one stream that is the whole text before it. With more, which is what makes it quick, the text is cut
-    into equal parts, and each part's memory is first filled by reading the ``context`` symbols that stand before it.
+    The first symbol is predicted from a line end and the initial state; every other symbol from those before it in its
+    stream. With a single stream, that is the whole text before it. Several streams are faster: the text is cut into
+    equal parts, and the model first reads the ``context`` symbols before each part.
 
     Args:
-        model: The model; it is set to evaluation, and back to what it was.
+        model: The model. It is set to evaluation mode, and afterwards back to its mode.
         tokens: The numbers of the text ``[n]``.
-        vocabulary: What the numbers mean.
-        streams: How many parts are read side by side; by default one per 1,000 symbols, at most 64.
-        context: Symbols read before each part.
-        share: This process's rank and how many processes there are; each measures only its share of the streams.
+        vocabulary: The vocabulary of the numbers.
+        streams: The number of parts read in parallel; by default one per 1,000 symbols, at most 64.
+        context: The number of symbols to read before each part.
+        share: The rank of this process and the number of processes; each measures only its share of the streams.
 
     Returns:
-        The metric of this share; shares add up by nats and tokens.
+        The metric of this share. The nats and tokens of all shares add up.
     """
     count = min(streams or max(1, min(64, len(tokens) // 1000)), len(tokens))
     parts = stretches(len(tokens), count)
@@ -241,10 +243,10 @@ def measure(
 def _evaluation_windows(
     tokens: Tensor, parts: list[Stretch], vocabulary: Vocabulary, context: int
 ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
-    """Yield windows ``[T, B]`` of what is read, what is to be predicted, and where a text starts (None: nowhere).
+    """Yield windows ``[T, B]`` of inputs, targets, and resets (True where a text starts; None if nowhere).
 
-    Column b holds part b, its first counted symbol at place ``context``. Context is not longer than a part, so only the
-    part at the very beginning has none; its column starts without a state at that place.
+    Column b holds part b, with its first counted symbol at step ``context``. Context is not longer than a part, so only
+    the first part has none; its column is reset at that step.
     """
     if not parts:
         return

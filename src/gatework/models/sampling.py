@@ -9,15 +9,15 @@ from gatework.models.language import LanguageModel
 
 
 def check_sampling(temperature: float, top_p: float, top_k: int) -> None:
-    """Refuse settings that mean nothing.
+    """Refuse invalid settings.
 
     Args:
-        temperature: 0 (always the likeliest symbol) or above.
+        temperature: 0 (always the most likely symbol) or above.
         top_p: Above 0, up to 1.
         top_k: 0 (no limit) or above.
 
     Raises:
-        ConfigError: Naming the setting and its range.
+        ConfigError: If a setting is out of its range; the message names both.
     """
     if not 0 <= temperature < float("inf"):
         raise ConfigError(f"temperature is {temperature}: expected 0 (always the likeliest) or a number above it")
@@ -41,10 +41,10 @@ def choose(
     Args:
         scores: Unnormalised log-probabilities ``[V]`` on the CPU.
         generator: The random generator, on the CPU.
-        temperature: Below 1 the likely get likelier; 0 always takes the likeliest.
-        top_p: Choose among the likeliest symbols that together have this probability (Holtzman et al. 2020).
-        top_k: Choose among so many of the likeliest symbols; 0 for no limit.
-        never: A symbol that is never chosen.
+        temperature: Below 1, likely symbols become more likely; with 0, the most likely symbol is always chosen.
+        top_p: Choose among the most likely symbols that together have this probability (Holtzman et al. 2020).
+        top_k: Choose among this number of the most likely symbols; 0 for no limit.
+        never: The number of a symbol that is never chosen.
 
     Returns:
         The number of the symbol.
@@ -59,10 +59,10 @@ def choose(
         scores[never] = float("-inf")
     if temperature == 0:
         return int(scores.argmax())
-    # Scaled after taking the largest off, so that a tiny temperature cannot overflow.
+    # The largest score is subtracted before scaling, so that a tiny temperature cannot cause an overflow.
     probabilities = torch.softmax((scores - scores.max()) / temperature, dim=-1)
     ranked, order = probabilities.sort(descending=True, stable=True)
-    # A symbol stays when those before it have less than top_p together: the first always does.
+    # A symbol stays if those before it have a total probability below top_p, so the first always stays.
     kept = (ranked.cumsum(0) - ranked) < top_p
     if top_k:
         kept[top_k:] = False
@@ -82,20 +82,20 @@ def write_on(
     top_p: float = 1.0,
     top_k: int = 0,
 ) -> list[int]:
-    """Let a model go on with a text. ``<unk>`` is never written.
+    """Let a model continue a text. It never writes ``<unk>``.
 
     Args:
-        model: The model; it is set to evaluation, and back to what it was.
-        vocabulary: What the numbers mean.
+        model: The model. It is set to evaluation mode, and afterwards back to its mode.
+        vocabulary: The vocabulary of the numbers.
         prompt: The numbers of the text so far ``[n]``; the model reads a line end before it.
-        length: How many symbols to add.
-        seed: The seed of the random generator; the same seed writes the same.
+        length: The number of symbols to add.
+        seed: The seed of the random generator; the same seed gives the same text.
         temperature: See :func:`choose`.
         top_p: See :func:`choose`.
         top_k: See :func:`choose`.
 
     Returns:
-        The numbers of the symbols added.
+        The numbers of the added symbols.
 
     Raises:
         ConfigError: If a setting is out of its range.

@@ -1,4 +1,4 @@
-"""The model, the loss and the metrics that every sequence task shares."""
+"""The model, the loss and the metrics that all sequence tasks share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,27 +15,27 @@ from gatework.nn import Recurrent
 from gatework.nn.layers import read_cell
 from gatework.tasks.task import Batch, Kind, Task
 
-# Steps that are measured at once where all sequences are equally long: the state goes on from one part to the next.
+# The number of steps to measure at once if all sequences are equally long; the state is carried to the next part.
 _PART = 2048
-# Numbers of the layer's output that are held at once in measuring.
+# The most numbers of the layers' output in memory at once during a measurement.
 _MOST_OUTPUTS = 2**25
 
 
 @dataclass(frozen=True)
 class Score:
-    """How well sequences were answered; scores of parts add up.
+    """The metrics of a model on sequences; the scores of parts add up.
 
     Args:
-        loss: The summed loss.
-        asked: Steps at which something was asked.
-        right: Steps at which the answer was right.
-        sequences: The number of sequences at which something was asked.
-        solved: Sequences whose every answer was right.
-        off: Summed absolute errors, of kind ``number`` (averaged over the numbers of a step).
-        judged: False where nothing says which answers are right.
-        numbers: True of kind ``number``.
-        baseline: Summed errors of the trivial predictor on the same steps: wrong answers, or of kind ``number`` its
-            squared errors; None where the sequences name no such predictor.
+        loss: The sum of the loss.
+        asked: The number of steps with a target.
+        right: The number of steps with a correct answer.
+        sequences: The number of sequences with a target.
+        solved: The number of sequences with only correct answers.
+        off: The sum of absolute errors for the kind ``number`` (averaged over the numbers of a step).
+        judged: Whether it is defined which answers are correct.
+        numbers: Whether the kind is ``number``.
+        baseline: The sum of the errors of the trivial predictor on the same steps: wrong answers, or squared errors for
+            the kind ``number``. None if the sequences define no such predictor.
     """
 
     loss: float = 0.0
@@ -50,14 +50,14 @@ class Score:
 
     @classmethod
     def of_sums(cls, sums: Sequence[float], task: Task) -> "Score":
-        """Make a score of what :meth:`sums` gives, or of the sum of several such."""
+        """Make a score from the result of :meth:`sums`, or from the total of several such results."""
         loss, off, *counts, baseline = sums
         asked, right, sequences, solved = map(int, counts)
         judged, numbers = task.kind != "number" or task.tolerance is not None, task.kind == "number"
         return cls(loss, asked, right, sequences, solved, off, judged, numbers, None if isnan(baseline) else baseline)
 
     def sums(self) -> list[float]:
-        """Return what adds up over the parts of a split; NaN stands for a baseline that is not there."""
+        """Return the sums, which add up over the parts of a split; NaN represents a missing baseline."""
         baseline = nan if self.baseline is None else self.baseline
         return [self.loss, self.off, self.asked, self.right, self.sequences, self.solved, baseline]
 
@@ -65,10 +65,10 @@ class Score:
         """Return the metrics by name.
 
         Returns:
-            ``loss`` per step that asks; ``accuracy``, the share of right answers, and ``solved``, the share of
-            sequences answered right throughout, where answers can be right; ``mean_absolute_error`` of numbers;
-            ``skill``, where there is a baseline: the share of the baseline's errors that the model avoids. It is 1 for
-            a model without errors, 0 for one that is no better than the baseline, and 0 where the baseline has none.
+            ``loss`` per step with a target. If answers can be correct: ``accuracy``, the share of correct answers, and
+            ``solved``, the share of sequences with only correct answers. For numbers: ``mean_absolute_error``. If there
+            is a baseline: ``skill``, the share of the baseline's errors that the model avoids. It is 1 for a model
+            without errors, 0 for a model that is no better than the baseline, and 0 if the baseline has no errors.
 
         Example:
             >>> Score(loss=3.0, asked=4, right=3, sequences=2, solved=1, baseline=2.0).named()
@@ -89,48 +89,50 @@ class Score:
 def needs_projection(
     cell: Cell | str, input_size: int, hidden_size: int, num_layers: int = 1, proj_size: int = 0
 ) -> bool:
-    """Tell whether a cell can read such an input only through a learned map.
+    """Tell whether a cell needs a learned map before the first layer.
 
     Args:
         cell: Any cell that :class:`gatework.nn.Recurrent` takes.
-        input_size: Numbers that the first layer is given at each step.
-        hidden_size: Units of each layer.
-        num_layers: Layers, one above the other.
-        proj_size: Size of a projected output, which is what the layers above are given; 0 for none.
+        input_size: The number of features of the input.
+        hidden_size: The number of units of each layer.
+        num_layers: The number of layers.
+        proj_size: The size of a projected output, which the layers above receive; 0 for none.
 
     Returns:
-        True where the equations use the input elementwise beside the units, and a layer is given another size.
+        True if the equations combine the input elementwise with the units, and a layer receives an input of another
+        size.
 
     Raises:
         CellError: If there is no such cell.
-        EquationError: If equations cannot be read.
+        EquationError: If equations cannot be parsed.
 
     Example:
         >>> needs_projection("mut1", 2, 8), needs_projection("mut1", 8, 8), needs_projection("gru", 2, 8)
         (True, False, False)
     """
     known = read_cell(cell, 0)
-    # The check of the equations gave the input the size of the units, or one of its own: no list of names is needed.
+    # The check of the equations has determined whether the input has the size of the units, so no list of cells is
+    # needed.
     elementwise = any(known.step.sizes_of[name] == "hidden_size" for name in known.inputs[:1])
     above = (proj_size or hidden_size) if num_layers > 1 else hidden_size
     return elementwise and not input_size == above == hidden_size
 
 
 class SequenceModel(nn.Module):
-    """Answer questions about sequences: recurrent layers, and a linear head that is read where something is asked.
+    """Predict targets of sequences, with recurrent layers and a linear head that is used only at steps with a target.
 
-    Where :func:`needs_projection` says so, a learned map brings the input to the size of the units.
+    If :func:`needs_projection` is true, a learned map brings the input to the size of the units.
 
     Args:
-        inputs: Numbers read at each step, or symbols there are.
-        outputs: Scores given.
+        inputs: The number of input features; for symbols, the number of different symbols.
+        outputs: The number of scores.
         cell: Any cell that :class:`gatework.nn.Recurrent` takes.
-        hidden_size: Units of each layer.
-        num_layers: Layers, one above the other.
-        symbols: True where symbols are read.
-        embedding_size: Read symbols as learned vectors of this size; None: as one-hot vectors.
-        proj_size: Size of a projected output; 0 for none.
-        dropout: Dropout between the layers and before the head.
+        hidden_size: The number of units of each layer.
+        num_layers: The number of layers.
+        symbols: Whether the inputs are symbols.
+        embedding_size: The size of learned embeddings of symbols; None for one-hot vectors.
+        proj_size: The size of a projected output; 0 for none.
+        dropout: The probability of dropout between the layers and before the head.
         options: Further keyword options of :class:`gatework.nn.Recurrent`.
 
     Example:
@@ -169,12 +171,12 @@ class SequenceModel(nn.Module):
         """Run the layers.
 
         Args:
-            inputs: ``[T, B, I]`` numbers or ``[T, B]`` symbols.
-            lengths: Steps of each sequence ``[B]``; None: all.
-            state: The state to go on from; None at the beginning.
+            inputs: Numbers ``[T, B, I]`` or symbols ``[T, B]``.
+            lengths: The number of steps of each sequence ``[B]``; None if all have T.
+            state: The state before the first step; None for the initial state.
 
         Returns:
-            What the head reads ``[T, B, H]``, and the state at the end.
+            The input of the head ``[T, B, H]``, and the state at the end.
         """
         if self.embedding is not None:
             signal = self.embedding(inputs)
@@ -189,9 +191,9 @@ class SequenceModel(nn.Module):
         """Score every answer at every step.
 
         Args:
-            inputs: ``[T, B, I]`` numbers or ``[T, B]`` symbols.
-            lengths: Steps of each sequence ``[B]``; None: all.
-            state: The state to go on from; None at the beginning.
+            inputs: Numbers ``[T, B, I]`` or symbols ``[T, B]``.
+            lengths: The number of steps of each sequence ``[B]``; None if all have T.
+            state: The state before the first step; None for the initial state.
 
         Returns:
             Scores ``[T, B, O]``, and the state at the end.
@@ -200,19 +202,19 @@ class SequenceModel(nn.Module):
         return self.head(output), state
 
     def loss(self, batch: Batch, kind: Kind, state: State = None) -> tuple[Tensor, int, State]:
-        """Sum the loss over the steps that ask.
+        """Sum the loss over the steps with a target.
 
         Args:
             batch: The sequences.
-            kind: What is asked.
-            state: The state to go on from; None at the beginning.
+            kind: The kind of the targets.
+            state: The state before the first step; None for the initial state.
 
         Returns:
-            The sum, how many steps asked, and the state at the end.
+            The sum, the number of steps with a target, and the state at the end.
         """
         output, state = self.read(batch.inputs, batch.lengths, state)
         asked = batch.asked
-        # The head is asked only where an answer counts: at one step of a thousand in some tasks.
+        # The head is computed only at steps with a target, which in some tasks is one step of a thousand.
         scores, targets = self.head(output[asked]), batch.targets[asked]
         return losses(scores, targets, kind).sum(), len(targets), state
 
@@ -221,12 +223,12 @@ def losses(scores: Tensor, targets: Tensor, kind: Kind) -> Tensor:
     """Return the loss of each answer.
 
     Args:
-        scores: ``[n, O]``.
-        targets: Classes ``[n]``, or ``[n, O]``.
-        kind: What is asked.
+        scores: The scores ``[n, O]``.
+        targets: Classes ``[n]``, or for the other kinds ``[n, O]``.
+        kind: The kind of the targets.
 
     Returns:
-        ``[n]``: nats, or of kind ``number`` the squared error averaged over the numbers.
+        The losses ``[n]`` in nats, or for the kind ``number`` the squared errors, averaged over the numbers.
     """
     if kind == "choice":
         return functional.cross_entropy(scores, targets, reduction="none")
@@ -236,17 +238,17 @@ def losses(scores: Tensor, targets: Tensor, kind: Kind) -> Tensor:
 
 
 def right(scores: Tensor, targets: Tensor, kind: Kind, legal: Tensor | None, tolerance: float | None) -> Tensor:
-    """Tell which answers are right.
+    """Tell which answers are correct.
 
     Args:
-        scores: ``[n, O]``.
-        targets: Classes ``[n]``, or ``[n, O]``.
-        kind: What is asked.
-        legal: Of kind ``choice``, the classes that count as right ``[n, O]``.
-        tolerance: Of kind ``number``, how far off is near enough.
+        scores: The scores ``[n, O]``.
+        targets: Classes ``[n]``, or for the other kinds ``[n, O]``.
+        kind: The kind of the targets.
+        legal: For the kind ``choice``, the classes that count as correct ``[n, O]``.
+        tolerance: For the kind ``number``, the largest error of a correct answer.
 
     Returns:
-        ``[n]``, bool. What is not a number is never right.
+        ``[n]``, bool. An answer with a score that is not finite is never correct.
     """
     sound = torch.isfinite(scores).all(dim=-1)
     if kind == "choice" and legal is not None:
@@ -262,12 +264,12 @@ def right(scores: Tensor, targets: Tensor, kind: Kind, legal: Tensor | None, tol
 
 
 class _Tally:
-    """What is counted while sequences are read part by part.
+    """The counts of a measurement that reads sequences part by part.
 
     Args:
-        task: What is asked.
-        size: How many sequences there are.
-        device: Where they are.
+        task: The task.
+        size: The number of sequences.
+        device: The device of the sequences.
     """
 
     def __init__(self, task: Task, size: int, device: torch.device) -> None:
@@ -278,7 +280,7 @@ class _Tally:
         self.baseline = nan
 
     def take(self, scores: Tensor, batch: Batch) -> None:
-        """Count one part of the steps, ``scores [T, B, O]``."""
+        """Count one part of the steps, with scores ``[T, B, O]``."""
         kind, asked = self.task.kind, batch.asked
         answers, targets = scores[asked], batch.targets[asked]
         legal = None if batch.legal is None else batch.legal[asked]
@@ -293,7 +295,7 @@ class _Tally:
         self.asked += asked.sum(dim=0)
 
     def sums(self, which: Tensor | None = None) -> list[float]:
-        """Return the sums of a score; of some of the sequences only what is counted for each."""
+        """Return the sums of a score; for a selection of sequences, only those that are counted per sequence."""
         wrong, asked = (self.wrong, self.asked) if which is None else (self.wrong[which], self.asked[which])
         some = asked > 0
         errors, baseline = ([self.loss, self.off], self.baseline) if which is None else ([0.0, 0.0], nan)
@@ -313,13 +315,12 @@ def measure_sequences(model: SequenceModel, batch: Batch, task: Task) -> tuple[S
     """Measure a model on sequences.
 
     Args:
-        model: The model; it is set to evaluation, and back to what it was.
+        model: The model. It is set to evaluation mode, and afterwards back to its mode.
         batch: The sequences.
-        task: What is asked of them.
+        task: The task.
 
     Returns:
-        The score; and where sequences belong to groups, by group its ``accuracy``, ``solved`` and how many
-        ``sequences`` it has.
+        The score; and for each group of sequences its ``accuracy``, ``solved`` and number of ``sequences``.
     """
     training = model.training
     model.eval()
@@ -331,7 +332,7 @@ def measure_sequences(model: SequenceModel, batch: Batch, task: Task) -> tuple[S
         part = batch.columns(slice(first, first + columns)).to(weight.device, weight.dtype)
         tally = _Tally(task, part.size, weight.device)
         state: State = None
-        # Sequences of several lengths are read whole; the others part by part, however long they are.
+        # Sequences of different lengths are read as a whole; those of equal length part by part.
         length = part.inputs.shape[0] if part.lengths is not None else _PART
         for begin in range(0, part.inputs.shape[0], length):
             window = part.window(begin, begin + length)
@@ -347,6 +348,6 @@ def measure_sequences(model: SequenceModel, batch: Batch, task: Task) -> tuple[S
 
 
 def _of_group(score: Score) -> dict[str, float]:
-    """Return what is counted for each sequence."""
+    """Return the metrics that are counted per sequence."""
     named = score.named()
     return {name: named[name] for name in ("accuracy", "solved") if name in named} | {"sequences": score.sequences}

@@ -1,4 +1,4 @@
-"""What a model carries from one window to the next."""
+"""The state that a model carries from one window to the next."""
 
 from torch import Tensor
 

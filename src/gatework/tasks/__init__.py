@@ -1,5 +1,5 @@
-"""Tasks: what is asked of sequences, and what counts as solved.
+"""Tasks: sequences, their targets, and the criterion of success.
 
-A sequence task is a table (``task``), one file each in ``synthetic`` and ``recorded``, listed in ``registry``. The
-model, the loss and the metrics that all of them share are in :mod:`gatework.models.sequences`.
+A sequence task is a table (``task``), with one file each in ``synthetic``, ``recorded`` and ``generic``, listed in
+``registry``. The model, the loss and the metrics that all tasks share are in :mod:`gatework.models.sequences`.
 """

@@ -1,4 +1,4 @@
-"""What the tasks on recorded data share: where sequences ask, and the baseline that a guess gets."""
+"""Functions that the tasks on recorded data share: placing targets, and computing the baseline."""
 
 from collections.abc import Sequence
 from math import prod
@@ -11,10 +11,10 @@ from gatework.data.targets import IGNORED
 from gatework.errors import DataError
 from gatework.tasks.task import Batch
 
-# How a published figure is marked that is known from the notes beside the data, and was not compared with its paper.
+# The mark of a published figure that comes from the notes with the data, and was not checked in its paper.
 FROM_NOTES = "as the data's notes give it, from memory"
 
-# Numbers of sequences that are put side by side, at most: four or eight bytes each.
+# The most numbers in a padded batch: four or eight bytes each.
 _MOST_NUMBERS = 1 << 30
 
 
@@ -89,7 +89,7 @@ def ask_throughout(inputs: NDArray, classes: NDArray, steps: int) -> Batch:
 
 
 def guess(train: Batch, test: Batch, classes: int) -> dict[str, float]:
-    """Compute the baseline on the test split that knows only how frequent each class is in training.
+    """Compute the baseline on the test split from the class frequencies in training.
 
     The answer is always the most frequent class. The loss is that of the class frequencies, with half an example added
     to each class so that none has probability 0.

@@ -34,7 +34,7 @@ from gatework.tasks.synthetic.two_sequence import two_sequence, two_sequence_noi
 from gatework.tasks.synthetic.xml_tags import xml_tags
 
 TASKS = Registry(
-    # One thing to keep, and nothing else to do.
+    # Remember one thing.
     latch,
     parity,
     # Hochreiter & Schmidhuber 1997, in their order.

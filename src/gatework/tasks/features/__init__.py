@@ -1,1 +1,1 @@
-"""Features: what is computed from a recording before a network reads it."""
+"""Features: numbers computed from a recording before a network reads it."""

@@ -1,4 +1,4 @@
-"""Log-mel features: how loud each band of pitch is, every hundredth of a second."""
+"""Log-mel features: the energy in each band of pitch, every hundredth of a second."""
 
 from math import log10
 
@@ -6,16 +6,16 @@ import torch
 from torch import Tensor
 
 BANDS = 40
-# A sample rate that each spectrum has so many points for, that no mel band lies between two of them.
+# At this sample rate, a spectrum of this many points is fine enough that no mel band lies between two of them.
 _RATE, _POINTS = 8000, 512
 _QUIETEST = 1e-6  # added to every energy, so that silence has a logarithm; a sample at full scale is 1
 
 
 def window_and_hop(rate: int) -> tuple[int, int]:
-    """Return the samples of a window, 25 ms, and from the beginning of one window to that of the next, 10 ms.
+    """Return the length of a window, 25 ms, and the distance between the starts of windows, 10 ms, in samples.
 
     Args:
-        rate: Samples a second.
+        rate: The sample rate, in samples a second.
 
     Returns:
         Both numbers of samples.
@@ -28,10 +28,10 @@ def window_and_hop(rate: int) -> tuple[int, int]:
 
 
 def spectrum_points(rate: int) -> int:
-    """Return the points of the Fourier transform: a power of two, no farther apart in Hz than 512 are at 8,000 Hz.
+    """Return the number of points of the Fourier transform: a power of two, at least as fine as 512 at 8,000 Hz.
 
     Args:
-        rate: Samples a second.
+        rate: The sample rate, in samples a second.
 
     Example:
         >>> [spectrum_points(rate) for rate in (8_000, 16_000, 44_100)]
@@ -44,16 +44,16 @@ def spectrum_points(rate: int) -> int:
 
 
 def mel_bands(rate: int) -> Tensor:
-    """Return the weight of each frequency in each band: triangles, evenly apart in mel.
+    """Return the weight of each frequency in each band: triangles, evenly spaced in mel.
 
-    A pitch of f Hz is 2595 log10(1 + f / 700) mel. A triangle rises from the middle of the band below to its own, and
-    falls to the middle of the band above. The bands reach from 0 Hz to half the sample rate.
+    A pitch of f Hz is 2595 log10(1 + f / 700) mel. A triangle rises from the centre of the band below to its own
+    centre, and falls to the centre of the band above. The bands cover 0 Hz to half the sample rate.
 
     Args:
-        rate: Samples a second.
+        rate: The sample rate, in samples a second.
 
     Returns:
-        ``[points / 2 + 1, 40]``, with the points of :func:`spectrum_points`.
+        Weights ``[points / 2 + 1, 40]``, where points is the result of :func:`spectrum_points`.
     """
     edges = 700 * (10 ** (torch.linspace(0, 2595 * log10(1 + rate / 2 / 700), BANDS + 2).double() / 2595) - 1)
     pitch = torch.linspace(0, rate / 2, spectrum_points(rate) // 2 + 1).double()[:, None]
@@ -65,11 +65,11 @@ def log_mel(samples: Tensor, rate: int) -> Tensor:
     """Return the logarithm of the energy in each mel band, every 10 ms.
 
     Args:
-        samples: ``[n]``, between -1 and 1; padded with zeros where they are fewer than 25 ms.
-        rate: Samples a second.
+        samples: Samples ``[n]``, between -1 and 1; padded with zeros if they are shorter than 25 ms.
+        rate: The sample rate, in samples a second.
 
     Returns:
-        ``[T, 40]``, natural logarithms.
+        Natural logarithms ``[T, 40]``.
 
     Example:
         >>> log_mel(torch.zeros(8000), 8000).shape

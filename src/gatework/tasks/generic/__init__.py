@@ -1,1 +1,1 @@
-"""Generic tasks: what is asked of a table, an array or a folder of recordings of one's own."""
+"""Generic tasks: for the user's own tables, arrays and folders of recordings."""

@@ -1,4 +1,4 @@
-"""Classify: one label for each sequence of your own, asked when the sequence has been read."""
+"""Classify: predict one label for each of your own sequences, at its end."""
 
 from collections import Counter
 from dataclasses import replace
@@ -20,8 +20,8 @@ from gatework.tasks.task import Gap, Recorded, Recording, Task
 def load(path: Path, gap: int) -> Recording:
     """Read sequences with one label each.
 
-    Every split gets its share of each class. The trivial predictor answers the class that is most frequent among the
-    training sequences. Groups are the classes, so that results are given for each of them as well.
+    Every split gets its share of each class. The trivial predictor always answers the most frequent class of the
+    training sequences. The groups are the classes, so that there are results for each class as well.
 
     Args:
         path: A CSV file, arrays, or a folder of WAV files.
@@ -31,7 +31,7 @@ def load(path: Path, gap: int) -> Recording:
         The sequences, standardised by the training sequences.
 
     Raises:
-        DataError: If there is no such table.
+        DataError: If the path does not hold such a table.
     """
     table = open_labelled(path, "classify")
     labels = label_each(table, "classify")

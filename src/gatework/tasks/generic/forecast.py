@@ -1,4 +1,4 @@
-"""Forecast: how the columns of your own table go on, from what came so far."""
+"""Forecast: predict the next values of the columns of your own table from those so far."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -32,9 +32,9 @@ _SPLITS = ("train", "valid", "test")
 def open_series(path: Path) -> Table:
     """Open a table of one series or of several.
 
-    A CSV file is one series, of all its columns of numbers, in the order of its rows. Where a column named ``id``,
-    ``sequence`` or ``series`` has values that come again, each of them is a series of its own; then a column named
-    ``time``, ``t`` or ``step`` gives the order of its rows.
+    A CSV file is one series, of all its numeric columns, in the order of its rows. But if values of a column named
+    ``id``, ``sequence`` or ``series`` are repeated, the rows with each value form one series, and a column named
+    ``time``, ``t`` or ``step`` orders them.
 
     Args:
         path: A CSV file, its folder, or arrays.
@@ -43,7 +43,7 @@ def open_series(path: Path) -> Table:
         The series.
 
     Raises:
-        DataError: If there is no such table.
+        DataError: If the path does not hold such a table.
     """
     if path.suffix.lower() in (".npz", ".npy") or (path.is_dir() and is_array_folder(path)):
         return read_array_table(path)
@@ -58,27 +58,26 @@ def open_series(path: Path) -> Table:
 
 
 def _has_several(path: Path) -> bool:
-    """Tell whether an id comes again, and another one is there: a number of the row is none."""
+    """Tell whether there are several ids and one is repeated, so that they are not just the numbers of the rows."""
     rows = read_rows(path)
     place = rows.place(IDS)
     return place is not None and 1 < len(set(rows.column(place))) < len(rows.fields)
 
 
 def load(path: Path, gap: int) -> Recording:
-    """Read series, and ask how they go on.
+    """Read series, with later values as targets.
 
-    Every series is split in time. The trivial predictor answers the values that were read last, which is to answer that
-    nothing changes.
+    Every series is split in time. The trivial predictor answers the values that were read last, as if nothing changed.
 
     Args:
         path: A CSV file, its folder, or arrays.
-        gap: How many rows ahead are asked.
+        gap: The number of rows to look ahead.
 
     Returns:
-        The parts of each series one behind the other, standardised by the training parts of all.
+        Sequences cut from each series, standardised by the training parts of all series.
 
     Raises:
-        DataError: If there is no such table, or it is too short.
+        DataError: If the path does not hold such a table, or the table is too short.
     """
     table = open_series(path)
     series = [table.sequence(number) for number in range(table.size)]
@@ -88,7 +87,7 @@ def load(path: Path, gap: int) -> Recording:
     if not any(learned):
         raise DataError(f"'{table.source}' has {rows:,} rows, expected 2 or more")
     check_asked(table.source, rows, columns, gap)
-    # Few enough that there are sequences for a batch, and that a series of usual length has some.
+    # Short enough that there are enough sequences for a batch, and that a series of median length has some.
     context = max(1, min(MOST_CONTEXT, sum(learned) // CONTEXT_SHARE, int(median(learned)) // 2))
     mean, deviation = find_scale(
         np.concatenate([numbers[:train] for numbers, train in zip(series, learned, strict=True)])
@@ -119,7 +118,7 @@ def load(path: Path, gap: int) -> Recording:
 
 
 def _side_by_side(parts: list[Batch]) -> Batch:
-    """Put the sequences of several series side by side, with 0, no rise, for what a trivial predictor answers."""
+    """Join the sequences of several series into one batch. The trivial predictor answers 0, no change."""
     longest = max(part.inputs.shape[0] for part in parts)
 
     def padded(tensors: list[torch.Tensor], value: float) -> torch.Tensor:

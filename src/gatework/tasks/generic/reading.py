@@ -1,4 +1,4 @@
-"""What the generic tasks share: a table opened, its labels checked, its sequences standardised and laid out."""
+"""Functions that the generic tasks share: open a table, check its labels, standardise and split its sequences."""
 
 from collections.abc import Sequence
 from math import isfinite
@@ -17,23 +17,23 @@ from gatework.tasks.features.mel import BANDS, log_mel
 from gatework.tasks.task import Success
 
 SOUND = Features(log_mel, f"{BANDS} mel bands, 25 ms every 10 ms, natural logarithms")
-# A model is better than a trivial predictor when it avoids a tenth of its errors.
+# A model counts as better than the trivial predictor if it avoids a tenth of its errors.
 LEAST_SKILL = 0.1
-# What a table of one's own may be, for the source of a task.
+# The source of every generic task.
 SOURCE = "Your own table, arrays or recordings"
-# Classes that are told apart, at most.
+# The most classes.
 _MOST_CLASSES = 10_000
 
 
 def better_than(baseline: str) -> Success:
     """Return the criterion of all generic tasks: to be better than a trivial predictor.
 
-    It is met where the model avoids at least a tenth of the errors that the trivial predictor makes on the same
-    sequences: a ``skill`` of 0.1. For classes the errors are the wrong answers, for numbers the squared errors. On a
-    few test sequences a skill of 0.1 can be luck; on hundreds it is not.
+    A model meets it if it avoids at least a tenth of the errors that the trivial predictor makes on the same sequences:
+    a ``skill`` of 0.1. For classes the errors are the wrong answers, for numbers the squared errors. With few test
+    sequences, a skill of 0.1 can be luck; with hundreds it is not.
 
     Args:
-        baseline: What the trivial predictor answers, in words.
+        baseline: The answer of the trivial predictor, in words.
     """
     words = (
         f"The trivial predictor always answers {baseline}. Skill is the share of its errors, on the same sequences, "
@@ -43,7 +43,7 @@ def better_than(baseline: str) -> Success:
 
 
 def open_table(path: Path) -> Table:
-    """Open what somebody has: a CSV file, arrays, or a folder of one of them or of WAV files.
+    """Open a table: a CSV file, arrays, a folder with one of these, or a folder of WAV files.
 
     Args:
         path: The file or the folder.
@@ -52,7 +52,7 @@ def open_table(path: Path) -> Table:
         The table.
 
     Raises:
-        DataError: If it is none of these.
+        DataError: If the path is none of these.
     """
     if path.suffix.lower() in (".npz", ".npy") or (path.is_dir() and is_array_folder(path)):
         return read_array_table(path)
@@ -66,13 +66,13 @@ def open_labelled(path: Path, task: str) -> Table:
 
     Args:
         path: The file or the folder.
-        task: The task's name, for an error.
+        task: The name of the task, for error messages.
 
     Returns:
         The table.
 
     Raises:
-        DataError: If it cannot be read, or has no labels.
+        DataError: If the table cannot be read, or has no labels.
     """
     table = open_table(path)
     if not table.labels:
@@ -88,13 +88,14 @@ def label_each(table: Table, task: str) -> list[str]:
 
     Args:
         table: The table.
-        task: The task's name, for an error.
+        task: The name of the task, for error messages.
 
     Returns:
         The labels.
 
     Raises:
-        DataError: If sequences are too few or are not told apart, or one of them has several labels.
+        DataError: If there are too few sequences, the rows are not divided into sequences, or a sequence has several
+            labels.
     """
     if table.is_one_recording:
         raise DataError(
@@ -112,14 +113,14 @@ def label_each(table: Table, task: str) -> list[str]:
 
 
 def find_classes(labels: Sequence[str], table: Table) -> list[str]:
-    """Return the classes that labels name.
+    """Return the different labels, as classes.
 
     Args:
         labels: All labels.
-        table: The table, for an error.
+        table: The table, for error messages.
 
     Returns:
-        Two or more classes: in the order of their numbers where all are numbers, else by the alphabet.
+        Two or more classes, in numeric order if all are numbers, and otherwise in alphabetical order.
 
     Raises:
         DataError: If all labels are the same, or all are different.
@@ -143,13 +144,13 @@ def label_numbers(labels: Sequence[str], table: Table) -> NDArray[np.float64]:
 
     Args:
         labels: The label of each sequence.
-        table: The table, for an error.
+        table: The table, for error messages.
 
     Returns:
         The numbers.
 
     Raises:
-        DataError: If one is no finite number.
+        DataError: If a label is not a finite number.
     """
     numbers = [parse_number(label) for label in labels]
     for label, name, number in zip(labels, table.names, numbers, strict=True):
@@ -166,10 +167,10 @@ def share_out(table: Table, strata: Sequence[str] = ()) -> dict[str, list[int]]:
 
     Args:
         table: The table.
-        strata: Of each sequence its class, where each split is to have its share of every one.
+        strata: The class of each sequence, if each split is to have its share of every class.
 
     Returns:
-        By split the numbers of its sequences.
+        The indices of the sequences of each split.
 
     Raises:
         DataError: If there are fewer sequences than splits.
@@ -187,10 +188,10 @@ def standardise(table: Table, train: Sequence[int]) -> tuple[Table, dict[str, li
 
     Args:
         table: The table.
-        train: The numbers of those sequences.
+        train: The indices of the training sequences.
 
     Returns:
-        The table in units of the standard deviation; and ``mean`` and ``deviation`` of every column.
+        The standardised table, and the ``mean`` and ``deviation`` of every column.
     """
     return scale_by(table, np.concatenate([table.sequence(number) for number in train]))
 
@@ -200,14 +201,14 @@ def scale_by(table: Table, rows: NDArray[np.float64]) -> tuple[Table, dict[str, 
 
     Args:
         table: The table.
-        rows: Those rows ``[n, F]``.
+        rows: The rows ``[n, F]``.
 
     Returns:
-        As :func:`standardise`.
+        The same as for :func:`standardise`.
 
     Raises:
         DataError: If numbers are too large to be standardised.
     """
-    with np.errstate(over="ignore", invalid="ignore"):  # an infinite deviation is refused, in a sentence
+    with np.errstate(over="ignore", invalid="ignore"):  # an infinite deviation is refused below
         mean, deviation = find_scale(rows)
     return table.scaled(mean, deviation), {"mean": mean.tolist(), "deviation": deviation.tolist()}

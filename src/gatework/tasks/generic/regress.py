@@ -1,4 +1,4 @@
-"""Regress: one number for each sequence of your own, asked when the sequence has been read."""
+"""Regress: predict one number for each of your own sequences, at its end."""
 
 from math import isfinite
 from pathlib import Path
@@ -23,15 +23,15 @@ from gatework.tasks.task import Batch, Gap, Recorded, Recording, Task
 
 
 def ask_number_at_the_end(sequences: list[NDArray], answers: NDArray, blank: int) -> Batch:
-    """Put sequences of several lengths side by side, and ask for a number at the last step of each.
+    """Batch sequences of several lengths, with a number as the target at the last step of each.
 
     Args:
-        sequences: What each reads ``[T, F]``.
-        answers: The number that is asked of each.
-        blank: Steps of zeros that follow each sequence; the question is asked at the last of them.
+        sequences: The inputs of each sequence ``[T, F]``.
+        answers: The target of each sequence.
+        blank: The number of zero steps after each sequence; the target is at the last of them.
 
     Returns:
-        The batch, with 0 for what a trivial predictor answers; all targets but the last of each sequence are NaN.
+        The batch. The trivial predictor answers 0; all targets but the last of each sequence are NaN.
 
     Example:
         >>> batch = ask_number_at_the_end([np.ones((2, 1)), np.ones((1, 1))], np.array([0.5, 2.0]), blank=0)
@@ -50,8 +50,7 @@ def ask_number_at_the_end(sequences: list[NDArray], answers: NDArray, blank: int
 def load(path: Path, gap: int) -> Recording:
     """Read sequences with one number each.
 
-    The trivial predictor answers the mean of the training sequences, which is 0 in the units that are used
-    here: the numbers are standardised.
+    The trivial predictor answers the mean of the training sequences. It is 0, because the numbers are standardised.
 
     Args:
         path: A CSV file, arrays, or a folder of WAV files.
@@ -61,7 +60,7 @@ def load(path: Path, gap: int) -> Recording:
         The sequences and their numbers, both standardised by the training sequences.
 
     Raises:
-        DataError: If there is no such table, or nothing to tell sequences apart by.
+        DataError: If the path does not hold such a table, or the rows are not divided into sequences.
     """
     table = open_labelled(path, "regress")
     answers = label_numbers(label_each(table, "regress"), table)

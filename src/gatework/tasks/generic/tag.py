@@ -1,4 +1,4 @@
-"""Tag: a label at every step of your own sequences."""
+"""Tag: predict a label at every step of your own sequences."""
 
 from collections import Counter
 from itertools import pairwise
@@ -23,17 +23,17 @@ from gatework.tasks.generic.reading import (
 from gatework.tasks.recorded.forecasting import CONTEXT_SHARE, MOST_CONTEXT
 from gatework.tasks.task import Batch, Gap, Recorded, Recording, Task
 
-# What one sequence reads ``[T, F]``, and the class of each of its steps.
+# The inputs of one sequence ``[T, F]``, and the class of each step.
 Tagged = tuple[NDArray, list[int]]
 
 
 def ask_every_step(sequences: list[Tagged], delay: int, baseline: int) -> Batch:
-    """Put sequences of several lengths side by side, and ask for the class of every step.
+    """Batch sequences of several lengths, with a class as the target for every step.
 
     Args:
-        sequences: What each reads, and its classes.
-        delay: How many steps after a step its class is asked; so many steps of zeros follow each sequence.
-        baseline: The class that a trivial predictor answers.
+        sequences: The inputs and the classes of each sequence.
+        delay: The number of steps from an input to its target, and the number of zero steps after each sequence.
+        baseline: The class that the trivial predictor answers.
 
     Returns:
         The batch.
@@ -56,19 +56,18 @@ def ask_every_step(sequences: list[Tagged], delay: int, baseline: int) -> Batch:
 def load(path: Path, gap: int) -> Recording:
     """Read sequences with a label at every step.
 
-    Where nothing tells sequences apart, the rows are one recording: it is split in time, and cut into sequences one
-    behind the other. The trivial predictor answers the class that is most frequent among the
-    training steps.
+    If the rows are not divided into sequences, they are one recording, which is split in time and cut into consecutive
+    sequences. The trivial predictor answers the most frequent class of the training steps.
 
     Args:
         path: A CSV file or arrays.
-        gap: How many steps after a step its label is asked.
+        gap: The number of steps from an input to its target.
 
     Returns:
         The sequences, standardised by the training split.
 
     Raises:
-        DataError: If there is no such table, or it has one label for each sequence only.
+        DataError: If the path does not hold such a table, or there is only one label for each sequence.
     """
     table = open_labelled(path, "tag")
     for name, labels, length in zip(table.names, table.labels, table.lengths.tolist(), strict=True):
@@ -96,12 +95,12 @@ def load(path: Path, gap: int) -> Recording:
     return Recording(splits, len(table.columns), len(classes), facts)
 
 
-# The sequences of each split, the scale of the columns, and what is to be said of it.
+# The sequences of each split, the mean and deviation of the columns, and facts for people.
 Parts = tuple[dict[str, list[Tagged]], dict[str, list[float]], list[str]]
 
 
 def _share(table: Table, answers: list[list[int]]) -> Parts:
-    """Share sequences out as they are."""
+    """Split whole sequences."""
     parts = share_out(table)
     scaled, scale = standardise(table, parts["train"])
     tagged = {
@@ -111,7 +110,7 @@ def _share(table: Table, answers: list[list[int]]) -> Parts:
 
 
 def _cut(table: Table, answers: list[int]) -> Parts:
-    """Cut one recording in time, and its parts into sequences."""
+    """Split one recording in time, and cut the splits into sequences."""
     ends = split_time(len(answers))
     spans = dict(zip(("train", "valid", "test"), pairwise((0, *ends)), strict=True))
     if any(begin == end for begin, end in spans.values()):
