@@ -14,7 +14,7 @@ TEXT = "\n".join(['def f(a, b):\n    return "a, b" + a', "# and (so) on", "x = [
 @pytest.fixture(scope="module")
 def forgetful(call, run):
     """A server that may keep so little that every text is a long one."""
-    return call(run, memory=400_000)
+    return call(run, trace_bytes=400_000)
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_gradients_of_long_texts_look_back_so_far(forgetful, chunks, monkeypatch
 
 
 def test_the_oldest_trace_goes_first(call, run):
-    caller = call(run, memory=150_000)
+    caller = call(run, trace_bytes=150_000)
     first = caller.read("abc")["trace"]
     held = caller.answers._traces
     others = []
@@ -121,7 +121,7 @@ def test_texts_that_are_too_long(call, run):
 
 
 def test_a_text_that_may_not_be_kept_at_all(call, run):
-    told = call(run, memory=10_000).refused(413, "POST", "/api/traces", json={"run": "r0", "text": TEXT})
+    told = call(run, trace_bytes=10_000).refused(413, "POST", "/api/traces", json={"run": "r0", "text": TEXT})
     assert told.endswith("may be kept: give a shorter text, or start the explorer with more --memory")
 
 
@@ -143,7 +143,7 @@ def test_the_likeliest_symbols_of_long_texts_come_by_window(call, run, monkeypat
 
 def test_figures_of_long_texts_take_every_kth_position(call, run, monkeypatch):
     monkeypatch.setattr("gatework.explorer.units._MOST_LOOKED_AT", 300)
-    caller = call(run, memory=400_000)
+    caller = call(run, trace_bytes=400_000)
     trace = caller.read(TEXT)["trace"]
     every = -(-len(TEXT) // 300)
     told = caller.post(f"/api/traces/{trace}/find", names=["c"], preset="inside_word")

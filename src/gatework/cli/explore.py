@@ -45,7 +45,7 @@ def explore(
         raise ConfigError(
             "nothing to explore was named: give a run's directory, or --demo for the model that comes along"
         )
-    settings = Settings(memory=memory * 1_000_000, seconds=seconds)
+    settings = Settings(trace_bytes=memory * 1_000_000, seconds=seconds)
 
     def opener() -> Any:
         return part("explore-open")(runs, demo, settings)

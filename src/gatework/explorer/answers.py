@@ -83,8 +83,8 @@ class Answers:
     def __init__(self, open_runs: dict[str, OpenRun], settings: Settings) -> None:
         self.runs = open_runs
         self.settings = settings
-        self._traces = Store[TextTrace](settings.memory)
-        self._readings = Store[Reading](settings.memory // 4)
+        self._traces = Store[TextTrace](settings.trace_bytes)
+        self._readings = Store[Reading](settings.trace_bytes // 4)
         self._numbers = count(1)
         self._quantities: dict[str, dict[Place, list[messages.QuantityAnswer]]] = {}
         self._scenes: dict[str, dict[str, messages.SceneAnswer]] = {}
@@ -185,7 +185,7 @@ class Answers:
             display(symbols),
             self._sizes_of(run),
             request.interventions,
-            most_kept=self.settings.memory // 8,
+            most_kept=self.settings.trace_bytes // 8,
             deadline=Deadline(self.settings.seconds),
         )
         id = f"t{next(self._numbers)}"

@@ -12,7 +12,7 @@ class Settings:
     """The limits of the server.
 
     Args:
-        memory: The most bytes of traces that are stored.
+        trace_bytes: The most bytes of traces that are stored.
         seconds: The most seconds that one request may take.
         text: The most symbols of a text that is posted.
         steps: The most symbols of a sample.
@@ -23,7 +23,7 @@ class Settings:
         arrival: The seconds within which a request must arrive whole.
     """
 
-    memory: int = 512_000_000
+    trace_bytes: int = 512_000_000
     seconds: float = 60.0
     text: int = 20_000
     steps: int = 100_000
