@@ -93,9 +93,9 @@ def extremes(values: Tensor, bucket: Tensor, buckets: int) -> Tensor:
     Returns:
         [buckets, 2, H]. A bucket without rows has inf and -inf.
     """
-    found = torch.tensor([math.inf, -math.inf]).expand(values.shape[1], buckets, 2).permute(1, 2, 0).clone()
+    limits = torch.tensor([math.inf, -math.inf]).expand(values.shape[1], buckets, 2).permute(1, 2, 0).clone()
     filled, counts = bucket.unique_consecutive(return_counts=True)
     begins = (counts.cumsum(0) - counts).numpy()
-    found[filled, 0] = torch.from_numpy(np.minimum.reduceat(values.float().numpy(), begins))
-    found[filled, 1] = torch.from_numpy(np.maximum.reduceat(values.float().numpy(), begins))
-    return found
+    limits[filled, 0] = torch.from_numpy(np.minimum.reduceat(values.float().numpy(), begins))
+    limits[filled, 1] = torch.from_numpy(np.maximum.reduceat(values.float().numpy(), begins))
+    return limits

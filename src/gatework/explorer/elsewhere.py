@@ -83,13 +83,13 @@ def find_stretches(reading: Reading, unit: int, count: int, *, highest: bool) ->
     """
     values = reading.values[:, unit].nan_to_num()
     free = torch.ones(len(values), dtype=torch.bool)
-    found: list[Stretch] = []
+    stretches: list[Stretch] = []
     for peak in values.argsort(descending=highest, stable=True).tolist():
-        if len(found) == count:
+        if len(stretches) == count:
             break
         if free[peak]:
             begin, end = max(0, peak - _BEFORE), min(len(values), peak + _BEHIND)
             free[begin:end] = False
             text = list(reading.symbols[begin:end])
-            found.append(Stretch(text=text, values=values[begin:end].tolist(), offset=begin, peak=peak - begin))
-    return found
+            stretches.append(Stretch(text=text, values=values[begin:end].tolist(), offset=begin, peak=peak - begin))
+    return stretches

@@ -14,11 +14,11 @@ from gatework.tracing import gradient_flow
 _MOST_ROWS = 2000
 
 
-def measure_gradients(found: TextTrace, at: int) -> GradientsAnswer:
+def measure_gradients(traced: TextTrace, at: int) -> GradientsAnswer:
     """Compute the gradient of one prediction's log-probability with respect to the states of all earlier positions.
 
     Args:
-        found: The text.
+        traced: The text.
         at: The position of the prediction. It predicts the next symbol, or at the very end the most likely one. In a
             long text, the gradient is followed back through about 2,000 positions.
 
@@ -28,20 +28,20 @@ def measure_gradients(found: TextTrace, at: int) -> GradientsAnswer:
     Raises:
         ExplorerError: If there is no such position.
     """
-    if at >= found.steps:
-        raise ExplorerError(f"there is no position {at}: the text has positions from 0 to {found.steps - 1}", 404)
+    if at >= traced.steps:
+        raise ExplorerError(f"there is no position {at}: the text has positions from 0 to {traced.steps - 1}", 404)
     row = at + 1
     first = max(0, row - _MOST_ROWS) // CHUNK * CHUNK
-    is_last = row + 1 == len(found.tokens)
-    target = int(found.predictions.symbols[row, 0] if is_last else found.tokens[row + 1])
-    tokens = found.tokens[first : row + 1, None]
-    with holding(found.opened, found.interventions, first, len(tokens)):
+    is_last = row + 1 == len(traced.tokens)
+    target = int(traced.predictions.symbols[row, 0] if is_last else traced.tokens[row + 1])
+    tokens = traced.tokens[first : row + 1, None]
+    with holding(traced.opened, traced.interventions, first, len(tokens)):
         flow = gradient_flow(
-            found.opened.model, tokens, at=row - first, target=target, state=found.starts[first // CHUNK]
+            traced.opened.model, tokens, at=row - first, target=target, state=traced.starts[first // CHUNK]
         )
     # Row 0 is the line end before the text, which is no position.
     skipped = 0 if first else 1
-    layer = found.opened.model.recurrent
+    layer = traced.opened.model.recurrent
     names = (*layer.cell.states, layer.cell.inputs[0])
     each = [
         {name: flow[f"l{number}.{name}"][skipped:, 0] for name in names if f"l{number}.{name}" in flow}
@@ -49,7 +49,7 @@ def measure_gradients(found: TextTrace, at: int) -> GradientsAnswer:
     ]
     along = {name: _together([norms[name] for norms in each]) for name in layer.cell.states}
     along[names[-1]] = each[0][names[-1]]
-    shown = vocabulary_display(found.opened.vocabulary, len(found.opened.vocabulary))
+    shown = vocabulary_display(traced.opened.vocabulary, len(traced.opened.vocabulary))
     return GradientsAnswer(
         at=at,
         start=first + skipped - 1,

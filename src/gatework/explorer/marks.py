@@ -159,14 +159,14 @@ def marked_ranges(marks: Iterable[bool]) -> list[tuple[int, int]]:
         >>> marked_ranges([False, True, True, False, True])
         [(1, 3), (4, 5)]
     """
-    found: list[tuple[int, int]] = []
-    place = 0
+    ranges: list[tuple[int, int]] = []
+    position = 0
     for marked, group in groupby(marks):
         length = sum(1 for _ in group)
         if marked:
-            found.append((place, place + length))
-        place += length
-    return found
+            ranges.append((position, position + length))
+        position += length
+    return ranges
 
 
 def _by_symbol(symbols: Sequence[str], words: bool, mark: Callable[[str], Iterable[bool]]) -> list[bool]:
@@ -176,9 +176,9 @@ def _by_symbol(symbols: Sequence[str], words: bool, mark: Callable[[str], Iterab
         return list(mark("".join(symbol if len(symbol) == 1 else _NO_LETTER for symbol in symbols)))
     written = [symbol if symbol == "\n" else f"{symbol} " for symbol in symbols]
     marks = list(mark("".join(written)))
-    found, place = [], 0
+    symbol_marks, position = [], 0
     for symbol, spaced in zip(symbols, written, strict=True):
         # Without the blank that only separates words.
-        found.append(any(marks[place : place + len(symbol)]))
-        place += len(spaced)
-    return found
+        symbol_marks.append(any(marks[position : position + len(symbol)]))
+        position += len(spaced)
+    return symbol_marks

@@ -91,7 +91,7 @@ class Pattern:
         Raises:
             ExplorerError: If the search takes more steps.
         """
-        found: list[tuple[int, int]] = []
+        matches: list[tuple[int, int]] = []
         begin, self._left = 0, most_steps
         while begin < len(text):
             end = self._longest(text, begin)
@@ -100,9 +100,9 @@ class Pattern:
                     'this pattern takes too long on this text: make it more definite, such as [^"]* in place of .*'
                 )
             if end > begin:
-                found.append((begin, end))
+                matches.append((begin, end))
             begin = max(end, begin + 1)
-        return found
+        return matches
 
     def _longest(self, text: str, begin: int) -> int:
         """Return the end of the longest match that begins here; ``begin`` if there is none."""
@@ -119,8 +119,8 @@ class Pattern:
 
     def _close(self, states: frozenset[int], around: int) -> frozenset[int]:
         """Add the states that are reached without a symbol."""
-        found = self._closed.get((states, around))
-        if found is None:
+        closed = self._closed.get((states, around))
+        if closed is None:
             reached, pending = set(states), list(states)
             while pending:
                 state = self._states[pending.pop()]
@@ -128,19 +128,19 @@ class Pattern:
                     fresh = [after for after in state.after if after not in reached]
                     reached.update(fresh)
                     pending += fresh
-            found = self._remember(self._closed, (states, around), frozenset(reached))
-        return found
+            closed = self._remember(self._closed, (states, around), frozenset(reached))
+        return closed
 
     def _move(self, states: frozenset[int], character: str) -> frozenset[int]:
         """Return the states that are reached with a symbol."""
-        found = self._moved.get((states, character))
-        if found is None:
+        moved = self._moved.get((states, character))
+        if moved is None:
             passed = (self._states[number] for number in states)
             after = (state.after for state in passed if state.test is not None and state.test(character))
             reached = frozenset(number for numbers in after for number in numbers)
-            found = self._remember(self._moved, (states, character), reached)
+            moved = self._remember(self._moved, (states, character), reached)
             self._left -= _MADE * len(states)
-        return found
+        return moved
 
     def _remember(self, known: dict[Key, frozenset[int]], key: Key, reached: frozenset[int]) -> frozenset[int]:
         """Cache a result, up to a limit, and count the work that it took."""
@@ -209,12 +209,12 @@ class _Reader:
         self.place += 1
         if sign != "{":
             return {"*": (0, None), "+": (1, None), "?": (0, 1)}[sign]
-        told = _REPETITION.match(self.text, self.place)
-        if told is None:
+        repetition = _REPETITION.match(self.text, self.place)
+        if repetition is None:
             raise self.fault("a '{' that is no repetition: write {2}, {2,} or {2,5}, or \\{ for the sign itself")
-        self.place = told.end()
-        least = int(told["least"])
-        most = least if told["comma"] is None else int(told["most"]) if told["most"] else None
+        self.place = repetition.end()
+        least = int(repetition["least"])
+        most = least if repetition["comma"] is None else int(repetition["most"]) if repetition["most"] else None
         if max(least, most or 0) > _MOST_TIMES or (most is not None and most < least):
             raise self.fault(f"a repetition out of range: expected at most {_MOST_TIMES} times, the smaller one first")
         return least, most
@@ -323,6 +323,6 @@ class _Reader:
 def _around(text: str, place: int) -> int:
     """Return the properties of a position between two symbols."""
     before, behind = text[place - 1 : place] if place else "", text[place : place + 1]
-    found = (_LINE_START if before in ("", "\n") else 0) | (_LINE_END if behind in ("", "\n") else 0)
+    properties = (_LINE_START if before in ("", "\n") else 0) | (_LINE_END if behind in ("", "\n") else 0)
     edge = bool(before and _is_word(before)) != bool(behind and _is_word(behind))
-    return found | (_BOUNDARY if edge else 0)
+    return properties | (_BOUNDARY if edge else 0)

@@ -79,7 +79,7 @@ def record(answers: Answers, request: TraceRequest) -> dict[str, Any]:
     run = next(run for run in about.runs if run.id == request.run)
     chosen = [checkpoint for checkpoint in run.checkpoints if checkpoint.id == request.checkpoint]
     text = SampleAnswer(id="recorded", title="recorded", text="".join(traced.symbols), steps=traced.steps)
-    found: dict[str, Any] = {
+    recorded: dict[str, Any] = {
         "GET /api/about": _plain(
             about.model_copy(
                 update={"runs": [run.model_copy(update={"checkpoints": chosen, "samples": []})], "samples": [text]}
@@ -87,10 +87,10 @@ def record(answers: Answers, request: TraceRequest) -> dict[str, Any]:
         ),
         "POST /api/traces": _plain(traced),
     }
-    _record_quantities(answers, run, traced, found)
-    _record_gradients(answers, traced, found)
-    _record_terms(answers, run, traced, found)
-    return found
+    _record_quantities(answers, run, traced, recorded)
+    _record_gradients(answers, traced, recorded)
+    _record_terms(answers, run, traced, recorded)
+    return recorded
 
 
 def _check_text(answers: Answers, request: TraceRequest) -> None:
@@ -112,7 +112,7 @@ def _check_text(answers: Answers, request: TraceRequest) -> None:
         )
 
 
-def _record_quantities(answers: Answers, run: RunAnswer, traced: TraceAnswer, found: dict[str, Any]) -> None:
+def _record_quantities(answers: Answers, run: RunAnswer, traced: TraceAnswer, recorded: dict[str, Any]) -> None:
     """Record all quantities of all units, and the figures about units."""
     path = f"GET /api/traces/{traced.trace}"
     for layer, quantities in enumerate(run.quantities):
@@ -122,39 +122,39 @@ def _record_quantities(answers: Answers, run: RunAnswer, traced: TraceAnswer, fo
                 where = f"layer={layer}&direction={direction}&name={quote(one.name, safe=_UNESCAPED)}"
                 window = Window(layer=layer, direction=direction, name=one.name, start=0, stop=traced.steps)
                 key = f"{path}/values?{where}&from=0&to={traced.steps}"
-                found[key] = {**_plain(answers.values(traced.trace, window)), "before": before[one.name]}
+                recorded[key] = {**_plain(answers.values(traced.trace, window)), "before": before[one.name]}
                 quantity = Quantity(layer=layer, direction=direction, name=one.name)
-                found[f"{path}/units?{where}"] = _plain(answers.units(traced.trace, quantity))
+                recorded[f"{path}/units?{where}"] = _plain(answers.units(traced.trace, quantity))
 
 
 def _before(
     answers: Answers, traced: TraceAnswer, layer: int, direction: int, units: int
 ) -> dict[str, list[float | None]]:
     """Return the values of each quantity before the first symbol, for every unit, by name."""
-    found: dict[str, list[float | None]] = {}
+    values_before: dict[str, list[float | None]] = {}
     for unit in range(units):
         one = answers.unit(traced.trace, UnitWindow(layer=layer, direction=direction, unit=unit, start=0, stop=1))
         for name, value in zip(one.names, one.before, strict=True):
-            found.setdefault(name, []).append(value)
-    return found
+            values_before.setdefault(name, []).append(value)
+    return values_before
 
 
-def _record_gradients(answers: Answers, traced: TraceAnswer, found: dict[str, Any]) -> None:
+def _record_gradients(answers: Answers, traced: TraceAnswer, recorded: dict[str, Any]) -> None:
     """Record the gradients of the prediction at each position, or at some positions of a long text."""
     every = max(1, -(-traced.steps * traced.steps // _MOST_GRADIENTS))
     for at in range(0, traced.steps - 1, every):
         answer = answers.gradients(traced.trace, At(at=at))
-        found[f"GET /api/traces/{traced.trace}/gradients?at={at}"] = _rounded(_plain(answer))
+        recorded[f"GET /api/traces/{traced.trace}/gradients?at={at}"] = _rounded(_plain(answer))
 
 
-def _record_terms(answers: Answers, run: RunAnswer, traced: TraceAnswer, found: dict[str, Any]) -> None:
+def _record_terms(answers: Answers, run: RunAnswer, traced: TraceAnswer, recorded: dict[str, Any]) -> None:
     """Record the equations with the values of the first unit, with which the page begins."""
     names = [one.name for one in run.quantities[0] if one.role != "part"]
     for step in range(min(traced.steps, _MOST_TERMS // len(names))):
         for name in names:
             where = f"layer=0&direction=0&unit=0&step={step}&name={quote(name, safe=_UNESCAPED)}"
             term: TermAnswer = answers.terms(traced.trace, Term(layer=0, direction=0, unit=0, step=step, name=name))
-            found[f"GET /api/traces/{traced.trace}/terms?{where}"] = _plain(term)
+            recorded[f"GET /api/traces/{traced.trace}/terms?{where}"] = _plain(term)
 
 
 # encodeURIComponent, with which the page writes names, keeps these characters besides letters and digits.
@@ -221,8 +221,8 @@ def inline(page: Path, recorded: dict[str, Any]) -> str:
     # The script contains code of others. Their licences must go with it.
     body += f'<pre id="notices" hidden>{escape(_asset(page, NOTICES))}</pre>'
     for tag, put in (("<head>", f"<head>\n{head}"), ("</body>", f"{body}\n</body>")):
-        before, found, behind = html.partition(tag)
-        if not found:
+        before, separator, behind = html.partition(tag)
+        if not separator:
             raise ExplorerError(f"the page has no {tag}, so that it cannot be put into one file")
         html = f"{before}{put}{behind}"
     return html

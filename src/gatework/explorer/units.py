@@ -20,11 +20,11 @@ _MOST_HALVED = 5000  # rows that half-lives are computed from
 _MOST_FOLLOWERS = 30
 
 
-def look_at(found: TextTrace, place: Place, names: Sequence[str], deadline: Deadline) -> tuple[dict[str, Tensor], int]:
+def look_at(traced: TextTrace, place: Place, names: Sequence[str], deadline: Deadline) -> tuple[dict[str, Tensor], int]:
     """Return quantities at every k-th position of a text.
 
     Args:
-        found: The text.
+        traced: The text.
         place: The layer and direction.
         names: The quantities.
         deadline: The time limit.
@@ -32,19 +32,19 @@ def look_at(found: TextTrace, place: Place, names: Sequence[str], deadline: Dead
     Returns:
         The quantities [n, H], and k, which is 1 unless the text is long.
     """
-    every = max(1, -(-found.steps // _MOST_LOOKED_AT))
+    every = max(1, -(-traced.steps // _MOST_LOOKED_AT))
     kept: dict[str, list[Tensor]] = {name: [] for name in names}
-    for start, piece in found.pieces(place, names, 0, found.steps, deadline):
+    for start, piece in traced.pieces(place, names, 0, traced.steps, deadline):
         for name in names:
             kept[name].append(piece[name][-start % every :: every])
     return {name: torch.cat(parts) for name, parts in kept.items()}, every
 
 
-def describe_units(found: TextTrace, place: Place, quantity: QuantityAnswer, deadline: Deadline) -> UnitsAnswer:
+def describe_units(traced: TextTrace, place: Place, quantity: QuantityAnswer, deadline: Deadline) -> UnitsAnswer:
     """Compute figures for every unit of a quantity.
 
     Args:
-        found: The text.
+        traced: The text.
         place: The layer and direction.
         quantity: The quantity, with its bounds.
         deadline: The time limit.
@@ -52,14 +52,14 @@ def describe_units(found: TextTrace, place: Place, quantity: QuantityAnswer, dea
     Returns:
         The figures.
     """
-    values = look_at(found, place, (quantity.name,), deadline)[0][quantity.name]
+    values = look_at(traced, place, (quantity.name,), deadline)[0][quantity.name]
     low: list[float | None] = [None] * quantity.size
     high, both = low, low
     if quantity.low is not None and quantity.high is not None:
         near_low, near_high = saturation(values, quantity.low, quantity.high)
         low, high, both = near_low.tolist(), near_high.tolist(), (near_low + near_high).tolist()
     return UnitsAnswer(
-        half_life=_half_life(found, place, quantity),
+        half_life=_half_life(traced, place, quantity),
         saturation=both,
         saturated_low=low,
         saturated_high=high,
@@ -67,14 +67,14 @@ def describe_units(found: TextTrace, place: Place, quantity: QuantityAnswer, dea
     )
 
 
-def _half_life(found: TextTrace, place: Place, quantity: QuantityAnswer) -> list[float | None]:
+def _half_life(traced: TextTrace, place: Place, quantity: QuantityAnswer) -> list[float | None]:
     """Return the half-life of the state that a quantity belongs to: the state itself, or the cell state."""
-    states = found.opened.model.recurrent.cell.states
+    states = traced.opened.model.recurrent.cell.states
     cell_state = states[min(1, len(states) - 1)]
-    traced = found.beginning(_MOST_HALVED)
+    trace = traced.beginning(_MOST_HALVED)
     for state in (quantity.name, cell_state) if quantity.name in states else (cell_state,):
         try:
-            steps = half_lives(found.opened.model, traced, key_of(place, state))
+            steps = half_lives(traced.opened.model, trace, key_of(place, state))
         except CellError:
             continue  # a state whose line mixes the units, such as the h of a plain RNN, has no half-life
         # A state whose line does not read its own previous value, such as the h of an LSTM, keeps nothing by itself.
@@ -84,12 +84,12 @@ def _half_life(found: TextTrace, place: Place, quantity: QuantityAnswer) -> list
 
 
 def rank_followers(
-    found: TextTrace, place: Place, names: Sequence[str], marked: Sequence[bool], deadline: Deadline, *, chosen: bool
+    traced: TextTrace, place: Place, names: Sequence[str], marked: Sequence[bool], deadline: Deadline, *, chosen: bool
 ) -> FindAnswer:
     """Rank units by how well they tell marked positions from the others.
 
     Args:
-        found: The text.
+        traced: The text.
         place: The layer and direction.
         names: The quantities to compare.
         marked: Which positions are marked.
@@ -102,7 +102,7 @@ def rank_followers(
     Raises:
         ExplorerError: If a reader chose the marks, and all positions are marked, or none.
     """
-    values, every = look_at(found, place, names, deadline)
+    values, every = look_at(traced, place, names, deadline)
     looked_at = torch.tensor(marked)[::every]
     inside = int(looked_at.sum())
     if not chosen and inside in (0, len(looked_at)):

@@ -30,14 +30,14 @@ def walk_scenes(cell: Cell, language: str = "en") -> tuple[Scene, ...]:
     wiring = make_wiring(make_graph(cell.step))
     changing = frozenset((*cell.inputs, *(equation.target for equation in cell.step.equations)))
     scenes = []
-    told = make_stages(cell.step)
-    for number, stage in enumerate(told, 1):
+    stages = make_stages(cell.step)
+    for number, stage in enumerate(stages, 1):
         bright = _path(wiring, stage.targets)
         equations = [
             equation_runs(equation, changing) for equation in wiring.graph.equations if equation.target in stage.targets
         ]
         heading = word(stage.purpose, language)
-        heading = f"{number}  {heading}" if len(told) > 1 else heading
+        heading = f"{number}  {heading}" if len(stages) > 1 else heading
         notes = [
             said(equation.comment, language) for equation in wiring.graph.equations if equation.target in stage.targets
         ]
