@@ -1,8 +1,7 @@
-"""Training: the loop, the run directory, and what is done with a finished run.
+"""Training: the loop, the run directory, and the use of finished runs.
 
-A run passes through them in this order: ``config`` (its settings), ``jobs`` (what it trains on, and with which model),
-``run`` (its directory), ``trainer`` (one step), ``loop`` (all steps), ``curve``; then ``restore``, ``evaluation`` and
-``generation``.
+A run uses the modules in this order: ``config`` (settings), ``jobs`` (data and model), ``run`` (directory), ``trainer``
+(one step), ``loop`` (all steps) and ``curve``; then ``restore``, ``evaluation`` and ``generation``.
 """
 
 from typing import TYPE_CHECKING
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from gatework.training.progress import Reporter as Reporter
     from gatework.training.progress import make_reporter as make_reporter
 
-# To look at a finished run nobody has to wait for what draws the curve of one in training.
+# The use of a finished run does not wait for the modules that draw the curve of a run in training.
 _PUBLIC = {
     "Evaluation": "gatework.training.evaluation",
     "Generation": "gatework.training.generation",

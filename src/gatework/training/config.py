@@ -1,4 +1,4 @@
-"""The configuration of a training run: settings by name become one typed, frozen object."""
+"""The configuration of a training run: one typed, frozen object made from settings by name."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,16 +20,16 @@ def make_config(values: Mapping[str, Any], where: str = "", *, files: bool = Tru
     """Check values and build the configuration.
 
     Args:
-        values: Any of the fields of :class:`TrainConfig`, by name; the others keep their task's defaults, or their own.
-        where: Where the values come from, such as a file's name, for the error's sentence.
-        files: Whether ``cell`` may name a file of equations, which is read: so where a person gives it, and not where
-            it stands in a run directory.
+        values: Any of the fields of :class:`TrainConfig`, by name; the others have the defaults of the task, or their
+            own.
+        where: The source of the values, such as the name of a file, for error messages.
+        files: Whether ``cell`` may name a file of equations. It may if a person gives it, but not in a run directory.
 
     Returns:
         The configuration.
 
     Raises:
-        ConfigError: For an unknown key, with the nearest one that exists, or a value out of range.
+        ConfigError: For an unknown key (the message suggests the nearest known one), or a value out of range.
 
     Example:
         >>> make_config({"hiden_size": 64})
@@ -48,7 +48,7 @@ def make_config(values: Mapping[str, Any], where: str = "", *, files: bool = Tru
 
 
 def _defaults(values: Mapping[str, Any], files: bool) -> Mapping[str, Any]:
-    """Give what suits the task; nothing where there is no such task, which is said when the settings are checked."""
+    """Return the defaults of the task; none for an unknown task, which the check of the settings refuses later."""
     task = values.get("task", TrainConfig.model_fields["task"].default)
     if not isinstance(task, str):
         return {}
@@ -63,13 +63,13 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     """Read settings from a TOML file.
 
     Args:
-        path: The file: one ``key = value`` per line, the keys being fields of :class:`TrainConfig`.
+        path: The file. Each line is ``key = value``, where the key is a field of :class:`TrainConfig`.
 
     Returns:
         The values that the file sets; :func:`make_config` checks them.
 
     Raises:
-        ConfigError: When the file cannot be read, is not TOML, or has an unknown key.
+        ConfigError: If the file cannot be read, is not TOML, or has an unknown key.
     """
     try:
         values = nested.read_toml(path)
@@ -83,6 +83,6 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 
 
 def nearest(key: str, known: Mapping[str, Any]) -> str:
-    """Say which known key an unknown one may have meant, or list them all."""
+    """Suggest the known key that is nearest to an unknown one, or list all known keys."""
     near = nearest_choice(key.replace("-", "_"), known)
     return f"did you mean '{near}'?" if near else f"expected one of {', '.join(known)}"

@@ -1,4 +1,4 @@
-"""The picture of a run: its training and its held-out loss over the steps."""
+"""The picture of a run: the training loss and the held-out loss over the steps."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
-_AFTER = "Description"  # the field of the picture that says after which step it was drawn
+_AFTER = "Description"  # the field of the PNG file with the step after which it was drawn
 _TRAIN, _NOISE, _VALID, _INK, _FAINT = "#2f6ca8", "#8fb3d9", "#c8451b", "#333333", "#e4e4e4"
 
 
@@ -18,9 +18,9 @@ def draw_curve(lines: Sequence[Mapping[str, Any]], quantity: str, title: str) ->
 
     Args:
         lines: The lines of ``metrics.jsonl``.
-        quantity: The metric to draw: bits per symbol; perplexity, on a logarithmic axis; or loss, on one where it falls
-            that far. Where the lines have a held-out accuracy, that is drawn below it.
-        title: What stands above it.
+        quantity: The metric to draw: bits per symbol; perplexity, on a logarithmic axis; or loss, on a logarithmic axis
+            if it falls over powers of ten. A held-out accuracy, if the lines have one, is drawn below it.
+        title: The title of the picture.
 
     Returns:
         A PNG picture.
@@ -72,7 +72,7 @@ def draw_curve(lines: Sequence[Mapping[str, Any]], quantity: str, title: str) ->
 
 
 def is_drawn_from(picture: bytes, lines: Sequence[Mapping[str, Any]]) -> bool:
-    """Tell whether a picture shows the run up to its last line.
+    """Tell whether a picture shows the run up to its last line of metrics.
 
     Args:
         picture: A PNG picture of the run.
@@ -86,7 +86,7 @@ def _after(lines: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _spans_decades(values: Sequence[float]) -> bool:
-    """Tell whether values reach over powers of ten; only then are there marks to read on a logarithmic axis."""
+    """Tell whether values span powers of ten; otherwise a logarithmic axis would have no labels."""
     return bool(values) and 0 < 30 * min(values) < max(values)
 
 
@@ -94,26 +94,26 @@ def smooth(points: Sequence[tuple[int, float]], share: float = 0.02) -> list[tup
     """Average each point with its neighbours.
 
     Args:
-        points: Step and value.
-        share: The part of all points that is averaged over, at least three.
+        points: The step and the value of each point.
+        share: The size of the window, as a fraction of all points; at least three points.
 
     Returns:
-        As many points.
+        The same number of points.
     """
     reach = max(1, ceil(len(points) * share / 2))
     means = []
     for place, (step, _) in enumerate(points):
-        # The window shrinks where the loss still falls steeply; at the flat end it keeps what lies before.
+        # The window shrinks at the beginning, where the loss falls steeply. At the flat end, only its right half does.
         values = [value for _, value in points[place - min(reach, place) : place + min(reach, place) + 1]]
         means.append((step, sum(values) / len(values)))
     return means
 
 
 def _label_ends(axes: Any, curves: Sequence[tuple[str, str, Sequence[tuple[int, float]]]]) -> None:
-    """Write name and last value of each curve in the right margin, instead of a legend."""
+    """Write the name and the last value of each curve in the right margin, in place of a legend."""
     ends = sorted(((points[-1], name, colour) for name, colour, points in curves if points), key=lambda end: end[0][1])
     for number, ((step, value), name, colour) in enumerate(ends):
-        # Two labels are moved apart, the lower one down and the upper one up: the values may be next to one another.
+        # Two labels are moved apart, because their values may be close: the lower one down, the upper one up.
         shift = 0 if len(ends) == 1 else -9 if number == 0 else 9
         axes.annotate(
             f"{name} {value:.3f}"
@@ -132,7 +132,7 @@ def _label_ends(axes: Any, curves: Sequence[tuple[str, str, Sequence[tuple[int, 
 
 
 def _zoom(axes: Any, train: Sequence[float], valid: Sequence[float]) -> None:
-    """Leave out the first fall of the loss where it would flatten all the rest."""
+    """Leave out the initial fall of the loss if it would flatten the rest of the curve."""
     values = sorted([*train, *valid])
     low, middle, high = values[0], values[len(values) // 2], values[-1]
     if high > low and len(values) > 20 and (middle - low) < (high - low) / 6:

@@ -1,4 +1,4 @@
-"""Measure a run's model, on what its job measures it on."""
+"""Measure the model of a run, as its job defines."""
 
 from dataclasses import replace
 from time import monotonic
@@ -20,27 +20,27 @@ def evaluate(
     step: int | None = None,
     device: str = "cpu",
 ) -> Evaluation:
-    """Measure a run's model on a split of its own data, on another text, or over another gap.
+    """Measure the model of a run on a split of its data, on another text, or at another gap.
 
     Args:
         run: The run directory.
-        split: ``train``, ``valid`` or ``test``, where the data have one.
-        data: Of a run on text, a file or folder to measure on instead, read whole, at the run's level and in its
-            encoding.
-        streams: Parts of the text read side by side, see :func:`gatework.models.language.measure`; 1 reads it in one
-            go, slowest and exact.
-        gap: Of a run on a task, another gap than it was trained on.
-        step: Which checkpoint; the newest when None.
+        split: ``train``, ``valid`` or, if the data have one, ``test``.
+        data: For a run on text: a file or folder to measure on instead. It is read as a whole, with the level and the
+            encoding of the run.
+        streams: The number of parts of the text to read in parallel; see :func:`gatework.models.language.measure`. With
+            1, the text is read in one pass, which is slowest but exact.
+        gap: For a run on a task: another gap than in training.
+        step: The step of the checkpoint; None for the newest.
         device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
 
     Returns:
         The metrics.
 
     Raises:
-        RunError: When this is no run, or there is no such checkpoint.
-        CheckpointError: When the checkpoint is damaged.
-        ConfigError: When an option is out of range, or has no meaning for this run.
-        DataError: When the data are not there or not those the run was trained on, or have no such split.
+        RunError: If the directory is not a run, or has no such checkpoint.
+        CheckpointError: If the checkpoint is damaged.
+        ConfigError: If an option is out of range, or has no meaning for this run.
+        DataError: If the data are missing, differ from those of the training, or have no such split.
     """
     if streams is not None and streams < 1:
         raise ConfigError(f"streams is {streams}: expected 1 or more")

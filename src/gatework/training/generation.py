@@ -1,4 +1,4 @@
-"""Let a run's model write."""
+"""Generate text with the model of a run."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,14 +13,14 @@ from gatework.training.restore import Loaded, load_model
 
 @dataclass(frozen=True)
 class Generation:
-    """What a model wrote.
+    """Generated text.
 
     Args:
         run: The run directory.
         step: The step of the checkpoint.
-        prompt: What it was given.
-        text: The prompt and what follows it.
-        seed: The seed, which writes the same again.
+        prompt: The prompt.
+        text: The prompt and its continuation.
+        seed: The seed, which reproduces the text.
     """
 
     run: str
@@ -30,7 +30,7 @@ class Generation:
     seed: int
 
     def to_json(self) -> dict[str, Any]:
-        """Give the result as plain data."""
+        """Return the result as plain data."""
         return asdict(self)
 
 
@@ -46,27 +46,27 @@ def generate(
     step: int | None = None,
     device: str = "cpu",
 ) -> Generation:
-    """Let a run's model go on with a prompt.
+    """Continue a prompt with the model of a run.
 
     Args:
         run: The run directory.
-        prompt: The text to go on with; when empty the model starts at the beginning of a line.
-        length: How many bytes, characters or words to add.
-        temperature: Below 1 the likely gets likelier; 0 always takes the likeliest symbol.
-        top_p: Choose among the likeliest symbols that together have this probability.
-        top_k: Choose among so many of the likeliest symbols; 0 for no limit.
-        seed: The seed of the random generator: the same one writes the same text.
-        step: Which checkpoint; the newest when None.
+        prompt: The text to continue; if empty, the model starts at the beginning of a line.
+        length: The number of bytes, characters or words to add.
+        temperature: Below 1, likely symbols become more likely; with 0, the most likely symbol is always chosen.
+        top_p: Choose among the most likely symbols that together have this probability.
+        top_k: Choose among this number of the most likely symbols; 0 for no limit.
+        seed: The seed of the random generator; the same seed gives the same text.
+        step: The step of the checkpoint; None for the newest.
         device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
 
     Returns:
         The text.
 
     Raises:
-        RunError: When this is no run, or there is no such checkpoint.
-        CheckpointError: When the checkpoint is damaged.
-        ConfigError: When a setting is out of its range.
-        DataError: When the vocabulary lacks a symbol of the prompt.
+        RunError: If the directory is not a run, or has no such checkpoint.
+        CheckpointError: If the checkpoint is damaged.
+        ConfigError: If a setting is out of its range.
+        DataError: If the vocabulary lacks a symbol of the prompt.
     """
     check_sampling(temperature, top_p, top_k)
     if length < 1:
@@ -82,7 +82,7 @@ def generate(
 
 
 def _prompted(loaded: Loaded, prompt: str) -> Tensor:
-    """Give the numbers of a prompt ``[n]``; refuse symbols that the vocabulary lacks."""
+    """Return the numbers of a prompt ``[n]``; refuse symbols that the vocabulary lacks."""
     level = loaded.vocabulary.level
     symbols = split_symbols(prompt, level)
     missing = loaded.vocabulary.missing(symbols)

@@ -1,4 +1,4 @@
-"""Train: from a configuration to a finished run directory, or on from where one stopped."""
+"""Train: turn a configuration into a finished run directory, or resume a run where it stopped."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -38,14 +38,14 @@ class TrainResult:
     """A finished run.
 
     Args:
-        run: Its directory.
-        step: Its last step.
-        already: True where there was nothing left to do.
-        metrics: The last held-out results: of text ``loss``, ``perplexity`` and bits per symbol; of a task those that
-            it has.
-        sample: What the model wrote at the end; empty where it does not write.
+        run: The run directory.
+        step: The last step.
+        already: True if the run was already finished.
+        metrics: The last held-out metrics: for text ``loss``, ``perplexity`` and bits per symbol; for a task, those of
+            the task.
+        sample: Text that the model generated at the end; empty if it does not generate text.
         curve: The picture of the loss.
-        seconds: How long it took, over all starts.
+        seconds: The duration of the run, over all starts.
         splits: The splits of the data.
     """
 
@@ -59,27 +59,27 @@ class TrainResult:
     splits: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Give the result as plain data."""
+        """Return the result as plain data."""
         return asdict(self) | {"run": str(self.run), "curve": str(self.curve), "metrics": dict(self.metrics)}
 
 
 def train(config: TrainConfig, reporter: Reporter | None = None) -> TrainResult:
-    """Train a model, or go on where the same command stopped, to the very bit.
+    """Train a model, or resume the same run where it stopped, with the same result to the bit.
 
     Args:
-        config: What to do. Where its run directory holds a run of the same configuration, that run goes on.
-        reporter: What is told how it goes; nothing when None.
+        config: The configuration. If its run directory holds a run of the same configuration, that run is resumed.
+        reporter: The reporter that shows progress; None shows nothing.
 
     Returns:
         The finished run.
 
     Raises:
-        DataError: When the data cannot be used.
-        ConfigError: When the model would not fit in memory, or the device is not there.
-        RunError: When the run directory is another run's or cannot be written.
-        CheckpointError: When the newest checkpoint is damaged.
-        NonFiniteLossError: When the loss becomes NaN or infinite; the last good checkpoint stays.
-        Stopped: After Ctrl-C or SIGTERM, or when ``torchrun`` was killed; the step under way is finished and saved.
+        DataError: If the data cannot be used.
+        ConfigError: If the model would not fit in memory, or there is no such device.
+        RunError: If the run directory belongs to another run or cannot be written.
+        CheckpointError: If the newest checkpoint is damaged.
+        NonFiniteLossError: If the loss becomes NaN or infinite; the last good checkpoint is kept.
+        Stopped: After Ctrl-C or SIGTERM, or if ``torchrun`` was killed; the current step is finished and saved.
     """
     group = Group.join(config.device)
     reporter = reporter if reporter is not None and group.first else Quiet()
@@ -92,14 +92,14 @@ def train(config: TrainConfig, reporter: Reporter | None = None) -> TrainResult:
 
 
 class _Training:
-    """The run directory and the trainer, kept in step."""
+    """The run directory and the trainer, kept in agreement."""
 
     def __init__(self, config: TrainConfig, group: Group, reporter: Reporter) -> None:
         self.config = config
         self.group = group
         self.reporter = reporter
         self.directory = RunDirectory(config.directory)
-        # Whatever can be wrong with data, cell and sizes shows here, before anything is written.
+        # This checks data, cell and sizes before anything is written.
         self.job = open_job(config)
         self.trainer = Trainer(config, self.job, group)
         self.fingerprint = fingerprint(config, self.job.fingerprint)
@@ -130,7 +130,7 @@ class _Training:
                 self.lock.release()
 
     def _open(self) -> Checkpoint | None:
-        """Give the newest checkpoint to go on from, after everything else has been checked; nothing is changed."""
+        """Return the newest checkpoint to resume from, after all other checks; nothing is changed."""
         if not self.directory.exists():
             return None
         check_same(self.directory, self.config, self.job.fingerprint)
@@ -142,16 +142,16 @@ class _Training:
         return checkpoint
 
     def _kept_lines(self, checkpoint: Checkpoint | None) -> list[dict[str, Any]]:
-        """Give the lines of metrics up to a checkpoint."""
+        """Return the lines of metrics up to a checkpoint."""
         if checkpoint is None:
             return []
-        # Checkpoints of earlier versions do not know how many lines there were.
+        # Checkpoints of earlier versions do not record the number of lines.
         known = checkpoint.facts.get("lines")
         flushed = known if isinstance(known, int) and known >= 0 else None
         return [line for line in self.directory.read_metrics(flushed) if line["step"] <= checkpoint.step]
 
     def _settle(self, checkpoint: Checkpoint | None) -> None:
-        """Make the run directory, or put it as it was at the checkpoint, as the run is told now."""
+        """Create the run directory, or restore it as it was at the checkpoint, with the current settings."""
         if not self.directory.exists():
             self.directory.sweep()
             self.directory.create(self.config, self.job.facts(), self.job.files())
@@ -160,14 +160,14 @@ class _Training:
         self.directory.replace_metrics(self._kept_lines(checkpoint))
         if checkpoint is not None:
             self.seconds_before, self.saved = checkpoint.facts["seconds"], checkpoint.step
-            # The start before this one may have been stopped between saving a checkpoint and removing an old one.
+            # The previous start may have been stopped between saving a checkpoint and removing an old one.
             with saving(f"run directory '{self.directory.path}'"):
                 remove_checkpoints(self.directory.checkpoints, self.config.keep_checkpoints)
         if self.directory.read_config() != self.config:
             self.directory.write_config(self.config)
 
     def _check_steps(self, step: int) -> None:
-        """Refuse to be made shorter, and say where a run is made longer."""
+        """Refuse to make a run shorter, and note if it is made longer."""
         before = self.directory.read_config()
         old, new = before.total_steps(self.job.windows), self.trainer.steps
         if new < old:
@@ -212,8 +212,8 @@ class _Training:
             if last or trainer.step % self.config.evaluate_every == 0:
                 self._evaluate()
                 mark, marked = monotonic(), 0
-            # A signal may have reached only one of the processes; all must stop at the same step. A launcher that was
-            # killed can send none any more, which is taken for the one it would have sent.
+            # A signal may have reached only one of the processes, but all must stop at the same step. A killed launcher
+            # cannot send a signal any more, so its absence counts as one.
             noticed = stop.number or (SIGTERM if self.group.abandoned else 0)
             signal_number = int(self.group.largest(noticed))
             if last or signal_number or trainer.step % self.config.checkpoint_every == 0:
@@ -223,13 +223,13 @@ class _Training:
                 raise Stopped(signal_number, trainer.step, str(self.directory.path))
 
     def _evaluate(self) -> None:
-        """Measure the held-out data, and let the model write."""
+        """Measure the model on held-out data, and let it generate a sample."""
         named = self.trainer.measure("valid").named()
         if not isfinite(named["loss"]):
             raise self._not_finite(f"the held-out loss became {named['loss']} after step {self.trainer.step:,}")
         self._write_line({f"valid_{name}": value for name, value in named.items()})
         if self.group.first:
-            # From a seed of its own, so that looking at the model does not change how it goes on.
+            # A separate seed, so that the sample does not change the rest of the training.
             sample = self.job.sample(self.trainer.model, mixed_seed(self.config.seed, -1, self.trainer.step))
             path = self.directory.samples / f"step-{self.trainer.step}.txt"
             if sample:
@@ -275,7 +275,7 @@ class _Training:
         )
 
     def _check_lock(self) -> None:
-        """Refuse to write what another process may be writing."""
+        """Refuse to write if another process may be writing to the directory."""
         if self.lock is not None:
             self.lock.check()
 
@@ -293,7 +293,7 @@ class _Training:
     def _is_drawn(self, lines: Sequence[Mapping[str, Any]]) -> bool:
         try:
             picture = read_file(self.directory.curve, _LARGEST_PICTURE)
-        except FileError:  # there is none, or something else in its place, which the picture will replace
+        except FileError:  # there is no picture, or something else in its place, which the picture will replace
             return False
         return is_drawn_from(picture, lines)
 
@@ -304,7 +304,7 @@ class _Training:
                 self.directory.path, step, already, {}, "", self.directory.curve, self._seconds(), splits
             )
         lines = self.directory.read_metrics()
-        # A finished run is drawn too where its last start was stopped before it came to that.
+        # A finished run is drawn, too, if its last start was stopped before it drew the picture.
         if not (already and self._is_drawn(lines)):
             self._draw()
         held_out = [line for line in lines if "valid_loss" in line]
@@ -318,7 +318,7 @@ class _Training:
 
 @contextmanager
 def _own_settings(config: TrainConfig, group: Group) -> Iterator[None]:
-    """Use the run's number of threads, and leave torch's global settings and generators as they were."""
+    """Use the run's number of threads, and restore torch's global settings and random generators afterwards."""
     threads = torch.get_num_threads()
     devices = [group.device] if group.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):

@@ -1,8 +1,8 @@
-"""Data-parallel training: several processes, each with its share of the streams, one model.
+"""Data-parallel training: one model, and several processes with a share of the streams each.
 
-Started by ``torchrun``. Each process keeps its own rows of the global batch; gradients are summed, each divided by the
-tokens of all, so the result is that of one process up to the rounding of sums. Only dropout differs: each process draws
-its own masks. Nothing is pickled: what processes tell each other are tensors and JSON.
+``torchrun`` starts the processes. Each process reads its own rows of the global batch. The gradients, divided by the
+number of tokens of all processes, are summed, so the result is that of one process up to rounding. Only dropout
+differs: each process draws its own masks. Nothing is pickled: the processes exchange tensors and JSON.
 """
 
 import json
@@ -15,8 +15,9 @@ from typing import Any
 
 import torch
 
-# Imported before a group exists: its functions have the group of that moment as a default, and torch imports it when an
-# optimiser first steps. The group would then outlive its end, and its threads abort the process as it leaves.
+# This must be imported before a group exists. Its functions have the current group as a default, and torch imports it
+# at the first step of an optimiser. The group would then outlive its end, and its threads would abort the process when
+# it exits.
 import torch.distributed.nn.functional
 from torch import Tensor
 from torch import distributed as dist
@@ -26,13 +27,13 @@ from gatework.training.jobs.settings import DEVICE
 
 
 class Group:
-    """The processes that train together; a single one is a group of its own.
+    """The processes that train together; a single process is a group, too.
 
     Args:
-        rank: This process's number, from 0.
+        rank: The number of this process, from 0.
         size: The number of processes.
-        device: Where this process computes.
-        launcher: The process that started this one and is to outlive it; None where nothing depends on one.
+        device: The device of this process.
+        launcher: The id of the process that started this one and should outlive it; None if there is none.
     """
 
     def __init__(
@@ -45,19 +46,19 @@ class Group:
 
     @classmethod
     def join(cls, device: str) -> "Group":
-        """Join the processes that ``torchrun`` started; alone where it did not.
+        """Join the processes that ``torchrun`` started, or form a group of one.
 
         Args:
             device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``. Under ``torchrun`` process n of a machine takes GPU n.
 
         Raises:
-            ConfigError: When the device is not there.
+            ConfigError: If there is no such device.
         """
         chosen = pick_device(device)
         size = _told_by_torchrun("WORLD_SIZE", 1)
         if size == 1:
             return cls(device=chosen)
-        # Ranks that somebody started by hand may well go on when the shell that did is left.
+        # Processes that were started by hand may continue after their shell has ended.
         launcher = os.getppid() if "TORCHELASTIC_RUN_ID" in os.environ else None
         if chosen.type == "cuda":
             chosen = torch.device("cuda", _told_by_torchrun("LOCAL_RANK", 0))
@@ -72,20 +73,20 @@ class Group:
 
     @property
     def abandoned(self) -> bool:
-        """True when ``torchrun`` is gone: nobody would start a process that fails again, or stop the others."""
+        """Whether ``torchrun`` has ended, so that it no longer restarts failed processes or stops the others."""
         return self.launcher is not None and os.getppid() != self.launcher
 
     @property
     def first(self) -> bool:
-        """True in the one process that writes."""
+        """Whether this is the one process that writes."""
         return self.rank == 0
 
     @contextmanager
     def first_goes_ahead(self) -> Iterator[None]:
-        """Let the others wait until the first process is through, and stop with it where it refuses.
+        """Let the other processes wait until the first is done, and stop them if it raises an error.
 
         Raises:
-            RunError: In the others, when the first process has refused; it says itself why.
+            RunError: In the other processes, if the first has raised an error, which states the reason.
         """
         try:
             yield
@@ -99,7 +100,7 @@ class Group:
         """Refuse a batch that does not give every process a stream.
 
         Raises:
-            ConfigError: With both numbers.
+            ConfigError: If there are fewer streams than processes.
         """
         if batch_size < self.size:
             raise ConfigError(
@@ -108,12 +109,12 @@ class Group:
             )
 
     def rows(self, batch_size: int, rank: int | None = None) -> slice:
-        """Give the rows of the global batch that a process has."""
+        """Return the rows of the global batch that belong to a process."""
         rank = self.rank if rank is None else rank
         return slice(batch_size * rank // self.size, batch_size * (rank + 1) // self.size)
 
     def add_gradients(self, parameters: Iterable[Tensor]) -> None:
-        """Sum the gradients of all processes, in one message per kind of number."""
+        """Sum the gradients of all processes, in one message per dtype."""
         if self.size == 1:
             return
         kinds: dict[torch.dtype, list[Tensor]] = {}
@@ -137,7 +138,7 @@ class Group:
         return together.tolist()
 
     def largest(self, number: float) -> float:
-        """Give the largest of all processes' numbers."""
+        """Return the largest number of all processes."""
         if self.size == 1:
             return number
         together = torch.tensor([number], dtype=torch.float64, device=self.device)
@@ -145,11 +146,11 @@ class Group:
         return float(together)
 
     def share(self, tensors: Mapping[str, Tensor] | None, facts: Any = None) -> tuple[dict[str, Tensor], Any]:
-        """Give what the first process has to all.
+        """Send tensors and facts from the first process to all.
 
         Args:
-            tensors: The first process's tensors by name; the others' are not looked at.
-            facts: Anything JSON can hold, likewise.
+            tensors: The tensors of the first process, by name; those of the other processes are ignored.
+            facts: Facts of the first process that JSON can hold; those of the other processes are ignored.
 
         Returns:
             The tensors (on the CPU) and the facts.
@@ -171,11 +172,11 @@ class Group:
         return received, facts
 
     def gather(self, mine: Tensor, shapes: list[torch.Size]) -> list[Tensor]:
-        """Collect one tensor from each process, exactly as it is.
+        """Collect one tensor from each process, unchanged.
 
         Args:
-            mine: This process's tensor.
-            shapes: The shape of each process's tensor, known to all.
+            mine: The tensor of this process.
+            shapes: The shape of the tensor of each process, known to all.
 
         Returns:
             The tensors in the order of the processes.
@@ -202,10 +203,10 @@ def _told_by_torchrun(variable: str, default: int) -> int:
 
 
 def pick_device(device: str) -> torch.device:
-    """Turn ``cpu``, ``cuda``, ``cuda:N`` or ``auto`` into a device that is there.
+    """Turn ``cpu``, ``cuda``, ``cuda:N`` or ``auto`` into an available device.
 
     Raises:
-        ConfigError: When it is not.
+        ConfigError: If there is no such device.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"

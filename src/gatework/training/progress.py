@@ -1,4 +1,4 @@
-"""What a person (or a program) sees while a run goes on."""
+"""The display of a run's progress, for people and programs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,24 +11,24 @@ from rich.text import Text
 from gatework.models.language import bits_name
 from gatework.runs.reporting import Display, JsonWriter, Mode, Silent, TextWriter, choose, duration
 
-# Bits per symbol, and what the symbol is.
+# The names of the metrics for bits per symbol, and the symbol of each.
 BITS = {bits_name(level): level for level in ("byte", "char")}
 
 
 @dataclass(frozen=True)
 class Beginning:
-    """What there is to say when a run begins or goes on.
+    """Facts to show when a run starts or resumes.
 
     Args:
-        run: Its directory.
-        cell: The name of its cell.
-        parameters: How many numbers it learns.
-        unit: What is counted: ``byte``, ``char``, ``word`` or ``sequence``.
-        about: What the data are, in lines.
-        steps: Steps in all.
-        step: The step it goes on from; 0 at the beginning.
-        processes: How many train together.
-        device: Where it computes.
+        run: The run directory.
+        cell: The name of the cell.
+        parameters: The number of parameters.
+        unit: The unit of the data: ``byte``, ``char``, ``word`` or ``sequence``.
+        about: A description of the data, in lines.
+        steps: The number of all steps.
+        step: The step to resume from; 0 for a new run.
+        processes: The number of processes that train together.
+        device: The device.
     """
 
     run: str
@@ -43,26 +43,26 @@ class Beginning:
 
 
 class Reporter(Protocol):
-    """Anything that is told how a run goes. Lines are those of ``metrics.jsonl``."""
+    """An object that receives the events of a run. Lines are those of ``metrics.jsonl``."""
 
     def begin(self, beginning: Beginning) -> None:
-        """Hear that a run begins or goes on."""
+        """Receive the start of the run, or its resumption."""
         ...
 
     def step(self, step: int, tokens: int, loss: float) -> None:
-        """Hear that a step is done: its number, how much was read, its loss per answer."""
+        """Receive the end of a step: its number, the amount of data read, and the loss per target."""
         ...
 
     def line(self, values: Mapping[str, Any]) -> None:
-        """Hear a line of metrics."""
+        """Receive a line of metrics."""
         ...
 
     def note(self, message: str) -> None:
-        """Hear something out of the ordinary."""
+        """Receive a message about something unusual."""
         ...
 
     def end(self) -> None:
-        """Hear that it is over, whichever way."""
+        """Receive the end of the run, whether it succeeded or not."""
         ...
 
 
@@ -72,7 +72,7 @@ def make_reporter(mode: Mode = "auto", file: IO[str] | None = None) -> Reporter:
     Args:
         mode: ``live`` is a moving display, ``plain`` lines of text, ``json`` the lines of ``metrics.jsonl``, ``quiet``
             nothing; ``auto`` is live on a terminal and plain otherwise.
-        file: Where it goes; standard error when None.
+        file: The file to write to; None for standard error.
 
     Returns:
         The reporter.
@@ -94,7 +94,7 @@ class Quiet(Silent):
 
 
 class JsonLines(JsonWriter, Quiet):
-    """One JSON object a line: ``metrics.jsonl`` as it comes, and notes as ``{"note": …}``."""
+    """One JSON object per line: the lines of ``metrics.jsonl`` as they come, and notes as ``{"note": …}``."""
 
     def line(self, values: Mapping[str, Any]) -> None:
         """Print a line of metrics."""
@@ -102,7 +102,7 @@ class JsonLines(JsonWriter, Quiet):
 
 
 class Plain(TextWriter, Quiet):
-    """Lines of text, ten or so a minute at most, for a file or a pipe."""
+    """Lines of text, at most about ten a minute, for a file or a pipe."""
 
     def __init__(self, file: IO[str]) -> None:
         super().__init__(file)
@@ -112,17 +112,17 @@ class Plain(TextWriter, Quiet):
         self._seconds: float | None = None
 
     def begin(self, beginning: Beginning) -> None:
-        """Print what the run is."""
+        """Print the facts about the run."""
         self._unit, self._steps = beginning.unit, beginning.steps
         for text in describe(beginning):
             self._print(text)
 
     def step(self, step: int, tokens: int, loss: float) -> None:
-        """Remember how much a step is."""
+        """Remember the amount of data in a step."""
         self._per_step = tokens
 
     def line(self, values: Mapping[str, Any]) -> None:
-        """Print a line of metrics; of the training loss only one every few seconds."""
+        """Print a line of metrics; the training loss only every few seconds."""
         if "valid_loss" in values:
             self._print(f"step {values['step']:>6,}/{self._steps:,}  held out: {_quality(values, 'valid')}")
         elif "train_loss" in values and (self._seconds is None or values["seconds"] - self._seconds >= 5):
@@ -136,7 +136,7 @@ class Plain(TextWriter, Quiet):
 
 
 class Live(Display, Quiet):
-    """A display that moves: one bar with loss, speed and the time left, and the held-out results above it."""
+    """A moving display: one bar with loss, speed and the time left, and the held-out results above it."""
 
     def __init__(self, console: Console) -> None:
         bar = Progress(
@@ -152,7 +152,7 @@ class Live(Display, Quiet):
         super().__init__(console, bar)
 
     def begin(self, beginning: Beginning) -> None:
-        """Show what the run is, and the bar."""
+        """Show the facts about the run, and the bar."""
         for text in describe(beginning):
             self._print(text)
         self._bar.start()
@@ -183,7 +183,7 @@ class _Speed(ProgressColumn):
 
 
 def describe(beginning: Beginning) -> list[str]:
-    """Say in a few lines what a run is."""
+    """Describe a run in a few lines."""
     lines = [
         f"{beginning.cell}: {beginning.parameters:,} parameters on {beginning.device}"
         + (f", {beginning.processes} processes" if beginning.processes > 1 else ""),
@@ -197,12 +197,12 @@ def describe(beginning: Beginning) -> list[str]:
 
 
 def speed_name(unit: str) -> str:
-    """Name the speed in a line of metrics."""
+    """Return the name of the speed in a line of metrics."""
     return "sequences_per_second" if unit == "sequence" else "tokens_per_second"
 
 
 def _quality(values: Mapping[str, Any], split: str) -> str:
-    """Say how good the model is, in the metrics that the line has."""
+    """Describe the quality of the model, with the metrics of the line."""
     for name, unit in BITS.items():
         if f"{split}_{name}" in values:
             return f"{values[f'{split}_{name}']:.3f} bits/{unit}"

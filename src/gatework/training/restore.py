@@ -1,4 +1,4 @@
-"""A model out of a run directory, to be used and not trained; nothing in the directory is touched."""
+"""Models from run directories, for use rather than training; nothing in the directory is changed."""
 
 import os
 from collections.abc import Callable
@@ -28,11 +28,11 @@ class Loaded:
     """A trained language model.
 
     Args:
-        directory: The run it is from.
+        directory: The run directory.
         config: The settings of the run.
-        vocabulary: What each number means.
-        model: The model, set to evaluation.
-        step: The step of the checkpoint it was read from.
+        vocabulary: The vocabulary of the run.
+        model: The model, in evaluation mode.
+        step: The step of the checkpoint.
     """
 
     directory: RunDirectory
@@ -43,10 +43,10 @@ class Loaded:
 
 
 def open_run(run: str) -> RunDirectory:
-    """Name the directory of a run.
+    """Return the directory of a run.
 
     Raises:
-        RunError: When this is no run.
+        RunError: If the directory is not a run.
     """
     directory = RunDirectory(Path(os.path.expanduser(run)))
     directory.require()
@@ -54,16 +54,16 @@ def open_run(run: str) -> RunDirectory:
 
 
 def open_language(run: str) -> tuple[RunDirectory, TrainConfig, Language]:
-    """Take up a run whose model reads and writes text, without its model.
+    """Open a run on text, without its model.
 
     Args:
         run: The run directory.
 
     Returns:
-        The directory, the settings of the run, and what is known of its text.
+        The directory, the settings of the run, and the facts about its text.
 
     Raises:
-        RunError: When this is no run, or its job has no text.
+        RunError: If the directory is not a run, or its job has no text.
     """
     directory = open_run(run)
     config = directory.read_config()
@@ -71,19 +71,19 @@ def open_language(run: str) -> tuple[RunDirectory, TrainConfig, Language]:
 
 
 def load_model(run: str, *, step: int | None = None, device: str = "cpu") -> Loaded:
-    """Read the language model of a run.
+    """Load the language model of a run.
 
     Args:
         run: The run directory.
-        step: Which checkpoint; the newest when None.
+        step: The step of the checkpoint; None for the newest.
         device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
 
     Returns:
-        The model and what belongs to it.
+        The model, with its settings and vocabulary.
 
     Raises:
-        RunError: When this is no run on text, or there is no such checkpoint.
-        CheckpointError: When the checkpoint is damaged.
+        RunError: If the directory is not a run on text, or has no such checkpoint.
+        CheckpointError: If the checkpoint is damaged.
     """
     directory, config, language = open_language(run)
     own = fingerprint(config, language.fingerprint)
@@ -92,20 +92,20 @@ def load_model(run: str, *, step: int | None = None, device: str = "cpu") -> Loa
 
 
 def restore(run: str, *, step: int | None = None, device: str = "cpu") -> Restored:
-    """Read the model of a run of any kind, and what its job knows of it.
+    """Load the model of a run of any kind, with the facts that its job knows.
 
     Args:
         run: The run directory.
-        step: Which checkpoint; the newest when None.
+        step: The step of the checkpoint; None for the newest.
         device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
 
     Returns:
-        The model and what belongs to it.
+        The model, with its settings and facts.
 
     Raises:
-        RunError: When this is no run, or there is no such checkpoint.
-        CheckpointError: When the checkpoint is damaged.
-        DataError: When the job needs its data, and they are not there or not those the run was trained on.
+        RunError: If the directory is not a run, or has no such checkpoint.
+        CheckpointError: If the checkpoint is damaged.
+        DataError: If the job needs its data, and they are missing or differ from those of the training.
     """
     directory = open_run(run)
     config = directory.read_config()
@@ -116,7 +116,7 @@ def restore(run: str, *, step: int | None = None, device: str = "cpu") -> Restor
 
 
 def _load(directory: RunDirectory, own: str, step: int | None, build: Callable[[], Model]) -> tuple[Model, int]:
-    """Build a model, fill it from a checkpoint, and give that one's step."""
+    """Build a model and load its parameters from a checkpoint; return the model and the step of the checkpoint."""
     run, steps = directory.path, list_checkpoints(directory.checkpoints)
     if not steps:
         raise RunError(f"run '{run}' has no checkpoint yet: let it train until its first one")
@@ -124,7 +124,7 @@ def _load(directory: RunDirectory, own: str, step: int | None, build: Callable[[
         raise RunError(f"run '{run}' has no checkpoint of step {step}; it has {', '.join(map(str, steps))}")
     chosen = steps[-1] if step is None else step
     checkpoint = load_checkpoint(directory.checkpoints, chosen, own)
-    with torch.random.fork_rng(devices=[]):  # what is drawn here is thrown away
+    with torch.random.fork_rng(devices=[]):  # the values drawn here are overwritten
         model = build()
     try:
         load_parameters(model, checkpoint.model)

@@ -1,17 +1,17 @@
-"""The run directory: everything there is to know about a run, and the only thing that is.
+"""The run directory. It holds everything that is known about a run.
 
     config.json         the settings of the run, with equations of the user's own
-    data.json           which files, how many symbols, a fingerprint of the text
-    vocabulary.json     what each number means, where the run is on text
-    metrics.jsonl       one line per look at the training loss or the held-out text
+    data.json           facts about the data, such as files, numbers of symbols and a fingerprint
+    vocabulary.json     the symbol of each number, for a run on text
+    metrics.jsonl       one line per report of the training loss or evaluation on held-out data
     checkpoints/step-N  see :mod:`gatework.runs.checkpoint`
-    samples/step-N.txt  what the model wrote
+    samples/step-N.txt  text that the model generated
     loss.png            the curve
     .lock               held while a process writes
 
-In ``metrics.jsonl`` every number is the same in a run that was killed and went on as in one that never stopped, except
-``seconds`` and ``tokens_per_second``: lines later than the checkpoint that a run goes on from are cut. They were not
-seen to the disk, so nothing is expected of them; those before it were, and one that is damaged is refused.
+A run that was killed and resumed has the same numbers in ``metrics.jsonl`` as a run that never stopped, except for
+``seconds`` and ``tokens_per_second``: when a run resumes from a checkpoint, later lines are removed. They were not
+flushed to disk, so they may be damaged. Earlier lines were flushed, and a damaged one is an error.
 """
 
 import json
@@ -31,13 +31,14 @@ from gatework.training.jobs.registry import kind_of
 
 WALL_CLOCK = ("seconds", "tokens_per_second", "sequences_per_second")
 
-# What may be different when a run goes on: where things are, how often it reports, and how long it goes on. The text is
-# compared by its content.
+# Settings that may change when a run is resumed: paths, the frequency of reports, and the length of the run. The text
+# is compared by its content.
 _PLACES = ("run", "data", "pattern", "device", "threads")
 _RHYTHMS = ("log_every", "evaluate_every", "checkpoint_every", "keep_checkpoints")
 MAY_CHANGE = frozenset((*_PLACES, *_RHYTHMS, "steps", "epochs"))
-# Settings that the first runs had: they are in every run's fingerprint. At its default a setting that came later
-# changes nothing, so it is left out: a run from before goes on, and no job's new setting touches the runs of others.
+# The settings of the first version, which are in the fingerprint of every run. A later setting is left out at its
+# default, where it changes nothing. So older runs can still be resumed, and a new setting of one job does not affect
+# the runs of others.
 _FIRST = frozenset(
     (
         *("task", "data", "pattern", "level", "encoding", "vocabulary_size", "valid_fraction", "cell", "hidden_size"),
@@ -74,7 +75,7 @@ class RunDirectory(Directory):
 
     @property
     def metrics(self) -> Path:
-        """The lines of metrics."""
+        """The file of metrics."""
         return self.path / "metrics.jsonl"
 
     @property
@@ -86,7 +87,7 @@ class RunDirectory(Directory):
         """Refuse a directory that is not a run.
 
         Raises:
-            RunError: Saying what is there instead.
+            RunError: If it is not a run; the message says what it is instead.
         """
         if not self.exists():
             what = "is a file" if self.path.is_file() else "does not exist"
@@ -98,7 +99,7 @@ class RunDirectory(Directory):
         """Read the settings of the run.
 
         Raises:
-            RunError: When there is no run here, or its configuration cannot be read.
+            RunError: If there is no run, or its configuration cannot be read.
         """
         self.require()
         path = self.path / "config.json"
@@ -108,10 +109,10 @@ class RunDirectory(Directory):
             raise RunError(f"the run's configuration cannot be used: {error}") from error
 
     def read_data(self) -> dict[str, Any]:
-        """Read which text the run is on.
+        """Read the facts about the data of the run.
 
         Raises:
-            RunError: When that is not there.
+            RunError: If there are none.
         """
         data = self.read_json("data.json")
         if not isinstance(data.get("fingerprint"), str):
@@ -119,7 +120,7 @@ class RunDirectory(Directory):
         return data
 
     def create(self, config: TrainConfig, data: Mapping[str, Any], files: Mapping[str, Any]) -> None:
-        """Begin a run: ``config.json`` comes last, so that where it is the rest is too."""
+        """Create the files of a run. ``config.json`` is written last: if it exists, so does the rest."""
         with saving(f"run directory '{self.path}'"):
             for folder in (self.checkpoints, self.samples):
                 folder.mkdir(exist_ok=True)
@@ -129,28 +130,28 @@ class RunDirectory(Directory):
             write_json(self.path / "config.json", _told(config))
 
     def write_config(self, config: TrainConfig) -> None:
-        """Replace the settings, after a change that is allowed."""
+        """Replace the settings, after a permitted change."""
         with saving(f"run directory '{self.path}'"):
             write_json(self.path / "config.json", _told(config))
 
     def sweep(self) -> None:
-        """Remove what a killed process left unfinished."""
+        """Remove unfinished files of killed processes."""
         self.sweep_folders(self.path, self.checkpoints, self.samples)
 
     def latest(self) -> int | None:
-        """Give the step of the newest checkpoint; None before the first."""
+        """Return the step of the newest checkpoint; None if there is none."""
         steps = list_checkpoints(self.checkpoints)
         return steps[-1] if steps else None
 
     def read_metrics(self, flushed: int | None = None) -> list[dict[str, Any]]:
-        """Read the lines of metrics, leaving out a last one that was cut short.
+        """Read the lines of metrics, without an incomplete last line.
 
         Args:
-            flushed: How many lines had been seen to the disk; those below are left out, for a crash may have put
-                anything in their place. When None that is not known, and all are read.
+            flushed: The number of lines that were flushed to disk. Later lines are left out, because a crash may have
+                damaged them. None if the number is not known; then all lines are read.
 
         Raises:
-            RunError: When a line in the middle is damaged.
+            RunError: If any other line is damaged.
         """
         lines = self.read_lines(self.metrics, lambda line: parse_value(line, self.metrics), "is not JSON", flushed)
         for number, values in enumerate(lines, start=1):
@@ -159,22 +160,22 @@ class RunDirectory(Directory):
         return lines
 
     def count_metrics(self) -> int:
-        """Count the whole lines of metrics."""
+        """Count the complete lines of metrics."""
         return len(split_lines(self.metrics, self.noun)) - 1
 
     def replace_metrics(self, lines: Sequence[Mapping[str, Any]]) -> None:
-        """Let the file hold these lines and no other."""
+        """Replace all lines of metrics."""
         content = b"".join(_line(line) for line in lines)
         if content != b"\n".join(split_lines(self.metrics, self.noun)):
             with saving(f"'{self.metrics}'"):
                 write_file(self.metrics, content)
 
     def append_metrics(self, line: Mapping[str, Any]) -> None:
-        """Add one line of metrics."""
+        """Append one line of metrics."""
         append_line(self.metrics, _line(line))
 
     def flush_metrics(self) -> None:
-        """See all lines to the disk: done before each checkpoint, whose step they lead up to."""
+        """Flush all lines to disk, before the checkpoint that follows them is saved."""
         with saving(f"'{self.metrics}'"), self.metrics.open("ab") as file:
             file.flush()
             os.fsync(file.fileno())
@@ -182,17 +183,17 @@ class RunDirectory(Directory):
 
 
 def fingerprint(config: TrainConfig, data_fingerprint: str) -> str:
-    """Give one number for everything that decides the course of a run: its fixed settings and its data."""
+    """Return the fingerprint of everything that determines the course of a run: its fixed settings and its data."""
     default = {k for k, field in TrainConfig.model_fields.items() if getattr(config, k) == field.default} - _FIRST
     fixed = {key: v for key, v in config.model_dump(mode="json").items() if key not in MAY_CHANGE | default}
     return digest(json.dumps([fixed, data_fingerprint], sort_keys=True).encode())
 
 
 def check_same(run: RunDirectory, config: TrainConfig, data_fingerprint: str) -> None:
-    """Refuse to go on with a run whose configuration or data were others.
+    """Refuse to resume a run with another configuration or other data.
 
     Raises:
-        RunError: Naming every setting that differs, with both values.
+        RunError: If they differ; the message names every differing setting with both values.
     """
     before, now = run.read_config().model_dump(mode="json"), config.model_dump(mode="json")
     differing = [key for key in now if key not in MAY_CHANGE and before[key] != now[key]]
@@ -211,7 +212,7 @@ def check_same(run: RunDirectory, config: TrainConfig, data_fingerprint: str) ->
 
 
 def _told(config: TrainConfig) -> dict[str, Any]:
-    """Give the configuration as plain data; the text's place holds wherever the run is looked at from."""
+    """Return the configuration as plain data, with an absolute path to the text, which is valid in any folder."""
     data = str(Path(os.path.expanduser(config.data)).absolute()) if config.data else ""
     return config.model_dump(mode="json") | {"data": data}
 

@@ -6,18 +6,17 @@ from gatework.training.config import TrainConfig
 
 
 def learning_rate(config: TrainConfig, step: int, steps: int, steps_per_epoch: int | None) -> float:
-    """Give the learning rate of one step.
+    """Return the learning rate of one step.
 
-    It first grows in a straight line over ``warmup_steps``. Then it is constant, or follows half a cosine down to a
-    hundredth of its height at the last step, or is divided by ``decay`` at the start of each epoch after the first
-    ``decay_after``.
+    It first rises linearly over ``warmup_steps``. Then it is constant, or follows half a cosine down to a hundredth of
+    its maximum at the last step, or is divided by ``decay`` at the start of each epoch after the first ``decay_after``.
 
     Args:
         config: The schedule and its settings.
         step: The step, counted from 1.
-        steps: The number of steps in all.
-        steps_per_epoch: The number of steps in one pass over the data; None where they are drawn for ever, which is one
-            epoch.
+        steps: The number of all steps.
+        steps_per_epoch: The number of steps in one pass over the data; None if new data are drawn for every step, which
+            counts as one epoch.
 
     Returns:
         The learning rate.

@@ -1,4 +1,4 @@
-"""One training run in memory: the model, the optimiser, the carried state, the place in the data."""
+"""One training run in memory: the model, the optimiser, the carried state and the position in the data."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,11 +22,11 @@ from gatework.training.jobs.protocol import Job, Measured
 from gatework.training.parallel import Group
 from gatework.training.schedule import learning_rate
 
-# How checkpoints of earlier versions call them.
+# The names in checkpoints of earlier versions.
 _SUMS_BEFORE = {"nats": "loss", "tokens": "asked"}
 
 
-# What an optimiser remembers of each parameter, and which of it counts steps.
+# The quantities that an optimiser keeps for each parameter, and the one that counts steps.
 _COUNTER = "step"
 _REMEMBERED = {"adamw": (_COUNTER, "exp_avg", "exp_avg_sq"), "sgd": ()}
 _STATE = "state."
@@ -34,7 +34,7 @@ _STATE = "state."
 
 @dataclass
 class Sums:
-    """What has come together since the last line of training loss."""
+    """The sums since the last line of training loss."""
 
     loss: float = 0.0
     asked: int = 0
@@ -43,7 +43,7 @@ class Sums:
 
 
 class _Sums(BaseModel):
-    """The sums, as a checkpoint has them."""
+    """The sums, as stored in a checkpoint."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -54,7 +54,7 @@ class _Sums(BaseModel):
 
 
 class _Facts(BaseModel):
-    """What a run goes on from, beside tensors."""
+    """The plain data of a checkpoint from which a run resumes, besides tensors."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
@@ -64,11 +64,11 @@ class _Facts(BaseModel):
 
 @dataclass
 class Trainer:
-    """Everything that changes while a run goes on, and the step that changes it.
+    """Everything that changes during a run, and the step that changes it.
 
     Args:
         config: The settings of the run.
-        job: What it is trained on.
+        job: The job.
         group: The processes that train together.
     """
 
@@ -80,7 +80,7 @@ class Trainer:
     state: State = None
 
     def __post_init__(self) -> None:
-        """Draw the model from the seed, and put everything in its place."""
+        """Draw the model from the seed, and prepare everything else."""
         config = self.config
         self.group.check_batch(config.batch_size)
         self.rows = self.group.rows(config.batch_size)
@@ -89,22 +89,22 @@ class Trainer:
         self.model: nn.Module = self.job.build(self.group.device)
         self.parameters: dict[str, Tensor] = dict(self.model.named_parameters())
         self.optimizer = _optimizer(config, self.parameters)
-        # Processes start from the same parameters and then draw different masks.
+        # All processes start from the same parameters, and then draw different masks.
         self._seed_generators(0)
 
     def train_step(self) -> tuple[int, float]:
-        """Train on what comes next.
+        """Train on the next batch.
 
         Returns:
-            How much was read, in the job's unit, and the loss per answer, over all processes.
+            The amount of data read, in the unit of the job, and the loss per target, over all processes.
 
         Raises:
-            NonFiniteLossError: When the loss or its gradient is not a number; the parameters are as they were before.
+            NonFiniteLossError: If the loss or its gradient is not finite; the parameters then stay as they were.
         """
         self.model.train()
         part = self.job.train(self.model, self.step, self.rows, self.state)
         self.optimizer.zero_grad(set_to_none=True)
-        # Summed over time, the loss of a longer window weighs more, in the step and against the limit of its gradient.
+        # If the loss is summed over time, a longer window weighs more, in the step and in the norm that is clipped.
         by_time = self.config.reduction == "sum_over_time"
         (part.total / (self.config.batch_size if by_time else part.asked)).backward()
         self.group.add_gradients(self.parameters.values())
@@ -121,11 +121,11 @@ class Trainer:
         return part.amount, total / part.asked
 
     def learning_rate(self, step: int) -> float:
-        """Give the learning rate of a step, counted from 1."""
+        """Return the learning rate of a step, counted from 1."""
         return learning_rate(self.config, step, self.steps, self.job.windows)
 
     def take_sums(self) -> dict[str, float]:
-        """Give the training loss since the last call, by the names of a line of metrics."""
+        """Return the training loss since the last call, under the names of a line of metrics."""
         sums, self.sums = self.sums, Sums()
         named = self.job.trained(sums.loss, sums.asked).named()
         line = {f"train_{name}": value for name, value in named.items()}
@@ -137,11 +137,11 @@ class Trainer:
         return self.job.put_together(self.group.add(*mine.sums()))
 
     def is_finite(self) -> bool:
-        """Tell whether every parameter is a number."""
+        """Tell whether every parameter is finite."""
         return all(bool(torch.isfinite(parameter).all()) for parameter in self.parameters.values())
 
     def _clip(self) -> float:
-        """Measure the norm of the whole gradient and, where it is too large, scale the gradient down to the limit."""
+        """Return the norm of the whole gradient; scale the gradient down to the limit if the norm is too large."""
         limit = self.config.clip_norm or float("inf")
         return float(torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), limit))
 
@@ -155,10 +155,10 @@ class Trainer:
         torch.manual_seed(mixed_seed(self.config.seed, self.group.rank, step))
 
     def checkpoint(self, facts: Mapping[str, Any]) -> Checkpoint:
-        """Collect everything into a checkpoint; every process must call this, and the first one's is whole.
+        """Collect everything into a checkpoint. Every process must call this; only that of the first is complete.
 
         Args:
-            facts: Further plain data to keep in it.
+            facts: Further plain data to store.
         """
         state = {f"state.{number}": tensor for number, tensor in enumerate(self._gathered_state())}
         optimizer = {
@@ -175,10 +175,10 @@ class Trainer:
         return Checkpoint(self.step, model, optimizer, state | self._gathered_generators(), own | dict(facts))
 
     def restore(self, checkpoint: Checkpoint | None) -> None:
-        """Go on from a checkpoint, which only the first process needs to have; None is the beginning.
+        """Resume from a checkpoint, which only the first process needs to have; None starts from the beginning.
 
         Raises:
-            CheckpointError: When its tensors are not this model's.
+            CheckpointError: If its tensors do not fit this model.
         """
         tensors, facts = None, None
         if checkpoint is not None:
@@ -197,7 +197,7 @@ class Trainer:
 
     def _restore_optimizer(self, saved: Mapping[str, Tensor], step: int) -> None:
         quantities = _REMEMBERED[self.config.optimizer]
-        # Of a parameter that no loss has reached yet nothing is remembered; but there is one that it has reached.
+        # The optimiser has no state for a parameter that no gradient has reached yet, but at least one was reached.
         begun = {key.rpartition("/")[0] for key in saved} & self.parameters.keys()
         if step and quantities and not begun:
             raise CheckpointError(f"the checkpoint is damaged: its optimiser remembers nothing of {step:,} steps")
@@ -214,12 +214,12 @@ class Trainer:
             raise CheckpointError(f"the checkpoint is damaged: {', '.join(wrong[:4])} cannot come of {step:,} steps")
         for key in expected:
             name, _, quantity = key.rpartition("/")
-            # AdamW counts its steps on the CPU wherever the parameters are.
+            # AdamW counts its steps on the CPU, wherever the parameters are.
             where = saved[key] if quantity == _COUNTER else saved[key].to(self.group.device)
             self.optimizer.state[self.parameters[name]][quantity] = where.clone()
 
     def _carried(self, saved: Mapping[str, Tensor], step: int) -> list[Tensor]:
-        """Give the states of all streams, where they are carried on."""
+        """Return the states of all streams, if they are carried to the next step."""
         carried = {name: tensor for name, tensor in saved.items() if name.startswith(_STATE)}
         expected: dict[str, Tensor] = {}
         if self.job.carries(step):
@@ -232,7 +232,7 @@ class Trainer:
         return [carried[name] for name in expected]
 
     def _gathered_state(self) -> list[Tensor]:
-        """Put the rows of all processes together, in the order of the global batch."""
+        """Join the rows of all processes, in the order of the global batch."""
         if self.state is None:
             return []
         whole = []
@@ -261,7 +261,7 @@ class Trainer:
 
     def _restore_generators(self, saved: Mapping[str, Tensor], processes: int) -> None:
         if processes != self.group.size:
-            # Another number of processes draws other masks in any case: start again from seed, process and step.
+            # With another number of processes, the masks differ anyway: start again from seed, process and step.
             self._seed_generators(self.step)
             return
         _set_generator(torch.set_rng_state, torch.get_rng_state(), saved, f"generator.{self.group.rank}.cpu")
@@ -276,7 +276,7 @@ def load_parameters(model: nn.Module, saved: Mapping[str, Tensor]) -> None:
     """Copy saved parameters into a model.
 
     Raises:
-        CheckpointError: When names, shapes or kinds of number are not the model's, or a parameter is no finite number.
+        CheckpointError: If names, shapes or dtypes differ from those of the model, or a parameter is not finite.
     """
     own = dict(model.named_parameters())
     _check_tensors(saved, own, "its parameters")
@@ -286,7 +286,7 @@ def load_parameters(model: nn.Module, saved: Mapping[str, Tensor]) -> None:
 
 
 def _check_tensors(saved: Mapping[str, Tensor], expected: Mapping[str, Tensor], what: str) -> None:
-    """Refuse saved tensors that are not the expected ones in name, shape or kind, or not finite."""
+    """Refuse saved tensors whose names, shapes or dtypes are not the expected ones, or that are not finite."""
     forms = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in expected.items()}
     given = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in saved.items()}
     if forms != given:
@@ -301,14 +301,14 @@ def _check_tensors(saved: Mapping[str, Tensor], expected: Mapping[str, Tensor], 
 
 
 def _could_be(quantity: str, value: Tensor, step: int) -> bool:
-    """Tell whether an optimiser could remember this: the count of its steps, and no negative mean of squares."""
+    """Tell whether a value is possible in an optimiser's state: its count of steps, or a mean square of 0 or more."""
     if quantity == _COUNTER:
-        return 0 < float(value) <= step  # fewer where a loss reached the parameter later
+        return 0 < float(value) <= step  # fewer if the first gradient reached the parameter later
     return quantity != "exp_avg_sq" or bool((value >= 0).all())
 
 
 def _read_facts(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Give what a checkpoint says besides its tensors that a run goes on from."""
+    """Return the plain data of a checkpoint from which a run resumes."""
     facts = dict(checkpoint.facts)
     if isinstance(facts.get("sums"), dict):
         facts["sums"] = {_SUMS_BEFORE.get(name, name): value for name, value in facts["sums"].items()}
@@ -323,12 +323,12 @@ def _set_generator(set_state: Callable[[Tensor], None], own: Tensor, saved: Mapp
     _check_tensors(given, {name: own}, "its random generators")
     try:
         set_state(saved[name])
-    except RuntimeError as error:  # torch says what it thinks of a state only when it is set
+    except RuntimeError as error:  # torch checks a state only when it is set
         raise CheckpointError(f"the checkpoint is damaged: '{name}' is no state of a random generator") from error
 
 
 def _optimizer(config: TrainConfig, parameters: Mapping[str, Tensor]) -> Optimizer:
-    # Biases and gains are not pulled to zero: they are few, and zero means nothing special to them.
+    # Weight decay does not apply to biases and gains: they are few, and zero is not a special value for them.
     matrices = [parameter for parameter in parameters.values() if parameter.dim() > 1]
     vectors = [parameter for parameter in parameters.values() if parameter.dim() <= 1]
     groups: list[dict[str, Any]] = [{"params": matrices}]

@@ -1,4 +1,4 @@
-"""From the settings of a run to its cell and the type of its numbers."""
+"""The cell of a run and its projection, built from the settings."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.
 
 
 def build_cell(config: Settings) -> Cell:
-    """Take the cell of a configuration and apply the transformations it asks for.
+    """Build the cell of a configuration, with the transformations that its settings request.
 
     Raises:
-        CellError: When the cell does not have what a transformation changes.
-        EquationError: When equations of the user's own do not fit together.
+        CellError: If the cell lacks the part that a transformation changes.
+        EquationError: If the user's own equations are invalid.
     """
     cell = find_cell(config.cell, name="own-cell")
     if config.layer_norm:
@@ -29,14 +29,14 @@ def build_cell(config: Settings) -> Cell:
 
 
 def own_projection(cell: Cell, hidden_size: int) -> int:
-    """Give the size of a cell's output on a sequence task, where nobody says it.
+    """Return the default size of a cell's projected output on a sequence task.
 
     Args:
         cell: The cell.
-        hidden_size: Its units.
+        hidden_size: The number of units of the cell.
 
     Returns:
-        Half of the units where the equations project the output and leave its size open; else 0, for no projection.
+        Half of the units if the equations project the output and leave its size open; otherwise 0, for no projection.
 
     Example:
         >>> own_projection(CELLS["lstm_projected"], 32), own_projection(CELLS["lstm"], 32)
@@ -46,14 +46,14 @@ def own_projection(cell: Cell, hidden_size: int) -> int:
 
 
 def known_cell(given: Any, files: bool) -> Cell | None:
-    """Find the cell that a setting names; None where there is none, which the settings refuse in their own order.
+    """Find the cell that a setting names.
 
     Args:
         given: The setting, unchecked.
         files: Whether it may name a file of equations.
 
     Returns:
-        The cell.
+        The cell; None if there is none, which the check of the settings refuses later.
     """
     if not isinstance(given, str) or not (files if is_file(given) else is_equations(given) or given in CELLS):
         return None

@@ -1,4 +1,4 @@
-"""What a finished run is asked, and what was measured."""
+"""A request to measure a finished run, and the result."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Question:
-    """What a finished run is to be measured on.
+    """The data on which to measure a finished run.
 
     Args:
-        split: A split of its own data.
+        split: A split of the run's data.
         data: A file or folder of text to measure on instead.
-        streams: Parts of a text read side by side; None: as many as suit it.
-        gap: Another gap than it was trained on.
+        streams: The number of parts of a text to read in parallel; None for a number that suits the text.
+        gap: Another gap than in training.
     """
 
     split: str = "valid"
@@ -23,23 +23,23 @@ class Question:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured.
+    """The result of a measurement.
 
     Args:
         run: The run directory.
         step: The step of the checkpoint.
         text: The split, or the file or folder.
-        tokens: The number of symbols, each counted once; of a task the number of answers.
-        unknown: How many of them the vocabulary lacks; they count as ``<unk>``. None of a task's.
-        metrics: Of text ``loss`` in nats per symbol, ``perplexity``, and ``bits_per_byte`` or ``bits_per_character``;
-            of a task its metrics.
-        seconds: How long it took.
-        gap: The task's gap; None for text.
-        solved: Whether the task's criterion is met; None for text.
-        chance: The baseline: the metrics of a guess without looking, where they are known.
-        sequences: The number of a task's sequences; None for text.
-        groups: Results by group of sequences, where the task has groups.
-        group_names: What the groups are called, where recorded data say so.
+        tokens: The number of symbols, each counted once; for a task, the number of targets.
+        unknown: The number of symbols that the vocabulary lacks; they count as ``<unk>``. 0 for a task.
+        metrics: For text, ``loss`` in nats per symbol, ``perplexity``, and ``bits_per_byte`` or ``bits_per_character``;
+            for a task, its metrics.
+        seconds: The duration of the measurement.
+        gap: The gap of the task; None for text.
+        solved: Whether the criterion of the task is met; None for text.
+        chance: The baseline: the metrics at chance level, if they are known.
+        sequences: The number of sequences of the task; None for text.
+        groups: The results by group of sequences, if the task has groups.
+        group_names: The names of the groups, if recorded data define them.
     """
 
     run: str
@@ -57,7 +57,7 @@ class Evaluation:
     group_names: dict[int, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the result as plain data, of text and of a task each with the names that fit it."""
+        """Return the result as plain data, with names that suit a text or a task."""
         about = {"run": self.run, "step": self.step}
         if self.gap is None:
             about |= {"text": self.text, "tokens": self.tokens, "unknown": self.unknown}

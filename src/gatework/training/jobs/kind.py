@@ -1,7 +1,7 @@
-"""A kind of job: the row of the registry that says what there is to do for it, from its settings to a finished run.
+"""A kind of job: the row of the registry with all that is specific to it, from its settings to a finished run.
 
-A kind answers for everything that differs between jobs. What it cannot do it refuses in a sentence; nobody else asks
-which job a run is.
+A kind implements everything that differs between jobs, and refuses requests that it cannot serve. No other module
+branches on the kind of a job.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from gatework.training.jobs.settings import Settings
 
 
 class Kept(Protocol):
-    """What a run directory holds, as far as a job reads it."""
+    """The part of a run directory that a job reads."""
 
     @property
     def path(self) -> Path:
@@ -29,20 +29,20 @@ class Kept(Protocol):
         ...
 
     def read_data(self) -> dict[str, Any]:
-        """Read what the run has said of its data; ``fingerprint`` is among it."""
+        """Read the facts about the data, with their ``fingerprint``."""
         ...
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """Read one of the files that the job put there."""
+        """Read one of the files that the job has written."""
         ...
 
 
 class Trained(Protocol):
-    """What a job knows of a finished run, beside its checkpoints."""
+    """The facts that a job knows about a finished run, besides its checkpoints."""
 
     @property
     def fingerprint(self) -> str:
-        """One number for the data that it was trained on."""
+        """The fingerprint of the training data."""
         ...
 
     def build(self, device: torch.device) -> nn.Module:
@@ -51,16 +51,16 @@ class Trained(Protocol):
 
 
 class Language(Trained, Protocol):
-    """What a job knows of a finished run whose model reads and writes text."""
+    """The facts that a job knows about a finished run whose model reads and generates text."""
 
     @property
     def level(self) -> str:
-        """What is read one at a time: ``byte``, ``char`` or ``word``."""
+        """The level of the symbols: ``byte``, ``char`` or ``word``."""
         ...
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """What each number means."""
+        """The vocabulary of the run."""
         ...
 
     def build(self, device: torch.device) -> LanguageModel:
@@ -71,25 +71,25 @@ class Language(Trained, Protocol):
         """Read text that the model was not trained on.
 
         Args:
-            title: What to call the run, for the error's sentence.
+            title: The name of the run, for error messages.
 
         Raises:
-            DataError: When the text is gone, or not what it was.
+            DataError: If the text is missing, or has changed.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Restored:
-    """A model out of a run directory, to be used and not trained.
+    """A model from a run directory, for use rather than training.
 
     Args:
-        run: What the user calls the run.
-        config: Its settings.
-        kept: What its directory holds.
-        trained: What :meth:`JobKind.restore` gave.
-        model: The model, set to evaluation.
-        step: The step of the checkpoint that it was read from.
+        run: The run, as the user has named it.
+        config: The settings of the run.
+        kept: The files of the run.
+        trained: The result of :meth:`JobKind.restore`.
+        model: The model, in evaluation mode.
+        step: The step of the checkpoint.
     """
 
     run: str
@@ -105,11 +105,11 @@ class Ending:
     """The text that a person reads at the end of a run.
 
     Args:
-        measured: What the last metrics were measured on.
-        digits: How numbers are written, such as ``.3f``.
+        measured: The data on which the last metrics were measured.
+        digits: The format of numbers, such as ``.3f``.
         notes: Further sentences.
-        commands: What to do next, each a command of ``gatework`` without the program's name.
-        continues: True where the same command with more steps is worth a hint.
+        commands: Suggested next commands of ``gatework``, without the name of the program.
+        continues: Whether to suggest the same command with more steps.
     """
 
     measured: str
@@ -120,69 +120,69 @@ class Ending:
 
 
 class JobKind:
-    """A row of the registry. Its methods answer for one kind of job."""
+    """A row of the registry. Its methods implement one kind of job."""
 
     name: str
     settings: type[Settings]
 
     def takes(self, task: str) -> bool:
-        """Tell whether a task is done by this kind of job."""
+        """Tell whether a task belongs to this kind of job."""
         return task == self.name
 
     def defaults(self, values: Mapping[str, Any], *, files: bool) -> Mapping[str, Any]:
-        """Give the settings that suit the task, in place of the general defaults.
+        """Return the task's own defaults, which replace the general ones.
 
         Args:
-            values: What is said.
+            values: The given settings.
             files: Whether ``cell`` may name a file of equations.
         """
         return {}
 
     def refused(self, name: str, value: Any, task: str) -> str:
-        """Say that a setting of another kind of job has no meaning here."""
+        """Return the message that a setting of another kind of job has no meaning here."""
         return f"{name} is {value!r}, and has no meaning in task '{task}': leave it out"
 
     def title(self, config: Any) -> str:
-        """Say what to call the data, in a few letters that may stand in a file's name."""
+        """Return a short name of the data that may be part of a file name."""
         return self.name
 
     def data_name(self, config: Any) -> str:
-        """Say what to call the data in a sentence."""
+        """Return the name of the data for use in a sentence."""
         return config.data or self.title(config)
 
     def begin(self, config: Any) -> Job:
-        """Read the data of a configuration, or make ready to draw them."""
+        """Read the data of a configuration, or prepare to draw them."""
         raise NotImplementedError
 
     def restore(self, run: str, config: Any, kept: Kept) -> Trained:
-        """Take up a finished run; nothing in its directory is touched.
+        """Open a finished run; nothing in its directory is changed.
 
         Args:
-            run: What the user calls the run.
-            config: Its settings.
-            kept: What its directory holds.
+            run: The run, as the user has named it.
+            config: The settings of the run.
+            kept: The files of the run.
 
         Raises:
-            RunError: When files of the run cannot be read.
-            DataError: When the data are needed, and gone or changed.
+            RunError: If files of the run cannot be read.
+            DataError: If the data are needed, but missing or changed.
         """
         raise NotImplementedError
 
     def language(self, run: str, config: Any, kept: Kept) -> Language:
-        """Take up a finished run whose model reads and writes text.
+        """Open a finished run whose model reads and generates text.
 
         Raises:
-            RunError: When the job has no text.
+            RunError: If the job has no text.
         """
         raise RunError(
             f"run '{run}' was trained on task '{config.task}': expected a run on text; `gatework evaluate` measures it"
         )
 
     def check_question(self, run: str, question: Question) -> None:
-        """Refuse what cannot be asked of a run of this kind, before anything of it is read.
+        """Refuse a measurement that makes no sense for a run of this kind, before the run is read.
 
         Raises:
-            ConfigError: Saying what to leave out.
+            ConfigError: If an option does not apply; the message names it.
         """
 
     def evaluate(self, restored: Restored, question: Question) -> Evaluation:
@@ -190,25 +190,25 @@ class JobKind:
 
         Args:
             restored: The run.
-            question: What it is to be measured on.
+            question: The data on which to measure it.
 
         Returns:
             The metrics.
 
         Raises:
-            ConfigError: When the model cannot be asked this.
-            DataError: When the data are not there or not those the run was trained on, or have no such split.
+            ConfigError: If the model cannot be measured on these data.
+            DataError: If the data are missing, differ from those of the training, or have no such split.
         """
         raise NotImplementedError
 
     def ending(self, config: Any, run: str, metrics: Mapping[str, float], sample: str, splits: Sequence[str]) -> Ending:
-        """Give the text that a person reads at the end of a run.
+        """Return the text that a person reads at the end of a run.
 
         Args:
             config: The settings of the run.
-            run: Its directory, as a shell reads it.
-            metrics: Its last metrics on what was held out.
-            sample: What the model wrote.
+            run: The run directory, quoted for a shell.
+            metrics: The last metrics on held-out data.
+            sample: The text that the model generated.
             splits: The splits of the data.
         """
         raise NotImplementedError

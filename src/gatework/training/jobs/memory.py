@@ -1,4 +1,4 @@
-"""How much memory a run would take, estimated before any of it is taken."""
+"""An estimate of the memory that a run needs, made before any of it is allocated."""
 
 import os
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from gatework.errors import ConfigError
 from gatework.training.jobs.settings import Settings
 
 _BYTES = {"float32": 4, "float64": 8, "bfloat16": 2}
-# A limit set on the process from outside, by a container, in the two forms that Linux has.
+# The files with a container's memory limit, in the two forms that Linux has.
 _LIMITS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
@@ -19,22 +19,22 @@ _LIMITS = (
 
 
 def count_layers(config: Settings, cell: Cell, input_size: int, *, input_projection: bool = False) -> int:
-    """Count the numbers that the recurrent layers of a model would learn, without building them.
+    """Count the parameters of the recurrent layers of a model, without building them.
 
     Args:
         config: The sizes.
         cell: The cell.
-        input_size: What the first layer reads.
-        input_projection: Whether learned maps bring what layers read to their size, as in
+        input_size: The number of features that the first layer reads.
+        input_projection: Whether learned maps bring the inputs of layers to their size, as in
             :class:`gatework.nn.Recurrent`; only for a cell that reads its input elementwise.
 
     Raises:
-        SizeError: When sizes do not fit the cell.
+        SizeError: If sizes do not fit the cell.
     """
     if config.proj_size and "proj_size" not in cell.step.size_keys:
         cell = project(cell)
     units, total = config.hidden_size, 0
-    # Layers above the first read what the one below gives; a map stands before the first, and where that has to be.
+    # Layers above the first read the output of the layer below. They need a map only if its size is not their own.
     above = input_projection and config.output_size != units
     for layers, size, maps in ((1, input_size, input_projection), (config.num_layers - 1, config.output_size, above)):
         if layers:
@@ -45,13 +45,13 @@ def count_layers(config: Settings, cell: Cell, input_size: int, *, input_project
 
 @dataclass(frozen=True)
 class Needs:
-    """What a training step needs memory for, beside the layers' own working.
+    """The quantities that determine the memory of a training step, besides the layers.
 
     Args:
-        parameters: Numbers learned.
-        places: Time steps of a batch, over all its rows.
-        read: Numbers read at each.
-        scored: Scores given at each.
+        parameters: The number of parameters.
+        places: The number of time steps of a batch, over all its rows.
+        read: The number of features at each of them.
+        scored: The number of scores at each of them.
     """
 
     parameters: int
@@ -63,19 +63,19 @@ class Needs:
 def check_memory(config: Settings, cell: Cell, needs: Needs, device: torch.device, length: str) -> None:
     """Refuse a model that would not fit in memory, before any of it is allocated.
 
-    The estimate counts the parameters with their gradients and what the optimiser remembers of each. It also counts
-    what the backward pass needs of every time step: about one vector per operation of the cell, and the scores with
-    their gradient. The estimate is a little too low rather than too high.
+    The estimate counts the parameters, with their gradients and the state of the optimiser. It also counts the saved
+    tensors of every time step: about one vector per operation of the cell, and the scores with their gradient. The
+    estimate is a little too low rather than too high.
 
     Args:
         config: The sizes.
-        cell: The cell, whose equations say how many operations a step has.
-        needs: What the model learns, reads and scores.
-        device: Where the model is to be.
-        length: The setting that says how long a sequence is, with its value, such as ``window (64)``.
+        cell: The cell, whose equations determine the number of operations of a step.
+        needs: The numbers of parameters, features and scores.
+        device: The device of the model.
+        length: The setting for the length of a sequence, with its value, such as ``window (64)``.
 
     Raises:
-        ConfigError: With what would be taken and what is free.
+        ConfigError: If the memory is too small; the message gives the memory needed and the memory available.
     """
     per_parameter = 4 if config.optimizer == "adamw" else 2
     step = len(cell.step.equations) * config.hidden_size * config.num_layers
@@ -90,13 +90,13 @@ def check_memory(config: Settings, cell: Cell, needs: Needs, device: torch.devic
 
 
 def available_memory(device: torch.device) -> int:
-    """Give the bytes that this process may still take.
+    """Return the memory that this process can still allocate.
 
     Args:
         device: A GPU, or the CPU.
 
     Returns:
-        Bytes; for the CPU what the machine has free or a container's limit leaves, whichever is less.
+        The number of bytes; for the CPU the free memory of the machine, or what a container's limit leaves of it.
     """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
@@ -104,7 +104,7 @@ def available_memory(device: torch.device) -> int:
     for limit, used in _LIMITS:
         try:
             free = min(free, int(Path(limit).read_text()) - int(Path(used).read_text()))
-        except (OSError, ValueError):  # no such limit: not in a container, another system, or "max"
+        except (OSError, ValueError):  # there is no limit: no container, another system, or "max"
             continue
     return max(0, free)
 
@@ -114,5 +114,5 @@ def _free_memory() -> int:
         lines = Path("/proc/meminfo").read_text().splitlines()
         facts = dict(line.split(":", 1) for line in lines)
         return int(facts["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError):  # a system without /proc: all that is built in
+    except (OSError, KeyError):  # a system without /proc: use the installed memory
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -1,4 +1,4 @@
-"""What a run trains on: the trainer, the run directory and the display know a job only by what stands here."""
+"""The protocol of jobs, through which the trainer, the run directory and the display use them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from gatework.tasks.task import Success
 
 @dataclass(frozen=True)
 class Part:
-    """What one training step has read.
+    """The loss of one training step.
 
     Args:
-        total: The summed loss of this process's rows.
-        asked: The number of answers that the loss of all processes' rows is summed over.
-        amount: How much was read by all, in the job's unit.
-        state: The state that the next part starts from; None where it starts without one.
+        total: The sum of the loss over the rows of this process.
+        asked: The number of targets in the rows of all processes.
+        amount: The amount of data that all processes read, in the unit of the job.
+        state: The state that the next step starts from; None if it starts from the initial state.
     """
 
     total: Tensor
@@ -30,54 +30,54 @@ class Part:
 
 
 class Measured(Protocol):
-    """A measurement; parts measured by several processes add up."""
+    """A measurement; the measurements of several processes add up."""
 
     def sums(self) -> list[float]:
-        """Give what adds up."""
+        """Return the sums, which add up over several processes."""
         ...
 
     def named(self) -> dict[str, float]:
-        """Give the metrics by name; ``loss`` is always among them."""
+        """Return the metrics by name; ``loss`` is always among them."""
         ...
 
 
 class Shape(Protocol):
-    """What a job's models are besides their cell and their units."""
+    """The sizes of a job's models, apart from their cell and their units."""
 
     @property
     def width(self) -> int:
-        """Numbers that the layers are given at each step."""
+        """The number of features that the layers read at each step."""
         ...
 
     def count(self, cell: Cell, hidden_size: int) -> int:
-        """Count what a model of a cell and a size learns.
+        """Count the parameters of a model with some cell and number of units.
 
         Raises:
-            SizeError: When the sizes do not fit the cell.
+            SizeError: If the sizes do not fit the cell.
         """
         ...
 
     def fewest(self, cell: Cell) -> int:
-        """Give the fewest units that a cell can have, as a multiple of what it needs a multiple of."""
+        """Return the smallest number of units of a cell, as a multiple of the factor that it requires."""
         ...
 
 
 class Job(Protocol):
-    """What a run trains on."""
+    """The data and the model of a run."""
 
     @property
     def fingerprint(self) -> str:
-        """One number for the data; another when they change."""
+        """The fingerprint of the data, which changes whenever they change."""
         ...
 
     @property
     def unit(self) -> str:
-        """What is counted: ``byte``, ``char``, ``word`` or ``sequence``."""
+        """The unit of the data: ``byte``, ``char``, ``word`` or ``sequence``."""
         ...
 
     @property
     def windows(self) -> int | None:
-        """Steps of one pass over the data; None where every step draws new data."""
+        """The number of steps of one pass over the data; None if every step draws new data."""
         ...
 
     @property
@@ -92,58 +92,58 @@ class Job(Protocol):
 
     @property
     def success(self) -> Success | None:
-        """What counts as solved; None where nothing does, and models cannot be compared by it."""
+        """The criterion of success; None if there is none, so that cells cannot be compared on the job."""
         ...
 
     @property
     def shape(self) -> Shape | None:
-        """What models are besides their cell and units; None where those of other cells cannot be counted."""
+        """The sizes of models, apart from their cell and units; None if the parameters cannot be counted."""
         ...
 
     def baseline(self) -> dict[str, float]:
-        """Give the metrics of a guess without looking; empty where they are not known."""
+        """Return the metrics at chance level; empty if they are not known."""
         ...
 
     def describe(self) -> dict[str, Any]:
-        """Say as plain data what is asked: name, title, source, gap (what it counts), published results."""
+        """Describe the task as plain data: name, title, source, gap (what it counts), published results."""
         ...
 
     def facts(self) -> dict[str, Any]:
-        """Say as plain data what the data are; ``fingerprint`` is among them."""
+        """Return facts about the data as plain data, with the ``fingerprint``."""
         ...
 
     def files(self) -> Mapping[str, Any]:
-        """Give what a run directory must hold to read the model again: file names and JSON."""
+        """Return the files that a run directory needs to load the model again: file names and JSON."""
         ...
 
     def about(self) -> list[str]:
-        """Say in a line or two what the data are."""
+        """Describe the data in a line or two."""
         ...
 
     def build(self, device: torch.device) -> nn.Module:
-        """Draw the model from torch's global generator; its layers are called ``recurrent``."""
+        """Draw the model with torch's global random generator; its layers are called ``recurrent``."""
         ...
 
     def train(self, model: Any, step: int, rows: slice, state: State) -> Part:
-        """Read what is learned from at a step (from 0), these rows of it, and sum the loss."""
+        """Read some rows of the batch of a step, counted from 0, and sum the loss."""
         ...
 
     def carries(self, step: int) -> bool:
-        """Tell whether the state at the end of a step (counted from 1) is carried on into the next."""
+        """Tell whether the state at the end of a step, counted from 1, is carried to the next step."""
         ...
 
     def trained(self, total: float, asked: int) -> Measured:
-        """Give the measurement that training itself amounts to."""
+        """Turn the sum of the training loss into a measurement."""
         ...
 
     def measure(self, model: Any, split: str, share: tuple[int, int]) -> Measured:
-        """Measure a model on a process's share of a split: its rank, and how many processes there are."""
+        """Measure a model on the share of a process: its rank, and the number of processes."""
         ...
 
     def put_together(self, sums: list[float]) -> Measured:
-        """Make one measurement of the sums of several."""
+        """Make one measurement from the sums of several."""
         ...
 
     def sample(self, model: Any, seed: int) -> str:
-        """Let the model write; empty where it cannot."""
+        """Let the model generate text; empty if it cannot."""
         ...

@@ -1,7 +1,7 @@
-"""The registry of jobs: a row for each kind. A new kind of job is one file and what stands for it here.
+"""The registry of jobs: one row for each kind. A new kind of job is one file and its entries here.
 
-Its settings are a base of :class:`TrainConfig`, so that flags, TOML files and ``config.json`` have them too; and its
-row in ``JOBS`` answers for everything else.
+Its settings are a base class of :class:`TrainConfig`, which adds them to flags, TOML files and ``config.json``. Its row
+in ``JOBS`` implements everything else.
 """
 
 from pydantic import Field, field_validator, model_validator
@@ -18,10 +18,10 @@ JOBS: tuple[JobKind, ...] = (TextKind(), SequenceKind())
 
 
 class TrainConfig(SequenceSettings, TextSettings):
-    """Everything that decides how a run goes; the same configuration always gives the same run.
+    """Configure a training run completely; the same configuration always gives the same run.
 
-    Build it with :func:`make_config`, whose errors are sentences. It has the settings of every kind of job, flat; those
-    of another kind than the task's must stay at their defaults.
+    Build it with :func:`make_config`, whose errors are sentences. It has the settings of all kinds of jobs. Those of
+    other kinds than the task's must keep their defaults.
 
     Example:
         >>> TrainConfig(hidden_size=64).cell
@@ -38,7 +38,7 @@ class TrainConfig(SequenceSettings, TextSettings):
 
     @model_validator(mode="after")
     def _fits_its_job(self) -> "TrainConfig":
-        """Leave the job to refuse what does not fit together, and settings of other kinds where they are given."""
+        """Let the job check that the settings fit together; refuse given settings of other kinds of jobs."""
         own = kind_of(self.task)
         for kind in JOBS:
             for name in settings_of(kind) if kind is not own else ():
@@ -49,12 +49,12 @@ class TrainConfig(SequenceSettings, TextSettings):
 
     @property
     def title(self) -> str:
-        """What to call the data."""
+        """The short name of the data."""
         return kind_of(self.task).title(self)
 
 
 def kind_of(task: str) -> JobKind:
-    """Find the kind of job that does a task.
+    """Find the kind of job for a task.
 
     Args:
         task: The name of a task, or of a job that has only one.
@@ -63,7 +63,7 @@ def kind_of(task: str) -> JobKind:
         The row of the registry.
 
     Raises:
-        ConfigError: Where there is none, with the nearest name.
+        ConfigError: If there is none; the message suggests the nearest name.
     """
     for kind in JOBS:
         if kind.takes(task):
@@ -73,12 +73,12 @@ def kind_of(task: str) -> JobKind:
 
 
 def settings_of(kind: JobKind) -> list[str]:
-    """List the settings that only one kind of job knows."""
+    """List the settings that belong to only one kind of job."""
     return [name for name in kind.settings.__annotations__ if name in kind.settings.model_fields]
 
 
 def open_job(config: TrainConfig) -> Job:
-    """Read the data of a configuration, or make ready to draw them.
+    """Read the data of a configuration, or prepare to draw them.
 
     Args:
         config: The settings of the run.
@@ -87,7 +87,7 @@ def open_job(config: TrainConfig) -> Job:
         The job.
 
     Raises:
-        ConfigError: When a setting does not fit the task.
-        DataError: When the data cannot be used.
+        ConfigError: If a setting does not fit the task.
+        DataError: If the data cannot be used.
     """
     return kind_of(config.task).begin(config)

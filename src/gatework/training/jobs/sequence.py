@@ -28,15 +28,15 @@ from gatework.training.jobs.protocol import Part
 from gatework.training.jobs.settings import Settings
 from gatework.training.jobs.shape import SequenceShape
 
-# What a random generator is for; each has a seed of its own.
+# The uses of random generators, each with its own seed.
 _FOR: dict[Split, int] = {"train": 0, "valid": 1, "test": 2}
 _SHUFFLE = 3
-# Held-out sequences looked at while a run goes on.
+# The number of held-out sequences for evaluations during training.
 _VALID_SIZE = 500
 
 
 class SequenceSettings(Settings):
-    """The settings of a sequence task, beside those that all jobs share."""
+    """The settings of a sequence task, besides those that all jobs share."""
 
     headings: ClassVar[Mapping[str, str]] = {"gap": "Task"}
 
@@ -52,7 +52,7 @@ class SequenceSettings(Settings):
         """Refuse settings that do not fit the task.
 
         Raises:
-            ConfigError: Saying which, and what was expected.
+            ConfigError: If settings do not fit; the message names them and what was expected.
         """
         task = TASKS[self.task]
         gap = task.check_gap(self.gap)
@@ -62,14 +62,14 @@ class SequenceSettings(Settings):
 
 
 class SequenceJob:
-    """Answer what a task asks of sequences.
+    """Predict the targets of a sequence task.
 
     Args:
         config: The settings of the run.
 
     Raises:
-        ConfigError: When the gap is out of range, or a setting has no meaning here.
-        DataError: When recorded data are not there, damaged, or too few for the batch.
+        ConfigError: If the gap is out of range, or a setting has no meaning here.
+        DataError: If recorded data are missing, damaged, or too few for a batch.
     """
 
     unit = "sequence"
@@ -111,17 +111,17 @@ class SequenceJob:
 
     @property
     def inputs(self) -> int:
-        """Numbers read at each step, or symbols there are."""
+        """The number of input features; for symbols, the number of different symbols."""
         return self.recording.inputs if self.recording else int(self.task.inputs or 0)
 
     @property
     def outputs(self) -> int:
-        """Scores given at each step."""
+        """The number of scores at each step."""
         return self.recording.outputs if self.recording else int(self.task.outputs or 0)
 
     @cached_property
     def fingerprint(self) -> str:
-        """One number for the data: where sequences are drawn, for the way they are drawn."""
+        """The fingerprint of the data; for drawn sequences, that of the method of drawing them."""
         splits = self.recording.splits.values() if self.recording else [self._draw("test", 4, 0)]
         parts = [digest(json.dumps([self.task.name, self.gap]).encode())]
         for batch in splits:
@@ -130,7 +130,7 @@ class SequenceJob:
         return digest("".join(parts).encode())
 
     def facts(self) -> dict[str, Any]:
-        """Say as plain data what the sequences are."""
+        """Return facts about the sequences, as plain data."""
         sizes = {} if self.recording is None else {name: batch.size for name, batch in self.recording.splits.items()}
         facts = {} if self.recording is None else dict(self.recording.facts)
         return {
@@ -144,21 +144,21 @@ class SequenceJob:
         }
 
     def files(self) -> Mapping[str, Any]:
-        """Give nothing: the task's name says it all."""
+        """Return no files: the name of the task determines everything."""
         return {}
 
     @property
     def success(self) -> Success:
-        """What counts as solved."""
+        """The criterion of success."""
         return self.task.success
 
     @property
     def shape(self) -> SequenceShape:
-        """What the model is besides its cell and its units; a projection is each cell's own."""
+        """The sizes of the model, apart from its cell and its units; the projection depends on the cell."""
         return SequenceShape(self.inputs, self.outputs, self.config.num_layers, self.task.symbols, self._embedding_size)
 
     def describe(self) -> dict[str, Any]:
-        """Say what the task asks, and where it comes from."""
+        """Describe the task and its source."""
         return {
             "name": self.task.name,
             "title": self.task.title,
@@ -168,13 +168,13 @@ class SequenceJob:
         }
 
     def baseline(self) -> dict[str, float]:
-        """Give the metrics of a guess without looking; empty where they are not known."""
+        """Return the metrics at chance level; empty if they are not known."""
         if self.recording is None:
             return dict(self.task.chance(self.gap))
         return dict(self.recording.facts.get("chance", {}))
 
     def about(self) -> list[str]:
-        """Say what is asked, and what guessing gets."""
+        """Describe the task and its chance level."""
         guessed = self.baseline().get(self.task.success.metric)
         guess = "" if guessed is None else f", by guessing {guessed:.4g}"
         shortest = self.config.shortest_gap
@@ -193,11 +193,11 @@ class SequenceJob:
         return lines
 
     def build(self, device: torch.device) -> SequenceModel:
-        """Draw the model, on the CPU and in float32 wherever it is then to be.
+        """Draw the model on the CPU and in float32, whatever its later device and dtype.
 
         Raises:
-            ConfigError: When it would not fit in memory, before any of it is allocated.
-            SizeError: When sizes do not fit the cell.
+            ConfigError: If it would not fit in memory; checked before anything is allocated.
+            SizeError: If sizes do not fit the cell.
         """
         config, cell = self.config, build_cell(self.config)
         width, maps, learned = self._width, self._maps(cell), self._embedding_size
@@ -224,12 +224,12 @@ class SequenceJob:
 
     @property
     def _embedding_size(self) -> int | None:
-        """The size of a symbol's learned vector; None where there are none."""
+        """The size of learned embeddings of symbols; None if there are none."""
         return self.config.embedding_size if self.task.symbols else None
 
     @property
     def _width(self) -> int:
-        """Numbers that the layers are given at each step."""
+        """The number of features that the layers read at each step."""
         return self._embedding_size or self.inputs
 
     def _maps(self, cell: Cell) -> bool:
@@ -238,11 +238,11 @@ class SequenceJob:
         return needs_projection(cell, self._width, config.hidden_size, config.num_layers, config.proj_size)
 
     def _places(self) -> int:
-        """Give the steps of the longest sequence."""
+        """Return the number of steps of the longest sequence."""
         return (self.recording.splits["train"] if self.recording else self._draw("valid", 1, 0)).inputs.shape[0]
 
     def train(self, model: SequenceModel, step: int, rows: slice, state: State) -> Part:
-        """Draw the sequences of a step, or take the next recorded ones."""
+        """Draw the sequences of a step, or read the next recorded ones."""
         windows = self._windows
         batch, place = self._training_batch(step // windows), step % windows
         steps = batch.inputs.shape[0]
@@ -255,7 +255,7 @@ class SequenceJob:
         return Part(total, int(batch.asked.sum()), batch.size if last else 0, None if last else state)
 
     def _training_batch(self, number: int) -> Batch:
-        """Give the batch of a number; the last one is kept, as its windows are asked for one after the other."""
+        """Return the batch with a number. The last one is cached, because its windows are read one after the other."""
         if self._drawn is None or self._drawn[0] != number:
             self._drawn = number, self._next_batch(number)
         return self._drawn[1]
@@ -266,7 +266,7 @@ class SequenceJob:
             return self._draw("train", size, number)
         epoch, place = divmod(number, self.windows)
         rng = np.random.default_rng(mixed_seed(self.config.seed, _SHUFFLE, epoch))
-        # Each pass has an order of its own; the few that do not fill a batch are others every time.
+        # Each pass has another order, so the few sequences that do not fill a batch differ from pass to pass.
         order = rng.permutation(self.recording.splits["train"].size)[place * size : (place + 1) * size]
         return self.recording.splits["train"].columns(torch.from_numpy(order))
 
@@ -279,23 +279,23 @@ class SequenceJob:
         return examples.draw(rng, size, gap, split)
 
     def carries(self, step: int) -> bool:
-        """Tell whether the sequences go on after a step."""
+        """Tell whether the sequences continue after a step."""
         return step % self._windows != 0
 
     @property
     def _windows(self) -> int:
-        """Steps in which sequences are read, one part of them after the other."""
+        """The number of windows into which a batch is cut, each of which is one step."""
         return self.task.examples.windows if isinstance(self.task.examples, Synthetic) else 1
 
     def trained(self, total: float, asked: int) -> Score:
-        """Give the loss that training itself amounts to."""
+        """Turn the sum of the training loss into a score."""
         return Score(loss=total, asked=asked, judged=False)
 
     def held(self, split: str) -> Batch:
-        """Give the sequences of a split that are measured on.
+        """Return the sequences of a split for evaluation.
 
         Raises:
-            DataError: When there is no such split.
+            DataError: If there is no such split.
         """
         chosen = next((name for name in self.splits if name == split), None)
         if chosen is None:
@@ -306,34 +306,34 @@ class SequenceJob:
             examples = self.task.examples
             assert isinstance(examples, Synthetic)
             size = examples.test_size if chosen == "test" else min(_VALID_SIZE, examples.test_size)
-            # Of training sequences none is ever seen twice: these are like them.
+            # No training sequence is ever repeated, so these are new ones drawn in the same way.
             self._held[chosen] = self._draw(chosen, size, -1)
         return self._held[chosen]
 
     def measure(self, model: SequenceModel, split: str, share: tuple[int, int]) -> Score:
-        """Measure the model on a process's share of a split."""
+        """Measure the model on the share of a process."""
         batch, (rank, size) = self.held(split), share
         mine = batch.columns(slice(batch.size * rank // size, batch.size * (rank + 1) // size))
         return measure_sequences(model, mine, self.task)[0]
 
     def put_together(self, sums: list[float]) -> Score:
-        """Make one score of the sums of several."""
+        """Make one score from the sums of several."""
         return Score.of_sums(sums, self.task)
 
     def sample(self, model: SequenceModel, seed: int) -> str:
-        """Write nothing."""
+        """Return no text."""
         return ""
 
 
 def _drawn_gap(rng: np.random.Generator, shortest: int, longest: int) -> int:
-    """Draw a gap evenly in its logarithm: as many from 10 to 20 as from 100 to 200. Both ends are possible."""
+    """Draw a gap uniformly in its logarithm: as many from 10 to 20 as from 100 to 200. Both ends are included."""
     ratio = (longest + 2) / (shortest + 1)
-    # Rounding could lift the last of the numbers over the end.
+    # Rounding could push the largest numbers past the end.
     return min(int((shortest + 1) * ratio ** rng.random()) - 1, longest)
 
 
 class SequenceKind(JobKind):
-    """Sequence tasks: one kind of job for every row of the registry of tasks."""
+    """Sequence tasks: one kind of job for all tasks in the registry of tasks."""
 
     name = "sequence"
     settings = SequenceSettings
@@ -343,12 +343,12 @@ class SequenceKind(JobKind):
         return task in TASKS
 
     def defaults(self, values: Mapping[str, Any], *, files: bool) -> Mapping[str, Any]:
-        """Give the task's own settings, as far as the cell has what they set."""
+        """Return the task's own defaults, without those that the cell has no use for."""
         task = TASKS[values["task"]]
         cell = known_cell(values.get("cell", Settings.model_fields["cell"].default), files)
-        # How a task would have a gate begin says nothing to a cell that has none.
+        # The forget bias of a task has no meaning for a cell without such a gate.
         gateless = cell is None or not cell.remember
-        lengths = ("steps", "epochs")  # they say the same thing, so that either of them stands for both
+        lengths = ("steps", "epochs")  # both give the length of a run, so either one counts for both
         said = any(values.get(name) is not None for name in lengths)
         left_out = {*(lengths if said else ()), *(("init", "forget_bias") if gateless else ())}
         suited = {name: value for name, value in task.defaults.items() if name not in left_out}
@@ -358,15 +358,15 @@ class SequenceKind(JobKind):
         return suited
 
     def title(self, config: SequenceSettings) -> str:
-        """Give the task's name and its gap."""
+        """Return the name of the task and the gap."""
         return config.task if config.gap is None else f"{config.task}-{config.gap}"
 
     def begin(self, config: SequenceSettings) -> SequenceJob:
-        """Read the recorded sequences, or make ready to draw them."""
+        """Read the recorded sequences, or prepare to draw them."""
         return SequenceJob(config)
 
     def restore(self, run: str, config: SequenceSettings, kept: Kept) -> SequenceJob:
-        """Open the task, and make sure that its data are those the run was trained on."""
+        """Open the task, and check that its data are those of the training."""
         job = SequenceJob(config)
         if job.fingerprint != kept.read_data()["fingerprint"]:
             raise DataError(
@@ -376,13 +376,13 @@ class SequenceKind(JobKind):
         return job
 
     def check_question(self, run: str, question: Question) -> None:
-        """Refuse what only a text is asked."""
+        """Refuse options that are only for text."""
         if question.data or question.streams is not None:
             given = f"data is '{question.data}'" if question.data else f"streams is {question.streams}"
             raise ConfigError(f"{given}, and run '{run}' was trained on a task, not on text: leave it out")
 
     def evaluate(self, restored: Restored, question: Question) -> Evaluation:
-        """Measure a model on a split of its task, at its own gap or at another one."""
+        """Measure a model on a split of its task, at the gap of the training or at another one."""
         job: SequenceJob = restored.trained
         if question.gap is not None:
             job = _at_gap(job, question.gap)
@@ -407,7 +407,7 @@ class SequenceKind(JobKind):
     def ending(
         self, config: SequenceSettings, run: str, metrics: Mapping[str, float], sample: str, splits: Sequence[str]
     ) -> Ending:
-        """Say whether the criterion is met, and offer to measure the model."""
+        """Report whether the criterion is met, and suggest to measure the model."""
         task = TASKS[config.task]
         reached = "reached" if task.success.reached(metrics) else "not reached"
         notes = [f"The criterion, {task.success}: {reached}"] if metrics else []
@@ -416,7 +416,7 @@ class SequenceKind(JobKind):
 
 
 def _at_gap(job: SequenceJob, gap: int) -> SequenceJob:
-    """Open a job's task at another gap, where its model can be asked too."""
+    """Open the task of a job at another gap, if its model can be measured there."""
     config = job.config.model_copy(update={"gap": gap})
     SequenceSettings.check(config)
     other = SequenceJob(config)
@@ -429,6 +429,6 @@ def _at_gap(job: SequenceJob, gap: int) -> SequenceJob:
 
 
 def takes_other_gaps(task: Task) -> bool:
-    """Tell whether a trained model can be asked over another gap: there is one, and it asks for as many numbers."""
-    # Where the data say how many numbers are asked for, they are those of every step up to the gap.
+    """Tell whether a trained model can be measured at other gaps: there are others, with the same number of outputs."""
+    # If the data determine the number of outputs, there is one set of them for every step up to the gap.
     return task.gap.least != task.gap.most and not (task.kind == "number" and task.outputs is None)

@@ -1,4 +1,4 @@
-"""The settings that all jobs share. The settings of one job stand beside that job."""
+"""The settings that all jobs share. The settings of one kind of job are in its own module."""
 
 import os
 import re
@@ -14,22 +14,22 @@ from gatework.errors import ConfigError
 DEFAULT_STEPS = 4000
 DEVICE = r"cpu|cuda(:\d+)?|auto"
 
-_LONGEST_SHOWN = 200  # characters of a value that cannot be used
+_LONGEST_SHOWN = 200  # the most characters of an invalid value in a message
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Size = Annotated[int, Field(ge=1, le=2**24)]
 
 
 class Settings(BaseModel):
-    """The settings of every job; a job's own settings are a class that inherits from this one.
+    """The settings of every job; the settings of one kind of job are a class that inherits from this one.
 
-    All jobs' settings together are :class:`gatework.TrainConfig`.
+    :class:`gatework.TrainConfig` has the settings of all kinds of jobs.
     """
 
     # Strict: true is not the number 1, and "6" is not 6.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False)
 
-    # The heading under which settings are listed, and the field at which it begins.
+    # The headings of the list of settings, and the first field below each.
     headings: ClassVar[Mapping[str, str]] = {
         "task": "Task",
         "data": "Data",
@@ -105,7 +105,7 @@ class Settings(BaseModel):
     @field_validator("cell")
     @classmethod
     def _cell_is_known(cls, value: str, info: ValidationInfo) -> str:
-        """Take the text out of a file of equations, so that the run does not depend on the file."""
+        """Replace the name of a file of equations by its text, so that the run does not depend on the file."""
         if is_file(value):
             if not may_name_files(info):
                 raise refused_file("cell", value)
@@ -118,7 +118,7 @@ class Settings(BaseModel):
     @field_validator("zoneout", mode="before")
     @classmethod
     def _zoneout_in_words(cls, value: Any) -> Any:
-        """Read ``c=0.5,h=0.05``, the way it is written on a command line."""
+        """Parse ``c=0.5,h=0.05``, the form used on the command line."""
         if not isinstance(value, str):
             return value
         pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
@@ -148,44 +148,44 @@ class Settings(BaseModel):
         return self
 
     def check(self) -> None:
-        """Refuse settings of one kind of job that do not fit together; here there are none.
+        """Refuse settings of one kind of job that do not fit together; there are none in this class.
 
         Raises:
-            ValueError: Saying which, and what was expected.
+            ValueError: If settings do not fit; the message names them and what was expected.
         """
 
     @property
     def title(self) -> str:
-        """What to call the data."""
+        """The short name of the data."""
         return self.task
 
     @property
     def directory(self) -> Path:
-        """The run's directory."""
+        """The run directory."""
         if self.run:
             return Path(os.path.expanduser(self.run))
         return Path("runs") / f"{'own-cell' if is_equations(self.cell) else self.cell}-{self.title}"
 
     @property
     def output_size(self) -> int:
-        """The size of what a layer gives upwards."""
+        """The size of a layer's output."""
         return self.proj_size or self.hidden_size
 
     def total_steps(self, steps_per_epoch: int | None) -> int:
-        """Give the number of steps in all, whichever way it is said."""
+        """Return the number of all steps, whether it is given in steps or in epochs."""
         if self.epochs is not None and steps_per_epoch is not None:
             return self.epochs * steps_per_epoch
         return DEFAULT_STEPS if self.steps is None else self.steps
 
 
 def listed(model: type[Settings]) -> dict[str, str]:
-    """List settings as people are shown them: under headings, those of one job after those that all share.
+    """List settings for display: under headings, those of one kind of job after those that all jobs share.
 
     Args:
         model: The settings.
 
     Returns:
-        Each setting's name and its heading, in order.
+        The heading of each setting, by name, in order.
 
     Example:
         >>> names = list(listed(Settings))
@@ -204,12 +204,12 @@ def listed(model: type[Settings]) -> dict[str, str]:
 
 
 def may_name_files(info: ValidationInfo) -> bool:
-    """Tell whether the settings may name files that are read at once: only where a person gives them."""
+    """Tell whether settings may name files to read: only if a person gives them."""
     return bool((info.context or {}).get("files", True))
 
 
 def refused_file(name: str, value: str) -> ConfigError:
-    """Refuse the name of a file in settings that no person gave."""
+    """Return the error for a file named in settings that no person gave."""
     return ConfigError(
         f"{name} is '{value}': expected a cell's name or its equations. What a directory holds never names a file of "
         "equations: it could be anyone's"
@@ -217,17 +217,17 @@ def refused_file(name: str, value: str) -> ConfigError:
 
 
 def fault_in_words(fault: Mapping[str, Any]) -> str:
-    """Say what pydantic found wrong with a setting.
+    """Describe an error that pydantic reports about a setting.
 
     Args:
-        fault: One of its error's entries.
+        fault: One entry of the error.
 
     Returns:
-        A clause; one of our own is passed on as it is.
+        A clause. The message of one of this package's own checks is returned unchanged.
     """
     name = ".".join(str(part) for part in fault["loc"])
     message = str(fault["msg"]).removeprefix("Value error, ")
-    if not name or fault["type"] == "value_error":  # ours, and whole
+    if not name or fault["type"] == "value_error":  # it comes from this package, and is complete
         return message
     if fault["type"] == "missing":
         return f"{name} is missing"

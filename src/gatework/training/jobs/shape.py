@@ -1,4 +1,4 @@
-"""What a model of a sequence task is besides its cell and its units, and how many numbers it learns."""
+"""The sizes of a model of a sequence task, apart from its cell and its units, and its number of parameters."""
 
 from dataclasses import dataclass
 
@@ -11,15 +11,15 @@ from gatework.training.jobs.build import own_projection
 
 @dataclass(frozen=True)
 class SequenceShape:
-    """A model of sequences without its cell and its units.
+    """The sizes of a model of sequences, apart from its cell and its units.
 
     Args:
-        inputs: Numbers read at each step, or symbols there are.
-        outputs: Scores given.
-        num_layers: Layers, one above the other.
-        symbols: True where symbols are read.
-        embedding_size: Size of a symbol's learned vector; None for one-hot vectors.
-        proj_size: Size of a projected output; 0 for none, or half of its units in a cell that has to have one.
+        inputs: The number of input features; for symbols, the number of different symbols.
+        outputs: The number of scores.
+        num_layers: The number of layers.
+        symbols: Whether the inputs are symbols.
+        embedding_size: The size of learned embeddings of symbols; None for one-hot vectors.
+        proj_size: The size of a projected output; 0 for none, or for half of the units in a cell that must have one.
     """
 
     inputs: int
@@ -31,29 +31,29 @@ class SequenceShape:
 
     @property
     def width(self) -> int:
-        """Numbers that the layers are given at each step."""
+        """The number of features that the layers read at each step."""
         return (self.embedding_size if self.symbols else None) or self.inputs
 
     def count(self, cell: Cell, hidden_size: int) -> int:
-        """Count what a model learns, layers and head together.
+        """Count the parameters of a model, in layers and head together.
 
         Args:
-            cell: Its cell.
-            hidden_size: Its units.
+            cell: The cell.
+            hidden_size: The number of units of each layer.
 
         Returns:
-            The number, with that of the map before a cell that reads its input elementwise; what the equations hold at
-            zero, as a clockwork's blocks, is not learned and not counted.
+            The number of parameters, with those of a map before a cell that reads its input elementwise. Weights that
+            the equations fix at zero, such as blocks of a clockwork network, are not learned and do not count.
 
         Raises:
-            SizeError: When the sizes do not fit the cell.
+            SizeError: If the sizes do not fit the cell.
 
         Example:
             >>> from gatework.cells import CELLS
             >>> SequenceShape(inputs=2, outputs=1).count(CELLS["lstm"], 32)  # 4 · (2 · 32 + 32 · 32 + 32) + 32 + 1
             4513
         """
-        # On the device `meta` tensors have a shape and no numbers.
+        # On the device `meta`, tensors have a shape but no data.
         with torch.device("meta"):
             model = SequenceModel(
                 self.inputs,
@@ -74,7 +74,7 @@ class SequenceShape:
         return inside + maps + sum(value.numel() for name, value in model.named_parameters() if name not in own)
 
     def fewest(self, cell: Cell) -> int:
-        """Give the fewest units that a cell can have, as a multiple of what it needs a multiple of."""
-        # A projected cell needs more units than it gives, and gives at least one.
+        """Return the smallest number of units of a cell, as a multiple of the factor that it requires."""
+        # A cell with a projected output needs more units than outputs, and at least one output.
         gives = self.proj_size or (1 if own_projection(cell, 2) else 0)
         return max(1, -(-(gives + 1) // cell.step.multiple_of))

@@ -1,4 +1,4 @@
-"""A language model as a job: one long text, read as streams side by side."""
+"""A language model as a job: one long text, read in parallel streams."""
 
 import codecs
 import os
@@ -31,7 +31,7 @@ SAMPLE_LENGTH = {"byte": 600, "char": 600, "word": 120}
 
 
 class TextSettings(Settings):
-    """The settings of a language model, beside those that all jobs share."""
+    """The settings of a language model, besides those that all jobs share."""
 
     headings: ClassVar[Mapping[str, str]] = {"pattern": "Data", "tie_weights": "Model", "window": "Training"}
 
@@ -54,7 +54,7 @@ class TextSettings(Settings):
     @classmethod
     def _encoding_is_known(cls, value: str) -> str:
         try:
-            # Four bytes: fewer are no character in utf-32. A codec that gives no text, such as rot13, is refused.
+            # Four bytes, because a character of utf-32 has four. Codecs that do not decode to text are refused.
             b"\0\0\0\0".decode(value)
             return codecs.lookup(value).name
         except (LookupError, UnicodeError) as error:
@@ -64,7 +64,7 @@ class TextSettings(Settings):
         """Refuse settings that do not fit together.
 
         Raises:
-            ValueError: Saying which, and what was expected.
+            ValueError: If settings do not fit; the message names them and what was expected.
         """
         if self.tie_weights and self.embedding_size not in (None, self.output_size):
             raise ValueError(
@@ -78,7 +78,7 @@ class TextSettings(Settings):
 
     @property
     def input_size(self) -> int:
-        """The size of a symbol's vector."""
+        """The size of the embedding."""
         return self.output_size if self.embedding_size is None else self.embedding_size
 
 
@@ -87,8 +87,8 @@ class Text:
     """A text in numbers.
 
     Args:
-        corpus: Its symbols and where they are from.
-        vocabulary: What each number means.
+        corpus: The symbols of the text, and their sources.
+        vocabulary: The vocabulary of the numbers.
         tokens: The numbers of each split ``[n]``, int32.
     """
 
@@ -97,7 +97,7 @@ class Text:
     tokens: dict[str, Tensor]
 
     def facts(self) -> dict[str, Any]:
-        """Say as plain data what was read and what became of it."""
+        """Return facts about the text and its numbers, as plain data."""
         unknown = self.vocabulary.unknown
         return {
             "fingerprint": self.corpus.fingerprint,
@@ -113,7 +113,7 @@ def read_text(config: TextSettings) -> Text:
     """Read the text of a configuration, and number its symbols.
 
     Raises:
-        DataError: When it cannot be used.
+        DataError: If the text cannot be used.
     """
     corpus = _read_corpus(config)
     vocabulary = Vocabulary.of(corpus.splits["train"], config.level, config.vocabulary_size)
@@ -121,29 +121,30 @@ def read_text(config: TextSettings) -> Text:
 
 
 def count_parameters(config: TextSettings, cell: Cell, vocabulary_size: int) -> int:
-    """Count the numbers that a language model would learn, without building it.
+    """Count the parameters of a language model, without building it.
 
     Raises:
-        SizeError: When sizes do not fit the cell.
+        SizeError: If sizes do not fit the cell.
     """
     matrices = vocabulary_size * config.input_size * (1 if config.tie_weights else 2)
     return matrices + vocabulary_size + count_layers(config, cell, config.input_size)
 
 
 def build_model(config: TextSettings, vocabulary_size: int, device: torch.device) -> LanguageModel:
-    """Build the model of a configuration, its parameters drawn from torch's global generator.
+    """Build the model of a configuration, with parameters drawn by torch's global random generator.
 
     Args:
         config: The configuration.
         vocabulary_size: The number of symbols.
-        device: Where its parameters are to be.
+        device: The device of the parameters.
 
     Returns:
-        The model. It is always drawn on the CPU in float32, so that device and dtype do not change where it begins.
+        The model. It is always drawn on the CPU in float32, so that its initial values do not depend on device and
+        dtype.
 
     Raises:
-        ConfigError: When it would not fit in memory, before any of it is allocated.
-        SizeError: When sizes do not fit the cell.
+        ConfigError: If it would not fit in memory; checked before anything is allocated.
+        SizeError: If sizes do not fit the cell.
     """
     cell = build_cell(config)
     parameters, places = count_parameters(config, cell, vocabulary_size), config.window * config.batch_size
@@ -174,7 +175,7 @@ class TextJob:
         text: The text in numbers.
 
     Raises:
-        DataError: When the text is too short for the batch.
+        DataError: If the text is too short for the batch.
     """
 
     def __init__(self, config: TextSettings, text: Text) -> None:
@@ -191,23 +192,23 @@ class TextJob:
     shape = None
 
     def baseline(self) -> dict[str, float]:
-        """Give nothing: nobody knows what a guess gets."""
+        """Return no metrics: the chance level is not known."""
         return {}
 
     def describe(self) -> dict[str, Any]:
-        """Say what the text is called."""
+        """Return the name of the text."""
         return {"name": self.config.task, "title": self.config.title, "source": "", "gap": "", "published": []}
 
     def facts(self) -> dict[str, Any]:
-        """Say as plain data what was read and what became of it."""
+        """Return facts about the text and its numbers, as plain data."""
         return self.text.facts()
 
     def files(self) -> Mapping[str, Any]:
-        """Give the vocabulary."""
+        """Return the file of the vocabulary."""
         return {"vocabulary.json": self.text.vocabulary.to_json()}
 
     def about(self) -> list[str]:
-        """Say how much text there is."""
+        """Describe the size of the text."""
         held_out, units = len(self.text.tokens["valid"]), f"{self.unit}s"
         trained_on = self.streams.length * self.config.batch_size
         return [
@@ -228,23 +229,23 @@ class TextJob:
         return Part(nats, tokens, tokens, state if place + 1 < self.windows else None)
 
     def carries(self, step: int) -> bool:
-        """Tell whether a pass over the text goes on after a step."""
+        """Tell whether a pass over the text continues after a step."""
         return step % self.windows != 0
 
     def trained(self, total: float, asked: int) -> Metric:
-        """Give the metric that training itself amounts to."""
+        """Turn the sum of the training loss into a metric."""
         return Metric(total, asked, self.config.level)
 
     def measure(self, model: LanguageModel, split: str, share: tuple[int, int]) -> Metric:
-        """Measure the model on a process's share of a split, every symbol once."""
+        """Measure the model on the share of a process, every symbol once."""
         return measure(model, self.text.tokens[split], self.text.vocabulary, share=share)
 
     def put_together(self, sums: list[float]) -> Metric:
-        """Make one metric of the sums of several."""
+        """Make one metric from the sums of several."""
         return Metric(sums[0], int(sums[1]), self.config.level)
 
     def sample(self, model: LanguageModel, seed: int) -> str:
-        """Let the model write."""
+        """Let the model generate text."""
         vocabulary, nothing = self.text.vocabulary, torch.zeros(0, dtype=torch.int32)
         length = SAMPLE_LENGTH[vocabulary.level]
         return vocabulary.decode(write_on(model, vocabulary, nothing, length, seed=seed, temperature=0.7))
@@ -252,12 +253,12 @@ class TextJob:
 
 @dataclass(frozen=True)
 class TrainedText:
-    """A finished run on a text, as its directory has it; the text itself is read only where it is needed.
+    """A finished run on a text, from its directory; the text itself is read only if it is needed.
 
     Args:
         config: The settings of the run.
-        vocabulary: What each number means.
-        fingerprint: One number for the text that it was trained on.
+        vocabulary: The vocabulary of the run.
+        fingerprint: The fingerprint of the training text.
     """
 
     config: TextSettings
@@ -266,7 +267,7 @@ class TrainedText:
 
     @property
     def level(self) -> str:
-        """What is read one at a time: ``byte``, ``char`` or ``word``."""
+        """The level of the symbols: ``byte``, ``char`` or ``word``."""
         return self.config.level
 
     def build(self, device: torch.device) -> LanguageModel:
@@ -277,10 +278,10 @@ class TrainedText:
         """Read the held-out split of the run's own text.
 
         Args:
-            title: What to call the run, for the error's sentence.
+            title: The name of the run, for error messages.
 
         Raises:
-            DataError: When the text is gone, or not what it was.
+            DataError: If the text is missing, or has changed.
         """
         corpus = _read_corpus(self.config)
         if corpus.fingerprint != self.fingerprint:
@@ -298,18 +299,18 @@ class TextKind(JobKind):
     settings = TextSettings
 
     def refused(self, name: str, value: Any, task: str) -> str:
-        """Say that a setting of another kind of job has no meaning here."""
+        """Return the message that a setting of another kind of job has no meaning here."""
         return f"{name} is {value}, and a text has none: leave it out, or choose a --task"
 
     def title(self, config: Settings) -> str:
-        """Give the name of the file or folder, without its ending."""
+        """Return the name of the file or folder, without its ending."""
         if not config.data:
             return "python"
-        # A file's name need not be UTF-8, and a title must be.
+        # The name of a file need not be UTF-8, but a title must be.
         return Path(os.path.expanduser(config.data)).resolve().stem.encode("utf-8", errors="replace").decode("utf-8")
 
     def data_name(self, config: Settings) -> str:
-        """Give the place of the text."""
+        """Return the path of the text."""
         return config.data or "the standard library"
 
     def begin(self, config: TextSettings) -> TextJob:
@@ -317,7 +318,7 @@ class TextKind(JobKind):
         return TextJob(config, read_text(config))
 
     def restore(self, run: str, config: TextSettings, kept: Kept) -> TrainedText:
-        """Read what each number means."""
+        """Read the vocabulary of the run."""
         try:
             vocabulary = Vocabulary.from_json(kept.read_json("vocabulary.json"))
         except DataError as error:
@@ -325,18 +326,18 @@ class TextKind(JobKind):
         return TrainedText(config, vocabulary, kept.read_data()["fingerprint"])
 
     def language(self, run: str, config: TextSettings, kept: Kept) -> TrainedText:
-        """Read what each number means."""
+        """Read the vocabulary of the run."""
         return self.restore(run, config, kept)
 
     def check_question(self, run: str, question: Question) -> None:
-        """Refuse a gap: a text has none."""
+        """Refuse a gap, which a text does not have."""
         if question.gap is not None:
             raise ConfigError(
                 f"gap is {question.gap}, and run '{run}' was trained on text, which has none: leave it out"
             )
 
     def evaluate(self, restored: Restored, question: Question) -> Evaluation:
-        """Measure a language model on a split of its own text or on another text, every symbol once."""
+        """Measure a language model on a split of its text or on another text, every symbol once."""
         vocabulary: Vocabulary = restored.trained.vocabulary
         if question.data:
             symbols = read_whole(question.data, level=restored.config.level, encoding=restored.config.encoding)
@@ -351,11 +352,11 @@ class TextKind(JobKind):
     def ending(
         self, config: TextSettings, run: str, metrics: Mapping[str, float], sample: str, splits: Sequence[str]
     ) -> Ending:
-        """Offer to let the model write, and to measure it."""
-        # A prompt out of the sample holds only symbols that the model knows.
+        """Suggest to generate text with the model, and to measure it."""
+        # A prompt taken from the sample has only symbols that the model knows.
         words = [word for word in sample.split() if word.isalnum()]
         prompt = f" --prompt {shlex.quote(words[0])}" if words else ""
-        # Carried through the whole text, as papers measure it.
+        # Papers measure the model in one pass over the whole text.
         test = [f"evaluate {run} --split test --streams 1"] if "test" in splits else []
         commands = [f"generate {run}{prompt} --temperature 0.5", f"evaluate {run}", *test]
         return Ending("text", ".3f", (), commands, continues=config.steps is not None or config.epochs is None)
