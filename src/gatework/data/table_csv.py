@@ -123,12 +123,14 @@ def read_rows(path: Path) -> Rows:
     names = tuple(field.strip() for field in lines[0][1]) if lines else ()
     if not names or any(parse_number(name) is not None for name in names):
         raise DataError(f"'{path}' has no header: its first line has to name the columns, such as id,time,x,label.")
-    for place, name in enumerate(names):
-        if not name or name in names[:place]:
-            fault = f"two columns named '{name}'" if name else f"no name for column {place + 1}"
-            raise DataError(f"'{path}' has {fault}: each column needs a name of its own.")
     if len(names) > _MOST_COLUMNS:
         raise DataError(f"'{path}' has {len(names):,} columns, and at most {_MOST_COLUMNS:,} are taken.")
+    seen: set[str] = set()
+    for place, name in enumerate(names):
+        if not name or name in seen:
+            fault = f"two columns named '{name}'" if name else f"no name for column {place + 1}"
+            raise DataError(f"'{path}' has {fault}: each column needs a name of its own.")
+        seen.add(name)
     if len(lines) == 1:
         raise DataError(f"'{path}' has a header and no rows.")
     for line, fields in lines[1:]:

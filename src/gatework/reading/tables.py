@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 
 from gatework.errors import FileError
@@ -21,7 +22,8 @@ def parse_csv(text: str, path: str | Path) -> Iterator[tuple[int, list[str]]]:
         FileError: If a line is not CSV; the message gives its number.
     """
     first = text.lstrip().partition("\n")[0]
-    reader = csv.reader(text.splitlines(), delimiter=max(",;\t", key=first.count), strict=True)
+    # str.splitlines would also end a line at U+0085 or U+2028, which may stand in a name.
+    reader = csv.reader(StringIO(text, newline=""), delimiter=max(",;\t", key=first.count), strict=True)
     try:
         for fields in reader:
             if any(field.strip() for field in fields):

@@ -58,6 +58,13 @@ TABLES = {
         "sequences": {"s": [[2], [1]]},
         "labels": (),
     },
+    # U+2028 and U+0085 end no line; a quoted name may go on in the next one.
+    'id,x\na\u2028b,1\n"c\nd",2\ne\x85,3\n': {
+        "columns": ("x",),
+        "left out": (),
+        "sequences": {"a\u2028b": [[1]], "c\nd": [[2]], "e": [[3]]},
+        "labels": (),
+    },
     # 10 comes after 9, as numbers do.
     "id,t,v,y\n1,10,1,0\n1,9,2,0\n": {
         "columns": ("v",),
@@ -121,6 +128,12 @@ def test_what_is_no_table_is_refused(tmp_path, text):
     with pytest.raises(DataError) as refusal:
         read_csv_table(path)
     assert str(refusal.value) == NO_TABLES[text].format(path=path)
+
+
+def test_a_table_that_is_too_wide_is_refused_before_its_names_are_compared(tmp_path):
+    path = write(tmp_path, {"my.csv": b",".join([b"x"] * 20_000) + b"\n1\n"}) / "my.csv"
+    with pytest.raises(DataError, match="has 20,000 columns, and at most 10,000 are taken"):
+        read_csv_table(path)
 
 
 # --- arrays
