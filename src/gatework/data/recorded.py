@@ -70,8 +70,8 @@ class Table:
 def read_table(path: Path) -> Table:
     """Read a CSV table, with or without a header, whose fields are separated by ``,``, ``;`` or tabs.
 
-    A first line without any number is the header. A column is numeric if its first value is a number; all its values
-    must then be numbers. If every line has one field more than the header, the first field is taken for the row number
+    A first line without any number is the header. A column is numeric if its first value that is not empty is a number;
+    all its values must then be numbers. If every line has one field more than the header, the first field is taken for the row number
     and ignored.
 
     Args:
@@ -99,14 +99,19 @@ def read_table(path: Path) -> Table:
             raise DataError(
                 f"'{path}', line {number}: {len(fields)} fields, expected {len(names)} as in the first line"
             )
-    numeric = [place for place, field in enumerate(lines[0][1]) if _number(field) is not None]
+    numeric = [place for place in range(len(names)) if _first_is_number(lines, place)]
     if not numeric:
         raise DataError(f"'{path}', line {lines[0][0]}: no field is a number, expected a column of numbers")
     rows = [
         [_must_be_number(path, number, names[place], fields[place]) for place in numeric] for number, fields in lines
     ]
-    ignored = tuple(name for name, field in zip(names, lines[0][1], strict=True) if _number(field) is None)
+    ignored = tuple(name for place, name in enumerate(names) if place not in numeric)
     return Table(tuple(names[place] for place in numeric), np.array(rows), ignored)
+
+
+def _first_is_number(lines: list[tuple[int, list[str]]], place: int) -> bool:
+    first = next((fields[place] for _, fields in lines if fields[place].strip()), "")
+    return _number(first) is not None
 
 
 def _number(field: str) -> float | None:

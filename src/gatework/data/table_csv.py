@@ -145,7 +145,7 @@ def read_csv_table(path: Path, labelled: bool = True) -> Table:
     A column named ``id``, ``sequence`` or ``series`` names the sequence of each row; without one, all rows form one
     recording. A column named ``time``, ``t`` or ``step`` orders the rows of a sequence, by numbers or by ISO 8601
     dates; without one, they keep the order of the file. A column named ``label``, ``class``, ``target`` or ``y`` holds
-    the labels. Capitals do not matter. The other columns are inputs if their first field is a number.
+    the labels. Capitals do not matter. The other columns are inputs if their first field that is not empty is a number.
 
     Args:
         path: The file.
@@ -160,7 +160,7 @@ def read_csv_table(path: Path, labelled: bool = True) -> Table:
     rows = read_rows(path)
     identity, time, label = rows.place(IDS), rows.place(TIMES), rows.place(LABELS) if labelled else None
     rest = [place for place in range(len(rows.names)) if place not in (identity, time, label)]
-    read = [place for place in rest if parse_number(rows.fields[0][place]) is not None]
+    read = [place for place in rest if _first_is_number(rows, place)]
     if not read:
         raise DataError(f"'{path}' has no column of numbers to read, beside those of the id, the time and the label.")
     members: dict[str, list[int]] = {}
@@ -184,6 +184,12 @@ def read_csv_table(path: Path, labelled: bool = True) -> Table:
     return replace(table, about=_describe(rows, table, (identity, time, label)))
 
 
+def _first_is_number(rows: Rows, place: int) -> bool:
+    """Tell whether the first field of a column that is not empty is a number; a hole before it is refused later."""
+    first = next((fields[place] for fields in rows.fields if fields[place].strip()), "")
+    return parse_number(first) is not None
+
+
 def _put_in_order(rows: Rows, members: dict[str, list[int]], place: int) -> None:
     """Sort the rows of every sequence by time."""
     times = _parse_times(rows, place)
@@ -201,7 +207,7 @@ def _put_in_order(rows: Rows, members: dict[str, list[int]], place: int) -> None
 def _parse_times(rows: Rows, place: int) -> list[float]:
     """Read numbers, or if one of the fields is not a number, ISO 8601 dates, in seconds."""
     column = rows.column(place)
-    numbers = [parse_number(field) for field in column]
+    numbers = [_parse_time(field) for field in column]
     times = [_parse_date(field) for field in column] if None in numbers else numbers
     for line, field, time in zip(rows.lines, column, times, strict=True):
         if time is None or not isfinite(time):
@@ -211,6 +217,14 @@ def _parse_times(rows: Rows, place: int) -> list[float]:
                 "column, if it is no time."
             )
     return [time for time in times if time is not None]
+
+
+def _parse_time(field: str) -> float | None:
+    number = parse_number(field)
+    if number is None or not isfinite(number):
+        return number
+    # Nanoseconds since 1970 have more digits than a float: as floats, different times would be equal.
+    return int(field) if number.is_integer() and "." not in field and "e" not in field.lower() else number
 
 
 def _parse_date(field: str) -> float | None:

@@ -266,6 +266,11 @@ REFUSED = [
         "'{path}' holds numbers too large to be standardised.",
     ),
     (
+        forecast,
+        "x,z\n,1\n" + "2,3\n" * 300,
+        "'{path}', line 2, column 'x': '' is not a number; fill the hole, or take the line or the column out",
+    ),
+    (
         tag,
         "x,label\n1,a\n2,b\n3,a\n",
         "'{path}' has 3 rows, too few to split into training, validation and test: expected ten or more.",

@@ -58,6 +58,13 @@ TABLES = {
         "sequences": {"s": [[2], [1]]},
         "labels": (),
     },
+    # Nanoseconds since 1970, nearer to each other than floats are.
+    "id,t,v\n1,1700000000000000001,1\n1,1700000000000000000,2\n": {
+        "columns": ("v",),
+        "left out": (),
+        "sequences": {"1": [[2], [1]]},
+        "labels": (),
+    },
     # U+2028 and U+0085 end no line; a quoted name may go on in the next one.
     'id,x\na\u2028b,1\n"c\nd",2\ne\x85,3\n': {
         "columns": ("x",),
@@ -104,6 +111,8 @@ NO_TABLES = {
     "id,x\na,1\nb,one\n": "'{path}', line 3, column 'x': 'one' is not a number. "
     "Fill the hole, or take the row or the column out.",
     "id,x\na,1\nb,nan\n": "'{path}', line 3, column 'x': 'nan' is not a number. "
+    "Fill the hole, or take the row or the column out.",
+    "id,x,y2\na,,1\nb,2,1\n": "'{path}', line 2, column 'x': '' is not a number. "
     "Fill the hole, or take the row or the column out.",
     "id,x\na,1\n ,2\n": "'{path}', line 3: the column 'id' is empty.",
     "id,x,label\na,1,\n": "'{path}', line 2: the column 'label' is empty.",
