@@ -43,18 +43,32 @@ def ask_at_the_end(
     lengths = torch.tensor([len(sequence) for sequence in sequences]) + blank
     kind = torch.int64 if sequences[0].ndim == 1 else torch.float32
     steps, size = int(lengths.max()), len(sequences)
-    numbers = steps * size * prod(sequences[0].shape[1:])
-    if numbers > _MOST_NUMBERS:
-        raise DataError(
-            f"{size:,} sequences, the longest of {steps:,} steps, are {numbers:,} numbers side by side, expected at "
-            f"most {_MOST_NUMBERS:,}: take the longest out, or a smaller gap"
-        )
+    check_size(steps, size, prod(sequences[0].shape[1:]))
     inputs = torch.zeros(steps, size, *sequences[0].shape[1:], dtype=kind)
     for column, sequence in enumerate(sequences):
         inputs[: len(sequence), column] = torch.from_numpy(sequence)
     targets = torch.full((steps, size), IGNORED)
     targets[lengths - 1, torch.arange(size)] = torch.tensor(list(classes))
     return Batch(inputs, targets, lengths, groups=None if groups is None else torch.tensor(list(groups)))
+
+
+def check_size(steps: int, sequences: int, width: int) -> None:
+    """Refuse a batch that would need too much memory.
+
+    Args:
+        steps: The number of steps of the longest sequence.
+        sequences: The number of sequences.
+        width: The number of input features.
+
+    Raises:
+        DataError: If it would be too large.
+    """
+    numbers = steps * sequences * width
+    if numbers > _MOST_NUMBERS:
+        raise DataError(
+            f"{sequences:,} sequences, the longest of {steps:,} steps, are {numbers:,} numbers side by side, expected "
+            f"at most {_MOST_NUMBERS:,}: take the longest out, or a smaller gap"
+        )
 
 
 def ask_throughout(inputs: NDArray, classes: NDArray, steps: int) -> Batch:

@@ -278,6 +278,13 @@ REFUSED = [
 ]
 
 
+@pytest.mark.parametrize("task", [classify, regress, tag], ids=lambda task: task.name)
+def test_a_gap_too_long_to_be_held_is_refused(tmp_path, task):
+    (tmp_path / "my.csv").write_text("id,x,label\n" + "".join(f"{n},{n},{n % 2}\n" for n in range(9)))
+    with pytest.raises(DataError, match="numbers side by side, expected at most 1,073,741,824"):
+        load(task, tmp_path / "my.csv", 10**9)
+
+
 @pytest.mark.parametrize(("task", "text", "sentence"), REFUSED, ids=[sentence for *_, sentence in REFUSED])
 def test_what_a_task_cannot_ask_is_refused(tmp_path, task, text, sentence):
     path = tmp_path / "my.csv"

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from gatework.data.recorded import find_scale
 from gatework.errors import DataError
+from gatework.tasks.asking import check_size
 from gatework.tasks.generic.reading import (
     SOURCE,
     better_than,
@@ -33,12 +34,16 @@ def ask_number_at_the_end(sequences: list[NDArray], answers: NDArray, blank: int
     Returns:
         The batch. The trivial predictor answers 0; all targets but the last of each sequence are NaN.
 
+    Raises:
+        DataError: If the batch would need too much memory.
+
     Example:
         >>> batch = ask_number_at_the_end([np.ones((2, 1)), np.ones((1, 1))], np.array([0.5, 2.0]), blank=0)
         >>> batch.targets[..., 0].T.tolist(), batch.lengths.tolist()
         ([[nan, 0.5], [2.0, nan]], [2, 1])
     """
     lengths = torch.tensor([len(sequence) for sequence in sequences]) + blank
+    check_size(int(lengths.max()), len(sequences), sequences[0].shape[1])
     inputs = torch.zeros(int(lengths.max()), len(sequences), sequences[0].shape[1])
     for column, sequence in enumerate(sequences):
         inputs[: len(sequence), column] = torch.from_numpy(sequence)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gatework.data.table import Table, split_time
 from gatework.data.targets import IGNORED
 from gatework.errors import DataError
-from gatework.tasks.asking import guess
+from gatework.tasks.asking import check_size, guess
 from gatework.tasks.generic.reading import (
     SOURCE,
     better_than,
@@ -38,6 +38,9 @@ def ask_every_step(sequences: list[Tagged], delay: int, baseline: int) -> Batch:
     Returns:
         The batch.
 
+    Raises:
+        DataError: If the batch would need too much memory.
+
     Example:
         >>> one, other = torch.ones(3, 1).numpy(), torch.ones(1, 1).numpy()
         >>> batch = ask_every_step([(one, [0, 1, 1]), (other, [1])], delay=1, baseline=1)
@@ -45,6 +48,7 @@ def ask_every_step(sequences: list[Tagged], delay: int, baseline: int) -> Batch:
         ([[-100, 0, 1, 1], [-100, 1, -100, -100]], [4, 2])
     """
     lengths = torch.tensor([len(classes) for _, classes in sequences]) + delay
+    check_size(int(lengths.max()), len(sequences), sequences[0][0].shape[1])
     inputs = torch.zeros(int(lengths.max()), len(sequences), sequences[0][0].shape[1])
     targets = torch.full((len(inputs), len(sequences)), IGNORED)
     for column, (read, classes) in enumerate(sequences):
