@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from gatework.training.generation import generate as generate
     from gatework.training.loop import TrainResult as TrainResult
     from gatework.training.loop import train as train
-    from gatework.training.progress import Reporter as Reporter
+    from gatework.training.progress import RunReporter as RunReporter
     from gatework.training.progress import make_reporter as make_reporter
 
 # The use of a finished run does not wait for the modules that draw the curve of a run in training.
 _PUBLIC = {
     "Evaluation": "gatework.training.evaluation",
     "Generation": "gatework.training.generation",
-    "Reporter": "gatework.training.progress",
+    "RunReporter": "gatework.training.progress",
     "TrainConfig": "gatework.training.config",
     "TrainResult": "gatework.training.loop",
     "evaluate": "gatework.training.evaluation",

@@ -26,7 +26,7 @@ from gatework.training.config import TrainConfig
 from gatework.training.curve import draw_curve, is_drawn_from
 from gatework.training.jobs.registry import open_job
 from gatework.training.parallel import Group
-from gatework.training.progress import Beginning, Quiet, Reporter, speed_name
+from gatework.training.progress import Beginning, Quiet, RunReporter, speed_name
 from gatework.training.run import RunDirectory, check_same, fingerprint
 from gatework.training.trainer import Trainer
 
@@ -63,7 +63,7 @@ class TrainResult:
         return asdict(self) | {"run": str(self.run), "curve": str(self.curve), "metrics": dict(self.metrics)}
 
 
-def train(config: TrainConfig, reporter: Reporter | None = None) -> TrainResult:
+def train(config: TrainConfig, reporter: RunReporter | None = None) -> TrainResult:
     """Train a model, or resume the same run where it stopped, with the same result to the bit.
 
     Args:
@@ -94,7 +94,7 @@ def train(config: TrainConfig, reporter: Reporter | None = None) -> TrainResult:
 class _Training:
     """The run directory and the trainer, kept in agreement."""
 
-    def __init__(self, config: TrainConfig, group: Group, reporter: Reporter) -> None:
+    def __init__(self, config: TrainConfig, group: Group, reporter: RunReporter) -> None:
         self.config = config
         self.group = group
         self.reporter = reporter

@@ -42,7 +42,7 @@ class Beginning:
     device: str
 
 
-class Reporter(Protocol):
+class RunReporter(Protocol):
     """An object that receives the events of a run. Lines are those of ``metrics.jsonl``."""
 
     def begin(self, beginning: Beginning) -> None:
@@ -66,7 +66,7 @@ class Reporter(Protocol):
         ...
 
 
-def make_reporter(mode: Mode = "auto", file: IO[str] | None = None) -> Reporter:
+def make_reporter(mode: Mode = "auto", file: IO[str] | None = None) -> RunReporter:
     """Choose a reporter.
 
     Args:
