@@ -11,7 +11,7 @@ from tests.search.listening import Told, without_seconds
 
 from gatework.errors import ConfigError, RunError, Stopped
 from gatework.search import compare
-from gatework.search.comparing.plan import Plan
+from gatework.search.comparing.plan import ComparisonPlan
 
 
 def test_a_whole_comparison(fake, told, results):
@@ -259,7 +259,7 @@ def test_rates_that_blow_up_are_not_chosen(fake, told):
 
 def test_trials_in_the_results_are_in_the_order_of_the_plan(fake, told):
     found = compare(told())
-    plan = Plan(told())
+    plan = ComparisonPlan(told())
     tuned = [trial for trial in found.trials if trial.purpose == "tune"]
     assert tuned == [trial for place in plan.places() for trial in plan.tuning(*place)]
     assert len(found.trials) == plan.total

@@ -8,7 +8,7 @@ from gatework.errors import ConfigError, SizeError
 from gatework.models.sequences import SequenceModel
 from gatework.search.comparing.config import CompareConfig, make_compare_config
 from gatework.search.comparing.matching import Size, match_sizes, nearest_size
-from gatework.search.comparing.plan import Plan
+from gatework.search.comparing.plan import ComparisonPlan
 from gatework.search.running.trial import Trial
 from gatework.tasks.registry import TASKS
 from gatework.tasks.task import Synthetic
@@ -57,7 +57,7 @@ def test_counted_is_what_a_model_learns(name, shape):
 
 @pytest.mark.parametrize("task", [name for name, task in TASKS.items() if isinstance(task.examples, Synthetic)])
 def test_counted_is_what_a_task_learns(task):
-    plan = Plan(
+    plan = ComparisonPlan(
         make_compare_config({"task": task, "cells": "lstm,gru,mut1,lstm_projected", "gaps": [TASKS[task].gap.default]})
     )
     for cell, size in plan.sizes.items():

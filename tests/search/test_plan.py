@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gatework.errors import ConfigError
-from gatework.search.comparing.plan import Plan, seed_of
+from gatework.search.comparing.plan import ComparisonPlan, seed_of
 from gatework.search.running.trial import Outcome, Trial, worth
 from gatework.tasks.registry import TASKS
 from gatework.tasks.task import Success
@@ -27,7 +27,7 @@ def over(plan, **changes):
 
 
 def test_every_trial_comes_once(told):
-    plan, done, seen = Plan(told(tuning_seeds=2)), {}, []
+    plan, done, seen = ComparisonPlan(told(tuning_seeds=2)), {}, []
     while waiting := plan.waiting(done):
         seen += waiting
         done |= dict.fromkeys(waiting, OUTCOME)
@@ -35,7 +35,7 @@ def test_every_trial_comes_once(told):
 
 
 def test_longest_come_first_and_tuning_before_what_waits_for_it(told):
-    plan = Plan(told())
+    plan = ComparisonPlan(told())
     waiting = plan.waiting({})
     assert [trial.gap for trial in waiting] == [50] * 6 + [10] * 6
     done = dict.fromkeys(plan.tuning("rnn", 50), OUTCOME)
@@ -46,14 +46,14 @@ def test_longest_come_first_and_tuning_before_what_waits_for_it(told):
 
 
 def test_one_learning_rate_needs_no_tuning(told):
-    plan = Plan(told(learning_rates="0.02"))
+    plan = ComparisonPlan(told(learning_rates="0.02"))
     assert plan.total == 2 * 2 * 3
     assert {trial.purpose for trial in plan.waiting({})} == {"final"}
     assert plan.chosen("rnn", 10, {}) == 0.02
 
 
 def test_choice_waits_for_all(told):
-    plan = Plan(told())
+    plan = ComparisonPlan(told())
     done = over(plan)
     done.popitem()
     assert plan.chosen("lstm", 10, done) is None
@@ -79,12 +79,12 @@ BETTER = {"loss": 0.2, "accuracy": 0.95}
     ],
 )
 def test_choice_of_the_learning_rate(told, changes, chosen):
-    plan = Plan(told())
+    plan = ComparisonPlan(told())
     assert plan.chosen("lstm", 10, over(plan, **changes)) == chosen
 
 
 def test_several_tuning_runs_are_averaged(told):
-    plan = Plan(told(tuning_seeds=2))
+    plan = ComparisonPlan(told(tuning_seeds=2))
     done = over(plan)
     values = {0.001: (0.9, 0.1), 0.01: (0.6, 0.6), 0.1: (0.0, 0.9)}
     for trial in done:
@@ -118,7 +118,7 @@ def test_seeds_are_shared_by_cells_and_rates_and_by_nothing_else():
 
 
 def test_cells_learn_from_the_same_sequences_and_are_measured_on_the_same(told):
-    plan = Plan(told())
+    plan = ComparisonPlan(told())
     trials = [Trial(cell, 10, "final", rate, 1) for cell, rate in (("rnn", 0.1), ("lstm", 0.01))]
     one, other = (SequenceJob(plan.train_config(trial)) for trial in trials)
     for step in (0, 7):
@@ -131,7 +131,7 @@ def test_cells_learn_from_the_same_sequences_and_are_measured_on_the_same(told):
 
 
 def test_a_trial_is_told_everything(told):
-    plan = Plan(told(batch_size=8, clip_norm=0.5, schedule="constant"))
+    plan = ComparisonPlan(told(batch_size=8, clip_norm=0.5, schedule="constant"))
     found = plan.train_config(Trial("rnn", 50, "final", 0.01, 2))
     assert isinstance(found, TrainConfig)
     assert (found.task, found.gap, found.cell, found.learning_rate) == ("adding", 50, "rnn", 0.01)
@@ -140,7 +140,7 @@ def test_a_trial_is_told_everything(told):
 
 
 def test_what_is_left_open_is_the_tasks_own(told):
-    plan = Plan(told(steps=None, hidden_size=None))
+    plan = ComparisonPlan(told(steps=None, hidden_size=None))
     defaults = TASKS["adding"].defaults
     assert plan.budget == defaults["steps"]
     assert plan.sizes["lstm"].hidden_size == defaults["hidden_size"]
@@ -148,26 +148,26 @@ def test_what_is_left_open_is_the_tasks_own(told):
 
 
 def test_a_forget_bias_is_for_cells_that_have_one(told):
-    plan = Plan(told(forget_bias=3.0, init="chrono"))
+    plan = ComparisonPlan(told(forget_bias=3.0, init="chrono"))
     lstm, rnn = (plan.train_config(Trial(cell, 10, "final", 0.01, 0)) for cell in ("lstm", "rnn"))
     assert (lstm.forget_bias, lstm.init) == (3.0, "chrono")
     assert (rnn.forget_bias, rnn.init) == (None, "torch")
 
 
 def test_equations_of_the_users_own_take_part(told):
-    plan = Plan(told(cells={"mine": "h = tanh(W @ x + R @ h + b)", "rnn": "rnn"}))
+    plan = ComparisonPlan(told(cells={"mine": "h = tanh(W @ x + R @ h + b)", "rnn": "rnn"}))
     assert plan.sizes["mine"] == plan.sizes["rnn"]
     assert plan.train_config(Trial("mine", 10, "final", 0.01, 0)).cell == "h = tanh(W @ x + R @ h + b)"
 
 
 def test_cells_that_cannot_take_part(told):
     with pytest.raises(ConfigError, match=r"^these cells cannot take part at this task and size: clockwork \("):
-        Plan(told(cells="lstm,clockwork", match="size"))
+        ComparisonPlan(told(cells="lstm,clockwork", match="size"))
 
 
 def test_a_projection_that_one_cell_has_to_have_is_no_other_cells(told):
     for reference in ("lstm", "lstm_projected"):
-        plan = Plan(told(cells="lstm,lstm_projected,mut1", reference=reference, hidden_size=9))
+        plan = ComparisonPlan(told(cells="lstm,lstm_projected,mut1", reference=reference, hidden_size=9))
         given = {cell: plan.train_config(Trial(cell, 10, "final", 0.01, 0)) for cell in plan.sizes}
         assert given["lstm_projected"].proj_size == plan.sizes["lstm_projected"].hidden_size // 2 > 0
         assert given["lstm"].proj_size == given["mut1"].proj_size == 0
@@ -178,4 +178,4 @@ def test_a_projection_that_one_cell_has_to_have_is_no_other_cells(told):
 
 def test_data_are_for_tasks_that_are_recorded(told):
     with pytest.raises(ConfigError, match=r"^data is 'foo\.txt', and the sequences of task 'adding' are drawn"):
-        Plan(told(data="foo.txt"))
+        ComparisonPlan(told(data="foo.txt"))

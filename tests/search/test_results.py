@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatework.search.comparing.figure import _places, draw_gaps, spread
-from gatework.search.comparing.plan import Plan
+from gatework.search.comparing.plan import ComparisonPlan
 from gatework.search.comparing.results import Crossover, draw_conclusions, find_crossover
 from gatework.search.running.trial import Outcome
 from gatework.tasks.registry import TASKS
@@ -36,7 +36,7 @@ def concluded(plan, value):
 
 def test_summary(told):
     values = [0.999, 0.5, 0.995, 0.2, 0.997]
-    found = concluded(Plan(told(seeds=5)), lambda cell, gap, number: values[number])
+    found = concluded(ComparisonPlan(told(seeds=5)), lambda cell, gap, number: values[number])
     summary = found.summary["rnn", 50]
     assert (summary.values, summary.median, summary.low, summary.high) == (tuple(values), 0.995, 0.2, 0.999)
     assert (summary.solved, summary.runs, summary.steps) == (3, 5, (100, None, 100, None, 100))
@@ -47,12 +47,12 @@ def test_summary(told):
 
 
 def test_a_rate_at_the_edge_is_told(told):
-    assert concluded(Plan(told()), lambda *_: 0.5).summary["rnn", 10].at_edge
-    assert not concluded(Plan(told(learning_rates="0.01")), lambda *_: 0.5).summary["rnn", 10].at_edge
+    assert concluded(ComparisonPlan(told()), lambda *_: 0.5).summary["rnn", 10].at_edge
+    assert not concluded(ComparisonPlan(told(learning_rates="0.01")), lambda *_: 0.5).summary["rnn", 10].at_edge
 
 
 def test_a_cell_is_not_better_than_itself(told):
-    plan = Plan(told(cells={"one": "rnn", "same": "rnn"}))
+    plan = ComparisonPlan(told(cells={"one": "rnn", "same": "rnn"}))
     (test,) = concluded(plan, lambda cell, gap, number: 0.1 * number).tests
     assert (test.difference, test.wins, test.losses, test.p, test.corrected) == (0, 0, 0, 1, 1)
 
@@ -61,7 +61,7 @@ def test_the_better_cell_is_named_first_whichever_way_the_metric_goes(told, monk
     def value(cell, gap, number):
         return (0.3 if cell == "lstm" else 0.2) + 0.01 * number
 
-    plan = Plan(told())
+    plan = ComparisonPlan(told())
     assert concluded(plan, value).tests[0].better == "lstm"
     plan.success = Success("loss", at_most=0.1)
     (test,) = concluded(plan, value).tests
@@ -72,12 +72,12 @@ def test_the_better_cell_is_named_first_whichever_way_the_metric_goes(told, monk
 def test_pairs_are_those_of_one_gap_and_seed(told):
     """The cells differ by as much in every pair, and far less than pairs differ from one another."""
     base = {(gap, number): np.random.default_rng([gap, number]).uniform() for gap in (10, 50) for number in range(3)}
-    (test,) = concluded(Plan(told()), lambda c, gap, number: base[gap, number] + 1e-4 * (c == "rnn")).tests
+    (test,) = concluded(ComparisonPlan(told()), lambda c, gap, number: base[gap, number] + 1e-4 * (c == "rnn")).tests
     assert (test.better, test.p, test.wins) == ("rnn", 2 / 64, 6)
 
 
 def test_runs_that_blew_up_are_worst_and_stay_json(told):
-    plan = Plan(told())
+    plan = ComparisonPlan(told())
     found = concluded(plan, lambda cell, gap, number: None if cell == "rnn" else 0.5)
     text = json.dumps(found.to_json(), allow_nan=False)
     assert found.summary["rnn", 10].median is None
@@ -104,7 +104,7 @@ WORDS = {
 
 @pytest.mark.parametrize(("solved", "expected"), CROSSOVERS.items(), ids=str)
 def test_crossovers(told, solved, expected):
-    plan = Plan(told(seeds=3))
+    plan = ComparisonPlan(told(seeds=3))
     summary = concluded(plan, lambda *_: 0.5).summary["rnn", 10]
     found = find_crossover("x", [replace(summary, gap=n + 1, solved=k) for n, k in enumerate(solved)])
     assert found == expected
@@ -112,12 +112,12 @@ def test_crossovers(told, solved, expected):
 
 
 def test_half_of_the_runs_is_not_most_of_them(told):
-    summary = concluded(Plan(told(seeds=2)), lambda cell, gap, number: 1.0 - number).summary["rnn", 10]
+    summary = concluded(ComparisonPlan(told(seeds=2)), lambda cell, gap, number: 1.0 - number).summary["rnn", 10]
     assert (summary.solved, summary.mostly_solved) == (1, False)
 
 
 def test_everything_is_in_the_results(told):
-    plan = Plan(told())
+    plan = ComparisonPlan(told())
     data = concluded(plan, lambda *_: 0.5).to_json()
     task = TASKS["adding"]
     assert data["task"]["success"]["in_words"] == str(task.success)
@@ -140,7 +140,7 @@ def test_everything_is_in_the_results(told):
 @pytest.mark.parametrize("gaps", ["10", "10,30,100,1000"], ids=["one gap", "four gaps"])
 @pytest.mark.parametrize("success", [Success("accuracy", at_least=0.99), Success("loss", at_most=0.01)], ids=str)
 def test_pictures_of_every_shape(told, cells, gaps, success):
-    plan = Plan(told(cells=cells, gaps=gaps, learning_rates="0.01"))
+    plan = ComparisonPlan(told(cells=cells, gaps=gaps, learning_rates="0.01"))
     plan.success = success
     names = list(plan.config.cells)
     found = concluded(plan, lambda cell, gap, number: 0.9 / (1 + names.index(cell) + number))

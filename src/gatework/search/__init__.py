@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gatework.search.comparing.config import CompareConfig as CompareConfig
     from gatework.search.comparing.config import make_compare_config as make_compare_config
     from gatework.search.comparing.loop import compare as compare
-    from gatework.search.comparing.progress import Reporter as Reporter
+    from gatework.search.comparing.progress import ComparisonReporter as ComparisonReporter
     from gatework.search.comparing.progress import make_reporter as make_reporter
     from gatework.search.comparing.results import Comparison as Comparison
     from gatework.search.comparing.results import Crossover as Crossover
@@ -26,7 +26,7 @@ _PUBLIC = {
     "Comparison": "gatework.search.comparing.results",
     "Crossover": "gatework.search.comparing.results",
     "PairTest": "gatework.search.comparing.results",
-    "Reporter": "gatework.search.comparing.progress",
+    "ComparisonReporter": "gatework.search.comparing.progress",
     "Summary": "gatework.search.comparing.results",
     "compare": "gatework.search.comparing.loop",
     "make_compare_config": "gatework.search.comparing.config",

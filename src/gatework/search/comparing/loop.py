@@ -10,8 +10,8 @@ from gatework.runs.stop import StopSignals
 from gatework.search.comparing.config import CompareConfig
 from gatework.search.comparing.directory import CompareDirectory
 from gatework.search.comparing.figure import draw_gaps
-from gatework.search.comparing.plan import Plan
-from gatework.search.comparing.progress import Beginning, Quiet, Reporter
+from gatework.search.comparing.plan import ComparisonPlan
+from gatework.search.comparing.progress import Beginning, ComparisonReporter, Quiet
 from gatework.search.comparing.results import Comparison, draw_conclusions
 from gatework.search.running import worker
 from gatework.search.running.trial import Outcome, Trial
@@ -22,7 +22,7 @@ _PATIENCE = 0.2
 _ATTEMPTS = 2
 
 
-def compare(config: CompareConfig, reporter: Reporter | None = None) -> Comparison:
+def compare(config: CompareConfig, reporter: ComparisonReporter | None = None) -> Comparison:
     """Compare cells on a task, or resume the same comparison where it stopped.
 
     Args:
@@ -39,7 +39,7 @@ def compare(config: CompareConfig, reporter: Reporter | None = None) -> Comparis
         Stopped: After Ctrl-C or SIGTERM; finished trials are saved.
     """
     # This checks cells, sizes and data before anything is written.
-    plan = Plan(config)
+    plan = ComparisonPlan(config)
     reporter = reporter or Quiet()
     directory = CompareDirectory(config.directory)
     lock = directory.open(config, plan.fingerprints)
@@ -63,11 +63,11 @@ def compare(config: CompareConfig, reporter: Reporter | None = None) -> Comparis
 class _Comparing:
     """The remaining trials, and the processes that run them."""
 
-    plan: Plan
+    plan: ComparisonPlan
     directory: CompareDirectory
     lock: Lock
     done: dict[Trial, Outcome]
-    reporter: Reporter
+    reporter: ComparisonReporter
     given: list[Trial] = field(default_factory=list)  # the index of a trial is its number
     attempts: dict[Trial, int] = field(default_factory=dict)
 

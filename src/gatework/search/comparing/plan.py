@@ -22,7 +22,7 @@ from gatework.training.jobs.build import build_cell
 from gatework.training.jobs.registry import open_job
 
 
-class Plan:
+class ComparisonPlan:
     """All trials of a comparison.
 
     Args:

@@ -42,7 +42,7 @@ class Beginning:
     budget: int | None
 
 
-class Reporter(Protocol):
+class ComparisonReporter(Protocol):
     """An object that receives the events of a comparison."""
 
     def begin(self, beginning: Beginning) -> None:
@@ -74,7 +74,7 @@ class Reporter(Protocol):
         ...
 
 
-def make_reporter(mode: Mode = "auto", file: IO[str] | None = None) -> Reporter:
+def make_reporter(mode: Mode = "auto", file: IO[str] | None = None) -> ComparisonReporter:
     """Choose a reporter.
 
     Args:

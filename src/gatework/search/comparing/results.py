@@ -14,7 +14,7 @@ import torch
 from gatework import __version__
 from gatework.search.comparing.config import MAY_CHANGE, CompareConfig
 from gatework.search.comparing.matching import Size
-from gatework.search.comparing.plan import Plan
+from gatework.search.comparing.plan import ComparisonPlan
 from gatework.search.comparing.statistics import holm, median_interval, share_interval, sign_flip_test
 from gatework.search.running.trial import Outcome, Trial, worth
 
@@ -172,7 +172,7 @@ class Comparison:
         }
 
 
-def draw_conclusions(plan: Plan, done: Mapping[Trial, Outcome], directory: Path) -> Comparison:
+def draw_conclusions(plan: ComparisonPlan, done: Mapping[Trial, Outcome], directory: Path) -> Comparison:
     """Compute the results once all trials are finished.
 
     Args:
@@ -206,7 +206,7 @@ def draw_conclusions(plan: Plan, done: Mapping[Trial, Outcome], directory: Path)
     )
 
 
-def _summarise(cell: str, gap: int, rate: float, runs: list[Outcome], plan: Plan) -> Summary:
+def _summarise(cell: str, gap: int, rate: float, runs: list[Outcome], plan: ComparisonPlan) -> Summary:
     success = plan.success
     values = tuple(run.test[success.metric] for run in runs)
     worst = inf if success.at_least is None else -inf
@@ -238,7 +238,7 @@ def _finite(value: float) -> float | None:
     return value if isfinite(value) else None
 
 
-def _test_pairs(plan: Plan, summary: Mapping[tuple[str, int], Summary]) -> tuple[PairTest, ...]:
+def _test_pairs(plan: ComparisonPlan, summary: Mapping[tuple[str, int], Summary]) -> tuple[PairTest, ...]:
     """Test every pair of cells over all gaps and seeds."""
     uncorrected = []
     for one, other in combinations(plan.config.cells, 2):
@@ -256,7 +256,7 @@ def _test_pairs(plan: Plan, summary: Mapping[tuple[str, int], Summary]) -> tuple
     return tuple(PairTest(*test, value) for test, value in zip(uncorrected, corrected, strict=True))
 
 
-def _difference(mine: float | None, theirs: float | None, plan: Plan) -> float:
+def _difference(mine: float | None, theirs: float | None, plan: ComparisonPlan) -> float:
     """Return by how much the first metric is better than the second; 0 if neither is finite."""
     one, other = worth(mine, plan.success), worth(theirs, plan.success)
     return 0.0 if one == other else one - other
