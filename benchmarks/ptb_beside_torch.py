@@ -27,7 +27,7 @@ from gatework.errors import ConfigError
 from gatework.models.language import LanguageModel, measure
 from gatework.training.config import TrainConfig, make_config, read_toml
 from gatework.training.jobs.text import Text, TextJob, build_model, read_text
-from gatework.training.parallel import Group
+from gatework.training.parallel import ProcessGroup
 from gatework.training.schedule import learning_rate
 from gatework.training.trainer import Trainer
 
@@ -136,7 +136,7 @@ class Ours:
 
     def __init__(self, config: TrainConfig, text: Text) -> None:
         self.job = TextJob(config, text)
-        self.trainer = Trainer(config, self.job, Group())
+        self.trainer = Trainer(config, self.job, ProcessGroup())
         assert isinstance(self.trainer.model, LanguageModel)
         self.model = self.trainer.model
 
@@ -152,7 +152,7 @@ class Ours:
 def compare_first_step(config: TrainConfig, text: Text, theirs: Theirs) -> dict[str, float]:
     """Give the largest relative difference of the first step's loss and of any gradient; refuse to go on if large."""
     # Another one, since looking at its gradients takes a step.
-    trainer = Trainer(config, TextJob(config, text), Group())
+    trainer = Trainer(config, TextJob(config, text), ProcessGroup())
     _, loss = trainer.train_step()
     their_loss = theirs.gradients()
     nn.utils.clip_grad_norm_(theirs.learned, config.clip_norm)

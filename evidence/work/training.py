@@ -5,7 +5,7 @@ from typing import Any
 
 from gatework.training.config import make_config
 from gatework.training.jobs.sequence import SequenceJob
-from gatework.training.parallel import Group
+from gatework.training.parallel import ProcessGroup
 from gatework.training.trainer import Trainer
 
 
@@ -22,7 +22,7 @@ def trained(settings: Mapping[str, Any], *, every: int = 100, to_success: bool =
     """
     config = make_config(settings)
     job = SequenceJob(config)
-    trainer = Trainer(config, job, Group())
+    trainer = Trainer(config, job, ProcessGroup())
     while trainer.step < trainer.steps:
         trainer.train_step()
         if to_success and trainer.step % every == 0 and job.task.success.reached(trainer.measure("valid").named()):

@@ -19,7 +19,7 @@ from gatework.runs.seeds import mixed_seed
 from gatework.training import evaluate, generate, train
 from gatework.training.config import make_config
 from gatework.training.jobs.registry import open_job
-from gatework.training.parallel import Group
+from gatework.training.parallel import ProcessGroup
 from gatework.training.run import RunDirectory, fingerprint
 from gatework.training.trainer import Trainer
 
@@ -41,7 +41,7 @@ def made(tmp_path_factory):
 @pytest.fixture
 def restore(made):
     """Give what restores a checkpoint that is made of other parts and facts."""
-    trainer = Trainer(made, open_job(made), Group.join("cpu"))
+    trainer = Trainer(made, open_job(made), ProcessGroup.join("cpu"))
     folder = RunDirectory(made.directory).checkpoints
     own = fingerprint(made, trainer.job.fingerprint)
     path = folder / "step-8"

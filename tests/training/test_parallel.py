@@ -16,7 +16,7 @@ import torch
 from gatework.errors import ConfigError
 from gatework.runs.checkpoint import list_checkpoints
 from gatework.training import make_config, train
-from gatework.training.parallel import Group, pick_device
+from gatework.training.parallel import ProcessGroup, pick_device
 from gatework.training.run import RunDirectory
 
 PROGRAM = """
@@ -196,7 +196,7 @@ def test_when_torchrun_is_killed_its_processes_save_and_end(configure, tmp_path)
 
 def test_rows_are_dealt_out_whole():
     for size in (1, 2, 3, 7):
-        rows = [Group(rank, size).rows(10) for rank in range(size)]
+        rows = [ProcessGroup(rank, size).rows(10) for rank in range(size)]
         assert [row for part in rows for row in range(10)[part]] == list(range(10))
 
 
@@ -207,4 +207,4 @@ def test_a_device_that_is_not_there():
 
 def test_more_processes_than_streams():
     with pytest.raises(ConfigError, match="batch_size is 4, and 5 processes are to share it"):
-        Group(0, 5).check_batch(4)
+        ProcessGroup(0, 5).check_batch(4)

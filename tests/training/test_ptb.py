@@ -11,7 +11,7 @@ from gatework.models import language as text_module
 from gatework.training import make_config, read_toml, train
 from gatework.training.config import TrainConfig
 from gatework.training.jobs.text import TextJob, build_model, read_text
-from gatework.training.parallel import Group
+from gatework.training.parallel import ProcessGroup
 from gatework.training.progress import Quiet
 from gatework.training.run import fingerprint
 from gatework.training.schedule import learning_rate
@@ -52,7 +52,7 @@ def test_the_example_fits_its_text(data_folder):
         "valid": 73_760,
         "test": 82_430,
     }
-    trainer = Trainer(config, TextJob(config, text), Group())
+    trainer = Trainer(config, TextJob(config, text), ProcessGroup())
     assert trainer.job.windows == config.evaluate_every == 2 * config.checkpoint_every
     assert sum(parameter.numel() for parameter in trainer.parameters.values()) == 2 * 2_000_000 + 10_000 + 2 * 320_800
     # Weights this small know nothing at first: 10,000 words, all of them about as likely.
@@ -102,7 +102,7 @@ def test_summed_over_time_a_step_is_as_many_times_longer(configure):
     found = []
     for changes in ({"reduction": "sum_over_time", "learning_rate": 0.1}, {"learning_rate": 1.5}):
         config = configure(optimizer="sgd", schedule="constant", clip_norm=0.0, dtype="float64", **changes)
-        trainer = Trainer(config, TextJob(config, read_text(config)), Group())
+        trainer = Trainer(config, TextJob(config, read_text(config)), ProcessGroup())
         tokens, _ = trainer.train_step()
         assert tokens == 15 * config.batch_size  # the windows of this text are of 15 and of 16 steps
         found.append((trainer.take_sums()["gradient_norm"], [p.detach() for p in trainer.parameters.values()]))

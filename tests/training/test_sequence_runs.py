@@ -16,7 +16,7 @@ from gatework.training.config import make_config
 from gatework.training.jobs import sequence as sequence_job
 from gatework.training.jobs.registry import open_job
 from gatework.training.jobs.sequence import SequenceJob
-from gatework.training.parallel import Group
+from gatework.training.parallel import ProcessGroup
 from gatework.training.progress import Quiet
 from gatework.training.trainer import Trainer
 
@@ -93,7 +93,7 @@ def test_every_drawn_task_can_be_trained_and_measured(name):
     config = make_config({"task": name, "hidden_size": 8, "batch_size": 3, "steps": 2, "threads": 1})
     job = open_job(config)
     assert isinstance(job, SequenceJob)
-    trainer = Trainer(config, job, Group())
+    trainer = Trainer(config, job, ProcessGroup())
     losses = [trainer.train_step()[1] for _ in range(2)]
     assert np.isfinite(losses).all()
     assert isinstance(job.task.examples, Synthetic)
@@ -138,7 +138,7 @@ def test_every_drawn_task_takes_a_shorter_gap_in_training():
             told = {"task": name, "shortest_gap": task.gap.least, "hidden_size": 4, "batch_size": 2, "threads": 1}
             job = open_job(make_config(told))
             assert isinstance(job, SequenceJob)
-            trainer = Trainer(make_config(told), job, Group())
+            trainer = Trainer(make_config(told), job, ProcessGroup())
             assert np.isfinite([trainer.train_step()[1] for _ in range(3)]).all(), name
 
 

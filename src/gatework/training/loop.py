@@ -25,7 +25,7 @@ from gatework.runs.stop import StopSignals
 from gatework.training.config import TrainConfig
 from gatework.training.curve import draw_curve, is_drawn_from
 from gatework.training.jobs.registry import open_job
-from gatework.training.parallel import Group
+from gatework.training.parallel import ProcessGroup
 from gatework.training.progress import Beginning, Quiet, RunReporter, speed_name
 from gatework.training.run import RunDirectory, check_same, fingerprint
 from gatework.training.trainer import Trainer
@@ -81,7 +81,7 @@ def train(config: TrainConfig, reporter: RunReporter | None = None) -> TrainResu
         NonFiniteLossError: If the loss becomes NaN or infinite; the last good checkpoint is kept.
         Stopped: After Ctrl-C or SIGTERM, or if ``torchrun`` was killed; the current step is finished and saved.
     """
-    group = Group.join(config.device)
+    group = ProcessGroup.join(config.device)
     reporter = reporter if reporter is not None and group.first else Quiet()
     try:
         with _own_settings(config, group):
@@ -94,7 +94,7 @@ def train(config: TrainConfig, reporter: RunReporter | None = None) -> TrainResu
 class _Training:
     """The run directory and the trainer, kept in agreement."""
 
-    def __init__(self, config: TrainConfig, group: Group, reporter: RunReporter) -> None:
+    def __init__(self, config: TrainConfig, group: ProcessGroup, reporter: RunReporter) -> None:
         self.config = config
         self.group = group
         self.reporter = reporter
@@ -317,7 +317,7 @@ class _Training:
 
 
 @contextmanager
-def _own_settings(config: TrainConfig, group: Group) -> Iterator[None]:
+def _own_settings(config: TrainConfig, group: ProcessGroup) -> Iterator[None]:
     """Use the run's number of threads, and restore torch's global settings and random generators afterwards."""
     threads = torch.get_num_threads()
     devices = [group.device] if group.device.type == "cuda" else []

@@ -26,7 +26,7 @@ from gatework.errors import ConfigError, GateworkError, RunError
 from gatework.training.jobs.settings import DEVICE
 
 
-class Group:
+class ProcessGroup:
     """The processes that train together; a single process is a group, too.
 
     Args:
@@ -45,7 +45,7 @@ class Group:
         self.launcher = launcher
 
     @classmethod
-    def join(cls, device: str) -> "Group":
+    def join(cls, device: str) -> "ProcessGroup":
         """Join the processes that ``torchrun`` started, or form a group of one.
 
         Args:

@@ -19,7 +19,7 @@ from gatework.runs.checkpoint import Checkpoint
 from gatework.runs.seeds import mixed_seed
 from gatework.training.config import TrainConfig
 from gatework.training.jobs.protocol import Job, Measured
-from gatework.training.parallel import Group
+from gatework.training.parallel import ProcessGroup
 from gatework.training.schedule import learning_rate
 
 # The names in checkpoints of earlier versions.
@@ -74,7 +74,7 @@ class Trainer:
 
     config: TrainConfig
     job: Job
-    group: Group
+    group: ProcessGroup
     step: int = 0
     sums: Sums = field(default_factory=Sums)
     state: State = None

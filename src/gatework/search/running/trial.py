@@ -14,7 +14,7 @@ from gatework.tasks.task import Success
 from gatework.training.config import TrainConfig
 from gatework.training.jobs.protocol import Job
 from gatework.training.jobs.registry import open_job
-from gatework.training.parallel import Group
+from gatework.training.parallel import ProcessGroup
 from gatework.training.trainer import Trainer, load_parameters
 
 Purpose = Literal["tune", "final"]
@@ -154,7 +154,7 @@ def run_trial(config: TrainConfig, confirm: int, progress: Callable[[int], None]
     torch.set_num_threads(1)
     job = open_job(config)
     success = criterion(job, config.task)
-    trainer, best, blew_up = Trainer(config, job, Group()), _Best(success), False
+    trainer, best, blew_up = Trainer(config, job, ProcessGroup()), _Best(success), False
     while trainer.step < trainer.steps and best.in_a_row < confirm and not blew_up:
         try:
             trainer.train_step()
