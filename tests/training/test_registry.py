@@ -19,7 +19,7 @@ from gatework.training import evaluate, generate, train
 from gatework.training.jobs import registry
 from gatework.training.jobs.evaluation import Evaluation
 from gatework.training.jobs.kind import Ending, JobKind
-from gatework.training.jobs.protocol import Part
+from gatework.training.jobs.protocol import StepLoss
 from gatework.training.jobs.registry import JOBS, TrainConfig, kind_of, settings_of
 from gatework.training.jobs.settings import Settings, listed
 
@@ -148,7 +148,7 @@ class EchoJob:
     def train(self, model, step, rows, state: State):
         numbers, targets = self.draw(step, rows)
         loss = (model(numbers) - targets).square().sum()
-        return Part(loss, targets.numel(), numbers.shape[1], None)
+        return StepLoss(loss, targets.numel(), numbers.shape[1], None)
 
     def carries(self, step):
         return False

@@ -13,7 +13,7 @@ from gatework.tasks.task import Success
 
 
 @dataclass(frozen=True)
-class Part:
+class StepLoss:
     """The loss of one training step.
 
     Args:
@@ -124,7 +124,7 @@ class Job(Protocol):
         """Draw the model with torch's global random generator; its layers are called ``recurrent``."""
         ...
 
-    def train(self, model: Any, step: int, rows: slice, state: State) -> Part:
+    def train(self, model: Any, step: int, rows: slice, state: State) -> StepLoss:
         """Read some rows of the batch of a step, counted from 0, and sum the loss."""
         ...
 

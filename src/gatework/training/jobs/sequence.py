@@ -24,7 +24,7 @@ from gatework.training.jobs.build import DTYPES, build_cell, known_cell, own_pro
 from gatework.training.jobs.evaluation import Evaluation, Question
 from gatework.training.jobs.kind import Ending, JobKind, Kept, Restored
 from gatework.training.jobs.memory import Needs, check_memory, count_layers
-from gatework.training.jobs.protocol import Part
+from gatework.training.jobs.protocol import StepLoss
 from gatework.training.jobs.settings import Settings
 from gatework.training.jobs.shape import SequenceShape
 
@@ -241,7 +241,7 @@ class SequenceJob:
         """Return the number of steps of the longest sequence."""
         return (self.recording.splits["train"] if self.recording else self._draw("valid", 1, 0)).inputs.shape[0]
 
-    def train(self, model: SequenceModel, step: int, rows: slice, state: State) -> Part:
+    def train(self, model: SequenceModel, step: int, rows: slice, state: State) -> StepLoss:
         """Draw the sequences of a step, or read the next recorded ones."""
         windows = self._windows
         batch, place = self._training_batch(step // windows), step % windows
@@ -252,7 +252,7 @@ class SequenceJob:
         mine = batch.columns(rows).to(weight.device, weight.dtype)
         total, _, state = model.loss(mine, self.task.kind, state if place else None)
         last = place + 1 == windows
-        return Part(total, int(batch.asked.sum()), batch.size if last else 0, None if last else state)
+        return StepLoss(total, int(batch.asked.sum()), batch.size if last else 0, None if last else state)
 
     def _training_batch(self, number: int) -> Batch:
         """Return the batch with a number. The last one is cached, because its windows are read one after the other."""

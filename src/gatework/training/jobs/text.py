@@ -24,7 +24,7 @@ from gatework.training.jobs.build import DTYPES, build_cell
 from gatework.training.jobs.evaluation import Evaluation, Question
 from gatework.training.jobs.kind import Ending, JobKind, Kept, Restored
 from gatework.training.jobs.memory import Needs, check_memory, count_layers
-from gatework.training.jobs.protocol import Part
+from gatework.training.jobs.protocol import StepLoss
 from gatework.training.jobs.settings import Settings
 
 SAMPLE_LENGTH = {"byte": 600, "char": 600, "word": 120}
@@ -219,14 +219,14 @@ class TextJob:
         """Draw the model."""
         return build_model(self.config, len(self.text.vocabulary), device)
 
-    def train(self, model: LanguageModel, step: int, rows: slice, state: State) -> Part:
+    def train(self, model: LanguageModel, step: int, rows: slice, state: State) -> StepLoss:
         """Read the next window of some of the streams."""
         place = step % self.windows
         read, targets = self.streams.window(place, rows)
         device = model.embedding.weight.device
         nats, state = model.surprise(read.to(device), targets.to(device), state if place else None)
         tokens = targets.shape[0] * self.config.batch_size
-        return Part(nats, tokens, tokens, state if place + 1 < self.windows else None)
+        return StepLoss(nats, tokens, tokens, state if place + 1 < self.windows else None)
 
     def carries(self, step: int) -> bool:
         """Tell whether a pass over the text continues after a step."""
