@@ -53,7 +53,7 @@ def read_text(path: Path) -> str:
 
 
 @dataclass(frozen=True)
-class Table:
+class NumberTable:
     """The numeric columns of a table.
 
     Args:
@@ -67,12 +67,12 @@ class Table:
     ignored: tuple[str, ...] = ()
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> NumberTable:
     """Read a CSV table, with or without a header, whose fields are separated by ``,``, ``;`` or tabs.
 
     A first line without any number is the header. A column is numeric if its first value that is not empty is a number;
-    all its values must then be numbers. If every line has one field more than the header, the first field is taken for the row number
-    and ignored.
+    all its values must then be numbers. If every line has one field more than the header, the first field is taken for
+    the row number and ignored.
 
     Args:
         path: The file.
@@ -106,7 +106,7 @@ def read_table(path: Path) -> Table:
         [_must_be_number(path, number, names[place], fields[place]) for place in numeric] for number, fields in lines
     ]
     ignored = tuple(name for place, name in enumerate(names) if place not in numeric)
-    return Table(tuple(names[place] for place in numeric), np.array(rows), ignored)
+    return NumberTable(tuple(names[place] for place in numeric), np.array(rows), ignored)
 
 
 def _first_is_number(lines: list[tuple[int, list[str]]], place: int) -> bool:

@@ -24,7 +24,7 @@ _MOST_LISTED = 8
 
 
 @dataclass(frozen=True)
-class Rows:
+class CsvRows:
     """The fields of a CSV file.
 
     Args:
@@ -106,7 +106,7 @@ def parse_number(field: str) -> float | None:
         return None
 
 
-def read_rows(path: Path) -> Rows:
+def read_rows(path: Path) -> CsvRows:
     """Read a CSV file whose first line names its columns; fields are separated by ``,``, ``;`` or tabs.
 
     Args:
@@ -136,7 +136,7 @@ def read_rows(path: Path) -> Rows:
     for line, fields in lines[1:]:
         if len(fields) != len(names):
             raise DataError(f"'{path}', line {line} has {len(fields)} fields, and the header has {len(names)}.")
-    return Rows(path, names, [fields for _, fields in lines[1:]], [line for line, _ in lines[1:]])
+    return CsvRows(path, names, [fields for _, fields in lines[1:]], [line for line, _ in lines[1:]])
 
 
 def read_csv_table(path: Path, labelled: bool = True) -> Table:
@@ -184,13 +184,13 @@ def read_csv_table(path: Path, labelled: bool = True) -> Table:
     return replace(table, about=_describe(rows, table, (identity, time, label)))
 
 
-def _first_is_number(rows: Rows, place: int) -> bool:
+def _first_is_number(rows: CsvRows, place: int) -> bool:
     """Tell whether the first field of a column that is not empty is a number; a hole before it is refused later."""
     first = next((fields[place] for fields in rows.fields if fields[place].strip()), "")
     return parse_number(first) is not None
 
 
-def _put_in_order(rows: Rows, members: dict[str, list[int]], place: int) -> None:
+def _put_in_order(rows: CsvRows, members: dict[str, list[int]], place: int) -> None:
     """Sort the rows of every sequence by time."""
     times = _parse_times(rows, place)
     for name, members_of_one in members.items():
@@ -204,7 +204,7 @@ def _put_in_order(rows: Rows, members: dict[str, list[int]], place: int) -> None
                 )
 
 
-def _parse_times(rows: Rows, place: int) -> list[float]:
+def _parse_times(rows: CsvRows, place: int) -> list[float]:
     """Read numbers, or if one of the fields is not a number, ISO 8601 dates, in seconds."""
     column = rows.column(place)
     numbers = [_parse_time(field) for field in column]
@@ -235,7 +235,7 @@ def _parse_date(field: str) -> float | None:
     return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
 
 
-def _describe(rows: Rows, table: Table, places: tuple[int | None, int | None, int | None]) -> tuple[str, ...]:
+def _describe(rows: CsvRows, table: Table, places: tuple[int | None, int | None, int | None]) -> tuple[str, ...]:
     identity, time, label = (None if place is None else f"'{rows.names[place]}'" for place in places)
     many = f"{table.size:,} sequences, one for each {identity}" if identity else "one recording"
     order = f"in the order of {time}" if time else "in the order of the file"
