@@ -180,7 +180,7 @@ def read_csv_table(path: Path, labelled: bool = True) -> Table:
         labels,
         str(path),
     )
-    table = replace(table, left_out=tuple(rows.names[place] for place in rest if place not in read))
+    table = replace(table, left_out=tuple(rows.names[place] for place in sorted(set(rest) - set(read))))
     return replace(table, about=_describe(rows, table, (identity, time, label)))
 
 

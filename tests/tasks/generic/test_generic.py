@@ -193,6 +193,14 @@ def test_several_series_are_forecast_each_from_its_own_past(tmp_path):
             np.testing.assert_allclose(asked, own_asked, atol=1e-5)
 
 
+def test_series_too_short_to_be_asked_are_named(tmp_path):
+    path = tmp_path / "my.csv"
+    lengths = {"p": 120, "q": 8, "r": 90}
+    path.write_text("id,x\n" + "".join(f"{name},{row % 7}\n" for name, rows in lengths.items() for row in range(rows)))
+    about = load(forecast, path, 4).facts["about"]
+    assert about[2:] == ["too short to ask 4 rows ahead, and left out: 'q'"]
+
+
 def test_a_number_of_the_row_is_no_series(tmp_path):
     path = tmp_path / "my.csv"
     path.write_text("id,x\n" + "".join(f"{row},{row * row % 7}\n" for row in range(300)))
@@ -263,6 +271,21 @@ REFUSED = [
     (
         tag,
         "x,label\n" + "".join(f"{'-' * (row % 2)}1e300,{row % 3}\n" for row in range(30)),
+        "'{path}' holds numbers too large to be standardised.",
+    ),
+    (
+        classify,
+        "id,x,label\na,1,0\nb,2,nan\nc,3,0\nd,4,1\n",
+        "'{path}': the label 'nan' stands among numbers, and is none.",
+    ),
+    (
+        classify,
+        "id,x,label\na,1,1\nb,2,1.0\nc,3,2\nd,4,1\n",
+        "'{path}' has the labels '1' and '1.0', which are one number: write them alike.",
+    ),
+    (
+        forecast,
+        "x\n" + "1e200\n-1e200\n" * 300,
         "'{path}' holds numbers too large to be standardised.",
     ),
     (

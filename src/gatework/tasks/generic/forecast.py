@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from gatework.data.recorded import find_scale, find_table, read_table
+from gatework.data.recorded import find_table, read_table
 from gatework.data.table import Table, make_table, split_time
 from gatework.data.table_arrays import is_array_folder, read_array_table
-from gatework.data.table_csv import IDS, describe_columns, describe_lengths, read_csv_table, read_rows
+from gatework.data.table_csv import IDS, describe_columns, describe_lengths, list_names, read_csv_table, read_rows
 from gatework.errors import DataError
-from gatework.tasks.generic.reading import better_than
+from gatework.tasks.generic.reading import better_than, scale_by
 from gatework.tasks.recorded.forecasting import (
     CONTEXT_SHARE,
     LIKE_NLINEAR,
@@ -89,29 +89,32 @@ def load(path: Path, gap: int) -> Recording:
     check_asked(table.source, rows, columns, gap)
     # Short enough that there are enough sequences for a batch, and that a series of median length has some.
     context = max(1, min(MOST_CONTEXT, sum(learned) // CONTEXT_SHARE, int(median(learned)) // 2))
-    mean, deviation = find_scale(
-        np.concatenate([numbers[:train] for numbers, train in zip(series, learned, strict=True)])
+    standard, scale = scale_by(
+        table, np.concatenate([numbers[:train] for numbers, train in zip(series, learned, strict=True)])
     )
+    scaled = [standard.sequence(number) for number in range(table.size)]
     splits, counts = {}, {}
+    asked = [False] * table.size
     for place, split in enumerate(_SPLITS):
         spans = [list(pairwise((0, *cuts)))[place] for cuts in ends]
-        scaled = [(numbers - mean) / deviation for numbers in series]
         parts = [
             ask_ahead(numbers, numbers, begin, end, context, gap)
             for numbers, (begin, end) in zip(scaled, spans, strict=True)
         ]
+        asked = [before or part.size > 0 for before, part in zip(asked, parts, strict=True)]
         splits[split] = _side_by_side([part for part in parts if part.size] or parts[:1])
         counts[split] = sum(end - begin for begin, end in spans)
     check_parts(table.source, rows, splits, gap)
+    unasked = [name for name, is_asked in zip(table.names, asked, strict=True) if not is_asked]
+    short = [f"too short to ask {gap:,} rows ahead, and left out: {list_names(unasked)}"] if unasked else []
     facts: dict[str, Any] = {
-        "about": list(table.about),
+        "about": [*table.about, *short],
         "columns": list(table.columns),
         "ignored": list(table.left_out),
         "series": table.size,
         "rows": counts,
         "context": context,
-        "mean": mean.tolist(),
-        "deviation": deviation.tolist(),
+        **scale,
         "chance": persist(splits["test"]) | {"skill": 0.0},
     }
     return Recording(splits, columns, gap * columns, facts)

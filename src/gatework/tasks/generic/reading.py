@@ -1,5 +1,6 @@
 """Functions that the generic tasks share: open a table, check its labels, standardise and split its sequences."""
 
+from collections import Counter
 from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
@@ -123,7 +124,7 @@ def find_classes(labels: Sequence[str], table: Table) -> list[str]:
         Two or more classes, in numeric order if all are numbers, and otherwise in alphabetical order.
 
     Raises:
-        DataError: If all labels are the same, or all are different.
+        DataError: If all labels are the same, or all are different, or one is missing among numbers.
     """
     classes = sorted(set(labels))
     if len(classes) < 2:
@@ -133,10 +134,17 @@ def find_classes(labels: Sequence[str], table: Table) -> list[str]:
             f"'{table.source}' has {len(classes):,} different labels, and {len(labels):,} in all: these are no "
             "classes. For numbers take --task regress."
         )
-    numbers = {name: parse_number(name) for name in classes}
-    if None in numbers.values():
+    numbers = [number for number in map(parse_number, classes) if number is not None]
+    if len(numbers) < len(classes):
         return classes
-    return sorted(classes, key=lambda name: (numbers[name] or 0.0, name))
+    counts = Counter(numbers)
+    for name, number in zip(classes, numbers, strict=True):
+        if not isfinite(number):
+            raise DataError(f"'{table.source}': the label '{name}' stands among numbers, and is none.")
+        if counts[number] > 1:
+            twins = " and ".join(f"'{twin}'" for twin in classes if parse_number(twin) == number)
+            raise DataError(f"'{table.source}' has the labels {twins}, which are one number: write them alike.")
+    return sorted(classes, key=lambda name: (parse_number(name) or 0.0, name))
 
 
 def label_numbers(labels: Sequence[str], table: Table) -> NDArray[np.float64]:
