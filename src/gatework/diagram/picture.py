@@ -108,7 +108,7 @@ class Picture:
         return self.svg()
 
 
-class _Wish(NamedTuple):
+class _Request(NamedTuple):
     """A request for a picture."""
 
     cell: Cell
@@ -118,32 +118,32 @@ class _Wish(NamedTuple):
     legend: bool
 
 
-def _cell(wish: _Wish) -> tuple[Scene, ...]:
-    scene = cell_scene(wish.cell, wish.language)
-    return (with_legend(scene, wish.cell) if wish.legend else scene,)
+def _cell(request: _Request) -> tuple[Scene, ...]:
+    scene = cell_scene(request.cell, request.language)
+    return (with_legend(scene, request.cell) if request.legend else scene,)
 
 
-def _walk(wish: _Wish) -> tuple[Scene, ...]:
-    scenes = walk_scenes(wish.cell, wish.language)
-    return (sheet(scenes, word("walk of", wish.language, wish.cell.title)), *scenes)
+def _walk(request: _Request) -> tuple[Scene, ...]:
+    scenes = walk_scenes(request.cell, request.language)
+    return (sheet(scenes, word("walk of", request.language, request.cell.title)), *scenes)
 
 
-def _compare(wish: _Wish) -> tuple[Scene, ...]:
-    if wish.other is None:
+def _compare(request: _Request) -> tuple[Scene, ...]:
+    if request.other is None:
         raise ConfigError("A comparison needs a second cell: other='gru', say (--with gru on the command line).")
-    return (compare_scene(wish.cell, wish.other, wish.language),)
+    return (compare_scene(request.cell, request.other, request.language),)
 
 
 # The function that draws each kind: it returns the scene, and the separate scenes of a sheet.
-_KINDS: dict[str, Callable[[_Wish], tuple[Scene, ...]]] = {
+_KINDS: dict[str, Callable[[_Request], tuple[Scene, ...]]] = {
     "cell": _cell,
-    "chain": lambda wish: (chain_scene(wish.cell, wish.steps, wish.language),),
+    "chain": lambda request: (chain_scene(request.cell, request.steps, request.language),),
     "walk": _walk,
     "compare": _compare,
-    "line": lambda wish: (line_scene(wish.cell, wish.language),),
-    "memory": lambda wish: (memory_scene(wish.cell, wish.language),),
-    "loop": lambda wish: (loop_scene(wish.cell, wish.language),),
-    "unrolled": lambda wish: (loop_and_chain_scene(wish.cell, wish.steps, wish.language),),
+    "line": lambda request: (line_scene(request.cell, request.language),),
+    "memory": lambda request: (memory_scene(request.cell, request.language),),
+    "loop": lambda request: (loop_scene(request.cell, request.language),),
+    "unrolled": lambda request: (loop_and_chain_scene(request.cell, request.steps, request.language),),
 }
 KINDS = tuple(_KINDS)
 
@@ -198,8 +198,8 @@ def draw(
         raise ConfigError(f"There is no picture of the kind {kind!r}; the kinds are {', '.join(KINDS)}.")
     check_language(language)
     _check_options(kind, other, steps, legend)
-    wish = _Wish(_read(cell), None if other is None else _read(other), steps, language, legend)
-    scene, *apart = _KINDS[kind](wish)
+    request = _Request(_read(cell), None if other is None else _read(other), steps, language, legend)
+    scene, *apart = _KINDS[kind](request)
     return Picture(scene, dark, tuple(apart))
 
 

@@ -117,7 +117,7 @@ class _Draughtsman:
         route = curve.route
         quantity = route.source.quantity
         ends = (self.ids[route.source], self.ids[route.target])
-        name = f"{ends[0]} > {ends[1]}" + (f" {route.place}" if route.target.inputs.count(route.source) > 1 else "")
+        name = f"{ends[0]} > {ends[1]}" + (f" {route.index}" if route.target.inputs.count(route.source) > 1 else "")
         return Shape(name, "line", "vector", quantity, path=curve.path, whole=curve.whole, head=curve.head, edge=ends)
 
     def _ends(self) -> list[Shape]:
@@ -156,11 +156,11 @@ class _Draughtsman:
         """Write signs beside arrows whose order matters."""
         texts = []
         for curve in self.curves:
-            target, place = curve.route.target, curve.route.place
-            mark = self.wiring.marks[target][place] if self.wiring.marks[target] else ""
+            target, index = curve.route.target, curve.route.index
+            mark = self.wiring.marks[target][index] if self.wiring.marks[target] else ""
             if mark:
                 x, y = self.free.place(roman(mark), MARK, [curve.corners[-2:]], backward=True)
-                name = f"mark {self.ids[target]} {place}"
+                name = f"mark {self.ids[target]} {index}"
                 texts.append(Shape(name, "text", "label", "", roman(mark), (x, y, 0.0, 0.0), size=MARK))
         return texts
 

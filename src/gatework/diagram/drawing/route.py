@@ -24,7 +24,7 @@ class Route:
 
     source: Vertex
     target: Vertex
-    place: int  # which input of the target
+    index: int  # which input of the target
     points: tuple[Point, ...]
 
 
@@ -42,20 +42,20 @@ def route(wiring: Wiring, arrangement: Arrangement) -> tuple[Route, ...]:
         CellError: If there is no room for the lines.
     """
     router = _Router(wiring, arrangement)
-    wishes = router.in_order()
+    connections = router.in_order()
     # A vector that finds no path among the others is routed before them.
-    for _ in range(len(wishes)):
-        blocked = next((wish for wish in wishes if not router.connect(*wish)), None)
+    for _ in range(len(connections)):
+        blocked = next((connection for connection in connections if not router.connect(*connection)), None)
         if blocked is None:
             break
-        wishes.remove(blocked)
-        wishes.insert(0, blocked)
+        connections.remove(blocked)
+        connections.insert(0, blocked)
         router = _Router(wiring, arrangement)
     else:
         raise CellError("This cell has more lines beside one another than a picture can hold.")
     for _ in range(2):
-        for source in dict.fromkeys(wish[0] for wish in wishes):
-            router.improve(source, [wish for wish in wishes if wish[0] is source])
+        for source in dict.fromkeys(connection[0] for connection in connections):
+            router.improve(source, [connection for connection in connections if connection[0] is source])
     return tuple(one for routes in router.routes.values() for one in routes)
 
 
@@ -107,28 +107,28 @@ class _Router:
 
     def in_order(self) -> list[tuple[Vertex, Vertex, int]]:
         """List the connections to make: lines of states first, then straight ones, then from near to far."""
-        wishes = [
-            (below, vertex, place)
+        connections = [
+            (below, vertex, index)
             for vertex in self.wiring.vertices
-            for place, below in enumerate(self.wiring.inputs[vertex])
+            for index, below in enumerate(self.wiring.inputs[vertex])
         ]
-        return sorted(wishes, key=lambda wish: self._rank(wish[0], wish[1]))
+        return sorted(connections, key=lambda connection: self._rank(connection[0], connection[1]))
 
-    def connect(self, source: Vertex, target: Vertex, place: int) -> bool:
+    def connect(self, source: Vertex, target: Vertex, index: int) -> bool:
         """Route a vector to one more reader, and return whether there was a path."""
-        points = self._search(source, target, place)
+        points = self._search(source, target, index)
         if points:
             self.trees.setdefault(source, _Tree()).add(points)
-            self.routes.setdefault(source, []).append(Route(source, target, place, tuple(points)))
+            self.routes.setdefault(source, []).append(Route(source, target, index, tuple(points)))
         return bool(points)
 
-    def improve(self, source: Vertex, wishes: list[tuple[Vertex, Vertex, int]]) -> None:
+    def improve(self, source: Vertex, connections: list[tuple[Vertex, Vertex, int]]) -> None:
         """Remove all paths of a vector and route it again; keep the old paths if they were better."""
         old_tree, old_routes = self.trees[source], self.routes[source]
         old_cost = self._cost(source)
         del self.trees[source], self.routes[source]
-        # All requests in turn. The attempt ends at the first one without a path.
-        if not all(self.connect(*wish) for wish in wishes) or self._cost(source) >= old_cost:
+        # All connections in turn. The attempt ends at the first one without a path.
+        if not all(self.connect(*connection) for connection in connections) or self._cost(source) >= old_cost:
             self.trees[source], self.routes[source] = old_tree, old_routes
 
     def _rank(self, source: Vertex, target: Vertex) -> tuple[float, ...]:
@@ -180,7 +180,7 @@ class _Router:
         neighbour = (port[0] - arriving[0], port[1] - arriving[1])
         return any(neighbour in tree.edges.get(port, ()) for tree in self.trees.values())
 
-    def _allowed(self, source: Vertex, target: Vertex, place: int) -> set[tuple[Point, Point]]:
+    def _allowed(self, source: Vertex, target: Vertex, index: int) -> set[tuple[Point, Point]]:
         """Return the ends of a target that this source may use for one of the target's inputs."""
         ends = self._ends(target)
         line = self.wiring.on_line(target)
@@ -194,7 +194,7 @@ class _Router:
             ends = {end for end in ends if end[1] in (DOWN, UPWARD)}
         if target.kind == LAYER and len(self.wiring.inputs[target]) > 1 and target not in self.wiring.hanging:
             middle_end = {end for end in ends if end[0] == self.at[target]}
-            return middle_end if place == 0 else ends - middle_end
+            return middle_end if index == 0 else ends - middle_end
         return ends
 
     def _starts(self, source: Vertex) -> Iterator[tuple[Point, Point]]:
@@ -221,8 +221,8 @@ class _Router:
             return (RIGHT,)
         return tuple(d for d in DIRECTIONS if not self._is_used(self.at[source], (-d[0], -d[1])))
 
-    def _search(self, source: Vertex, target: Vertex, place: int) -> list[Point]:
-        ends = self._allowed(source, target, place)
+    def _search(self, source: Vertex, target: Vertex, index: int) -> list[Point]:
+        ends = self._allowed(source, target, index)
         occupied = self._occupied(source)
         own = self.trees[source].edges if source in self.trees else {}
         queue: list[tuple[float, int, Point, Point]] = []
