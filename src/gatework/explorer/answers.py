@@ -18,7 +18,7 @@ from gatework.explorer.elsewhere import Reading, find_stretches, read_held_out
 from gatework.explorer.gradients import measure_gradients
 from gatework.explorer.marks import PRESETS, mark_pattern, mark_preset, mark_ranges
 from gatework.explorer.models import Opened, OpenRun, Sample, display, open_runs, read_symbols, vocabulary_display
-from gatework.explorer.quantities import Place, list_quantities
+from gatework.explorer.quantities import LayerDirection, list_quantities
 from gatework.explorer.rows import Deadline, check_interventions
 from gatework.explorer.settings import Settings
 from gatework.explorer.store import Store
@@ -86,7 +86,7 @@ class Answers:
         self._traces = Store[TextTrace](settings.trace_bytes)
         self._readings = Store[Reading](settings.trace_bytes // 4)
         self._numbers = count(1)
-        self._quantities: dict[str, dict[Place, list[messages.QuantityAnswer]]] = {}
+        self._quantities: dict[str, dict[LayerDirection, list[messages.QuantityAnswer]]] = {}
         self._scenes: dict[str, dict[str, messages.SceneAnswer]] = {}
         self._lock = Lock()
 
@@ -147,13 +147,13 @@ class Answers:
                 }
             return self._scenes[run.id]
 
-    def _quantities_of(self, run: OpenRun) -> dict[Place, list[messages.QuantityAnswer]]:
+    def _quantities_of(self, run: OpenRun) -> dict[LayerDirection, list[messages.QuantityAnswer]]:
         with self._lock:
             if run.id not in self._quantities:
                 self._quantities[run.id] = list_quantities(run.open().model)
             return self._quantities[run.id]
 
-    def _sizes_of(self, run: OpenRun, *, parts: bool = True) -> dict[Place, dict[str, int]]:
+    def _sizes_of(self, run: OpenRun, *, parts: bool = True) -> dict[LayerDirection, dict[str, int]]:
         return {
             place: {one.name: one.size for one in listed if parts or one.role != "part"}
             for place, listed in self._quantities_of(run).items()
@@ -346,7 +346,7 @@ class Answers:
         )
 
 
-def _place(where: messages.Where) -> Place:
+def _place(where: messages.Where) -> LayerDirection:
     return where.layer, where.direction
 
 

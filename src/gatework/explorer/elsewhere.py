@@ -9,7 +9,7 @@ from torch import Tensor
 from gatework.data.vocabulary import Symbols
 from gatework.explorer.messages import Stretch
 from gatework.explorer.models import Opened, display
-from gatework.explorer.quantities import Place
+from gatework.explorer.quantities import LayerDirection
 from gatework.explorer.rows import Deadline, run_rows
 from gatework.explorer.traces import key_of
 
@@ -39,7 +39,12 @@ class Reading:
 
 
 def read_held_out(
-    opened: Opened, symbols: Symbols, place: Place, name: str, sizes: dict[Place, dict[str, int]], deadline: Deadline
+    opened: Opened,
+    symbols: Symbols,
+    place: LayerDirection,
+    name: str,
+    sizes: dict[LayerDirection, dict[str, int]],
+    deadline: Deadline,
 ) -> Reading:
     """Run a model over held-out text, in streams side by side, and record one quantity.
 

@@ -10,11 +10,11 @@ from gatework.models.language import LanguageModel
 from gatework.nn import Recurrent
 from gatework.tracing import TracedLayer, trace
 
-Place = tuple[int, int]
+LayerDirection = tuple[int, int]
 """A layer and a direction."""
 
 
-def list_quantities(model: LanguageModel) -> dict[Place, list[QuantityAnswer]]:
+def list_quantities(model: LanguageModel) -> dict[LayerDirection, list[QuantityAnswer]]:
     """List the quantities of a model that can be traced.
 
     Args:

@@ -20,7 +20,7 @@ from gatework.data.vocabulary import Symbols
 from gatework.errors import ExplorerError
 from gatework.explorer.messages import Intervention
 from gatework.explorer.models import Opened
-from gatework.explorer.quantities import Place
+from gatework.explorer.quantities import LayerDirection
 from gatework.explorer.rows import Deadline, Predictions, predict, run_rows
 from gatework.tracing import Trace
 
@@ -51,10 +51,10 @@ class TextTrace:
     unknown: list[int]
     tokens: Tensor
     interventions: Sequence[Intervention]
-    names: dict[Place, dict[str, int]]
+    names: dict[LayerDirection, dict[str, int]]
     predictions: Predictions
     starts: list[Any] = field(repr=False)
-    kept: dict[Place, dict[str, Tensor]] | None = field(repr=False)
+    kept: dict[LayerDirection, dict[str, Tensor]] | None = field(repr=False)
 
     @property
     def steps(self) -> int:
@@ -69,7 +69,7 @@ class TextTrace:
         tensors += [tensor for state in self.starts for tensor in _tensors(state)]
         return sum(tensor.nbytes for tensor in tensors) + 16 * self.steps
 
-    def sizes(self, place: Place) -> dict[str, int]:
+    def sizes(self, place: LayerDirection) -> dict[str, int]:
         """Return the quantities of a layer and direction, with their numbers of units.
 
         Raises:
@@ -83,7 +83,7 @@ class TextTrace:
             )
         return self.names[place]
 
-    def size(self, place: Place, name: str) -> int:
+    def size(self, place: LayerDirection, name: str) -> int:
         """Return the number of units of a quantity.
 
         Raises:
@@ -94,7 +94,7 @@ class TextTrace:
             raise ExplorerError(f"there is no quantity '{name}': expected one of {', '.join(known)}", 404)
         return known[name]
 
-    def window(self, place: Place, name: str, start: int, stop: int, deadline: Deadline) -> Tensor:
+    def window(self, place: LayerDirection, name: str, start: int, stop: int, deadline: Deadline) -> Tensor:
         """Return a quantity over a window of positions.
 
         Args:
@@ -114,7 +114,7 @@ class TextTrace:
         return torch.cat(pieces)
 
     def pieces(
-        self, place: Place, names: Sequence[str], start: int, stop: int, deadline: Deadline
+        self, place: LayerDirection, names: Sequence[str], start: int, stop: int, deadline: Deadline
     ) -> Iterator[tuple[int, dict[str, Tensor]]]:
         """Yield quantities piece by piece, so that a long text is never held whole.
 
@@ -188,7 +188,7 @@ def read_text(
     run: str,
     symbols: Symbols,
     shown: list[str],
-    names: dict[Place, dict[str, int]],
+    names: dict[LayerDirection, dict[str, int]],
     interventions: Sequence[Intervention],
     *,
     most_kept: int,
@@ -233,7 +233,7 @@ def read_text(
     return TextTrace(opened, run, shown, unknown, tokens, tuple(interventions), names, predictions, starts[:-1], kept)
 
 
-def key_of(place: Place, name: str) -> str:
+def key_of(place: LayerDirection, name: str) -> str:
     """Name a quantity of a layer as traces name it."""
     return f"l{place[0]}{'_reverse' if place[1] else ''}.{name}"
 

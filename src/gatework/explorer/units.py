@@ -10,7 +10,7 @@ from gatework.errors import CellError, ExplorerError
 from gatework.explorer.analysis import follow, order_by_similarity, saturation
 from gatework.explorer.marks import marked_ranges
 from gatework.explorer.messages import FindAnswer, Follower, QuantityAnswer, UnitsAnswer
-from gatework.explorer.quantities import Place
+from gatework.explorer.quantities import LayerDirection
 from gatework.explorer.rows import Deadline
 from gatework.explorer.traces import TextTrace, key_of
 from gatework.tracing import half_lives
@@ -20,7 +20,9 @@ _MOST_HALVED = 5000  # rows that half-lives are computed from
 _MOST_FOLLOWERS = 30
 
 
-def look_at(traced: TextTrace, place: Place, names: Sequence[str], deadline: Deadline) -> tuple[dict[str, Tensor], int]:
+def look_at(
+    traced: TextTrace, place: LayerDirection, names: Sequence[str], deadline: Deadline
+) -> tuple[dict[str, Tensor], int]:
     """Return quantities at every k-th position of a text.
 
     Args:
@@ -40,7 +42,9 @@ def look_at(traced: TextTrace, place: Place, names: Sequence[str], deadline: Dea
     return {name: torch.cat(parts) for name, parts in kept.items()}, every
 
 
-def describe_units(traced: TextTrace, place: Place, quantity: QuantityAnswer, deadline: Deadline) -> UnitsAnswer:
+def describe_units(
+    traced: TextTrace, place: LayerDirection, quantity: QuantityAnswer, deadline: Deadline
+) -> UnitsAnswer:
     """Compute figures for every unit of a quantity.
 
     Args:
@@ -67,7 +71,7 @@ def describe_units(traced: TextTrace, place: Place, quantity: QuantityAnswer, de
     )
 
 
-def _half_life(traced: TextTrace, place: Place, quantity: QuantityAnswer) -> list[float | None]:
+def _half_life(traced: TextTrace, place: LayerDirection, quantity: QuantityAnswer) -> list[float | None]:
     """Return the half-life of the state that a quantity belongs to: the state itself, or the cell state."""
     states = traced.opened.model.recurrent.cell.states
     cell_state = states[min(1, len(states) - 1)]
@@ -84,7 +88,13 @@ def _half_life(traced: TextTrace, place: Place, quantity: QuantityAnswer) -> lis
 
 
 def rank_followers(
-    traced: TextTrace, place: Place, names: Sequence[str], marked: Sequence[bool], deadline: Deadline, *, chosen: bool
+    traced: TextTrace,
+    place: LayerDirection,
+    names: Sequence[str],
+    marked: Sequence[bool],
+    deadline: Deadline,
+    *,
+    chosen: bool,
 ) -> FindAnswer:
     """Rank units by how well they tell marked positions from the others.
 
