@@ -17,7 +17,7 @@ from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a text may be.
+    """The limits on the length of a text.
 
     Args:
         characters: The most characters.

@@ -1,4 +1,4 @@
-"""Which vectors have the same size, found by union of sets, and the name of each size."""
+"""The sizes of vectors: which ones are equal, found by union of sets, and the name of each size."""
 
 from collections.abc import Callable
 

@@ -45,7 +45,7 @@ class Strength(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """How a function is written.
+    """The ways to write a function.
 
     Args:
         text: In equations: the sign of an operator, or the name.
@@ -101,7 +101,7 @@ def _sign(row: Function) -> str:
 
 # A plain dictionary, because torch's compiler cannot trace a lookup in a proxy.
 SPELLINGS: Mapping[str, Spelling] = {name: _spelled(row) for name, row in FUNCTIONS.items()}
-"""How each row of the table of functions is written, by name."""
+"""The spelling of each row of the table of functions, by name."""
 
 
 def number(value: float) -> str:

@@ -13,7 +13,7 @@ _HEAVY = 100.0  # touching an arrowhead is worse than overlapping anything else
 
 
 class Labels:
-    """What is already on paper, and the room that it leaves for labels.
+    """The shapes already on paper, and the room that they leave for labels.
 
     Args:
         signs: The boxes of all signs.
