@@ -78,6 +78,6 @@ def log_mel(samples: Tensor, rate: int) -> Tensor:
     window, hop = window_and_hop(rate)
     if len(samples) < window:
         samples = torch.cat([samples, samples.new_zeros(window - len(samples))])
-    windows = samples.unfold(0, window, hop) * torch.hann_window(window)
-    energy = torch.fft.rfft(windows, n=spectrum_points(rate)).abs().square()
+    frames = samples.unfold(0, window, hop) * torch.hann_window(window)
+    energy = torch.fft.rfft(frames, n=spectrum_points(rate)).abs().square()
     return (energy @ mel_bands(rate) + _QUIETEST).log()
