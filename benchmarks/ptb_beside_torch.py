@@ -104,7 +104,7 @@ class Theirs:
 
     def gradients(self) -> float:
         """Compute the gradients of the next step, and its loss in nats per word."""
-        place = self.step % self.streams.windows
+        place = self.step % self.streams.windows_per_epoch
         read, targets = self.streams.window(place, slice(None))
         output, state = self.model.layer(self.model.embedding(read), None if place == 0 else self.state)
         scores = self.model.head(output)
@@ -119,7 +119,7 @@ class Theirs:
         self.gradients()
         nn.utils.clip_grad_norm_(self.learned, self.config.clip_norm)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.config, self.step + 1, self.steps, self.streams.windows)
+            group["lr"] = learning_rate(self.config, self.step + 1, self.steps, self.streams.windows_per_epoch)
         self.optimizer.step()
         self.step += 1
 
@@ -178,7 +178,7 @@ def race(config: TrainConfig, text: Text, turn: int, keep: Callable[[dict[str, A
         print(f"{config.cell}: the first step differs by {result['first_step']} (relative)", flush=True)
     for runner in runners:
         result[runner.name] = {"seconds": 0.0, "valid_perplexity": [], "test_perplexity": None}
-    windows, steps = ours.job.windows, ours.trainer.steps
+    windows, steps = ours.job.steps_per_epoch, ours.trainer.steps
     done = 0
     while done < steps:
         many = min(turn, windows - done % windows, steps - done)

@@ -66,7 +66,7 @@ class Run:
 
     def gradients(self, step: int) -> tuple[float, list[Tensor]]:
         """Compute the loss in nats per symbol and the gradients of a step."""
-        place = step % self.streams.windows
+        place = step % self.streams.windows_per_epoch
         if place == 0:
             self.state = None
         read, targets = self.streams.window(place, slice(None))
@@ -84,7 +84,7 @@ class Run:
         loss, _ = self.gradients(step)
         nn.utils.clip_grad_norm_(self.learned, self.config.clip_norm)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.config, step + 1, steps, self.streams.windows)
+            group["lr"] = learning_rate(self.config, step + 1, steps, self.streams.windows_per_epoch)
         self.optimizer.step()
         self.seconds.append(time.perf_counter() - start)
         return loss

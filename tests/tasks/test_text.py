@@ -29,7 +29,7 @@ def text_of(length, seed=0):
 def test_an_epoch_trains_on_every_symbol_of_every_stream_once(length, batch, window):
     tokens = torch.arange(length).int()
     streams = Streams(tokens, -1, batch, window)
-    windows = [streams.window(index, slice(0, batch)) for index in range(streams.windows)]
+    windows = [streams.window(index, slice(0, batch)) for index in range(streams.windows_per_epoch)]
     targets = torch.cat([target for _, target in windows])
     inputs = torch.cat([read for read, _ in windows])
     assert sorted(targets.flatten().tolist()) == list(range(length // batch * batch))

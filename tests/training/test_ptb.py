@@ -53,7 +53,7 @@ def test_the_example_fits_its_text(data_folder):
         "test": 82_430,
     }
     trainer = Trainer(config, TextJob(config, text), ProcessGroup())
-    assert trainer.job.windows == config.evaluate_every == 2 * config.checkpoint_every
+    assert trainer.job.steps_per_epoch == config.evaluate_every == 2 * config.checkpoint_every
     assert sum(parameter.numel() for parameter in trainer.parameters.values()) == 2 * 2_000_000 + 10_000 + 2 * 320_800
     # Weights this small know nothing at first: 10,000 words, all of them about as likely.
     assert trainer.train_step()[1] == pytest.approx(torch.tensor(10_000.0).log().item(), abs=0.02)

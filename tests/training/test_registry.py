@@ -117,7 +117,7 @@ class EchoModel(nn.Module):
 class EchoJob:
     """A third job, the smallest there can be."""
 
-    fingerprint, unit, windows, splits, quantity = "echo", "sequence", None, ("train", "valid"), "loss"
+    fingerprint, unit, steps_per_epoch, splits, quantity = "echo", "sequence", None, ("train", "valid"), "loss"
     success = shape = None
 
     def __init__(self, config):

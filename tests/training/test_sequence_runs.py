@@ -169,11 +169,14 @@ def test_recorded_sequences_are_all_seen_once_a_pass(configure, table):
     job = open_job(configure(task="forecast", gap=3, data=str(table), batch_size=7))
     assert isinstance(job, SequenceJob)
     assert job.recording is not None
-    assert job.windows is not None
+    assert job.steps_per_epoch is not None
     everything = job.recording.splits["train"].inputs
-    assert job.windows == everything.shape[1] // 7
+    assert job.steps_per_epoch == everything.shape[1] // 7
     one, two = (
-        torch.cat([job._training_batch(epoch * job.windows + step).inputs for step in range(job.windows)], dim=1)
+        torch.cat(
+            [job._training_batch(epoch * job.steps_per_epoch + step).inputs for step in range(job.steps_per_epoch)],
+            dim=1,
+        )
         for epoch in (0, 1)
     )
     assert one.shape[1] == everything.shape[1] - everything.shape[1] % 7

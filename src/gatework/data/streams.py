@@ -34,7 +34,7 @@ class Streams:
         before = torch.cat([used.new_tensor([start]), used[:-1]])
         self.targets = used.view(batch_size, self.length)
         self.inputs = before.view(batch_size, self.length)
-        self.windows = -(-self.length // window)
+        self.windows_per_epoch = -(-self.length // window)
 
     def window(self, index: int, rows: slice) -> tuple[Tensor, Tensor]:
         """Return one window of some of the streams.
@@ -46,6 +46,6 @@ class Streams:
         Returns:
             The inputs and the targets of the model, each ``[T, B]``, int64.
         """
-        begin = self.length * index // self.windows
-        end = self.length * (index + 1) // self.windows
+        begin = self.length * index // self.windows_per_epoch
+        end = self.length * (index + 1) // self.windows_per_epoch
         return self.inputs[rows, begin:end].t().long(), self.targets[rows, begin:end].t().long()

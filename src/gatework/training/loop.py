@@ -169,7 +169,7 @@ class _Training:
     def _check_steps(self, step: int) -> None:
         """Refuse to make a run shorter, and note if it is made longer."""
         before = self.directory.read_config()
-        old, new = before.total_steps(self.job.windows), self.trainer.steps
+        old, new = before.total_steps(self.job.steps_per_epoch), self.trainer.steps
         if new < old:
             raise RunError(
                 f"run '{self.directory.path}' is to go to step {old:,}, is at {step:,}, and is now told to stop at "
@@ -238,8 +238,8 @@ class _Training:
                     write_file(path, sample.encode("utf-8"))
 
     def _write_line(self, values: Mapping[str, Any]) -> None:
-        step, windows = self.trainer.step, self.job.windows
-        epoch = {} if windows is None else {"epoch": round(step / windows, 4)}
+        step, steps_per_epoch = self.trainer.step, self.job.steps_per_epoch
+        epoch = {} if steps_per_epoch is None else {"epoch": round(step / steps_per_epoch, 4)}
         line = {"step": step, **epoch, **values, "seconds": round(self._seconds(), 3)}
         if self.group.first:
             self._check_lock()

@@ -84,7 +84,7 @@ class Trainer:
         config = self.config
         self.group.check_batch(config.batch_size)
         self.rows = self.group.rows(config.batch_size)
-        self.steps = config.total_steps(self.job.windows)
+        self.steps = config.total_steps(self.job.steps_per_epoch)
         torch.manual_seed(config.seed)
         self.model: nn.Module = self.job.build(self.group.device)
         self.parameters: dict[str, Tensor] = dict(self.model.named_parameters())
@@ -122,7 +122,7 @@ class Trainer:
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of a step, counted from 1."""
-        return learning_rate(self.config, step, self.steps, self.job.windows)
+        return learning_rate(self.config, step, self.steps, self.job.steps_per_epoch)
 
     def take_sums(self) -> dict[str, float]:
         """Return the training loss since the last call, under the names of a line of metrics."""
@@ -169,9 +169,9 @@ class Trainer:
         }
         model = {name: parameter.detach().cpu() for name, parameter in self.parameters.items()}
         own: dict[str, Any] = {"processes": self.group.size, "sums": vars(self.sums)}
-        if self.job.windows is not None:
-            epoch, window = divmod(self.step, self.job.windows)
-            own |= {"epoch": epoch, "window": window, "windows": self.job.windows}
+        if self.job.steps_per_epoch is not None:
+            epoch, window = divmod(self.step, self.job.steps_per_epoch)
+            own |= {"epoch": epoch, "window": window, "windows": self.job.steps_per_epoch}
         return Checkpoint(self.step, model, optimizer, state | self._gathered_generators(), own | dict(facts))
 
     def restore(self, checkpoint: Checkpoint | None) -> None:

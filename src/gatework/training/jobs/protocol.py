@@ -76,7 +76,7 @@ class Job(Protocol):
         ...
 
     @property
-    def windows(self) -> int | None:
+    def steps_per_epoch(self) -> int | None:
         """The number of steps of one pass over the data; None if every step draws new data."""
         ...
 

@@ -88,12 +88,12 @@ class SequenceJob:
                 raise ConfigError(
                     f"epochs is {config.epochs}: task '{self.task.name}' draws new sequences for ever; give --steps"
                 )
-            self.windows, self.recording = None, None
+            self.steps_per_epoch, self.recording = None, None
         else:
             self.recording = self._load(examples)
             count = self.recording.splits["train"].size
-            self.windows = count // config.batch_size
-            if not self.windows:
+            self.steps_per_epoch = count // config.batch_size
+            if not self.steps_per_epoch:
                 raise DataError(
                     f"task '{self.task.name}' has {count:,} sequences to train on, and batch_size is "
                     f"{config.batch_size}: expected no more than there are"
@@ -243,7 +243,7 @@ class SequenceJob:
 
     def train(self, model: SequenceModel, step: int, rows: slice, state: State) -> StepLoss:
         """Draw the sequences of a step, or read the next recorded ones."""
-        windows = self._windows
+        windows = self._windows_per_batch
         batch, place = self._training_batch(step // windows), step % windows
         steps = batch.inputs.shape[0]
         if windows > 1:
@@ -262,9 +262,9 @@ class SequenceJob:
 
     def _next_batch(self, number: int) -> Batch:
         size = self.config.batch_size
-        if self.recording is None or self.windows is None:
+        if self.recording is None or self.steps_per_epoch is None:
             return self._draw("train", size, number)
-        epoch, place = divmod(number, self.windows)
+        epoch, place = divmod(number, self.steps_per_epoch)
         rng = np.random.default_rng(mixed_seed(self.config.seed, _SHUFFLE, epoch))
         # Each pass has another order, so the few sequences that do not fill a batch differ from pass to pass.
         order = rng.permutation(self.recording.splits["train"].size)[place * size : (place + 1) * size]
@@ -280,10 +280,10 @@ class SequenceJob:
 
     def carries(self, step: int) -> bool:
         """Tell whether the sequences continue after a step."""
-        return step % self._windows != 0
+        return step % self._windows_per_batch != 0
 
     @property
-    def _windows(self) -> int:
+    def _windows_per_batch(self) -> int:
         """The number of windows into which a batch is cut, each of which is one step."""
         return self.task.examples.windows if isinstance(self.task.examples, Synthetic) else 1
 

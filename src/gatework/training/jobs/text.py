@@ -186,7 +186,7 @@ class TextJob:
         self.quantity = "perplexity" if config.level == "word" else bits_name(config.level)
         self.splits = tuple(text.tokens)
         self.streams = Streams(text.tokens["train"], text.vocabulary.start, config.batch_size, config.window)
-        self.windows = self.streams.windows
+        self.steps_per_epoch = self.streams.windows_per_epoch
 
     success = None
     shape = None
@@ -221,16 +221,16 @@ class TextJob:
 
     def train(self, model: LanguageModel, step: int, rows: slice, state: State) -> StepLoss:
         """Read the next window of some of the streams."""
-        place = step % self.windows
+        place = step % self.steps_per_epoch
         read, targets = self.streams.window(place, rows)
         device = model.embedding.weight.device
         nats, state = model.surprise(read.to(device), targets.to(device), state if place else None)
         tokens = targets.shape[0] * self.config.batch_size
-        return StepLoss(nats, tokens, tokens, state if place + 1 < self.windows else None)
+        return StepLoss(nats, tokens, tokens, state if place + 1 < self.steps_per_epoch else None)
 
     def carries(self, step: int) -> bool:
         """Tell whether a pass over the text continues after a step."""
-        return step % self.windows != 0
+        return step % self.steps_per_epoch != 0
 
     def trained(self, total: float, asked: int) -> Metric:
         """Turn the sum of the training loss into a metric."""
