@@ -87,14 +87,15 @@ def _cut(array: NDArray, read: NDArray, lengths: NDArray | None, path: Path) -> 
     """Cut X, or labels in its shape, into sequences, whether they are padded or one after the other."""
     if lengths is None:
         return list(array)
-    if read.ndim == 2 and int(lengths.sum()) == len(read):
+    total = sum(lengths.tolist())  # of whole numbers without a limit: a sum of numpy's would wrap around
+    if read.ndim == 2 and total == len(read):
         ends = [0, *np.cumsum(lengths).tolist()]
         return [array[begin:end] for begin, end in pairwise(ends)]
     if read.ndim == 3 and len(lengths) == len(read) and int(lengths.max()) <= read.shape[1]:
         return [sequence[:length] for sequence, length in zip(array, lengths.tolist(), strict=True)]
     raise DataError(
         f"'{path}': X has shape {read.shape}, which {len(lengths):,} lengths do not fit: the largest is "
-        f"{int(lengths.max()):,}, and their sum {int(lengths.sum()):,}."
+        f"{int(lengths.max()):,}, and their sum {total:,}."
     )
 
 

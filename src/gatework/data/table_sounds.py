@@ -19,7 +19,8 @@ LIST = "labels.csv"
 FILES = ("file", "path", "name")
 # The size in bytes of an hour at 8,000 samples a second. Longer recordings are too long to learn from as one sequence.
 _MOST_BYTES = 2 * 8000 * 3600
-_LEAST_RATE = 1000
+# Samples a second. A damaged header may say any number, and a spectrum has as many points as 64 ms have samples.
+_LEAST_RATE, _MOST_RATE = 1000, 384_000
 
 
 @dataclass(frozen=True)
@@ -120,10 +121,11 @@ def _listed(path: Path, folder: Path) -> dict[str, str]:
 
 def _read_samples(path: Path) -> tuple[Tensor, int]:
     sound = parse_wav(read_file(path, _MOST_BYTES, f"it is named in {LIST}"), path)
-    if (sound.channels, sound.bits) != (1, 16) or sound.rate < _LEAST_RATE:
+    if (sound.channels, sound.bits) != (1, 16) or not _LEAST_RATE <= sound.rate <= _MOST_RATE:
         raise DataError(
             f"'{path}' has {sound.channels} channel{'s' if sound.channels > 1 else ''} of {sound.bits} bits at "
-            f"{sound.rate:,} samples a second: expected one channel of 16 bits, at {_LEAST_RATE:,} or more."
+            f"{sound.rate:,} samples a second: expected one channel of 16 bits, at {_LEAST_RATE:,} to "
+            f"{_MOST_RATE:,}."
         )
     if not sound.count or len(sound.samples) != 2 * sound.count:
         raise DataError(f"'{path}' is cut off, or has no samples.")

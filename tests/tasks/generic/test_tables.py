@@ -202,6 +202,8 @@ NO_ARRAYS: dict[str, dict[str, Any]] = {
         "X": READ,
         "lengths": np.array([1, 5]),
     },
+    "'{path}': X has shape (5, 2), which 3 lengths do not fit: the largest is 9,223,372,036,854,775,807, and their sum "
+    "18,446,744,073,709,551,621.": {"X": np.zeros((5, 2)), "lengths": np.array([2**63 - 1, 2**63 - 1, 7])},
     "'{path}': y is float64 of shape (3,), expected numbers or texts of shape (2,), one of each sequence, or (2, 4), "
     "one for each step.": {"X": READ, "y": np.zeros(3)},
     "'{path}': y holds a label that is empty or not finite.": {"X": READ, "y": np.array([np.nan, 1])},
@@ -259,7 +261,9 @@ def test_a_list_names_files_and_labels(tmp_path):
 
 NO_SOUNDS = {
     "'{path}/dog/a.wav' has 2 channels of 16 bits at 8,000 samples a second: expected one channel of 16 bits, at 1,000 "
-    "or more.": {"dog/a.wav": wav(np.zeros(8), channels=2)},
+    "to 384,000.": {"dog/a.wav": wav(np.zeros(8), channels=2)},
+    "'{path}/dog/a.wav' has 1 channel of 16 bits at 2,000,000,000 samples a second: expected one channel of 16 bits, "
+    "at 1,000 to 384,000.": {"dog/a.wav": wav(np.zeros(8), rate=2_000_000_000)},
     "'{path}/cat/one.wav' 8,000 and '{path}/dog/a.wav' 16,000 samples a second: all recordings need the same rate.": {
         "dog/a.wav": wav(np.zeros(8), rate=16000)
     },
