@@ -1,1 +1,1 @@
-"""Fused kernels for CPUs: machine code made from a Plan by LLVM, with no compiler on the machine."""
+"""Fused kernels for CPUs: machine code that LLVM makes from a plan, without a compiler on the machine."""

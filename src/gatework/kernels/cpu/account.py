@@ -1,4 +1,4 @@
-"""An account of a run by kernels: threads, registers, where the code comes from, and what is saved."""
+"""Explain a run by kernels: threads, registers, the origin of the code, and the saved tensors."""
 
 from gatework.kernels.backend import Account
 from gatework.kernels.call import Call
@@ -14,11 +14,11 @@ from gatework.kernels.planning.spec import Spec, read_spec, write_spec
 
 
 def account(call: Call, differentiated: bool, reason: str) -> Account:
-    """Say how kernels would run a call. They are made ready, as the first call would do.
+    """Explain how kernels would run a call. This prepares the kernels, as the first call would do.
 
     Args:
         call: The call; the values of its tensors do not matter.
-        differentiated: Whether a gradient will be asked for.
+        differentiated: Whether a gradient will be needed.
         reason: Why kernels run it.
 
     Raises:
@@ -31,7 +31,7 @@ def account(call: Call, differentiated: bool, reason: str) -> Account:
     name = str(dtype).removeprefix("torch.")
     target, origin = host(), _origin(plan, name)
     steps, rows = call.inputs[0].shape[:2]
-    # What no tensor from outside has may have any size.
+    # A size that no tensor from outside has may have any value.
     sizes = dict.fromkeys(call.step.size_keys, call.state[0].shape[-1]) | call.sizes
     known = sized(kernel_for(plan, name), sizes)
     work = Workspace(known, even_rows(1, rows, False), dtype, rows, False, ())
@@ -59,7 +59,7 @@ def _saved(spec: Spec, known: Sized, steps: int, rows: int) -> int:
 
 
 def _origin(plan: Plan, dtype: str) -> str:
-    """Tell whether a kernel is compiled already."""
+    """Say where a kernel's code comes from."""
     if is_compiled(plan, dtype):
         return "compiled in this process"
     if cache.read(object_key(generate(plan, host(), dtype).text, host())) is not None:

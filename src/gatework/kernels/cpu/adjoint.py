@@ -1,4 +1,4 @@
-"""Run an adjoint's kernel: back through time, and the gradients of the parameters chunk by chunk."""
+"""Run an adjoint's kernel: backwards in time, with the gradients of the parameters chunk by chunk."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,17 +11,17 @@ from gatework.kernels.cpu.outers import Outers
 from gatework.kernels.cpu.workspace import Sized, Workspace, put_back, take
 from gatework.kernels.planning.recipe import Recipe
 
-DEEPEST = 512  # steps and rows that are summed over at once: what a panel of that depth holds stays in the cache
+DEEPEST = 512  # steps and rows summed at once: a panel of this depth stays in the cache
 
 
 @dataclass
 class Gradients:
-    """What a backward pass gives, beside the gradients of parameters.
+    """The gradients from a backward pass, without those of parameters.
 
     Args:
-        inputs: For each input a gradient reaches, its gradient [flat rows, size].
+        inputs: For each input with a gradient, its gradient [flat rows, size].
         state: For each state, the gradient of its value before the first step [B, size].
-        initial: For each state, the sum of the gradients where a row restarts [B, size]; empty without restarts.
+        initial: For each state, the sum of the gradients at restarts [B, size]; empty without restarts.
     """
 
     inputs: dict[str, Tensor] = field(default_factory=dict)
@@ -33,11 +33,11 @@ class Backward:
     """One backward pass.
 
     Args:
-        recipe: The recipe both passes are from.
+        recipe: The recipe of both passes.
         sized: The adjoint's kernel for its sizes.
-        replay: The kernel that makes again what the forward pass did not keep; None if it kept all.
+        replay: The kernel that recomputes what the forward pass did not save; None if it saved everything.
         batch: The batch, as in the forward pass.
-        kept: What the forward pass kept.
+        kept: What the forward pass saved.
     """
 
     def __init__(self, recipe: Recipe, sized: Sized, replay: Sized | None, batch: Batch, kept: Kept) -> None:
@@ -46,7 +46,7 @@ class Backward:
         self.plan = sized.kernel.plan
         self.dtype = next(iter(kept.states.values())).dtype
         self.outputs = tuple(name for name in self.plan.step.outputs if self.plan.homes.get(name) == "sequence")
-        # Where memory is short, what a chunk needs is part of what there is to save.
+        # With little memory, the memory for a chunk matters too.
         depth = DEEPEST if replay is None else DEEPEST // 2
         self.work = take(sized, rows, self.dtype, depth, True, self.outputs)
         self.replay = None if replay is None else take(replay, rows, self.dtype, depth, True, ())
@@ -58,14 +58,14 @@ class Backward:
         asked: frozenset[str],
         into: Mapping[str, Tensor],
     ) -> Gradients:
-        """Run it.
+        """Run the backward pass.
 
         Args:
-            grads: For the output and what was recorded, the gradient [flat rows, size].
+            grads: For the output and each recorded name, the gradient [flat rows, size].
             grad_state: For each state, the gradient of its last value [B, size]; None for zero.
-            asked: Inputs whose gradients are wanted.
-            into: For each parameter whose gradient is wanted, a tensor to add it to; block-diagonal matrices as they
-                are stored.
+            asked: Inputs whose gradients are needed.
+            into: For each parameter whose gradient is needed, a tensor to add it to; block-diagonal matrices in the
+                form of the stored ones.
 
         Returns:
             The other gradients.
@@ -105,7 +105,7 @@ class Backward:
         return self._result(states, outputs, asked)
 
     def _replay(self, start: int, stop: int) -> None:
-        """Make again, for a chunk, what the forward pass did not keep."""
+        """Recompute, for a chunk, what the forward pass did not save."""
         if self.replay is None:
             return
         self.replay.chunk(start, stop)
@@ -114,7 +114,7 @@ class Backward:
             self.work.table.point(name, self.replay.rooms[name], start)
 
     def _after(self, wanted: set[str]) -> list[str]:
-        """List the stages after the loop that make anything that was asked for."""
+        """List the stages after the loop that compute any of the wanted names."""
         outputs, entries = set(self.plan.step.outputs), []
         for number, stage in enumerate(self.plan.stages):
             if stage.phase == "after":
@@ -124,7 +124,7 @@ class Backward:
         return entries
 
     def _given(self, work: Workspace, grads: Mapping[str, Tensor]) -> list[Tensor]:
-        """Give a kernel what the forward pass read and made; give what must live until the run is over."""
+        """Point a kernel to what the forward pass read and computed. Return what must live until the end of the run."""
         rows, table, adjoint = self.rows, work.table, self.recipe.adjoint
         reads = set(work.plan.step.inputs)  # by the code, or by products over time
         alive = [work.given(name, sequence) for name, sequence in self.inputs.items() if name in reads]
@@ -142,7 +142,7 @@ class Backward:
         return alive
 
     def _states(self, grad_state: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
-        """Make the stores of the states, which begin with the gradients of the final states."""
+        """Make the stores of the states. They begin with the gradients of the final states."""
         rows, table, states = self.rows, self.work.table, {}
         for name, back in self.recipe.adjoint.back.items():
             store = self.work.empty(rows.back.rows, back)
@@ -157,7 +157,7 @@ class Backward:
         return states
 
     def _columns(self) -> dict[str, Tensor]:
-        """Make room for the sums over time and batch."""
+        """Make the tensors for the sums over time and batch."""
         totals = {}
         for part in self.plan.columns:
             for name, _ in part.sums:
@@ -166,7 +166,7 @@ class Backward:
         return totals
 
     def _outers(self, targets: Mapping[str, Tensor]) -> Outers:
-        """Prepare the products over time of the gradients that are wanted."""
+        """Prepare the products over time for the needed gradients."""
         strides = {name: tensor.stride(0) for name, tensor in targets.items() if tensor.dim() == 2}
         key = tuple(strides.items())
         outers = self.work.extra.get(key)

@@ -1,4 +1,4 @@
-"""The CPU's kernels as a backend: code that is made from the plans of any step, for the machine it runs on."""
+"""The CPU's kernels as a backend: machine code, made from the plans of any step for this machine."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -52,7 +52,7 @@ class Cpu:
         return fused.run(call)
 
     def account(self, call: Call, differentiated: bool) -> Account:
-        """Say how a call would be run. The kernel is made ready, as the first call would do.
+        """Say how a call would run. This prepares the kernel, as the first call would do.
 
         Raises:
             KernelError: If no kernel can be made for the equations.
@@ -65,7 +65,7 @@ class Cpu:
         return next((reason for reason in reasons if reason is not None), None)
 
     def stream(self, levels: Sequence[Level], batch: int, like: Tensor, output: Tensor) -> streaming.Chain:
-        """Prepare a stack to go step by step.
+        """Prepare a stack to run step by step.
 
         Raises:
             KernelError: If no kernel can be made for the equations.
@@ -86,17 +86,17 @@ class Cpu:
         """Write the code of one of a step's passes for this machine.
 
         Raises:
-            ConfigError: If kernels know none of this machine's vector units.
+            ConfigError: If kernels support none of this machine's vector units.
         """
         target = host()
         text = generate(plan_of(step, which), target, dtype).text
         return Listing(target.level, build.assembly_of(text, target) if form == "assembly" else text)
 
     def describe(self) -> dict[str, Any]:
-        """Say what kernels find here: a vector unit, threads, and a place on disk."""
+        """Describe what kernels find here: a vector unit, threads, and a folder on disk."""
         try:
             level = host().level
-        except ConfigError:  # none of the units they know
+        except ConfigError:  # none of the supported units
             level = None
         place = cache.look()
         return {
@@ -109,7 +109,7 @@ class Cpu:
         }
 
     def advise(self, report: Mapping[str, Any]) -> list[str]:
-        """Say what would help the kernels."""
+        """Say what would make kernels run, or run better."""
         if report["kernels"] is None:
             return [
                 "Kernels know none of this processor's vector units, so layers run on torch's operations, which is "
@@ -124,7 +124,7 @@ class Cpu:
 
 
 def _strange_tensors(call: Call) -> str | None:
-    """Say which tensors are not of the kinds that kernels read."""
+    """Say which tensors kernels cannot read; None if there are none."""
     kinds = {one.dtype for one in (*call.inputs, *call.state)}
     devices = {one.device.type for one in call.inputs}
     if devices != {"cpu"}:
@@ -142,7 +142,7 @@ def _strange_tensors(call: Call) -> str | None:
 
 
 def _not_recorded(call: Call) -> str | None:
-    """Say what is to be recorded and has no value at each step in a kernel."""
+    """Say which recorded name has no value at each step in a kernel; None if there is none."""
     if call.record and not fused.can_record(call.step, call.draws is not None, call.record):
         wanted = ", ".join(call.record)
         return f"what is recorded ({wanted}) has a part that is constant in a kernel: record less"
@@ -155,7 +155,7 @@ def _spelt(kinds: Iterable[torch.dtype]) -> str:
 
 @lru_cache(maxsize=512)
 def _single_step(text: str) -> Plan:
-    """Return the plan of a single step, the same object for the same step: kernels are known by their plans."""
+    """Return the plan of a single step. It is the same object for the same step, because kernels are keyed by plans."""
     spec = read_spec(text)
     with explained_planning(spec):
         return single_step(spec.recipe.inference)

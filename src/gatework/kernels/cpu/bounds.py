@@ -1,8 +1,8 @@
-"""On request, all that a kernel will touch is held against the memory it was given, before it runs.
+"""If the user asks for it, check all memory accesses of a kernel against its memory, before the kernel runs.
 
-``GATEWORK_CHECK=1`` asks for it. What an entry reads and writes follows from its plan; how far follows from the numbers
-in its table, by which machine code goes as well. Every address that is written into a table is noted with the memory
-behind it. An access that would leave that memory is an error, and the kernel does not run.
+``GATEWORK_CHECK=1`` turns it on. The plan of an entry says what it reads and writes. The numbers in its table, which
+the machine code uses too, say how far. Every address in a table is noted with the memory behind it. An access outside
+of that memory is an error, and the kernel does not run.
 """
 
 import os
@@ -43,12 +43,12 @@ def asked() -> bool:
 
 @dataclass(frozen=True)
 class Area:
-    """Memory that was given.
+    """A piece of memory that a kernel may access.
 
     Args:
-        start: Its address.
+        stop: The address after its end.
         stop: The address behind it.
-        columns: How many numbers a row has.
+        columns: The number of columns of a row.
     """
 
     start: int
@@ -57,7 +57,7 @@ class Area:
 
 
 def area(memory: Memory) -> Area:
-    """Return the memory that a tensor or an array covers, from its first number to its last."""
+    """Return the memory of a tensor or an array, from its first number to its last."""
     if isinstance(memory, Tensor):
         steps = zip(memory.shape, memory.stride(), strict=True)
         numbers = 1 + sum((size - 1) * step for size, step in steps) if memory.numel() else 0
@@ -70,12 +70,12 @@ def area(memory: Memory) -> Area:
 
 @dataclass(frozen=True)
 class Reach:
-    """What an entry will be run for.
+    """The rows that a run of an entry covers.
 
     Args:
-        flat: The flat rows: the first, and the one behind the last.
-        rows: The rows of the batch that what lives for one step is touched at.
-        most: How many rows a thread does in one call of a stage, at most.
+        flat: The flat rows: the first, and the one after the last.
+        rows: The rows of the batch at which values of a single step are accessed.
+        most: The most rows of a thread in one call of a stage.
     """
 
     flat: tuple[int, int]
@@ -84,7 +84,7 @@ class Reach:
 
 
 class Bounds:
-    """Check what a kernel will touch.
+    """Check the accesses of a kernel.
 
     Args:
         kernel: The kernel.
@@ -98,18 +98,18 @@ class Bounds:
         self._bytes = 4 if kernel.dtype == "float32" else 8
         self._vectors = {parameter.name for parameter in kernel.plan.step.parameters}
         self._areas: dict[str, Area] = {}  # by slot
-        self._tables: dict[str, NDArray[Any]] = {}  # by slot: whole numbers by which a kernel goes
+        self._tables: dict[str, NDArray[Any]] = {}  # by slot: whole numbers that direct a kernel
         self._kinds: dict[str, list[Area]] = {}
         self._entry = ""
 
     def again(self, numbers: Numbers) -> "Bounds":
-        """Check another table, which was given the same memory."""
+        """Return the check of another table that points to the same memory."""
         bounds = Bounds(self._kernel, numbers)
         bounds._areas |= self._areas
         bounds._tables |= self._tables
         return bounds
 
-    # --- what was given
+    # --- the memory of the kernel
 
     def note(self, slot: str, memory: Memory) -> None:
         """Note the memory behind an address."""
@@ -118,14 +118,14 @@ class Bounds:
             self._tables[slot] = memory
 
     def lay(self, slot: str, memory: Memory) -> None:
-        """Write down an address and note the memory behind it, as a step of a stream will."""
+        """Write down an address and note the memory behind it, as a step of a stream will do."""
         self.note(slot, memory)
         place = self._kernel.slots.get(slot)
         if place is not None:
             self._numbers[place] = self._areas[slot].start
 
     def know(self, kind: str, memory: Iterable[Tensor]) -> None:
-        """Note memory that jobs read or write."""
+        """Note the memory that jobs read or write."""
         self._kinds[kind] = [area(one) for one in memory]
 
     def _number(self, slot: str) -> int:
@@ -154,7 +154,7 @@ class Bounds:
             threads: How many threads will run it.
 
         Raises:
-            KernelError: If it would touch what it was not given.
+            KernelError: If it would access memory that it was not given.
         """
         self._entry = entry
         reach = self._loop() if entry == "each" else self._flat()
@@ -169,12 +169,12 @@ class Bounds:
                 self._stage(place, stage, reach, threads)
 
     def _flat(self) -> Reach:
-        """Say what an entry outside the loop does."""
+        """Find the rows of an entry outside the loop."""
         span = self._number("begin"), self._number("end")
         return Reach(span, span, span[1] - span[0])
 
     def _loop(self) -> Reach:
-        """Say what the loop over steps does."""
+        """Find the rows of the loop over steps."""
         times = self._table("times", 0, 2 * self._number("steps")).reshape(-1, 2)
         times = times[times[:, 1] > 0]
         if not len(times):
@@ -202,7 +202,7 @@ class Bounds:
             self._moments(moments, reach)
 
     def _lines(self, lines: Iterable[Equation], known: set[Name], reach: Reach, vectors: int) -> None:
-        """Check what equations read: whole registers."""
+        """Check the reads of equations, in whole registers."""
         for line in lines:
             for node in walk(line.value):
                 if isinstance(node, Apply) and node.function == "period":
@@ -212,7 +212,7 @@ class Bounds:
             known.add(Name(line.target))
 
     def _products(self, number: int, stage: Stage, which: int, reach: Reach) -> None:
-        """Check the packed weights of a group, and the operands as far as they are multiplied."""
+        """Check the packed weights of a group, and the parts of the operands that are multiplied."""
         group = stage.groups[which]
         name, fields = f"{number}.{which}", 2 + 2 * len(group.segments)
         spans = self._table(f"spans:{name}", 0, self._number(f"blocks:{number}") * fields).reshape(-1, fields)
@@ -227,7 +227,7 @@ class Bounds:
             self._rows(segment.operand, reach, int((spans[:, 2 + 2 * place] + spans[:, 3 + 2 * place]).max()), False)
 
     def _moments(self, moments: Moments, reach: Reach) -> None:
-        """Check reductions, which read their rows in whole registers too."""
+        """Check reductions, which also read their rows in whole registers."""
         size = self._number(f"size:{self._plan.sizes_of[moments.source.name]}")
         self._rows(moments.source, reach, -(-size // self._lanes) * self._lanes, False)
         for name in (moments.mean, moments.rstd):
@@ -244,7 +244,7 @@ class Bounds:
     # --- values
 
     def _rows(self, node: Name, reach: Reach, columns: int, written: bool) -> None:
-        """Check so many columns of the rows of a value that are touched."""
+        """Check the given number of columns, in the rows of a value that are accessed."""
         name, home = node.name, self._plan.homes.get(node.name, "given")
         if not node.previous and name in self._vectors:
             self._vector(name, columns)
@@ -278,7 +278,7 @@ class Bounds:
         self._inside(f"base:{name}", base, base + columns * self._bytes)
 
     def _scalar(self, name: str, reach: Reach) -> None:
-        """Check a value of which there is one number for each step and row, side by side."""
+        """Check a value with one number for each step and row, side by side."""
         base = self._number(f"base:{name}")
         self._inside(f"base:{name}", base + reach.flat[0] * self._bytes, base + reach.flat[1] * self._bytes)
 
@@ -292,7 +292,7 @@ class Bounds:
             jobs: The list.
 
         Raises:
-            KernelError: If a job would touch what it was not given.
+            KernelError: If a job would access memory that it was not given.
         """
         self._entry = entry
         fields, read, written = MEMORY[entry]
@@ -314,7 +314,7 @@ class Bounds:
             self._gathered(entry, job)
 
     def _gathered(self, entry: str, job: dict[str, Numbers]) -> None:
-        """Check jobs that take rows of a sequence, by an index where there is one."""
+        """Check jobs that read rows of a sequence, by an index if there is one."""
         _, read, written = MEMORY[entry]
         first, last, count = job["begin"].copy(), job["end"].copy(), job["end"] - job["begin"]
         for address in np.unique(job["index"][(job["index"] != 0) & (count > 0)]):
@@ -334,7 +334,7 @@ class Bounds:
         self._each(written, job["target"], np.where(count > 0, ends, 0))
 
     def _each(self, kind: str, begin: Numbers, count: Numbers) -> None:
-        """Check that what each job touches, so many numbers, lies in one piece of a kind of memory."""
+        """Check that the numbers that each job accesses are in one piece of memory of a kind."""
         if kind.endswith(":"):
             areas = [one for slot, one in self._areas.items() if slot.startswith(kind)]
         else:
@@ -349,7 +349,7 @@ class Bounds:
                 f"job {worst} of {len(begin)} touches {count[worst]} numbers, which lie in none of {len(areas)} pieces",
             )
 
-    # --- what is found
+    # --- the result
 
     def _inside(self, slot: str, begin: int, end: int, verb: str = "touches") -> None:
         """Check that a range of addresses lies in the memory behind a slot."""
@@ -365,7 +365,7 @@ class Bounds:
 
 
 def fault(entry: str, name: str, what: str) -> KernelError:
-    """Return the error of an access that leaves its memory."""
+    """Make the error for an access outside of the memory."""
     return KernelError(
         f"{VARIABLE}: the kernel's entry `{entry}` was not run, because of `{name}`: {what}. This is a fault of "
         "gatework, not of your equations or data: please report it with the cell and the sizes. Until it is mended "
@@ -374,15 +374,15 @@ def fault(entry: str, name: str, what: str) -> KernelError:
 
 
 def check_copy(source: Tensor, target: Tensor, rows: int) -> None:
-    """Check the last act of a stream's step, which copies rows of a store of states to the output.
+    """Check the end of a stream's step, which copies rows from a store of states to the output.
 
     Args:
-        source: The store, with room for twice as many rows.
+        source: The store, with space for twice as many rows.
         target: The output.
-        rows: How many rows are copied.
+        rows: The number of copied rows.
 
     Raises:
-        KernelError: If they lie beyond one of the two.
+        KernelError: If the rows do not fit into one of the two.
     """
     fits = len(source) >= 2 * rows and len(target) >= rows and target.shape[1] <= source.shape[1]
     if not fits or not target.is_contiguous():

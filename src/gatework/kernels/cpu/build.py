@@ -1,4 +1,4 @@
-"""From LLVM's text to functions that can be called: compiled, or taken from the cache on disk."""
+"""Turn LLVM's text into callable functions: compile it, or read it from the cache on disk."""
 
 import os
 import re
@@ -21,7 +21,7 @@ loop. What is left to do is to bring the variables into registers and to clear u
 as long, for code of about the same speed.
 """
 
-LEVEL = 2  # of the code generator
+LEVEL = 2  # the optimisation level of the code generator
 
 LOCK = RLock()
 """Held while anything compiles."""
@@ -34,7 +34,7 @@ def compile_text(text: str, target: Target) -> bytes:
 
     Args:
         text: LLVM's assembly.
-        target: The machine it is for.
+        target: The machine that the code is for.
 
     Returns:
         The bytes of the object.
@@ -43,11 +43,11 @@ def compile_text(text: str, target: Target) -> bytes:
 
 
 def assembly_of(text: str, target: Target) -> str:
-    """Compile a module's text to the assembly that its object file holds.
+    """Compile a module's text to the assembly of its object file.
 
     Args:
         text: LLVM's assembly.
-        target: The machine it is for.
+        target: The machine that the code is for.
 
     Returns:
         The machine's own assembly.
@@ -69,17 +69,17 @@ def _optimised(text: str, target: Target) -> llvm.ModuleRef:
 
 
 def build(text: str, target: Target) -> "Library":
-    """Return the functions of a module's text: from the cache on disk, or compiled and kept there.
+    """Return the functions of a module's text. They come from the cache on disk, or are compiled and cached.
 
     Args:
         text: LLVM's assembly.
-        target: The machine it is for.
+        target: The machine that the code is for.
 
     Returns:
         The functions.
 
     Raises:
-        KernelError: If LLVM cannot compile the text, or it calls what this system does not have.
+        KernelError: If LLVM cannot compile the text, or this system lacks a function that it calls.
     """
     key = object_key(text, target)
     data = read(key)
@@ -89,16 +89,16 @@ def build(text: str, target: Target) -> "Library":
                 data = compile_text(text, target)
                 write(key, data)
             return Library(data, target, _EXTERNAL.findall(text))
-    except (RuntimeError, AttributeError) as error:  # what llvmlite raises for LLVM, and a llvmlite without a function
+    except (RuntimeError, AttributeError) as error:  # llvmlite raises these for LLVM's errors, or lacks a function
         said = " ".join(str(error).split())
         raise KernelError(f"LLVM {_llvm_version()} for {target.cpu} ({target.level}) says: {said}.") from error
 
 
 def object_key(text: str, target: Target) -> str:
-    """Return the key of a module's object in the cache: a hash of all that decides the object's bytes.
+    """Return the key of a module's object in the cache: a hash of everything that determines the object's bytes.
 
-    The text holds everything a cell, a plan, a type of numbers and this package's version bring to it; the rest is
-    the machine and the compiler.
+    The text covers the cell, the plan, the type of numbers and the version of this package. The rest is the machine and
+    the compiler.
     """
     compiler = (llvmlite.__version__, _llvm_version(), llvm.get_process_triple(), *PASSES, str(LEVEL))
     return key_of(text, target.level, target.cpu, target.features, *compiler)
@@ -114,21 +114,21 @@ def _machine(target: Target) -> llvm.TargetMachine:
 
 
 class Library:
-    """Functions of a compiled object, by name; the machine code lives as long as this does.
+    """The functions of a compiled object, by name. The machine code lives as long as this object.
 
     Args:
         data: The bytes of an object file for this machine.
-        target: The machine it was made for.
-        calls: Functions outside it that it calls.
+        target: The machine that it was made for.
+        calls: The outside functions that it calls.
 
     Raises:
-        KernelError: If this system lacks one of them.
+        KernelError: If this system lacks one of the outside functions.
     """
 
     def __init__(self, data: bytes, target: Target, calls: Iterable[str] = ()) -> None:
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _fresh_machine(target))
         missing = [name for name in calls if llvm.address_of_symbol(name) is None]
-        if missing:  # on which LLVM would end the process
+        if missing:  # LLVM would end the process
             raise KernelError(f"Kernels call {', '.join(missing)}, which this system's C library does not have.")
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(data))
         self._engine.finalize_object()
@@ -137,7 +137,7 @@ class Library:
         """Return the address of a function.
 
         Raises:
-            KernelError: For a function that the object does not have.
+            KernelError: If the object has no such function.
         """
         address = self._engine.get_function_address(name)
         if not address:  # a call would end the process
@@ -146,12 +146,12 @@ class Library:
 
 
 def _fresh_machine(target: Target) -> llvm.TargetMachine:
-    # An engine takes over the machine it is given.
+    # An engine takes ownership of its target machine.
     return llvm.Target.from_default_triple().create_target_machine(
         cpu=target.cpu, features=target.features, opt=LEVEL, reloc="pic", codemodel="jitdefault", jit=True
     )
 
 
 if hasattr(os, "register_at_fork"):
-    # A fork waits until no thread compiles: of a lock that another thread holds, a child would never be rid.
+    # A fork waits until no thread compiles. Otherwise a child could inherit a lock that is never released.
     os.register_at_fork(before=LOCK.acquire, after_in_parent=LOCK.release, after_in_child=LOCK.release)

@@ -1,8 +1,8 @@
-"""Compiled kernels on disk, so that a process need not compile what another has compiled before.
+"""Compiled kernels on disk, so that a process need not compile again what another has compiled.
 
-A file holds one object, under the hash of all that went into it, and says so itself: a header with that hash, the
-length and the hash of the bytes. What does not match to the last bit, or could have been written by another user, is
-not read; it is compiled again. Nothing here ever stops a run: a folder that cannot be used is a cache that is empty,
+A file holds one object. Its name is the hash of everything that went into the object. A header repeats that hash, and
+gives the length and the hash of the bytes. A file that does not match exactly, or that another user could have written,
+is not read; the kernel is compiled again. Nothing here stops a run: an unusable folder counts as an empty cache,
 and :func:`look` says why.
 """
 
@@ -24,7 +24,7 @@ VARIABLE = "GATEWORK_CACHE"
 
 FORMAT = 1
 MOST = 64 << 20  # bytes of all files together; a kernel takes 3 to 30 thousand
-ABANDONED = 3600  # seconds after which a file that was never finished is removed
+ABANDONED = 3600  # seconds after which an unfinished file is removed
 
 _MAGIC = b"gatework"
 _HEADER = struct.Struct("<8sI32sQ32s")  # magic, format, key, length, hash of the bytes
@@ -34,12 +34,12 @@ _FOREIGN = stat.S_IWGRP | stat.S_IWOTH
 
 @dataclass(frozen=True)
 class Place:
-    """The cache as it is on disk.
+    """The state of the cache on disk.
 
     Args:
-        folder: Where it is; None if nothing is kept.
+        folder: Its folder; None if nothing is cached.
         trouble: Why it cannot be used; empty if it can.
-        files: How many kernels it has.
+        files: The number of kernels.
         bytes: Their size.
     """
 
@@ -50,10 +50,10 @@ class Place:
 
 
 def key_of(*parts: str) -> str:
-    """Hash all that an object is made from.
+    """Hash everything that an object is made from.
 
     Args:
-        parts: Texts; where one ends and the next begins counts.
+        parts: Texts; the boundaries between them count.
 
     Returns:
         64 hexadecimal digits.
@@ -70,21 +70,21 @@ def folder() -> Path | None:
     """Return the folder for compiled kernels, which need not exist.
 
     Returns:
-        What ``GATEWORK_CACHE`` names, else ``gatework`` in the user's cache folder, and in it ``kernels``; None where
-        the variable is empty or names no folder, where there is no home, and where the system does not tell
-        whose a file is.
+        What ``GATEWORK_CACHE`` names, else ``gatework`` in the user's cache folder, and in it ``kernels``; None if
+        the variable is empty or names no folder, if there is no home, or if the system does not tell
+        who owns a file.
     """
     if not hasattr(os, "geteuid") or os.open not in os.supports_dir_fd:
         return None
     named = os.environ.get(VARIABLE)
     if named is not None:
         place = os.path.expanduser(named)
-        # A home that is not there stays a name with '~', and nothing is put into the folder one happens to be in.
+        # Without a home, the name would keep its '~', and files would go into the current folder.
         if not place or place.startswith("~"):
             return None
         try:
             return Path(os.path.abspath(place)) / "kernels"
-        except FileNotFoundError:  # a relative name, and the folder one is in has been removed
+        except FileNotFoundError:  # a relative name, and the current folder has been removed
             return None
     try:
         home = Path.home()
@@ -92,7 +92,7 @@ def folder() -> Path | None:
         return None
     if sys.platform == "darwin":
         return home / "Library" / "Caches" / "gatework" / "kernels"
-    base = Path(os.environ.get("XDG_CACHE_HOME", ""))  # which is to be ignored unless absolute
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))  # the standard ignores it unless it is absolute
     return (base if base.is_absolute() else home / ".cache") / "gatework" / "kernels"
 
 
@@ -103,12 +103,12 @@ def read(key: str) -> bytes | None:
         key: Its :func:`key_of`.
 
     Returns:
-        The bytes, exactly as they were written; None if there are none that can be trusted.
+        The bytes, exactly as written; None if there are no bytes that can be trusted.
     """
     try:
         with _opened(make=False) as place:
             data = _read_own(place, key + _SUFFIX)
-    except OSError:  # none yet, or not to be trusted: either way it is compiled
+    except OSError:  # missing or not trusted: either way the kernel is compiled
         return None
     if len(data) < _HEADER.size:
         return None
@@ -117,14 +117,14 @@ def read(key: str) -> bytes | None:
 
 
 def write(key: str, body: bytes) -> bool:
-    """Keep an object under a key, in one go: no reader ever sees a part of it.
+    """Cache an object under a key. The write is atomic: no reader sees a part of the object.
 
     Args:
         key: Its :func:`key_of`.
         body: The object.
 
     Returns:
-        Whether it was kept; :func:`look` says why not.
+        Whether it was cached; if not, :func:`look` says why.
     """
     unfinished = f"{key}.{secrets.token_hex(8)}{_UNFINISHED}"
     try:
@@ -138,18 +138,18 @@ def write(key: str, body: bytes) -> bool:
                 except OSError:
                     os.unlink(unfinished, dir_fd=place)
                     raise
-            if key[0] == "0":  # a look at all files takes longer than a write, so only one in sixteen looks
+            if key[0] == "0":  # a look at all files takes longer than a write, so only one write in sixteen looks
                 _sweep(place)
-    except OSError:  # a full or read-only disk, or a folder of someone else's: the run goes on without
+    except OSError:  # a full or read-only disk, or another user's folder: the run goes on without the cache
         return False
     return True
 
 
 def look() -> Place:
-    """Look at the cache, without changing it.
+    """Look at the cache, without changes.
 
     Returns:
-        Where it is, how large, and what keeps it from being used.
+        Its folder, its size, and what makes it unusable.
     """
     path = folder()
     if path is None:
@@ -173,7 +173,7 @@ def look() -> Place:
 
 @contextmanager
 def _opened(make: bool) -> Iterator[int]:
-    """Open the folder, which must be this user's alone; what is done in it is done by this handle, not by its name."""
+    """Open the folder, which must belong to this user alone. All operations use this handle instead of the name."""
     path = folder()
     if path is None:
         if named := os.environ.get(VARIABLE):
@@ -196,7 +196,7 @@ def _no_folder(named: str) -> str:
 
 
 def _read_own(place: int, name: str) -> bytes:
-    # A pipe would keep an ordinary open waiting.
+    # An ordinary open would wait for a pipe.
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with open(os.open(name, flags, dir_fd=place), "rb") as file:
         status = os.fstat(file.fileno())
@@ -215,7 +215,7 @@ def _header(key: str, body: bytes) -> bytes:
 
 
 def _listed(place: int) -> Iterator[tuple[str, float, int]]:
-    """List this cache's own files: name, when written, and size. Other files are none of its business."""
+    """List this cache's own files: name, time of writing, and size. Other files are ignored."""
     for name in os.listdir(place):
         if name.endswith((_SUFFIX, _UNFINISHED)):
             try:
@@ -227,7 +227,7 @@ def _listed(place: int) -> Iterator[tuple[str, float, int]]:
 
 
 def _sweep(place: int) -> None:
-    """Remove the oldest files until the rest may stay, and what was never finished."""
+    """Remove the oldest files until the rest fits, and unfinished files."""
     files = sorted(_listed(place), key=lambda file: file[1])
     total = sum(size for *_, size in files)
     now = time.time()

@@ -1,21 +1,21 @@
-"""What runs the stages: loops over time, the division of work among threads, and the barrier between them.
+"""Run the stages: the loops over time, the division of work among threads, and the barrier between threads.
 
-Every entry function takes the table alone, and is called by all threads of a team at once. A team shares either the
-rows of the batch, so that no thread ever waits for another, or the units, so that all meet after every stage.
+Every entry function takes only the table, and all threads of a team call it at once. A team shares either the rows of
+the batch, so that no thread waits for another, or the units, so that all threads meet after every stage.
 """
 
 from gatework.kernels.cpu.slots import Slots
 from gatework.kernels.llvm.code import Code
 from gatework.kernels.llvm.target import Target
 
-PATIENCE = 4096  # how often a thread looks at the barrier before it lets others run
+PATIENCE = 4096  # how often a thread looks at the barrier before it yields
 
-_FLUSH = 0x8040  # flush-to-zero and denormals-are-zero of x86's control register
+_FLUSH = 0x8040  # the flush-to-zero and denormals-are-zero bits of x86's control register
 _FLUSH_ARM = 1 << 24
 
 
 def entry(code: Code, slots: Slots) -> tuple[str, str]:
-    """Begin an entry function: flush denormals, and find out which thread of how many this is.
+    """Begin an entry function: flush denormals, and find this thread's number and the size of the team.
 
     Returns:
         The thread's number and the size of the team.
@@ -32,7 +32,7 @@ def entry(code: Code, slots: Slots) -> tuple[str, str]:
 
 
 def leave(code: Code) -> None:
-    """End an entry function: treat denormals again as the caller had it."""
+    """End an entry function: restore the caller's treatment of denormals."""
     if code.target.level == "neon":
         code.call("void", "llvm.aarch64.set.fpcr", ("i64", "%control"))
     elif code.target.level in ("avx512", "avx2", "sse"):
@@ -55,14 +55,14 @@ def _set_flush(code: Code) -> None:
 
 
 def share(code: Code, total: str, thread: str, team: str) -> tuple[str, str]:
-    """Return the part of a range from 0 that a thread takes: begin and end."""
+    """Return a thread's part of a range from 0: begin and end."""
     begin = code.let(f"sdiv i64 {code.mul(total, thread)}, {team}")
     end = code.let(f"sdiv i64 {code.mul(total, code.add(thread, '1'))}, {team}")
     return begin, end
 
 
 def write_barrier(target: Target, slots: Slots, declarations: dict[str, str]) -> str:
-    """Write ``@barrier(table, team)``: threads spin until all have come, and let others run if that takes long."""
+    """Write ``@barrier(table, team)``: threads spin until all have arrived, and yield if that takes long."""
     code = Code(target, "float32", "define internal void @barrier(ptr %table, i64 %team)", declarations)
     turn, arrived = slots.address(code, "turn"), slots.address(code, "arrived")
     before = code.let(f"load atomic i64, ptr {turn} acquire, align 8")
@@ -97,12 +97,12 @@ def write_barrier(target: Target, slots: Slots, declarations: dict[str, str]) ->
 def call_stage(
     code: Code, number: int, moments: int, where: tuple[str, str, str, str], units: tuple[str, str], thread: str
 ) -> None:
-    """Call a stage's function, and what reduces its results where nobody else has a share in them.
+    """Call a stage's function, and the reductions of its results if no other thread shares them.
 
     Args:
-        code: The function being written.
+        code: The function to write to.
         number: The stage.
-        moments: How many reductions follow it.
+        moments: The number of reductions after it.
         where: Flat row, row, count and step.
         units: The first block of units and the one after the last.
         thread: The thread's number.
@@ -116,14 +116,14 @@ def call_stage(
 def write_each(
     target: Target, dtype: str, slots: Slots, stages: list[tuple[int, int]], declarations: dict[str, str]
 ) -> str:
-    """Write the entry ``@each``, the loop over time, and the function it calls for a team's split.
+    """Write the entry ``@each``, the loop over time, and the function that it calls if a team shares the units.
 
     Args:
         target: The machine.
         dtype: The type of the numbers.
         slots: The table's slots.
-        stages: For each stage of the loop, its number and how many reductions follow it.
-        declarations: Where declarations are collected.
+        stages: For each stage of the loop, its number and the number of reductions after it.
+        declarations: The declarations of the module; this adds to them.
     """
     head = "define void @each(ptr %table)"
     code = Code(target, dtype, head, declarations)
@@ -144,7 +144,7 @@ def write_each(
 
 
 def _times(code: Code, slots: Slots, step: str) -> tuple[str, str]:
-    """Return the first flat row of a step, and how many rows it has."""
+    """Return the first flat row of a step, and its number of rows."""
     entry = code.offset(slots.pointer(code, "times"), code.mul(step, "2"), "i64")
     first = code.let(f"load i64, ptr {entry}")
     return first, code.let(f"load i64, ptr {code.offset(entry, '1', 'i64')}")
@@ -157,7 +157,7 @@ def _each_by_rows(
     code = Code(target, dtype, head, declarations)
     with code.loop("0", slots.integer(code, "steps")) as step:
         flat, rows = _times(code, slots, step)
-        # Rows are dealt out in turn: where they are sorted by length, every thread has as much to do.
+        # Rows are dealt out in turn: if they are sorted by length, every thread gets equal work.
         left = code.let(f"sub i64 {code.add(rows, '%team')}, {code.add('%thread', '1')}")
         count = code.let(f"sdiv i64 {left}, %team")
         where = (code.add(flat, "%thread"), "%thread", count, "%team")
@@ -194,12 +194,12 @@ def _each_by_units(
 def write_flat(
     target: Target, dtype: str, slots: Slots, number: int, moments: int, declarations: dict[str, str]
 ) -> str:
-    """Write the entry ``@flat_<number>``: one stage for a range of steps and rows, dealt out by rows."""
+    """Write the entry ``@flat_<number>``: one stage for a range of steps and rows, shared by rows."""
     code = Code(target, dtype, f"define void @flat_{number}(ptr %table)", declarations)
     thread, team = entry(code, slots)
     begin, end = slots.integer(code, "begin"), slots.integer(code, "end")
-    # Dealt out in turn, as the loop deals out rows: where steps have equally many rows, and that is a multiple of the
-    # team, every thread finds in its own cache what it will read in the loop.
+    # Rows are dealt out in turn, as in the loop. If all steps have equally many rows, a multiple of the size
+    # of the team, every thread finds in its own cache what it reads in the loop.
     left = code.let(f"sub i64 {code.let(f'sub i64 {end}, {begin}')}, {thread}")
     rest = code.let(f"sub i64 {code.add(left, team)}, 1")
     count = code.let(f"sdiv i64 {rest}, {team}")

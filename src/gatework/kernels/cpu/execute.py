@@ -11,16 +11,16 @@ from gatework.kernels.cpu.rows import Rows, Store
 from gatework.kernels.cpu.team import team
 from gatework.kernels.cpu.workspace import Sized, Workspace, put_back, take
 
-CHUNK = 1 << 19  # bytes, for each thread, of what passes from the products before the loop to the loop
+CHUNK = 1 << 19  # bytes for each thread of what the products before the loop pass to the loop
 
 
 @dataclass
 class Kept:
-    """What a forward pass hands to the backward pass.
+    """What a forward pass saves for the backward pass.
 
     Args:
         states: The store of each state.
-        saved: What else was kept, by name.
+        saved: The other saved values, by name.
     """
 
     states: dict[str, Tensor]
@@ -28,11 +28,11 @@ class Kept:
 
 
 class Batch(NamedTuple):
-    """A batch as the kernels lay it out, what both passes read by name.
+    """A batch in the layout of the kernels, as both passes read it.
 
     Args:
         rows: The rows of the batch.
-        room: How many flat rows there is to be room for in what is kept, at least as many as there are.
+        room: The number of flat rows to reserve for saved values, at least as many as there are.
         weights: The parameters.
         inputs: For each input and drawn mask, its values [flat rows, size].
     """
@@ -48,7 +48,7 @@ class Start(NamedTuple):
 
     Args:
         state: For each state, its value before the first step [B, size].
-        initial: For each state, its value where rows restart [B, size]; None for zeros.
+        initial: For each state, its value at restarts [B, size]; None for zeros.
     """
 
     state: Mapping[str, Tensor]
@@ -64,13 +64,13 @@ def forward(
         sized: The kernel for its sizes.
         batch: The batch.
         start: The states it starts from.
-        wanted: Names whose values are kept.
-        keep_states: Whether all states are kept at every step, rather than the output alone.
-        alone: Names of results that get memory of their own. The rest shares memory that comes back for the next run
-            when all of it is gone.
+        wanted: Names whose values are saved.
+        keep_states: Whether the states of all steps are saved, rather than the output alone.
+        alone: Names of results with memory of their own. The others share memory that the next run can use again
+            when all of them are gone.
 
     Returns:
-        The store of each state, and what else was kept.
+        The store of each state, and the other saved values.
     """
     rows, output = batch.rows, sized.kernel.plan.step.states[0]
     dtype = start.state[output].dtype
@@ -98,7 +98,7 @@ def forward(
 
 
 def _begin(work: Workspace, start: Start, name: str, whole: Tensor, store: Store) -> None:
-    """Write a state's first values into its store, and tell the kernel where it lies."""
+    """Write a state's first values into its store, and point the kernel to it."""
     rows, first = work.rows, start.state[name]
     whole[: rows.batch, : first.shape[1]] = first
     if len(rows.restarts[0]):
@@ -113,13 +113,13 @@ def last_states(kept: Kept, rows: Rows, keep_states: bool, sizes: Mapping[str, i
     """Return each state after each row's last step.
 
     Args:
-        kept: What the forward pass kept.
+        kept: What the forward pass saved.
         rows: The rows of the batch.
-        keep_states: As it was in the forward pass.
+        keep_states: As in the forward pass.
         sizes: The size of each state.
 
     Returns:
-        [B, size] each, in the order of the laid out rows.
+        [B, size] each, in the order of the laid-out rows.
     """
     last = {}
     for place, (name, store) in enumerate(kept.states.items()):

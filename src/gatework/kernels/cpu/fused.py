@@ -1,4 +1,4 @@
-"""From a call to the operators and back: what a run needs is made ready first, so that what fails does so early."""
+"""Pass a call to the operators. Everything that a run needs is prepared first, so that failures come early."""
 
 from collections.abc import Sequence
 
@@ -45,7 +45,7 @@ def run(call: Call) -> Result:
 
 
 def _operate(spec: str, call: Call, parts: tuple[list[Tensor], ...], differentiated: bool) -> Sequence[Tensor]:
-    """Run the forward operator: as torch's graphs have it, or by the shortest way there."""
+    """Run the forward operator: the registered one for torch's graphs, else the shortest path."""
     given, state, stacks, begin = parts
     lengths, restart = call.lengths, call.restart
     if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or type(given[0]) is not Tensor:
@@ -63,7 +63,7 @@ def _without_padding(sequence: Tensor, lengths: Tensor | None) -> Tensor:
 
 
 def can_record(step: Step, drawn: bool, names: tuple[str, ...]) -> bool:
-    """Tell whether values of these names are at hand in a kernel: they are not constant.
+    """Tell whether a kernel can record values of these names. It cannot record constants.
 
     Raises:
         KernelError: If no kernel can be made for the equations.
@@ -83,17 +83,17 @@ constant(_can_record)
 
 
 def ready(step: Step, drawn: bool, record: tuple[str, ...], dtype: torch.dtype, keep: str) -> None:
-    """Make all kernels that a run will need, the backward pass's too, so that what cannot be made is known before.
+    """Make all kernels that a run needs, with those of the backward pass, so that failures come early.
 
     Args:
         step: The checked equations.
         drawn: Whether masks are drawn.
-        record: Names in the equations whose values are wanted.
+        record: The recorded names.
         dtype: The type of the numbers.
         keep: What the forward pass saves for the backward pass, a row of :data:`gatework.kernels.planning.spec.KEEP`.
 
     Raises:
-        KernelError: For a kernel that cannot be made here; it is tried once, and the answer stays the same.
+        KernelError: If a kernel cannot be made here. A failure is not retried.
     """
     lines = tuple(name for name in record if name not in step.inputs and name not in step.draws)
     _make(write_spec(step, drawn and bool(step.draws), False, keep, lines, ()), str(dtype))
@@ -105,7 +105,7 @@ def _make(text: str, dtype: str) -> None:
 
 
 def refusal(text: str, dtype: str) -> str:
-    """Say why a run's kernels cannot be made, empty if they can: :func:`ready` as torch's compiler can take it."""
+    """Say why a run's kernels cannot be made, empty if they can. This is :func:`ready` for torch's compiler."""
     try:
         _make(text, dtype)
     except KernelError as error:

@@ -1,7 +1,7 @@
-"""Derivatives of the kernels' operators, as autograd asks for them.
+"""Derivatives of the kernels' operators, as autograd needs them.
 
-What a backward pass cannot do by kernels - a gradient of a gradient, a batch of gradients at once - is done by the
-reference.
+The reference computes what kernels cannot do in a backward pass: a gradient of a gradient, or a batch of gradients at
+once.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,19 +18,19 @@ from gatework.kernels.weights import Weights
 
 
 def remember(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    """Write down what the backward pass will want to know."""
+    """Save what the backward pass needs."""
     spec, given, state, weights, lengths, restart, initial = inputs
     run = read_spec(spec)
     ctx.spec = spec
-    ctx.set_materialize_grads(False)  # what no gradient reaches is None, and is left out
+    ctx.set_materialize_grads(False)  # an output without a gradient gives None, and is left out
     ctx.counts = (len(given), len(state), len(weights), len(initial))
-    ctx.results = 1 + len(state) + len(run.recipe.record)  # what a gradient can arrive at
-    # All that the backward pass reads is saved: autograd refuses what was changed in place since.
+    ctx.results = 1 + len(state) + len(run.recipe.record)  # the results that can have a gradient
+    # Everything that the backward pass reads is saved here: autograd raises an error if it was changed in place since.
     ctx.save_for_backward(lengths, restart, *given, *state, *weights, *initial, *output[ctx.results :])
 
 
 def differentiate(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
-    """Return the gradients of what ``forward`` took, in its order."""
+    """Return the gradients of the arguments of ``forward``, in their order."""
     _, given, state, weights, _, _, initial = ctx.needs_input_grad
     needed = [bool(flag) for part in (given, state, weights, initial) for flag in part]
     results = iter(gradients(ctx, list(grads[: ctx.results]), needed, torch.ops.gatework.backward))
@@ -44,13 +44,13 @@ def gradients(
     """Return the gradients of a forward pass.
 
     Args:
-        ctx: What :func:`remember` wrote down.
-        grads: What arrives at the output, the last states and what was recorded.
-        needed: For each tensor the forward pass took, whether its gradient is wanted.
-        backward: The operator, or what it calls.
+        ctx: The context that :func:`remember` filled.
+        grads: The gradients of the output, the last states and the recorded names.
+        needed: For each tensor of the forward pass, whether its gradient is needed.
+        backward: The operator, or the function behind it.
 
     Returns:
-        For each tensor its gradient, None if it is not wanted.
+        The gradient of each tensor, None if it is not needed.
     """
     lengths, restart, *saved = ctx.saved_tensors
     again = torch.is_grad_enabled()
@@ -65,12 +65,12 @@ def gradients(
 
 
 def _is_batch(grad: Tensor) -> bool:
-    """Tell whether a gradient is a batch of them, as ``is_grads_batched`` and ``torch.vmap`` have it."""
+    """Tell whether a gradient is a batch of gradients, as with ``is_grads_batched`` and ``torch.vmap``."""
     return torch._C._functorch.is_legacy_batchedtensor(grad) or torch._C._functorch.is_batchedtensor(grad)
 
 
 def _parted(tensors: Tensors, counts: Sequence[int]) -> list[list[Tensor]]:
-    """Part tensors in a row into groups of so many, and what is left."""
+    """Split a list of tensors into groups of the given lengths and the rest."""
     parts, place = [], 0
     for count in (*counts, len(tensors) - sum(counts)):
         parts.append(list(tensors[place : place + count]))
@@ -81,7 +81,7 @@ def _parted(tensors: Tensors, counts: Sequence[int]) -> list[list[Tensor]]:
 def _call_of(
     spec: str, counts: Sequence[int], lengths: Tensor | None, restart: Tensor | None
 ) -> Callable[[list[Tensor]], Call]:
-    """Return what makes the call that a forward operator was given, of all its tensors in a row."""
+    """Return the function that makes the call of a forward operator from a list of all its tensors."""
     run = read_spec(spec)
     step, drawn = run.recipe.step, run.recipe.drawn
 
@@ -104,13 +104,13 @@ def _call_of(
 
 
 class Fused(torch.autograd.Function):
-    """The operators in eager mode, where torch's registry of operators would cost more than a short run."""
+    """The operators in eager mode. Torch's registry of operators would cost more than a short run."""
 
     @staticmethod
     def forward(
         ctx: Any, spec: str, lengths: Tensor | None, restart: Tensor | None, counts: tuple[int, ...], *tensors: Tensor
     ) -> tuple[Tensor, ...]:
-        """Run the forward pass; tensors are inputs, states, weights and initial states, as many as counts say."""
+        """Run the forward pass on inputs, states, weights and initial states; ``counts`` has the numbers of each."""
         given, state, weights, initial, _ = _parted(tensors, counts)
         results = run_forward(spec, given, state, weights, lengths, restart, initial)
         remember(ctx, (spec, given, state, weights, lengths, restart, initial), results)

@@ -1,4 +1,4 @@
-"""From a plan to a kernel: all its functions in one module, compiled, and the slots of its table."""
+"""Turn a plan into a kernel: one compiled module with all its functions, and the slots of its table."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +14,7 @@ from gatework.kernels.llvm.target import Target, host
 from gatework.kernels.planning.plan import Plan
 from gatework.kernels.recent import Recent
 
-MOST_SIZES = 64  # sizes of one kernel that are known at a time
+MOST_SIZES = 64  # the most sizes that one kernel remembers
 _ROWS = "ptr %table, i64 %flat, i64 %row, i64 %count, i64 %step"
 
 
@@ -24,8 +24,8 @@ class Generated:
 
     Args:
         text: LLVM's text.
-        slots: For each name its slot in the table.
-        blocks: For each stage, how many units a block has.
+        slots: The slot of each name in the table.
+        blocks: For each stage, the number of units in a block.
     """
 
     text: str
@@ -56,17 +56,17 @@ class Kernel:
 
 
 def kernel_for(plan: Plan, dtype: str) -> Kernel:
-    """Return the kernel of a plan for this machine, compiled at its first use.
+    """Return the kernel of a plan for this machine, which is compiled once.
 
     Args:
-        plan: The plan; kept, and known by its identity.
+        plan: The plan. It is held, because its identity is the key.
         dtype: The type of the numbers.
 
     Returns:
         The kernel.
 
     Raises:
-        KernelError: If it cannot be compiled; at every call, though it is tried once.
+        KernelError: If the kernel cannot be compiled. Every call raises it, but a failure is not retried.
     """
     key = (id(plan), dtype)
     with LOCK:
@@ -74,25 +74,25 @@ def kernel_for(plan: Plan, dtype: str) -> Kernel:
         if kernel is None:
             try:
                 kernel = Kernel(plan, host(), dtype)
-            except (KernelError, ConfigError) as error:  # ConfigError: a processor without a vector unit that is known
+            except (KernelError, ConfigError) as error:  # ConfigError: no vector unit of this processor is supported
                 kernel = _failure(plan, dtype, error)
-            _KERNELS[key] = kernel  # who still uses one that goes for it holds it
+            _KERNELS[key] = kernel  # if the mapping drops a kernel, its users still hold it
     if isinstance(kernel, Failure):
         raise KernelError(kernel.message)
     return kernel
 
 
 def is_compiled(plan: Plan, dtype: str) -> bool:
-    """Tell whether this process has compiled a plan's kernel already."""
+    """Tell whether this process has compiled a plan's kernel."""
     return isinstance(_KERNELS.get((id(plan), dtype)), Kernel)
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A plan that could not be compiled.
+    """A plan whose kernel could not be compiled.
 
     Args:
-        plan: The plan; kept, so that its identity stays its own.
+        plan: The plan. It is held, so that its identity stays unique.
         message: What went wrong, and what to do.
     """
 
@@ -119,7 +119,7 @@ def generate(plan: Plan, target: Target, dtype: str) -> Generated:
         dtype: The type of the numbers.
 
     Returns:
-        The text, and what a caller must know to call it.
+        The text, and what the caller needs to call it.
     """
     slots, declarations = Slots(), {}
     parts = [drivers.write_barrier(target, slots, declarations)]
@@ -151,7 +151,7 @@ def _entries(plan: Plan) -> list[str]:
 
 @cache
 def shared_library(target: Target, dtype: str) -> dict[str, int]:
-    """Return the addresses of the functions that no cell changes."""
+    """Return the addresses of the functions that are the same for all cells."""
     library = build(library_text(target, dtype), target)
     _KEPT.append(library)
     return {name: library.address(name) for name in ("tiles", "pack", "turn", "panel", "outer")}

@@ -1,6 +1,6 @@
-"""The way between a batch as torch has it, [T, B, size] with padding, and flat rows as the kernels have it.
+"""Convert a batch between torch's form, [T, B, size] with padding, and the kernels' flat rows.
 
-A packed batch, [N, size] as in a PackedSequence, is flat already.
+A packed batch, [N, size] as in a PackedSequence, already has flat rows.
 """
 
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from gatework.kernels.cpu.rows import even_rows, lay_out
 
 
 class Layout:
-    """A batch as the kernels lay it out.
+    """The layout of a batch for the kernels.
 
     Args:
-        lead: T and B; N alone where the batch is packed, its rows sorted by length.
+        lead: T and B; N alone if the batch is packed, with its rows sorted by length.
         batch: B.
-        reverse: Whether time runs backwards.
-        lengths: How many steps of each row count; None if all do.
+        reverse: Whether time runs from the last step to the first.
+        lengths: The number of steps of each row; None if all rows have T steps.
         restart: Where rows restart, bool [T, B]; None if none does.
     """
 
@@ -28,9 +28,9 @@ class Layout:
         self, lead: Sequence[int], batch: int, reverse: bool, lengths: Tensor | None, restart: Tensor | None
     ) -> None:
         self.lead, self.batch = tuple(lead), batch
-        self.room = prod(self.lead)  # for how many rows there is room in a tensor of the form that the user has
+        self.room = prod(self.lead)  # the number of rows in a tensor of the user's form
         self.order: Tensor | None = None  # the rows by length, the longest first
-        self.flat: Tensor | None = None  # for each flat row, its place in [T * B]
+        self.flat: Tensor | None = None  # for each flat row, its index in [T * B]
         if lengths is None and restart is None:
             self.rows = even_rows(self.lead[0], batch, reverse)
             return
@@ -52,16 +52,16 @@ class Layout:
             self.flat = torch.from_numpy(time * batch) + self.order[torch.from_numpy(row)]
 
     def sequence(self, tensor: Tensor) -> Tensor:
-        """Lay a sequence out as flat rows."""
+        """Convert a sequence to flat rows."""
         rows = tensor.detach().reshape(self.room, tensor.shape[-1])
         return rows if self.flat is None else rows.index_select(0, self.flat)
 
     def give_back(self, flat: Tensor, own: bool = False) -> Tensor:
-        """Bring flat rows back into the form that the user has, contiguous, with zeros where there is nothing.
+        """Convert flat rows to the user's form, contiguous, with zeros for missing steps.
 
         Args:
             flat: The rows [flat rows, size].
-            own: Whether the result has memory of its own, rather than that of the rows where they lie as it does.
+            own: Whether the result must have its own memory, even if the rows already have that form.
         """
         if self.flat is None:
             whole = flat.reshape(*self.lead, flat.shape[1])

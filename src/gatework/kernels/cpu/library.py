@@ -1,6 +1,6 @@
-"""Functions that no cell changes: tiles, packing, and products summed over time. Compiled once for a machine.
+"""Functions that are the same for all cells: tiles, packing, and products over time. They are compiled once.
 
-Each entry works off a list of jobs, numbers in a row, which the threads of a team deal out among themselves in turn.
+Each entry works through a list of jobs, rows of numbers. The threads of a team take them in turn.
 """
 
 from collections.abc import Callable
@@ -76,7 +76,7 @@ def _pointer(code: Code, number: str) -> str:
 def _pack(code: Code, job: dict[str, str]) -> None:
     source, target = _pointer(code, job["source"]), _pointer(code, job["target"])
     full = code.let(f"icmp eq i64 {job['units']}, {code.lanes}")
-    down = code.let(f"icmp eq i64 {job['k_stride']}, 1")  # a unit's numbers lie side by side
+    down = code.let(f"icmp eq i64 {job['k_stride']}, 1")  # the numbers of a unit are contiguous
     whole = code.let(f"and i64 {job['depth']}, {-code.lanes}")
     squares = code.let(f"select i1 {code.let(f'and i1 {full}, {down}')}, i64 {whole}, i64 0")
     with code.loop("0", squares, str(code.lanes)) as k:
@@ -85,7 +85,7 @@ def _pack(code: Code, job: dict[str, str]) -> None:
         rows = [code.load(code.offset(here, code.mul(str(row), job["unit_stride"]))) for row in range(code.lanes)]
         for row, value in enumerate(_turned(code, rows)):
             code.store(value, code.offset(there, code.mul(str(row), job["target_stride"])))
-    across = code.let(f"icmp eq i64 {job['unit_stride']}, 1")  # all units of one k lie side by side
+    across = code.let(f"icmp eq i64 {job['unit_stride']}, 1")  # all units of one k are contiguous
     vectors = code.let(f"select i1 {code.let(f'and i1 {full}, {across}')}, i64 {job['depth']}, i64 {squares}")
     with code.loop(squares, vectors) as k:
         value = code.load(code.offset(source, code.mul(k, job["k_stride"])))
@@ -100,7 +100,7 @@ def _pack(code: Code, job: dict[str, str]) -> None:
 
 
 def _turned(code: Code, rows: list[str]) -> list[str]:
-    """Transpose a square of numbers, a vector for each row: swap ever smaller squares off its diagonal."""
+    """Transpose a square of numbers, with a vector for each row, by swaps of ever smaller squares off its diagonal."""
     distance = code.lanes // 2
     while distance:
         swapped = list(rows)
@@ -123,7 +123,7 @@ def _shuffled(code: Code, left: str, right: str, places: list[int]) -> str:
 
 
 def _gathered(code: Code, job: dict[str, str], flat: str) -> str:
-    """Return where a row of a sequence begins."""
+    """Return the address of a row of a sequence."""
     row = code.slot("i64")
     code.do(f"store i64 {flat}, ptr {row}")
     with code.when(code.let(f"icmp ne i64 {job['index']}, 0")):
@@ -136,8 +136,8 @@ def _gathered(code: Code, job: dict[str, str], flat: str) -> str:
 def _turn(code: Code, job: dict[str, str]) -> None:
     """Write columns of a sequence, as many as a panel has, as rows.
 
-    Rows are taken by the square, and within them all columns before the next rows: what another thread has written is
-    then fetched several lines of the cache at a time.
+    The loop takes a square of rows, with all columns, before the next rows. So several cache lines that another thread
+    has written are fetched at a time.
     """
     target = _pointer(code, job["target"])
     count = code.let(f"sub i64 {job['end']}, {job['begin']}")
@@ -156,7 +156,7 @@ def _turn(code: Code, job: dict[str, str]) -> None:
 
 
 def _turn_singly(code: Code, job: dict[str, str], rows: tuple[str, str], first: str) -> None:
-    """Turn what makes no square, number by number: some rows, the columns from the first on."""
+    """Transpose what fills no square, number by number: some rows, from the first given column on."""
     target = _pointer(code, job["target"])
     with code.loop(*rows) as flat:
         here = _gathered(code, job, flat)
@@ -168,7 +168,7 @@ def _turn_singly(code: Code, job: dict[str, str], rows: tuple[str, str], first: 
 
 
 def _panel(code: Code, job: dict[str, str]) -> None:
-    """Write the columns of a panel, side by side for each row, and zeros where there are fewer."""
+    """Write the columns of a panel, side by side for each row, padded with zeros."""
     width = code.target.tile_vectors * code.lanes
     target = _pointer(code, job["target"])
     full = code.let(f"icmp eq i64 {job['columns']}, {width}")

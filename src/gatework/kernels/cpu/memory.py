@@ -1,9 +1,9 @@
-"""Memory that nobody uses at the moment, kept for the next run: one bound over all of it.
+"""Unused memory, held for the next run, with one limit for all of it.
 
-The system hands memory out in pages that it clears when they are first touched. For a training step of a few
-milliseconds that clearing is a tenth of the time, so what one step has freed is kept for the next one: what a forward
-pass wrote down for the backward pass, workspaces with their packed weights, the layouts of batches. What was used least
-recently goes first, so what belonged to layers that are gone makes room for what layers use now.
+The system clears each page of memory when it is first used. In a training step of a few milliseconds this takes a
+tenth of the time. So memory that one step has freed is held for the next: saved tensors,
+workspaces with their packed weights, and layouts of batches. What was used least recently goes first, so the memory of
+deleted layers makes room for the layers in use.
 """
 
 import weakref
@@ -15,42 +15,43 @@ import numpy as np
 import torch
 from torch import Tensor
 
-SPARE = 16 << 20  # bytes that are kept beside as much as was in use at once lately
-MOST_IN_USE = 256 << 20  # of what was in use, no more bytes than these count
-LATELY = 256  # for so many things that came back, what was in use at that moment is remembered
-MOST_THINGS = 1024  # things that are kept, whatever their size
+SPARE = 16 << 20  # bytes that are held beyond the most that was in use at once lately
+MOST_IN_USE = 256 << 20  # the most bytes in use that count for that limit
+LATELY = 256  # the number of returns for which the bytes in use are remembered
+MOST_THINGS = 1024  # the most things that are held, whatever their size
 
-_ALIGNED = 64  # bytes: a line of the cache, and the widest register
-_APART = 17  # lines between matrices: odd, so that many of them fall on different places
-_GRAINS = 8  # sizes are rounded up to an eighth of a power of two, so that sequences of other lengths share
+_ALIGNED = 64  # bytes: a cache line, and the widest register
+_APART = 17  # lines between matrices: odd, so that many matrices begin in different cache sets
+_GRAINS = 8  # sizes are rounded up to an eighth of a power of two, so that sequences of similar lengths share
 
-_SMALL = 1 << 18  # bytes that are had as fast from the system
+_SMALL = 1 << 18  # bytes that the system provides as fast
 
 
 class Idle(Protocol):
-    """What lies ready for who asks for it next; it is known by its identity."""
+    """Something unused that the next run can take. Its identity is its key."""
 
     @property
     def held(self) -> int:
-        """Count the bytes it holds."""
+        """The bytes that it holds."""
         ...
 
     def let_go(self) -> None:
-        """Be found no more."""
+        """Make this unavailable to later runs."""
         ...
 
 
-# Every call here is whole in itself, and a block can come back at any moment; a lock might be held by another thread
-# when a process forks. Who takes a thing out of where it is found owns it; this order of them decides only what goes.
-_idle: dict[Idle, int] = {}  # the one that was used least recently first
+# Each operation here is atomic, because a block can come back at any moment, and another thread could hold a lock
+# while a process forks. Whoever takes a thing out of its collection owns it. The order of this dict decides only what
+# goes first.
+_idle: dict[Idle, int] = {}  # the least recently used first
 _lately: deque[int] = deque(maxlen=LATELY)
 
 
 def keep(thing: Idle) -> None:
-    """Note that something is no longer in use, and let go of what has not been used for longest, if it is too much.
+    """Note that something is unused. If too much is held, release what was used least recently.
 
     Args:
-        thing: What can be found again from now on.
+        thing: What later runs can take from now on.
     """
     held = thing.held
     _idle.pop(thing, None)
@@ -67,24 +68,24 @@ def keep(thing: Idle) -> None:
 
 
 def forget(thing: Idle) -> None:
-    """Count something no longer, by who took it out of where it is found."""
+    """Stop counting something. Whoever took it out of its collection calls this."""
     _idle.pop(thing, None)
 
 
 def kept_bytes() -> int:
-    """Count the bytes of all that is kept and not in use."""
+    """Count the bytes of everything held and unused."""
     return sum(_idle.copy().values())
 
 
 def room(sizes: list[tuple[int, int]], dtype: torch.dtype) -> list[Tensor]:
-    """Make room for several matrices at once; what they hold is not defined.
+    """Allocate several matrices at once, with undefined contents.
 
     Args:
         sizes: Rows and columns of each.
         dtype: The type of the numbers.
 
     Returns:
-        The matrices; when all of them are gone the memory is free for the next.
+        The matrices. When all of them are gone, the memory is free for the next run.
     """
     numbers = _numbers(sizes, dtype)
     size = sum(numbers) * dtype.itemsize
@@ -93,16 +94,16 @@ def room(sizes: list[tuple[int, int]], dtype: torch.dtype) -> list[Tensor]:
 
 
 def lasting_room(sizes: list[tuple[int, int]], dtype: torch.dtype) -> list[Tensor]:
-    """Make room for several matrices that stay; arguments and result as for :func:`room`."""
+    """Allocate several matrices that stay; arguments and result as for :func:`room`."""
     numbers = _numbers(sizes, dtype)
     return _split(torch.empty(sum(numbers), dtype=dtype), numbers, sizes)
 
 
 def _numbers(sizes: list[tuple[int, int]], dtype: torch.dtype) -> list[int]:
-    """Say how many numbers apart matrices begin.
+    """Return the distances between the starts of matrices, in numbers.
 
-    A step reads the same row of a dozen matrices. If they began a power of two apart, all those rows would compete for
-    the eight places that a cache has for them; a few lines between the matrices spread them out.
+    A step reads the same row of a dozen matrices. If the matrices began a power of two apart, all these rows would
+    share one set of the cache, with eight places. A few lines between the matrices spread the rows over the sets.
     """
     lines = [-(-rows * columns * dtype.itemsize // _ALIGNED) + _APART for rows, columns in sizes]
     return [line * _ALIGNED // dtype.itemsize for line in lines]
@@ -114,14 +115,14 @@ def _split(whole: Tensor, numbers: list[int], sizes: list[tuple[int, int]]) -> l
 
 
 class _Block:
-    """A stretch of bytes."""
+    """A block of bytes."""
 
     def __init__(self, size: int) -> None:
         self.bytes = np.empty(size, np.uint8)
         self.held = size
 
     def let_go(self) -> None:
-        with suppress(ValueError):  # it was taken
+        with suppress(ValueError):  # another thread took it
             _freed[self.held].remove(self)
 
 
@@ -133,7 +134,7 @@ def _take(size: int) -> Tensor:
     grain = (1 << (size - 1).bit_length()) // (2 * _GRAINS)
     wanted = -(-size // grain) * grain
     try:
-        block = _freed[wanted + _ALIGNED].pop()  # the last that came back
+        block = _freed[wanted + _ALIGNED].pop()  # the last one that came back
         forget(block)
     except (KeyError, IndexError):
         block = _Block(wanted + _ALIGNED)

@@ -1,11 +1,11 @@
-"""What the operators of :mod:`gatework.kernels.schema` do on the CPU, and which shapes they give.
+"""The code of the operators of :mod:`gatework.kernels.schema` for the CPU, and the shapes of their results.
 
 ``gatework::forward`` runs a step over a whole sequence, ``gatework::backward`` its adjoint.
 
-The forward operator gives the output [T, B, size], the last states and what was recorded, all as the caller has them;
-then, where a gradient will be asked for, what the backward operator reads, which is laid out as kernels have it and is
-nobody else's affair. The output shares no memory with what is saved, so it may be changed in place; only where ``keep``
-is ``small`` it may be a view of it, which torch refuses to change.
+The forward operator returns the output [T, B, size], the last states and the recorded values, all in the caller's form.
+If a gradient will be needed, the saved tensors follow. They are laid out for the kernels, and only the backward
+operator reads them. The output shares no memory with them, so it may be changed in place. Only if ``keep``
+is ``small``, it may be a view of them, which torch refuses to change.
 """
 
 from collections.abc import Sequence
@@ -29,16 +29,16 @@ Tensors = Sequence[Tensor]
 
 
 class Given(NamedTuple):
-    """What both operators take first, in their order.
+    """The first arguments of both operators, in their order.
 
     Args:
         spec: The run, as :func:`gatework.kernels.planning.spec.write_spec` writes it.
         inputs: The inputs and the masks that are drawn, [T, B, size] each, or packed.
-        state: The states before the first step, [B, size] each.
+        inputs: The inputs and the drawn masks, [T, B, size] each, or packed.
         weights: The tensors that hold the parameters.
-        lengths: How many steps of each row count; None for all.
-        restart: Where rows restart, bool [T, B]; None for nowhere.
-        initial: The states that rows restart from, [B, size] each; none for zeros.
+        weights: The tensors of the parameters.
+        lengths: The number of steps of each row; None if all rows have T steps.
+        restart: Where rows restart, bool [T, B]; None if none does.
     """
 
     spec: str
@@ -50,11 +50,11 @@ class Given(NamedTuple):
     initial: Tensors
 
     def layout(self, run: Spec) -> Layout:
-        """Lay the batch out for the kernels."""
+        """Return the kernels' layout of the batch."""
         return Layout(self.inputs[0].shape[:-1], self.state[0].shape[0], run.reverse, self.lengths, self.restart)
 
     def batch(self, run: Spec, layout: Layout) -> Batch:
-        """Return what both passes read by name, as the kernels have it."""
+        """Return the arguments that both passes read by name, in the layout of the kernels."""
         return Batch(
             layout.rows,
             layout.room,
@@ -63,7 +63,7 @@ class Given(NamedTuple):
         )
 
     def start(self, run: Spec, layout: Layout) -> Start:
-        """Return the states that rows start from, as the kernels have them."""
+        """Return the states that rows start from, in the layout of the kernels."""
         return Start(
             dict(zip(run.states, map(layout.state, self.state), strict=True)),
             dict(zip(run.states, map(layout.state, self.initial), strict=True)) if self.initial else None,
@@ -74,7 +74,7 @@ def _sized(which: str, run: Spec, given: Given, recipe: Recipe | None = None) ->
     """Return the kernel of one of a recipe's plans for these tensors' sizes and type."""
     recipe = recipe or run.recipe
     inputs, state, weights = given.inputs, given.state, given.weights
-    # All that is checked before kernels read memory by its address. Sizes are ints also where shapes are symbols.
+    # These checks come before kernels read memory by its address. Sizes are ints even if shapes are symbols.
     key = (
         which,
         recipe.unseen,
@@ -95,7 +95,7 @@ def _forward_plan(run: Spec) -> str:
 
 
 def forward_shapes(*arguments: Any) -> list[Tensor]:
-    """Return tensors of the shapes of what ``forward`` gives."""
+    """Return tensors with the shapes of the results of ``forward``."""
     given = Given(*arguments)
     run = read_spec(given.spec)
     known = _sized(_forward_plan(run), run, given)
@@ -112,7 +112,7 @@ def forward_shapes(*arguments: Any) -> list[Tensor]:
 
 
 def backward_shapes(*arguments: Any) -> list[Tensor]:
-    """Return tensors of the shapes of what ``backward`` gives."""
+    """Return tensors with the shapes of the results of ``backward``."""
     given, needed = Given(*arguments[:7]), arguments[-1]
     tensors = (*given.inputs, *given.state, *given.weights, *given.initial)
     return [
@@ -124,15 +124,15 @@ def backward_shapes(*arguments: Any) -> list[Tensor]:
 def run_forward(*arguments: Any, apart: bool = False) -> list[Tensor]:
     """Run a step; see the module. Arguments and results are those of the operator ``forward``.
 
-    What is saved lies in memory that is used again, unless each result is to be ``apart`` in memory of its own.
+    The saved tensors share memory that is used again, unless each result must be ``apart``, in memory of its own.
     """
     given = Given(*arguments)
     run = read_spec(given.spec)
     known = _sized(_forward_plan(run), run, given)
     layout, states = given.layout(run), run.states
     wanted = run.saved or tuple(name for name in run.recipe.record if name not in states)
-    # The output is the caller's to change, and a store that is kept is the backward pass's. A copy for the one costs as
-    # much memory as the other, so where memory is short the output is a view, which torch refuses to change.
+    # The caller may change the output, and the backward pass reads the saved store. A copy costs the same memory for
+    # either of them. So if memory is short the output is a view, which torch refuses to change.
     shared = run.keep != "fast" and not apart
     alone = (*states, *wanted) if apart else states[:1] if shared else ()
     batch, start = given.batch(run, layout), given.start(run, layout)
@@ -140,11 +140,11 @@ def run_forward(*arguments: Any, apart: bool = False) -> list[Tensor]:
     return _as_the_caller_has_them(run, known, layout, kept, shared)
 
 
-run_apart = partial(run_forward, apart=True)  # as torch's registry of operators wants it
+run_apart = partial(run_forward, apart=True)  # the form that torch's registry of operators needs
 
 
 def _as_the_caller_has_them(run: Spec, known: Sized, layout: Layout, kept: Kept, shared: bool) -> list[Tensor]:
-    """Return the results of ``forward``; its output is a view of what is kept where it may be ``shared``."""
+    """Return the results of ``forward``. Its output is a view of the saved store if it may be ``shared``."""
     rows, states, first = layout.rows, run.states, 2 * layout.batch
     output = _part(kept.states[states[0]], first, rows.flat, known.size(states[0]))
     last = last_states(kept, rows, run.keeps_states, {name: known.size(name) for name in states})
@@ -201,7 +201,7 @@ def run_backward(*arguments: Any) -> list[Tensor]:
 
 
 def _by_name(run: Spec, stacks: list[Tensor | None]) -> dict[str, Tensor]:
-    """Return the gradient of each parameter as a view of the tensor it lies in, where one is wanted."""
+    """Return the needed gradients of parameters, each as a view of the tensor that holds it."""
     views: dict[str, Tensor] = {}
     for names, stack in zip(run.layout, stacks, strict=True):
         if stack is not None:
@@ -212,7 +212,7 @@ def _by_name(run: Spec, stacks: list[Tensor | None]) -> dict[str, Tensor]:
 def _arriving(
     run: Spec, recipe: Recipe, known: Sized, layout: Layout, grads: Sequence[Tensor | None], like: Tensor
 ) -> dict[str, Tensor]:
-    """Collect the gradients that arrive at every step, as flat rows."""
+    """Collect the gradients of every step, as flat rows."""
     arriving: dict[str, Tensor] = {}
     recorded = grads[1 + len(run.states) :]
     for name, grad in zip((run.states[0], *run.recipe.record), (grads[0], *recorded), strict=True):

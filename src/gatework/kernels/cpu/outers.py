@@ -1,7 +1,7 @@
 """Gradients of matrices: products over steps and rows, added up chunk by chunk.
 
-Both operands are laid out anew for a chunk: the left one turned, so that each of its units runs along time, the right
-one in panels. Then they are what tiles take, and the gradient is made in the shape its parameter has.
+Both operands are laid out again for each chunk: the left one transposed, so that each unit is contiguous in time, and
+the right one in panels. Tiles can then multiply them, and the gradient has the shape of its parameter.
 """
 
 import weakref
@@ -16,8 +16,8 @@ from gatework.kernels.cpu.workspace import Workspace
 from gatework.language.nodes import Name, Node, Outer
 
 Jobs = NDArray[np.int64]
-_JOBS_A_THREAD = 4  # enough for threads to end together
-_START, _STOP, _DEPTH, _TARGET = 3, 4, 7, 5  # places in the jobs
+_JOBS_A_THREAD = 4  # enough that all threads finish together
+_START, _STOP, _DEPTH, _TARGET = 3, 4, 7, 5  # columns of the jobs
 
 
 class Outers:
@@ -25,27 +25,27 @@ class Outers:
 
     Args:
         work: The workspace of the adjoint's kernel.
-        outers: For each gradient that is wanted, the outer products whose sum it is.
-        strides: For each of them the distance of its rows, in numbers.
+        outers: For each needed gradient, the outer products in its sum.
+        strides: For each of them, the distance between its rows, in numbers.
     """
 
     def __init__(
         self, work: Workspace, outers: Iterable[tuple[str, tuple[Outer, ...]]], strides: Mapping[str, int]
     ) -> None:
         kernel = work.sized.kernel
-        # The workspace keeps this, for as long as it lives itself: a circle would hold the memory of both until Python
-        # looks for circles, which may be hundreds of steps of other lengths later.
+        # The workspace holds this object for its own lifetime. A reference cycle would keep the memory of both until
+        # Python collects cycles, perhaps hundreds of steps of other lengths later.
         self.work: Workspace = weakref.proxy(work)
         self.bytes = work.table.bytes
         self.lanes = kernel.target.lanes(kernel.dtype)
         self.panel = self.lanes * kernel.target.tile_vectors
-        # Rows a power of two apart would all fall into the same few places of the cache.
+        # Rows a power of two apart would all share the same few places of the cache.
         self.depth = -(-work.longest // self.lanes) * self.lanes + self.lanes
         self._rooms: dict[tuple[str, int], Tensor] = {}
         self._turns: list[tuple[str, list[int]]] = []
         self._gathers: list[tuple[str, list[int]]] = []
         products: list[list[int]] = []
-        self._names: list[str] = []  # whose gradient each product adds to
+        self._names: list[str] = []  # the gradient that each product adds to
         for name, terms in outers:
             for term in terms:
                 jobs = self._term(term, strides[name])
@@ -59,7 +59,7 @@ class Outers:
         self.held = sum(one.nbytes for one in (*jobs, *self._rooms.values()))  # bytes
 
     def into(self, gradients: Mapping[str, Tensor]) -> None:
-        """Say where gradients are to be added."""
+        """Set the tensors that gradients are added to."""
         self.work.table.know("operands", self._rooms.values())
         self.work.table.know("gradients", gradients.values())
         places = {name: tensor.data_ptr() for name, tensor in gradients.items()}
@@ -67,7 +67,7 @@ class Outers:
             self._products[:, _TARGET] = self._offsets + np.array([places[name] for name in self._names], np.int64)
 
     def add(self, start: int, stop: int) -> None:
-        """Add what a chunk of flat rows contributes."""
+        """Add the contribution of a chunk of flat rows."""
         if not len(self._products):
             return
         table, threads = self.work.table, self.work.threads
@@ -83,7 +83,7 @@ class Outers:
         return np.array([job for _, job in jobs], np.int64).reshape(-1, 8), (names, which)
 
     def _placed(self, template: Jobs, operands: tuple[list[str], NDArray[np.int64]], start: int, stop: int) -> Jobs:
-        """Fill in where operands lie now; chunks reuse their room."""
+        """Fill in where the operands are for this chunk; their memory is used again for each chunk."""
         names, which = operands
         places = np.array([self.work.table.places[name] for name in names], np.int64)[which]
         filled = template.copy()
@@ -93,7 +93,7 @@ class Outers:
         return filled
 
     def _term(self, term: Outer, stride: int) -> list[list[int]]:
-        """Plan the jobs of one outer product; targets are counted in bytes from the gradient's start."""
+        """Plan the jobs of one outer product, with targets as byte offsets from the gradient's start."""
         rows, columns = self.work.sized.size(_name(term.left)), self.work.sized.size(_name(term.right))
         blocks = term.blocks if term.structure == "block_diagonal" else 1
         rows, columns = rows // blocks, columns // blocks
@@ -120,7 +120,7 @@ class Outers:
         return jobs
 
     def _left(self, name: str) -> Tensor:
-        """Have an operand turned in each chunk: [size, depth]."""
+        """Have an operand transposed in each chunk: [size, depth]."""
         if (name, 0) not in self._rooms:
             size = self.work.sized.size(name)
             room = self._rooms[name, 0] = torch.empty(size, self.depth, dtype=self.work.dtype)
@@ -147,5 +147,5 @@ class Outers:
 
 
 def _name(node: Node) -> str:
-    assert isinstance(node, Name)  # the normal form has no other
+    assert isinstance(node, Name)  # the normal form has no other operands
     return node.name

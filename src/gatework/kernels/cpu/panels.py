@@ -1,4 +1,4 @@
-"""The weights of a stage as tiles read them: for each block of units its columns side by side, k by k."""
+"""The weights of a stage, as tiles read them: for each block of units, its columns side by side, k by k."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Panels:
-    """Where everything lies in the packed panels of one group.
+    """The layout of the packed panels of one group.
 
     Args:
-        spans: For each block of units: where its panels begin, how deep they are, and for each segment where k begins
-            and how many k there are. int64 [blocks, 2 + 2 * segments].
-        size: How many numbers all panels have.
-        jobs: The jobs of ``@pack``, addresses counted in numbers from the start of the matrix and of the panels.
-        matrices: For each job, which matrix it reads, as a place in ``names``.
-        names: The matrices, each with the structure it is stored in, and the number of blocks.
+        spans: For each block of units: the start of its panels, their depth, and for each segment the start of k
+            and the number of k. int64 [blocks, 2 + 2 * segments].
+        size: The number of numbers in all panels.
+        jobs: The jobs of ``@pack``, with addresses in numbers from the start of the matrix and of the panels.
+        matrices: For each job, the matrix that it reads, as an index into ``names``.
+        names: The matrices, each with its structure and its number of blocks.
     """
 
     spans: Numbers
@@ -38,14 +38,14 @@ class Panels:
 def lay_out_panels(
     kernel: Kernel, number: int, group: Group, sizes: Mapping[str, int], columns: Mapping[str, int]
 ) -> Panels:
-    """Decide where the weights of a group go.
+    """Plan the layout of a group's weights.
 
     Args:
         kernel: The kernel.
         number: The stage.
         group: The group.
         sizes: The value of each size key.
-        columns: The number of columns of each matrix, as a dense one.
+        columns: The number of columns of each matrix in dense form.
 
     Returns:
         The layout.
@@ -102,7 +102,7 @@ def _range(part: Segment, first: int, last: int, units: int, depth: int) -> tupl
 
 
 def dense(matrix: Tensor, structure: str, blocks: int) -> Tensor:
-    """Write a structured matrix out, with zeros where it has nothing; the result is contiguous."""
+    """Expand a structured matrix to a dense one, filled with zeros; the result is contiguous."""
     if structure == "block_diagonal":
         matrix = torch.block_diag(*matrix.chunk(blocks))
     elif structure == "block_upper":
@@ -111,15 +111,15 @@ def dense(matrix: Tensor, structure: str, blocks: int) -> Tensor:
 
 
 def readable(tensor: Tensor, rows: bool = False) -> Tensor:
-    """Return a tensor as it can be read by its address alone, without torch: contiguous, with its signs in memory.
+    """Return a tensor that can be read by its address alone: contiguous, with its signs in memory.
 
     Args:
-        tensor: Any real tensor on the CPU. It may be expanded, turned, cut from another, or have torch's negative bit,
-            as the imaginary part of a conjugate has.
-        rows: Whether it is enough that each row [size] is contiguous, for who reads the distance of rows as well.
+        tensor: Any real tensor on the CPU. It may be expanded, transposed, a slice, or have torch's negative bit,
+            as the imaginary part of a conjugate does.
+        rows: Whether contiguous rows [size] are enough, because the reader knows the distance between rows.
 
     Returns:
-        The tensor itself where it is so already, else a copy.
+        The tensor itself if it has this form, else a copy.
     """
     tensor = tensor.resolve_neg()
     if rows and (tensor.shape[1] < 2 or tensor.stride(1) == 1):
@@ -128,7 +128,7 @@ def readable(tensor: Tensor, rows: bool = False) -> Tensor:
 
 
 def stage_columns(kernel: Kernel, stage: Stage, sizes: Mapping[str, int]) -> dict[str, int]:
-    """Return the number of columns of each matrix of a stage, written out."""
+    """Return the number of columns of each matrix of a stage, in dense form."""
     columns = {}
     for group in stage.groups:
         for matrices in group.matrices:

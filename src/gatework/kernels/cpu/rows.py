@@ -1,9 +1,9 @@
-"""Where the rows of a batch lie in memory, and where each step finds the state it starts from.
+"""The positions of a batch's rows in memory, and of the state that each step starts from.
 
-Rows are sorted, the longest first, and steps lie one behind the other, so that what counts lies together: flat row
-``offsets[t] + r`` is row r at step t, as in a PackedSequence. Padding is nowhere. States lie in a store of their own,
-which begins with the states before the first step and those from which rows restart; two tables say, for each
-flat row, where its new state goes and where its last one is. So lengths, directions and restarts cost no branch in a
+Rows are sorted, the longest first, and steps follow each other, so that valid data is contiguous: flat row
+``offsets[t] + r`` is row r at step t, as in a PackedSequence. There is no padding. States are in a store of their own.
+It begins with the states before the first step and the states that rows restart from. For each flat row, two tables
+give the position of its new state and of its previous state. So lengths, directions and restarts need no branch in a
 kernel.
 """
 
@@ -22,15 +22,15 @@ Index = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Store:
-    """Where states lie.
+    """The positions of states.
 
     Args:
-        rows: Rows of the store. The first B are the states before the first step, the next B those of rows that
-            restart.
-        here: For each flat row, where its new state goes.
-        before: For each flat row, where its last state is.
-        final: For each row of the batch, where its state is in the end.
-        sinks: In an adjoint: where the gradients of the states from which rows restart are found.
+        rows: The number of rows of the store. The first B are the states before the first step, the next B those of
+            restarts.
+        here: For each flat row, the position of its new state.
+        before: For each flat row, the position of its previous state.
+        final: For each row of the batch, the position of its last state.
+        sinks: In an adjoint: the positions of the gradients of the states that rows restart from.
     """
 
     rows: int
@@ -40,7 +40,7 @@ class Store:
     sinks: Index
 
     def last(self, store: Tensor, size: int) -> Tensor:
-        """Return each row's state in the end, [B, size]."""
+        """Return each row's last state, [B, size]."""
         first = int(self.final[0])
         if self.in_turn:
             return store[first : first + len(self.final), :size].clone()
@@ -48,25 +48,25 @@ class Store:
 
     @cached_property
     def in_turn(self) -> bool:
-        """Whether the final states lie one behind the other."""
+        """Whether the last states are contiguous, in the order of the rows."""
         return bool((np.diff(self.final) == 1).all())
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """The rows of a batch, for one direction.
+    """The layout of a batch's rows, for one direction.
 
     Args:
         batch: B.
-        counts: How many rows each step has, [T].
-        offsets: The flat row each step begins with, [T + 1].
-        times: The steps in the order they are taken: first flat row and count, int64 [T, 2].
-        kept: The store of states that are all kept; new states lie in flat order, from ``2 * B`` on.
-        passing: The store of states of which only the last are kept.
-        back: The store of an adjoint's states, whose first B rows are the gradients of the final states and whose
+        counts: The number of rows at each step, [T].
+        offsets: The first flat row of each step, [T + 1].
+        times: The steps in the order in which they run: first flat row and number of rows, int64 [T, 2].
+        kept: The store of states that are saved at all steps; new states are in flat order, from ``2 * B`` on.
+        passing: The store of states of which only the last are saved.
+        back: The store of an adjoint's states. Its first B rows are the gradients of the last states, and the
             next B are zero.
-        restarts: Flat rows that restart, and the row of the batch each belongs to.
-        even: Whether all rows have all steps and none restarts, so that others are likely to be laid out the same.
+        restarts: The flat rows that restart, and the row of the batch of each.
+        even: Whether all rows have all steps and none restarts, so that other batches probably have the same layout.
     """
 
     batch: int
@@ -86,7 +86,7 @@ class Rows:
 
     @property
     def bytes(self) -> int:
-        """Count the bytes of its tables."""
+        """The number of bytes of the tables."""
         stores = (self.kept, self.passing, self.back)
         tables = [self.counts, self.offsets, self.times, *self.restarts]
         tables += [table for store in stores for table in (store.here, store.before, store.final, store.sinks)]
@@ -94,7 +94,7 @@ class Rows:
 
 
 class _Even:
-    """The rows of a batch whose rows have all the same length, kept for the next such batch."""
+    """The layout of a batch with rows of one length, held for the next such batch."""
 
     def __init__(self, key: tuple[int, int, bool]) -> None:
         self.key = steps, batch, reverse = key
@@ -102,7 +102,7 @@ class _Even:
         self.held = self.rows.bytes
 
     def let_go(self) -> None:
-        """Be found no more."""
+        """Make this unavailable to later runs."""
         _even.pop(self.key, None)
 
 
@@ -110,34 +110,34 @@ _even: dict[tuple[int, int, bool], _Even] = {}
 
 
 def even_rows(steps: int, batch: int, reverse: bool) -> Rows:
-    """Lay out a batch whose rows have all the same length.
+    """Return the layout of a batch with rows of one length.
 
     Args:
         steps: T.
         batch: B.
-        reverse: Whether time runs backwards.
+        reverse: Whether time runs from the last step to the first.
     """
     key = (steps, batch, reverse)
     even = _even.get(key)
     if even is None:
         even = _even[key] = _Even(key)
-    memory.keep(even)  # others may use it at the same time
+    memory.keep(even)  # several runs may use it at the same time
     return even.rows
 
 
 def lay_out(counts: NDArray[np.int64], batch: int, reverse: bool, restart: NDArray[np.bool_] | None) -> Rows:
-    """Lay out a batch whose rows are sorted by length.
+    """Make the layout of a batch with rows sorted by length.
 
     Args:
-        counts: How many rows each step has, [T], never rising.
+        counts: The number of rows at each step, [T], never rising.
         batch: B.
-        reverse: Whether time runs backwards.
+        reverse: Whether time runs from the last step to the first.
         restart: Where rows restart, [T, B] in sorted order; None if none does.
     """
     steps = len(counts)
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     order = np.arange(steps)[::-1] if reverse else np.arange(steps)
-    # For each flat row: its step, its row, and which step was taken before it (-1 for none).
+    # For each flat row: its step, its row, and the step that ran before it (-1 for none).
     step = np.repeat(np.arange(steps), counts)
     row = np.arange(offsets[-1]) - offsets[step]
     past = step + 1 if reverse else step - 1
@@ -148,7 +148,7 @@ def lay_out(counts: NDArray[np.int64], batch: int, reverse: bool, restart: NDArr
     flat_past = np.where(first, 0, offsets[np.clip(past, 0, max(steps - 1, 0))] + row)
     begin = np.where(anew, batch + row, row)
     has_past = ~(first | anew)
-    last = np.where(reverse, 0, lengths - 1)  # the step after which a row is complete
+    last = np.where(reverse, 0, lengths - 1)  # the step that completes a row
     empty = lengths == 0
     last_flat = offsets[np.clip(last, 0, max(steps - 1, 0))] + np.arange(batch)
     rows = np.arange(batch)
@@ -176,8 +176,8 @@ def _back(
     anew: NDArray[np.bool_],
     offsets: NDArray[np.int64],
 ) -> tuple[Store, tuple[Index, Index]]:
-    """Lay out the states of the adjoint, which takes the steps the other way round."""
-    future = step - 1 if reverse else step + 1  # the step that the adjoint takes before
+    """Lay out the states of the adjoint, which runs the steps in the opposite order."""
+    future = step - 1 if reverse else step + 1  # the step that the adjoint runs before this one
     none = (future < 0) if reverse else future >= lengths[row]
     future_flat = np.where(none, 0, offsets[np.clip(future, 0, max(len(offsets) - 2, 0))] + row)
     cut = np.where(none, False, anew[future_flat]) if len(step) else anew
@@ -185,7 +185,7 @@ def _back(
     marked = np.flatnonzero(anew)
     here = 2 * batch + (step % 2) * batch + row
     here[marked] = 4 * batch + np.arange(len(marked))
-    start = np.where(reverse, lengths - 1, 0)  # the step that a row's gradient leaves through
+    start = np.where(reverse, lengths - 1, 0)  # the last step that the adjoint runs for a row
     rows = np.arange(batch)
     flat = offsets[np.clip(start, 0, max(len(offsets) - 2, 0))] + rows
     final = np.where(lengths == 0, rows, 2 * batch + (start % 2) * batch + rows)

@@ -1,31 +1,31 @@
-"""The one argument of generated functions: a table of pointers and numbers, each in a slot with a name."""
+"""The only argument of generated functions: a table of pointers and numbers, each in a named slot."""
 
 from gatework.kernels.llvm.code import Code
 
 FIXED = (
-    "ticket",  # counts the threads as they come in
-    "team",  # how many threads run, where no team function says it
-    "team_function",  # gives the number of threads that run; null where `team` says it
-    "jobs",  # of the library's entries: their list of jobs
-    "count",  # ... and how many there are
+    "ticket",  # counts the threads as they arrive
+    "team",  # the number of threads, if there is no team function
+    "team_function",  # returns the number of threads; null if `team` has it
+    "jobs",  # of the library's entries: the list of jobs
+    "count",  # ... and its length
     "tiles",  # the library's tiles, by rows
     "split",  # 0: threads share the rows; 1: threads share the units, and wait for each other
-    "arrived",  # of the barrier: how many have come
+    "arrived",  # of the barrier: the number of threads that have arrived
     "turn",  # of the barrier: how often it has opened
     "begin",  # of a flat range of steps and rows: the first
     "end",  # ... and the one after the last
-    "steps",  # of a loop over time: how many steps
-    "times",  # for each step: its first flat row, and how many rows it has
-    "pointers",  # room for row pointers, for each thread
-    "pointers_size",  # how much room a thread has, in pointers
+    "steps",  # of a loop over time: the number of steps
+    "times",  # for each step: its first flat row, and its number of rows
+    "pointers",  # each thread's memory for row pointers
+    "pointers_size",  # the size of a thread's part of it, in pointers
 )
 
 
 class Slots:
-    """Give each name its place in the table.
+    """The slots of a table, each with a name.
 
     Args:
-        names: Names that have a place from the start.
+        names: The names of the first slots.
     """
 
     def __init__(self, names: tuple[str, ...] = FIXED) -> None:

@@ -1,8 +1,8 @@
-"""From a stage of a plan to code: products by tiles, then the equations, unit by unit and row by row.
+"""Turn a stage of a plan into code: first products, by tiles, and then equations, unit by unit and row by row.
 
-A stage function takes ``(table, flat, row, count, step, first, last)``: flat counts steps and rows together
-(all that lies in memory as [T, B, size] is found by it), row counts the rows of the batch (what is kept for one step
-only is found by it). It does ``count`` rows, ``step`` apart, for the blocks of units from first to last.
+A stage function takes ``(table, flat, row, count, step, first, last)``. ``flat`` counts steps and rows together, and is
+the index of values stored as [T, B, size]. ``row`` counts the rows of the batch, and is the index of values stored for
+one step. The function computes ``count`` rows, ``step`` apart, for the blocks of units from first to last.
 """
 
 from collections.abc import Iterable
@@ -20,11 +20,11 @@ STAGE = "ptr %table, i64 %flat, i64 %row, i64 %count, i64 %step, i64 %first, i64
 
 
 def vectors_per_block(stage: Stage, tile_vectors: int) -> int:
-    """Say how many vectors of units a block has, so that every group fills its panels.
+    """Return the number of vectors in a block of units, chosen so that every group fills its panels.
 
     Args:
         stage: The stage.
-        tile_vectors: Vectors side by side in a tile.
+        tile_vectors: The vectors side by side in a tile.
 
     Returns:
         A divisor of ``tile_vectors``.
@@ -37,13 +37,13 @@ def vectors_per_block(stage: Stage, tile_vectors: int) -> int:
 
 @dataclass(frozen=True)
 class _Tile:
-    """Some rows and a block of units of a stage with products; the names of values in the code.
+    """Some rows and a block of units of a stage with products. All fields are names of values in the code.
 
     Args:
-        scratch: Where the sums of its products lie.
+        scratch: The address of the sums of its products.
         block: The number of the block.
         start: The first of its rows.
-        height: How many rows it has.
+        height: The number of its rows.
     """
 
     scratch: str
@@ -56,9 +56,9 @@ class StageWriter:
     """Write the functions of one stage.
 
     Args:
-        plan: The plan it belongs to.
+        plan: The plan of the stage.
         stage: The stage.
-        number: Its place in the plan.
+        number: Its position in the plan.
         code: An empty function.
         slots: The table's slots.
     """
@@ -70,7 +70,7 @@ class StageWriter:
         self.code = code
         self.slots = slots
         self.block = vectors_per_block(stage, code.target.tile_vectors)
-        self.width = code.target.tile_vectors * code.lanes  # numbers side by side in a tile
+        self.width = code.target.tile_vectors * code.lanes  # the numbers side by side in a tile
         self.values = Values(plan, code, slots)
 
     def write(self) -> str:
@@ -84,7 +84,7 @@ class StageWriter:
         self.code.do("ret void")
         return self.code.text()
 
-    # --- stages without products: rows outside, units inside, as memory lies
+    # --- stages without products: an outer loop over rows and an inner one over units, as in memory
 
     def _pointwise(self) -> None:
         code = self.code
@@ -97,7 +97,7 @@ class StageWriter:
         ahead = self.code.mul(index, "%step")
         return self.code.add("%flat", ahead), self.code.add("%row", ahead)
 
-    # --- stages with products: panels outside, tiles of rows inside
+    # --- stages with products: an outer loop over panels and an inner one over tiles of rows
 
     def _products(self) -> None:
         code, most = self.code, self.code.target.tile_rows
@@ -107,7 +107,7 @@ class StageWriter:
         scratch = code.slot(code.scalar, room, align=64)
         blocks = code.let(f"sdiv i64 {code.add('%count', str(most - 1))}, {most}")
         with code.loop("%first", "%last") as block, code.loop("0", blocks) as tile:
-            # Tiles of nearly the same height: 16 rows are 6, 5 and 5.
+            # All tiles have nearly the same height: 16 rows are 6, 5 and 5.
             start = code.let(f"sdiv i64 {code.mul(tile, '%count')}, {blocks}")
             stop = code.let(f"sdiv i64 {code.mul(code.add(tile, '1'), '%count')}, {blocks}")
             height = code.let(f"sub i64 {stop}, {start}")
@@ -119,11 +119,11 @@ class StageWriter:
             self._epilogue(here)
 
     def _panels(self, sums: int) -> int:
-        """Count the panels of a block of a group."""
+        """Count the panels in a block of a group."""
         return sums * self.block // self.code.target.tile_vectors
 
     def _row_pointers(self) -> list[str]:
-        """Write down where each row of each operand begins; give the places of the groups' pointers."""
+        """Store the address of each row of each operand. Return the addresses of the groups' pointers."""
         code = self.code
         room = self.slots.pointer(code, "pointers")
         mine = code.offset(room, code.mul("%thread", self.slots.integer(code, "pointers_size")), "ptr")
@@ -144,10 +144,10 @@ class StageWriter:
         """Run the tiles of one group for one block of units and one tile of rows.
 
         Args:
-            number: The group's place in the stage.
+            number: The group's position in the stage.
             here: The tile.
-            offset: How many panels the groups before it have.
-            pointer: Where the addresses of the rows of its operands lie.
+            offset: The number of panels of the groups before it.
+            pointer: The address of the pointers to its operands' rows.
         """
         code, group = self.code, self.stage.groups[number]
         segments, panels = len(group.segments), self._panels(len(group.sums))
@@ -192,7 +192,7 @@ class StageWriter:
         return loaded
 
     def _lines(self, unit: str, sums: dict[str, str]) -> None:
-        """Compute the equations for a vector of units of a row, and keep what is to be kept."""
+        """Compute the equations for a vector of units of a row, and store the values that must be stored."""
         self.values.at_unit(unit, sums)
         for line in self.stage.lines:
             self.values.define(line)
@@ -201,11 +201,11 @@ class StageWriter:
 
 
 class Values:
-    """Find and keep the values of names for one row and one vector of units.
+    """Load and store the values of names for one row and one vector of units.
 
     Args:
         plan: The plan.
-        code: The function being written.
+        code: The function to write to.
         slots: The table's slots.
     """
 
@@ -213,19 +213,19 @@ class Values:
         self.plan = plan
         self.code = code
         self.slots = slots
-        self._wanted: dict[Name, None] = {}  # in order
-        self._rows: dict[Name, str] = {}  # addresses of the row being done; of a scalar, its value
+        self._wanted: dict[Name, None] = {}  # in order of first use
+        self._rows: dict[Name, str] = {}  # addresses in the current row; for a scalar, its value
         self._known: dict[Node, str] = {}
         self._unit = "0"
         self._vectors = {parameter.name for parameter in plan.step.parameters}
 
     def prepare(self, lines: tuple[Equation, ...], given: Iterable[str], stores: Iterable[str]) -> None:
-        """Find what has a value for each row, so that its address is computed once a row.
+        """Collect the names with a value for each row, so that each address is computed once a row.
 
         Args:
-            lines: The lines that will be defined.
-            given: Names whose values are given with the unit.
-            stores: Names that will be kept.
+            lines: The lines that :meth:`define` will compute.
+            given: Names whose values come with the unit.
+            stores: Names that will be stored.
         """
         known = {Name(name) for name in given}
         for line in lines:
@@ -237,7 +237,7 @@ class Values:
             self._wanted.setdefault(Name(name))
 
     def at_row(self, flat: str, row: str) -> None:
-        """Go to a row."""
+        """Move to a row."""
         self._rows = {}
         for node in self._wanted:
             if self._is_scalar(node):
@@ -253,7 +253,7 @@ class Values:
         return not node.previous and self.plan.homes.get(node.name) == "scalar"
 
     def at_unit(self, unit: str, sums: dict[str, str]) -> None:
-        """Go to a vector of units."""
+        """Move to a vector of units."""
         self._unit = unit
         self._known = {Name(name): value for name, value in sums.items()}
 
@@ -272,13 +272,13 @@ class Values:
         elif isinstance(node, Apply) and node.function == "period":
             value = self._vector(period_name(node))
         else:
-            assert isinstance(node, Apply)  # products and reductions have lines of their own
+            assert isinstance(node, Apply)  # products and reductions have their own lines
             value = emit(self.code, node.function, [self.value(part) for part in node.arguments])
         self._known[node] = value
         return value
 
     def keep(self, name: str) -> None:
-        """Store a value where it is to be kept."""
+        """Store a value in its home."""
         self.code.store(self._known[Name(name)], self.code.offset(self._rows[Name(name)], self._unit))
 
     def _load(self, node: Name) -> str:
@@ -292,7 +292,7 @@ class Values:
         return self.code.load(self.code.offset(self.slots.pointer(self.code, f"base:{name}"), self._unit))
 
     def row_address(self, node: Name, flat: str, row: str) -> str:
-        """Return where a row of a value begins."""
+        """Return the address of a row of a value."""
         code, slots, name = self.code, self.slots, node.name
         home = self.plan.homes.get(name, "given")
         index = row if home == "row" else flat
@@ -317,9 +317,9 @@ def period_name(node: Apply) -> str:
 
 
 def write_moments(plan: Plan, moments: Moments, code: Code, slots: Slots) -> str:
-    """Write the function that reduces a vector over its units; it takes what a stage takes, less the blocks.
+    """Write the function that reduces a vector over its units. Its arguments are those of a stage, without the blocks.
 
-    Two passes over the row, so that nothing cancels: the mean, then the squares of what is left.
+    It reads the row twice, to avoid cancellation: first for the mean, then for the squared distances from it.
     """
     values = Values(plan, code, slots)
     key = plan.sizes_of[moments.source.name]
@@ -347,7 +347,7 @@ def write_moments(plan: Plan, moments: Moments, code: Code, slots: Slots) -> str
 
 
 def _reduced(code: Code, address: str, size: str, centre: str | None) -> str:
-    """Sum a row, or the squares of its distances from a centre; lanes beyond the size count nothing."""
+    """Sum a row, or the squares of its distances from a centre. Lanes beyond the size count as zero."""
     total = code.slot(code.vector)
     code.do(f"store {code.vector} zeroinitializer, ptr {total}")
     lanes = ", ".join(f"i64 {lane}" for lane in range(code.lanes))
@@ -366,15 +366,15 @@ def _reduced(code: Code, address: str, size: str, centre: str | None) -> str:
         code.do(f"store {code.vector} {code.let(f'fadd {code.vector} {old}, {kept}')}, ptr {total}")
     summed = code.load(total)
     symbol = f"llvm.vector.reduce.fadd.v{code.lanes}f{8 * code.bytes}"
-    # `reassoc` lets lanes be added pairwise: a fixed order, and a short one.
+    # `reassoc` adds lanes in pairs: the order is fixed and quick.
     code.declarations[symbol] = f"declare {code.scalar} @{symbol}({code.scalar}, {code.vector})"
     return code.let(f"call reassoc {code.scalar} @{symbol}({code.scalar} {code.number(0.0)}, {code.vector} {summed})")
 
 
 def write_columns(plan: Plan, columns: Columns, code: Code, slots: Slots) -> str:
-    """Write the function that sums vectors over steps and rows, for the vectors of units it is given.
+    """Write the function that sums vectors over steps and rows, for some vectors of units.
 
-    It takes ``(table, begin, end, first, last)``, and adds to what it finds.
+    It takes ``(table, begin, end, first, last)``, and adds to the stored sums.
     """
     values = Values(plan, code, slots)
     values.prepare(columns.lines, (), ())

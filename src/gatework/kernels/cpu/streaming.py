@@ -1,8 +1,8 @@
-"""One step at a time, with nothing made or freed: a stack of layers is prepared once, and a step is one call.
+"""Run one step at a time without allocation: a stack of layers is prepared once, and each step is one call.
 
-For a single step nothing is worth hoisting out of time, so the stages before the loop become stages of the loop: one
-entry does a whole step of a layer, and its threads share the units of all products. States lie in two places, and
-steps go to and fro between them; everything that differs between the two directions is prepared twice.
+For a single step no line is worth moving out of the loop, so the stages before the loop become stages of the loop. One
+entry runs a whole step of a layer, and its threads share the units of all products. States have two places, and each
+step reads one place and writes the other. Everything that differs between the two directions is prepared twice.
 """
 
 import ctypes
@@ -28,29 +28,29 @@ from gatework.kernels.llvm.code import Code
 from gatework.kernels.llvm.target import Target
 
 PROGRAM = (
-    "parity",  # 0 or 1: from which of its two places the state is read
+    "parity",  # 0 or 1: the place that the state is read from
     "given",  # the address of the first outer input
-    "feeds",  # what a table is told before a step: pairs of an address to read and one to write
+    "feeds",  # the tables' updates before a step: pairs of an address to read and one to write
     "feed_count",
-    "links",  # for each layer, twice: its entry, its table, and how many threads run it
+    "links",  # for each layer, twice: its entry, its table, and its number of threads
     "link_count",
     "parallel",  # OpenMP's GOMP_parallel; null for one thread
-    "sources",  # for each parity, where the output is found
-    "source_stride",  # bytes from row to row
-    "target",  # where the output goes
+    "sources",  # for each parity, the address of the output
+    "source_stride",  # bytes between rows
+    "target",  # the address that receives the output
     "rows",
     "row_bytes",
     "best",  # cycles of the fastest step
-    "alone",  # how many steps more one thread takes, since others need the processor
-    "retreat",  # how many it takes the next time: doubled each time, and one less for each step that several took
+    "alone",  # the number of coming steps that one thread runs, because others need the processor
+    "retreat",  # that number after the next slow step: doubled each time, and one less for each step of several threads
 )
 """The argument of ``@advance``. What is prepared twice lies one behind the other, that of parity 1 second."""
 
-WORTH = 1 << 18  # multiplications of a step worth a second thread, which costs more than it brings where cores are busy
+WORTH = 1 << 18  # multiplications in a step that justify a second thread, which costs more than it saves on busy cores
 
-CROWDED = 8  # a step that takes so many times as long as the fastest waited for a thread that did not get to run
-RETREAT = (32, 1024)  # steps that are then taken by one thread, least and most: one in so many may be slow
-FIRST = 8  # steps that one thread takes first, so that it is known how long a step may take
+CROWDED = 8  # a step that takes this many times as long as the fastest has waited for a thread that did not run
+RETREAT = (32, 1024)  # the least and the most steps that one thread then runs: one in so many may be slow
+FIRST = 8  # the first steps, which one thread runs to measure the time of a step
 
 Numbers = NDArray[np.int64]
 
@@ -62,11 +62,11 @@ class Link:
     """A layer of a chain.
 
     Args:
-        kernel: The kernel of the plan of a single step.
+        kernel: The kernel of the plan for a single step.
         weights: Its parameters by name.
         sizes: The value of each size key.
-        inputs: For each of its inputs where it comes from: the number of an outer input, or a lower link and the
-            name of one of its states.
+        inputs: The source of each of its inputs: the number of an outer input, or a lower link and the name of one of
+            its states.
     """
 
     kernel: Kernel
@@ -76,20 +76,20 @@ class Link:
 
 
 class Chain:
-    """A stack of layers, prepared to go step by step.
+    """A stack of layers, prepared to run step by step.
 
     Args:
         links: The layers, lowest first.
         batch: B.
-        like: A tensor of the type of all.
-        output: Where the output goes, [B, H].
+        like: A tensor of the type of all tensors.
+        output: The tensor that receives the output, [B, H].
 
     Attributes:
-        threads: For each link, how many threads run it.
-        direct: For each outer input whether it is read where it lies, if it is contiguous.
-        checks: For each of the two directions what checks the bounds of each link; empty unless that is asked for.
-        call: The machine code of a step: takes :attr:`address` and the address of the first outer input.
-        address: Where the chain's own numbers lie.
+        threads: The number of threads of each link.
+        direct: For each outer input, whether it is read in place if it is contiguous.
+        checks: For each of the two directions, the check of each link's bounds; empty unless the user asks for it.
+        call: The machine code of a step. It takes :attr:`address` and the address of the first outer input.
+        address: The address of the chain's own numbers.
     """
 
     def __init__(self, links: Sequence[Link], batch: int, like: Tensor, output: Tensor) -> None:
@@ -118,9 +118,9 @@ class Chain:
         _CHAINS.add(self)
 
     def _outer(self, like: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Make room for the outer inputs, for what does not lie as it is read; give each with the part that is filled.
+        """Make buffers for outer inputs that are not read in place. Return each buffer with the part that is filled.
 
-        What equations and reductions read is read in whole registers, beyond its last unit.
+        Equations and reductions read whole registers, beyond the last unit.
         """
         widths: dict[int, tuple[int, int]] = {}
         for link, known in zip(self._links, self._sized, strict=True):
@@ -142,7 +142,7 @@ class Chain:
         if not team().parallel_function or batch * sum(one.size for one in self._sized[number].panels.values()) < WORTH:
             work.threads = 1
             work.table.set("split", 0)
-        # Vectors are read where they lie: they are copied, so that all weights change together.
+        # Vectors are read in place. They are copied, so that all weights change together.
         weights = {name: one.detach().clone() if one.dim() == 1 else one.detach() for name, one in link.weights.items()}
         self._kept += [work, weights, work.load(weights)]
         work.chunk(0, batch)
@@ -155,7 +155,7 @@ class Chain:
         self.threads.append(work.threads)
 
     def _table(self, number: int, parity: int, work: Workspace) -> tuple[int, int, int]:
-        """Make the table for one of the two directions; give entry, table and threads."""
+        """Make the table for one of the two directions. Return the entry, the table and the number of threads."""
         link, batch, table = self._links[number], self._batch, work.table
         places = np.arange(2 * batch, dtype=np.int32).reshape(2, batch)
         before, here = places[parity], places[1 - parity]
@@ -165,7 +165,7 @@ class Chain:
             table.lay(f"here:{name}", here)
         for name, source in link.inputs.items():
             if isinstance(source, int):
-                table.point(name, self._rooms[source][0])  # each step says where its input lies
+                table.point(name, self._rooms[source][0])  # each step sets the address of its input
             else:
                 below, state = source
                 table.point(name, self._states[below][state][batch * (1 - parity) :])
@@ -182,10 +182,10 @@ class Chain:
         return link.kernel.entries["each"], numbers.ctypes.data, work.threads
 
     def _numbers(self, store: Tensor) -> Numbers:
-        """Write the argument of ``@advance``; the store is that of the output."""
+        """Write the argument of ``@advance``, given the store of the output."""
         feeds, calls = np.array(self._feeds, np.int64), self._written
         row = store.stride(0) * store.element_size()
-        # A step of parity 0 writes the second place.
+        # A step of parity 0 writes to the second place.
         sources = np.array([store.data_ptr() + self._batch * row, store.data_ptr()], np.int64)
         self._kept += [feeds, sources]
         values = {
@@ -195,7 +195,7 @@ class Chain:
             "links": calls.ctypes.data,
             "link_count": calls.shape[1],
             "parallel": team().parallel_function if max(self.threads) > 1 else 0,
-            "best": -1,  # as an unsigned number, the largest
+            "best": -1,  # the largest unsigned number
             "alone": FIRST,
             "retreat": RETREAT[0],
             "sources": sources.ctypes.data,
@@ -207,7 +207,7 @@ class Chain:
         return np.array([values.get(name, 0) for name in PROGRAM], np.int64)
 
     def step(self, inputs: Sequence[Tensor]) -> None:
-        """Go a step.
+        """Run a step.
 
         Args:
             inputs: The outer inputs, [B, size] each, of the chain's type.
@@ -223,7 +223,7 @@ class Chain:
         self.call(self.address, int(self._given[0]))
 
     def _check(self, inputs: Sequence[Tensor]) -> None:
-        """Check the bounds of the step that is next, as its tables will be once they are told where inputs lie."""
+        """Check the bounds of the next step, with the tables as the addresses of the inputs will change them."""
         read = [
             given if address == given.data_ptr() else room
             for given, address, (room, _) in zip(inputs, self._given, self._rooms, strict=True)
@@ -238,11 +238,11 @@ class Chain:
 
     @property
     def entry(self) -> tuple[Callable[[int, int], None], int] | None:
-        """The machine code of a step and its first argument, where the only input is read where it lies."""
+        """The machine code of a step and its first argument, if the only input is read in place."""
         return (self.call, self.address) if self.direct == [True] and not self.checks[0] else None
 
     def state(self, number: int) -> dict[str, Tensor]:
-        """Return the states of a link, [B, size]: views that hold until the next step, and may be written to."""
+        """Return the states of a link, [B, size], as views. They hold until the next step, and may be written to."""
         first = self._batch * int(self._program[0])
         known = self._sized[number]
         return {
@@ -250,7 +250,7 @@ class Chain:
         }
 
     def alone(self) -> None:
-        """Run on one thread from now on: in a forked child, whose parent's threads are gone."""
+        """Run on one thread from now on. A forked child needs this, because its parent's threads are gone."""
         for parity in range(2):
             for number, (_, table, _) in enumerate(self._calls[parity]):
                 self._written[parity, number, 2] = 1
@@ -264,7 +264,7 @@ def _write(table: int, slot: int, value: int) -> None:
 
 
 def advance_text(target: Target) -> str:
-    """Write ``@advance(program, x)``: one step of all layers of a chain, and its output brought to its place.
+    """Write ``@advance(program, x)``, which runs one step of all layers of a chain and copies its output.
 
     Args:
         target: The machine.
@@ -292,7 +292,7 @@ def advance_text(target: Target) -> str:
         threads = code.let(f"load i64, ptr {code.offset(link, '2', 'i64')}")
         for name in ("ticket", "arrived"):
             code.do(f"store i64 0, ptr {code.offset(table, str(FIXED.index(name)), 'i64')}")
-        # On one thread that is outside of any team, an entry finds that it is alone, and does everything.
+        # On a single thread outside of any team, an entry sees that it is alone, and does all the work.
         retreat = code.let(f"icmp ne i64 {slots.integer(code, 'alone')}, 0")
         one = code.let(f"or i1 {code.let(f'icmp eq i64 {threads}, 1')}, {retreat}")
         with code.when(one):
@@ -313,15 +313,15 @@ def advance_text(target: Target) -> str:
 
 
 def _cycles(code: Code) -> str:
-    """Read the processor's clock; 0 if programs may not."""
+    """Read the processor's clock; 0 if programs may not read it."""
     return code.let("add i64 0, 0") if code.target.level == "neon" else code.call("i64", "llvm.readcyclecounter")
 
 
 def _watch(code: Code, slots: Slots, begun: str) -> None:
-    """Leave the other threads for a while where one of them was not let run.
+    """Use one thread for a while if a thread of the team did not get to run.
 
-    A team waits until its last thread has come. Where something else has the processor that may take milliseconds,
-    a hundred times the step. How a step is shared changes no bit of its result.
+    A team waits for its last thread. If another program has the processor, that may take milliseconds, a hundred times
+    the step. The number of threads changes no bit of the result.
     """
     alone = slots.integer(code, "alone")
     with code.when(code.let(f"icmp ne ptr {slots.pointer(code, 'parallel')}, null")):
@@ -343,7 +343,7 @@ def _watch(code: Code, slots: Slots, begun: str) -> None:
 
 
 def _part(code: Code, pointer: str, number: str, fields: int) -> str:
-    """Return the address of an entry of a list, whose entries have so many fields of eight bytes."""
+    """Return the address of an entry of a list, whose entries have the given number of fields of eight bytes."""
     return code.offset(pointer, code.mul(number, str(fields)), "i64")
 
 

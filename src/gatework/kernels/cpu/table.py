@@ -1,4 +1,4 @@
-"""The one argument of a kernel's entries, filled from Python, and the calls themselves."""
+"""The only argument of a kernel's entries, filled by Python, and the calls of entries."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -22,7 +22,7 @@ class Table:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
         self.numbers = np.zeros(len(kernel.slots), np.int64)
-        self.places: dict[str, tuple[int, int, int]] = {}  # base, stride and index of what has rows
+        self.places: dict[str, tuple[int, int, int]] = {}  # base, stride and index of each value with rows
         self.bytes = 4 if kernel.dtype == "float32" else 8
         self.team = team()
         self.bounds = bounds.Bounds(kernel, self.numbers) if bounds.asked() else None
@@ -32,25 +32,25 @@ class Table:
         self.set("tiles", kernel.shared["tiles"])
 
     def set(self, name: str, value: int) -> None:
-        """Write a number where the kernel has a slot of that name."""
+        """Set a number, if the kernel has a slot of that name."""
         place = self._slots.get(name)
         if place is not None:
             self.numbers[place] = value
 
     def lay(self, name: str, memory: Tensor | NDArray[Any]) -> None:
-        """Write down where a list of numbers lies; whoever calls keeps it alive."""
+        """Set the address of a list of numbers, which the caller keeps alive."""
         self.set(name, memory.data_ptr() if isinstance(memory, Tensor) else memory.ctypes.data)
         if self.bounds is not None:
             self.bounds.note(name, memory)
 
     def point(self, name: str, tensor: Tensor, first: int = 0, index: NDArray[np.int32] | None = None) -> None:
-        """Say where a value lies; whoever calls keeps the tensor alive.
+        """Set the address of a value, whose tensor the caller keeps alive.
 
         Args:
             name: The value.
             tensor: [rows, size], the last axis contiguous.
-            first: Which row of the value is the tensor's first.
-            index: The index by which its rows are found, if there is one.
+            first: The row of the value that is the tensor's first row.
+            index: The index that finds its rows, if there is one.
         """
         stride = tensor.stride(0)
         base = tensor.data_ptr() - first * stride * self.bytes
@@ -65,7 +65,7 @@ class Table:
             self.lay(f"index:{name}", index)
 
     def know(self, kind: str, memory: Iterable[Tensor]) -> None:
-        """Say what memory jobs read or write, for the check of bounds alone."""
+        """Tell the check of bounds, and nothing else, which memory jobs read or write."""
         if self.bounds is not None:
             self.bounds.know(kind, memory)
 

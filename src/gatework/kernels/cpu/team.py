@@ -1,14 +1,14 @@
-"""Run a generated entry on several threads: torch's own, where they can be had, else threads of Python's.
+"""Run a generated entry on several threads: torch's own if possible, else Python's.
 
-torch's OpenMP threads wait actively after each operation; other threads would fight with them for the cores. So
-kernels ask the same runtime for the same threads. Each thread that calls has a team of its own there, so callers do
-not meet. Where there is no such runtime, threads of Python's do the work: a call from ``ctypes`` lets go of the
-interpreter.
+Torch's OpenMP threads wait actively after each operation, and would compete with other threads for the cores. So
+kernels use the same threads of the same runtime. There, each calling thread has its own team, so callers do
+not meet. Without such a runtime, Python's threads do the work: a call from ``ctypes`` releases the interpreter's
+lock.
 
-A forked child has none of its parent's threads, while the runtime it inherits still counts on them: the child's first
-operation of torch that wants threads, even outside of any kernel, would wait for ever. So the runtime is told to end
-the threads of the thread that forks, just before it does: parent and child each start new ones when they need them.
-Where the runtime cannot be told, torch is set to one thread in the child, and kernels run on threads of Python's.
+A forked child has none of its parent's threads, but the runtime that it inherits still counts on them. The child's
+first parallel operation of torch, even outside of any kernel, would wait for ever. So just before a thread forks, the
+runtime ends that thread's team. Parent and child each start new threads when they need them. If the runtime has no such
+function, torch uses one thread in the child, and kernels run on Python's threads.
 """
 
 import ctypes
@@ -34,7 +34,7 @@ class Team:
     """A runtime that calls a function on several threads at once.
 
     Args:
-        parallel: OpenMP's ``GOMP_parallel``; None to call on threads of Python's.
+        parallel: OpenMP's ``GOMP_parallel``; None for Python's threads.
         size_function: The address of ``omp_get_num_threads``; 0 without one.
         pause: OpenMP's ``omp_pause_resource_all``, which ends the caller's threads; None if the runtime has none.
     """
@@ -48,12 +48,12 @@ class Team:
         self._parallel = parallel
         self._size_function = size_function
         self._pause = pause
-        self._pid = os.getpid()  # the process whose threads OpenMP counts on
+        self._pid = os.getpid()  # the process that has OpenMP's threads
         self._forking = local()
 
     @property
     def size_function(self) -> int:
-        """The address of what tells a thread the size of its team; 0 if it is the size that was asked for."""
+        """The address of the function that returns the size of a team; 0 if the size is the requested one."""
         return 0 if self._is_orphan() else self._size_function
 
     @property
@@ -64,11 +64,11 @@ class Team:
         return ctypes.cast(self._parallel, ctypes.c_void_p).value or 0  # pyrefly: ignore[bad-argument-type]
 
     def threads(self) -> int:
-        """Count the threads that will be asked for: as many as torch would take at this moment."""
+        """Count the threads to request: as many as torch would use at this moment."""
         return torch.get_num_threads()
 
     def why(self) -> str:
-        """Say which threads do the work, and for what reason."""
+        """Say which threads do the work, and why."""
         if self.threads() == 1:
             return "one thread, as torch is set to (torch.set_num_threads, or OMP_NUM_THREADS)"
         if self._is_orphan():
@@ -85,10 +85,10 @@ class Team:
         Args:
             address: The entry, which takes the table.
             table: The address of its table.
-            threads: How many threads there are to be. OpenMP may give fewer, and tells the entry.
+            threads: The number of threads to request. OpenMP may give fewer, and tells the entry.
 
         Raises:
-            KernelError: If the system gives no further thread.
+            KernelError: If the system gives no more threads.
         """
         if threads == 1:
             _RUN(address)(table)
@@ -98,7 +98,7 @@ class Team:
             self._parallel(address, table, threads, 0)
 
     def before_fork(self) -> None:
-        """End the threads that OpenMP keeps for this thread, which forks; it starts new ones when it needs them."""
+        """End OpenMP's threads of this thread before it forks. It starts new ones when it needs them."""
         if self._pause is None:
             self._forking.clean = self._parallel is None
         else:
@@ -112,13 +112,13 @@ class Team:
             torch.set_num_threads(1)
 
     def _is_orphan(self) -> bool:
-        """Tell whether this process was forked while OpenMP kept threads, which are not here and still counted on."""
+        """Tell whether this process was forked while OpenMP had threads, missing here but still counted on."""
         return os.getpid() != self._pid
 
 
 @cache
 def team() -> Team:
-    """Find the runtime whose threads torch uses."""
+    """Find the runtime of torch's threads."""
     folder = Path(torch.__file__).parent
     for path in [*folder.glob("lib/libgomp*.so*"), *folder.parent.glob("torch.libs/libgomp*.so*")]:
         library = ctypes.CDLL(str(path))
@@ -130,7 +130,7 @@ def team() -> Team:
     return Team(None, 0)
 
 
-# --- threads of Python's
+# --- Python's threads
 
 
 @dataclass
@@ -140,7 +140,7 @@ class _Task:
     Args:
         address: The entry.
         table: The address of its table.
-        others: The workers that call it too, beside the one that has the task.
+        others: The workers that call it too, beside the caller.
         finished: Set when all have returned.
     """
 
@@ -151,9 +151,9 @@ class _Task:
 
 
 class _Worker:
-    """A thread that works off tasks for as long as the process lives.
+    """A thread that works on tasks for as long as the process lives.
 
-    Signals never interrupt it, so a task that has begun is also ended.
+    Signals do not interrupt it, so it finishes every task that it begins.
     """
 
     def __init__(self) -> None:
@@ -177,10 +177,10 @@ _idle: list[_Worker] = []
 
 
 def _run_on_own(address: int, table: int, threads: int) -> None:
-    """Call an entry on threads that nobody else uses until all are done.
+    """Call an entry on threads that no other caller uses until all have returned.
 
-    The threads of a team wait for each other, so all must run: each caller takes workers of its own, and new ones
-    are started where none is idle.
+    The threads of a team wait for each other, so all must run. So each caller takes its own workers, and starts new
+    ones if none is idle.
     """
     workers: list[_Worker] = []
     try:
@@ -196,7 +196,7 @@ def _run_on_own(address: int, table: int, threads: int) -> None:
         workers[0].tasks.put(task)
         task.finished.result()
     finally:
-        # Whatever interrupts, what the table points to must live until nobody works on it any more.
+        # Despite any interrupt, the memory behind the table must live until no thread uses it.
         while not task.finished.cancel() and not task.finished.done():
             with suppress(KeyboardInterrupt):  # the first one is on its way
                 task.finished.result()
@@ -206,7 +206,7 @@ def _run_on_own(address: int, table: int, threads: int) -> None:
 def _taken() -> _Worker | None:
     try:
         return _idle.pop()
-    except IndexError:  # asked beforehand, another thread could have been faster
+    except IndexError:  # after a check beforehand, another thread could still be faster
         return None
 
 

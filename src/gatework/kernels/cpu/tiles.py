@@ -1,29 +1,29 @@
-"""The product of a few rows with a packed panel of columns: the one inner loop under everything.
+"""The product of a few rows with a packed panel of columns: the inner loop of all products.
 
-A panel holds, for each k, ``tile_vectors`` vectors of numbers side by side. A tile of m rows runs down k and keeps
-``m x tile_vectors`` sums in registers. Rows are given as pointers, several segments of them where a sum takes several
-operands one behind the other. The order of additions within a row never depends on m, so a row's result does not
-depend on what rows are computed beside it.
+For each k, a panel holds ``tile_vectors`` vectors of numbers side by side. A tile of m rows runs over k and holds
+``m x tile_vectors`` sums in registers. Rows are given as pointers. A sum with several operands has several segments of
+pointers. The order of additions within a row does not depend on m, so a row's result does not
+depend on the other rows.
 """
 
 from gatework.kernels.llvm.code import Code
 from gatework.kernels.llvm.target import Target
 
 UNROLL = 4
-AHEAD = 8  # how many k a panel is fetched ahead of its use
+AHEAD = 8  # how many k ahead a panel is fetched
 
 
 def tile_functions(target: Target, dtype: str, declarations: dict[str, str]) -> str:
     """Write the functions ``@tile_1`` ... ``@tile_<tile_rows>``.
 
-    Each takes ``(out, panel, rows, stride, segments, spans)``: where sums go, [m, tile_vectors * lanes] numbers; the
-    packed panel; pointers to the rows, those of a segment ``stride`` after those of the one before; the number of
-    segments; and for each segment where k begins and how many k there are.
+    Each takes ``(out, panel, rows, stride, segments, spans)``: the address of the sums, [m, tile_vectors * lanes]
+    numbers; the packed panel; pointers to the rows, with a distance of ``stride`` between segments; the number of
+    segments; and for each segment the start of k and the number of k.
 
     Args:
         target: The machine.
         dtype: The type of the numbers.
-        declarations: Where declarations are collected.
+        declarations: The declarations of the module; this adds to them.
 
     Returns:
         The text of the functions.
@@ -72,7 +72,7 @@ def _tile(target: Target, dtype: str, rows: int, declarations: dict[str, str]) -
 
 
 def _multiply(code: Code, sums: list[list[str]], pointers: list[str], panel: str, k: str, part: int) -> None:
-    """Add one k's products to all sums."""
+    """Add the products of one k to all sums."""
     width = len(sums[0]) * code.lanes
     weights = []
     for vector in range(len(sums[0])):
@@ -88,7 +88,7 @@ def _multiply(code: Code, sums: list[list[str]], pointers: list[str], panel: str
 
 
 def fused(code: Code, left: str, right: str, addend: str) -> str:
-    """Multiply and add: in one rounding where the machine can, in two where it would have to call a library."""
+    """Multiply and add: rounded once if the machine can, and twice if it would have to call a library."""
     if code.target.level == "sse":
         product = code.let(f"fmul {code.vector} {left}, {right}")
         return code.let(f"fadd {code.vector} {product}, {addend}")

@@ -1,7 +1,7 @@
-"""Everything a run of a kernel needs beside its data: sizes, packed weights, room for what passes by.
+"""Everything that a run of a kernel needs beside its data: sizes, packed weights, and memory for temporary values.
 
-A workspace is made for a batch's layout and used again by the next run of the same layout; of two runs at once each
-has its own.
+A workspace is made for a batch's layout, and used again by the next run of the same layout. Runs at the same time have
+different workspaces.
 """
 
 from collections import deque
@@ -22,23 +22,23 @@ from gatework.kernels.cpu.team import team
 from gatework.kernels.recent import Recent
 from gatework.kernels.reference.arithmetic import period
 
-FEW_ROWS = 3  # rows from which a tile runs at full speed
-SMALL = 1 << 15  # multiplications of a step that are not worth a second thread
-MOST_KEPT = 4  # workspaces kept for later runs, for each kernel and sizes; how many bytes in all says memory.keep
-MOST_EXTRA = 8  # sets of gradients that are wanted of one workspace
+FEW_ROWS = 3  # the number of rows from which a tile runs at full speed
+SMALL = 1 << 15  # the multiplications of a step below which a second thread is not worth it
+MOST_KEPT = 4  # workspaces held for later runs, for each kernel and sizes; memory.keep limits the bytes
+MOST_EXTRA = 8  # sets of needed gradients that one workspace remembers
 
 
 class Extra(Protocol):
-    """What a kind of run keeps beside in a workspace."""
+    """A further thing that a workspace holds for a kind of run."""
 
     @property
     def held(self) -> int:
-        """Count the bytes it holds."""
+        """The bytes that it holds."""
         ...
 
 
 class Sized:
-    """What depends on a kernel and on sizes alone.
+    """Everything that depends on a kernel and on sizes alone.
 
     Args:
         kernel: The kernel.
@@ -58,23 +58,23 @@ class Sized:
         self.lanes = kernel.target.lanes(kernel.dtype)
         self.padded = {key: -(-size // self.lanes) * self.lanes for key, size in sizes.items()}
         working = [(number, stage) for number, stage in enumerate(kernel.plan.stages) if stage.groups]
-        # What the loop multiplies decides about threads; in a cell without recurrent products, what comes around it.
+        # The multiplications of the loop decide about threads; without recurrent products, those outside of it do.
         decisive = [(number, stage) for number, stage in working if stage.phase == "each"] or working
         self.products = max(
             (self.panels[number, which].size for number, stage in decisive for which in range(len(stage.groups))),
             default=0,
         )
-        # How many threads can share the units of every stage that has products.
+        # The number of threads that can share the units of every stage with products.
         self.blocks = min((-(-sizes[stage.size] // kernel.blocks[number]) for number, stage in decisive), default=1)
 
     def width(self, name: str) -> int:
-        """Return the padded size of a vector; of what there is one number for each row, 1."""
+        """Return the padded size of a vector; 1 for a value with one number for each row."""
         if self.kernel.plan.homes.get(name) == "scalar":
             return 1
         return self.padded[self.kernel.plan.sizes_of[name]]
 
     def passing(self, lasting: tuple[str, ...]) -> int:
-        """Count the bytes of a flat row of what passes from stage to stage, less what is kept for all of time."""
+        """Count the bytes of a flat row of temporary sequences, which are all but the ``lasting`` ones."""
         if lasting not in self._passing:
             homes = self.kernel.plan.homes
             names = [name for name, home in homes.items() if home == "sequence" and name not in lasting]
@@ -88,7 +88,7 @@ class Sized:
 
 
 def sized(kernel: Kernel, sizes: Mapping[str, int]) -> Sized:
-    """Return what depends on sizes, made at first use."""
+    """Return what depends on sizes, which is made once."""
     key = tuple(sizes.items())
     known = kernel.sized.get(key)
     if not isinstance(known, Sized):
@@ -97,15 +97,15 @@ def sized(kernel: Kernel, sizes: Mapping[str, int]) -> Sized:
 
 
 class Workspace:
-    """Room for one run of a kernel over one layout of a batch.
+    """Memory for one run of a kernel, for one layout of a batch.
 
     Args:
         sized: The kernel and its sizes.
         rows: The layout.
         dtype: The type of the numbers.
         most: The most flat rows of a chunk.
-        backward: Whether time is cut from its end.
-        lasting: Names of sequences whose room the caller brings, for all of time.
+        backward: Whether chunks are cut from the end of time.
+        lasting: Names of sequences that the caller stores for all of time.
     """
 
     def __init__(
@@ -121,9 +121,9 @@ class Workspace:
         self.times = np.ascontiguousarray(rows.times[::-1]) if backward else rows.times
         self.chunks = list(self._chunks(max(most, rows.batch)))
         self.longest = max((stop - start for *_, start, stop in self.chunks), default=0)
-        self.extra: Recent[object, Extra] = Recent(MOST_EXTRA)  # what a kind of run keeps beside
-        self._lasting: list[Tensor] = []  # what the table points to for good
-        self._held = 0  # bytes of it, and of all else that lives as long
+        self.extra: Recent[object, Extra] = Recent(MOST_EXTRA)  # what a kind of run holds here
+        self._lasting: list[Tensor] = []  # tensors that the table always points to
+        self._held = 0  # their bytes, and those of everything else with the same lifetime
         self._constants()
         self._panels()
         self.rooms = self._temporaries(lasting)
@@ -133,18 +133,18 @@ class Workspace:
             phase: [f"flat_{number}" for number, stage in enumerate(self.plan.stages) if stage.phase == phase]
             for phase in ("before", "after")
         }
-        # The layout of the batch is counted where it is kept: others share it.
+        # The layout of the batch counts its own bytes, because other workspaces share it.
         own_times = 0 if self.times is self.rows.times else self.times.nbytes
         self._held += own_times + self.table.numbers.nbytes + 2 * self._jobs.nbytes + self._which.nbytes
 
     @property
     def held(self) -> int:
-        """Count the bytes it holds."""
+        """The bytes that it holds."""
         return self._held + sum(one.held for one in self.extra.values())
 
     def let_go(self) -> None:
-        """Be found no more."""
-        with suppress(ValueError):  # it was taken
+        """Make this unavailable to later runs."""
+        with suppress(ValueError):  # another thread took it
             self.sized.free.remove(self)
 
     def _threads(self) -> int:
@@ -157,7 +157,7 @@ class Workspace:
         return max(1, min(most, self.sized.blocks)) if by_units else most
 
     def _chunks(self, most: int) -> Iterator[tuple[int, int, int, int]]:
-        """Cut time into chunks of at most so many flat rows: places in ``times``, and the flat range."""
+        """Cut time into chunks of at most so many flat rows. Yield positions in ``times``, and the flat range."""
         times, begin = self.times, 0
         while begin < len(times):
             end, total = begin, 0
@@ -169,11 +169,11 @@ class Workspace:
             begin = end
 
     def empty(self, rows: int, name: str) -> Tensor:
-        """Make room for a vector, padded to whole registers."""
+        """Allocate a vector for a number of rows, padded to whole registers."""
         return torch.empty(rows, self.sized.width(name), dtype=self.dtype)
 
     def _constants(self) -> None:
-        """Write down what sizes alone decide."""
+        """Set everything in the table that depends on sizes alone."""
         table, sized = self.table, self.sized
         for key, size in sized.sizes.items():
             table.set(f"size:{key}", size)
@@ -187,7 +187,7 @@ class Workspace:
             self.vector(f"period {blocks}", period(blocks, sized.sizes["hidden_size"], like), "hidden_size", True)
 
     def _panels(self) -> None:
-        """Make room for packed weights, and list the jobs that pack them."""
+        """Allocate the packed weights, and list the jobs that pack them."""
         jobs, names, which, dtype = [], [], [], self.dtype
         for (number, group), panels in self.sized.panels.items():
             room = torch.empty(panels.size, dtype=dtype)
@@ -205,11 +205,11 @@ class Workspace:
         self._which = np.concatenate(which) if which else np.zeros(0, np.int64)
         self._jobs = np.concatenate(jobs) if jobs else np.zeros((0, 7), np.int64)
         self._placed = self._jobs.copy()
-        self._loaded: tuple[int, ...] | None = None  # where the weights lay that the jobs are for
+        self._loaded: tuple[int, ...] | None = None  # the addresses of the weights in the jobs
         self._vectors = [one.name for one in self.plan.step.parameters if one.columns is None]
 
     def _temporaries(self, lasting: tuple[str, ...]) -> dict[str, Tensor]:
-        """Make room for what lives for a step or a chunk; give the room of what lives for a chunk."""
+        """Allocate what lives for a step or a chunk. Return what lives for a chunk."""
         segments = max((sum(len(group.segments) for group in stage.groups) for stage in self.plan.stages), default=0)
         most = max(self.longest, self.rows.batch) * max(segments, 1)
         pointers = torch.empty(most * self.threads, dtype=torch.int64)
@@ -233,10 +233,10 @@ class Workspace:
         return rooms
 
     def load(self, weights: Mapping[str, Tensor]) -> list[object]:
-        """Pack matrices and pad vectors; give what must live until the run is over."""
+        """Pack matrices and pad vectors. Return what must live until the end of the run."""
         vectors = [self.vector(name, weights[name]) for name in self._vectors]
         matrices = [dense(weights[name], structure, blocks) for name, structure, blocks in self._matrices]
-        # Each is contiguous, and its shape is the sizes' affair, so that where it lies says all about its layout.
+        # Each matrix is contiguous, and its shape follows from the sizes, so its address determines its layout.
         where = tuple([matrix.data_ptr() for matrix in matrices])
         if where != self._loaded:
             if len(self._jobs):
@@ -247,7 +247,7 @@ class Workspace:
         return [matrices, vectors]
 
     def vector(self, name: str, values: Tensor, key: str | None = None, lasting: bool = False) -> Tensor:
-        """Give the kernel a vector that is the same at every step."""
+        """Pass to the kernel a vector that is the same at every step."""
         padded, values = self.sized.padded[key or self.plan.sizes_of[name]], readable(values)
         if values.shape[0] != padded:
             room = torch.zeros(padded, dtype=self.dtype)
@@ -259,7 +259,7 @@ class Workspace:
         return values
 
     def given(self, name: str, sequence: Tensor) -> Tensor:
-        """Give the kernel a sequence [flat rows, size]; give what must live until the run is over."""
+        """Pass to the kernel a sequence [flat rows, size]. Return what must live until the end of the run."""
         if name in self.plan.register_reads and sequence.shape[1] < self.sized.width(name):
             room = sequence.new_zeros(sequence.shape[0], self.sized.width(name))
             room[:, : sequence.shape[1]] = sequence
@@ -270,7 +270,7 @@ class Workspace:
         return sequence
 
     def chunk(self, start: int, stop: int) -> None:
-        """Turn to a chunk of flat rows."""
+        """Move to a chunk of flat rows."""
         if len(self.chunks) > 1:
             self._turn(start, stop)
 
@@ -281,12 +281,12 @@ class Workspace:
         self.table.set("end", stop)
 
     def flat(self, phase: str) -> None:
-        """Run the stages of a phase outside the loop, over the chunk."""
+        """Run the stages of a phase outside the loop on the chunk."""
         for entry in self.entries[phase]:
             self.table.run(entry, self.threads)
 
     def loop(self, begin: int, end: int) -> None:
-        """Run the loop over steps, by their places in ``times``."""
+        """Run the loop over some steps, given as positions in ``times``."""
         self.table.lay("times", self.times[begin:end])
         self.table.set("steps", end - begin)
         self.table.run("each", self.threads)
@@ -295,9 +295,9 @@ class Workspace:
 def take(
     sized: Sized, rows: Rows, dtype: torch.dtype, most: int, backward: bool, lasting: tuple[str, ...]
 ) -> Workspace:
-    """Take a workspace that no other run is using, or make one; the arguments are those of :class:`Workspace`."""
+    """Take a workspace that no other run uses, or make one; the arguments are those of :class:`Workspace`."""
     key = (rows, dtype, most, backward, lasting, team().threads())
-    # Appending and popping are whole in themselves; a lock might be held by another thread when a process forks.
+    # Append and pop are atomic. A lock could be held by another thread while a process forks.
     for _ in range(len(sized.free)):
         try:
             workspace = sized.free.popleft()
@@ -311,7 +311,7 @@ def take(
 
 
 def put_back(workspace: Workspace) -> None:
-    """Keep a workspace for a later run."""
+    """Hold a workspace for a later run."""
     free = workspace.sized.free
     if workspace.rows.even:
         free.appendleft(workspace)

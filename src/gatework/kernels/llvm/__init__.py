@@ -1,1 +1,1 @@
-"""LLVM: what any target of LLVM shares, from a writer of its text to vector functions."""
+"""LLVM: the parts that all LLVM targets share, from a writer of LLVM's text to vector functions."""

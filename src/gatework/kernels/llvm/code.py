@@ -1,6 +1,6 @@
-"""A small writer of LLVM's text: values get names by themselves, loops and branches nest as Python does.
+"""A small writer of LLVM's text. It names values automatically, and loops and branches nest as in Python.
 
-Variables live in stack slots that LLVM turns into registers, so that no phi is ever written by hand.
+Variables are stack slots, which LLVM turns into registers. So no code here writes a phi.
 """
 
 import struct
@@ -14,10 +14,10 @@ class Code:
     """Write one LLVM function.
 
     Args:
-        target: The machine it is for.
+        target: The machine that the code is for.
         dtype: The type of the numbers it computes with, "float32" or "float64".
         head: Its first line up to the brace, such as ``define void @f(ptr %a)``.
-        declarations: What the functions of one module declare, by symbol: shared by them, written to, never read from.
+        declarations: The declarations of a module, by symbol. All functions of a module share it and only add to it.
     """
 
     def __init__(self, target: Target, dtype: str, head: str, declarations: dict[str, str]) -> None:
@@ -39,25 +39,25 @@ class Code:
     # --- lines
 
     def fresh(self) -> str:
-        """Return a name that no value bears yet."""
+        """Return a new name for a value."""
         self._count += 1
         return f"%v{self._count}"
 
     def let(self, text: str) -> str:
-        """Write ``%v = text`` and give the name ``%v``."""
+        """Write ``%v = text`` and return the name ``%v``."""
         name = self.fresh()
         self._lines.append(f"  {name} = {text}")
         return name
 
     def early(self, text: str) -> str:
-        """Compute a value once, before all else, however often it is asked for; it may use the function's arguments."""
+        """Compute a value once, before everything else, however often it is requested; it may use the arguments."""
         if text not in self._early:
             self._early[text] = self.fresh()
             self._entry.append(f"  {self._early[text]} = {text}")
         return self._early[text]
 
     def do(self, text: str) -> None:
-        """Write an instruction that has no value."""
+        """Write an instruction without a value."""
         self._lines.append(f"  {text}")
 
     def call(self, result: str, symbol: str, *arguments: tuple[str, str]) -> str:
@@ -76,7 +76,7 @@ class Code:
         return self.let(text)
 
     def intrinsic(self, name: str, *values: str) -> str:
-        """Call a vector intrinsic of this code's own type, ``intrinsic("fma", a, b, c)``, on vectors of numbers."""
+        """Call a vector intrinsic for this code's own type, such as ``intrinsic("fma", a, b, c)``, on numbers."""
         suffix = f"v{self.lanes}f{8 * self.bytes}"
         return self.call(self.vector, f"llvm.{name}.{suffix}", *((self.vector, value) for value in values))
 
@@ -87,40 +87,40 @@ class Code:
     # --- constants
 
     def number(self, value: float) -> str:
-        """Write a constant of this code's scalar type exactly (rounded to the type first)."""
+        """Write a constant of this code's scalar type exactly, after rounding it to the type."""
         if self.dtype == "float32":
-            value = struct.unpack("f", struct.pack("f", value))[0]  # LLVM takes a float as the double it equals
+            value = struct.unpack("f", struct.pack("f", value))[0]  # LLVM reads a float as the double of the same value
         return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
 
     def splat(self, value: float) -> str:
-        """Write a vector constant of numbers, the same in every lane."""
+        """Write a constant vector of numbers, the same in every lane."""
         return f"splat ({self.scalar} {self.number(value)})"
 
     def splat_integer(self, value: int) -> str:
-        """Write a vector constant of integers as wide as the numbers, the same in every lane."""
+        """Write a constant vector of integers as wide as the numbers, the same in every lane."""
         return f"splat ({self.integer} {value})"
 
     # --- variables, loops, branches
 
     def slot(self, kind: str, count: int = 1, align: int | None = None) -> str:
-        """Reserve room on the stack for ``count`` values of a type; give its address."""
+        """Reserve space on the stack for ``count`` values of a type; return its address."""
         name = self.fresh()
         aligned = f", align {align}" if align else ""
         self._entry.insert(0, f"  {name} = alloca {kind}{f', i64 {count}' if count > 1 else ''}{aligned}")
         return name
 
     def label(self, name: str) -> None:
-        """Begin a block that control falls into."""
+        """Begin a block that the block before runs into."""
         self._lines.append(f"  br label %{name}")
         self.place(name)
 
     def place(self, name: str) -> None:
-        """Begin a block that control jumps to."""
+        """Begin a block that is reached by a jump."""
         self._lines.append(f"{name}:")
 
     @contextmanager
     def loop(self, start: str, stop: str, step: str = "1") -> Iterator[str]:
-        """Repeat what is written inside for an i64 from start up to stop (exclusive); yield its name."""
+        """Repeat the instructions inside for an i64 from start up to stop (exclusive); yield its name."""
         self._count += 1
         number = self._count
         variable = self.slot("i64")
@@ -138,7 +138,7 @@ class Code:
 
     @contextmanager
     def when(self, condition: str) -> Iterator[None]:
-        """Do what is written inside where an i1 holds."""
+        """Run the instructions inside if an i1 is true."""
         self._count += 1
         number = self._count
         self.do(f"br i1 {condition}, label %then{number}, label %after{number}")
@@ -157,11 +157,11 @@ class Code:
         return left if right == "1" else right if left == "1" else self.let(f"mul i64 {left}, {right}")
 
     def offset(self, pointer: str, numbers: str, kind: str | None = None) -> str:
-        """Move a pointer by so many numbers of this code's scalar type (or of ``kind``)."""
+        """Move a pointer by a number of scalars of this code's type (or of ``kind``)."""
         return self.let(f"getelementptr inbounds {kind or self.scalar}, ptr {pointer}, i64 {numbers}")
 
     def load(self, pointer: str, kind: str | None = None) -> str:
-        """Load a vector (or a ``kind``), aligned no better than one of its numbers."""
+        """Load a vector (or a ``kind``), with the alignment of a single number."""
         return self.let(f"load {kind or self.vector}, ptr {pointer}, align {self.bytes if kind is None else 4}")
 
     def store(self, value: str, pointer: str) -> None:

@@ -1,13 +1,13 @@
 """The emitters: for each pointwise row of the table of functions, the vector instructions that compute it.
 
-Every row is computed the same way for every number, so that a result depends on nothing but its own arguments. The few
-numbers that need the C library (sines of huge arguments, remainders of huge quotients) are merged in afterwards.
+Every lane uses the same instructions, so a result depends only on its own arguments. The few lanes that need the C
+library (sines of huge arguments, remainders of huge quotients) are replaced afterwards.
 
-The error is below 2 units in the last place of the exact result, and below 2.5 where the machine has no fused products
-("sse"); that includes the far tails of sigmoid, gelu and the logarithms, and both types.
+The error is below 2 units in the last place, and below 2.5 if the machine has no fused multiply-add ("sse"). This
+holds for both types, and in the far tails of sigmoid, gelu and the logarithms too.
 
-Results too small for a normal number may be zero, and arguments too small for one may be taken for zero, as they are
-where the processor is told to flush them.
+A result too small for a normal number may become zero, and an argument too small for one may be read as zero, as if
+the processor flushed denormals.
 """
 
 import math
@@ -43,12 +43,12 @@ def _reduced(x: Vector, sign: int = 1, low: Vector | None = None) -> tuple[Vecto
     """Split ±(x + low) into n ln 2 + r with |r| <= ln(2) / 2.
 
     Args:
-        x: A number whose n is small enough for an exponent; the results of others are to be discarded.
+        x: The number, with n small enough for an exponent; the caller discards other results.
         sign: 1 to split x, -1 to split -x.
-        low: What rounding took from x.
+        low: The rounding error of x.
 
     Returns:
-        r (-r for a sign of -1), and a number that has n in its lowest bits.
+        r (-r for a sign of -1), and a number with n in its lowest bits.
     """
     form = _format(x)
     shifted = fused(x, sign * LOG2_E, form.shift)
@@ -65,7 +65,7 @@ def _expm1_near_zero(r: Vector, sign: int = 1) -> Vector:
 
 
 def _power_of_two(shifted: Vector) -> Vector:
-    """Return 2**n for the n in the lowest bits; one below the least exponent gives 0."""
+    """Return 2**n for the n in the lowest bits; an n below the least exponent gives 0."""
     code, form = shifted.code, _format(shifted)
     moved = integers(code, "shl", shifted.bits(), form.fraction)
     return from_bits(code, integers(code, "add", moved, form.one))
@@ -78,7 +78,7 @@ def _exp(x: Vector) -> Vector:
     code, form = x.code, _format(x)
     r, shifted = _reduced(x)
     near = polynomial(r, (1.0, 1.0, *form.exp))
-    # The exponent is added, not multiplied by: 2**128 is no float32, yet exp(r) times it may be.
+    # Add to the exponent instead of multiplying: 2**128 is no float32, yet exp(r) times 2**128 may be.
     moved = integers(code, "shl", shifted.bits(), form.fraction)
     value = from_bits(code, integers(code, "add", near.bits(), moved))
     value = x.like(0.0).where(x.compare("olt", form.exp_least), value)
@@ -93,15 +93,15 @@ def _times_exp(factor: Vector, x: Vector, low: Vector | None = None) -> Vector:
 
 def _sigmoid(x: Vector) -> Vector:
     form = _format(x)
-    bounded = x.at_most(-form.exp_least)  # below, anything may come out: it is replaced at the end
+    bounded = x.at_most(-form.exp_least)  # below this any result may occur, and is replaced at the end
     if _looks_up(x.code):
         power, rest, n = _power_by_table(bounded, sign=-1)
         value = _scaled(fused(power, rest, power), n)
-        # One step of Newton's, that sees exp(-x) + 1 as it is before rounding.
+        # One step of Newton's method, on the unrounded exp(-x) + 1.
         guess = _reciprocal_guess(value + 1.0)
         value = fused(guess, fused(-value, guess, 1.0) - guess, guess)
     else:
-        # 1 + 2**n (1 + w) with w = exp(r) - 1, rounded once: 1 + 2**n is exact, or what it lacks is put back.
+        # 1 + 2**n (1 + w) with w = exp(r) - 1, rounded once: 1 + 2**n is exact, or its rounding error is added back.
         r, shifted = _reduced(bounded, sign=-1)
         power = _power_of_two(shifted)
         total = power + 1.0
@@ -117,8 +117,8 @@ def _tanh(x: Vector) -> Vector:
         index = integers(x.code, "lshr", fused(size, TANH_SCALE, 1.0).bits(), 21)
         distance = size - _look_up(x.code, index, TANH_CENTRES)
         return polynomial(distance, [_look_up(x.code, index, row) for row in TANH_PIECES]).intrinsic("copysign", x)
-    # With h = (exp(2|x|) - 1) / 2: tanh|x| = h / (1 + h), which is h - h tanh|x|; that is closer where h is small.
-    # 2|x| = n ln 2 + 2u, and n is 0 up to 3/4 ln 2, where a rounding error of u counts for most.
+    # With h = (exp(2|x|) - 1) / 2: tanh|x| = h / (1 + h) = h - h tanh|x|. The last form is closer if h is small.
+    # 2|x| = n ln 2 + 2u, and n is 0 up to 3/4 ln 2, where a rounding error of u has the largest effect.
     form = _format(x)
     size = size.at_most(form.tanh_one)
     shifted = fused(size, 2.0 * LOG2_E, -0.25) + form.shift
@@ -132,7 +132,7 @@ def _tanh(x: Vector) -> Vector:
     return fused(-h, quotient, h).where(h.compare("olt", 0.5), quotient).intrinsic("copysign", x)
 
 
-# --- what AVX-512 has instructions for, in float32
+# --- functions with AVX-512 instructions, in float32
 
 
 def _looks_up(code: Code) -> bool:
@@ -140,14 +140,14 @@ def _looks_up(code: Code) -> bool:
 
 
 def _look_up(code: Code, index: str, table: Sequence[float]) -> Vector:
-    """Return the numbers of a table of sixteen that the lowest four bits of integers name."""
+    """Look up numbers in a table of sixteen, by the lowest four bits of integers."""
     numbers = f"<{', '.join(f'{code.scalar} {code.number(number)}' for number in table)}>"
     arguments = (code.vector, numbers), (code.integers, index)
     return Vector(code, code.call(code.vector, "llvm.x86.avx512.permvar.sf.512", *arguments))
 
 
 def _scaled(x: Vector, exponent: Vector) -> Vector:
-    """Compute x * 2**n for the greatest integer n in a number."""
+    """Compute x * 2**n, for n the floor of a number."""
     code, none = x.code, "zeroinitializer"
     arguments = (code.vector, x.name), (code.vector, exponent.name), (code.vector, none), ("i16", "-1"), ("i32", "4")
     return Vector(code, code.call(code.vector, "llvm.x86.avx512.mask.scalef.ps.512", *arguments))
@@ -161,7 +161,7 @@ def _reciprocal_guess(x: Vector) -> Vector:
 
 
 def _power_by_table(x: Vector, sign: int = 1) -> tuple[Vector, Vector, Vector]:
-    """Split exp(±x) into p * (1 + w) * 2**n, p from the table and n rounded down; give p, w and n."""
+    """Split exp(±x) into p * (1 + w) * 2**n, with p from the table and n rounded down; return p, w and n."""
     code, form = x.code, _format(x)
     shift = form.shift / 16.0
     shifted = fused(x, sign * LOG2_E, shift)
@@ -177,7 +177,7 @@ def _power_by_table(x: Vector, sign: int = 1) -> tuple[Vector, Vector, Vector]:
 
 
 def _log1p_shortfall(x: Vector, coefficients: Sequence[float]) -> tuple[Vector, Vector]:
-    """Return two factors of x - log(1 + x)."""
+    """Return two factors whose product is x - log(1 + x)."""
     s = x / (x + 2.0)
     z = s * s
     return s, x - z * polynomial(z, coefficients)
@@ -230,7 +230,7 @@ def _erf(x: Vector) -> Vector:
 
 
 def _square(x: Vector) -> tuple[Vector, Vector]:
-    """Compute x * x as a number and what it is too small by."""
+    """Compute x * x as a rounded number and its rounding error."""
     if x.code.target.level != "sse":
         square = x * x
         return square, x.intrinsic("fma", x, -square)
@@ -239,8 +239,8 @@ def _square(x: Vector) -> tuple[Vector, Vector]:
 
 
 def _gelu(x: Vector) -> Vector:
-    # x / 2 + x erf(x / √2) / 2 near zero. Elsewhere relu(x) - |x| erfc(|x| / √2) / 2, which on the left is the second
-    # alone: nothing is lost there, however small it is.
+    # x / 2 + x erf(x / √2) / 2 near zero. Elsewhere relu(x) - |x| erfc(|x| / √2) / 2. On the left the second term is
+    # all: nothing is lost there, however small it is.
     form = _format(x)
     size = x.intrinsic("fabs")
     bounded = size.at_most(form.gelu_zero)
@@ -255,7 +255,7 @@ def _gelu(x: Vector) -> Vector:
 
 
 def _quarter_turns(x: Vector) -> tuple[Vector, Vector]:
-    """Split x into n π / 2 + r; give r, and a number that has n in its lowest bits."""
+    """Split x into n π / 2 + r; return r, and a number with n in its lowest bits."""
     form = _format(x)
     shifted = fused(x, 2.0 / math.pi, form.shift)
     n = shifted - form.shift
@@ -270,7 +270,7 @@ def _quarter_turns(x: Vector) -> tuple[Vector, Vector]:
 
 
 def _sine(x: Vector, turns: int) -> Vector:
-    """Compute the sine of x and so many quarter turns."""
+    """Compute the sine of x plus a number of quarter turns."""
     code, form = x.code, _format(x)
     r, shifted = _quarter_turns(x)
     z = r * r
@@ -284,7 +284,7 @@ def _sine(x: Vector, turns: int) -> Vector:
 
 
 def _sin(x: Vector) -> Vector:
-    value = x.where(x.compare("oeq", 0.0), _sine(x, 0))  # the sign of zero
+    value = x.where(x.compare("oeq", 0.0), _sine(x, 0))  # keep the sign of zero
     return _by_library(value, x.intrinsic("fabs").compare("ogt", _format(x).sine_bound), "sin", x)
 
 
@@ -293,7 +293,7 @@ def _cos(x: Vector) -> Vector:
 
 
 def _by_library(value: Vector, mask: str, name: str, *arguments: Vector) -> Vector:
-    """Replace a vector's numbers where the mask holds by what the C library gives; skipped where it holds nowhere."""
+    """Replace a vector's numbers by the C library's where the mask holds. The code is skipped if it holds nowhere."""
     code = value.code
     result = code.slot(code.vector)
     code.store(value.name, result)
@@ -341,9 +341,9 @@ def _hard_sigmoid(x: Vector) -> Vector:
 
 
 def _fmod(dividend: Vector, divisor: Vector) -> Vector:
-    """Compute what division rounded towards zero leaves, exactly."""
+    """Compute the exact remainder of a division rounded towards zero."""
     code = dividend.code
-    if code.target.level == "sse":  # without fused products the remainder would be rounded
+    if code.target.level == "sse":  # without fused multiply-add the remainder would be rounded
         return _by_library(dividend, dividend.compare("true", 0.0), "frem", dividend, divisor)
     size, unit = dividend.intrinsic("fabs"), divisor.intrinsic("fabs")
     quotient = size / unit
@@ -401,16 +401,16 @@ EMITTERS: dict[str, Callable[..., Vector]] = {
 def emit(code: Code, name: str, arguments: Sequence[str]) -> str:
     """Write a row of the function table on vectors.
 
-    Args:
+    code: The function to write to.
         code: The function that is being written.
         name: The row, of kind ``operator`` or ``pointwise``.
-        arguments: Names or constants of the code's vector type, as many as the row takes.
+        arguments: Names or constants of the code's vector type, one for each argument of the row.
 
     Returns:
         The name of the value, of the same type.
 
     Raises:
-        KernelError: For a row without machine code, so that another backend takes its equations.
+        KernelError: If the row has no machine code; another backend then runs the equations.
     """
     emitter = EMITTERS.get(name)
     if emitter is None:

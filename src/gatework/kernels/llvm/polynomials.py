@@ -1,8 +1,8 @@
-"""Numbers that the vector functions are made of: polynomials, splittings of constants, and where results saturate.
+"""Constants of the vector functions: coefficients of polynomials, splittings of constants, and saturation points.
 
-The polynomials are minimax fits, made by Remez's exchange at fifty digits, their coefficients rounded to the type.
-Beside each stands the greatest error it leaves in its function, relative to the function's value, rounding in the
-evaluation aside. One unit in the last place of 1 is 1.2e-7 in float32 and 2.2e-16 in float64.
+The polynomials are minimax fits by Remez's algorithm at fifty digits, with coefficients rounded to the type.
+Beside each is its greatest error, relative to the value of its function, without the rounding errors of the
+evaluation. One unit in the last place of 1 is 1.2e-7 in float32 and 2.2e-16 in float64.
 """
 
 import math
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What the functions have to know of a type of numbers.
+    """The facts about a type of numbers that the functions need.
 
     Args:
         fraction: Bits of the fraction.
-        bias: What is added to an exponent where it is stored.
+        bias: The number that is added to an exponent in memory.
         least: The least positive normal number.
         greatest: The greatest finite number.
         ln2: ln 2 in two parts; an exponent times the first is exact.
@@ -70,7 +70,7 @@ class Format:
 
     @property
     def shift(self) -> float:
-        """A number that, added to a small one, leaves its nearest integer in the lowest bits."""
+        """A number whose sum with a small number has the nearest integer of the small one in its lowest bits."""
         return 1.5 * 2.0**self.fraction
 
     @property
@@ -208,14 +208,14 @@ FORMATS = {
     ),
 }
 
-# For processors that look up a register's numbers by the numbers of another: float32 only, sixteen entries.
-# exp: x = n ln 2 / 16 + r, and the lowest four bits of n are a power's number.
+# For processors that can look up a register's numbers in another register: float32 only, sixteen entries.
+# exp: x = n ln 2 / 16 + r, and the lowest four bits of n are the index of a power.
 POWERS = tuple(struct.unpack("f", struct.pack("f", 2.0 ** (k / 16)))[0] for k in range(16))
 POWER_ERRORS = tuple(2.0 ** (k / 16) / power - 1.0 for k, power in enumerate(POWERS))  # relative
 POWER_REST = (0.5000162, 0.1666607)  # (exp(r) - 1 - r) / r**2 for |r| <= ln(2) / 32; 1.7e-9
 
-# tanh: sixteen polynomials in |x|, four to a binade of y = 1 + TANH_SCALE |x|, so that the two lowest bits of y's
-# exponent and the two highest of its fraction are a polynomial's number. That of [1, 2) ends in 11: its four are last.
+# tanh: sixteen polynomials in |x|, four for each binade of y = 1 + TANH_SCALE |x|. The two lowest bits of y's exponent
+# and the two highest bits of its fraction are the index. The indices for [1, 2) have exponent bits 11: they are last.
 # Each is in |x| - centre, with a centre whose tanh is very nearly a float32; about zero it is x - x**3 / 3 ...
 # The greatest relative error is 2.2e-8, between 4.2 and 5.4.
 TANH_SCALE = 1.6556291

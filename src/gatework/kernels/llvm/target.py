@@ -1,4 +1,4 @@
-"""What the generated code may use: vector registers, how wide and how many, and the tile that fits them."""
+"""The machine that code is made for: its vector registers, their width, and the tile that fits them."""
 
 import platform
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ TYPES = {"float32": ("float", 4), "float64": ("double", 8)}
 
 @dataclass(frozen=True)
 class Target:
-    """A machine as the code generator sees it.
+    """A machine, as the code generator sees it.
 
     Args:
         level: The vector unit, a row of :data:`LEVELS`.
-        cpu: The processor, as LLVM names it.
-        features: Its features, as LLVM writes them.
+        cpu: The processor, by LLVM's name.
+        features: Its features, in LLVM's notation.
         bits: The width of a vector register.
-        tile_rows: Most rows of a tile of a product.
-        tile_vectors: Vectors side by side in a tile; rows times vectors accumulators stay in registers.
+        tile_rows: The most rows in a tile of a product.
+        tile_vectors: The vectors side by side in a tile. Rows times vectors accumulators stay in registers.
     """
 
     level: str
@@ -36,7 +36,7 @@ class Target:
         return self.bits // (8 * TYPES[dtype][1])
 
 
-# level: (bits, rows of a tile, vectors of a tile, a feature it needs, features to switch off where it is forced)
+# level: (bits, rows of a tile, vectors of a tile, a required feature, features to switch off if the user forces it)
 _LEVELS: dict[str, tuple[int, int, int, str, tuple[str, ...]]] = {
     "avx512": (512, 6, 4, "avx512f", ()),
     "avx2": (256, 6, 2, "fma", ("avx512f", "avx512vl", "avx512bw", "avx512dq", "avx512cd")),
@@ -51,13 +51,13 @@ def host(level: str | None = None) -> Target:
     """Describe this machine.
 
     Args:
-        level: A row of ``LEVELS`` to keep to, below what the machine has; None for the best it has.
+        level: A row of ``LEVELS`` that limits the vector unit; None for the best of the machine.
 
     Returns:
-        The target to generate code for.
+        The target of the code generator.
 
     Raises:
-        ConfigError: For a level the machine does not have.
+        ConfigError: If the machine does not have the level.
     """
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()

@@ -1,4 +1,4 @@
-"""Vectors as values: Python's operators write the instructions."""
+"""Vectors with Python's operators, which write the instructions."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from gatework.kernels.llvm.code import Code
 
 
 class Vector:
-    """A vector as Python's operators see it: each writes an instruction.
+    """A vector. Each of Python's operators writes an instruction.
 
     Args:
-        code: The function that is being written.
-        name: The value's name, or a constant's text.
+        code: The function to write to.
+        name: The value's name, or the text of a constant.
     """
 
     __slots__ = ("code", "name")
@@ -41,30 +41,30 @@ class Vector:
         return Vector(code, code.let(f"{instruction} {code.vector} {self.name}, {self.like(other).name}"))
 
     def like(self, other: Vector | float) -> Vector:
-        """Return a plain number as a vector."""
+        """Return a plain number as a vector of this type."""
         return other if isinstance(other, Vector) else Vector(self.code, self.code.splat(other))
 
     def intrinsic(self, name: str, *others: Vector | float) -> Vector:
-        """Call an intrinsic on this and others."""
+        """Call an intrinsic on this vector and others."""
         return Vector(self.code, self.code.intrinsic(name, self.name, *(self.like(other).name for other in others)))
 
     def compare(self, predicate: str, other: Vector | float) -> str:
-        """Compare as LLVM's fcmp does; give the mask."""
+        """Compare by LLVM's fcmp; return the mask."""
         return self.code.let(f"fcmp {predicate} {self.code.vector} {self.name}, {self.like(other).name}")
 
     def where(self, mask: str, otherwise: Vector | float) -> Vector:
-        """Keep this where the mask holds, and take the other elsewhere."""
+        """Select this vector where the mask holds, and the other elsewhere."""
         code, other = self.code, self.like(otherwise)
         return Vector(
             code, code.let(f"select {code.mask} {mask}, {code.vector} {self.name}, {code.vector} {other.name}")
         )
 
     def at_least(self, bound: float) -> Vector:
-        """Take the greater of this and a constant; NaN stays."""
+        """Return the greater of this and a constant; NaN stays."""
         return self.like(bound).where(self.compare("olt", bound), self)
 
     def at_most(self, bound: float) -> Vector:
-        """Take the lesser of this and a constant; NaN stays."""
+        """Return the lesser of this and a constant; NaN stays."""
         return self.like(bound).where(self.compare("ogt", bound), self)
 
     def bits(self) -> str:
@@ -79,17 +79,17 @@ def integers(code: Code, instruction: str, left: str, right: str | int) -> str:
 
 
 def from_bits(code: Code, bits: str) -> Vector:
-    """Read integers as the numbers whose bits they are."""
+    """Read integers as the bits of numbers."""
     return Vector(code, code.let(f"bitcast {code.integers} {bits} to {code.vector}"))
 
 
 def fused(a: Vector, b: Vector | float, c: Vector | float) -> Vector:
-    """Compute a * b + c, rounded once where the machine can."""
+    """Compute a * b + c, rounded once if the machine can."""
     return a * b + c if a.code.target.level == "sse" else a.intrinsic("fma", b, c)
 
 
 def polynomial(x: Vector, coefficients: Sequence[Vector | float]) -> Vector:
-    """Compute a polynomial whose coefficients go from the constant one up."""
+    """Compute a polynomial; the coefficients begin with the constant one."""
     value = fused(x, coefficients[-1], coefficients[-2])
     for coefficient in coefficients[-3::-1]:
         value = fused(value, x, coefficient)
