@@ -228,7 +228,7 @@ def _arriving(
 def _given_back(
     run: Spec, given: Given, layout: Layout, gradients: Gradients, stacks: list[Tensor | None]
 ) -> list[Tensor]:
-    """Give a gradient for all that the forward operator took, in its order."""
+    """Return the gradients of everything that the forward operator took, in its order."""
     results = [
         layout.give_back(gradients.inputs[name]) if name in gradients.inputs else torch.zeros_like(one)
         for name, one in zip(run.sequences, given.inputs, strict=True)

@@ -83,7 +83,7 @@ class Outers:
         return np.array([job for _, job in jobs], np.int64).reshape(-1, 8), (names, which)
 
     def _placed(self, template: Jobs, operands: tuple[list[str], NDArray[np.int64]], start: int, stop: int) -> Jobs:
-        """Fill in where the operands are for this chunk; their memory is used again for each chunk."""
+        """Fill in where the operands are for this chunk; chunks share the operands' memory."""
         names, which = operands
         places = np.array([self.work.table.places[name] for name in names], np.int64)[which]
         filled = template.copy()
