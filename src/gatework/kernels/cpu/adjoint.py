@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from gatework.kernels.cpu.execute import Batch, Kept
+from gatework.kernels.cpu.execute import Kept, KernelInputs
 from gatework.kernels.cpu.outers import Outers
 from gatework.kernels.cpu.workspace import Sized, Workspace, put_back, take
 from gatework.kernels.planning.recipe import Recipe
@@ -40,7 +40,7 @@ class Backward:
         kept: What the forward pass saved.
     """
 
-    def __init__(self, recipe: Recipe, sized: Sized, replay: Sized | None, batch: Batch, kept: Kept) -> None:
+    def __init__(self, recipe: Recipe, sized: Sized, replay: Sized | None, batch: KernelInputs, kept: Kept) -> None:
         self.recipe, self.sized, self.rows, self.kept = recipe, sized, batch.rows, kept
         self.weights, self.inputs, rows = batch.weights, batch.inputs, batch.rows
         self.plan = sized.kernel.plan

@@ -27,7 +27,7 @@ class Kept:
     saved: dict[str, Tensor]
 
 
-class Batch(NamedTuple):
+class KernelInputs(NamedTuple):
     """A batch in the layout of the kernels, as both passes read it.
 
     Args:
@@ -56,7 +56,7 @@ class Start(NamedTuple):
 
 
 def forward(
-    sized: Sized, batch: Batch, start: Start, wanted: tuple[str, ...], keep_states: bool, alone: tuple[str, ...]
+    sized: Sized, batch: KernelInputs, start: Start, wanted: tuple[str, ...], keep_states: bool, alone: tuple[str, ...]
 ) -> Kept:
     """Run a forward plan.
 

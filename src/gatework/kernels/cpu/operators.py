@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from gatework.kernels.cpu.adjoint import Backward, Gradients
-from gatework.kernels.cpu.execute import Batch, Kept, Start, forward, last_states
+from gatework.kernels.cpu.execute import Kept, KernelInputs, Start, forward, last_states
 from gatework.kernels.cpu.kernel import kernel_for
 from gatework.kernels.cpu.layout import Layout
 from gatework.kernels.cpu.workspace import Sized, sized
@@ -53,9 +53,9 @@ class Given(NamedTuple):
         """Return the kernels' layout of the batch."""
         return Layout(self.inputs[0].shape[:-1], self.state[0].shape[0], run.reverse, self.lengths, self.restart)
 
-    def batch(self, run: Spec, layout: Layout) -> Batch:
+    def batch(self, run: Spec, layout: Layout) -> KernelInputs:
         """Return the arguments that both passes read by name, in the layout of the kernels."""
-        return Batch(
+        return KernelInputs(
             layout.rows,
             layout.room,
             run.by_name([one.detach() for one in self.weights]),
