@@ -33,7 +33,7 @@ _FOREIGN = stat.S_IWGRP | stat.S_IWOTH
 
 
 @dataclass(frozen=True)
-class Place:
+class CacheFolder:
     """The state of the cache on disk.
 
     Args:
@@ -145,7 +145,7 @@ def write(key: str, body: bytes) -> bool:
     return True
 
 
-def look() -> Place:
+def look() -> CacheFolder:
     """Look at the cache, without changes.
 
     Returns:
@@ -154,18 +154,20 @@ def look() -> Place:
     path = folder()
     if path is None:
         named = os.environ.get(VARIABLE)
-        return Place(None, _no_folder(named) if named is not None else "there is no folder that is this user's alone")
+        return CacheFolder(
+            None, _no_folder(named) if named is not None else "there is no folder that is this user's alone"
+        )
     try:
         with _opened(make=False) as place:
             sizes = [size for name, _, size in _listed(place) if name.endswith(_SUFFIX)]
     except FileNotFoundError:
         above = next(parent for parent in path.parents if parent.exists())
         can = above.is_dir() and os.access(above, os.W_OK | os.X_OK)
-        return Place(path, "" if can else f"'{above}' cannot be written to")
+        return CacheFolder(path, "" if can else f"'{above}' cannot be written to")
     except OSError as error:
-        return Place(path, f"'{path}': {error.strerror}" if error.strerror else str(error))
+        return CacheFolder(path, f"'{path}': {error.strerror}" if error.strerror else str(error))
     trouble = "" if os.access(path, os.W_OK | os.X_OK) else f"'{path}' cannot be written to"
-    return Place(path, trouble, len(sizes), sum(sizes))
+    return CacheFolder(path, trouble, len(sizes), sum(sizes))
 
 
 # --- trust
