@@ -22,7 +22,7 @@ from gatework.kernels.cpu.adjoint import Backward
 from gatework.kernels.cpu.bounds import Bounds
 from gatework.kernels.cpu.fused import can_record
 from gatework.kernels.cpu.outers import Outers
-from gatework.kernels.cpu.table import Table
+from gatework.kernels.cpu.table import ArgumentTable
 from gatework.kernels.cpu.workspace import Workspace
 from gatework.language import parse
 
@@ -56,7 +56,7 @@ def counts(monkeypatch) -> Iterator[Counter]:
     monkeypatch.setenv("GATEWORK_CHECK", "1")
     monkeypatch.setattr(Bounds, "run", counted("checks", Bounds.run))
     monkeypatch.setattr(Bounds, "jobs", counted("checks", Bounds.jobs))
-    monkeypatch.setattr(Table, "call", counted("calls", Table.call))
+    monkeypatch.setattr(ArgumentTable, "call", counted("calls", ArgumentTable.call))
     yield found
     let_go()
 
@@ -158,8 +158,10 @@ def other_weights(change: Callable[[torch.Tensor], torch.Tensor], name: str) -> 
 
 
 def short_vector(patch):
-    lay = Table.lay
-    patch.setattr(Table, "lay", lambda table, name, one: lay(table, name, one[:-1] if name == "base:b" else one))
+    lay = ArgumentTable.lay
+    patch.setattr(
+        ArgumentTable, "lay", lambda table, name, one: lay(table, name, one[:-1] if name == "base:b" else one)
+    )
 
 
 def short_input(patch):
@@ -220,14 +222,14 @@ def few_pointers(patch):
 
 
 def one_step_more(patch):
-    run = Table.run
+    run = ArgumentTable.run
 
     def more(table, entry, threads):
         if entry == "each":
             table.set("steps", int(table.numbers[table.kernel.slots["steps"]]) + 1)
         run(table, entry, threads)
 
-    patch.setattr(Table, "run", more)
+    patch.setattr(ArgumentTable, "run", more)
 
 
 def short_gradients(patch):

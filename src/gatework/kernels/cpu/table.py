@@ -12,7 +12,7 @@ from gatework.kernels.cpu.kernel import Kernel
 from gatework.kernels.cpu.team import team
 
 
-class Table:
+class ArgumentTable:
     """Pointers and numbers for a kernel's entries.
 
     Args:

@@ -17,7 +17,7 @@ from gatework.kernels.cpu import memory
 from gatework.kernels.cpu.kernel import Kernel
 from gatework.kernels.cpu.panels import Panels, dense, lay_out_panels, readable, stage_columns
 from gatework.kernels.cpu.rows import Rows
-from gatework.kernels.cpu.table import Table
+from gatework.kernels.cpu.table import ArgumentTable
 from gatework.kernels.cpu.team import team
 from gatework.kernels.recent import Recent
 from gatework.kernels.reference.arithmetic import period
@@ -115,7 +115,7 @@ class Workspace:
         self.plan = sized.kernel.plan
         self.rows = rows
         self.dtype = dtype
-        self.table = Table(sized.kernel)
+        self.table = ArgumentTable(sized.kernel)
         self.key = (rows, dtype, most, backward, lasting, self.table.team.threads())
         self.threads = self._threads()
         self.times = np.ascontiguousarray(rows.times[::-1]) if backward else rows.times
