@@ -71,7 +71,7 @@ class StageWriter:
         self.slots = slots
         self.block = vectors_per_block(stage, code.target.tile_vectors)
         self.width = code.target.tile_vectors * code.lanes  # the numbers side by side in a tile
-        self.values = Values(plan, code, slots)
+        self.values = StageValues(plan, code, slots)
 
     def write(self) -> str:
         """Write the stage's function."""
@@ -200,7 +200,7 @@ class StageWriter:
             self.values.keep(name)
 
 
-class Values:
+class StageValues:
     """Load and store the values of names for one row and one vector of units.
 
     Args:
@@ -321,7 +321,7 @@ def write_moments(plan: Plan, moments: Moments, code: Code, slots: Slots) -> str
 
     It reads the row twice, to avoid cancellation: first for the mean, then for the squared distances from it.
     """
-    values = Values(plan, code, slots)
+    values = StageValues(plan, code, slots)
     key = plan.sizes_of[moments.source.name]
     with code.loop("0", "%count") as index:
         ahead = code.mul(index, "%step")
@@ -376,7 +376,7 @@ def write_columns(plan: Plan, columns: Columns, code: Code, slots: Slots) -> str
 
     It takes ``(table, begin, end, first, last)``, and adds to the stored sums.
     """
-    values = Values(plan, code, slots)
+    values = StageValues(plan, code, slots)
     values.prepare(columns.lines, (), ())
     with code.loop("%first", "%last") as block:
         unit = code.mul(block, str(code.lanes))
