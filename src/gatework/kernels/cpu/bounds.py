@@ -32,7 +32,7 @@ MEMORY = {
 """For each entry that works off a list: the fields of a job, and which memory it reads and writes. That is a kind of
 which the table was told, or, with a colon, what the names of slots begin with."""
 
-Memory = Tensor | NDArray[Any]
+Buffer = Tensor | NDArray[Any]
 Numbers = NDArray[np.int64]
 
 
@@ -56,7 +56,7 @@ class Area:
     columns: int
 
 
-def area(memory: Memory) -> Area:
+def area(memory: Buffer) -> Area:
     """Return the memory of a tensor or an array, from its first number to its last."""
     if isinstance(memory, Tensor):
         steps = zip(memory.shape, memory.stride(), strict=True)
@@ -111,13 +111,13 @@ class Bounds:
 
     # --- the memory of the kernel
 
-    def note(self, slot: str, memory: Memory) -> None:
+    def note(self, slot: str, memory: Buffer) -> None:
         """Note the memory behind an address."""
         self._areas[slot] = area(memory)
         if isinstance(memory, np.ndarray):
             self._tables[slot] = memory
 
-    def lay(self, slot: str, memory: Memory) -> None:
+    def lay(self, slot: str, memory: Buffer) -> None:
         """Write down an address and note the memory behind it, as a step of a stream will do."""
         self.note(slot, memory)
         place = self._kernel.slots.get(slot)
