@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from gatework.kernels.call import Call
 from gatework.kernels.reference import arithmetic
-from gatework.kernels.reference.program import CALL, Action, Place, Program, Registers
+from gatework.kernels.reference.program import CALL, Action, Location, Program, Registers
 from gatework.kernels.reference.survey import Group, Kind, Survey
 from gatework.language.anatomy import addends
 from gatework.language.nodes import Apply, Name, Node, Number, Outer, Product, Step
@@ -49,7 +49,7 @@ class _Builder:
     def __init__(self, step: Step, drawn: bool) -> None:
         self.survey = Survey(step, drawn)
         self.program = Program()
-        self.places: dict[Node, Place] = {}
+        self.places: dict[Node, Location] = {}
         self.whole: dict[int, int] = {}  # id of a group -> register of its products side by side
         self.stepwise: dict[int, int] = {}  # register of a whole sequence -> register of its value at one step
         self.program.inputs = tuple(self._input(name) for name in step.inputs)
@@ -69,7 +69,7 @@ class _Builder:
     def do(self, kind: Kind, action: Action) -> None:
         (self.program.each if kind == Kind.STEP else self.program.once).append(action)
 
-    def at(self, place: Place, kind: Kind) -> int:
+    def at(self, place: Location, kind: Kind) -> int:
         """Return the register from which an action of some kind reads a value."""
         if kind < Kind.STEP or place.kind != Kind.SEQUENCE:
             return place.register
@@ -78,7 +78,7 @@ class _Builder:
             self.program.sequences.append((place.register, self.stepwise[place.register]))
         return self.stepwise[place.register]
 
-    def compute(self, kind: Kind, function: Callable[..., Any], *arguments: int) -> Place:
+    def compute(self, kind: Kind, function: Callable[..., Any], *arguments: int) -> Location:
         """Add the action that applies a function to registers. Return the location of the value."""
         out = self.register()
         if len(arguments) == 1:
@@ -101,19 +101,19 @@ class _Builder:
                 registers[out] = function(*[registers[argument] for argument in arguments])
 
             self.do(kind, any_number)
-        return Place(kind, out)
+        return Location(kind, out)
 
     # --- values
 
-    def place(self, node: Node) -> Place:
+    def place(self, node: Node) -> Location:
         """Add the actions that compute an expression, if there are none yet. Return the location of the value."""
         if node not in self.places:
             self.places[node] = self._make(node)
         return self.places[node]
 
-    def _make(self, node: Node) -> Place:
+    def _make(self, node: Node) -> Location:
         if isinstance(node, Number):
-            return Place(Kind.NUMBER, self.register(node.value))
+            return Location(Kind.NUMBER, self.register(node.value))
         if isinstance(node, Name):
             name = node.name
             return self.compute(Kind.CONSTANT, lambda call: call.weights[name], CALL)
@@ -132,33 +132,33 @@ class _Builder:
             )
         return self._apply(node)
 
-    def _apply(self, node: Apply) -> Place:
+    def _apply(self, node: Apply) -> Location:
         function = arithmetic.function(node.function)
         assert function is not None  # definitions are expanded before
         places = [self.place(argument) for argument in node.arguments]
         kind = self.survey.kind(node)
         if kind == Kind.NUMBER:
             numbers = [self.program.start[place.register] for place in places]
-            return Place(kind, self.register(arithmetic.fold(node.function, numbers)))
+            return Location(kind, self.register(arithmetic.fold(node.function, numbers)))
         if not arithmetic.takes_numbers(node.function):
             places = [self._tensor(place) for place in places]
         return self.compute(kind, function, *(self.at(place, kind) for place in places))
 
-    def _tensor(self, place: Place) -> Place:
+    def _tensor(self, place: Location) -> Location:
         if place.kind != Kind.NUMBER:
             return place
         value = self.program.start[place.register]
         return self.compute(Kind.CONSTANT, lambda call: call.number(value), CALL)
 
     def _input(self, name: str) -> int:
-        self.places[Name(name)] = self.program.places[name] = Place(Kind.SEQUENCE, self.register())
+        self.places[Name(name)] = self.program.places[name] = Location(Kind.SEQUENCE, self.register())
         return self.program.places[name].register
 
     def _state(self, name: str) -> int:
-        self.places[Name(name, True)] = Place(Kind.STEP, self.register())
+        self.places[Name(name, True)] = Location(Kind.STEP, self.register())
         return self.places[Name(name, True)].register
 
-    def _after(self, place: Place, before: int) -> int:
+    def _after(self, place: Location, before: int) -> int:
         """Return the register of a state's new value, [B, size] even if it is the same for all rows."""
         if place.kind == Kind.NUMBER:
             return self.compute(Kind.STEP, torch.full_like, before, place.register).register
@@ -166,14 +166,14 @@ class _Builder:
             return self.compute(Kind.STEP, torch.Tensor.expand_as, place.register, before).register
         return self.at(place, Kind.STEP)
 
-    def _draw(self, name: str) -> Place:
+    def _draw(self, name: str) -> Location:
         def mask(call: Call) -> Tensor:
             assert call.draws is not None  # this program runs only calls that draw
             return call.draws[name]
 
         return self.compute(Kind.SEQUENCE, mask, CALL)
 
-    def _outer(self, node: Outer) -> Place:
+    def _outer(self, node: Outer) -> Location:
         left, right = self.place(node.left), self.place(node.right)
         kind = max(left.kind, right.kind)
         structure, blocks = node.structure, node.blocks
@@ -188,7 +188,7 @@ class _Builder:
 
     # --- sums: known terms are added before the first step
 
-    def _sum(self, terms: list[Node]) -> Place:
+    def _sum(self, terms: list[Node]) -> Location:
         known = tuple(term for term in terms if self.survey.kind(term) < Kind.STEP)
         stepwise = [term for term in terms if self.survey.kind(term) == Kind.STEP]
         if not stepwise:
@@ -199,7 +199,7 @@ class _Builder:
             places.append(self._known_sum(known))
         return self._add(places)
 
-    def _known_sum(self, terms: tuple[Node, ...]) -> Place:
+    def _known_sum(self, terms: tuple[Node, ...]) -> Location:
         """Add the known terms. A bias that a product starts from is already in that product."""
         starts = [start for term in terms if (start := self._starts_from(term))]
         left = list(terms)
@@ -211,13 +211,13 @@ class _Builder:
     def _starts_from(self, term: Node) -> tuple[Node, ...]:
         return self.survey.group(term).start.get(term, ()) if isinstance(term, Product) else ()
 
-    def _add(self, places: list[Place]) -> Place:
+    def _add(self, places: list[Location]) -> Location:
         return reduce(self._plus, places)
 
-    def _plus(self, left: Place, right: Place) -> Place:
+    def _plus(self, left: Location, right: Location) -> Location:
         kind = max(left.kind, right.kind)
         if kind == Kind.NUMBER:
-            return Place(kind, self.register(self.program.start[left.register] + self.program.start[right.register]))
+            return Location(kind, self.register(self.program.start[left.register] + self.program.start[right.register]))
         return self.compute(kind, operator.add, self.at(left, kind), self.at(right, kind))
 
     # --- groups of products
@@ -233,7 +233,7 @@ class _Builder:
             self.whole[id(group)] = product(group, operand, matrices)
             outs = self._split(group, self.whole[id(group)])
         for part, (node, out) in enumerate(zip(group.products, outs, strict=True)):
-            self.places[node] = Place(group.kind, out, group, part)
+            self.places[node] = Location(group.kind, out, group, part)
 
     def _operand(self, group: Group) -> int:
         """Return the register of the operand of a group: a vector, even if all its units are equal."""
@@ -325,7 +325,7 @@ class _Builder:
         self.do(group.kind, several)
         return outs
 
-    def _side_by_side(self, places: list[Place | None]) -> Place | None:
+    def _side_by_side(self, places: list[Location | None]) -> Location | None:
         """Return the place of a product for all times that holds these values, in this order; None if there is none."""
         first = places[0]
         if first is None or first.group is None or id(first.group) not in self.whole:
@@ -336,7 +336,7 @@ class _Builder:
                 return None
         register, sizes = self.whole[id(whole)], _sizes(whole)
         if len(whole.products) == len(places):
-            return Place(first.kind, register)
+            return Location(first.kind, register)
 
         def cut(call: Call, product: Tensor) -> Tensor:
             rows = sizes(call)
@@ -344,11 +344,11 @@ class _Builder:
 
         return self.compute(first.kind, cut, CALL, register)
 
-    def _gather(self, group: Group, places: list[Place | None]) -> Place:
+    def _gather(self, group: Group, places: list[Location | None]) -> Location:
         """Join the terms that the products of a group start from, with zeros for missing ones."""
         kind = max(place.kind if place else Kind.NUMBER for place in places)
         kind, sizes = max(kind, Kind.CONSTANT), _sizes(group)
-        zero = Place(Kind.NUMBER, self.register(0.0))
+        zero = Location(Kind.NUMBER, self.register(0.0))
 
         def gathered(call: Call, *parts: Any) -> Tensor:
             spread = call.vector if kind == Kind.CONSTANT else call.sequence

@@ -11,7 +11,7 @@ Action = Callable[[Registers], None]
 CALL = 0  # the register that holds the :class:`gatework.kernels.call.Call`
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """The location of a value: its kind, its register and, for a part of a group, the group and the part's number."""
 
     kind: Kind
@@ -39,7 +39,7 @@ class Program:
     once: list[Action] = field(default_factory=list)
     each: list[Action] = field(default_factory=list)
     sequences: list[tuple[int, int]] = field(default_factory=list)
-    places: dict[str, Place] = field(default_factory=dict)
+    places: dict[str, Location] = field(default_factory=dict)
     inputs: tuple[int, ...] = ()
     before: tuple[int, ...] = ()
     after: tuple[int, ...] = ()
