@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from gatework.kernels.call import Call
 from gatework.kernels.reference import arithmetic
 from gatework.kernels.reference.program import CALL, Action, Location, Program, Registers
-from gatework.kernels.reference.survey import Group, Kind, Survey
+from gatework.kernels.reference.survey import Kind, ProductStack, Survey
 from gatework.language.anatomy import addends
 from gatework.language.nodes import Apply, Name, Node, Number, Outer, Product, Step
 
@@ -222,7 +222,7 @@ class _Builder:
 
     # --- groups of products
 
-    def _group(self, group: Group) -> None:
+    def _group(self, group: ProductStack) -> None:
         """Add the actions that compute all products of a group at once."""
         operand = self._operand(group)
         if group.structure == "block_diagonal":
@@ -235,7 +235,7 @@ class _Builder:
         for part, (node, out) in enumerate(zip(group.products, outs, strict=True)):
             self.places[node] = Location(group.kind, out, group, part)
 
-    def _operand(self, group: Group) -> int:
+    def _operand(self, group: ProductStack) -> int:
         """Return the register of the operand of a group: a vector, even if all its units are equal."""
         place = self.place(group.operand)
         if place.kind != Kind.NUMBER:
@@ -249,7 +249,7 @@ class _Builder:
 
         return self.compute(Kind.CONSTANT, spread, CALL).register
 
-    def _all_times(self, group: Group, operand: int, matrices: int) -> int:
+    def _all_times(self, group: ProductStack, operand: int, matrices: int) -> int:
         """Multiply for all times at once; the same operation adds the biases."""
         if not group.start:
             return self.compute(group.kind, nn.functional.linear, operand, matrices).register
@@ -261,7 +261,7 @@ class _Builder:
             bias = self._gather(group, [None if term is None else self.place(term) for term in terms])
         return self.compute(group.kind, nn.functional.linear, operand, matrices, bias.register).register
 
-    def _stepwise(self, group: Group, operand: int, matrices: int) -> int:
+    def _stepwise(self, group: ProductStack, operand: int, matrices: int) -> int:
         """Multiply at every step; the same operation adds the known terms."""
         turned = self.compute(Kind.CONSTANT, torch.t, matrices).register
         if not group.start:
@@ -271,7 +271,7 @@ class _Builder:
         start = self._side_by_side(places) or self._gather(group, places)
         return self.compute(Kind.STEP, torch.addmm, self.at(start, Kind.STEP), operand, turned).register
 
-    def _matrices(self, group: Group) -> int:
+    def _matrices(self, group: ProductStack) -> int:
         """Add the action that stacks the group's matrices, [total rows, columns]."""
         names = tuple(product.matrix for product in group.products)
         masks = tuple(product.blocks if product.structure == "block_upper" else 1 for product in group.products)
@@ -289,7 +289,7 @@ class _Builder:
 
         return self.compute(Kind.CONSTANT, stacked, CALL).register
 
-    def _split(self, group: Group, product: int) -> list[int]:
+    def _split(self, group: ProductStack, product: int) -> list[int]:
         """Add the action that splits a product into the products that are side by side in it."""
         if len(group.products) == 1:
             return [product]
@@ -300,7 +300,7 @@ class _Builder:
 
         return self._several(group, split)
 
-    def _block_products(self, group: Group, operand: int) -> list[int]:
+    def _block_products(self, group: ProductStack, operand: int) -> list[int]:
         names, blocks, transposed = [product.matrix for product in group.products], group.blocks, group.transposed
 
         def stacked(call: Call) -> Tensor:
@@ -313,7 +313,7 @@ class _Builder:
 
         return self._several(group, products)
 
-    def _several(self, group: Group, function: Callable[[Registers], tuple[Tensor, ...]]) -> list[int]:
+    def _several(self, group: ProductStack, function: Callable[[Registers], tuple[Tensor, ...]]) -> list[int]:
         """Add the action whose function returns the value of every product of a group."""
         first = len(self.program.start)
         outs = [self.register() for _ in group.products]
@@ -344,7 +344,7 @@ class _Builder:
 
         return self.compute(first.kind, cut, CALL, register)
 
-    def _gather(self, group: Group, places: list[Location | None]) -> Location:
+    def _gather(self, group: ProductStack, places: list[Location | None]) -> Location:
         """Join the terms that the products of a group start from, with zeros for missing ones."""
         kind = max(place.kind if place else Kind.NUMBER for place in places)
         kind, sizes = max(kind, Kind.CONSTANT), _sizes(group)
@@ -357,7 +357,7 @@ class _Builder:
         return self.compute(kind, gathered, CALL, *((place or zero).register for place in places))
 
 
-def _sizes(group: Group) -> Callable[[Call], list[int]]:
+def _sizes(group: ProductStack) -> Callable[[Call], list[int]]:
     """Return the function that finds the sizes of a group's products."""
     names, axis = [product.matrix for product in group.products], int(group.transposed)
     return lambda call: [call.weights.shape(name)[axis] for name in names]

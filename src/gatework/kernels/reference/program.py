@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from gatework.kernels.reference.survey import Group, Kind
+from gatework.kernels.reference.survey import Kind, ProductStack
 
 Registers = list[Any]
 Action = Callable[[Registers], None]
@@ -16,7 +16,7 @@ class Location(NamedTuple):
 
     kind: Kind
     register: int
-    group: Group | None = None
+    group: ProductStack | None = None
     part: int = 0
 
 

@@ -29,7 +29,7 @@ class Kind(IntEnum):
 
 
 @dataclass
-class Group:
+class ProductStack:
     """Products that share an operand, computed as one.
 
     Args:
@@ -63,7 +63,7 @@ class Survey:
         self.step = step
         self.values: dict[str, Node] = {}  # target -> its expression, with definitions expanded
         self._kinds: dict[str, Kind] = {}  # target -> kind
-        self._groups: dict[tuple[object, ...], Group] = {}
+        self._groups: dict[tuple[object, ...], ProductStack] = {}
         self._uses: Counter[Product] = Counter()
         self._sums: list[list[Node]] = []
         self._matrices = {parameter.name: parameter for parameter in step.parameters}
@@ -89,7 +89,7 @@ class Survey:
         own = Kind.CONSTANT if _has_own_vector(node) else Kind.NUMBER
         return max(own, *(self.kind(below) for below in children(node)))
 
-    def group(self, product: Product) -> Group:
+    def group(self, product: Product) -> ProductStack:
         """Return the group of a product."""
         return self._groups[self._group_key(product)]
 
@@ -118,7 +118,7 @@ class Survey:
             dense = node.structure != "block_diagonal"
             group = self._groups.setdefault(
                 self._group_key(node),
-                Group(
+                ProductStack(
                     node.operand,
                     "dense" if dense else node.structure,
                     1 if dense else node.blocks,
