@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gatework.kernels.cpu.kernel import Kernel
-from gatework.kernels.planning.plan import Group, Segment, Stage
+from gatework.kernels.planning.plan import ProductGroup, Segment, Stage
 from gatework.kernels.reference.arithmetic import upper_blocks
 
 Numbers = NDArray[np.int64]
@@ -36,7 +36,7 @@ class Panels:
 
 
 def lay_out_panels(
-    kernel: Kernel, number: int, group: Group, sizes: Mapping[str, int], columns: Mapping[str, int]
+    kernel: Kernel, number: int, group: ProductGroup, sizes: Mapping[str, int], columns: Mapping[str, int]
 ) -> Panels:
     """Plan the layout of a group's weights.
 

@@ -30,7 +30,7 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class Group:
+class ProductGroup:
     """Sums of products with the same operands, so that one pass over the operands computes all of them.
 
     Args:
@@ -68,7 +68,7 @@ class Stage:
 
     phase: str
     size: str
-    groups: tuple[Group, ...]
+    groups: tuple[ProductGroup, ...]
     lines: tuple[Equation, ...]
     stores: tuple[str, ...]
     moments: tuple[Moments, ...]
@@ -289,7 +289,7 @@ class _Planner:
                     pending.append(read)
         return tuple(line for name, line in self.lines.items() if name in wanted)
 
-    def _groups(self, sums: list[str]) -> tuple[Group, ...]:
+    def _groups(self, sums: list[str]) -> tuple[ProductGroup, ...]:
         by_operands: dict[tuple[Segment, ...], list[tuple[str, tuple[str, ...]]]] = {}
         for name in sums:
             terms = [term for term in addends(self.lines[name].value) if isinstance(term, Product)]
@@ -297,7 +297,7 @@ class _Planner:
             segments = tuple(Segment(_operand(term), term.structure, term.blocks, term.transposed) for term in terms)
             by_operands.setdefault(segments, []).append((name, tuple(term.matrix for term in terms)))
         return tuple(
-            Group(segments, tuple(name for name, _ in held), tuple(matrices for _, matrices in held))
+            ProductGroup(segments, tuple(name for name, _ in held), tuple(matrices for _, matrices in held))
             for segments, held in by_operands.items()
         )
 
@@ -430,7 +430,7 @@ def show_plan(plan: Plan) -> str:
     return "\n".join(parts)
 
 
-def _show_sum(group: Group, matrices: tuple[str, ...]) -> str:
+def _show_sum(group: ProductGroup, matrices: tuple[str, ...]) -> str:
     terms = []
     for matrix, segment in zip(matrices, group.segments, strict=True):
         product = Product(matrix, segment.operand, segment.structure, segment.blocks, segment.transposed)

@@ -8,7 +8,7 @@ from typing import Any
 
 from gatework.errors import PlanError
 from gatework.kernels.planning.normal import REDUCTIONS
-from gatework.kernels.planning.plan import PHASES, Columns, Group, Moments, Plan, Stage, show_plan
+from gatework.kernels.planning.plan import PHASES, Columns, Moments, Plan, ProductGroup, Stage, show_plan
 from gatework.language.nodes import Apply, Equation, Name, Node, Outer, Product, walk
 
 HOMES = ("row", "sequence", "scalar", "state")
@@ -142,7 +142,7 @@ class _Verifier:
         for moments in stage.moments:
             self._moments(moments, stage, looped)
 
-    def _group(self, group: Group, size: str, looped: bool) -> None:
+    def _group(self, group: ProductGroup, size: str, looped: bool) -> None:
         for segment in group.segments:
             self._read(segment.operand, (), looped)
             size_of_it = self.plan.sizes_of.get(segment.operand.name, "")
