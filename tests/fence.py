@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from gatework.kernels.cpu import adjoint, layout, memory, operators, outers, streaming, workspace
-from gatework.kernels.cpu.table import Table
+from gatework.kernels.cpu.table import ArgumentTable
 from gatework.nn.stream import Stream
 
 SIDES = ("behind", "before")
@@ -153,7 +153,7 @@ def _watched() -> bool:
     return bool(torch._C._len_torch_dispatch_stack()) or torch._C._are_functorch_transforms_active()
 
 
-class _FencedTable(Table):
+class _FencedTable(ArgumentTable):
     """A table that takes addresses of fenced buffers alone."""
 
     fence: Fence
@@ -189,7 +189,7 @@ def around_kernels(side: str = "behind") -> Iterator[Fence]:
     table = type("FencedTable", (_FencedTable,), {"fence": fence})
     changed: list[tuple[Any, str, Any]] = [
         *((module, "torch", stands_for_torch) for module in (adjoint, memory, operators, outers, workspace)),
-        (workspace, "Table", table),
+        (workspace, "ArgumentTable", table),
         (memory, "lasting_room", _rooms(fence)),
         (memory, "room", _rooms(fence)),
         (workspace, "lay_out_panels", _arrays_of(fence, workspace.lay_out_panels)),

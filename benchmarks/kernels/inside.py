@@ -10,7 +10,7 @@ from collections import defaultdict
 import torch
 
 from gatework import CELLS, Recurrent
-from gatework.kernels.cpu.table import Table
+from gatework.kernels.cpu.table import ArgumentTable
 
 RUNS = 40
 
@@ -21,13 +21,13 @@ class Watched:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
         self.calls: dict[str, int] = defaultdict(int)
-        self._plain = Table.call
+        self._plain = ArgumentTable.call
 
     def __enter__(self) -> "Watched":
         """Take the place of the plain call."""
         watched = self
 
-        def call(table: Table, address: int, threads: int) -> None:
+        def call(table: ArgumentTable, address: int, threads: int) -> None:
             start = time.perf_counter()
             watched._plain(table, address, threads)
             kernel = table.kernel
@@ -37,12 +37,12 @@ class Watched:
             watched.seconds[name] += time.perf_counter() - start
             watched.calls[name] += 1
 
-        setattr(Table, "call", call)  # noqa: B010
+        setattr(ArgumentTable, "call", call)  # noqa: B010
         return self
 
     def __exit__(self, *_: object) -> None:
         """Put the plain call back."""
-        setattr(Table, "call", self._plain)  # noqa: B010
+        setattr(ArgumentTable, "call", self._plain)  # noqa: B010
 
 
 def main() -> None:

@@ -67,7 +67,7 @@ def test_what_is_written_is_read(folder):
     assert cache.read(cache.key_of("another text")) is None
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE(the_file(folder).stat().st_mode) == 0o600
-    assert cache.look() == cache.Place(folder, "", 1, the_file(folder).stat().st_size)
+    assert cache.look() == cache.CacheFolder(folder, "", 1, the_file(folder).stat().st_size)
 
 
 def test_a_text_is_compiled_once(folder, compiled):
@@ -171,7 +171,7 @@ def test_a_folder_that_others_can_write_is_not_used(folder, mode):
     assert cache.read(KEY) is None
     assert not cache.write(KEY, b"more")
     reason = f"'{folder}' can be written by others than this user: chmod 700 it, or remove it."
-    assert cache.look() == cache.Place(folder, reason)
+    assert cache.look() == cache.CacheFolder(folder, reason)
 
 
 def test_what_belongs_to_another_user_is_not_read(folder, monkeypatch):
@@ -213,7 +213,7 @@ def test_an_empty_variable_keeps_nothing_on_disk(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert cache.folder() is None
     assert not cache.write(KEY, b"machine code")
-    assert cache.look() == cache.Place(None, "GATEWORK_CACHE is empty")
+    assert cache.look() == cache.CacheFolder(None, "GATEWORK_CACHE is empty")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -228,7 +228,7 @@ def test_a_variable_that_names_no_folder_warns_and_keeps_nothing_on_disk(tmp_pat
         assert cache.read(KEY) is None
     with pytest.warns(RuntimeWarning, match="which is no folder"):
         assert not cache.write(KEY, b"machine code")
-    assert cache.look() == cache.Place(None, f"GATEWORK_CACHE is '{named}', which is no folder")
+    assert cache.look() == cache.CacheFolder(None, f"GATEWORK_CACHE is '{named}', which is no folder")
     assert list(tmp_path.iterdir()) == []
 
 
