@@ -129,9 +129,9 @@ def _cut(symbols: Symbols, fraction: float, end: bytes | str | None) -> int:
     if end is None:
         return cut
     # The search goes backwards from the cut, because str, bytes and lists share no method that searches from the right.
-    for place in range(cut - 1, -1, -1):
-        if symbols[place : place + 1] in (end, [end]):  # a slice of bytes is bytes, of a list of words a list
-            return place + 1
+    for index in range(cut - 1, -1, -1):
+        if symbols[index : index + 1] in (end, [end]):  # a slice of bytes is bytes, of a list of words a list
+            return index + 1
     return cut
 
 

@@ -89,7 +89,7 @@ def read_table(path: Path) -> NumberTable:
         if all(len(fields) == len(names) + 1 for _, fields in lines):
             lines = [(number, fields[1:]) for number, fields in lines]
     else:
-        names = [f"column {place}" for place in range(1, len(lines[0][1]) + 1)] if lines else []
+        names = [f"column {index}" for index in range(1, len(lines[0][1]) + 1)] if lines else []
     if not lines:
         raise DataError(f"'{path}' holds no line of numbers: expected a table with a column of numbers")
     if len(names) > _MOST_COLUMNS:
@@ -99,18 +99,18 @@ def read_table(path: Path) -> NumberTable:
             raise DataError(
                 f"'{path}', line {number}: {len(fields)} fields, expected {len(names)} as in the first line"
             )
-    numeric = [place for place in range(len(names)) if _first_is_number(lines, place)]
+    numeric = [index for index in range(len(names)) if _first_is_number(lines, index)]
     if not numeric:
         raise DataError(f"'{path}', line {lines[0][0]}: no field is a number, expected a column of numbers")
     rows = [
-        [_must_be_number(path, number, names[place], fields[place]) for place in numeric] for number, fields in lines
+        [_must_be_number(path, number, names[index], fields[index]) for index in numeric] for number, fields in lines
     ]
-    ignored = tuple(name for place, name in enumerate(names) if place not in numeric)
-    return NumberTable(tuple(names[place] for place in numeric), np.array(rows), ignored)
+    ignored = tuple(name for index, name in enumerate(names) if index not in numeric)
+    return NumberTable(tuple(names[index] for index in numeric), np.array(rows), ignored)
 
 
-def _first_is_number(lines: list[tuple[int, list[str]]], place: int) -> bool:
-    first = next((fields[place] for _, fields in lines if fields[place].strip()), "")
+def _first_is_number(lines: list[tuple[int, list[str]]], index: int) -> bool:
+    first = next((fields[index] for _, fields in lines if fields[index].strip()), "")
     return _number(first) is not None
 
 

@@ -56,11 +56,11 @@ def draw_curve(lines: Sequence[Mapping[str, Any]], quantity: str, title: str) ->
         below[0].set_ylim(-0.03, 1.03)
         below[0].set_ylabel("held-out accuracy", color=_INK)
         below[0].yaxis.set_major_formatter(PercentFormatter(1))
-    for place in (axes, *below):
-        place.grid(which="both", color=_FAINT, linewidth=0.8)
-        place.tick_params(which="both", colors=_INK, length=0)
-        place.set_axisbelow(True)
-        for side in place.spines.values():
+    for panel in (axes, *below):
+        panel.grid(which="both", color=_FAINT, linewidth=0.8)
+        panel.tick_params(which="both", colors=_INK, length=0)
+        panel.set_axisbelow(True)
+        for side in panel.spines.values():
             side.set_visible(False)
     last = below[0] if share else axes
     last.set_xlabel("step", color=_INK)
@@ -102,9 +102,9 @@ def smooth(points: Sequence[tuple[int, float]], share: float = 0.02) -> list[tup
     """
     reach = max(1, ceil(len(points) * share / 2))
     means = []
-    for place, (step, _) in enumerate(points):
+    for index, (step, _) in enumerate(points):
         # The window shrinks at the beginning, where the loss falls steeply. At the flat end, only its right half does.
-        values = [value for _, value in points[place - min(reach, place) : place + min(reach, place) + 1]]
+        values = [value for _, value in points[index - min(reach, index) : index + min(reach, index) + 1]]
         means.append((step, sum(values) / len(values)))
     return means
 

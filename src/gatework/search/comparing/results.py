@@ -272,7 +272,7 @@ def find_crossover(cell: str, summaries: list[Summary]) -> Crossover:
     Returns:
         The crossover.
     """
-    solved = [place for place, summary in enumerate(summaries) if summary.mostly_solved]
+    solved = [index for index, summary in enumerate(summaries) if summary.mostly_solved]
     if not solved:
         return Crossover(cell, None, summaries[0].gap, True)
     last = solved[-1]

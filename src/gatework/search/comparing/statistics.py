@@ -184,10 +184,10 @@ def holm(probabilities: Sequence[float]) -> list[float]:
         [0.03, 0.06, 0.06]
     """
     corrected, largest = [0.0] * len(probabilities), 0.0
-    order = sorted(range(len(probabilities)), key=lambda place: probabilities[place])
-    for rank, place in enumerate(order):
-        largest = max(largest, min(1.0, (len(order) - rank) * probabilities[place]))
-        corrected[place] = largest
+    order = sorted(range(len(probabilities)), key=lambda index: probabilities[index])
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * probabilities[index]))
+        corrected[index] = largest
     return corrected
 
 

@@ -244,14 +244,14 @@ class SequenceJob:
     def train(self, model: SequenceModel, step: int, rows: slice, state: State) -> StepLoss:
         """Draw the sequences of a step, or read the next recorded ones."""
         windows = self._windows_per_batch
-        batch, place = self._training_batch(step // windows), step % windows
+        batch, window = self._training_batch(step // windows), step % windows
         steps = batch.inputs.shape[0]
         if windows > 1:
-            batch = batch.window(steps * place // windows, steps * (place + 1) // windows)
+            batch = batch.window(steps * window // windows, steps * (window + 1) // windows)
         weight = model.head.weight
         mine = batch.columns(rows).to(weight.device, weight.dtype)
-        total, _, state = model.loss(mine, self.task.kind, state if place else None)
-        last = place + 1 == windows
+        total, _, state = model.loss(mine, self.task.kind, state if window else None)
+        last = window + 1 == windows
         return StepLoss(total, int(batch.asked.sum()), batch.size if last else 0, None if last else state)
 
     def _training_batch(self, number: int) -> Batch:
@@ -264,10 +264,10 @@ class SequenceJob:
         size = self.config.batch_size
         if self.recording is None or self.steps_per_epoch is None:
             return self._draw("train", size, number)
-        epoch, place = divmod(number, self.steps_per_epoch)
+        epoch, index = divmod(number, self.steps_per_epoch)
         rng = np.random.default_rng(mixed_seed(self.config.seed, _SHUFFLE, epoch))
         # Each pass has another order, so the few sequences that do not fill a batch differ from pass to pass.
-        order = rng.permutation(self.recording.splits["train"].size)[place * size : (place + 1) * size]
+        order = rng.permutation(self.recording.splits["train"].size)[index * size : (index + 1) * size]
         return self.recording.splits["train"].columns(torch.from_numpy(order))
 
     def _draw(self, split: Split, size: int, number: int) -> Batch:

@@ -221,12 +221,12 @@ class TextJob:
 
     def train(self, model: LanguageModel, step: int, rows: slice, state: State) -> StepLoss:
         """Read the next window of some of the streams."""
-        place = step % self.steps_per_epoch
-        read, targets = self.streams.window(place, rows)
+        window = step % self.steps_per_epoch
+        read, targets = self.streams.window(window, rows)
         device = model.embedding.weight.device
-        nats, state = model.surprise(read.to(device), targets.to(device), state if place else None)
+        nats, state = model.surprise(read.to(device), targets.to(device), state if window else None)
         tokens = targets.shape[0] * self.config.batch_size
-        return StepLoss(nats, tokens, tokens, state if place + 1 < self.steps_per_epoch else None)
+        return StepLoss(nats, tokens, tokens, state if window + 1 < self.steps_per_epoch else None)
 
     def carries(self, step: int) -> bool:
         """Tell whether a pass over the text continues after a step."""
