@@ -62,7 +62,7 @@ READS = {
 MAY_READ = {
     "kernels/cpu/cache.py": "a folder that must be this user's alone, with hashes of its own",
     "kernels/planning/spec.py": "a text that the same process wrote",
-    "training/jobs/memory.py": "the system's own files",
+    "training/jobs/memory_check.py": "the system's own files",
     "cli/doctor.py": "the system's own files",
     "training/parallel.py": "what processes of one run tell each other",
     "runs/pool.py": "what processes of one comparison tell each other",

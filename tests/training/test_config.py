@@ -5,7 +5,7 @@ import pytest
 from gatework.cells import CELLS
 from gatework.errors import ConfigError
 from gatework.training.config import TrainConfig, make_config, read_toml
-from gatework.training.jobs.memory import available_memory
+from gatework.training.jobs.memory_check import available_memory
 from gatework.training.jobs.text import build_model, count_parameters
 from gatework.training.parallel import pick_device
 

@@ -23,7 +23,7 @@ from gatework.models.state import State
 from gatework.training.jobs.build import DTYPES, build_cell
 from gatework.training.jobs.evaluation import Evaluation, Question
 from gatework.training.jobs.kind import Ending, JobKind, Kept, Restored
-from gatework.training.jobs.memory import Needs, check_memory, count_layers
+from gatework.training.jobs.memory_check import Needs, check_memory, count_layers
 from gatework.training.jobs.protocol import StepLoss
 from gatework.training.jobs.settings import Settings
 
