@@ -120,3 +120,17 @@ def test_the_plan_of_a_single_step_is_verified():
     forgetful = tuple(replace(stage, stores=()) for stage in plan.stages)
     with pytest.raises(PlanError, match="no stage before has kept it"):
         single_step(replace(plan, stages=forgetful))
+
+
+@pytest.mark.parametrize("backend", CHOICES)
+@pytest.mark.parametrize("lengths", [None, [3, 1]])
+def test_where_torch_makes_tensors_by_default_is_not_where_backends_make_theirs(backend, lengths):
+    layer, input = gatework.Recurrent("lstm", 5, 7, backend=backend), torch.randn(3, 2, 5, requires_grad=True)
+
+    def results():
+        output, state = layer(input, lengths=lengths)
+        return [output, *state, *torch.autograd.grad(output.sum(), [input, *layer.parameters()])]
+
+    with torch.device("meta"):  # as after torch.set_default_device("cuda"), where the layer stayed on the CPU
+        found = results()
+    assert_same(found, results())

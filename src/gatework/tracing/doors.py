@@ -75,7 +75,7 @@ class Visit:
             sequence = sequence.index_select(1, batch.packed.sorted_indices)
         if like.dim() == 2:
             assert batch.lengths is not None  # a batch with rows of equal length does not stay packed
-            counted = torch.arange(len(sequence))[:, None] < batch.lengths
+            counted = torch.arange(len(sequence), device=batch.lengths.device)[:, None] < batch.lengths
             return sequence.flatten(0, 1)[counted.flatten().to(sequence.device)]
         return sequence[: like.shape[0]]
 

@@ -161,7 +161,7 @@ class Backward:
         totals = {}
         for part in self.plan.columns:
             for name, _ in part.sums:
-                totals[name] = torch.zeros(self.sized.width(name), dtype=self.dtype)
+                totals[name] = torch.zeros(self.sized.width(name), dtype=self.dtype, device="cpu")
                 self.work.table.lay(f"base:{name}", totals[name])
         return totals
 

@@ -59,7 +59,7 @@ def _operate(spec: str, call: Call, parts: tuple[list[Tensor], ...], differentia
 def _without_padding(sequence: Tensor, lengths: Tensor | None) -> Tensor:
     if lengths is None or sequence.dim() == 2:
         return sequence
-    return sequence.masked_fill((torch.arange(len(sequence))[:, None] >= lengths)[..., None], 0)
+    return sequence.masked_fill((torch.arange(len(sequence), device="cpu")[:, None] >= lengths)[..., None], 0)
 
 
 def can_record(step: Step, drawn: bool, names: tuple[str, ...]) -> bool:

@@ -89,14 +89,14 @@ def room(sizes: list[tuple[int, int]], dtype: torch.dtype) -> list[Tensor]:
     """
     numbers = _numbers(sizes, dtype)
     size = sum(numbers) * dtype.itemsize
-    whole = torch.empty(sum(numbers), dtype=dtype) if size < _SMALL else _take(size).view(dtype)
+    whole = torch.empty(sum(numbers), dtype=dtype, device="cpu") if size < _SMALL else _take(size).view(dtype)
     return _split(whole, numbers, sizes)
 
 
 def lasting_room(sizes: list[tuple[int, int]], dtype: torch.dtype) -> list[Tensor]:
     """Allocate several matrices that stay; arguments and result as for :func:`room`."""
     numbers = _numbers(sizes, dtype)
-    return _split(torch.empty(sum(numbers), dtype=dtype), numbers, sizes)
+    return _split(torch.empty(sum(numbers), dtype=dtype, device="cpu"), numbers, sizes)
 
 
 def _numbers(sizes: list[tuple[int, int]], dtype: torch.dtype) -> list[int]:

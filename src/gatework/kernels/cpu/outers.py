@@ -123,7 +123,7 @@ class Outers:
         """Have an operand transposed in each chunk: [size, depth]."""
         if (name, 0) not in self._rooms:
             size = self.work.sized.size(name)
-            room = self._rooms[name, 0] = torch.empty(size, self.depth, dtype=self.work.dtype)
+            room = self._rooms[name, 0] = torch.empty(size, self.depth, dtype=self.work.dtype, device="cpu")
             for unit in range(0, size, self.panel):
                 target = room.data_ptr() + unit * self.depth * self.bytes
                 count = min(self.panel, size - unit)
@@ -135,7 +135,7 @@ class Outers:
         if (name, blocks) not in self._rooms:
             size = self.work.sized.size(name) // blocks
             count = -(-size // self.panel)
-            room = torch.empty(blocks * count, self.work.longest, self.panel, dtype=self.work.dtype)
+            room = torch.empty(blocks * count, self.work.longest, self.panel, dtype=self.work.dtype, device="cpu")
             self._rooms[name, blocks] = room
             for block in range(blocks):
                 for panel in range(count):

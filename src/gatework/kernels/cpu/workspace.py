@@ -170,7 +170,7 @@ class Workspace:
 
     def empty(self, rows: int, name: str) -> Tensor:
         """Allocate a vector for a number of rows, padded to whole registers."""
-        return torch.empty(rows, self.sized.width(name), dtype=self.dtype)
+        return torch.empty(rows, self.sized.width(name), dtype=self.dtype, device="cpu")
 
     def _constants(self) -> None:
         """Set everything in the table that depends on sizes alone."""
@@ -183,14 +183,14 @@ class Workspace:
         for number, columns in enumerate(self.plan.columns):
             table.set(f"column_blocks:{number}", -(-sized.sizes[columns.size] // sized.lanes))
         for blocks in self.plan.periods:
-            like = torch.empty((), dtype=self.dtype)
+            like = torch.empty((), dtype=self.dtype, device="cpu")
             self.vector(f"period {blocks}", period(blocks, sized.sizes["hidden_size"], like), "hidden_size", True)
 
     def _panels(self) -> None:
         """Allocate the packed weights, and list the jobs that pack them."""
         jobs, names, which, dtype = [], [], [], self.dtype
         for (number, group), panels in self.sized.panels.items():
-            room = torch.empty(panels.size, dtype=dtype)
+            room = torch.empty(panels.size, dtype=dtype, device="cpu")
             own = panels.jobs.copy()
             own[:, 0] *= self.table.bytes
             own[:, 5] = own[:, 5] * self.table.bytes + room.data_ptr()
@@ -212,7 +212,7 @@ class Workspace:
         """Allocate what lives for a step or a chunk. Return what lives for a chunk."""
         segments = max((sum(len(group.segments) for group in stage.groups) for stage in self.plan.stages), default=0)
         most = max(self.longest, self.rows.batch) * max(segments, 1)
-        pointers = torch.empty(most * self.threads, dtype=torch.int64)
+        pointers = torch.empty(most * self.threads, dtype=torch.int64, device="cpu")
         self.table.lay("pointers", pointers)
         self.table.set("pointers_size", most)
         self._lasting.append(pointers)
@@ -250,7 +250,7 @@ class Workspace:
         """Pass to the kernel a vector that is the same at every step."""
         padded, values = self.sized.padded[key or self.plan.sizes_of[name]], readable(values)
         if values.shape[0] != padded:
-            room = torch.zeros(padded, dtype=self.dtype)
+            room = torch.zeros(padded, dtype=self.dtype, device="cpu")
             room[: values.shape[0]] = values
             values = room
         self.table.lay(f"base:{name}", values)

@@ -115,7 +115,7 @@ def fold(name: str, numbers: list[float]) -> float:
         return row.value(*numbers)
     known = function(name)
     assert known is not None
-    return float(known(*(torch.tensor(number, dtype=torch.float64) for number in numbers)))
+    return float(known(*(torch.tensor(number, dtype=torch.float64, device="cpu") for number in numbers)))
 
 
 def period(blocks: int, size: int, like: Tensor) -> Tensor:
