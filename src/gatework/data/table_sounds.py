@@ -75,7 +75,9 @@ def read_sound_table(path: Path, features: Features) -> Table:
         frames.append(features.compute(samples, rate).numpy())
     columns = [f"band {place}" for place in range(1, frames[0].shape[1] + 1)]
     table = make_table(frames, columns, list(labels), [[label] for label in labels.values()], str(path))
-    told = f"listed in {LIST}" if listed.exists() else "called by the folders that they lie in"
+    others = sum(file.relative_to(path).as_posix() not in labels for file in _recordings(path))
+    unlisted = f"; WAV files that are not listed, and not read: {others:,}" if others else ""
+    told = f"listed in {LIST}{unlisted}" if listed.exists() else "called by the folders that they lie in"
     lines = (
         f"table: {table.size:,} WAV files at {next(iter(rates)):,} samples a second, {describe_lengths(table)}",
         f"columns: {features.words}; labels are {told}",
@@ -100,7 +102,15 @@ def _filed(folder: Path) -> Iterator[tuple[str, str]]:
                 f"'{file}' lies in no sub-folder: expected sub-folders named by class, or a {LIST} with the columns "
                 "file and label."
             )
-        yield file.relative_to(folder).as_posix(), file.parent.name
+        name = file.relative_to(folder).as_posix()
+        # Other bytes become halves of characters, which no run can write down.
+        if any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise DataError(f"'{file}' has a name that is not UTF-8: rename it.")
+        yield name, file.parent.name
+    for inner in filter(Path.is_dir, list_folder(folder)):
+        for deep in () if inner.name.startswith(".") else filter(Path.is_dir, list_folder(inner)):
+            if next(_recordings(deep), None) is not None:
+                raise DataError(f"'{deep}' holds WAV files and lies too deep: expected one level of sub-folders.")
 
 
 def _listed(path: Path, folder: Path) -> dict[str, str]:
@@ -113,9 +123,10 @@ def _listed(path: Path, folder: Path) -> dict[str, str]:
     for line, file, of in zip(rows.lines, rows.column(name), rows.column(label), strict=True):
         if Path(file).is_absolute() or ".." in Path(file).parts:
             raise DataError(f"'{path}', line {line}: '{file}' does not lie in '{folder}'.")
-        if file in labels:
+        place = Path(file).as_posix()  # ./a.wav is a.wav
+        if place in labels:
             raise DataError(f"'{path}', line {line}: '{file}' is listed twice.")
-        labels[file] = of
+        labels[place] = of
     return labels
 
 

@@ -292,6 +292,23 @@ def test_other_recordings_are_refused(tmp_path, sentence):
 # --- splits and scales
 
 
+def test_recordings_that_would_be_left_out_are_refused_or_counted(tmp_path):
+    sound = wav(np.ones(8))
+    write(tmp_path / "deep", {"cat/a.wav": sound, "cat/old/b.wav": sound})
+    with pytest.raises(DataError, match="cat/old' holds WAV files and lies too deep: expected one level"):
+        read_sound_table(tmp_path / "deep", LOUDNESS)
+    write(tmp_path / "odd", {"cat/a.wav": sound, "cat/\udcff.wav": sound})
+    with pytest.raises(DataError, match="has a name that is not UTF-8: rename it"):
+        read_sound_table(tmp_path / "odd", LOUDNESS)
+    write(tmp_path / "some", {"a.wav": sound, "b.wav": sound, "labels.csv": b"file,label\n./a.wav,1\n"})
+    table = read_sound_table(tmp_path / "some", LOUDNESS)
+    assert table.names == ("a.wav",)
+    assert "WAV files that are not listed, and not read: 1" in table.about[1]
+    (tmp_path / "some" / "labels.csv").write_text("file,label\na.wav,1\n./a.wav,1\n")
+    with pytest.raises(DataError, match=r"line 3: './a.wav' is listed twice"):
+        read_sound_table(tmp_path / "some", LOUDNESS)
+
+
 def test_a_sequence_goes_where_its_name_says():
     names = [f"walk {number}" for number in range(60)]
     parts = split_sequences(names)
