@@ -71,7 +71,7 @@ def test_resting_state_solves_its_equation():
 def test_the_words_about_the_margin_are_true():
     once, lasting = barriers(4.0)
     assert f"{once / NOISE:.1f} of its" in (hand_set_latch.__doc__ or "")
-    assert f"by {lasting / NOISE:.1f}, to tip" in (hand_set_latch.__doc__ or "")
+    assert f"by {lasting / NOISE:.1f}, to flip" in (hand_set_latch.__doc__ or "")
 
 
 def test_the_generator_of_chance_is_left_alone():
