@@ -209,6 +209,17 @@ def test_sizes_that_follow_may_be_left_out():
         assert layer((zeros(STEPS, ROWS, 3), zeros(STEPS, ROWS, 5)))[0].shape == (STEPS, ROWS, 5)
 
 
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+def test_an_input_that_only_the_layer_below_ties_to_the_states(backend):
+    """Above the lowest layer ``c_below`` gives x its size; the lowest layer, which has none, needs it as well."""
+    cell = gatework.cell("c = c\nh = tanh(b) + 0.5 * x + 0.5 * c_below", states="h c", inputs="x c_below")
+    layer = gatework.Recurrent(cell, 4, 4, 1, proj_size=3, backend=backend)
+    given = torch.randn(5, 2, 4)
+    weights = dict(layer.named_weights(0))
+    expected = (weights["b"].tanh() + 0.5 * given) @ weights["P"].T
+    assert_close(layer(given)[0], expected)
+
+
 def test_the_state_of_the_layer_below():
     """depth_gated reads c of the layer below at the same step; the first layer has none and no depth gate."""
     layer = gatework.Recurrent("depth_gated", 3, 5, 3, dtype=torch.float64)

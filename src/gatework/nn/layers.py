@@ -120,6 +120,8 @@ def plan_layers(
             tuple(named.get(name, hidden_size) for name in cell.inputs), hidden_size, proj_size or None
         )
         step = cell.step if number else without(cell.step, wired(cell))
+        # Without what came from below, an input may no longer be tied to the states, and its size has a key of its own.
+        all_sizes |= {step.sizes_of[name]: all_sizes[cell.step.sizes_of[name]] for name in (*step.inputs, *step.states)}
         if not bias:
             step = without(step, [parameter.name for parameter in step.parameters if parameter.role == "bias"])
         layers.append(Layer(step, all_sizes, layout(step, second_bias), given if maps else None))
