@@ -1,4 +1,4 @@
-"""What CONTRIBUTING promises of additions: a cell touches two places, a function one row."""
+"""What CONTRIBUTING promises of additions: a cell or a verb touches two places, a function one row."""
 
 import ast
 import os
@@ -12,6 +12,7 @@ import pytest
 
 import gatework
 from gatework.cells import CELLS
+from gatework.cli.app import VERBS
 from gatework.language import FUNCTIONS
 
 SOURCE = Path(gatework.__file__).parent
@@ -164,3 +165,19 @@ def test_a_function_is_one_row(tmp_path):
         timeout=300,
     )
     assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_a_verb_is_a_file_and_a_row(name):
+    """No file but the table of verbs names the function of a verb, or imports it."""
+    home, function = VERBS[name].function.split(":")
+    assert (SOURCE / "cli" / f"{home}.py").is_file()
+    naming = set()
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            imports = isinstance(node, ast.ImportFrom) and node.module == f"gatework.cli.{home}"
+            if imports and function in {alias.name for alias in node.names}:
+                naming.add(path.name)
+            if isinstance(node, ast.Constant) and node.value == f"{home}:{function}":
+                naming.add(path.name)
+    assert naming == {"app.py"}
