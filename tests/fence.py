@@ -129,11 +129,11 @@ class _Torch:
     def __getattr__(self, name: str) -> Any:
         return getattr(torch, name)
 
-    def empty(self, *shape: Any, dtype: torch.dtype | None = None, **options: Any) -> Tensor:
+    def empty(self, *shape: Any, dtype: torch.dtype | None = None, device: Any = "cpu", **options: Any) -> Tensor:
         sizes = shape[0] if shape and not isinstance(shape[0], int) else shape
-        plain = not options and all(type(size) is int for size in sizes) and not _watched()
+        plain = not options and device == "cpu" and all(type(size) is int for size in sizes) and not _watched()
         if not plain:
-            return torch.empty(*shape, dtype=dtype, **options)
+            return torch.empty(*shape, dtype=dtype, device=device, **options)
         return self._fence.tensor(tuple(sizes), dtype or torch.get_default_dtype())
 
     def zeros(self, *shape: Any, dtype: torch.dtype | None = None, **options: Any) -> Tensor:
