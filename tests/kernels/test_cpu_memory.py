@@ -32,11 +32,11 @@ class Guarded:
         self.rooms: list[torch.Tensor] = []
         empty = torch.empty
 
-        def room(*shape, dtype=None, **options):
+        def room(*shape, dtype=None, device="cpu", **options):
             sizes = shape[0] if shape and not isinstance(shape[0], int) else shape
             kind = torch.get_default_dtype() if dtype is None else dtype
-            if not kind.is_floating_point or options:
-                return empty(*shape, dtype=dtype, **options)
+            if not kind.is_floating_point or device != "cpu" or options:
+                return empty(*shape, dtype=dtype, device=device, **options)
             count = torch.Size(sizes).numel()
             whole = torch.full((count + 2 * GUARD,), MARK, dtype=kind)
             whole[GUARD : GUARD + count] = float("nan")

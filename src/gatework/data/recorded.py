@@ -105,7 +105,8 @@ def read_table(path: Path) -> NumberTable:
     rows = [
         [_must_be_number(path, number, names[index], fields[index]) for index in numeric] for number, fields in lines
     ]
-    ignored = tuple(name for index, name in enumerate(names) if index not in numeric)
+    others = set(range(len(names))) - set(numeric)
+    ignored = tuple(names[index] for index in sorted(others))
     return NumberTable(tuple(names[index] for index in numeric), np.array(rows), ignored)
 
 
