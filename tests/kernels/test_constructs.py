@@ -34,6 +34,7 @@ CONSTRUCTS: dict[str, tuple[str | None, str]] = {
     "learned vector reduced": (None, "h = tanh(W @ x + mean(v) * h + norm(v) + rstd(w) * x)"),
     "learned vector deep": (None, "h = tanh(R @ h + W @ x + U @ (V @ v - x))"),
     "learned line": (None, "q = V @ v\nh = tanh(W @ x + q * h)"),
+    "gradient without a line": ("h q", "q = V @ (W @ divides(1, x)) + 0.5 * relu(prev(q) + b)\nh = P @ q"),
     "learned state": ("h c", "c = v\nh = tanh(W @ x + V @ c + R @ prev(c))"),
     "number": (None, "q = 0.5\nh = tanh(W @ x + V @ q + h)"),
     "number turned": (None, "q = 0.5\nh = tanh(A.T @ q + x + A @ u + h)"),

@@ -98,8 +98,11 @@ class Recipe:
         step = self.reverse
         forward = self._sizes(self.forward, {})
         known = dict(forward)
+        # A gradient that nothing needs has a name but no line, and the normal form may give its name to another line.
+        adjoint = self.adjoint.step
+        made = {*adjoint.inputs, *adjoint.states, *(line.target for line in adjoint.equations)}
         for table in (self.adjoint.last, self.adjoint.back, self.adjoint.grad, self.adjoint.gradients):
-            known |= {name: forward[of] for of, name in table.items() if of in forward}
+            known |= {name: forward[of] for of, name in table.items() if of in forward and name in made}
         learned = [parameter.name for parameter in self.named.parameters]
         summed = [self.adjoint.gradients[name] for name in learned if name in self.adjoint.gradients]
         last, sizes = self.adjoint.last.values(), self._sizes(step, known)
