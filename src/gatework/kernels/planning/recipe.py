@@ -99,10 +99,10 @@ class Recipe:
         forward = self._sizes(self.forward, {})
         known = dict(forward)
         # A gradient that nothing needs has a name but no line, and the normal form may give its name to another line.
-        adjoint = self.adjoint.step
-        made = {*adjoint.inputs, *adjoint.states, *(line.target for line in adjoint.equations)}
-        for table in (self.adjoint.last, self.adjoint.back, self.adjoint.grad, self.adjoint.gradients):
-            known |= {name: forward[of] for of, name in table.items() if of in forward and name in made}
+        made = {line.target for line in self.adjoint.step.equations}
+        gradients = {of: name for of, name in self.adjoint.gradients.items() if name in made}
+        for table in (self.adjoint.last, self.adjoint.back, self.adjoint.grad, gradients):
+            known |= {name: forward[of] for of, name in table.items() if of in forward}
         learned = [parameter.name for parameter in self.named.parameters]
         summed = [self.adjoint.gradients[name] for name in learned if name in self.adjoint.gradients]
         last, sizes = self.adjoint.last.values(), self._sizes(step, known)
