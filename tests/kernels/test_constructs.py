@@ -35,6 +35,7 @@ CONSTRUCTS: dict[str, tuple[str | None, str]] = {
     "learned vector deep": (None, "h = tanh(R @ h + W @ x + U @ (V @ v - x))"),
     "learned line": (None, "q = V @ v\nh = tanh(W @ x + q * h)"),
     "gradient without a line": ("h q", "q = V @ (W @ divides(1, x)) + 0.5 * relu(prev(q) + b)\nh = P @ q"),
+    "product that starts from a later line": ("c s q", "s = W @ s\nq = x\nc = 0.5 * (V @ prev(s) + q)"),
     "learned state": ("h c", "c = v\nh = tanh(W @ x + V @ c + R @ prev(c))"),
     "number": (None, "q = 0.5\nh = tanh(W @ x + V @ q + h)"),
     "number turned": (None, "q = 0.5\nh = tanh(A.T @ q + x + A @ u + h)"),

@@ -54,9 +54,9 @@ class _Builder:
         self.stepwise: dict[int, int] = {}  # register of a whole sequence -> register of its value at one step
         self.program.inputs = tuple(self._input(name) for name in step.inputs)
         self.program.before = tuple(self._state(name) for name in step.states)
-        for name, value in self.survey.values.items():
-            place = self._draw(name) if drawn and name in step.draws else self.place(value)
-            self.program.places[name] = self.places[Name(name)] = place
+        self.drawn = step.draws if drawn else {}
+        for name in self.survey.values:
+            self.program.places[name] = self.place(Name(name))
         pairs = zip(step.states, self.program.before, strict=True)
         self.program.after = tuple(self._after(self.places[Name(name)], before) for name, before in pairs)
 
@@ -116,6 +116,10 @@ class _Builder:
             return Location(Kind.NUMBER, self.register(node.value))
         if isinstance(node, Name):
             name = node.name
+            if name in self.drawn:
+                return self._draw(name)
+            if name in self.survey.values:  # a line, maybe a later one: a product of an earlier line may start from it
+                return self.place(self.survey.values[name])
             return self.compute(Kind.CONSTANT, lambda call: call.weights[name], CALL)
         if isinstance(node, Product):
             self._group(self.survey.group(node))
