@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from gatework.errors import DataError, FileError
 from gatework.reading import files
-from gatework.reading.tables import parse_csv
+from gatework.reading.tables import parse_csv, parse_number
 
 # The most bytes of a file of recorded data. The largest of the known data sets has 10 million, packed; a user's own
 # table may have more.
@@ -84,7 +84,7 @@ def read_table(path: Path) -> NumberTable:
         DataError: If a line is wrong; the message gives its number.
     """
     lines = list(parse_csv(read_text(path), path))
-    if lines and all(_number(field) is None for field in lines[0][1]):
+    if lines and all(parse_number(field) is None for field in lines[0][1]):
         names = [field.strip() for field in lines.pop(0)[1]]
         if all(len(fields) == len(names) + 1 for _, fields in lines):
             lines = [(number, fields[1:]) for number, fields in lines]
@@ -112,18 +112,11 @@ def read_table(path: Path) -> NumberTable:
 
 def _first_is_number(lines: list[tuple[int, list[str]]], index: int) -> bool:
     first = next((fields[index] for _, fields in lines if fields[index].strip()), "")
-    return _number(first) is not None
-
-
-def _number(field: str) -> float | None:
-    try:
-        return float(field)
-    except ValueError:
-        return None
+    return parse_number(first) is not None
 
 
 def _must_be_number(path: Path, line: int, name: str, field: str) -> float:
-    value = _number(field)
+    value = parse_number(field)
     if value is None or not np.isfinite(value):
         raise DataError(
             f"'{path}', line {line}, column '{name}': '{field}' is not a number; "

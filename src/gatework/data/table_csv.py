@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gatework.data.table import Table, make_table
 from gatework.errors import DataError
 from gatework.reading.files import decode, read_file
-from gatework.reading.tables import parse_csv
+from gatework.reading.tables import parse_csv, parse_number
 
 # The names of columns with a meaning, in lower case; those in a file may have capitals.
 IDS, TIMES = ("id", "sequence", "series"), ("time", "t", "step")
@@ -91,19 +91,6 @@ class CsvRows:
                     )
                 rows[row, column] = value
         return rows
-
-
-def parse_number(field: str) -> float | None:
-    """Read a number; None if the field is not a number.
-
-    Example:
-        >>> parse_number("1e3"), parse_number("three")
-        (1000.0, None)
-    """
-    try:
-        return float(field)
-    except ValueError:
-        return None
 
 
 def read_rows(path: Path) -> CsvRows:

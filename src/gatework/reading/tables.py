@@ -35,3 +35,16 @@ def parse_csv(text: str, path: str | Path) -> Iterator[tuple[int, list[str]]]:
             "expected CSV, with quotes that end",
             inside=f"line {reader.line_num}",
         ) from error
+
+
+def parse_number(field: str) -> float | None:
+    """Read a number; None if the field is not a number.
+
+    Example:
+        >>> parse_number("1e3"), parse_number("three")
+        (1000.0, None)
+    """
+    try:
+        return float(field)
+    except ValueError:
+        return None

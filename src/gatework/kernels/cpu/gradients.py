@@ -54,7 +54,7 @@ def gradients(
     """
     lengths, restart, *saved = ctx.saved_tensors
     again = torch.is_grad_enabled()
-    if again or any(_is_batch(grad) for grad in grads if grad is not None):
+    if again or any(derivative.is_batched(grad) for grad in grads if grad is not None):
         make = _call_of(ctx.spec, ctx.counts, lengths, restart)
         with torch.enable_grad():
             results = derivative.gradients(make, saved[: sum(ctx.counts)], grads, needed, again)
@@ -62,11 +62,6 @@ def gradients(
         given, state, weights, initial, kept = _parted(saved, ctx.counts)
         results = backward(ctx.spec, given, state, weights, lengths, restart, initial, kept, grads, needed)
     return [one if wanted else None for one, wanted in zip(results, needed, strict=True)]
-
-
-def _is_batch(grad: Tensor) -> bool:
-    """Tell whether a gradient is a batch of gradients, as with ``is_grads_batched`` and ``torch.vmap``."""
-    return torch._C._functorch.is_legacy_batchedtensor(grad) or torch._C._functorch.is_batchedtensor(grad)
 
 
 def _parted(tensors: Tensors, counts: Sequence[int]) -> list[list[Tensor]]:

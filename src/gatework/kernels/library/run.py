@@ -13,6 +13,7 @@ from gatework.kernels.library.operators import CALLS
 from gatework.kernels.library.recognise import Match
 from gatework.kernels.reference import run as reference
 from gatework.kernels.reference.derivative import gradients as by_reference
+from gatework.kernels.reference.derivative import is_batched
 from gatework.kernels.weights import Weights
 
 
@@ -130,7 +131,7 @@ class Fused(torch.autograd.Function):
         needed = ctx.needs_input_grad[1:]
         tensors = ctx.saved_tensors  # torch raises here if a tensor was changed in place, or freed
         again = torch.is_grad_enabled()
-        if again or any(_is_batch(grad) for grad in grads if grad is not None):
+        if again or any(is_batched(grad) for grad in grads if grad is not None):
             with torch.enable_grad():
                 return (None, *by_reference(ctx.bare.whole, tensors, grads, needed, again))
         keep = torch._C._autograd._get_current_graph_task_keep_graph()
@@ -138,11 +139,6 @@ class Fused(torch.autograd.Function):
         if not keep:
             ctx.inside = None  # otherwise it would stay in memory until the last result is gone
         return (None, *_gradients(leaves, results, grads, needed, keep))
-
-
-def _is_batch(grad: Tensor) -> bool:
-    """Tell whether a gradient is a batch of gradients, as with ``is_grads_batched`` and ``torch.vmap``."""
-    return torch._C._functorch.is_legacy_batchedtensor(grad) or torch._C._functorch.is_batchedtensor(grad)
 
 
 def _gradients(

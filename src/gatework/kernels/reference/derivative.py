@@ -9,6 +9,11 @@ from gatework.kernels.call import Call
 from gatework.kernels.reference import run as reference
 
 
+def is_batched(grad: Tensor) -> bool:
+    """Tell whether a gradient is a batch of gradients, as with ``is_grads_batched`` and ``torch.vmap``."""
+    return torch._C._functorch.is_legacy_batchedtensor(grad) or torch._C._functorch.is_batchedtensor(grad)
+
+
 def gradients(
     make: Callable[[list[Tensor]], Call],
     tensors: Sequence[Tensor],

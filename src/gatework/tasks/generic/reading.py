@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from gatework.data.recorded import find_scale, find_table
 from gatework.data.table import Table, split_sequences
 from gatework.data.table_arrays import is_array_folder, read_array_table
-from gatework.data.table_csv import parse_number, read_csv_table
+from gatework.data.table_csv import read_csv_table
 from gatework.data.table_sounds import Features, is_sound_folder, read_sound_table
 from gatework.errors import DataError
+from gatework.reading.tables import parse_number
 from gatework.tasks.features.mel import BANDS, log_mel
 from gatework.tasks.task import Success
 
