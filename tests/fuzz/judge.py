@@ -365,7 +365,7 @@ def _masks(case: Case, layer: Any, call: Call, given: Any, state: Any, options: 
     names = list(Meaning(layer.cell.equations, list(layer.cell.states), list(layer.cell.inputs)).masks)
     torch.manual_seed(case.seed)
     with torch.no_grad():
-        records = layer.record(given, state, names=names, **options)[2]
+        records = _allowing_auto(case, layer, lambda: layer.record(given, state, names=names, **options))[2]
     call.masks = [{name: _sequence(case, one).double() for name, one in record.items()} for record in records]
     for record in call.masks:
         for name, mask in record.items():
