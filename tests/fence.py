@@ -173,7 +173,7 @@ class _FencedTable(ArgumentTable):
 
     def jobs(self, entry: str, jobs: np.ndarray, threads: int) -> None:
         """Copy the list of jobs."""
-        self._fenced["jobs"] = jobs = self.fence.array(jobs)
+        self._jobs = jobs = self.fence.array(jobs)  # apart from the others: an input may be called jobs
         super().jobs(entry, jobs, threads)
 
 

@@ -78,3 +78,23 @@ def test_memory_of_another_make_is_refused():
     done = run(NOT_FENCED, "behind")
     assert done.returncode == 1
     assert "is written by a kernel and lies outside of the fence" in done.stderr
+
+
+def test_an_input_may_have_the_name_of_a_buffer():
+    """The copy of an input called `jobs` stays until the backward pass has read it."""
+    code = """
+import torch
+from gatework import Recurrent, cell
+from tests.fence import around_kernels
+
+layer = Recurrent(cell("h = V @ jobs", states="h", inputs="jobs"), 1, 1, dtype=torch.float64)
+x = torch.arange(6, dtype=torch.float64).reshape(3, 2, 1)
+with around_kernels() as fence:
+    layer(x)[0].sum().backward()
+assert layer.weight_ih_l0.grad.item() == 15, layer.weight_ih_l0.grad
+print("done")
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")]), "GATEWORK_FENCE": ""}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240, env=environment)
+    assert done.stdout == "done\n", done.stderr
