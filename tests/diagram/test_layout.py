@@ -8,6 +8,8 @@ from tests.diagram.geometry import EVERY_CELL, distance, edges, on_edge, pieces,
 from tests.language.cells_from_grammar import cells
 
 from gatework.cells import CELLS, Cell, cell
+from gatework.diagram.drawing import labels
+from gatework.diagram.drawing import route as routing
 from gatework.diagram.drawing.curves import arrowhead
 from gatework.diagram.drawing.route import crossings, route
 from gatework.diagram.drawing.scene import Scene, Shape
@@ -265,3 +267,27 @@ def test_odd_cells_are_drawn(text):
     check_signs_apart(scene)
     check_lines_pass_no_sign(scene)
     check_lines_end_on_something(scene)
+
+
+def gates(count: int) -> Cell:
+    """A cell with this many gates, whose output is their sum."""
+    lines = [f"a{number} = tanh(W{number} @ x + R{number} @ h + b{number})" for number in range(count)]
+    return cell("\n".join([*lines, "h = " + " + ".join(f"a{number}" for number in range(count))]))
+
+
+def test_the_work_of_a_picture_does_not_grow_with_the_cube_of_its_gates(monkeypatch):
+    """Looking along every path of the grid, 30 gates would take 900,000 steps and 4,000,000 comparisons of boxes."""
+    work = dict.fromkeys(("steps", "boxes"), 0)
+
+    def counted(name, function):
+        def call(*arguments):
+            work[name] += 1
+            return function(*arguments)
+
+        return call
+
+    monkeypatch.setattr(routing, "heappop", counted("steps", routing.heappop))
+    monkeypatch.setattr(labels, "_overlap", counted("boxes", labels._overlap))
+    cell_scene(gates(30))
+    assert 10_000 < work["steps"] < 150_000
+    assert 0 < work["boxes"] < 100_000

@@ -10,6 +10,7 @@ from gatework.diagram.planning.notation import Runs
 Place = tuple[float, float]
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 _HEAVY = 100.0  # touching an arrowhead is worse than overlapping anything else
+_TILE = 64.0  # in pixels; about the size of a label
 
 
 class Labels:
@@ -22,12 +23,11 @@ class Labels:
     """
 
     def __init__(self, signs: Iterable[Box], lines: Iterable[Sequence[Place]], heads: Iterable[Box] = ()) -> None:
-        self.taken: list[Box] = list(signs)
-        self.heads = list(heads)
+        self.taken, self.heads = _Boxes(signs), _Boxes(heads)
         for corners in lines:
             for (x, y), (u, v) in pairwise(corners):
                 left, top, right, bottom = min(x, u), min(y, v), max(x, u), max(y, v)
-                self.taken.append((left - HALF_LINE, top - HALF_LINE, right + HALF_LINE, bottom + HALF_LINE))
+                self.taken.add((left - HALF_LINE, top - HALF_LINE, right + HALF_LINE, bottom + HALF_LINE))
 
     def place(self, runs: Runs, size: float, ways: Iterable[Sequence[Place]], backward: bool = False) -> Place:
         """Find a place for a label beside one of several lines.
@@ -46,13 +46,14 @@ class Labels:
         ways = list(ways)
         near, far = (self._candidates(ways, wide, high, backward, gap) for gap in (LABEL_GAP, LABEL_FAR))
         for rank, (x, y) in enumerate((*near, *far)):
+            if rank * 0.01 >= least:
+                break  # not even a place over nothing would be better
             box = (x - wide / 2, y - high / 2, x + wide / 2, y + high / 2)
-            cost = sum(_overlap(box, other) for other in self.taken) + rank * 0.01
-            cost += _HEAVY * sum(_overlap(box, other) for other in self.heads)
+            cost = self.taken.overlap(box) + rank * 0.01 + _HEAVY * self.heads.overlap(box)
             if cost < least:
                 best, least = (x, y), cost
         assert best is not None  # a labelled vector has a line
-        self.taken.append((best[0] - wide / 2, best[1] - high / 2, best[0] + wide / 2, best[1] + high / 2))
+        self.taken.add((best[0] - wide / 2, best[1] - high / 2, best[0] + wide / 2, best[1] + high / 2))
         return best
 
     @staticmethod
@@ -73,6 +74,33 @@ class Labels:
                     else:
                         yield x, y - high / 2 - gap
                         yield x, y + high / 2 + gap
+
+
+class _Boxes:
+    """Boxes, found by the tiles of the paper that they touch."""
+
+    def __init__(self, boxes: Iterable[Box]) -> None:
+        self._tiles: dict[tuple[int, int], dict[Box, int]] = {}
+        for box in boxes:
+            self.add(box)
+
+    def add(self, box: Box) -> None:
+        """Add a box. A box that is added twice counts twice."""
+        for tile in _tiles(box):
+            held = self._tiles.setdefault(tile, {})
+            held[box] = held.get(box, 0) + 1
+
+    def overlap(self, box: Box) -> float:
+        """Sum the areas that a box shares with each of the boxes."""
+        near: dict[Box, int] = {}
+        for tile in _tiles(box):
+            near.update(self._tiles.get(tile, {}))
+        return sum(_overlap(box, other) * count for other, count in near.items())
+
+
+def _tiles(box: Box) -> Iterator[tuple[int, int]]:
+    left, top, right, bottom = (int(edge // _TILE) for edge in box)
+    return ((across, down) for across in range(left, right + 1) for down in range(top, bottom + 1))
 
 
 def _shares(length: float, needed: float) -> list[float]:
