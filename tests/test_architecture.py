@@ -19,6 +19,7 @@ FLOORS = {
     "errors": 0,
     "lazy": 0,
     "registry": 1,
+    "fonts": 1,
     "reading": 1,
     "language": 1,
     "translations": 1,

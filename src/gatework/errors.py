@@ -18,6 +18,11 @@ The tree::
         └── Stopped              Ctrl-C or SIGTERM; everything is saved
 
 Each message says what was given, what was expected, where, and what to do.
+
+What is probably a mistake but can be used is told as a warning, in one sentence too::
+
+    GateworkWarning
+    └── EquationWarning      a name of the equations that looks mistyped
 """
 
 import signal
@@ -117,6 +122,17 @@ class EquationError(GateworkError, ValueError):
             shown, start = _window(quoted, column)
             message = f"{message}\n  line {line}: {shown}\n{' ' * (len(f'  line {line}: ') + column - start)}^"
         super().__init__(message)
+
+
+class GateworkWarning(UserWarning):
+    """Base class of every warning of the project. The commands print it as one line."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
+
+
+class EquationWarning(GateworkWarning):
+    """Equations that can be used and look mistyped."""
 
 
 class CellError(GateworkError, ValueError):

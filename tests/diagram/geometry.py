@@ -9,9 +9,9 @@ from matplotlib.textpath import text_to_path
 from gatework.cells import CELLS, Cell, blocks, coupled, layer_norm, peephole, project, recurrent_dropout, zoneout
 from gatework.diagram.drawing.scene import Shape
 from gatework.diagram.planning.notation import Runs
-from gatework.diagram.rendering.raster import chinese_font
 from gatework.diagram.rendering.theme import ITALIC_SCALE, SUB_SCALE
 from gatework.errors import ConfigError
+from gatework.fonts import chinese_font
 
 LSTM, GRU = CELLS["lstm"], CELLS["gru"]
 TRANSFORMED = [

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from tests.diagram.geometry import EVERY_CELL, distance, edges, on_edge, pieces, segments, true_width
 from tests.language.cells_from_grammar import cells
 
+import gatework
 from gatework.cells import CELLS, Cell, cell
 from gatework.diagram.drawing import labels
 from gatework.diagram.drawing import route as routing
@@ -291,3 +292,37 @@ def test_the_work_of_a_picture_does_not_grow_with_the_cube_of_its_gates(monkeypa
     cell_scene(gates(30))
     assert 10_000 < work["steps"] < 150_000
     assert 0 < work["boxes"] < 100_000
+
+
+LONG = "retention_gate_of_the_memory_cell"
+LONG_NAMES = {
+    "gate": f"{LONG} = sigmoid(W_f @ x + R_f @ h + b_f)\nh = {LONG} * h + (1 - {LONG}) * tanh(W @ x + b)",
+    "two gates": f"""{LONG} = sigmoid(W_f @ x + R_f @ h + b_f)
+        write_gate_of_memory = sigmoid(W_i @ x + R_i @ h + b_i)
+        memory = {LONG} * memory + write_gate_of_memory * tanh(W @ x + b)
+        h = tanh(memory)""",
+    "states": "hidden_state_of_the_network = tanh(W @ x + R @ hidden_state_of_the_network + b)",
+    "input": "h = tanh(W @ measured_temperature_of_the_room + R @ h + b)",
+}
+
+
+@pytest.mark.parametrize("name", LONG_NAMES)
+@pytest.mark.parametrize("kind", ["cell", "walk", "chain"])
+def test_long_names_have_room(name, kind):
+    """They lie within the paper, clear of lines and signs."""
+    inputs = "measured_temperature_of_the_room" if name == "input" else "x"
+    scene = gatework.draw(cell(LONG_NAMES[name], inputs=inputs), kind).scene
+    for shape in scene.shapes:
+        if shape.kind == "line" or not shape.text:
+            continue
+        left, top, right, _ = edges(shape)
+        if shape.kind == "text":
+            wide, anchor = true_width(shape.text, shape.size), {"start": 0.0, "middle": 0.5, "end": 1.0}[shape.anchor]
+            left, right = left - anchor * wide, left + (1 - anchor) * wide
+        assert left >= 0, shape.id
+        assert right <= scene.width, shape.id
+        if shape.id.startswith("label") and kind == "cell":
+            places = [(left + (right - left) * share / 8, top) for share in range(9)]
+            touched = [line.id for line in lines(scene) for segment in segments(line)
+                       if any(distance(place, segment) < 2 for place in places)]  # fmt: skip
+            assert touched == [], shape.id

@@ -7,15 +7,19 @@ import runpy
 import struct
 import subprocess
 import sys
+import warnings
 from itertools import combinations, pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
 from tests.diagram.geometry import EVERY_CELL, true_width
 from tests.diagram.golden import GOLDEN, path_of
 
 import gatework
+from gatework import fonts
 from gatework.cells import CELLS
 from gatework.diagram import KINDS, LANGUAGES, Picture, gate_scene, notation_scene, unrolled_scene
 from gatework.diagram.rendering import raster
@@ -199,35 +203,64 @@ def test_impossible_scales_are_refused(tmp_path, scale):
 
 
 def test_chinese_without_a_font_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(raster.font_manager.fontManager, "ttflist", [])
-    monkeypatch.setattr(raster.font_manager, "findSystemFonts", lambda: ["/fonts/DejaVuSans.ttf"])
-    raster.chinese_font.cache_clear()
+    monkeypatch.setattr(fonts.font_manager.fontManager, "ttflist", [])
+    monkeypatch.setattr(fonts.font_manager, "findSystemFonts", lambda: ["/fonts/DejaVuSans.ttf"])
+    fonts.chinese_font.cache_clear()
     try:
         with pytest.raises(ConfigError, match=r"on Debian: apt install fonts-noto-cjk"):
             png(notation_scene("zh-Hans"), LIGHT)
     finally:
-        raster.chinese_font.cache_clear()
+        fonts.chinese_font.cache_clear()
 
 
 def test_a_chinese_font_installed_since_is_found(monkeypatch):
     """The manager is told of its file, and then has it."""
-    manager = raster.font_manager.fontManager
+    manager = fonts.font_manager.fontManager
     monkeypatch.setattr(manager, "ttflist", [])
     added = []
 
     def add(file):
         added.append(file)
         for name, weight in (("Noto Sans CJK JP", 400), ("Noto Sans CJK TC", 700), ("Noto Sans CJK TC", 400)):
-            manager.ttflist.append(raster.font_manager.FontEntry(f"{file}:{name}:{weight}", name=name, weight=weight))
+            manager.ttflist.append(fonts.font_manager.FontEntry(f"{file}:{name}:{weight}", name=name, weight=weight))
 
     monkeypatch.setattr(manager, "addfont", add)
-    monkeypatch.setattr(raster.font_manager, "findSystemFonts", lambda: ["/a/DejaVu.ttf", "/b/NotoSansCJK-Regular.ttc"])
-    raster.chinese_font.cache_clear()
+    monkeypatch.setattr(fonts.font_manager, "findSystemFonts", lambda: ["/a/DejaVu.ttf", "/b/NotoSansCJK-Regular.ttc"])
+    fonts.chinese_font.cache_clear()
     try:
-        assert raster.chinese_font("zh-Hant").startswith("/b/NotoSansCJK-Regular.ttc:Noto Sans CJK TC:400")
+        assert fonts.chinese_font("zh-Hant").startswith("/b/NotoSansCJK-Regular.ttc:Noto Sans CJK TC:400")
         assert added == ["/b/NotoSansCJK-Regular.ttc"]
     finally:
-        raster.chinese_font.cache_clear()
+        fonts.chinese_font.cache_clear()
+
+
+ACCENTED = """
+    C_tilde = tanh(W_C @ x + R_C @ h + b_C)    # candidate
+    C = C + C_tilde
+    o_hat_1 = sigmoid(W_o @ x + b_o)
+    h = o_hat_1 * tanh(C)
+"""
+
+
+def test_a_tilde_stands_above_its_letter_as_in_the_essay():
+    picture = gatework.draw(ACCENTED)
+    written = {shape.id: shape.to_dict()["runs"] for shape in picture.scene.shapes if shape.id.startswith("label")}
+    assert written["label C_tilde"] == [["C\u0303", "italic"], ["t", "sub"]]
+    assert written["label o_hat_1"] == [["o\u0302", "italic"], ["1,t", "sub"]]
+    assert r"\tilde{C}_t &= \tanh(W_C x_t + R_C h_{t-1} + b_C)" in gatework.cell(ACCENTED).latex()
+    assert r"\hat{o}^1_{t}" in gatework.cell(ACCENTED).latex()
+
+
+def test_a_png_sets_the_accent_in_the_middle_above_the_letter():
+    """The fonts of matplotlib have the sign, and not a letter with it."""
+    font = FontProperties(family="STIXGeneral", style="italic", size=16)
+    letter = TextPath((0, 0), "C", size=16, prop=font).get_extents()
+    both = raster._outline("C\u0303", 16, font).get_extents()
+    assert (both.x0, both.x1, both.y0) == pytest.approx((letter.x0, letter.x1, letter.y0), abs=1.0)
+    assert letter.y1 + 2 < both.y1 < letter.y1 + 8
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a glyph that is missing is told as a warning
+        png(gatework.draw(ACCENTED).scene, LIGHT)
 
 
 def test_layout_and_svg_need_only_the_standard_library():

@@ -117,3 +117,14 @@ def test_the_equations_stand_beside():
     scene = walk_scenes(cell("h = tanh(W @ x + R @ h + b)  # mine"), "zh-Hant")[0]
     texts = ["".join(text for text, _ in shape.text) for shape in scene.shapes if shape.id.startswith("beside")]
     assert texts == ["新狀態", "ht = tanh(W\u2009xt + R\u2009ht−1 + b)", "mine"]
+
+
+@pytest.mark.parametrize("name", EVERY_CELL)
+def test_a_name_is_as_dark_as_the_line_beside_it(name):
+    for scene in walk_scenes(EVERY_CELL[name]):
+        lines = [shape for shape in scene.shapes if shape.kind == "line"]
+        for text in scene.shapes:
+            if text.kind != "text" or not text.id.startswith("label "):
+                continue
+            dark = any(line.emphasis == "" and line.quantity == text.quantity for line in lines)
+            assert not (dark and text.emphasis == "faint"), (scene.title, text.id)

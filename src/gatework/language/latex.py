@@ -3,7 +3,7 @@
 import re
 
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product, Step
-from gatework.language.spelling import GREEK, SPELLINGS, Strength, number
+from gatework.language.spelling import GREEK, SPELLINGS, Strength, number, parts_of
 
 
 def latex(step: Step) -> str:
@@ -81,8 +81,9 @@ def _arguments(node: Apply, changing: frozenset[str], strength: Strength) -> lis
 
 def _symbol(name: str, time: str) -> str:
     """Write a name with its index and its time: ``W_f``, ``c_{t-1}``, or ``f^{below}_t`` for ``f_below``."""
-    stem, _, index = name.partition("_")
+    stem, accent, index = parts_of(name)
     stem = f"\\{stem}" if stem in GREEK else stem if len(stem) == 1 else f"\\mathit{{{stem}}}"
+    stem = f"\\{accent}{{{stem}}}" if accent else stem
     index = re.sub(r"_", r"\\_", index)
     if not index:
         return f"{stem}_{{{time}}}" if len(time) > 1 else f"{stem}_{time}" if time else stem

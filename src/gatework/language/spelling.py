@@ -29,6 +29,9 @@ GREEK: Mapping[str, str] = MappingProxyType(
 )  # fmt: skip
 """The names that are printed as Greek letters, with the letters. LaTeX uses the same names."""
 
+ACCENTS: Mapping[str, str] = MappingProxyType({"tilde": "\u0303", "hat": "\u0302", "bar": "\u0304"})
+"""The first parts of an index that are printed as an accent on the letter, ``C_tilde``. LaTeX uses the same names."""
+
 # The LaTeX of the table of functions, as characters.
 _COMMANDS = {r"\odot": "⊙", r"\sqrt": "√", r"\lvert": "|", r"\rvert": "|", r"\bmod": "mod", r"\mid": "∣", r"\,": " "}
 
@@ -114,6 +117,27 @@ def number(value: float) -> str:
         Text that parses to the same number.
     """
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+
+
+def parts_of(name: str) -> tuple[str, str, str]:
+    """Split a name into what is printed on the line, its accent, and its index.
+
+    Args:
+        name: A name of the equations.
+
+    Returns:
+        The stem, a key of :data:`ACCENTS` or nothing, and the index without the underscore before it. Only a single
+        letter takes an accent, because an accent does not span a word.
+
+    Example:
+        >>> parts_of("W_f"), parts_of("C_tilde"), parts_of("W_hat_f"), parts_of("memory_bar")
+        (('W', '', 'f'), ('C', 'tilde', ''), ('W', 'hat', 'f'), ('memory', '', 'bar'))
+    """
+    stem, _, index = name.partition("_")
+    accent, _, rest = index.partition("_")
+    if accent in ACCENTS and (len(stem) == 1 or stem in GREEK):
+        return stem, accent, rest
+    return stem, "", index
 
 
 class Names:

@@ -1,13 +1,13 @@
 """The picture of a run: the training loss and the held-out loss over the steps."""
 
-import io
 from collections.abc import Mapping, Sequence
 from math import ceil, log2
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
+
+from gatework.fonts import families_for, png_of
 
 _AFTER = "Description"  # the field of the PNG file with the step after which it was drawn
 _TRAIN, _NOISE, _VALID, _INK, _FAINT = "#2f6ca8", "#8fb3d9", "#c8451b", "#333333", "#e4e4e4"
@@ -49,7 +49,7 @@ def draw_curve(lines: Sequence[Mapping[str, Any]], quantity: str, title: str) ->
             axes.yaxis.set_minor_formatter(NullFormatter())
     elif values:
         _zoom(axes, [value for _, value in train], [value for _, value in valid])
-    axes.set_title(title, parse_math=False, loc="left", fontsize=12, color=_INK, pad=12)
+    axes.set_title(title, parse_math=False, loc="left", fontsize=12, color=_INK, pad=12, fontfamily=families_for(title))
     axes.set_ylabel(quantity.replace("_", " "), color=_INK)
     if share:
         below[0].plot(*zip(*share, strict=True), color=_VALID, linewidth=1.8, marker="o", markersize=4.5)
@@ -66,9 +66,7 @@ def draw_curve(lines: Sequence[Mapping[str, Any]], quantity: str, title: str) ->
     last.set_xlabel("step", color=_INK)
     last.xaxis.set_major_locator(MaxNLocator(integer=True))
     last.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
-    picture = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(picture, metadata={_AFTER: _after(lines)})
-    return picture.getvalue()
+    return png_of(figure, {_AFTER: _after(lines)})
 
 
 def is_drawn_from(picture: bytes, lines: Sequence[Mapping[str, Any]]) -> bool:

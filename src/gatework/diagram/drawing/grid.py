@@ -36,6 +36,7 @@ STRAIGHT_ARROW = 9.0  # the same part for an arrow that stands alone
 HEAD_LENGTH, HEAD_HALF = 13.0, 6.6
 # The distance from a line to a label beside it, and the distance if an arrowhead is in the way.
 LABEL_GAP, LABEL_FAR = 4.5, 9.5
+CROWDED = 0.12  # a label of which a larger share lies over something else needs more room
 AIR = 1.0  # around an arrowhead
 HALF_LINE = 2.0  # half of the width of a line, with a small margin
 

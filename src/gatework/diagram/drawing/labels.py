@@ -29,7 +29,9 @@ class Labels:
                 left, top, right, bottom = min(x, u), min(y, v), max(x, u), max(y, v)
                 self.taken.add((left - HALF_LINE, top - HALF_LINE, right + HALF_LINE, bottom + HALF_LINE))
 
-    def place(self, runs: Runs, size: float, ways: Iterable[Sequence[Place]], backward: bool = False) -> Place:
+    def place(
+        self, runs: Runs, size: float, ways: Iterable[Sequence[Place]], backward: bool = False
+    ) -> tuple[Place, float]:
         """Find a place for a label beside one of several lines.
 
         Args:
@@ -39,7 +41,7 @@ class Labels:
             backward: Whether it belongs to the end of the lines instead of their beginning.
 
         Returns:
-            The middle of the text.
+            The middle of the text, and the share of it that lies over something else.
         """
         wide, high = text_width(runs, size), size * 1.2
         best, least = None, float("inf")
@@ -53,8 +55,10 @@ class Labels:
             if cost < least:
                 best, least = (x, y), cost
         assert best is not None  # a labelled vector has a line
-        self.taken.add((best[0] - wide / 2, best[1] - high / 2, best[0] + wide / 2, best[1] + high / 2))
-        return best
+        box = (best[0] - wide / 2, best[1] - high / 2, best[0] + wide / 2, best[1] + high / 2)
+        hidden = self.taken.overlap(box) / (wide * high)
+        self.taken.add(box)
+        return best, hidden
 
     @staticmethod
     def _candidates(

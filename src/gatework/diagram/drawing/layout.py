@@ -5,11 +5,23 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from gatework.diagram.drawing.curves import Curve, arrowhead, make_curves
-from gatework.diagram.drawing.grid import AIR, DISC_TEXT, MARGIN, MARK, NAME, SIGN, STATE_ABOVE, TEXT, middle
+from gatework.diagram.drawing.grid import (
+    AIR,
+    CROWDED,
+    DISC_TEXT,
+    LABEL_GAP,
+    MARGIN,
+    MARK,
+    NAME,
+    SIGN,
+    STATE_ABOVE,
+    TEXT,
+    middle,
+)
 from gatework.diagram.drawing.labels import Box, Labels, Place
 from gatework.diagram.drawing.paper import sign_size, spread
 from gatework.diagram.drawing.route import Route, route
-from gatework.diagram.drawing.scene import Scene, Shape
+from gatework.diagram.drawing.scene import Scene, Shape, text_width, within_paper
 from gatework.diagram.planning.arrange import Arrangement, arrange
 from gatework.diagram.planning.graph import INPUT, LAYER, OPERATION, SOURCE, STATE, Vertex, make_graph
 from gatework.diagram.planning.notation import Runs, plain, roman, symbol
@@ -58,17 +70,42 @@ def lay_out(placement: Placement, labels: Mapping[Vertex, Runs], notes: Mapping[
     Returns:
         The scene, without a title.
     """
-    return _Draughtsman(placement, labels, notes).scene()
+    room: dict[Vertex, tuple[float, float]] = {}
+    # A name that finds no free place gets room on the left of its line, and if that does not help, on the right too.
+    for side in (0, 1):
+        draughtsman = _Draughtsman(placement, labels, notes, room)
+        scene = draughtsman.scene()
+        if not draughtsman.crowded:
+            break
+        for vertex, wide in draughtsman.crowded.items():
+            room[vertex] = (wide, wide * side)
+    else:
+        scene = _Draughtsman(placement, labels, notes, room).scene()
+    return within_paper(scene, MARGIN)
 
 
 class _Draughtsman:
-    """Makes the shapes of one cell."""
+    """Makes the shapes of one cell.
 
-    def __init__(self, placement: Placement, labels: Mapping[Vertex, Runs], notes: Mapping[str, str]) -> None:
+    Args:
+        placement: The places and lines.
+        labels: The label of each vertex's sign.
+        notes: The name that the equations' comments give to each quantity.
+        room: For vertices whose names need it, the room that is kept free on the left and on the right.
+    """
+
+    def __init__(
+        self,
+        placement: Placement,
+        labels: Mapping[Vertex, Runs],
+        notes: Mapping[str, str],
+        room: Mapping[Vertex, tuple[float, float]],
+    ) -> None:
         self.wiring, self.labels, self.notes = placement.wiring, labels, notes
         wiring = placement.wiring
         sizes = {vertex: sign_size(vertex, labels[vertex]) for vertex in wiring.vertices}
-        self.paper = spread(placement.arrangement, placement.routes, sizes)
+        self.paper = spread(placement.arrangement, placement.routes, sizes, room)
+        self.crowded: dict[Vertex, float] = {}  # the names without a free place, with the room that they need
         self.curves = curves = make_curves(wiring, placement.routes, self.paper)
         self.centres = {vertex: self.paper.at(middle(*place)) for vertex, place in placement.arrangement.places.items()}
         self.ids = vertex_ids(wiring)
@@ -148,7 +185,11 @@ class _Draughtsman:
                 continue
             runs = symbol(name, "t")
             ways = [curve.corners for curve in self.curves if curve.route.source is vertex]
-            x, y = self.free.place(runs, NAME, ways)
+            (x, y), hidden = self.free.place(runs, NAME, ways)
+            wide = text_width(runs, NAME)
+            left, _, across, _ = self.paper.frame
+            if hidden > CROWDED or x - wide / 2 < left or x + wide / 2 > left + across:
+                self.crowded[vertex] = wide + 2 * LABEL_GAP
             texts.append(Shape(f"label {name}", "text", "label", name, runs, (x, y, 0.0, 0.0), size=NAME))
         return texts
 
@@ -159,7 +200,7 @@ class _Draughtsman:
             target, index = curve.route.target, curve.route.index
             mark = self.wiring.marks[target][index] if self.wiring.marks[target] else ""
             if mark:
-                x, y = self.free.place(roman(mark), MARK, [curve.corners[-2:]], backward=True)
+                (x, y), _ = self.free.place(roman(mark), MARK, [curve.corners[-2:]], backward=True)
                 name = f"mark {self.ids[target]} {index}"
                 texts.append(Shape(name, "text", "label", "", roman(mark), (x, y, 0.0, 0.0), size=MARK))
         return texts

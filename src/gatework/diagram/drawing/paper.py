@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from types import MappingProxyType
 
 from gatework.diagram.drawing.grid import (
     CIRCLE,
@@ -76,13 +77,19 @@ def sign_size(vertex: Vertex, label: Runs) -> tuple[float, float]:
     return 0.0, 0.0
 
 
-def spread(arrangement: Arrangement, routes: Iterable[Route], sizes: Mapping[Vertex, tuple[float, float]]) -> Paper:
+def spread(
+    arrangement: Arrangement,
+    routes: Iterable[Route],
+    sizes: Mapping[Vertex, tuple[float, float]],
+    room: Mapping[Vertex, tuple[float, float]],
+) -> Paper:
     """Give every used line of the grid its place.
 
     Args:
         arrangement: Where the vertices stand.
         routes: The lines along the grid.
         sizes: Width and height of each vertex's sign.
+        room: For some vertices, the room that their names need on the left and on the right of their middle.
 
     Returns:
         The paper.
@@ -118,7 +125,8 @@ def spread(arrangement: Arrangement, routes: Iterable[Route], sizes: Mapping[Ver
             slots_y[y] = 0.0
     frame_top = DISC + UPRIGHT
     named = {row * middle(0, 1)[1] for vertex, (_, row) in arrangement.places.items() if vertex.kind == STATE}
-    across, frame_right = _cumulated(slots_x, outside, ROOM_ACROSS, FRAME_MARGIN + 8.0)
+    wanted = {middle(*arrangement.places[vertex])[0]: sides for vertex, sides in room.items()}
+    across, frame_right = _cumulated(slots_x, outside, ROOM_ACROSS, FRAME_MARGIN + 8.0, wanted=wanted)
     down, frame_bottom = _cumulated(slots_y, frame_top, ROOM_DOWN, FRAME_MARGIN, named)
     across |= {x + side: place + side * PORT for x, place in across.items() if column_at(x)[1] == 1 for side in (-1, 1)}
     width, height = frame_right + outside, frame_bottom + UPRIGHT + DISC
@@ -147,15 +155,17 @@ def _cumulated(
     rooms: Mapping[int, float],
     margin: float,
     named: Collection[int] = (),
+    wanted: Mapping[int, tuple[float, float]] = MappingProxyType({}),
 ) -> tuple[dict[int, float], float]:
     """Place slots one after another, with the needed distance between neighbours."""
     places: dict[int, float] = {}
     edge, before = start + margin, None
     for line, half in slots.items():
+        edge += max(0.0, wanted.get(line, (0.0, 0.0))[0] - half)
         if before is not None:
             room = rooms[(before > 0) + (half > 0)]
             # The name of a state needs space above its line, clear of the row before.
             edge += max(room, ROOM_FOR_NAME - half) if line in named else room
         places[line] = edge + half
-        edge, before = edge + 2 * half, half
+        edge, before = edge + 2 * half + max(0.0, wanted.get(line, (0.0, 0.0))[1] - half), half
     return places, edge + margin

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from unicodedata import combining
 
 from gatework.diagram.planning.notation import Runs, plain
 
@@ -174,6 +175,35 @@ def sheet(scenes: Collection[Scene], title: str, gap: float = 26.0) -> Scene:
     return Scene(width, down - gap, tuple(shapes), title, first.description, first.language)
 
 
+def within_paper(scene: Scene, margin: float) -> Scene:
+    """Widen the paper of a picture where a sign or a text would be cut off.
+
+    Args:
+        scene: The picture.
+        margin: The room between what would be cut off and the edge.
+
+    Returns:
+        The picture; the same one if everything has its place.
+    """
+    edges = [_sides(shape) for shape in scene.shapes if shape.kind != "line"]
+    left, right = min(side[0] for side in edges), max(side[1] for side in edges)
+    before = margin - left if left < 0 else 0.0
+    after = right + margin - scene.width if right > scene.width else 0.0
+    if not before and not after:
+        return scene
+    shapes = tuple(shape.moved(before, 0.0) for shape in scene.shapes)
+    return replace(scene, width=scene.width + before + after, shapes=shapes)
+
+
+def _sides(shape: Shape) -> tuple[float, float]:
+    """Return the left and the right end of a sign or a text."""
+    left, _, width, _ = shape.box
+    if shape.kind == "text":
+        width = text_width(shape.text, shape.size)
+        left -= {"start": 0.0, "middle": 0.5, "end": 1.0}[shape.anchor] * width
+    return left, left + width
+
+
 def pointed_out(scene: Scene, bright: Collection[str]) -> Scene:
     """Make all but some shapes of a picture faint. A bright branch is drawn from the source of its vector.
 
@@ -218,6 +248,8 @@ def text_width(runs: Runs, size: float) -> float:
 
 
 def _letter(letter: str) -> float:
+    if combining(letter):
+        return 0.0  # an accent stands on the letter before it
     if ord(letter) > 0x2E80:
         return 1.0  # Chinese characters are as wide as they are high
     if letter in "ijlt.,:;|()[]'\u2009 f":

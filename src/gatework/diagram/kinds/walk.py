@@ -79,6 +79,8 @@ def _path(wiring: Wiring, targets: Collection[str]) -> set[str]:
             onward = ends or [reader for reader in wiring.readers(vertex) if reader.kind != JUNCTION]
             edges |= {(vertex, reader) for reader in onward}
             bright |= {name for end in ends for name in (ids[end], f"name {ids[end]}")}
+    # The name of a quantity is as dark as the line that it stands beside.
+    bright |= {f"label {name}" for one, _ in edges for name in one.names}
     bright |= {f"{ids[one]} > {ids[other]}" for one, other in edges}
     bright |= {f"{ids[one]} > {ids[other]} {place}" for one, other in edges for place in (0, 1, 2)}
     return bright | {f"mark {ids[other]} {place}" for _, other in edges for place in (0, 1, 2)}

@@ -5,7 +5,7 @@ A run is ``(text, style)``. The styles are ``italic`` (quantities), ``roman`` (f
 """
 
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Product
-from gatework.language.spelling import GREEK, MINUS, SPELLINGS, Strength, number
+from gatework.language.spelling import ACCENTS, GREEK, MINUS, SPELLINGS, Strength, number, parts_of
 
 Run = tuple[str, str]
 Runs = tuple[Run, ...]
@@ -22,11 +22,11 @@ def symbol(name: str, time: str = "") -> Runs:
         Its runs.
 
     Example:
-        >>> symbol("W_f"), plain(symbol("c_below", "t"))
-        ((('W', 'italic'), ('f', 'sub')), 'c_below,t')
+        >>> symbol("W_f"), plain(symbol("c_below", "t")), plain(symbol("C_tilde", "t"))
+        ((('W', 'italic'), ('f', 'sub')), 'c_below,t', 'C̃_t')
     """
-    stem, _, index = name.partition("_")
-    stem = GREEK.get(stem, stem)
+    stem, accent, index = parts_of(name)
+    stem = GREEK.get(stem, stem) + ACCENTS.get(accent, "")
     below = ",".join(part for part in (index.strip("_"), time) if part)
     base = ((stem, "italic"),)
     return (*base, (below, "sub")) if below else base

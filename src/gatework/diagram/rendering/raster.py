@@ -1,10 +1,7 @@
 """A scene as PNG, drawn by matplotlib from the same shapes as the SVG."""
 
 import io
-from functools import cache
-from pathlib import Path as FilePath
 
-from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
@@ -27,15 +24,15 @@ from gatework.diagram.rendering.theme import (
     Theme,
 )
 from gatework.errors import ConfigError
+from gatework.fonts import chinese_font, is_chinese
+from gatework.language.spelling import ACCENTS
 
 _CODES = {"M": [Path.MOVETO], "L": [Path.LINETO], "Q": [Path.CURVE3, Path.CURVE3]}
 _DOTS = 72.0  # points of a figure per inch; one point is one pixel of the scene
-# Fonts with simplified and traditional characters, by the start of their family names and file names.
-_CHINESE = ("noto sans cjk", "noto serif cjk", "source han", "wenquanyi", "pingfang", "microsoft yahei",
-            "microsoft jhenghei", "simhei", "heiti", "arial unicode")  # fmt: skip
-# The endings of the family names of fonts with the shapes of one language.
-_REGIONS = {"zh-Hans": ("sc", "cn"), "zh-Hant": ("tc", "tw", "hk")}
-_CHINESE_FILES = ("notosanscjk", "notoserifcjk", "sourcehan", "wqy", "pingfang", "msyh", "msjh", "simhei")
+# The accents of the language, and the signs that stand for them by themselves; how far italic letters lean; and the gap
+# below an accent, in heights of letters.
+_ACCENTS = {ACCENTS["tilde"]: "\u02dc", ACCENTS["hat"]: "\u02c6", ACCENTS["bar"]: "\u00af"}
+_SLANT, _ACCENT_GAP = 0.15, 0.07
 
 
 def png(scene: Scene, theme: Theme, scale: float = 2.0) -> bytes:
@@ -123,23 +120,38 @@ def _text(runs: Runs, x: float, y: float, size: float, anchor: str, colour: str,
         for piece, font in _pieces(text, style, language):
             set_runs.append((piece, font, scale, wide, SUB_DROP * size if style == "sub" else 0.0))
             font.set_size(scale)
-            wide += text_to_path.get_text_width_height_descent(piece, font, ismath=False)[0]
+            letters = piece.rstrip("".join(_ACCENTS)) or piece
+            wide += text_to_path.get_text_width_height_descent(letters, font, ismath=False)[0]
     start = x - {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor] * wide
     drawn: list[Patch] = []
     for piece, font, scale, offset, drop in set_runs:
         if not piece.strip():
             continue  # a space has no outline
-        outline = TextPath((0, 0), piece, size=scale, prop=font)
+        outline = _outline(piece, scale, font)
         moved = outline.transformed(Affine2D().scale(1, -1).translate(start + offset, y + size * 0.35 + drop))
         drawn.append(PathPatch(moved, facecolor=colour, edgecolor="none"))
     return drawn
+
+
+def _outline(piece: str, size: float, font: FontProperties) -> Path:
+    """Outline a text. The fonts of matplotlib cannot set an accent on every letter, so it is set here."""
+    letters = piece.rstrip("".join(_ACCENTS))
+    outline: Path = TextPath((0, 0), letters or piece, size=size, prop=font)
+    for accent in piece[len(letters) :] if letters else "":
+        below, sign = outline.get_extents(), TextPath((0, 0), _ACCENTS[accent], size=size, prop=font)
+        own = sign.get_extents()
+        slant = _SLANT * below.height if font.get_style() == "italic" else 0.0
+        right = (below.x0 + below.x1 - own.x0 - own.x1) / 2 + slant
+        raised = sign.transformed(Affine2D().translate(right, below.y1 + _ACCENT_GAP * size - own.y0))
+        outline = Path.make_compound_path(outline, raised)
+    return outline
 
 
 def _pieces(text: str, style: str, language: str) -> list[tuple[str, FontProperties]]:
     """Split a text where Chinese characters begin and end. Each part comes with a font that has its letters."""
     pieces: list[tuple[str, bool]] = []
     for letter in text:
-        chinese = ord(letter) > 0x2E80
+        chinese = is_chinese(letter)
         if pieces and pieces[-1][1] == chinese:
             pieces[-1] = (pieces[-1][0] + letter, chinese)
         else:
@@ -150,47 +162,3 @@ def _pieces(text: str, style: str, language: str) -> list[tuple[str, FontPropert
         (piece, FontProperties(fname=chinese_font(language)) if chinese else FontProperties(family=family, style=slope))
         for piece, chinese in pieces
     ]
-
-
-@cache
-def chinese_font(language: str) -> str:
-    """Find a font with Chinese characters on this machine, in the shapes of the language if possible.
-
-    Args:
-        language: ``zh-Hans`` or ``zh-Hant``.
-
-    Returns:
-        The font's file, as matplotlib takes it.
-
-    Raises:
-        ConfigError: If there is none.
-    """
-    if not _chinese_fonts():
-        # The manager caches its list of fonts. A font that was installed since is only found by its file.
-        for file in font_manager.findSystemFonts():
-            if FilePath(file).name.lower().startswith(_CHINESE_FILES):
-                font_manager.fontManager.addfont(file)
-    fonts = _chinese_fonts()
-    if not fonts:
-        raise ConfigError(
-            "A PNG in Chinese needs a font with Chinese characters, and this machine has none that is known. Install "
-            "one (on Debian: apt install fonts-noto-cjk), or write an SVG, which leaves the choice of font to who "
-            "shows it."
-        )
-    regions = _REGIONS.get(language, ())
-    entry = min(
-        fonts,
-        key=lambda entry: (
-            entry.name.lower().split()[-1] not in regions,
-            str(entry.weight) not in ("400", "regular", "normal"),
-            "serif" in entry.name.lower() or "mono" in entry.name.lower(),
-            entry.name,
-        ),
-    )
-    # Before matplotlib 3.11, only the first font of a collection is available.
-    collected = getattr(font_manager, "FontPath", None)
-    return entry.fname if collected is None else collected(entry.fname, getattr(entry, "index", 0))
-
-
-def _chinese_fonts() -> list[font_manager.FontEntry]:
-    return [entry for entry in font_manager.fontManager.ttflist if entry.name.lower().startswith(_CHINESE)]

@@ -1,6 +1,5 @@
 """The picture of a comparison: the criterion's metric against the gap, one line with a band for each cell."""
 
-import io
 from collections.abc import Mapping, Sequence
 from itertools import count
 from math import log
@@ -10,6 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
+from gatework.fonts import families_for, png_of
 from gatework.search.comparing.results import Comparison
 
 # The colours of Okabe & Ito, which people with any kind of colour vision can distinguish, except yellow, which is too
@@ -60,9 +60,7 @@ def draw_gaps(comparison: Comparison) -> bytes:
     # Labels are spread in points of the page, which are known only once everything else is laid out.
     FigureCanvasAgg(figure).draw()
     _label_ends(axes, [curve for curve in curves if curve.points])
-    picture = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(picture)
-    return picture.getvalue()
+    return png_of(figure)
 
 
 def _curves(comparison: Comparison) -> list[_Curve]:
@@ -153,15 +151,20 @@ def _finish(axes: Any, comparison: Comparison) -> None:
     """Set title, axes and grid."""
     config, task = comparison.config, comparison.task
     matched = f"as many parameters as {comparison.reference}" if config.match == "parameters" else "as many units"
+    title = (
+        f"{task['title']}: median of {config.seeds} run{'s' if config.seeds > 1 else ''} and 95 % interval, {matched}"
+    )
     axes.set_title(
-        f"{task['title']}: median of {config.seeds} run{'s' if config.seeds > 1 else ''} and 95 % interval, {matched}",
+        title,
         parse_math=False,
+        fontfamily=families_for(title),
         loc="left",
         fontsize=11.5,
         color=_INK,
         pad=12,
     )
-    axes.set_xlabel(f"gap ({task['gap'].split(';')[0]})", color=_INK, parse_math=False)
+    gap = f"gap ({task['gap'].split(';')[0]})"
+    axes.set_xlabel(gap, color=_INK, parse_math=False, fontfamily=families_for(gap))
     axes.set_ylabel(f"{task['success']['metric'].replace('_', ' ')} on test sequences", color=_INK)
     places = list(_places(config.gaps).values())
     axes.set_xticks(places, [f"{gap:,}" for gap in config.gaps])
@@ -182,7 +185,8 @@ def _label_ends(axes: Any, curves: list[_Curve]) -> None:
     ends.sort(key=lambda end: end[0])
     box = axes.get_window_extent()
     if len(ends) * _APART > box.height * scale:
-        axes.legend([curve.label for _, curve in ends], fontsize=8)
+        labels = [curve.label for _, curve in ends]
+        axes.legend(labels, prop={"size": 8, "family": families_for("".join(labels))})
         return
     heights = spread([height for height, _ in ends], box.y0 * scale, box.y1 * scale)
     edge = axes.get_xlim()[1]
@@ -201,6 +205,7 @@ def _label_ends(axes: Any, curves: list[_Curve]) -> None:
             fontsize=10,
             annotation_clip=False,
             parse_math=False,
+            fontfamily=families_for(curve.label),
         )
     axes.set_xlim(right=edge)
 
