@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 Edges = dict[tuple[str, str], int]
 
 # Tables of names, and what everything may import.
-_LEFT_OUT = {"__init__", "__main__", "errors", "lazy", "registry", "translations"}
+_LEFT_OUT = {"__init__", "__main__", "errors", "lazy", "registry", "system", "translations"}
 _GROUPS = ("tasks.", "language.", "explorer.")  # folders in these only group files of one room
 _GAP = 0.22  # how much of a room's width a line takes that passes between two
 _INK, _LINE, _KNOT, _PAPER = "#1f2328", "#8c959f", "#cf222e", "#ffffff"

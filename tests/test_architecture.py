@@ -18,6 +18,7 @@ SOURCE = Path(gatework.__file__).parent
 FLOORS = {
     "errors": 0,
     "lazy": 0,
+    "system": 0,
     "registry": 1,
     "fonts": 1,
     "reading": 1,
@@ -64,7 +65,7 @@ MAY_READ = {
     "kernels/cpu/cache.py": "a folder that must be this user's alone, with hashes of its own",
     "kernels/planning/spec.py": "a text that the same process wrote",
     "training/jobs/memory_check.py": "the system's own files",
-    "cli/doctor.py": "the system's own files",
+    "system.py": "the system's own files",
     "training/parallel.py": "what processes of one run tell each other",
     "runs/pool.py": "what processes of one comparison tell each other",
     "search/running/worker.py": "what processes of one comparison tell each other",

@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from gatework.errors import RunError
-from gatework.runs.pool import Pool, count_cores
+from gatework.runs.pool import Pool
+from gatework.system import count_cores
 
 ECHO = "import sys\nfor line in sys.stdin: print('{\"outcome\": ' + line.strip() + '}', flush=True)"
 

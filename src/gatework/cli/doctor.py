@@ -3,7 +3,6 @@
 import os
 import platform
 import shutil
-import sys
 import sysconfig
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,6 +14,7 @@ from rich.markup import escape
 from gatework import __version__
 from gatework.cli.output import Json, out, pairs, print_json
 from gatework.kernels import BACKENDS
+from gatework.system import count_cores, memory, processor_name
 
 # Package -> its purpose.
 OPTIONAL_PACKAGES = {
@@ -55,18 +55,19 @@ def examine() -> dict[str, Any]:
         Plain values by name; sizes in bytes.
     """
     standard_library = Path(sysconfig.get_path("stdlib"))
+    total, free = memory() or (None, None)
     return {
         "gatework": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "system": platform.platform(),
-        "processor": _processor(),
+        "processor": processor_name(),
         "vector_instructions": torch.backends.cpu.get_cpu_capability(),
-        "cores": _cores(),
+        "cores": count_cores(),
         "threads": torch.get_num_threads(),
         **{name: value for backend in BACKENDS.values() for name, value in backend.describe().items()},
-        "memory": _memory("MemTotal"),
-        "memory_free": _memory("MemAvailable"),
+        "memory": total,
+        "memory_free": free,
         "disk_free": shutil.disk_usage(Path.cwd()).free,
         "devices": _devices(),
         "optional_packages": {name: _installed(name) for name in OPTIONAL_PACKAGES},
@@ -121,35 +122,6 @@ def _shown(value: Any) -> str:
 
 def _bytes(count: int) -> str:
     return f"{count / 2**30:.1f} GiB" if count >= SHOWN_IN_GIB else f"{count / 2**20:.1f} MiB"
-
-
-def _processor() -> str:
-    """Return the processor's name. On Linux it is in a file that the module platform does not read."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:  # another system, where platform knows the name
-        return platform.processor() or platform.machine()
-    return platform.machine()
-
-
-def _cores() -> int:
-    """Count the cores this process may use, which can be fewer than the machine has."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _memory(field: str) -> int | None:
-    """Read one field of Linux's memory table, in bytes; None elsewhere."""
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith(f"{field}:"):
-                return int(line.split()[1]) * 1024
-    except OSError:  # another system, which keeps no such table
-        return None
-    return None
 
 
 def _devices() -> list[str]:

@@ -24,6 +24,7 @@ from gatework.explorer.connections import connections_within
 from gatework.explorer.guard import App, Door, Guard, is_loopback
 from gatework.explorer.routes import Desk, Work, broken_off, refused
 from gatework.explorer.settings import Settings
+from gatework.system import claim_port
 
 if TYPE_CHECKING:
     from gatework.explorer.answers import Answers
@@ -84,7 +85,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)[0]
         sock = socket.socket(family, kind, protocol)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        claim_port(sock)
         sock.bind(address)
         sock.listen(_BACKLOG)
     except OSError as error:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gatework.errors import FileError
+from gatework.system import open_for_reading
 
 MOST_TEXT = 16 << 30
 """The largest size of a user's text in bytes."""
@@ -66,7 +67,7 @@ def read_file(path: str | Path, most: int, advice: str = "") -> bytes:
 def _opened(path: str | Path) -> Iterator[int]:
     """Open a regular file for reading, and close it in the end."""
     try:
-        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        file = open_for_reading(path)
     except ValueError as error:  # a NUL character, or half a character, in the name
         raise FileError(path, f"cannot be read (no file has such a name: {error})") from error
     try:

@@ -7,7 +7,6 @@ is used.
 """
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +21,8 @@ from gatework.errors import CheckpointError, FileError
 from gatework.reading.files import read_file
 from gatework.reading.nested import MOST_FACTS, fault_in_words, parse_object
 from gatework.reading.tensors import MOST_TENSORS, parse_safetensors
-from gatework.runs.files import UNFINISHED, digest, flush_folder, to_json, write_flushed
+from gatework.runs.files import UNFINISHED, digest, to_json, write_flushed
+from gatework.system import flush_folder, is_in_use, replace
 
 FORMAT = 1
 _PARTS = ("model", "optimizer", "state")
@@ -78,7 +78,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
         facts = {"format": FORMAT, "step": checkpoint.step, **checkpoint.facts, "sha256": sums}
         write_flushed(unfinished / "training.json", to_json(facts | {"checksum": _checksum(facts)}))
         flush_folder(unfinished)
-        os.rename(unfinished, path)
+        replace(unfinished, path)
         flush_folder(folder)
     except OSError:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -87,10 +87,18 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
 
 
 def remove_checkpoints(folder: Path, keep: int) -> None:
-    """Remove all but the latest checkpoints. Each is renamed first, so that no partial checkpoint is ever visible."""
+    """Remove all but the latest checkpoints. Each is renamed first, so that no partial checkpoint is ever visible.
+
+    On Windows a checkpoint that another process is reading stays until the next call.
+    """
     for step in list_checkpoints(folder)[:-keep]:
         leaving = folder / f"{UNFINISHED}gone-{step}"
-        os.rename(folder / f"step-{step}", leaving)
+        try:
+            replace(folder / f"step-{step}", leaving)
+        except PermissionError as error:
+            if not is_in_use(error):
+                raise
+            continue
         shutil.rmtree(leaving)
 
 

@@ -1,6 +1,5 @@
 """Files that survive a crash: written under another name, flushed to the disk, and only then renamed."""
 
-import errno
 import json
 import os
 import shutil
@@ -11,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from gatework.errors import RunError
+from gatework.system import NO_ROOM, flush_folder, replace
 
 # Files with this prefix are unfinished or being removed. No reader uses them, and the next start removes them.
 UNFINISHED = ".unfinished-"
-
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -28,7 +26,7 @@ def write_file(path: Path, content: bytes) -> None:
     unfinished = path.with_name(f"{UNFINISHED}{path.name}")
     try:
         write_flushed(unfinished, content)
-        os.replace(unfinished, path)
+        replace(unfinished, path)
     except OSError:
         unfinished.unlink(missing_ok=True)
         raise
@@ -52,15 +50,6 @@ def write_flushed(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def flush_folder(folder: Path) -> None:
-    """Flush a folder's list of names to the disk. Otherwise a crash may undo a rename."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def sweep(folder: Path) -> None:
@@ -91,8 +80,8 @@ def saving(what: str, kept: str = "") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = "the disk is full" if error.errno in _NO_ROOM else f"the system says: {error.strerror}"
-        remedy = "make room" if error.errno in _NO_ROOM else "put that right"
+        reason = "the disk is full" if error.errno in NO_ROOM else f"the system says: {error.strerror}"
+        remedy = "make room" if error.errno in NO_ROOM else "put that right"
         raise RunError(
             f"{what} could not be written: {reason}. {kept + ' ' if kept else ''}"
             f"{remedy[0].upper()}{remedy[1:]} and run the same command again"

@@ -1,11 +1,11 @@
 """Lock a directory, so that only one process at a time writes it."""
 
-import fcntl
 import os
 from pathlib import Path
 from typing import IO
 
 from gatework.errors import RunError
+from gatework.system import try_lock
 
 
 class Lock:
@@ -17,17 +17,15 @@ class Lock:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: IO[str] = path.open("a+")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        self._file: IO[str] = path.open("a+", encoding="utf-8")
+        if not try_lock(self._file):
             self._file.seek(0)
             holder = self._file.read().strip()
             self._file.close()
             raise RunError(
                 f"run directory '{path.parent}' is being written by another process ({holder or 'unknown'}): "
                 "wait for it, or choose another directory with --run"
-            ) from error
+            )
         self._file.truncate(0)
         self._file.write(f"process {os.getpid()}")
         self._file.flush()

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from gatework.errors import RunError
+from gatework.system import apart
 
 # Seconds that a process may take to end.
 _PATIENCE = 10
@@ -39,11 +40,6 @@ class Answer:
     number: int
     message: Mapping[str, Any] | None
     died: str = ""
-
-
-def count_cores() -> int:
-    """Count the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Pool:
@@ -139,7 +135,7 @@ class _Process:
             stderr=self._errors,
             encoding="utf-8",
             env={**os.environ, **dict.fromkeys(_ONE_THREAD, "1")},
-            start_new_session=True,  # Ctrl-C reaches only the parent, which ends its processes
+            **apart(),  # Ctrl-C reaches only the parent, which ends its processes
         )
         self._listener = threading.Thread(target=self._listen, args=(heard,), daemon=True)
         self._listener.start()

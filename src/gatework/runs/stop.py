@@ -1,13 +1,15 @@
-"""Ctrl-C and SIGTERM: the run finishes the current step, saves a checkpoint and ends."""
+"""Ctrl-C, SIGTERM and Windows' Ctrl-Break: the run finishes the current step, saves a checkpoint and ends."""
 
 import signal
 import threading
 from types import FrameType, TracebackType
 from typing import Any
 
+from gatework.system import STOP_SIGNALS
+
 
 class StopSignals:
-    """Record Ctrl-C and SIGTERM within a ``with`` block instead of ending the process.
+    """Record Ctrl-C, SIGTERM and Ctrl-Break within a ``with`` block instead of ending the process.
 
     The first signal is only recorded in ``number``. It also restores the previous handlers, so the second signal, of
     either kind, has its usual effect and ends the process at once. Outside the main thread, signals cannot be caught,
@@ -26,7 +28,7 @@ class StopSignals:
     def __enter__(self) -> "StopSignals":
         """Install the handlers."""
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in STOP_SIGNALS:
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     self._before[number] = signal.signal(number, self._note)
         return self

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gatework.errors import DataError, SizeError
 from gatework.nn import Recurrent
+from gatework.system import replace
 from gatework.tracing.doors import recurrent_layers
 from gatework.tracing.recording import trace
 from gatework.tracing.traces import OUTPUT, Trace, metadata_of, tensors_of
@@ -99,7 +100,7 @@ def save_trace(
     try:
         with begun.open("wb") as file:
             _write(file, chunks, input.shape[axis], axis)
-        begun.replace(path)
+        replace(begun, path)
     except OSError as error:
         raise DataError(f"the trace cannot be written to '{path}': {error}") from None
     finally:

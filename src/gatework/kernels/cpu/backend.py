@@ -115,7 +115,7 @@ class Cpu:
                 "Kernels know none of this processor's vector units, so layers run on torch's operations, which is "
                 "slower."
             ]
-        if report["kernel_cache_trouble"]:
+        if report["kernel_cache_trouble"] and cache.OWNERS_ARE_KNOWN:
             return [
                 f"Kernels are compiled anew in each process, as none are kept on disk: "
                 f"{report['kernel_cache_trouble']}; see {cache.VARIABLE}."

@@ -30,6 +30,8 @@ _MAGIC = b"gatework"
 _HEADER = struct.Struct("<8sI32sQ32s")  # magic, format, key, length, hash of the bytes
 _SUFFIX, _UNFINISHED = ".kernel", ".unfinished"
 _FOREIGN = stat.S_IWGRP | stat.S_IWOTH
+# Python on Windows tells neither who owns a file nor who may write it.
+OWNERS_ARE_KNOWN = hasattr(os, "geteuid") and os.open in os.supports_dir_fd
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def folder() -> Path | None:
         the variable is empty or names no folder, if there is no home, or if the system does not tell
         who owns a file.
     """
-    if not hasattr(os, "geteuid") or os.open not in os.supports_dir_fd:
+    if not OWNERS_ARE_KNOWN:
         return None
     named = os.environ.get(VARIABLE)
     if named is not None:
@@ -155,7 +157,10 @@ def look() -> CacheFolder:
     if path is None:
         named = os.environ.get(VARIABLE)
         return CacheFolder(
-            None, _no_folder(named) if named is not None else "there is no folder that is this user's alone"
+            None,
+            _no_folder(named or "")
+            if named is not None or not OWNERS_ARE_KNOWN
+            else "there is no folder that is this user's alone",
         )
     try:
         with _opened(make=False) as place:
@@ -194,6 +199,8 @@ def _opened(make: bool) -> Iterator[int]:
 
 
 def _no_folder(named: str) -> str:
+    if not OWNERS_ARE_KNOWN:
+        return "this system does not tell Python who may write a file"
     return f"{VARIABLE} is '{named}', which is no folder" if named else f"{VARIABLE} is empty"
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from gatework.errors import RunError, Stopped
 from gatework.runs.files import saving, write_file, write_json
 from gatework.runs.locks import Lock
-from gatework.runs.pool import Answer, Pool, count_cores
+from gatework.runs.pool import Answer, Pool
 from gatework.runs.stop import StopSignals
 from gatework.search.comparing.config import CompareConfig
 from gatework.search.comparing.directory import CompareDirectory
@@ -15,6 +15,7 @@ from gatework.search.comparing.progress import Beginning, ComparisonReporter, Qu
 from gatework.search.comparing.results import Comparison, draw_conclusions
 from gatework.search.running import worker
 from gatework.search.running.trial import Outcome, Trial
+from gatework.system import count_cores
 
 # The longest time until a signal is noticed, in seconds.
 _PATIENCE = 0.2

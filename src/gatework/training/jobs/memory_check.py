@@ -1,6 +1,6 @@
 """An estimate of the memory that a run needs, made before any of it is allocated."""
 
-import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import torch
 
 from gatework.cells import Cell, project
 from gatework.errors import ConfigError
+from gatework.system import memory
 from gatework.training.jobs.settings import Settings
 
 _BYTES = {"float32": 4, "float64": 8, "bfloat16": 2}
@@ -100,19 +101,15 @@ def available_memory(device: torch.device) -> int:
     """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    free = _free_memory()
+    known = memory()
+    free = known[1] if known else sys.maxsize
     for limit, used in _LIMITS:
         try:
-            free = min(free, int(Path(limit).read_text()) - int(Path(used).read_text()))
+            free = min(free, int(_read(limit)) - int(_read(used)))
         except (OSError, ValueError):  # there is no limit: no container, another system, or "max"
             continue
     return max(0, free)
 
 
-def _free_memory() -> int:
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        facts = dict(line.split(":", 1) for line in lines)
-        return int(facts["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError):  # a system without /proc: use the installed memory
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def _read(path: str) -> str:
+    return Path(path).read_text(encoding="ascii")
