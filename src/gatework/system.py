@@ -155,6 +155,22 @@ def claim_port(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR if exclusive is None else exclusive, 1)
 
 
+def substitutes() -> dict[str, int]:
+    """Return what machine code calls and Windows has under another name, or in a library that is not searched.
+
+    Returns:
+        The addresses of functions, by the names that machine code calls them by; nothing on other systems.
+    """
+    windows = getattr(ctypes, "windll", None)
+    if windows is None:
+        return {}
+    own = {
+        "sched_yield": windows.kernel32.SwitchToThread,  # both take nothing and return a 32-bit integer
+        "__chkstk": getattr(windows.ntdll, "__chkstk"),  # touches each page of a large stack frame
+    }
+    return {name: ctypes.cast(function, ctypes.c_void_p).value or 0 for name, function in own.items()}
+
+
 def count_cores() -> int:
     """Count the cores that this process may use, which can be fewer than the machine has.
 

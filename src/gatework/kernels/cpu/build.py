@@ -12,6 +12,7 @@ from llvmlite import binding as llvm
 from gatework.errors import KernelError
 from gatework.kernels.cpu.cache import key_of, read, write
 from gatework.kernels.llvm.target import Target
+from gatework.system import substitutes
 
 PASSES = ("sroa", "loop_rotate", "instruction_combine", "simplify_cfg")
 """What is done to the text before code is generated.
@@ -127,6 +128,8 @@ class Library:
 
     def __init__(self, data: bytes, target: Target, calls: Iterable[str] = ()) -> None:
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _fresh_machine(target))
+        for name, address in substitutes().items():
+            llvm.add_symbol(name, address)
         missing = [name for name in calls if llvm.address_of_symbol(name) is None]
         if missing:  # LLVM would end the process
             raise KernelError(f"Kernels call {', '.join(missing)}, which this system's C library does not have.")
