@@ -58,7 +58,8 @@ def test_a_configuration_cannot_be_changed():
         ({"tie_weights": "yes"}, "tie_weights is 'yes': input should be a valid boolean"),
         ({"run": "a\0b"}, "run is 'a\\x00b': "),
         ({"zoneout": {"c": 1.5}}, "zoneout.c is 1.5: input should be less than 1"),
-        ({"device": "gpu"}, "device is 'gpu': expected cpu, cuda, cuda:N or auto"),
+        ({"device": "gpu"}, "device is 'gpu': expected cpu, cuda, cuda:N, mps or auto"),
+        ({"device": "mps", "dtype": "float64"}, "dtype is float64, which Apple's GPUs do not have: expected dtype"),
     ],
 )
 def test_what_cannot_be_used(values, sentence):

@@ -8,16 +8,20 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import safetensors.torch
 import torch
 
 from gatework.errors import ConfigError
+from gatework.models.loss import widened
 from gatework.runs.checkpoint import list_checkpoints
 from gatework.training import make_config, train
 from gatework.training.parallel import ProcessGroup, pick_device
 from gatework.training.run import RunDirectory
+from gatework.training.trainer import Trainer
 
 PROGRAM = """
 import json, sys
@@ -198,6 +202,66 @@ def test_rows_are_dealt_out_whole():
     for size in (1, 2, 3, 7):
         rows = [ProcessGroup(rank, size).rows(10) for rank in range(size)]
         assert [row for part in rows for row in range(10)[part]] == list(range(10))
+
+
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason="this machine has a GPU of Apple's")
+def test_apples_gpu_is_not_there(monkeypatch):
+    with pytest.raises(
+        ConfigError, match=r"^device is 'mps', and torch sees no GPU of Apple's here: choose --device cpu"
+    ):
+        pick_device("mps")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert pick_device("mps") == torch.device("mps")
+    assert pick_device("auto").type != "mps"
+    with pytest.raises(ConfigError, match="dtype is float64, which Apple's GPUs do not have"):
+        pick_device("mps", "float64")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="device is 'mps', and 2 processes cannot share one: choose --device cpu"):
+        ProcessGroup.join("mps")
+
+
+class Metal:
+    """A tensor on a device without float64, as far as sums go."""
+
+    device = SimpleNamespace(type="mps")
+
+    def cpu(self):
+        return torch.tensor([0.1, 0.2])
+
+    def double(self):
+        raise TypeError("Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64.")
+
+
+def test_sums_are_kept_in_float64_where_the_device_has_none():
+    there: Any = Metal()
+    assert widened(there).dtype == torch.float64
+    assert torch.equal(widened(torch.tensor([0.1, 0.2])), widened(there))
+
+
+class Generators:
+    """The random generator of a device, as torch's module for the device offers it."""
+
+    def __init__(self):
+        self.state, self.asked = torch.arange(8, dtype=torch.uint8), []
+
+    def get_rng_state(self, device):
+        self.asked.append(str(device))
+        return self.state.clone()
+
+    def set_rng_state(self, state, device):
+        self.state = state
+
+
+def test_the_generator_of_any_device_is_saved_and_restored(monkeypatch):
+    generators, trainer = Generators(), Trainer.__new__(Trainer)
+    trainer.group = ProcessGroup(device=torch.device("mps"))
+    monkeypatch.setattr(torch, "get_device_module", lambda kind: generators)
+    saved = trainer._gathered_generators()
+    assert saved.keys() == {"generator.0.cpu", "generator.0.mps"}
+    generators.state = generators.state + 1
+    trainer._restore_generators(saved, 1)
+    assert torch.equal(generators.state, torch.arange(8, dtype=torch.uint8))
+    assert set(generators.asked) == {"mps"}
 
 
 def test_a_device_that_is_not_there():

@@ -29,7 +29,7 @@ def evaluate(
         streams: Number of parts of the text that run side by side; 1 is slowest and carries the state through all of
             it.
         gap: Another gap than the one that the model was trained on.
-        device: cpu, cuda, cuda:N, or auto.
+        device: cpu, cuda, cuda:N, mps, or auto.
         json: Print JSON, for programs.
     """
     result = measure(run, split=split, data=data, streams=streams, gap=gap, step=step, device=device)

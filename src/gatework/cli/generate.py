@@ -34,7 +34,7 @@ def generate(
         length: Number of bytes, characters or words to generate.
         seed: Seed of the random generator; the same seed gives the same text.
         step: The checkpoint of this step; by default the newest.
-        device: cpu, cuda, cuda:N, or auto.
+        device: cpu, cuda, cuda:N, mps, or auto.
         json: Print JSON, for programs.
     """
     result = write(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gatework.data.targets import IGNORED
 from gatework.data.vocabulary import Vocabulary
 from gatework.errors import SizeError
-from gatework.models.loss import LeanSurprise, surprise
+from gatework.models.loss import LeanSurprise, surprise, widened
 from gatework.models.state import State
 from gatework.nn import Recurrent
 
@@ -228,14 +228,14 @@ def measure(
     rank, size = share
     mine = parts[count * rank // size : count * (rank + 1) // size]
     device = model.embedding.weight.device
-    total = torch.zeros((), dtype=torch.float64, device=device)
+    total = widened(torch.zeros((), device=device))
     training = model.training
     model.eval()
     state: State = None
     for read, targets, reset in _evaluation_windows(tokens, mine, vocabulary, min(context, len(tokens) // count)):
         starts = None if reset is None else reset.to(device)
         nats, state = model.surprise(read.to(device), targets.to(device), state, reset=starts)
-        total += nats.double()
+        total += widened(nats)
     model.train(training)
     return Metric(float(total), sum(part.end - part.begin for part in mine), vocabulary.level)
 

@@ -29,6 +29,22 @@ def surprise(scores: Tensor, targets: Tensor) -> Tensor:
     return functional.cross_entropy(wide.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum")
 
 
+def widened(tensor: Tensor) -> Tensor:
+    """Convert a tensor to float64, in which sums over many steps are kept.
+
+    Args:
+        tensor: The tensor. It is moved to the CPU if its device is ``mps``, which has no float64.
+
+    Returns:
+        The tensor in float64.
+
+    Example:
+        >>> widened(torch.ones(2))
+        tensor([1., 1.], dtype=torch.float64)
+    """
+    return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
+
+
 class LeanSurprise:
     """Compute the head and the loss at once: the same sum as :func:`surprise` of the scores, up to rounding.
 

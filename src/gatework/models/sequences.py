@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gatework.cells import Cell
+from gatework.models.loss import widened
 from gatework.models.state import State
 from gatework.nn import Recurrent
 from gatework.nn.layers import read_cell
@@ -284,9 +285,9 @@ class _Tally:
         kind, asked = self.task.kind, batch.asked
         answers, targets = scores[asked], batch.targets[asked]
         legal = None if batch.legal is None else batch.legal[asked]
-        self.loss += float(losses(answers, targets, kind).double().sum())
+        self.loss += float(widened(losses(answers, targets, kind)).sum())
         if kind == "number":
-            self.off += float((answers - targets).abs().mean(dim=-1).double().sum())
+            self.off += float(widened((answers - targets).abs().mean(dim=-1)).sum())
         if batch.baseline is not None:
             self.baseline = (0.0 if isnan(self.baseline) else self.baseline) + _errors(targets, kind, batch.baseline)
         correct = torch.zeros_like(asked)
@@ -307,7 +308,7 @@ def _errors(targets: Tensor, kind: Kind, answer: int) -> float:
     """Sum the errors of a predictor that always gives the same answer: wrong classes, or squared errors."""
     if kind == "choice":
         return float((targets != answer).sum())
-    return float((targets - answer).square().mean(dim=-1).double().sum())
+    return float(widened((targets - answer).square().mean(dim=-1)).sum())
 
 
 @torch.no_grad()

@@ -31,7 +31,7 @@ def evaluate(
             1, the text is read in one pass, which is slowest but exact.
         gap: For a run on a task: another gap than in training.
         step: The step of the checkpoint; None for the newest.
-        device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
+        device: ``cpu``, ``cuda``, ``cuda:N``, ``mps`` or ``auto``.
 
     Returns:
         The metrics.

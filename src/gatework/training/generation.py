@@ -57,7 +57,7 @@ def generate(
         top_k: Choose among this number of the most likely symbols; 0 for no limit.
         seed: The seed of the random generator; the same seed gives the same text.
         step: The step of the checkpoint; None for the newest.
-        device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
+        device: ``cpu``, ``cuda``, ``cuda:N``, ``mps`` or ``auto``.
 
     Returns:
         The text.

@@ -320,8 +320,8 @@ class _Training:
 def _own_settings(config: TrainConfig, group: ProcessGroup) -> Iterator[None]:
     """Use the run's number of threads, and restore torch's global settings and random generators afterwards."""
     threads = torch.get_num_threads()
-    devices = [group.device] if group.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    kind = group.device.type
+    with torch.random.fork_rng(devices=[] if kind == "cpu" else [group.device], device_type=kind):
         try:
             torch.set_num_threads(config.threads or threads)
             yield

@@ -49,7 +49,8 @@ class ProcessGroup:
         """Join the processes that ``torchrun`` started, or form a group of one.
 
         Args:
-            device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``. Under ``torchrun`` process n of a machine takes GPU n.
+            device: ``cpu``, ``cuda``, ``cuda:N``, ``mps`` or ``auto``. Under ``torchrun`` process n of a
+                machine takes GPU n.
 
         Raises:
             ConfigError: If there is no such device.
@@ -58,6 +59,8 @@ class ProcessGroup:
         size = _told_by_torchrun("WORLD_SIZE", 1)
         if size == 1:
             return cls(device=chosen)
+        if chosen.type == "mps":
+            raise ConfigError(f"device is 'mps', and {size} processes cannot share one: choose --device cpu")
         # Processes that were started by hand may continue after their shell has ended.
         launcher = os.getppid() if "TORCHELASTIC_RUN_ID" in os.environ else None
         if chosen.type == "cuda":
@@ -202,16 +205,25 @@ def _told_by_torchrun(variable: str, default: int) -> int:
     return int(told) if told else default
 
 
-def pick_device(device: str) -> torch.device:
-    """Turn ``cpu``, ``cuda``, ``cuda:N`` or ``auto`` into an available device.
+def pick_device(device: str, dtype: str = "float32") -> torch.device:
+    """Turn ``cpu``, ``cuda``, ``cuda:N``, ``mps`` or ``auto`` into an available device.
+
+    Args:
+        device: The device. ``auto`` does not choose ``mps``: nobody has measured it here, and small models are often
+            faster with the CPU's kernels.
+        dtype: The type of number to compute in.
 
     Raises:
-        ConfigError: If there is no such device.
+        ConfigError: If there is no such device, or if it does not have the type.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if not re.fullmatch(DEVICE, device):
-        raise ConfigError(f"device is '{device}': expected cpu, cuda, cuda:N or auto")
+        raise ConfigError(f"device is '{device}': expected cpu, cuda, cuda:N, mps or auto")
+    if device == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError("device is 'mps', and torch sees no GPU of Apple's here: choose --device cpu or auto")
+    if device == "mps" and dtype == "float64":
+        raise ConfigError("device is 'mps' and dtype is float64, which Apple's GPUs do not have: choose --device cpu")
     chosen = torch.device(device)
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise ConfigError(

@@ -76,7 +76,7 @@ def load_model(run: str, *, step: int | None = None, device: str = "cpu") -> Loa
     Args:
         run: The run directory.
         step: The step of the checkpoint; None for the newest.
-        device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
+        device: ``cpu``, ``cuda``, ``cuda:N``, ``mps`` or ``auto``.
 
     Returns:
         The model, with its settings and vocabulary.
@@ -87,7 +87,7 @@ def load_model(run: str, *, step: int | None = None, device: str = "cpu") -> Loa
     """
     directory, config, language = open_language(run)
     own = fingerprint(config, language.fingerprint)
-    model, chosen = _load(directory, own, step, lambda: language.build(pick_device(device)))
+    model, chosen = _load(directory, own, step, lambda: language.build(pick_device(device, config.dtype)))
     return Loaded(directory, config, language.vocabulary, model, chosen)
 
 
@@ -97,7 +97,7 @@ def restore(run: str, *, step: int | None = None, device: str = "cpu") -> Restor
     Args:
         run: The run directory.
         step: The step of the checkpoint; None for the newest.
-        device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
+        device: ``cpu``, ``cuda``, ``cuda:N``, ``mps`` or ``auto``.
 
     Returns:
         The model, with its settings and facts.
@@ -111,7 +111,7 @@ def restore(run: str, *, step: int | None = None, device: str = "cpu") -> Restor
     config = directory.read_config()
     trained = kind_of(config.task).restore(run, config, directory)
     own = fingerprint(config, trained.fingerprint)
-    model, chosen = _load(directory, own, step, lambda: trained.build(pick_device(device)))
+    model, chosen = _load(directory, own, step, lambda: trained.build(pick_device(device, config.dtype)))
     return Restored(run, config, directory, trained, model, chosen)
 
 

@@ -251,8 +251,9 @@ class Trainer:
     def _gathered_generators(self) -> dict[str, Tensor]:
         """Collect the state of every process's random generators."""
         own = {"cpu": torch.get_rng_state()}
-        if self.group.device.type == "cuda":
-            own["cuda"] = torch.cuda.get_rng_state(self.group.device)
+        kind = self.group.device.type
+        if kind != "cpu":
+            own[kind] = torch.get_device_module(kind).get_rng_state(self.group.device)
         states = {}
         for kind, generator in own.items():
             for rank, tensor in enumerate(self.group.gather(generator, [generator.shape] * self.group.size)):
@@ -265,11 +266,11 @@ class Trainer:
             self._seed_generators(self.step)
             return
         _set_generator(torch.set_rng_state, torch.get_rng_state(), saved, f"generator.{self.group.rank}.cpu")
-        name = f"generator.{self.group.rank}.cuda"
-        if self.group.device.type == "cuda" and name in saved:
-            device = self.group.device
-            own = torch.cuda.get_rng_state(device)
-            _set_generator(partial(torch.cuda.set_rng_state, device=device), own, saved, name)
+        device = self.group.device
+        name = f"generator.{self.group.rank}.{device.type}"
+        if device.type != "cpu" and name in saved:
+            module = torch.get_device_module(device.type)
+            _set_generator(partial(module.set_rng_state, device=device), module.get_rng_state(device), saved, name)
 
 
 def load_parameters(model: nn.Module, saved: Mapping[str, Tensor]) -> None:

@@ -101,6 +101,8 @@ def available_memory(device: torch.device) -> int:
     """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
+    if device.type == "mps":
+        return max(0, torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory())
     known = memory()
     free = known[1] if known else sys.maxsize
     for limit, used in _LIMITS:

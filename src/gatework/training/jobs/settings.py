@@ -12,7 +12,7 @@ from gatework.cells import CELLS, is_equations, is_file, read_equations
 from gatework.errors import ConfigError
 
 DEFAULT_STEPS = 4000
-DEVICE = r"cpu|cuda(:\d+)?|auto"
+DEVICE = r"cpu|cuda(:\d+)?|mps|auto"
 
 _LONGEST_SHOWN = 200  # the most characters of an invalid value in a message
 
@@ -99,7 +99,7 @@ class Settings(BaseModel):
     checkpoint_every: int = Field(250, ge=1, description="Steps between two checkpoints.")
     keep_checkpoints: int = Field(2, ge=2, le=10**6, description="How many of the latest checkpoints are kept.")
     threads: int | None = Field(None, ge=1, le=4096, description="CPU threads; by default what torch chooses.")
-    device: str = Field("cpu", description="cpu, cuda, cuda:N, or auto.")
+    device: str = Field("cpu", description="cpu, cuda, cuda:N, mps, or auto: cuda, else cpu.")
     dtype: Literal["float32", "float64", "bfloat16"] = Field("float32", description="The type of number to compute in.")
 
     @field_validator("cell")
@@ -133,7 +133,7 @@ class Settings(BaseModel):
     @classmethod
     def _device_is_known(cls, value: str) -> str:
         if not re.fullmatch(DEVICE, value):
-            raise ValueError(f"device is '{value}': expected cpu, cuda, cuda:N or auto")
+            raise ValueError(f"device is '{value}': expected cpu, cuda, cuda:N, mps or auto")
         return value
 
     @model_validator(mode="after")
@@ -144,6 +144,11 @@ class Settings(BaseModel):
             raise ValueError(
                 f"proj_size is {self.proj_size} and hidden_size {self.hidden_size}: "
                 "expected a projection smaller than hidden_size, or 0 for none"
+            )
+        if self.device == "mps" and self.dtype == "float64":
+            raise ValueError(
+                "device is 'mps' and dtype is float64, which Apple's GPUs do not have: expected dtype float32, or "
+                "device cpu"
             )
         return self
 
