@@ -50,7 +50,7 @@ class Untrained:
     def held_out(self) -> Symbols:
         return write(20_000)
 
-    def samples(self) -> list[tuple[str, str]]:
+    def samples(self) -> list[tuple[dict[str, str], str]]:
         return []
 
 

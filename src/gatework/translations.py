@@ -69,7 +69,17 @@ _PICTURES = {
     "memory of": ("The memory of {0} and its self-loop", "{0}的记忆单元及其自环", "{0}的記憶單元及其自環"),
     "notation of": ("The notation of the pictures", "图例", "圖例"),
 }
-_WORDS = _PICTURES | {term: (term, *translated) for term, translated in TERMS.items()}
+# What the explorer calls texts that are cut from a run's own; {0} is the run's name.
+_TEXTS = {
+    "held-out piece": ("{0}: held-out text {1}", "{0}：未见过的文本 {1}", "{0}：未見過的文字 {1}"),
+    "held-out whole": (
+        "{0}: {1:,} symbols of held-out text",
+        "{0}：未见过的文本，{1:,} 个符号",
+        "{0}：未見過的文字，{1:,} 個符號",
+    ),
+    "recorded": ("the recorded text", "录制的文本", "錄製的文字"),
+}
+_WORDS = _PICTURES | _TEXTS | {term: (term, *translated) for term, translated in TERMS.items()}
 
 
 def word(key: str, language: str, *parts: object) -> str:

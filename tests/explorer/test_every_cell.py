@@ -47,7 +47,7 @@ class Untrained:
     def held_out(self) -> Symbols:
         return TEXT * 5
 
-    def samples(self) -> list[tuple[str, str]]:
+    def samples(self) -> list[tuple[dict[str, str], str]]:
         return []
 
 

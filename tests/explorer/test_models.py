@@ -27,7 +27,9 @@ def test_the_demo(call):
     for sample in samples[:-1]:
         told = demo.post("/api/traces", run="r0", sample=sample["id"])
         assert told["unknown"] == []
-        assert sample["title"]
+        assert sample["title"] == sample["titles"]["en"]
+        assert len(set(sample["titles"].values())) == 3
+        assert set(sample["titles"]) == {"en", "zh-Hans", "zh-Hant"}
         # It reads Python, and the least of it as prose: by chance it would be log(98) = 4.6 nats.
         assert told["mean_loss"] < 3
 

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { firstPlace, fromFragment, toFragment } from '../src/lib/address';
 import { readLines } from '../src/lib/equations';
-import { farthest, sortUnits } from '../src/lib/heat';
+import { farthest, reaches, sortUnits } from '../src/lib/heat';
 import { drawLegend } from '../src/lib/legend';
 import { setLines, symbolAt } from '../src/lib/lines';
-import { percent, say, sayTick, steady, visible } from '../src/lib/numbers';
+import { apart, percent, say, sayTick, steady, visible } from '../src/lib/numbers';
 import { escape } from '../src/lib/pen';
 import { between, gather, spread, total, type Range } from '../src/lib/ranges';
 import { remark } from '../src/lib/remark';
@@ -15,6 +15,7 @@ import { cutValues, gatherUnit, toNumbers } from '../src/lib/recording';
 import { toCsv } from '../src/lib/save';
 import { colours, limitOf, shade, signOf } from '../src/lib/scales';
 import { envelope, Series } from '../src/lib/series';
+import { awayFromZero } from '../src/lib/tour';
 import type { Pen } from '../src/lib/pen';
 
 const LSTM = `i = sigmoid(W_i @ x + R_i @ h + b_i)  # input gate
@@ -193,4 +194,27 @@ describe('remarks', () => {
     expect(remark(called(''), zhHans)).toBe('');
   });
   it('a part of a state says of which', () => expect(remark(called('part of c', 'part'), zhHans)).toBe('c 的一部分'));
+});
+
+describe('two numbers and their distance', () => {
+  it('fit together in the decimals that are shown', () => {
+    expect(apart(1.3651, 1.3649)).toEqual({ one: '1.3651', other: '1.3649', distance: '−0.0002' });
+    expect(apart(1.3661, 1.3642)).toEqual({ one: '1.366', other: '1.364', distance: '−0.002' });
+    expect(apart(2.561, 4.9)).toEqual({ one: '2.56', other: '4.90', distance: '+2.34' });
+    expect(apart(1.5, 1.5)).toEqual({ one: '1.50', other: '1.50', distance: '0.00' });
+    expect(apart(null, 1)).toEqual({ one: '–', other: '1.00', distance: '–' });
+  });
+});
+
+describe('scales of rows', () => {
+  it('each unit has its greatest magnitude, and one that is always 0 has 1', () => {
+    expect([...reaches(Float32Array.of(1, 0, -180, 0.5, 0, 2), 3)]).toEqual([1, 1, 180]);
+  });
+});
+
+describe('counting', () => {
+  it('moves away from zero are counted on both sides of it', () => {
+    expect(awayFromZero([0, 1, 2, 2, 1, -2])).toEqual({ away: 3, moves: 5 });
+    expect(awayFromZero([])).toEqual({ away: 0, moves: 0 });
+  });
 });

@@ -131,7 +131,7 @@ class Answers:
     def _about_sample(self, run: OpenRun, sample: Sample) -> messages.SampleAnswer:
         shown = sample.text[: self.settings.text].encode("utf-8", errors="replace").decode("utf-8")
         steps = len(read_symbols(sample.text, run.config.level))
-        return messages.SampleAnswer(id=sample.id, title=sample.title, text=shown, steps=steps)
+        return messages.SampleAnswer(id=sample.id, title=sample.title, titles=sample.titles, text=shown, steps=steps)
 
     def _scenes_of(self, run: OpenRun) -> dict[str, messages.SceneAnswer]:
         """Draw the cell, once in each language."""

@@ -216,10 +216,14 @@ class SceneAnswer(BaseModel):
 
 
 class SampleAnswer(BaseModel):
-    """A text that comes with a run, or its beginning where it is longer than what may be posted."""
+    """A text that comes with a run, or its beginning where it is longer than what may be posted.
+
+    ``titles`` are its title in each language, and ``title`` is the English one.
+    """
 
     id: str
     title: str
+    titles: dict[str, str]
     text: str
     steps: int
 

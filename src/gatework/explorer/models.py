@@ -22,6 +22,7 @@ from gatework.training.config import TrainConfig, make_config
 from gatework.training.jobs.registry import kind_of
 from gatework.training.restore import load_model, open_language
 from gatework.training.trainer import load_parameters
+from gatework.translations import LANGUAGES, word
 
 DEMO = Path(__file__).parent / "demo"
 _PACKAGE = Path(__file__).parent.parent
@@ -29,6 +30,7 @@ LONG_SAMPLE = 100_000
 _SHORT_SAMPLE = {"byte": 400, "char": 400, "word": 80}
 _SHORT_SAMPLES = 4
 _MOST_MODELS = 4  # of each run, cached in memory
+Titles = dict[str, str]  # a title by language
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,18 @@ class Sample:
 
     Args:
         id: Its id in requests.
-        title: Its title on the page.
+        titles: Its title on the page, in each language.
         text: The text.
     """
 
     id: str
-    title: str
+    titles: Titles
     text: str
+
+    @property
+    def title(self) -> str:
+        """Its English title."""
+        return self.titles[LANGUAGES[0]]
 
 
 @dataclass(frozen=True)
@@ -77,8 +84,8 @@ class Origin(Protocol):
         """Read text that the model was not trained on."""
         ...
 
-    def samples(self) -> list[tuple[str, str]]:
-        """Return short texts to begin with, each with a title; none if they are to be cut from the held-out text."""
+    def samples(self) -> list[tuple[Titles, str]]:
+        """Return short texts to begin with, each with its titles; none if they are to be cut from the held-out text."""
         ...
 
 
@@ -115,7 +122,7 @@ class RunOrigin:
         """
         return self._language.held_out(self.title)
 
-    def samples(self) -> list[tuple[str, str]]:
+    def samples(self) -> list[tuple[Titles, str]]:
         """Return no texts: they are cut from the held-out text."""
         return []
 
@@ -161,12 +168,12 @@ class DemoOrigin:
         paths = sorted(path for path in _PACKAGE.rglob("*.py") if path.parent.name != "demo")
         return "".join(path.read_text(encoding="utf-8") for path in paths)
 
-    def samples(self) -> list[tuple[str, str]]:
-        """Read the texts that were written for the demo. The first line of a file is its title."""
+    def samples(self) -> list[tuple[Titles, str]]:
+        """Read the texts that were written for the demo. The first line of a file has its title in each language."""
         samples = []
         for path in sorted((DEMO / "samples").glob("*.txt")):
-            title, _, text = path.read_text(encoding="utf-8").partition("\n")
-            samples.append((title, text))
+            titles, _, text = path.read_text(encoding="utf-8").partition("\n")
+            samples.append((dict(zip(LANGUAGES, titles.split(" | "), strict=True)), text))
         return samples
 
 
@@ -241,13 +248,13 @@ class OpenRun:
             whole = ""  # there is nothing to cut samples from; typed text can still be read
         level = self.config.level
         texts = [*self.origin.samples()] or [
-            (f"{self.origin.title}: held-out text {number}", text)
+            (titled("held-out piece", self.origin.title, number), text)
             for number, text in enumerate(_cuttings(whole, level), start=1)
         ]
         if len(whole) > 2 * _SHORT_SAMPLE[level]:
             long = _joined(whole[:LONG_SAMPLE], level)
-            texts.append((f"{self.origin.title}: {min(len(whole), LONG_SAMPLE):,} symbols of held-out text", long))
-        return [Sample(f"{self.id}-s{number}", title, text) for number, (title, text) in enumerate(texts, start=1)]
+            texts.append((titled("held-out whole", self.origin.title, min(len(whole), LONG_SAMPLE)), long))
+        return [Sample(f"{self.id}-s{number}", titles, text) for number, (titles, text) in enumerate(texts, start=1)]
 
 
 def open_runs(runs: Sequence[str], *, demo: bool) -> dict[str, OpenRun]:
@@ -265,6 +272,23 @@ def open_runs(runs: Sequence[str], *, demo: bool) -> dict[str, OpenRun]:
     """
     origins: list[Origin] = [*map(RunOrigin, runs), *([DemoOrigin()] if demo else [])]
     return {f"r{number}": OpenRun(f"r{number}", origin) for number, origin in enumerate(origins)}
+
+
+def titled(key: str, *parts: object) -> Titles:
+    """Return a title in each language.
+
+    Args:
+        key: Its key among the words.
+        *parts: What replaces its placeholders.
+
+    Returns:
+        The titles by language.
+
+    Example:
+        >>> titled("held-out piece", "book", 2)["en"]
+        'book: held-out text 2'
+    """
+    return {language: word(key, language, *parts) for language in LANGUAGES}
 
 
 def display(symbols: Symbols) -> list[str]:

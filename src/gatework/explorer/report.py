@@ -30,7 +30,7 @@ from gatework.explorer.messages import (
     UnitWindow,
     Window,
 )
-from gatework.explorer.models import read_symbols
+from gatework.explorer.models import read_symbols, titled
 from gatework.explorer.settings import NOTICES
 
 MOST_STEPS = 2000
@@ -78,7 +78,10 @@ def record(answers: Answers, request: TraceRequest) -> dict[str, Any]:
     about = answers.about()
     run = next(run for run in about.runs if run.id == request.run)
     chosen = [checkpoint for checkpoint in run.checkpoints if checkpoint.id == request.checkpoint]
-    text = SampleAnswer(id="recorded", title="recorded", text="".join(traced.symbols), steps=traced.steps)
+    titles = titled("recorded")
+    text = SampleAnswer(
+        id="recorded", title=titles["en"], titles=titles, text="".join(traced.symbols), steps=traced.steps
+    )
     recorded: dict[str, Any] = {
         "GET /api/about": _plain(
             about.model_copy(

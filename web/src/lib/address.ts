@@ -25,6 +25,8 @@ export interface Place {
   span: number;
   view: View;
   order: Order;
+  /** One scale for all rows of the heat map; else each unit of a state has its own. */
+  shared: boolean;
   marks: Range[];
   pattern: string;
   preset: string;
@@ -52,6 +54,7 @@ export function firstPlace(): Place {
     span: 0,
     view: 'belt',
     order: 'index',
+    shared: false,
     marks: [],
     pattern: '',
     preset: '',
@@ -96,7 +99,7 @@ export function fromFragment(fragment: string): Place {
   take('sample', (value) => value === null || isText(value));
   take('edited', (value) => value === null || isText(value));
   take('card', (value) => value === null || isCount(value));
-  take('after', (value) => typeof value === 'boolean');
+  for (const key of ['after', 'shared'] as const) take(key, (value) => typeof value === 'boolean');
   take('view', (value) => (VIEWS as readonly unknown[]).includes(value));
   take('order', (value) => (ORDERS as readonly unknown[]).includes(value));
   take('marks', (value) => Array.isArray(value) && value.every(isRange));

@@ -115,10 +115,15 @@ export interface Scene {
   shapes: Shape[];
 }
 
-/** A text that comes with a run, or its beginning where it is longer than what may be posted. */
+/**
+ * A text that comes with a run, or its beginning where it is longer than what may be posted.
+ *
+ * `titles` are its title in each language, and `title` is the English one.
+ */
 export interface Sample {
   id: string;
   title: string;
+  titles: Record<string, string>;
   text: string;
   steps: number;
 }

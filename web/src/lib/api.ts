@@ -68,6 +68,11 @@ export class Api {
     return this.numbers(`/api/traces/${trace}/overview?${where(spot)}&name=${encodeURIComponent(name)}&buckets=${buckets}`);
   }
 
+  /** The least and greatest value of each unit in the whole text, [1, 2, units]; of a recording all of them. */
+  extent(trace: string, spot: Spot, name: string, steps: number): Promise<Numbers> {
+    return this.live ? this.overview(trace, spot, name, 1) : this.values(trace, spot, name, 0, steps);
+  }
+
   unit(trace: string, spot: Spot, unit: number): Promise<Numbers> {
     return this.numbers(`/api/traces/${trace}/unit?${where(spot)}&unit=${unit}`);
   }

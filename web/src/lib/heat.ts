@@ -7,14 +7,14 @@ import { shade } from './scales';
  *
  * @param values Steps × units, row-major.
  * @param order Which unit each row of the picture shows, from the top.
- * @param limit The value of the deepest colour.
+ * @param limits The value of the deepest colour: one for all, or each unit's own.
  */
 export function paintCells(
   values: Float32Array,
   steps: number,
   units: number,
   order: readonly number[],
-  limit: number,
+  limits: number | ArrayLike<number>,
   packed: Uint32Array,
 ): HTMLCanvasElement {
   const canvas = document.createElement('canvas');
@@ -25,6 +25,7 @@ export function paintCells(
   const image = context.createImageData(steps, order.length);
   const pixels = new Uint32Array(image.data.buffer);
   order.forEach((unit, row) => {
+    const limit = typeof limits === 'number' ? limits : (limits[unit] ?? 1);
     for (let step = 0; step < steps; step += 1) {
       pixels[row * steps + step] = packed[shade(values[step * units + unit] ?? 0, limit)] ?? 0;
     }
@@ -44,6 +45,16 @@ export function farthest(values: Float32Array, buckets: number, units: number): 
     }
   }
   return far;
+}
+
+/** The greatest magnitude of each unit, of rows of values row-major; 1 for a unit that is always 0. */
+export function reaches(values: Float32Array, units: number): Float32Array {
+  const most = new Float32Array(units);
+  values.forEach((value, index) => {
+    const size = Math.abs(value);
+    if (Number.isFinite(size) && size > (most[index % units] ?? 0)) most[index % units] = size;
+  });
+  return most.map((size) => size || 1);
 }
 
 /** Units from least to greatest of a figure; those without one come last. */

@@ -28,6 +28,19 @@ export function steady(value: number | null | undefined, decimals = 2): string {
   return (value < 0 && Number(text) !== 0 ? '−' : '') + text;
 }
 
+/** Two numbers and the second's distance from the first, in as many decimals as it takes for the three to fit together. */
+export function apart(one: number | null, other: number | null): { one: string; other: string; distance: string } {
+  if (one === null || other === null) return { one: steady(one), other: steady(other), distance: '–' };
+  for (let decimals = 2; ; decimals += 1) {
+    const [first, second] = [Number(one.toFixed(decimals)), Number(other.toFixed(decimals))];
+    const distance = Number((other - one).toFixed(decimals));
+    const fits = Math.abs(second - first - distance) < 0.1 ** (decimals + 1) && (distance !== 0 || Math.abs(other - one) < 1e-6);
+    if (!fits && decimals < 5) continue;
+    const sign = second > first ? '+' : '';
+    return { one: steady(first, decimals), other: steady(second, decimals), distance: sign + steady(second - first, decimals) };
+  }
+}
+
 export function percent(part: number): string {
   if (part >= 0.9995) return '100%';
   if (part < 0.0005) return '<0.1%';

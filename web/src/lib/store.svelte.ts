@@ -14,6 +14,7 @@ const COLUMN = 13.3; // of the page's width, for a step of a chart: so its symbo
 const NARROW = 44; // steps that charts show at first on a phone
 /** What a cell is called that has equations and no name. */
 export const OWN = 'own-cell';
+const MOST_HELD = 32; // values at once, as the server takes them
 const PACE = 150; // milliseconds a step, when playing
 
 // Presets that a unit must remember something for, the most telling first.
@@ -22,7 +23,7 @@ const TELLING = [
   ['indentation', 'after_comma', 'comment', 'first_word'],
 ];
 
-type Best = Follower & { layer: number; preset: string };
+type Best = Follower & { layer: number; preset: string; positions: Range[] };
 
 /** An answer, and the model that gave it: when another model is chosen, it is no answer any more. */
 interface Held<Answer> {
@@ -101,13 +102,14 @@ export class Explorer {
 
   /** Read the address and the list of runs; call once, while a component is being made. */
   start(): void {
+    const linked = /^#s=/.test(location.hash); // asked before the page itself writes into the address
     Object.assign(this.place, fromFragment(location.hash));
     addEventListener('hashchange', () => {
       if (location.hash !== toFragment(this.place)) Object.assign(this.place, fromFragment(location.hash));
     });
     void this.attempt(async () => {
       this.about = await this.api.about();
-      if (!/^#s=/.test(location.hash)) await this.findBeginning();
+      if (!linked) await this.findBeginning();
     });
     $effect(() => {
       if (this.baseKey) void this.loadBase();
@@ -212,8 +214,8 @@ export class Explorer {
     for (let layer = 0; layer < (this.run?.layers ?? 1); layer += 1) {
       const names = (this.run?.quantities[layer] ?? []).filter((one) => one.role === 'state').map((one) => one.name);
       for (const preset of presets) {
-        const first = (await this.api.find(trace, { ...ASKED_BY, layer, direction: 0, names, preset })).ranking[0];
-        if (first && first.score > (best?.score ?? 0)) best = { ...first, layer, preset };
+        const { ranking: [first], positions } = await this.api.find(trace, { ...ASKED_BY, layer, direction: 0, names, preset });
+        if (first && first.score > (best?.score ?? 0)) best = { ...first, layer, preset, positions };
       }
     }
     return best;
@@ -221,11 +223,22 @@ export class Explorer {
 
   /** Begin with a unit that follows something that can be seen in the text, rather than with unit 0. */
   private async findBeginning(): Promise<void> {
-    if (!this.api.live) return;
     const { trace } = await this.api.trace(this.baseRequest());
     const best = await this.bestFollower(trace);
-    if (!best || this.place.unit !== 0 || this.place.name) return;
+    const { unit, layer, name, step } = this.place;
+    if (!best || unit !== 0 || layer !== 0 || name) return; // the reader was faster
     Object.assign(this.place, { layer: best.layer, name: best.name, unit: best.unit });
+    if (step === 0) this.place.step = within(best.positions);
+  }
+
+  /** Hold in all units of all layers what is picked, by each layer's first belt. */
+  everywhere(pick: (belt: Belt | undefined) => { name: string; value: number; start?: number } | null): Intervention[] {
+    const directions = Array.from({ length: this.run?.directions ?? 1 }, (_, direction) => direction);
+    const held = (this.run?.belts ?? []).flatMap(([belt], layer) => {
+      const picked = pick(belt);
+      return picked ? directions.map((direction) => ({ layer, direction, start: 0, ...picked, units: null, stop: null })) : [];
+    });
+    return held.slice(0, MOST_HELD);
   }
 
   /** Do something that may fail, and tell the reader in one sentence when it does. */
@@ -310,6 +323,12 @@ export class Explorer {
       if (turn === this.turns.series) this.heldSeries = { of, answer: new Series(numbers) };
     });
   }
+}
+
+/** The step to begin at: in the midst of the first marked stretch that is near, so that there is something to see. */
+function within(stretches: readonly Range[]): number {
+  const [first] = stretches.filter(([start, stop]) => start > 0 && stop <= NARROW * 2);
+  return first ? Math.floor((first[0] + first[1]) / 2) : 0;
 }
 
 export function explain(error: unknown): string {

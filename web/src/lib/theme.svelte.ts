@@ -5,7 +5,7 @@ import type { Scheme } from './scales';
 export const SCHEMES = ['system', 'light', 'dark'] as const;
 export type Choice = (typeof SCHEMES)[number];
 
-const TOKENS = ['paper', 'card', 'ink', 'soft', 'faint', 'line', 'pick', 'kept', 'plus', 'minus', 'loss', 'alt'] as const;
+const TOKENS = ['paper', 'card', 'ink', 'soft', 'faint', 'line', 'pick', 'kept', 'plus', 'minus', 'loss', 'alt', 'warn'] as const;
 export type Ink = Record<(typeof TOKENS)[number], string>;
 
 const KEY = 'gatework-scheme';

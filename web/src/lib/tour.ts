@@ -1,7 +1,10 @@
 // The tour's cards: what each shows on the live page. Positions and units are looked for in the data.
 
 import type { Place } from './address';
+import type { Facts } from '../strings/en';
 import { CARDS, type CardName } from './cards';
+import { say, steady } from './numbers';
+import { Series } from './series';
 import type { Explorer } from './store.svelte';
 
 export const AREAS = ['text', 'next', 'cell', 'equation', 'view'] as const;
@@ -14,6 +17,8 @@ export interface Card {
   fits?: (explorer: Explorer) => boolean;
   /** What the page shows for it; null where this text has no example, so that the card is left out. */
   go: (explorer: Explorer) => Promise<Partial<Place> | null>;
+  /** What its words say of what is shown then, measured. */
+  learn?: (explorer: Explorer) => Promise<Partial<Facts>>;
 }
 
 const SEARCHED = 400; // steps that are searched for an example
@@ -84,6 +89,7 @@ export const DECK: Record<CardName, Card> = {
       if (unit === null) return null;
       return { ...calm, view: 'belt', name: state, unit, from: 0, span: Math.min(explorer.steps, 200) };
     },
+    learn: remembers,
   },
   find: {
     name: 'find',
@@ -106,14 +112,8 @@ export const DECK: Record<CardName, Card> = {
     area: 'view',
     fits: (explorer) => explorer.api.live && explorer.belts[0]?.keep != null,
     go: async (explorer) => {
-      const directions = Array.from({ length: explorer.run?.directions ?? 1 }, (_, direction) => direction);
-      const interventions = (explorer.run?.belts ?? []).flatMap(([belt], layer) =>
-        directions.flatMap((direction) => {
-          const keep = belt?.keep;
-          return keep ? [{ layer, direction, name: keep.gate, value: keep.none, units: null, start: 0, stop: null }] : [];
-        }),
-      );
-      return { ...calm, view: 'whatif', interventions: interventions.slice(0, 32), name: explorer.belts[0]?.state ?? '' };
+      const interventions = explorer.everywhere((belt) => (belt?.keep ? { name: belt.keep.gate, value: belt.keep.none } : null));
+      return { ...calm, view: 'whatif', interventions, name: explorer.belts[0]?.state ?? '' };
     },
   },
   yours: { name: 'yours', area: 'text', go: async () => ({ ...calm, view: 'heat', order: 'similarity' }) },
@@ -176,4 +176,28 @@ async function longest(explorer: Explorer, state: string): Promise<number | null
     if (life !== null && life < explorer.steps && life > best.life) best = { unit, life };
   });
   return best.unit;
+}
+
+/** How long the chosen unit remembers, and whether it counts: whatever the model has learned, the card says what is so. */
+async function remembers(explorer: Explorer): Promise<Partial<Facts>> {
+  const { name, unit, spot } = explorer;
+  const trace = explorer.trace?.trace ?? '';
+  const [facts, numbers] = await Promise.all([explorer.api.units(trace, spot, name), explorer.api.unit(trace, spot, unit)]);
+  const life = facts.half_life[unit] ?? Infinity;
+  const row = new Series(numbers).row(name) ?? new Float32Array();
+  return {
+    life: say(life),
+    keptPart: `${steady(100 * 0.5 ** (1 / life))}%`,
+    shortest: Math.ceil(Math.min(...facts.half_life.map((one) => one ?? Infinity))),
+    ...awayFromZero(row),
+  };
+}
+
+/** At how many of a row's moves from one step to the next its magnitude grows. */
+export function awayFromZero(row: ArrayLike<number>): { away: number; moves: number } {
+  let away = 0;
+  for (let step = 1; step < row.length; step += 1) {
+    if (Math.abs(row[step] ?? 0) > Math.abs(row[step - 1] ?? 0)) away += 1;
+  }
+  return { away, moves: Math.max(0, row.length - 1) };
 }

@@ -22,6 +22,13 @@ export interface Facts {
   name: string;
   /** The equation of that. */
   line: string;
+  /** Of the unit that remembers longest: what a step keeps, and its half-life; within how many steps another loses half. */
+  keptPart: string;
+  life: string;
+  shortest: number;
+  /** At how many of so many steps its state moves away from zero. */
+  away: number;
+  moves: number;
   /** What is marked in the text: inside quotes … */
   mark: string;
 }
@@ -84,6 +91,9 @@ export const en = {
   strip: {
     title: 'The text',
     summary: (steps: number, loss: string) => `Text of ${steps} symbols; the mean loss is ${loss} bits a symbol.`,
+    unknown: (count: number, which: string) =>
+      `${count} ${count === 1 ? 'symbol is' : 'symbols are'} not in the vocabulary, and read as unknown: ${which}`,
+    asUnknown: 'read as unknown',
     told: (symbol: string, value: string, bits: string) => `“${symbol}” · ${value} · surprise ${bits} bits`,
     spoken: (step: number, steps: number, symbol: string, name: string, value: string) =>
       `${step} of ${steps}: ${symbol}, ${name} ${value}`,
@@ -142,6 +152,8 @@ export const en = {
     orders: { index: 'number', similarity: 'similarity', saturation: 'saturation', half_life: 'half-life' } satisfies Record<Order, string>,
     lead: (units: number) => `A row for each of ${units} units, a column for each step. Click to choose.`,
     told: (unit: number, symbol: string) => `unit ${unit} at “${symbol}”:`,
+    shared: 'one scale for all',
+    ofRow: 'in this row',
     label: (name: string, units: number, from: number, to: number) => `${name} of ${units} units, steps ${from} to ${to}.`,
   },
   find: {
@@ -176,6 +188,7 @@ export const en = {
     lead: 'How much did each step before matter to the prediction of',
     logarithmic: 'logarithmic',
     input: 'the input',
+    first: 'Nothing stands before the first symbol, so there is a single point. Take a step with →.',
     memory: 'Memory reaches back',
     label: (step: number) => `Size of the gradient of the prediction at step ${step}, along each earlier step.`,
     foot: 'Norm of the gradient of the log-probability, per step, as a share of its greatest.',
@@ -187,6 +200,7 @@ export const en = {
     of: 'Of which units',
     thisUnit: (unit: number) => `unit ${unit}`,
     allUnits: 'all units',
+    allLayers: 'all units of all layers',
     when: 'From when',
     fromStart: 'from the start',
     fromHere: (step: number) => `from step ${step}`,
@@ -312,9 +326,12 @@ export const en = {
       },
       memory: {
         title: 'A unit with a long memory',
-        text: ({ unit }) => [
-          `Of all units whose half-life fits into this text, unit ${unit} remembers longest. Its grey bars shrink slowly; what was written long ago is still there.`,
-          'Try ↑ and ↓: others forget within a step or two.',
+        text: ({ unit, keptPart, life, shortest, away, moves }) => [
+          `Of all units whose half-life fits into this text, unit ${unit} remembers longest: on average a step keeps ${keptPart} of what was there, so half is left after ${life} steps.`,
+          2 * away > moves
+            ? `It counts: at ${away} of ${moves} steps its state moves away from zero, because more is put on than is lost.`
+            : `Its state moves away from zero at only ${away} of ${moves} steps; at the others it fades or stays.`,
+          `Try ↑ and ↓: the most forgetful of the others loses half within ${shortest === 1 ? 'a single step' : `${shortest} steps`}.`,
         ],
       },
       find: {

@@ -54,6 +54,8 @@ export const zhHans: Strings = {
   strip: {
     title: '文本',
     summary: (steps, loss) => `文本共 ${steps} 个符号，平均损失每符号 ${loss} 比特。`,
+    unknown: (unknown, which) => `${unknown} 个符号不在词表中，按未知符号读取：${which}`,
+    asUnknown: '按未知符号读取',
     told: (symbol, value, bits) => `“${symbol}” · ${value} · 意外 ${bits} 比特`,
     spoken: (step, steps, symbol, name, value) => `${step}/${steps}：${symbol}，${name} ${value}`,
   },
@@ -110,6 +112,8 @@ export const zhHans: Strings = {
     order: '排序',
     orders: { index: '编号', similarity: '相似度', saturation: '饱和度', half_life: '半衰期' },
     lead: (units) => `每行一个神经元（共 ${units} 个），每列一步。点击即可选中。`,
+    shared: '共用一个刻度',
+    ofRow: '（本行）',
     told: (unit, symbol) => `第 ${unit} 号神经元，“${symbol}”处：`,
     label: (name, units, from, to) => `${units} 个神经元的 ${name}，第 ${from} 至 ${to} 步。`,
   },
@@ -145,6 +149,7 @@ export const zhHans: Strings = {
     lead: '之前的每一步对预测这个符号有多重要：',
     logarithmic: '对数坐标',
     input: '输入',
+    first: '第一个符号之前什么都没有，所以只有一个点。按 → 前进一步。',
     memory: '记忆可回溯',
     label: (step) => `第 ${step} 步的预测对之前每一步的梯度大小。`,
     foot: '对数概率的梯度在每一步的范数，以最大值为 100%。',
@@ -156,6 +161,7 @@ export const zhHans: Strings = {
     of: '作用于哪些神经元',
     thisUnit: (unit) => `第 ${unit} 号神经元`,
     allUnits: '所有神经元',
+    allLayers: '所有层的所有神经元',
     when: '从何时起',
     fromStart: '从头开始',
     fromHere: (step) => `从第 ${step} 步起`,
@@ -281,9 +287,12 @@ export const zhHans: Strings = {
       },
       memory: {
         title: '记性好的神经元',
-        text: ({ unit }) => [
-          `在半衰期短于这段文本的神经元中，第 ${unit} 号记得最久。它的灰条缩短得很慢，很久以前写入的内容还在。`,
-          '按 ↑ 和 ↓ 试试：有的神经元一两步之内就忘了。',
+        text: ({ unit, keptPart, life, shortest, away, moves }) => [
+          `在半衰期短于这段文本的神经元中，第 ${unit} 号记得最久：平均每一步保留原有值的 ${keptPart}，经过 ${life} 步剩下一半。`,
+          2 * away > moves
+            ? `它在计数：${moves} 步中有 ${away} 步，它的状态离零更远，因为放上的比取走的多。`
+            : `${moves} 步中只有 ${away} 步，它的状态离零更远；其余各步里，它减弱或不变。`,
+          `按 ↑ 和 ↓ 试试：最健忘的神经元在 ${shortest} 步之内就忘掉一半。`,
         ],
       },
       find: {

@@ -54,6 +54,8 @@ export const zhHant: Strings = {
   strip: {
     title: '文字',
     summary: (steps, loss) => `文字共 ${steps} 個符號，平均損失每符號 ${loss} 位元。`,
+    unknown: (unknown, which) => `${unknown} 個符號不在詞表中，按未知符號讀取：${which}`,
+    asUnknown: '按未知符號讀取',
     told: (symbol, value, bits) => `「${symbol}」 · ${value} · 意外 ${bits} 位元`,
     spoken: (step, steps, symbol, name, value) => `${step}/${steps}：${symbol}，${name} ${value}`,
   },
@@ -110,6 +112,8 @@ export const zhHant: Strings = {
     order: '排序',
     orders: { index: '編號', similarity: '相似度', saturation: '飽和度', half_life: '半衰期' },
     lead: (units) => `每列一個神經元（共 ${units} 個），每欄一步。點選即可選取。`,
+    shared: '共用一個刻度',
+    ofRow: '（本列）',
     told: (unit, symbol) => `第 ${unit} 號神經元，「${symbol}」處：`,
     label: (name, units, from, to) => `${units} 個神經元的 ${name}，第 ${from} 至 ${to} 步。`,
   },
@@ -145,6 +149,7 @@ export const zhHant: Strings = {
     lead: '之前的每一步對預測這個符號有多重要：',
     logarithmic: '對數座標',
     input: '輸入',
+    first: '第一個符號之前什麼都沒有，所以只有一個點。按 → 前進一步。',
     memory: '記憶可回溯',
     label: (step) => `第 ${step} 步的預測對之前每一步的梯度大小。`,
     foot: '對數機率的梯度在每一步的範數，以最大值為 100%。',
@@ -156,6 +161,7 @@ export const zhHant: Strings = {
     of: '作用於哪些神經元',
     thisUnit: (unit) => `第 ${unit} 號神經元`,
     allUnits: '所有神經元',
+    allLayers: '所有層的所有神經元',
     when: '從何時起',
     fromStart: '從頭開始',
     fromHere: (step) => `從第 ${step} 步起`,
@@ -281,9 +287,12 @@ export const zhHant: Strings = {
       },
       memory: {
         title: '記性好的神經元',
-        text: ({ unit }) => [
-          `在半衰期短於這段文字的神經元中，第 ${unit} 號記得最久。它的灰條縮短得很慢，很久以前寫入的內容還在。`,
-          '按 ↑ 和 ↓ 試試：有的神經元一兩步之內就忘了。',
+        text: ({ unit, keptPart, life, shortest, away, moves }) => [
+          `在半衰期短於這段文字的神經元中，第 ${unit} 號記得最久：平均每一步保留原有值的 ${keptPart}，經過 ${life} 步剩下一半。`,
+          2 * away > moves
+            ? `它在計數：${moves} 步中有 ${away} 步，它的狀態離零更遠，因為放上的比取走的多。`
+            : `${moves} 步中只有 ${away} 步，它的狀態離零更遠；其餘各步裡，它減弱或不變。`,
+          `按 ↑ 和 ↓ 試試：最健忘的神經元在 ${shortest} 步之內就忘掉一半。`,
         ],
       },
       find: {
