@@ -63,7 +63,8 @@ def close(one, other):
 
 def test_what_it_was_told_is_what_would_be_told_today(old):
     told = json.loads((old / "config.json").read_text())
-    assert RunDirectory(old).read_config().model_dump(mode="json") == told
+    config = RunDirectory(old).read_config().model_dump(mode="json")
+    assert {name: config[name] for name in told} == told
 
 
 def test_both_checkpoints_measure_what_the_run_had_written_down(old):

@@ -14,6 +14,7 @@ from gatework.cli.settings import given, make_flags
 from gatework.errors import ConfigError, Stopped
 from gatework.search import CompareConfig, Comparison, Summary, make_compare_config, make_reporter
 from gatework.search import compare as compare_cells
+from gatework.search.comparing.config import OF_TABLE
 
 # Cells are given together, one by one, or both.
 CELLS: dict[str, Any] = {
@@ -23,7 +24,9 @@ CELLS: dict[str, Any] = {
         Parameter(help="One more cell, a name or a .txt file of equations; can be given again and again.", negative=""),
     ],
 }
-FLAGS: Any = make_flags(CompareConfig, dict.fromkeys(CompareConfig.model_fields, ""), instead={"cells": CELLS})
+# The settings of a table of one's own come last.
+SETTINGS = sorted(CompareConfig.model_fields, key=lambda name: name in OF_TABLE)
+FLAGS: Any = make_flags(CompareConfig, dict.fromkeys(SETTINGS, ""), instead={"cells": CELLS})
 
 
 def compare(*, settings: Any, json: Json = False) -> int | None:

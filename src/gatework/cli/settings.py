@@ -47,7 +47,7 @@ def make_flags(
             continue
         field = model.model_fields[name]
         required, kind = field.is_required(), _type_of(field)
-        shown = "" if required or field.default in (None, "", {}) else f" [default: {_shown(field.default)}]"
+        shown = "" if required or field.default in (None, "", {}, ()) else f" [default: {_shown(field.default)}]"
         grouped: dict[str, Any] = {"group": groups[heading]} if heading else {}
         parameter = Parameter(
             name=(also_called or {}).get(name),

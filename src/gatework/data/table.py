@@ -1,9 +1,10 @@
 """A table of sequences: numbers at each step, and their labels."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,6 +33,10 @@ class Table:
         source: The origin of the table, for error messages.
         left_out: The names of columns that are ignored because they are not numeric.
         about: Facts about the source, one line each, for people.
+        times: The time of each step ``[length]`` of each sequence, as read: dates (datetime64) or numbers; None for a
+            sequence without a time. Empty if there is none at all.
+        read_as: What was decided about the file, as plain JSON, so that another file can be read in the same way:
+            :meth:`gatework.data.options.TableOptions.from_facts` takes it.
     """
 
     steps: Tensor
@@ -42,6 +47,8 @@ class Table:
     source: str = ""
     left_out: tuple[str, ...] = ()
     about: tuple[str, ...] = ()
+    times: tuple[NDArray | None, ...] = ()
+    read_as: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def size(self) -> int:

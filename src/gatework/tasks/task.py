@@ -6,7 +6,6 @@ loop and the comparisons are elsewhere, exist once, and do not depend on the nam
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -122,11 +121,14 @@ class Recorded:
 
     Args:
         folder: The name of the folder of the data.
-        load: The function that reads them from the folder (or file), for a gap.
+        load: The function that reads them from the folder (or file), for a gap; with ``own`` it also takes the
+            :class:`~gatework.data.options.TableOptions`.
+        own: True for a table of the user's own, whose columns and format are settings.
     """
 
     folder: str
-    load: Callable[[Path, int], Recording]
+    load: Callable[..., Recording]
+    own: bool = False
 
 
 @dataclass(frozen=True)

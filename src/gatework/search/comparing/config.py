@@ -5,17 +5,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from gatework.cells import CELLS, Cell, find_cell, is_equations, is_file, read_equations
 from gatework.errors import ConfigError
 from gatework.training.config import make_config, nearest
 from gatework.training.jobs.settings import fault_in_words, may_name_files, refused_file
+from gatework.training.jobs.table import TABLE_SETTINGS, TableSettings
 
+# Settings that say how a table of one's own is read.
+OF_TABLE = ("encoding", *TABLE_SETTINGS)
 # Settings of a training run that a comparison may fix for all its cells; the task determines the others.
 SHARED = (
     *("batch_size", "clip_norm", "forget_bias", "init", "schedule", "shortest_gap", "steps"),
-    *("evaluate_every", "data"),
+    *("evaluate_every", "data", *OF_TABLE),
 )
 # Settings that may change when a comparison is resumed.
 MAY_CHANGE = frozenset(("run", "workers", "data"))
@@ -26,7 +29,7 @@ _GAPS = "expected whole numbers, such as 5,20,100"
 _RATES = "expected numbers above 0, up to 10,000, such as 0.001,0.01"
 
 
-class CompareConfig(BaseModel):
+class CompareConfig(TableSettings):
     """Configure a comparison completely; the same configuration always gives the same results.
 
     Cells are given as a sequence of names, files and equations (or as text, separated by commas), or as a mapping from
@@ -37,9 +40,6 @@ class CompareConfig(BaseModel):
         >>> config.cells, config.gaps, config.seeds
         ({'rnn': 'rnn', 'lstm': 'lstm'}, (10, 30), 5)
     """
-
-    # Strict: true is not the number 1, and "6" is not 6.
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False)
 
     task: str = Field(description="The task's name.")
     cells: dict[str, str] = Field(min_length=1, description="Cells' names, or .txt files of equations.")
@@ -92,6 +92,7 @@ class CompareConfig(BaseModel):
         description="Train on gaps from here to the one measured, one drawn for each step; by default only on that.",
     )
     data: str = Field("", description="The folder of recorded data, for a task that needs one.")
+    encoding: str = Field("utf-8", description="The encoding of your own table.")
     seed: int = Field(0, ge=0, lt=2**63, description="The seed of all that is drawn at random.")
     workers: int | None = Field(None, ge=1, le=4096, description="Processes; by default one for each core.")
     run: str = Field("", pattern=r"^[^\x00]*$", description="The directory; by default runs/compare-<task>.")
@@ -147,7 +148,7 @@ class CompareConfig(BaseModel):
     @model_validator(mode="after")
     def _fits_together(self) -> "CompareConfig":
         for gap in self.gaps:  # the job checks whether the task accepts the gap and the data
-            make_config({"task": self.task, "gap": gap, "data": self.data})
+            make_config({"task": self.task, "gap": gap, **{name: getattr(self, name) for name in ("data", *OF_TABLE)}})
         if self.reference and self.reference not in self.cells and self.reference not in CELLS:
             raise ValueError(
                 f"reference is '{self.reference}': expected one of {', '.join(self.cells)}, or another cell's name; "

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+from gatework.data.options import NO_OPTIONS, TableOptions
 from gatework.tasks.asking import ask_at_the_end, guess
 from gatework.tasks.generic.reading import (
     SOURCE,
@@ -17,7 +18,7 @@ from gatework.tasks.generic.reading import (
 from gatework.tasks.task import Gap, Recorded, Recording, Task
 
 
-def load(path: Path, gap: int) -> Recording:
+def load(path: Path, gap: int, options: TableOptions = NO_OPTIONS) -> Recording:
     """Read sequences with one label each.
 
     Every split gets its share of each class. The trivial predictor always answers the most frequent class of the
@@ -26,6 +27,7 @@ def load(path: Path, gap: int) -> Recording:
     Args:
         path: A CSV file, arrays, or a folder of WAV files.
         gap: Steps of zeros between the end of a sequence and the answer.
+        options: How the table is read.
 
     Returns:
         The sequences, standardised by the training sequences.
@@ -33,7 +35,7 @@ def load(path: Path, gap: int) -> Recording:
     Raises:
         DataError: If the path does not hold such a table.
     """
-    table = open_labelled(path, "classify")
+    table = open_labelled(path, "classify", options)
     labels = label_each(table, "classify")
     classes = find_classes(labels, table)
     parts = share_out(table, labels)
@@ -48,6 +50,7 @@ def load(path: Path, gap: int) -> Recording:
         splits[split] = replace(batch, baseline=favourite)
     facts = {
         "about": [*table.about, f"classes: {len(classes):,}; the most frequent one is '{classes[favourite]}'"],
+        "table": dict(table.read_as),
         "columns": list(table.columns),
         "ignored": list(table.left_out),
         "classes": classes,
@@ -67,7 +70,7 @@ classify = Task(
     kind="choice",
     gap=Gap(0, "steps of zeros between the end of a sequence and the answer", least=0),
     success=better_than("the most frequent class"),
-    examples=Recorded("", load),
+    examples=Recorded("", load, own=True),
     defaults={"hidden_size": 64, "batch_size": 8, "learning_rate": 3e-3, "steps": 1000, "dropout": 0.2},
     notes="Columns are known by their names. A column id, sequence or series says to which sequence a row belongs; "
     "time, t or step gives the order of its rows; label, class, target or y holds its class. All other columns of "

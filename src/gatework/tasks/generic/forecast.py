@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from gatework.data.options import NO_OPTIONS, TableOptions
 from gatework.data.recorded import find_table, read_table
 from gatework.data.table import Table, make_table, split_time
 from gatework.data.table_arrays import is_array_folder, read_array_table
@@ -29,7 +30,7 @@ from gatework.tasks.task import Batch, Gap, Recorded, Recording, Task
 _SPLITS = ("train", "valid", "test")
 
 
-def open_series(path: Path) -> Table:
+def open_series(path: Path, options: TableOptions = NO_OPTIONS) -> Table:
     """Open a table of one series or of several.
 
     A CSV file is one series, of all its numeric columns, in the order of its rows. But if values of a column named
@@ -38,6 +39,7 @@ def open_series(path: Path) -> Table:
 
     Args:
         path: A CSV file, its folder, or arrays.
+        options: How the table is read.
 
     Returns:
         The series.
@@ -64,7 +66,7 @@ def _has_several(path: Path) -> bool:
     return place is not None and 1 < len(set(rows.column(place))) < len(rows.fields)
 
 
-def load(path: Path, gap: int) -> Recording:
+def load(path: Path, gap: int, options: TableOptions = NO_OPTIONS) -> Recording:
     """Read series, with later values as targets.
 
     Every series is split in time. The trivial predictor answers the values that were read last, as if nothing changed.
@@ -72,6 +74,7 @@ def load(path: Path, gap: int) -> Recording:
     Args:
         path: A CSV file, its folder, or arrays.
         gap: The number of rows to look ahead.
+        options: How the table is read.
 
     Returns:
         Sequences cut from each series, standardised by the training parts of all series.
@@ -79,7 +82,7 @@ def load(path: Path, gap: int) -> Recording:
     Raises:
         DataError: If the path does not hold such a table, or the table is too short.
     """
-    table = open_series(path)
+    table = open_series(path, options)
     series = [table.sequence(number) for number in range(table.size)]
     rows, columns = int(table.lengths.sum()), len(table.columns)
     ends = [split_time(len(numbers)) for numbers in series]
@@ -109,6 +112,7 @@ def load(path: Path, gap: int) -> Recording:
     short = [f"too short to ask {gap:,} rows ahead, and left out: {list_names(unasked)}"] if unasked else []
     facts: dict[str, Any] = {
         "about": [*table.about, *short],
+        "table": dict(table.read_as),
         "columns": list(table.columns),
         "ignored": list(table.left_out),
         "series": table.size,
@@ -149,7 +153,7 @@ forecast = Task(
     kind="number",
     gap=Gap(24, "rows forecast"),
     success=better_than("the values read last"),
-    examples=Recorded("", load),
+    examples=Recorded("", load, own=True),
     defaults={"hidden_size": 64, "batch_size": 8, "learning_rate": 3e-3, "steps": 1000, "dropout": 0.2},
     notes=LIKE_NLINEAR + "The first 70 % of the rows are learned, the next 10 % validate, the last 20 % are the test; "
     "columns are standardised by the first part. Up to 96 rows are read before the first answer, and no more than a "

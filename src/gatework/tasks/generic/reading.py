@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gatework.data.options import NO_OPTIONS, TableOptions
 from gatework.data.recorded import find_scale, find_table
 from gatework.data.table import Table, split_sequences
 from gatework.data.table_arrays import is_array_folder, read_array_table
@@ -44,11 +45,12 @@ def better_than(baseline: str) -> Success:
     return Success("skill", at_least=LEAST_SKILL, words=words)
 
 
-def open_table(path: Path) -> Table:
+def open_table(path: Path, options: TableOptions = NO_OPTIONS) -> Table:
     """Open a table: a CSV file, arrays, a folder with one of these, or a folder of WAV files.
 
     Args:
         path: The file or the folder.
+        options: How the table is read.
 
     Returns:
         The table.
@@ -63,12 +65,13 @@ def open_table(path: Path) -> Table:
     return read_csv_table(find_table(path))
 
 
-def open_labelled(path: Path, task: str) -> Table:
+def open_labelled(path: Path, task: str, options: TableOptions = NO_OPTIONS) -> Table:
     """Open a table with labels.
 
     Args:
         path: The file or the folder.
         task: The name of the task, for error messages.
+        options: How the table is read.
 
     Returns:
         The table.
@@ -76,7 +79,7 @@ def open_labelled(path: Path, task: str) -> Table:
     Raises:
         DataError: If the table cannot be read, or has no labels.
     """
-    table = open_table(path)
+    table = open_table(path, options)
     if not table.labels:
         raise DataError(
             f"'{table.source}' has no labels: task '{task}' needs them in a column named label, class, target or y, or "

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gatework.data.options import NO_OPTIONS, TableOptions
 from gatework.data.recorded import find_scale
 from gatework.errors import DataError
 from gatework.tasks.asking import check_size
@@ -52,7 +53,7 @@ def ask_number_at_the_end(sequences: list[NDArray], answers: NDArray, blank: int
     return Batch(inputs, targets, lengths, baseline=0)
 
 
-def load(path: Path, gap: int) -> Recording:
+def load(path: Path, gap: int, options: TableOptions = NO_OPTIONS) -> Recording:
     """Read sequences with one number each.
 
     The trivial predictor answers the mean of the training sequences. It is 0, because the numbers are standardised.
@@ -60,6 +61,7 @@ def load(path: Path, gap: int) -> Recording:
     Args:
         path: A CSV file, arrays, or a folder of WAV files.
         gap: Steps of zeros between the end of a sequence and the answer.
+        options: How the table is read.
 
     Returns:
         The sequences and their numbers, both standardised by the training sequences.
@@ -67,7 +69,7 @@ def load(path: Path, gap: int) -> Recording:
     Raises:
         DataError: If the path does not hold such a table, or the rows are not divided into sequences.
     """
-    table = open_labelled(path, "regress")
+    table = open_labelled(path, "regress", options)
     answers = label_numbers(label_each(table, "regress"), table)
     parts = share_out(table)
     scaled, scale = standardise(table, parts["train"])
@@ -87,6 +89,7 @@ def load(path: Path, gap: int) -> Recording:
     }
     facts = {
         "about": [*table.about, f"numbers: mean {mean:.4g}, standard deviation {deviation:.4g}, which is the unit"],
+        "table": dict(table.read_as),
         "columns": list(table.columns),
         "ignored": list(table.left_out),
         "sequences": {split: len(numbers) for split, numbers in parts.items()},
@@ -106,7 +109,7 @@ regress = Task(
     outputs=1,
     gap=Gap(0, "steps of zeros between the end of a sequence and the answer", least=0),
     success=better_than("the mean"),
-    examples=Recorded("", load),
+    examples=Recorded("", load, own=True),
     defaults={"hidden_size": 64, "batch_size": 8, "learning_rate": 3e-3, "steps": 1000, "dropout": 0.2},
     notes="Columns are known by their names, as in classify; label, class, target or y holds the number. The split is "
     "70 % training, 10 % validation and 20 % test sequences; a hash of its name decides where a sequence goes. Columns "

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from numpy.typing import NDArray
 
+from gatework.data.options import NO_OPTIONS, TableOptions
 from gatework.data.table import Table, split_time
 from gatework.data.targets import IGNORED
 from gatework.errors import DataError
@@ -57,7 +58,7 @@ def ask_every_step(sequences: list[Tagged], delay: int, baseline: int) -> Batch:
     return Batch(inputs, targets, lengths, baseline=baseline)
 
 
-def load(path: Path, gap: int) -> Recording:
+def load(path: Path, gap: int, options: TableOptions = NO_OPTIONS) -> Recording:
     """Read sequences with a label at every step.
 
     If the rows are not divided into sequences, they are one recording, which is split in time and cut into consecutive
@@ -66,6 +67,7 @@ def load(path: Path, gap: int) -> Recording:
     Args:
         path: A CSV file or arrays.
         gap: The number of steps from an input to its target.
+        options: How the table is read.
 
     Returns:
         The sequences, standardised by the training split.
@@ -73,7 +75,7 @@ def load(path: Path, gap: int) -> Recording:
     Raises:
         DataError: If the path does not hold such a table, or there is only one label for each sequence.
     """
-    table = open_labelled(path, "tag")
+    table = open_labelled(path, "tag", options)
     for name, labels, length in zip(table.names, table.labels, table.lengths.tolist(), strict=True):
         if len(labels) != length:
             raise DataError(
@@ -89,6 +91,7 @@ def load(path: Path, gap: int) -> Recording:
     splits = {split: ask_every_step(part, gap, favourite) for split, part in parts.items()}
     facts = {
         "about": [*table.about, *cut, f"classes: {len(classes):,}; the most frequent one is '{classes[favourite]}'"],
+        "table": dict(table.read_as),
         "columns": list(table.columns),
         "ignored": list(table.left_out),
         "classes": classes,
@@ -143,7 +146,7 @@ tag = Task(
     kind="choice",
     gap=Gap(0, "steps read after a step before its label is asked", least=0),
     success=better_than("the most frequent label"),
-    examples=Recorded("", load),
+    examples=Recorded("", load, own=True),
     defaults={"hidden_size": 64, "batch_size": 8, "learning_rate": 3e-3, "steps": 1000, "dropout": 0.2},
     notes="Columns are known by their names, as in classify; label, class, target or y holds the label of each row. "
     "The split is 70 % training, 10 % validation and 20 % test sequences; a hash of its name decides where a "

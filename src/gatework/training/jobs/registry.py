@@ -11,6 +11,7 @@ from gatework.tasks.registry import TASKS
 from gatework.training.jobs.kind import JobKind
 from gatework.training.jobs.protocol import Job
 from gatework.training.jobs.sequence import SequenceKind, SequenceSettings
+from gatework.training.jobs.settings import Settings
 from gatework.training.jobs.text import TextKind, TextSettings
 
 JOBS: tuple[JobKind, ...] = (TextKind(), SequenceKind())
@@ -74,7 +75,7 @@ def kind_of(task: str) -> JobKind:
 
 def settings_of(kind: JobKind) -> list[str]:
     """List the settings that belong to only one kind of job."""
-    return [name for name in kind.settings.__annotations__ if name in kind.settings.model_fields]
+    return [name for name in kind.settings.model_fields if name not in Settings.model_fields]
 
 
 def open_job(config: TrainConfig) -> Job:

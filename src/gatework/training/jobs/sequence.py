@@ -27,6 +27,7 @@ from gatework.training.jobs.memory_check import Needs, check_memory, count_layer
 from gatework.training.jobs.protocol import StepLoss
 from gatework.training.jobs.settings import Settings
 from gatework.training.jobs.shape import SequenceShape
+from gatework.training.jobs.table import TableSettings, refuse_table_settings
 
 # The uses of random generators, each with its own seed.
 _FOR: dict[Split, int] = {"train": 0, "valid": 1, "test": 2}
@@ -35,7 +36,7 @@ _SHUFFLE = 3
 _VALID_SIZE = 500
 
 
-class SequenceSettings(Settings):
+class SequenceSettings(TableSettings, Settings):
     """The settings of a sequence task, besides those that all jobs share."""
 
     headings: ClassVar[Mapping[str, str]] = {"gap": "Task"}
@@ -59,6 +60,8 @@ class SequenceSettings(Settings):
         task.check_data(self.data)
         if self.shortest_gap is not None:
             task.check_shortest_gap(self.shortest_gap, gap)
+        if not (isinstance(task.examples, Recorded) and task.examples.own):
+            refuse_table_settings(self, self.task)
 
 
 class SequenceJob:
@@ -107,7 +110,11 @@ class SequenceJob:
         path = Path(os.path.expanduser(self.config.data or os.path.join(root, examples.folder)))
         if not path.exists():
             raise DataError(f"the data of task '{self.task.name}' are not there: '{path}' does not exist")
-        return examples.load(path, self.gap)
+        return (
+            examples.load(path, self.gap, self.config.table_options())
+            if examples.own
+            else examples.load(path, self.gap)
+        )
 
     @property
     def inputs(self) -> int:

@@ -1,5 +1,6 @@
 """The settings that all jobs share. The settings of one kind of job are in its own module."""
 
+import codecs
 import os
 import re
 from collections.abc import Mapping
@@ -44,6 +45,7 @@ class Settings(BaseModel):
         "",
         description="A file or a folder; by default the source of Python's own library, or what GATEWORK_DATA holds.",
     )
+    encoding: str = Field("utf-8", description="The encoding of a text (not used at level byte), or of a table.")
     cell: str = Field("lstm", description="A cell's name (see `gatework cells`), or a .txt file of equations.")
     hidden_size: Size = Field(256, description="Units of each layer.")
     num_layers: int = Field(1, ge=1, le=1024, description="Layers, one above the other.")
@@ -101,6 +103,16 @@ class Settings(BaseModel):
     threads: int | None = Field(None, ge=1, le=4096, description="CPU threads; by default what torch chooses.")
     device: str = Field("cpu", description="cpu, cuda, cuda:N, mps, or auto: cuda, else cpu.")
     dtype: Literal["float32", "float64", "bfloat16"] = Field("float32", description="The type of number to compute in.")
+
+    @field_validator("encoding")
+    @classmethod
+    def _encoding_is_known(cls, value: str) -> str:
+        try:
+            # Four bytes, because a character of utf-32 has four. Codecs that do not decode to text are refused.
+            b"\0\0\0\0".decode(value)
+            return codecs.lookup(value).name
+        except (LookupError, UnicodeError) as error:
+            raise ValueError(f"'{value}' is not the name of a text encoding; try utf-8, latin-1 or utf-16") from error
 
     @field_validator("cell")
     @classmethod
@@ -200,9 +212,9 @@ def listed(model: type[Settings]) -> dict[str, str]:
     heading_of: dict[str, str] = {}
     for part in reversed(model.__mro__):
         heading = ""
-        for name in vars(part).get("__annotations__", {}) if issubclass(part, Settings) else ():
+        for name in vars(part).get("__annotations__", {}) if issubclass(part, BaseModel) else ():
             if name in model.model_fields:
-                heading = part.headings.get(name, heading)
+                heading = vars(part).get("headings", {}).get(name, heading)
                 heading_of.setdefault(name, heading)
     order = list(dict.fromkeys(Settings.headings.values()))
     return dict(sorted(heading_of.items(), key=lambda item: order.index(item[1])))

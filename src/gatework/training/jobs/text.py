@@ -1,6 +1,5 @@
 """A language model as a job: one long text, read in parallel streams."""
 
-import codecs
 import os
 import shlex
 from collections.abc import Mapping, Sequence
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor
 
 from gatework.cells import Cell
@@ -37,7 +36,6 @@ class TextSettings(Settings):
 
     pattern: str = Field("", description="Which files of a folder to read, such as *.py; by default *.txt, else all.")
     level: Literal["byte", "char", "word"] = Field("char", description="What the model reads and writes one at a time.")
-    encoding: str = Field("utf-8", description="The encoding of the text (not used at level byte).")
     vocabulary_size: int | None = Field(
         None, ge=3, le=2**24, description="Keep only so many symbols, the most frequent; the rest become <unk>."
     )
@@ -49,16 +47,6 @@ class TextSettings(Settings):
         None, gt=0, le=100, description="Draw every weight and bias evenly from -range to range, in place of init."
     )
     window: int = Field(64, ge=1, le=2**20, description="Time steps of a window, which the backward pass goes through.")
-
-    @field_validator("encoding")
-    @classmethod
-    def _encoding_is_known(cls, value: str) -> str:
-        try:
-            # Four bytes, because a character of utf-32 has four. Codecs that do not decode to text are refused.
-            b"\0\0\0\0".decode(value)
-            return codecs.lookup(value).name
-        except (LookupError, UnicodeError) as error:
-            raise ValueError(f"'{value}' is not the name of a text encoding; try utf-8, latin-1 or utf-16") from error
 
     def check(self) -> None:
         """Refuse settings that do not fit together.
