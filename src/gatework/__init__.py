@@ -45,9 +45,11 @@ if TYPE_CHECKING:
     from gatework.tracing import gradient_flow as gradient_flow
     from gatework.tracing import probe as probe
     from gatework.tracing import trace as trace
+    from gatework.training import LoadedRun as LoadedRun
     from gatework.training import TrainConfig as TrainConfig
     from gatework.training import evaluate as evaluate
     from gatework.training import generate as generate
+    from gatework.training import load as load
     from gatework.training import train as train
 
 # Public name -> the module that defines it. A public module maps to itself.
@@ -59,6 +61,7 @@ _PUBLIC = {
     "GRUCell": "gatework.nn",
     "LSTM": "gatework.nn",
     "LSTMCell": "gatework.nn",
+    "LoadedRun": "gatework.training",
     "Picture": "gatework.diagram",
     "RNN": "gatework.nn",
     "RNNCell": "gatework.nn",
@@ -78,6 +81,7 @@ _PUBLIC = {
     "generate": "gatework.training",
     "gradient_flow": "gatework.tracing",
     "layer_norm": "gatework.cells",
+    "load": "gatework.training",
     "peephole": "gatework.cells",
     "probe": "gatework.tracing",
     "project": "gatework.cells",

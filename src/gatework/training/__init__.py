@@ -1,7 +1,7 @@
 """Training: the loop, the run directory, and the use of finished runs.
 
 A run uses the modules in this order: ``config`` (settings), ``jobs`` (data and model), ``run`` (directory), ``trainer``
-(one step), ``loop`` (all steps) and ``curve``; then ``restore``, ``evaluation`` and ``generation``.
+(one step), ``loop`` (all steps) and ``curve``; then ``restore``, ``evaluation``, ``generation`` and ``loaded``.
 """
 
 from typing import TYPE_CHECKING
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from gatework.training.evaluation import evaluate as evaluate
     from gatework.training.generation import Generation as Generation
     from gatework.training.generation import generate as generate
+    from gatework.training.loaded import LoadedRun as LoadedRun
+    from gatework.training.loaded import Prediction as Prediction
+    from gatework.training.loaded import load as load
     from gatework.training.loop import TrainResult as TrainResult
     from gatework.training.loop import train as train
     from gatework.training.progress import RunReporter as RunReporter
@@ -25,11 +28,14 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "Evaluation": "gatework.training.evaluation",
     "Generation": "gatework.training.generation",
+    "LoadedRun": "gatework.training.loaded",
+    "Prediction": "gatework.training.loaded",
     "RunReporter": "gatework.training.progress",
     "TrainConfig": "gatework.training.config",
     "TrainResult": "gatework.training.loop",
     "evaluate": "gatework.training.evaluation",
     "generate": "gatework.training.generation",
+    "load": "gatework.training.loaded",
     "make_config": "gatework.training.config",
     "make_reporter": "gatework.training.progress",
     "read_toml": "gatework.training.config",

@@ -5,7 +5,7 @@ from time import monotonic
 
 from gatework.errors import ConfigError
 from gatework.training.jobs.evaluation import Evaluation as Evaluation
-from gatework.training.jobs.evaluation import Question
+from gatework.training.jobs.evaluation import Question as Question
 from gatework.training.jobs.registry import kind_of
 from gatework.training.restore import open_run, restore
 
@@ -42,10 +42,19 @@ def evaluate(
         ConfigError: If an option is out of range, or has no meaning for this run.
         DataError: If the data are missing, differ from those of the training, or have no such split.
     """
-    if streams is not None and streams < 1:
-        raise ConfigError(f"streams is {streams}: expected 1 or more")
-    began, question = monotonic(), Question(split, data, streams, gap)
+    began, question = monotonic(), Question(split, data, check_streams(streams), gap)
     kind = kind_of(open_run(run).read_config().task)
     kind.check_question(run, question)
     measured = kind.evaluate(restore(run, step=step, device=device), question)
     return replace(measured, seconds=monotonic() - began)
+
+
+def check_streams(streams: int | None) -> int | None:
+    """Refuse a number of streams below 1; return any other.
+
+    Raises:
+        ConfigError: If there are too few.
+    """
+    if streams is not None and streams < 1:
+        raise ConfigError(f"streams is {streams}: expected 1 or more")
+    return streams

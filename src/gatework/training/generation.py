@@ -35,7 +35,7 @@ class Generation:
 
 
 def generate(
-    run: str,
+    run: str | Loaded,
     prompt: str = "",
     *,
     length: int = 500,
@@ -49,7 +49,7 @@ def generate(
     """Continue a prompt with the model of a run.
 
     Args:
-        run: The run directory.
+        run: The run directory, or a model that is loaded.
         prompt: The text to continue; if empty, the model starts at the beginning of a line.
         length: The number of bytes, characters or words to add.
         temperature: Below 1, likely symbols become more likely; with 0, the most likely symbol is always chosen.
@@ -73,12 +73,12 @@ def generate(
         raise ConfigError(f"length is {length}: expected 1 or more")
     if not 0 <= seed < 2**63:
         raise ConfigError(f"seed is {seed}: expected a whole number from 0 to 2**63 - 1")
-    loaded = load_model(run, step=step, device=device)
+    loaded = run if isinstance(run, Loaded) else load_model(run, step=step, device=device)
     start = _prompted(loaded, prompt)
     sampling = {"temperature": temperature, "top_p": top_p, "top_k": top_k}
     numbers = write_on(loaded.model, loaded.vocabulary, start, length, seed=seed, **sampling)
     text = loaded.vocabulary.decode([*start.tolist(), *numbers])
-    return Generation(run, loaded.step, prompt, text, seed)
+    return Generation(str(loaded.directory.path) if run is loaded else str(run), loaded.step, prompt, text, seed)
 
 
 def _prompted(loaded: Loaded, prompt: str) -> Tensor:

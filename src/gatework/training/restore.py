@@ -14,7 +14,7 @@ from gatework.errors import CheckpointError, RunError
 from gatework.models.language import LanguageModel
 from gatework.runs.checkpoint import list_checkpoints, load_checkpoint
 from gatework.training.config import TrainConfig
-from gatework.training.jobs.kind import Language, Restored
+from gatework.training.jobs.kind import Language, Restored, Trained
 from gatework.training.jobs.registry import kind_of
 from gatework.training.parallel import pick_device
 from gatework.training.run import RunDirectory, fingerprint
@@ -110,6 +110,25 @@ def restore(run: str, *, step: int | None = None, device: str = "cpu") -> Restor
     directory = open_run(run)
     config = directory.read_config()
     trained = kind_of(config.task).restore(run, config, directory)
+    return _restored(run, directory, config, trained, step, device)
+
+
+def reopen(run: str, *, step: int | None = None, device: str = "cpu") -> Restored:
+    """Load the model of a run of any kind, without its data; see :func:`restore`.
+
+    Raises:
+        RunError: If the directory is not a run, or has no such checkpoint.
+        CheckpointError: If the checkpoint is damaged.
+    """
+    directory = open_run(run)
+    config = directory.read_config()
+    trained = kind_of(config.task).reopen(run, config, directory)
+    return _restored(run, directory, config, trained, step, device)
+
+
+def _restored(
+    run: str, directory: RunDirectory, config: TrainConfig, trained: Trained, step: int | None, device: str
+) -> Restored:
     own = fingerprint(config, trained.fingerprint)
     model, chosen = _load(directory, own, step, lambda: trained.build(pick_device(device, config.dtype)))
     return Restored(run, config, directory, trained, model, chosen)

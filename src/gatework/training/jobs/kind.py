@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gatework.data.vocabulary import Symbols, Vocabulary
 from gatework.errors import RunError
 from gatework.models.language import LanguageModel
+from gatework.tasks.task import Kind
 from gatework.training.jobs.evaluation import Evaluation, Question
 from gatework.training.jobs.protocol import Job
 from gatework.training.jobs.settings import Settings
@@ -101,6 +102,32 @@ class Restored:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """Inputs of a person's own, in the form that a model reads.
+
+    Args:
+        inputs: Numbers ``[T, B, I]`` or symbols ``[T, B]``.
+        lengths: The number of steps of each sequence ``[B]``; None if all have T.
+    """
+
+    inputs: Tensor
+    lengths: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The meaning of a model's scores.
+
+    Args:
+        kind: ``choice`` for one of several classes, ``bits`` for yes-no questions, ``number`` for numbers.
+        names: The name of each score; empty if they have none.
+    """
+
+    kind: Kind
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Ending:
     """The text that a person reads at the end of a run.
 
@@ -178,6 +205,49 @@ class JobKind:
             f"run '{run}' was trained on task '{config.task}': expected a run on text; `gatework evaluate` measures it"
         )
 
+    def reopen(self, run: str, config: Any, kept: Kept) -> Trained:
+        """Open a finished run for the use of its model; unlike :meth:`restore`, this never needs the data.
+
+        Args:
+            run: The run, as the user has named it.
+            config: The settings of the run.
+            kept: The files of the run.
+
+        Raises:
+            RunError: If files of the run cannot be read.
+        """
+        return self.restore(run, config, kept)
+
+    def read(self, restored: Restored, given: Any, lengths: Any = None) -> Reading:
+        """Turn inputs of a person's own into the form that the model reads.
+
+        Args:
+            restored: The run.
+            given: The inputs, such as a text, an array or a tensor.
+            lengths: The number of steps of each sequence; None if all are equally long.
+
+        Raises:
+            RunError: If the models of this job read nothing of the kind.
+            DataError: If the inputs do not fit the model.
+        """
+        raise RunError(_cannot(restored, "read inputs of your own"))
+
+    def answers(self, restored: Restored) -> Answers:
+        """Return the meaning of the model's scores.
+
+        Raises:
+            RunError: If its output is no scores.
+        """
+        raise RunError(_cannot(restored, "score answers"))
+
+    def vocabulary(self, restored: Restored) -> Vocabulary:
+        """Return the vocabulary of the run.
+
+        Raises:
+            RunError: If the job has none.
+        """
+        raise RunError(_cannot(restored, "read or write text, and have no vocabulary"))
+
     def check_question(self, run: str, question: Question) -> None:
         """Refuse a measurement that makes no sense for a run of this kind, before the run is read.
 
@@ -212,3 +282,11 @@ class JobKind:
             splits: The splits of the data.
         """
         raise NotImplementedError
+
+
+def _cannot(restored: Restored, what: str) -> str:
+    """Return the message that the models of a job cannot do something."""
+    return (
+        f"Run '{restored.run}' was trained on task '{restored.config.task}', and its models do not {what}. "
+        "`gatework.load(run).evaluate()` measures it."
+    )

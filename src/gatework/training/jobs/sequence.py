@@ -22,9 +22,10 @@ from gatework.tasks.registry import TASKS
 from gatework.tasks.task import Batch, Recorded, Recording, Split, Success, Synthetic, Task
 from gatework.training.jobs.build import DTYPES, build_cell, known_cell, own_projection
 from gatework.training.jobs.evaluation import Evaluation, Question
-from gatework.training.jobs.kind import Ending, JobKind, Kept, Restored
+from gatework.training.jobs.kind import Answers, Ending, JobKind, Kept, Reading, Restored
 from gatework.training.jobs.memory_check import Needs, check_memory, count_layers
 from gatework.training.jobs.protocol import StepLoss
+from gatework.training.jobs.reading import read_sequences, remembered
 from gatework.training.jobs.settings import Settings
 from gatework.training.jobs.shape import SequenceShape
 from gatework.training.jobs.table import TableSettings, refuse_table_settings
@@ -69,6 +70,7 @@ class SequenceJob:
 
     Args:
         config: The settings of the run.
+        recording: What is known of recorded data without reading them, to use a finished model; it has no splits.
 
     Raises:
         ConfigError: If the gap is out of range, or a setting has no meaning here.
@@ -77,7 +79,7 @@ class SequenceJob:
 
     unit = "sequence"
 
-    def __init__(self, config: SequenceSettings) -> None:
+    def __init__(self, config: SequenceSettings, recording: Recording | None = None) -> None:
         self.config = config
         self.task: Task = TASKS[config.task]
         self.gap = self.task.check_gap(config.gap)
@@ -86,7 +88,9 @@ class SequenceJob:
         self._held: dict[str, Batch] = {}
         self._drawn: tuple[int, Batch] | None = None
         examples = self.task.examples
-        if isinstance(examples, Synthetic):
+        if recording is not None:
+            self.steps_per_epoch, self.recording = None, recording
+        elif isinstance(examples, Synthetic):
             if config.epochs is not None:
                 raise ConfigError(
                     f"epochs is {config.epochs}: task '{self.task.name}' draws new sequences for ever; give --steps"
@@ -245,8 +249,10 @@ class SequenceJob:
         return needs_projection(cell, self._width, config.hidden_size, config.num_layers, config.proj_size)
 
     def _places(self) -> int:
-        """Return the number of steps of the longest sequence."""
-        return (self.recording.splits["train"] if self.recording else self._draw("valid", 1, 0)).inputs.shape[0]
+        """Return the number of steps of the longest sequence; 1 if the data are not read, and nothing is trained."""
+        if self.recording is not None:
+            return self.recording.splits["train"].inputs.shape[0] if self.recording.splits else 1
+        return self._draw("valid", 1, 0).inputs.shape[0]
 
     def train(self, model: SequenceModel, step: int, rows: slice, state: State) -> StepLoss:
         """Draw the sequences of a step, or read the next recorded ones."""
@@ -382,6 +388,24 @@ class SequenceKind(JobKind):
             )
         return job
 
+    def reopen(self, run: str, config: SequenceSettings, kept: Kept) -> SequenceJob:
+        """Open the task; the sizes of recorded data are among the facts of the run."""
+        facts = kept.read_data()
+        job = SequenceJob(config, remembered(facts, str(kept.path / "data.json")) if _is_recorded(config) else None)
+        job.__dict__["fingerprint"] = facts["fingerprint"]
+        return job
+
+    def read(self, restored: Restored, given: Any, lengths: Any = None) -> Reading:
+        """Read sequences of a person's own: numbers or symbols, time first."""
+        job: SequenceJob = restored.trained
+        return read_sequences(given, lengths, job.inputs, job.task, restored.run)
+
+    def answers(self, restored: Restored) -> Answers:
+        """Return the kind of the task, and its classes."""
+        job: SequenceJob = restored.trained
+        named = job.recording.facts.get("classes", ()) if job.recording else ()
+        return Answers(job.task.kind, tuple(map(str, named)) or job.task.classes)
+
     def check_question(self, run: str, question: Question) -> None:
         """Refuse options that are only for text."""
         if question.data or question.streams is not None:
@@ -420,6 +444,10 @@ class SequenceKind(JobKind):
         notes = [f"The criterion, {task.success}: {reached}"] if metrics else []
         wider = [f"evaluate {run} --gap N"] if takes_other_gaps(task) else []
         return Ending("sequences", ".4g", notes, [f"evaluate {run} --split test", *wider])
+
+
+def _is_recorded(config: SequenceSettings) -> bool:
+    return isinstance(TASKS[config.task].examples, Recorded)
 
 
 def _at_gap(job: SequenceJob, gap: int) -> SequenceJob:

@@ -14,14 +14,14 @@ from torch import Tensor
 from gatework.cells import Cell
 from gatework.data.corpus import Corpus, read_corpus, read_whole
 from gatework.data.streams import Streams
-from gatework.data.vocabulary import Symbols, Vocabulary
+from gatework.data.vocabulary import Symbols, Vocabulary, split_symbols
 from gatework.errors import ConfigError, DataError, RunError
 from gatework.models.language import LanguageModel, Metric, bits_name, measure
 from gatework.models.sampling import write_on
 from gatework.models.state import State
 from gatework.training.jobs.build import DTYPES, build_cell
 from gatework.training.jobs.evaluation import Evaluation, Question
-from gatework.training.jobs.kind import Ending, JobKind, Kept, Restored
+from gatework.training.jobs.kind import Answers, Ending, JobKind, Kept, Reading, Restored
 from gatework.training.jobs.memory_check import Needs, check_memory, count_layers
 from gatework.training.jobs.protocol import StepLoss
 from gatework.training.jobs.settings import Settings
@@ -316,6 +316,28 @@ class TextKind(JobKind):
     def language(self, run: str, config: TextSettings, kept: Kept) -> TrainedText:
         """Read the vocabulary of the run."""
         return self.restore(run, config, kept)
+
+    def read(self, restored: Restored, given: Any, lengths: Any = None) -> Reading:
+        """Read a text, from the line end before it."""
+        vocabulary = self.vocabulary(restored)
+        if not isinstance(given, str) or lengths is not None:
+            what = f"an object of the type {type(given).__name__}" if not isinstance(given, str) else "lengths"
+            raise DataError(
+                f"Run '{restored.run}' was trained on text, and {what} was given: expected one text, as in "
+                "run.predict('the gate ')."
+            )
+        numbers = vocabulary.encode(split_symbols(given, vocabulary.level))
+        return Reading(torch.cat([numbers.new_tensor([vocabulary.start]), numbers]).long()[:, None])
+
+    def answers(self, restored: Restored) -> Answers:
+        """Return the symbols of the vocabulary: each score is that of the next symbol."""
+        vocabulary = self.vocabulary(restored)
+        bytes_ = (repr(bytes([number]))[2:-1] for number in range(len(vocabulary)))
+        return Answers("choice", tuple(vocabulary.symbols) or tuple(bytes_))
+
+    def vocabulary(self, restored: Restored) -> Vocabulary:
+        """Return the vocabulary of the run."""
+        return restored.trained.vocabulary
 
     def check_question(self, run: str, question: Question) -> None:
         """Refuse a gap, which a text does not have."""

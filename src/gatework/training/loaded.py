@@ -1,0 +1,283 @@
+"""A finished run in Python: its model, and what one does with it."""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gatework.data.vocabulary import Vocabulary
+from gatework.errors import RunError
+from gatework.tracing import Trace
+from gatework.tracing import trace as trace_model
+from gatework.training.config import TrainConfig
+from gatework.training.evaluation import Evaluation, Question, check_streams
+from gatework.training.generation import Generation
+from gatework.training.generation import generate as generate_text
+from gatework.training.jobs.kind import JobKind, Reading, Restored
+from gatework.training.jobs.registry import kind_of
+from gatework.training.restore import Loaded, open_run, reopen
+from gatework.training.run import RunDirectory
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answers of a model to inputs.
+
+    Args:
+        scores: The output of the model, ``[T, B, O]`` or, for one step of each sequence, ``[B, O]``: unnormalised
+            log-probabilities of classes or symbols, log-odds of yes-no questions, or numbers.
+        kind: ``choice`` for one of several classes, ``bits`` for yes-no questions, ``number`` for numbers.
+        names: The names of the scores; empty if they have none.
+        lengths: The number of steps of each sequence ``[B]``; None if all have T.
+    """
+
+    scores: Tensor
+    kind: str
+    names: tuple[str, ...] = ()
+    lengths: Tensor | None = None
+
+    @property
+    def probabilities(self) -> Tensor:
+        """The probability of each class, or of each yes, in the shape of the scores.
+
+        Raises:
+            RunError: If the answers are numbers.
+        """
+        if self.kind == "choice":
+            return self.scores.float().softmax(-1)
+        if self.kind == "bits":
+            return self.scores.float().sigmoid()
+        raise RunError("The answers of this model are numbers, which have no probabilities: take `answers`.")
+
+    @property
+    def answers(self) -> Tensor:
+        """The most probable class ``[T, B]``, the more probable of yes and no ``[T, B, O]``, or the numbers."""
+        if self.kind == "choice":
+            return self.scores.argmax(-1)
+        return self.scores > 0 if self.kind == "bits" else self.scores
+
+    @property
+    def named(self) -> Any:
+        """The names of the most probable classes, as nested lists in the shape of ``answers``.
+
+        Raises:
+            RunError: If the answers are not classes.
+        """
+        if self.kind != "choice":
+            raise RunError("The answers of this model are not classes, so they have no names: take `answers`.")
+        return _renamed(self.answers.tolist(), self.names)
+
+    @property
+    def last(self) -> "Prediction":
+        """The answers at the last step of each sequence: ``[B, O]``."""
+        if self.scores.dim() == 2:
+            return self
+        if self.lengths is None:
+            return replace(self, scores=self.scores[-1])
+        columns = torch.arange(self.scores.shape[1])
+        return replace(self, scores=self.scores[self.lengths - 1, columns], lengths=None)
+
+
+def _renamed(numbers: Any, names: tuple[str, ...]) -> Any:
+    if isinstance(numbers, list):
+        return [_renamed(number, names) for number in numbers]
+    return names[numbers] if names else str(numbers)
+
+
+class LoadedRun:
+    """A finished run: its model and everything that is known about it. :func:`gatework.load` returns it.
+
+    The methods do what the job of the run can do. A request that it cannot serve is answered by an error that says why.
+
+    Args:
+        restored: The model, and the facts that its job knows.
+        directory: The run directory.
+    """
+
+    def __init__(self, restored: Restored, directory: RunDirectory) -> None:
+        self._restored = restored
+        self._directory = directory
+
+    def __repr__(self) -> str:
+        """Name the run, its task, its cell and the step."""
+        return f"<run {str(self.path)!r}: task {self.config.task}, step {self.step:,}>"
+
+    @property
+    def path(self) -> Path:
+        """The run directory."""
+        return self._directory.path
+
+    @property
+    def step(self) -> int:
+        """The step of the checkpoint."""
+        return self._restored.step
+
+    @property
+    def config(self) -> TrainConfig:
+        """The settings of the run."""
+        return self._restored.config
+
+    @property
+    def model(self) -> Any:
+        """The model, in evaluation mode: a ``torch.nn.Module`` whose recurrent layers are ``model.recurrent``."""
+        return self._restored.model
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The vocabulary of a run on text.
+
+        Raises:
+            RunError: If the job has none.
+        """
+        return self._kind.vocabulary(self._restored)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, or for text of the symbols; empty if they have none."""
+        return self._kind.answers(self._restored).names
+
+    @cached_property
+    def facts(self) -> Mapping[str, Any]:
+        """The facts about the data of the run: its ``data.json``."""
+        return self._directory.read_data()
+
+    @cached_property
+    def history(self) -> list[dict[str, Any]]:
+        """The lines of ``metrics.jsonl``: training loss and held-out metrics over the steps."""
+        return self._directory.read_metrics()
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """The held-out metrics that training measured last, up to the step of this checkpoint."""
+        lines = [line for line in self.history if "valid_loss" in line and line["step"] <= self.step]
+        last = lines[-1] if lines else {}
+        return {name.removeprefix("valid_"): value for name, value in last.items() if name.startswith("valid_")}
+
+    @torch.no_grad()
+    def predict(self, inputs: Any, lengths: Any = None) -> Prediction:
+        """Let the model answer inputs of your own.
+
+        Args:
+            inputs: For text, a text: the answers are the next symbols, after the line end before the text and after
+                each of its symbols. For a task, numbers ``[T, I]`` or ``[T, B, I]`` as the model reads them, or symbols
+                ``[T]`` or ``[T, B]``.
+            lengths: For a task: the number of steps of each sequence ``[B]``; None if all have T.
+
+        Returns:
+            The answers at every step; ``.last`` has those at the end of each sequence.
+
+        Raises:
+            RunError: If the models of this job do not take inputs.
+            DataError: If the inputs do not fit the model.
+        """
+        reading, answers = self._read(inputs, lengths), self._kind.answers(self._restored)
+        options = {} if reading.lengths is None else {"lengths": reading.lengths}
+        scores, _ = self.model(reading.inputs, **options)
+        return Prediction(scores.cpu(), answers.kind, answers.names, reading.lengths)
+
+    def trace(
+        self, inputs: Any, names: Iterable[str] | str | None = None, *, parts: bool = False, lengths: Any = None
+    ) -> Trace:
+        """Record what the layers compute on inputs of your own; see :func:`gatework.trace`.
+
+        Args:
+            inputs: As for :meth:`predict`.
+            names: The quantities to record; None for all.
+            parts: Whether to record the addends of the states' equations as well.
+            lengths: As for :meth:`predict`.
+
+        Returns:
+            The trace.
+
+        Raises:
+            RunError: If the models of this job do not take inputs.
+            DataError: If the inputs do not fit the model.
+            SizeError: For a name that no equation has.
+        """
+        reading = self._read(inputs, lengths)
+        return trace_model(self.model, reading.inputs, names, parts, lengths=reading.lengths)
+
+    def generate(self, prompt: str = "", **options: Any) -> Generation:
+        """Continue a prompt; see :func:`gatework.generate`.
+
+        Args:
+            prompt: The text to continue.
+            options: ``length``, ``temperature``, ``top_p``, ``top_k`` and ``seed`` of :func:`gatework.generate`.
+
+        Returns:
+            The text.
+
+        Raises:
+            RunError: If the models of this job do not write.
+        """
+        loaded = Loaded(self._directory, self.config, self.vocabulary, self.model, self.step)
+        return generate_text(loaded, prompt, **options)
+
+    def evaluate(
+        self, split: str = "valid", *, data: str = "", streams: int | None = None, gap: int | None = None
+    ) -> Evaluation:
+        """Measure the model; see :func:`gatework.evaluate`. This needs the data of the run.
+
+        Args:
+            split: ``train``, ``valid`` or, if the data have one, ``test``.
+            data: For text: a file or folder to measure on instead.
+            streams: For text: the number of parts to read in parallel.
+            gap: For a task: another gap than in training.
+
+        Returns:
+            The metrics.
+
+        Raises:
+            ConfigError: If an option is out of range, or has no meaning for this run.
+            DataError: If the data are missing, differ from those of the training, or have no such split.
+        """
+        began, question, run = monotonic(), Question(split, data, check_streams(streams), gap), self._restored.run
+        self._kind.check_question(run, question)
+        trained = self._kind.restore(run, self.config, self._directory)
+        measured = self._kind.evaluate(replace(self._restored, trained=trained), question)
+        return replace(measured, seconds=monotonic() - began)
+
+    @property
+    def _kind(self) -> JobKind:
+        return kind_of(self.config.task)
+
+    def _read(self, inputs: Any, lengths: Any) -> Reading:
+        reading = self._kind.read(self._restored, inputs, lengths)
+        weight = next(parameter for parameter in self.model.parameters())
+        moved = reading.inputs.to(weight.device)
+        return replace(reading, inputs=moved.to(weight.dtype) if moved.is_floating_point() else moved)
+
+
+def load(run: str | os.PathLike[str], step: int | None = None, *, device: str = "cpu") -> LoadedRun:
+    """Load a finished run: its model, with everything that is known about it. Nothing in its directory is changed.
+
+    The data that the run was trained on are not needed, except to measure it.
+
+    Args:
+        run: The run directory.
+        step: The step of the checkpoint; None for the newest.
+        device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
+
+    Returns:
+        The run.
+
+    Raises:
+        RunError: If the directory is not a run, or has no such checkpoint.
+        CheckpointError: If the checkpoint is damaged.
+
+    Example:
+        >>> import tempfile, gatework
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     config = gatework.TrainConfig(task="parity", gap=3, hidden_size=8, steps=2, run=folder + "/parity")
+        ...     trained = gatework.load(gatework.train(config).run)
+        >>> trained.step, trained.predict([[1.0], [0.0], [1.0]]).scores.shape
+        (2, torch.Size([3, 1, 2]))
+    """
+    named = os.fspath(run)
+    return LoadedRun(reopen(named, step=step, device=device), open_run(named))
