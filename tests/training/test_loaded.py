@@ -90,7 +90,11 @@ def test_symbols_are_read_by_number_and_by_name(order):
     [
         ([0, 8], None, "A symbol is 8: expected numbers from 0 to 7 for run"),
         (["B", "Q"], None, "The symbol 'Q' is given, which task 'temporal_order_2' of run"),
-        ([[[0]]], None, r"The inputs have the shape \[1, 1, 1\]: expected \[T\] or \[T, B\], time first, for the model"),
+        (
+            [[[0]]],
+            None,
+            r"The inputs have the shape \[1, 1, 1\]: expected \[T\] or \[T, B\], time first, for the model",
+        ),
         ([], None, r"The inputs have the shape \[0, 1\]"),
         ([0, 1], [3], r"The lengths are \[3\]: expected 1 whole numbers from 1 to 2"),
         ({"a": 1}, None, "The inputs are of the type dict and cannot be read as numbers"),

@@ -13,7 +13,7 @@ from gatework.tasks.registry import TASKS
 from gatework.tasks.task import Synthetic
 from gatework.training import evaluate, generate, train
 from gatework.training.config import make_config
-from gatework.training.jobs import sequence as sequence_job
+from gatework.training.jobs import sequence_model
 from gatework.training.jobs.registry import open_job
 from gatework.training.jobs.sequence import SequenceJob
 from gatework.training.parallel import ProcessGroup
@@ -275,7 +275,7 @@ def test_a_task_brings_its_settings_and_what_is_said_wins():
 def test_counted_before_it_is_built_is_what_a_model_learns(cell, values, monkeypatch):
     counted = []
     monkeypatch.setattr(
-        sequence_job, "check_memory", lambda config, cell, needs, *rest: counted.append(needs.parameters)
+        sequence_model, "check_memory", lambda config, cell, needs, *rest: counted.append(needs.parameters)
     )
     model = SequenceJob(make_config({"cell": cell, "hidden_size": 8, **values})).build(torch.device("cpu"))
     assert counted == [sum(parameter.numel() for parameter in model.parameters())]

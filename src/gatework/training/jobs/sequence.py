@@ -14,18 +14,18 @@ from pydantic import Field
 
 from gatework.cells import Cell
 from gatework.errors import ConfigError, DataError
-from gatework.models.sequences import Score, SequenceModel, measure_sequences, needs_projection
+from gatework.models.sequences import Score, SequenceModel, measure_sequences
 from gatework.models.state import State
 from gatework.runs.files import digest
 from gatework.runs.seeds import mixed_seed
 from gatework.tasks.registry import TASKS
 from gatework.tasks.task import Batch, Recorded, Recording, Split, Success, Synthetic, Task
-from gatework.training.jobs.build import DTYPES, build_cell, known_cell, own_projection
+from gatework.training.jobs.build import build_cell, known_cell, own_projection
 from gatework.training.jobs.evaluation import Evaluation, Question
 from gatework.training.jobs.kind import Answers, Ending, JobKind, Kept, Reading, Restored
-from gatework.training.jobs.memory_check import Needs, check_memory, count_layers
 from gatework.training.jobs.protocol import StepLoss
 from gatework.training.jobs.reading import read_sequences, remembered
+from gatework.training.jobs.sequence_model import ModelSizes, build_sequence_model, maps_input
 from gatework.training.jobs.settings import Settings
 from gatework.training.jobs.shape import SequenceShape
 from gatework.training.jobs.table import TableSettings, refuse_table_settings
@@ -210,28 +210,8 @@ class SequenceJob:
             ConfigError: If it would not fit in memory; checked before anything is allocated.
             SizeError: If sizes do not fit the cell.
         """
-        config, cell = self.config, build_cell(self.config)
-        width, maps, learned = self._width, self._maps(cell), self._embedding_size
-        layers, head = count_layers(config, cell, width, input_projection=maps), config.output_size + 1
-        parameters = layers + self.inputs * (learned or 0) + self.outputs * head
-        read = width + (config.hidden_size if maps else 0)
-        needs = Needs(parameters, self._places() * config.batch_size, read, self.outputs)
-        check_memory(config, cell, needs, device, f"gap ({config.gap})")
-        model = SequenceModel(
-            self.inputs,
-            self.outputs,
-            cell,
-            config.hidden_size,
-            config.num_layers,
-            symbols=self.task.symbols,
-            embedding_size=learned,
-            proj_size=config.proj_size,
-            dropout=config.dropout,
-            init=config.init,
-            forget_bias=config.forget_bias,
-            chrono_steps=max(3, self.gap) if config.init == "chrono" else None,
-        )
-        return model.to(device=device, dtype=DTYPES[config.dtype])
+        sizes = ModelSizes(self.inputs, self.outputs, self._places(), self.gap)
+        return build_sequence_model(self.config, self.task, sizes, device)
 
     @property
     def _embedding_size(self) -> int | None:
@@ -245,8 +225,7 @@ class SequenceJob:
 
     def _maps(self, cell: Cell) -> bool:
         """Tell whether the model has a learned map before its layers."""
-        config = self.config
-        return needs_projection(cell, self._width, config.hidden_size, config.num_layers, config.proj_size)
+        return maps_input(self.config, cell, self._width)
 
     def _places(self) -> int:
         """Return the number of steps of the longest sequence; 1 if the data are not read, and nothing is trained."""

@@ -1,0 +1,78 @@
+"""The model of a sequence task, built from its settings and the sizes of its data."""
+
+from dataclasses import dataclass
+
+import torch
+
+from gatework.cells import Cell
+from gatework.models.sequences import SequenceModel, needs_projection
+from gatework.tasks.task import Task
+from gatework.training.jobs.build import DTYPES, build_cell
+from gatework.training.jobs.memory_check import Needs, check_memory, count_layers
+from gatework.training.jobs.settings import Settings
+
+
+@dataclass(frozen=True)
+class ModelSizes:
+    """The sizes of a model that its data and its task determine.
+
+    Args:
+        inputs: The number of input features; for symbols, the number of different symbols.
+        outputs: The number of scores at each step.
+        places: The number of steps of the longest sequence.
+        gap: The gap of the task.
+    """
+
+    inputs: int
+    outputs: int
+    places: int
+    gap: int
+
+
+def build_sequence_model(config: Settings, task: Task, sizes: ModelSizes, device: torch.device) -> SequenceModel:
+    """Draw the model on the CPU and in float32, whatever its later device and dtype.
+
+    Args:
+        config: The settings of the run.
+        task: The task.
+        sizes: The sizes of its data.
+        device: The device of the parameters.
+
+    Raises:
+        ConfigError: If it would not fit in memory; checked before anything is allocated.
+        SizeError: If sizes do not fit the cell.
+    """
+    cell, learned = build_cell(config), config.embedding_size if task.symbols else None
+    width = learned or sizes.inputs
+    maps = maps_input(config, cell, width)
+    layers, head = count_layers(config, cell, width, input_projection=maps), config.output_size + 1
+    parameters = layers + sizes.inputs * (learned or 0) + sizes.outputs * head
+    read = width + (config.hidden_size if maps else 0)
+    needs = Needs(parameters, sizes.places * config.batch_size, read, sizes.outputs)
+    check_memory(config, cell, needs, device, f"gap ({sizes.gap})")
+    model = SequenceModel(
+        sizes.inputs,
+        sizes.outputs,
+        cell,
+        config.hidden_size,
+        config.num_layers,
+        symbols=task.symbols,
+        embedding_size=learned,
+        proj_size=config.proj_size,
+        dropout=config.dropout,
+        init=config.init,
+        forget_bias=config.forget_bias,
+        chrono_steps=max(3, sizes.gap) if config.init == "chrono" else None,
+    )
+    return model.to(device=device, dtype=DTYPES[config.dtype])
+
+
+def maps_input(config: Settings, cell: Cell, width: int) -> bool:
+    """Tell whether the model has a learned map before its layers.
+
+    Args:
+        config: The settings of the run.
+        cell: The cell, with its transformations.
+        width: The number of features that the layers read at each step.
+    """
+    return needs_projection(cell, width, config.hidden_size, config.num_layers, config.proj_size)
