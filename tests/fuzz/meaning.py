@@ -479,10 +479,12 @@ def _saturating(
     """Let noise reach a slope that is computed from the result, as every program computes it: 1 - y * y near y = 1."""
 
     def apply(run: Run, a: Tensor) -> Tensor:
-        if not run.noise.size or not bool(a.isfinite().all()):
+        if not run.noise.size:
             return compute(a)
-        result = run.noise(compute(a.detach()))
-        return result + slope(result) * (a - a.detach())
+        finite = a.isfinite()  # NaN in one row says nothing about the noise of the others
+        plain = torch.where(finite, a, torch.zeros_like(a))
+        result = run.noise(compute(plain.detach()))
+        return torch.where(finite, result + slope(result) * (plain - plain.detach()), compute(a))
 
     return apply
 

@@ -1,6 +1,7 @@
 """The campaign itself: it draws the same from a seed, finds what is planted, and finds nothing in a short run."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from tests.fuzz.case import Case
 from tests.fuzz.grammar import draw_session
 from tests.fuzz.hostile import TARGETS, Target, attempts
 from tests.fuzz.judge import Judge, judge
-from tests.fuzz.meaning import Doubts, Meaning, Noise, Run, Undefined, written_out
+from tests.fuzz.meaning import _FUNCTIONS, Doubts, Meaning, Noise, Run, Undefined, written_out
 from tests.fuzz.shrink import texts
 
 ROOT = Path(__file__).parents[2]
@@ -128,6 +129,21 @@ def test_the_meaning_by_hand():
     assert torch.where(kept, whole, 0).tolist() == [[1.0, 0.0], [0.0, 2.0]]
     with pytest.raises(Undefined, match="3 blocks do not divide a matrix of 2 by 6"):
         written_out(torch.zeros(2, 2), "block_diagonal", 3)
+
+
+def test_noise_reaches_a_saturated_slope_beside_an_undefined_number():
+    """The slope of tanh near 1 is known to a few digits only, and NaN in one row does not change that."""
+
+    def slopes(seed: int | None) -> torch.Tensor:
+        noise = Noise() if seed is None else Noise(1e-7, seed)
+        meaning = Meaning("h = tanh(x)", ["h"], ["x"])
+        x = torch.tensor([[math.nan], [7.0]], dtype=torch.float64, requires_grad=True)
+        run = Run(meaning.sizes({}, 1), noise, Doubts(1e-9, 1e200, 1e-200))
+        (grad,) = torch.autograd.grad(_FUNCTIONS["tanh"](run, x).nansum(), x)
+        return grad[1]
+
+    moves = max(float((slopes(seed) / slopes(None) - 1).abs()) for seed in range(8))
+    assert 1e-3 < moves < 1  # 1 - y * y is 3.3e-6 there, so that noise of 1e-7 is a good part of it
 
 
 def test_a_right_case_is_right_and_a_wrong_one_is_not():

@@ -565,3 +565,11 @@ def test_a_stream_of_a_layer_that_learns_nothing_is_of_its_inputs_type():
         found = torch.stack([stream.step(one).clone() for one in x])
         assert found.dtype == dtype
         assert_close(found, layer(x)[0])
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+def test_a_stream_of_a_layer_that_learns_nothing_is_of_its_states_type(backend):
+    layer = gatework.Recurrent(gatework.cell("h = 0.5 * h + u", states="h", inputs="u"), 2, 2, backend=backend)
+    stream = layer.stream(1)
+    stream.state = torch.ones(1, 1, 2, dtype=torch.float64)
+    assert_same(stream.step(torch.ones(1, 2, dtype=torch.float64)), torch.full((1, 2), 1.5, dtype=torch.float64))

@@ -133,7 +133,7 @@ class Stream:
         return self.output
 
     def _follow(self, given: Any) -> None:
-        """For a layer without parameters, adopt the type and the device of the input."""
+        """For a layer without parameters, adopt the type and the device of an input or a state."""
         if self._known or not isinstance(given, Tensor) or not given.is_floating_point():
             return
         if given.dtype != self._like.dtype or given.device != self._like.device:
@@ -160,7 +160,9 @@ class Stream:
         if state is None:
             self.reset()
             return
-        layer = self._layer
+        layer, parts = self._layer, (state,) if isinstance(state, Tensor) else state
+        if isinstance(parts, tuple | list) and parts:
+            self._follow(parts[0][0] if isinstance(parts[0], tuple | list) and parts[0] else parts[0])
         check_state(layer.cell, layer.layers, 1, state, self.batch_size, layer.same_sizes, self._like)
         names = layer.cell.states
         for name, part in zip(names, (state,) if len(names) == 1 else state, strict=True):
