@@ -17,7 +17,8 @@ The tree::
         ├── NonFiniteLossError   the loss became NaN or infinite
         └── Stopped              Ctrl-C or SIGTERM; everything is saved
 
-Each message says what was given, what was expected, where, and what to do.
+Each message says what was given, what was expected, where, and what to do, in whole sentences: "steps is 0; expected
+1 or more. Give --steps." A message begins with a capital, unless its first word is a name such as ``steps``.
 
 What is probably a mistake but can be used is told as a warning, in one sentence too::
 
@@ -88,6 +89,22 @@ def did_you_mean(given: str, choices: Iterable[str], quote: str = "`") -> str:
     """
     near = nearest(given, choices)
     return f" Did you mean {quote}{near}{quote}?" if near else ""
+
+
+def sentences(*parts: str) -> str:
+    """Join the parts of a message to sentences, each with a stop.
+
+    Args:
+        parts: Sentences, with or without a stop; a part may be empty.
+
+    Returns:
+        The sentences, with a space between them.
+
+    Example:
+        >>> sentences("'a.csv' is empty", "Expected a table.", "")
+        "'a.csv' is empty. Expected a table."
+    """
+    return " ".join(part if part[-1] in ".?!" else f"{part}." for part in parts if part)
 
 
 class GateworkError(Exception):
@@ -165,15 +182,14 @@ class FileError(DataError):
     Args:
         path: The file.
         reason: What is wrong with the file: the rest of a sentence that begins with its name.
-        advice: What was expected, or what to do.
+        advice: What was expected, or what to do, as sentences.
         inside: The place in the file that is wrong, such as a line.
     """
 
     def __init__(self, path: str | Path, reason: str, advice: str = "", inside: str = "") -> None:
-        self.reason = f"{inside} {reason}" if inside else reason
+        self.reason = (f"{inside} {reason}" if inside else reason).removesuffix(".")
         self.advice = advice
-        message = f"'{path}', {self.reason}" if inside else f"'{path}' {reason}"
-        super().__init__(f"{message}: {advice}" if advice else message)
+        super().__init__(sentences(f"'{path}', {self.reason}" if inside else f"'{path}' {self.reason}", advice))
 
 
 class ExplorerError(GateworkError, ValueError):
@@ -221,8 +237,8 @@ class Stopped(RunError):
         self.exit_code = 128 + number
         name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         super().__init__(
-            f"stopped by {name} after {after or f'step {step:,}'}, saved in '{run}': "
-            "the same command goes on from there"
+            f"Stopped by {name} after {after or f'step {step:,}'}, saved in '{run}'. "
+            "The same command goes on from there."
         )
 
 

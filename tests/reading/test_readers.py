@@ -51,11 +51,11 @@ def named_socket(path):
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (pipe, "'{path}' is a pipe: expected a regular file"),
-        (device, "'{path}' is a device: expected a regular file"),
-        (folder, "'{path}' cannot be read (Is a directory)"),
-        (nothing, "'{path}' cannot be read (No such file or directory)"),
-        (named_socket, "'{path}' cannot be read (No such device or address)"),
+        (pipe, "'{path}' is a pipe. Expected a regular file."),
+        (device, "'{path}' is a device. Expected a regular file."),
+        (folder, "'{path}' cannot be read (Is a directory)."),
+        (nothing, "'{path}' cannot be read (No such file or directory)."),
+        (named_socket, "'{path}' cannot be read (No such device or address)."),
     ],
 )
 @pytest.mark.parametrize("read", [lambda path: read_file(path, 9), lambda path: read_beginning(path, 9)])
@@ -80,7 +80,7 @@ def test_no_file_is_read_beyond_its_bound(tmp_path):
     assert read_file(path, 9) == bytes(9)
     with pytest.raises(FileError) as refusal:
         read_file(path, 8)
-    assert str(refusal.value) == f"'{path}' is larger than 8 bytes, which is the most that is read of such a file"
+    assert str(refusal.value) == f"'{path}' is larger than 8 bytes, which is the most that is read of such a file."
     with path.open("wb") as file:
         file.truncate(1 << 40)  # of holes
     with pytest.raises(FileError, match="is larger than"):
@@ -95,19 +95,19 @@ TEXTS = [
     (b"\xef\xbb\xbfa", "utf-8", "a"),
     ("ä".encode("utf-16"), "utf-16", "ä"),
     (b"+AAA-", "utf-7", "\0"),
-    (b"a\xe9", "utf-8", "is not utf-8 text: byte 0xe9 at offset 1 does not fit; save it"),
-    (b"a\0b", "utf-16-le", "is not utf-16-le text: byte 0x62 at offset 2 does not fit; save it"),
-    (b"a+2AA-", "utf-7", "is not utf-7 text: the character at place 1 is half a character; save it"),
+    (b"a\xe9", "utf-8", "is not utf-8 text: byte 0xe9 at offset 1 does not fit. Save it."),
+    (b"a\0b", "utf-16-le", "is not utf-16-le text: byte 0x62 at offset 2 does not fit. Save it."),
+    (b"a+2AA-", "utf-7", "is not utf-7 text: the character at place 1 is half a character. Save it."),
 ]
 
 
 @pytest.mark.parametrize(("content", "encoding", "expected"), TEXTS, ids=range(len(TEXTS)))
 def test_text(content, encoding, expected):
-    if "; save it" not in expected:
+    if "Save it" not in expected:
         assert decode(content, "file", encoding) == expected
         return
     with pytest.raises(FileError) as refusal:
-        decode(content, "file", encoding, "save it")
+        decode(content, "file", encoding, "Save it.")
     assert str(refusal.value) == f"'file' {expected}"
 
 
@@ -120,11 +120,11 @@ def test_a_text_file(tmp_path):
 
 NO_JSON = {
     b"": "is damaged: it is not JSON (Expecting value: line 1 column 1 (char 0))",
-    b"[1]": "is damaged: expected a JSON object",
+    b"[1]": "is damaged; expected a JSON object",
     b'{"a": NaN}': "is damaged: it is not JSON (NaN is no finite number)",
     b'{"a": -Infinity}': "is damaged: it is not JSON (-Infinity is no finite number)",
     b'{"a": 1e999}': "is damaged: it is not JSON (1e999 is no finite number)",
-    b'{"a": ' + b"9" * 5000 + b"}": "is damaged: it is not JSON (a whole number of 5,000 digits, expected at most 20)",
+    b'{"a": ' + b"9" * 5000 + b"}": "is damaged: it is not JSON (a whole number of 5,000 digits; expected at most 20)",
     b'{"a": ' + b"[" * 32 + b"]" * 32 + b"}": "is nested deeper than 32 levels",
     b"[" * 200_000: "is nested deeper than 32 levels",
     b'{"a":' * 100_000: "is nested deeper than 32 levels",
@@ -137,7 +137,7 @@ def test_what_is_no_json_object(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(FileError) as refusal:
         read_object(path)
-    assert str(refusal.value) == f"'{path}' {NO_JSON[content]}"
+    assert str(refusal.value) == f"'{path}' {NO_JSON[content]}."
 
 
 def test_json_of_a_form():
@@ -146,7 +146,7 @@ def test_json_of_a_form():
     assert parse_json(b"[1, 2]", "f", list[int]) == [1, 2]
     with pytest.raises(FileError) as refusal:
         parse_json(b"[1, true]", "f", list[int], inside="line 3")
-    assert str(refusal.value) == "'f', line 3 is damaged: 1 is True, expected a valid integer"
+    assert str(refusal.value) == "'f', line 3 is damaged: 1 is True; it should be a valid integer."
 
 
 NO_TOML = {
@@ -238,7 +238,7 @@ def test_archives():
 def test_damaged_archives(content, why):
     with pytest.raises(FileError) as refusal:
         list(unpack_tar(gzip.compress(content), "f.tar.gz", 1 << 20))
-    assert str(refusal.value) == f"'f.tar.gz' is not a whole .tar.gz archive ({why}): download it again"
+    assert str(refusal.value) == f"'f.tar.gz' is not a whole .tar.gz archive ({why}). Download it again."
 
 
 # --- arrays
@@ -284,14 +284,14 @@ GOOD = b"{'descr': '<f8', 'fortran_order': False, 'shape': (2,), }"
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (npz(b=b""), "is not an .npz file with a (There is no item named 'a.npy' in the archive): download it again"),
-        (b"PK", "is not an .npz file with a (File is not a zip file): download it again"),
+        (npz(b=b""), "is not an .npz file with a (There is no item named 'a.npy' in the archive). Download it again."),
+        (b"PK", "is not an .npz file with a (File is not a zip file). Download it again."),
         (npz(a=b""), "holds 'a.npy', which is no array of numbers or texts"),
         (npz(a=npy(GOOD.replace(b"<f8", b"|O"))), "holds 'a.npy', which is no array of numbers or texts"),
         (npz(a=npy(b"(" * 9999)), "holds 'a.npy', which is no array of numbers or texts"),
         (npz(a=npy(GOOD.replace(b"2,", b"10000000000, 10000000000"))), "says that 'a.npy' is float64 (10000000000, 1"),
         (npz(a=npy(GOOD, bytes(8))), "says that 'a.npy' is float64 (2,), and it has 8 bytes"),
-        (npz(a=bytes(1 << 24)), "says that 'a.npy' has 16,777,216 bytes, expected at most 1,048,576"),
+        (npz(a=bytes(1 << 24)), "says that 'a.npy' has 16,777,216 bytes; expected at most 1,048,576"),
     ],
     ids=range(8),
 )
@@ -319,7 +319,7 @@ def test_a_sound_is_no_longer_than_its_file():
     assert sound.count == 0x3FFFFFF8
     with pytest.raises(FileError) as refusal:
         parse_wav(b"RIFF", "f", inside="'a.wav'")
-    assert str(refusal.value) == "'f', 'a.wav' is not a wave file (it ends too early): download it again"
+    assert str(refusal.value) == "'f', 'a.wav' is not a wave file (it ends too early). Download it again."
 
 
 def test_tables():
@@ -327,7 +327,7 @@ def test_tables():
     with pytest.raises(FileError) as refusal:
         list(parse_csv(f'a\n"{"x" * 200_000}"', "f"))
     assert str(refusal.value) == (
-        "'f', line 2 cannot be read (field larger than field limit (131072)): expected CSV, with quotes that end"
+        "'f', line 2 cannot be read (field larger than field limit (131072)). Expected CSV, with quotes that end."
     )
 
 

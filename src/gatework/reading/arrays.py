@@ -44,10 +44,10 @@ def unpack_idx(content: bytes, path: str | Path, dimensions: int, most: int) -> 
     content = unpack_gzip(content, path, most + 4 + 4 * dimensions)
     head = np.frombuffer(content[: len(content) // 4 * 4][: 4 + 4 * dimensions], dtype=">u4")
     if len(head) != 1 + dimensions or head[0] != _IDX_BYTES + dimensions:
-        raise FileError(path, f"is not an idx file of bytes in {dimensions} dimensions", "download it again")
+        raise FileError(path, f"is not an idx file of bytes in {dimensions} dimensions", "Download it again.")
     shape, values = tuple(int(size) for size in head[1:]), np.frombuffer(content, dtype=np.uint8, offset=head.nbytes)
     if len(values) != prod(shape):
-        raise FileError(path, f"says it holds {shape} bytes, and holds {len(values):,}", "download it again")
+        raise FileError(path, f"says it holds {shape} bytes, and holds {len(values):,}", "Download it again.")
     return values.reshape(shape)
 
 
@@ -73,17 +73,17 @@ def parse_npz(content: bytes, path: str | Path, names: Sequence[str], most: int)
         raise
     except KeyError as error:
         raise FileError(
-            path, f"is not an .npz file with {', '.join(names)} ({error.args[0]})", "download it again"
+            path, f"is not an .npz file with {', '.join(names)} ({error.args[0]})", "Download it again."
         ) from error
     # RuntimeError: a member with a password. NotImplementedError: a compression method that Python does not support.
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError, struct.error) as error:
-        raise FileError(path, f"is not an .npz file with {', '.join(names)} ({error})", "download it again") from error
+        raise FileError(path, f"is not an .npz file with {', '.join(names)} ({error})", "Download it again.") from error
 
 
 def _read_member(file: zipfile.ZipFile, name: str, path: str | Path, most: int) -> NDArray:
     member = file.getinfo(name)
     if member.file_size > most:
-        raise FileError(path, f"says that '{name}' has {member.file_size:,} bytes, expected at most {most:,}")
+        raise FileError(path, f"says that '{name}' has {member.file_size:,} bytes; expected at most {most:,}")
     with file.open(member) as stream:  # returns no more bytes than the header says
         content = stream.read()
     return _parse_array(content, name, path)

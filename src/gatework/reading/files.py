@@ -44,7 +44,7 @@ def read_file(path: str | Path, most: int, advice: str = "") -> bytes:
     Example:
         >>> read_file("/dev/zero", most=10)
         Traceback (most recent call last):
-        gatework.errors.FileError: '/dev/zero' is a device: expected a regular file
+        gatework.errors.FileError: '/dev/zero' is a device. Expected a regular file.
     """
     parts: list[bytes] = []
     left = most + 1
@@ -75,7 +75,7 @@ def _opened(path: str | Path) -> Iterator[int]:
         if kind == stat.S_IFDIR:
             raise FileError(path, f"cannot be read ({os.strerror(errno.EISDIR)})")
         if kind in _KINDS:
-            raise FileError(path, f"is {_KINDS[kind]}", "expected a regular file")
+            raise FileError(path, f"is {_KINDS[kind]}", "Expected a regular file.")
         yield file
     finally:
         os.close(file)
@@ -153,7 +153,7 @@ def decode(content: bytes, path: str | Path, encoding: str = "utf-8", advice: st
     Example:
         >>> decode(b"a\xe9", "book.txt")
         Traceback (most recent call last):
-        gatework.errors.FileError: 'book.txt' is not utf-8 text: byte 0xe9 at offset 1 does not fit
+        gatework.errors.FileError: 'book.txt' is not utf-8 text: byte 0xe9 at offset 1 does not fit.
     """
     try:
         text = content.decode(encoding)
@@ -168,7 +168,7 @@ def decode(content: bytes, path: str | Path, encoding: str = "utf-8", advice: st
 
 
 def _no_text(path: str | Path, encoding: str, fault: str, advice: str) -> FileError:
-    return FileError(path, f"is not {encoding} text: {fault}" + (f"; {advice}" if advice else ""))
+    return FileError(path, f"is not {encoding} text: {fault}", advice)
 
 
 def _too_large(path: str | Path, most: int) -> FileError:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from gatework.errors import FileError
+from gatework.errors import FileError, sentences
 from gatework.reading.files import decode, read_file
 
 DEPTH = 32
@@ -79,11 +79,11 @@ def parse_object(content: bytes, path: str | Path, inside: str = "") -> dict[str
     Example:
         >>> parse_object(b'{"a": [1, NaN]}', "numbers.json")
         Traceback (most recent call last):
-        gatework.errors.FileError: 'numbers.json' is damaged: it is not JSON (NaN is no finite number)
+        gatework.errors.FileError: 'numbers.json' is damaged: it is not JSON (NaN is no finite number).
     """
     value = parse_value(content, path, inside)
     if not isinstance(value, dict):
-        raise FileError(path, "is damaged: expected a JSON object", inside=inside)
+        raise FileError(path, "is damaged; expected a JSON object", inside=inside)
     return value
 
 
@@ -123,7 +123,7 @@ def parse_json(content: bytes, path: str | Path, form: type[Form], inside: str =
         {'a': [1, 2]}
         >>> parse_json(b'{"a": [1, "2"]}', "numbers.json", dict[str, list[int]])
         Traceback (most recent call last):
-        gatework.errors.FileError: 'numbers.json' is damaged: a.1 is '2', expected a valid integer
+        gatework.errors.FileError: 'numbers.json' is damaged: a.1 is '2'; it should be a valid integer.
     """
     parse_value(content, path, inside)
     try:
@@ -167,23 +167,39 @@ def fault_in_words(error: ValidationError) -> str:
         error: The error that pydantic raised.
 
     Returns:
-        A clause: the place, the value there, and the expected value.
+        A sentence: the place, the value there, and the expected value.
     """
     fault = error.errors()[0]
     place = ".".join(str(part)[:40] for part in fault["loc"])
     if fault["type"] == "missing":
-        return f"{place} is missing"
+        return f"{place} is missing."
     if fault["type"] == "extra_forbidden":
-        return f"{place} is not known"
+        return f"{place} is not known."
     given = repr(fault["input"])
     shown = given if len(given) <= 60 else f"{given[:57]}…"
-    told = fault["msg"].removeprefix("Value error, ").replace("Input should be", "expected", 1)
-    return f"{place or 'the whole'} is {shown}, {told}"
+    return sentences(f"{place or 'the whole'} is {shown}; {expectation(fault['msg'])}")
+
+
+def expectation(message: str) -> str:
+    """Put what pydantic expected into the words of this package.
+
+    Args:
+        message: The message of an error that pydantic found.
+
+    Returns:
+        A clause.
+
+    Example:
+        >>> expectation("Input should be a valid integer")
+        'it should be a valid integer'
+    """
+    told = message.removeprefix("Value error, ").replace("Input should", "it should", 1)
+    return told[:1].lower() + told[1:]
 
 
 def _whole(digits: str) -> int:
     if len(digits) > _DIGITS:
-        raise ValueError(f"a whole number of {len(digits):,} digits, expected at most {_DIGITS}")
+        raise ValueError(f"a whole number of {len(digits):,} digits; expected at most {_DIGITS}")
     return int(digits)
 
 

@@ -35,7 +35,7 @@ def unpack_gzip(content: bytes, path: str | Path, most: int) -> bytes:
                 parts.append(part)
                 left -= len(part)
     except (OSError, EOFError, zlib.error) as error:
-        raise FileError(path, f"is not a whole gzip file ({error})", "download it again") from error
+        raise FileError(path, f"is not a whole gzip file ({error})", "Download it again.") from error
     if not left:
         raise FileError(path, f"unpacks to more than {most:,} bytes, which is more than such data have")
     return b"".join(parts)
@@ -106,4 +106,4 @@ def _octal(field: bytes) -> int | None:
 
 
 def _no_tar(path: str | Path, why: str) -> FileError:
-    return FileError(path, f"is not a whole .tar.gz archive ({why})", "download it again")
+    return FileError(path, f"is not a whole .tar.gz archive ({why})", "Download it again.")

@@ -48,5 +48,5 @@ def parse_wav(content: bytes, path: str | Path, inside: str = "") -> Sound:
             return Sound(sound.getnchannels(), 8 * width, sound.getframerate(), count, samples)
     except (wave.Error, EOFError, RuntimeError) as error:
         raise FileError(
-            path, f"is not a wave file ({str(error) or 'it ends too early'})", "download it again", inside=inside
+            path, f"is not a wave file ({str(error) or 'it ends too early'})", "Download it again.", inside=inside
         ) from error

@@ -32,7 +32,7 @@ def parse_csv(text: str, path: str | Path) -> Iterator[tuple[int, list[str]]]:
         raise FileError(
             path,
             f"cannot be read ({error})",
-            "expected CSV, with quotes that end",
+            "Expected CSV, with quotes that end.",
             inside=f"line {reader.line_num}",
         ) from error
 
