@@ -56,7 +56,7 @@ def test_ready_made_splits_are_kept(tmp_path):
     with pytest.raises(DataError, match=r"several training files \(a.train.txt, b.train.txt\)"):
         read(folder)
     folder = write(tmp_path / "hole", train_txt="1", valid_txt="")
-    with pytest.raises(DataError, match="is empty: expected the valid split's text"):
+    with pytest.raises(DataError, match="is empty; expected the valid split's text"):
         read(folder)
 
 
@@ -82,7 +82,8 @@ def test_encodings(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes("Grüße an alle".encode("latin-1"))
     with pytest.raises(
-        DataError, match=r"'a.txt' is not utf-8 text: byte 0xfc at offset 2 does not fit; .*--encoding.*--level byte"
+        DataError,
+        match=r"'a.txt' is not utf-8 text: byte 0xfc at offset 2 does not fit. Name.*--encoding.*--level byte",
     ):
         read(path)
     assert read(path, encoding="latin-1").splits["train"] == "Grüße an al"
@@ -100,7 +101,7 @@ def test_encodings(tmp_path):
 
 def test_what_is_no_text(tmp_path):
     path = tmp_path / "a.txt"
-    with pytest.raises(DataError, match=r"a.txt' does not exist: expected a file or a folder of text; check --data"):
+    with pytest.raises(DataError, match=r"a.txt' does not exist; expected a file or a folder of text. Check --data"):
         read(path)
     path.write_bytes(b"")
     with pytest.raises(DataError, match=r"a.txt' is empty"):
@@ -110,7 +111,7 @@ def test_what_is_no_text(tmp_path):
         read(path)
     assert read(path, "byte", valid_fraction=0.3).splits == {"train": b"abc\0", "valid": b"def"}
     path.write_bytes(b"ab")
-    with pytest.raises(DataError, match="is too short: its train split has 1 chars, expected 2 or more"):
+    with pytest.raises(DataError, match="is too short: its train split has 1 chars; expected 2 or more"):
         read(path)
     (tmp_path / "folder").mkdir()
     with pytest.raises(DataError, match="holds no file with anything in it"):
@@ -157,7 +158,7 @@ def test_penn_treebank_has_the_published_number_of_tokens(data_folder):
 def test_a_nul_that_no_byte_spells(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes(b"abc+AAA-def")
-    with pytest.raises(DataError, match=r"'a.txt' looks binary: there is a NUL character at place 3, expected text"):
+    with pytest.raises(DataError, match=r"'a.txt' looks binary: there is a NUL character at place 3; expected text"):
         read(path, encoding="utf-7")
 
 
@@ -167,12 +168,12 @@ def test_a_pattern_stays_within_its_folder(tmp_path, pattern):
     with pytest.raises(DataError) as refusal:
         read(tmp_path, pattern=pattern)
     assert str(refusal.value) in (
-        f"pattern is '{printable(pattern)}': expected one for files within the folder, such as *.py; check --pattern",
-        f"data '{tmp_path}' holds no file that matches '{pattern}' with anything in it: expected text; "
-        "check --data, --pattern",  # of Python 3.13 on, 'a**' is a pattern like any other
+        f"pattern is '{printable(pattern)}'; expected one for files within the folder, such as *.py. Check --pattern.",
+        f"Data '{tmp_path}' holds no file that matches '{pattern}' with anything in it; expected text. "
+        "Check --data, --pattern.",  # of Python 3.13 on, 'a**' is a pattern like any other
     )
 
 
 def test_a_name_too_long_for_any_file():
-    with pytest.raises(DataError, match="does not exist: expected a file or a folder of text"):
+    with pytest.raises(DataError, match="does not exist; expected a file or a folder of text"):
         read("x" * 5000)

@@ -63,7 +63,7 @@ def test_recorded_tasks_name_a_folder_or_take_a_file():
 
 
 def test_what_is_looked_up_and_not_there():
-    with pytest.raises(ConfigError, match="there is no task 'copi'; did you mean 'copy'"):
+    with pytest.raises(ConfigError, match=r"There is no task 'copi'\. Did you mean 'copy'"):
         TASKS["copi"]
     assert TASKS.get("copi") is None
     assert "copi" not in TASKS

@@ -89,5 +89,5 @@ def test_through_json(level):
     ],
 )
 def test_what_is_no_vocabulary(data):
-    with pytest.raises(DataError, match="this is not a vocabulary"):
+    with pytest.raises(DataError, match="This is not a vocabulary"):
         Vocabulary.from_json(data)

@@ -13,7 +13,7 @@ from gatework.errors import DataError
 from gatework.reading.files import decode
 
 _OTHER_ENCODING = (
-    "name its encoding with --encoding (such as latin-1 or utf-16), or take bytes as they are with --level byte"
+    "Name its encoding with --encoding (such as latin-1 or utf-16), or take bytes as they are with --level byte."
 )
 
 
@@ -75,8 +75,8 @@ def read_corpus(
     for split in ("train", "valid"):
         if len(splits[split]) < 2:
             raise DataError(
-                f"data '{data}' is too short: its {split} split has {len(splits[split])} {level}s, expected 2 or more; "
-                "give more text, or change --valid-fraction"
+                f"Data '{data}' is too short: its {split} split has {len(splits[split])} {level}s; expected 2 or more. "
+                "Give more text, or change --valid-fraction."
             )
     return Corpus(level, {split: splits[split] for split in SPLITS if split in splits}, facts)
 
@@ -111,8 +111,8 @@ def decode_text(content: bytes, name: str, encoding: str) -> str:
         offset = content.find(b"\0")  # utf-7 spells the character without the byte
         what = f"a NUL byte at offset {offset}" if offset >= 0 else f"a NUL character at place {text.index(chr(0))}"
         raise DataError(
-            f"'{name}' looks binary: there is {what}, expected text; "
-            "choose other files with --pattern, name an --encoding, or take bytes as they are with --level byte"
+            f"'{name}' looks binary: there is {what}; expected text. "
+            "Choose other files with --pattern, name an --encoding, or take bytes as they are with --level byte."
         )
     return text
 

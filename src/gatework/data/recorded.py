@@ -30,10 +30,10 @@ def read_file(path: Path, most: int = MOST_PACKED) -> bytes:
     Raises:
         FileError: If the file is missing or empty.
     """
-    advice = f"expected the file '{path.name}' in the folder of the data; check --data"
+    advice = f"Expected the file '{path.name}' in the folder of the data. Check --data."
     content = files.read_file(path, most, advice)
     if not content:
-        raise FileError(path, "is empty", "expected the data in it; download the file again")
+        raise FileError(path, "is empty", "Expected the data in it. Download the file again.")
     return content
 
 
@@ -49,7 +49,7 @@ def read_text(path: Path) -> str:
     Raises:
         FileError: If the file is missing, empty or not text.
     """
-    return files.decode(read_file(path, MOST_TABLE), path, advice="download the file again, or save it as UTF-8")
+    return files.decode(read_file(path, MOST_TABLE), path, advice="Download the file again, or save it as UTF-8.")
 
 
 @dataclass(frozen=True)
@@ -91,17 +91,17 @@ def read_table(path: Path) -> NumberTable:
     else:
         names = [f"column {index}" for index in range(1, len(lines[0][1]) + 1)] if lines else []
     if not lines:
-        raise DataError(f"'{path}' holds no line of numbers: expected a table with a column of numbers")
+        raise DataError(f"'{path}' holds no line of numbers; expected a table with a column of numbers.")
     if len(names) > _MOST_COLUMNS:
-        raise DataError(f"'{path}' has {len(names):,} columns, expected at most {_MOST_COLUMNS:,}")
+        raise DataError(f"'{path}' has {len(names):,} columns; expected at most {_MOST_COLUMNS:,}.")
     for number, fields in lines:
         if len(fields) != len(names):
             raise DataError(
-                f"'{path}', line {number}: {len(fields)} fields, expected {len(names)} as in the first line"
+                f"'{path}', line {number}: {len(fields)} fields; expected {len(names)} as in the first line."
             )
     numeric = [index for index in range(len(names)) if _first_is_number(lines, index)]
     if not numeric:
-        raise DataError(f"'{path}', line {lines[0][0]}: no field is a number, expected a column of numbers")
+        raise DataError(f"'{path}', line {lines[0][0]}: no field is a number; expected a column of numbers.")
     rows = [
         [_must_be_number(path, number, names[index], fields[index]) for index in numeric] for number, fields in lines
     ]
@@ -119,8 +119,8 @@ def _must_be_number(path: Path, line: int, name: str, field: str) -> float:
     value = parse_number(field)
     if value is None or not np.isfinite(value):
         raise DataError(
-            f"'{path}', line {line}, column '{name}': '{field}' is not a number; "
-            "fill the hole, or take the line or the column out"
+            f"'{path}', line {line}, column '{name}': '{field}' is not a number. "
+            "Fill the hole, or take the line or the column out."
         )
     return value
 
@@ -142,7 +142,7 @@ def find_table(path: Path) -> Path:
     tables = [file for file in files.list_folder(path) if file.suffix.lower() == ".csv" and file.is_file()]
     if len(tables) != 1:
         names = f" ({', '.join(file.name for file in tables)})" if tables else ""
-        raise DataError(f"'{path}' holds {len(tables)} CSV files{names}: expected one; give the file itself")
+        raise DataError(f"'{path}' holds {len(tables)} CSV files{names}; expected one. Give the file itself.")
     return tables[0]
 
 

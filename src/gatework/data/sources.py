@@ -63,14 +63,14 @@ def find_sources(data: str, pattern: str = "") -> list[Source]:
         return _standard_library()
     path = Path(os.path.expanduser(data))
     if not _exists(path):
-        raise DataError(f"data '{data}' does not exist: expected a file or a folder of text; check --data")
+        raise DataError(f"Data '{data}' does not exist; expected a file or a folder of text. Check --data.")
     if path.is_dir():
         return _folder(path, pattern)
     if not path.is_file():
-        raise DataError(f"data '{data}' is not a regular file: expected a file or a folder of text; check --data")
+        raise DataError(f"Data '{data}' is not a regular file; expected a file or a folder of text. Check --data.")
     source = Source(path.name, "", _read(path))
     if not source.content:
-        raise DataError(f"data '{data}' is empty: expected a file with text in it; check --data")
+        raise DataError(f"Data '{data}' is empty; expected a file with text in it. Check --data.")
     return [source]
 
 
@@ -79,7 +79,7 @@ def _folder(folder: Path, pattern: str) -> list[Source]:
         sources = [Source(path.name, split, _read(path)) for split, path in splits.items()]
         for source in sources:
             if not source.content:
-                raise DataError(f"data '{folder / source.name}' is empty: expected the {source.split} split's text")
+                raise DataError(f"Data '{folder / source.name}' is empty; expected the {source.split} split's text.")
         return sources
     paths = sorted(_visible(folder, pattern or "*.txt")) or (sorted(_visible(folder, "*")) if not pattern else [])
     sources: list[Source] = []
@@ -88,12 +88,14 @@ def _folder(folder: Path, pattern: str) -> list[Source]:
         content = _read(path)
         room -= len(content)
         if room < 0:
-            raise DataError(f"data '{folder}' holds more than {MOST_TEXT:,} bytes of text: choose files with --pattern")
+            raise DataError(
+                f"Data '{folder}' holds more than {MOST_TEXT:,} bytes of text. Choose files with --pattern."
+            )
         if content:
             sources.append(Source(path.relative_to(folder).as_posix(), "", content))
     if not sources:
         kind = f"file that matches '{pattern}'" if pattern else "file"
-        raise DataError(f"data '{folder}' holds no {kind} with anything in it: expected text; check --data, --pattern")
+        raise DataError(f"Data '{folder}' holds no {kind} with anything in it; expected text. Check --data, --pattern.")
     return sources
 
 
@@ -108,7 +110,7 @@ def _split_files(folder: Path) -> dict[str, Path]:
         return {}
     if len(with_training) > 1:
         names = ", ".join(f"{prefix}train.txt" for prefix in with_training)
-        raise DataError(f"data '{folder}' holds several training files ({names}): expected one; give one file itself")
+        raise DataError(f"Data '{folder}' holds several training files ({names}); expected one. Give one file itself.")
     files = found[with_training[0]]
     return {split: files[split] for split in SPLITS if split in files}
 
@@ -119,7 +121,7 @@ def _visible(folder: Path, pattern: str) -> Iterator[Path]:
     try:
         for number, path in enumerate(folder.rglob(pattern)):
             if number == _MOST_FILES:
-                raise DataError(f"data '{folder}' holds more than {_MOST_FILES:,} files: choose them with --pattern")
+                raise DataError(f"Data '{folder}' holds more than {_MOST_FILES:,} files. Choose them with --pattern.")
             parts = path.relative_to(folder).parts
             if path.is_file() and not any(part.startswith(".") or part == "__pycache__" for part in parts):
                 yield path
@@ -130,7 +132,9 @@ def _visible(folder: Path, pattern: str) -> Iterator[Path]:
 
 
 def _bad_pattern(pattern: str) -> DataError:
-    return DataError(f"pattern is '{pattern}': expected one for files within the folder, such as *.py; check --pattern")
+    return DataError(
+        f"pattern is '{pattern}'; expected one for files within the folder, such as *.py. Check --pattern."
+    )
 
 
 def _exists(path: Path) -> bool:
@@ -157,7 +161,7 @@ def _standard_library() -> list[Source]:
             sources.append(Source(name, "", content))
             room -= len(content)
     if not sources:
-        raise DataError(f"Python's standard library has no source at '{root}' to train on: give a text with --data")
+        raise DataError(f"Python's standard library has no source at '{root}' to train on. Give a text with --data.")
     return sources
 
 

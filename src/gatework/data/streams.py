@@ -27,8 +27,8 @@ class Streams:
         self.length = len(tokens) // batch_size
         if self.length < 2:
             raise DataError(
-                f"the training text has {len(tokens):,} symbols, too few for {batch_size} streams of at least 2: "
-                "give more text, or a smaller --batch-size"
+                f"The training text has {len(tokens):,} symbols, too few for {batch_size} streams of at least 2. "
+                "Give more text, or a smaller --batch-size."
             )
         used = tokens[: self.length * batch_size]
         before = torch.cat([used.new_tensor([start]), used[:-1]])

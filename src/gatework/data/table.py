@@ -115,7 +115,7 @@ def make_table(
         raise DataError(
             f"'{source}' has {size:,} sequences, the longest of {longest:,} steps of {len(columns):,} numbers. Padded "
             f"to the longest they are {longest * size * len(columns):,} numbers, and at most {_MOST_NUMBERS:,} are "
-            "taken: take the longest sequences out."
+            "taken. Take the longest sequences out."
         )
     steps = torch.zeros(longest, size, len(columns), dtype=torch.float64)
     for number, sequence in enumerate(sequences):

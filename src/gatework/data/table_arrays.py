@@ -43,11 +43,11 @@ def read_array_table(path: Path) -> Table:
     read, lengths = arrays[READ], arrays.get(LENGTHS)
     if read.dtype.kind not in "biuf" or read.ndim not in (2, 3) or not read.size:
         raise DataError(
-            f"'{path}': X is {read.dtype} of shape {read.shape}, expected numbers [N, T, F], [N, T] or [total, F]."
+            f"'{path}': X is {read.dtype} of shape {read.shape}; expected numbers [N, T, F], [N, T] or [total, F]."
         )
     if lengths is not None and (lengths.dtype.kind not in "iu" or lengths.ndim != 1 or not (lengths > 0).all()):
         raise DataError(
-            f"'{path}': lengths are {lengths.dtype} of shape {lengths.shape}, expected numbers above 0 [N]."
+            f"'{path}': lengths are {lengths.dtype} of shape {lengths.shape}; expected numbers above 0 [N]."
         )
     if read.ndim == 2 and lengths is None:
         read = read[:, :, None]
@@ -104,7 +104,7 @@ def _cut_labels(answers: NDArray, read: NDArray, lengths: NDArray | None, path: 
     sequences = len(read) if lengths is None else len(lengths)
     if answers.dtype.kind not in "biufU" or answers.shape not in ((sequences,), read.shape[:-1]):
         raise DataError(
-            f"'{path}': y is {answers.dtype} of shape {answers.shape}, expected numbers or texts of shape "
+            f"'{path}': y is {answers.dtype} of shape {answers.shape}; expected numbers or texts of shape "
             f"{(sequences,)}, one of each sequence, or {read.shape[:-1]}, one for each step."
         )
     each = answers[:, None] if answers.shape == (sequences,) else _cut(answers, read, lengths, path)

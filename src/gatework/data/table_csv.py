@@ -106,7 +106,7 @@ def read_rows(path: Path) -> CsvRows:
         DataError: If the file cannot be read, has no header, or a line has more or fewer fields than the header.
     """
     content = read_file(path, _MOST_BYTES, f"expected the file '{path.name}'; check --data")
-    lines = list(parse_csv(decode(content, path, advice="save it as UTF-8"), path))
+    lines = list(parse_csv(decode(content, path, advice="Save it as UTF-8."), path))
     names = tuple(field.strip() for field in lines[0][1]) if lines else ()
     if not names or any(parse_number(name) is not None for name in names):
         raise DataError(f"'{path}' has no header: its first line has to name the columns, such as id,time,x,label.")

@@ -99,7 +99,7 @@ def _filed(folder: Path) -> Iterator[tuple[str, str]]:
     for file in _recordings(folder):
         if file.parent == folder:
             raise DataError(
-                f"'{file}' lies in no sub-folder: expected sub-folders named by class, or a {LIST} with the columns "
+                f"'{file}' lies in no sub-folder; expected sub-folders named by class, or a {LIST} with the columns "
                 "file and label."
             )
         name = file.relative_to(folder).as_posix()
@@ -110,7 +110,7 @@ def _filed(folder: Path) -> Iterator[tuple[str, str]]:
     for inner in filter(Path.is_dir, list_folder(folder)):
         for deep in () if inner.name.startswith(".") else filter(Path.is_dir, list_folder(inner)):
             if next(_recordings(deep), None) is not None:
-                raise DataError(f"'{deep}' holds WAV files and lies too deep: expected one level of sub-folders.")
+                raise DataError(f"'{deep}' holds WAV files and lies too deep; expected one level of sub-folders.")
 
 
 def _listed(path: Path, folder: Path) -> dict[str, str]:
@@ -131,11 +131,11 @@ def _listed(path: Path, folder: Path) -> dict[str, str]:
 
 
 def _read_samples(path: Path) -> tuple[Tensor, int]:
-    sound = parse_wav(read_file(path, _MOST_BYTES, f"it is named in {LIST}"), path)
+    sound = parse_wav(read_file(path, _MOST_BYTES, f"It is named in {LIST}."), path)
     if (sound.channels, sound.bits) != (1, 16) or not _LEAST_RATE <= sound.rate <= _MOST_RATE:
         raise DataError(
             f"'{path}' has {sound.channels} channel{'s' if sound.channels > 1 else ''} of {sound.bits} bits at "
-            f"{sound.rate:,} samples a second: expected one channel of 16 bits, at {_LEAST_RATE:,} to "
+            f"{sound.rate:,} samples a second; expected one channel of 16 bits, at {_LEAST_RATE:,} to "
             f"{_MOST_RATE:,}."
         )
     if not sound.count or len(sound.samples) != 2 * sound.count:

@@ -107,7 +107,7 @@ class Vocabulary:
             whole = all(len(symbol) == 1 if level == "char" else [symbol] == symbol.split() for symbol in symbols[2:])
             if symbols[:2] == fixed and len(set(symbols)) == len(symbols) and whole:
                 return cls(str(level), tuple(symbols))
-        raise DataError(f"this is not a vocabulary: expected a level ({', '.join(LEVELS)}) and a list of its symbols")
+        raise DataError(f"This is not a vocabulary; expected a level ({', '.join(LEVELS)}) and a list of its symbols.")
 
     def to_json(self) -> dict[str, Any]:
         """Return the vocabulary as plain data."""

@@ -66,8 +66,8 @@ def check_size(steps: int, sequences: int, width: int) -> None:
     numbers = steps * sequences * width
     if numbers > _MOST_NUMBERS:
         raise DataError(
-            f"{sequences:,} sequences, the longest of {steps:,} steps, are {numbers:,} numbers side by side, expected "
-            f"at most {_MOST_NUMBERS:,}: take the longest out, or a smaller gap"
+            f"{sequences:,} sequences, the longest of {steps:,} steps, are {numbers:,} numbers side by side; expected "
+            f"at most {_MOST_NUMBERS:,}. Take the longest out, or a smaller gap."
         )
 
 

@@ -88,8 +88,8 @@ TASKS = Registry(
     tag,
     regress,
     forecast,
-    unknown="there is no task '{name}'{hint} The tasks are: {names}",
-    hint="; did you mean '{near}'?",
+    unknown="There is no task '{name}'.{hint} The tasks are: {names}.",
+    hint=" Did you mean '{near}'?",
     error=ConfigError,
     kind="tasks",
 )

@@ -256,7 +256,7 @@ class Task:
         most = "" if self.gap.most is None else f" to {self.gap.most:,}"
         if chosen < self.gap.least or (self.gap.most is not None and chosen > self.gap.most):
             takes = f"{self.gap.least:,}{most or ' and more'} ({self.gap.meaning})"
-            raise ConfigError(f"gap is {chosen}: task '{self.name}' takes {takes}")
+            raise ConfigError(f"gap is {chosen}: task '{self.name}' takes {takes}.")
         return chosen
 
     def check_data(self, data: str) -> None:
@@ -269,7 +269,7 @@ class Task:
             ConfigError: If a path was given and the sequences are drawn.
         """
         if data and isinstance(self.examples, Synthetic):
-            raise ConfigError(f"data is '{data}', and the sequences of task '{self.name}' are drawn: leave it out")
+            raise ConfigError(f"data is '{data}', and the sequences of task '{self.name}' are drawn. Leave it out.")
 
     def check_shortest_gap(self, shortest: int, gap: int) -> None:
         """Refuse an invalid shortest gap.
@@ -285,9 +285,9 @@ class Task:
         if isinstance(self.examples, Recorded):
             raise ConfigError(
                 f"shortest_gap is {shortest}: the sequences of task '{self.name}' are recorded, and their gap is not "
-                "drawn; leave it out"
+                "drawn. Leave it out."
             )
         if not self.gap.least <= shortest <= gap:
             raise ConfigError(
-                f"shortest_gap is {shortest}: expected {self.gap.least:,} to {gap:,}, the gap that is measured"
+                f"shortest_gap is {shortest}; expected {self.gap.least:,} to {gap:,}, the gap that is measured."
             )

@@ -236,7 +236,7 @@ REFUSED = [
     (
         classify,
         "id,x,label\na,1,up\nb,2,up\nc,3,up\n",
-        "'{path}' has the label 'up' only: expected two classes or more.",
+        "'{path}' has the label 'up' only; expected two classes or more.",
     ),
     (
         classify,
@@ -251,12 +251,12 @@ REFUSED = [
     (
         regress,
         "id,x,label\na,1,1\nb,2,2\n",
-        "'{path}' has 2 sequences: expected three or more, one each for training, validation and test.",
+        "'{path}' has 2 sequences; expected three or more, one each for training, validation and test.",
     ),
     (
         regress,
         "id,x,label\na,1,2\nb,2,2\nc,3,2\n",
-        "'{path}': all training sequences have the number 2: expected different numbers.",
+        "'{path}': all training sequences have the number 2; expected different numbers.",
     ),
     (
         classify,
@@ -281,7 +281,7 @@ REFUSED = [
     (
         classify,
         "id,x,label\na,1,1\nb,2,1.0\nc,3,2\nd,4,1\n",
-        "'{path}' has the labels '1' and '1.0', which are one number: write them alike.",
+        "'{path}' has the labels '1' and '1.0', which are one number. Write them alike.",
     ),
     (
         forecast,
@@ -291,12 +291,12 @@ REFUSED = [
     (
         forecast,
         "x,z\n,1\n" + "2,3\n" * 300,
-        "'{path}', line 2, column 'x': '' is not a number; fill the hole, or take the line or the column out",
+        "'{path}', line 2, column 'x': '' is not a number. Fill the hole, or take the line or the column out.",
     ),
     (
         tag,
         "x,label\n1,a\n2,b\n3,a\n",
-        "'{path}' has 3 rows, too few to split into training, validation and test: expected ten or more.",
+        "'{path}' has 3 rows, too few to split into training, validation and test; expected ten or more.",
     ),
 ]
 
@@ -304,7 +304,7 @@ REFUSED = [
 @pytest.mark.parametrize("task", [classify, regress, tag], ids=lambda task: task.name)
 def test_a_gap_too_long_to_be_held_is_refused(tmp_path, task):
     (tmp_path / "my.csv").write_text("id,x,label\n" + "".join(f"{n},{n},{n % 2}\n" for n in range(9)))
-    with pytest.raises(DataError, match="numbers side by side, expected at most 1,073,741,824"):
+    with pytest.raises(DataError, match="numbers side by side; expected at most 1,073,741,824"):
         load(task, tmp_path / "my.csv", 10**9)
 
 

@@ -189,12 +189,12 @@ def test_arrays_are_read(tmp_path, name, form):
 
 NO_ARRAYS: dict[str, dict[str, Any]] = {
     "'{path}' has no array named X, which holds what is read.": {"y": np.zeros(2)},
-    "'{path}': X is <U1 of shape (2, 1), expected numbers [N, T, F], [N, T] or [total, F].": {
+    "'{path}': X is <U1 of shape (2, 1); expected numbers [N, T, F], [N, T] or [total, F].": {
         "X": np.array([["a"]] * 2)
     },
-    "'{path}': X is float64 of shape (2,), expected numbers [N, T, F], [N, T] or [total, F].": {"X": np.zeros(2)},
+    "'{path}': X is float64 of shape (2,); expected numbers [N, T, F], [N, T] or [total, F].": {"X": np.zeros(2)},
     "'{path}': X holds a value that is not finite, in sequence 1.": {"X": np.array([[1.0], [np.inf]])},
-    "'{path}': lengths are int64 of shape (2,), expected numbers above 0 [N].": {
+    "'{path}': lengths are int64 of shape (2,); expected numbers above 0 [N].": {
         "X": READ,
         "lengths": np.array([4, 0]),
     },
@@ -204,7 +204,7 @@ NO_ARRAYS: dict[str, dict[str, Any]] = {
     },
     "'{path}': X has shape (5, 2), which 3 lengths do not fit: the largest is 9,223,372,036,854,775,807, and their sum "
     "18,446,744,073,709,551,621.": {"X": np.zeros((5, 2)), "lengths": np.array([2**63 - 1, 2**63 - 1, 7])},
-    "'{path}': y is float64 of shape (3,), expected numbers or texts of shape (2,), one of each sequence, or (2, 4), "
+    "'{path}': y is float64 of shape (3,); expected numbers or texts of shape (2,), one of each sequence, or (2, 4), "
     "one for each step.": {"X": READ, "y": np.zeros(3)},
     "'{path}': y holds a label that is empty or not finite.": {"X": READ, "y": np.array([np.nan, 1])},
 }
@@ -221,7 +221,7 @@ def test_other_arrays_are_refused(tmp_path, sentence):
 
 def test_arrays_of_objects_and_broken_files_are_refused(tmp_path):
     np.save(tmp_path / "X.npy", np.array([{}, 1], dtype=object), allow_pickle=True)
-    with pytest.raises(DataError, match=r"holds 'X.npy', which is no array of numbers or texts$"):
+    with pytest.raises(DataError, match=r"holds 'X.npy', which is no array of numbers or texts.$"):
         read_array_table(tmp_path)
     np.savez(tmp_path / "my.npz", X=READ)
     whole = (tmp_path / "my.npz").read_bytes()
@@ -230,7 +230,7 @@ def test_arrays_of_objects_and_broken_files_are_refused(tmp_path):
         read_array_table(tmp_path / "my.npz")
     np.save(tmp_path / "X.npy", READ)
     (tmp_path / "X.npy").write_bytes((tmp_path / "X.npy").read_bytes()[:-8])
-    with pytest.raises(DataError, match=r"says that 'X.npy' is float64 \(2, 4, 3\), and it has 184 bytes$"):
+    with pytest.raises(DataError, match=r"says that 'X.npy' is float64 \(2, 4, 3\), and it has 184 bytes.$"):
         read_array_table(tmp_path)
 
 
@@ -260,22 +260,22 @@ def test_a_list_names_files_and_labels(tmp_path):
 
 
 NO_SOUNDS = {
-    "'{path}/dog/a.wav' has 2 channels of 16 bits at 8,000 samples a second: expected one channel of 16 bits, at 1,000 "
+    "'{path}/dog/a.wav' has 2 channels of 16 bits at 8,000 samples a second; expected one channel of 16 bits, at 1,000 "
     "to 384,000.": {"dog/a.wav": wav(np.zeros(8), channels=2)},
-    "'{path}/dog/a.wav' has 1 channel of 16 bits at 2,000,000,000 samples a second: expected one channel of 16 bits, "
+    "'{path}/dog/a.wav' has 1 channel of 16 bits at 2,000,000,000 samples a second; expected one channel of 16 bits, "
     "at 1,000 to 384,000.": {"dog/a.wav": wav(np.zeros(8), rate=2_000_000_000)},
     "'{path}/cat/one.wav' 8,000 and '{path}/dog/a.wav' 16,000 samples a second: all recordings need the same rate.": {
         "dog/a.wav": wav(np.zeros(8), rate=16000)
     },
     "'{path}/dog/a.wav' is cut off, or has no samples.": {"dog/a.wav": wav(np.zeros(8))[:-2]},
-    "'{path}/a.wav' lies in no sub-folder: expected sub-folders named by class, or a labels.csv with the columns file "
+    "'{path}/a.wav' lies in no sub-folder; expected sub-folders named by class, or a labels.csv with the columns file "
     "and label.": {"a.wav": wav(np.zeros(8))},
     "'{path}/labels.csv' needs a column file and a column label.": {"labels.csv": b"file,kind\na.wav,x\n"},
     "'{path}/labels.csv', line 2: '../a.wav' does not lie in '{path}'.": {"labels.csv": b"file,label\n../a.wav,x\n"},
     "'{path}/labels.csv', line 3: 'cat/one.wav' is listed twice.": {
         "labels.csv": b"file,label\ncat/one.wav,x\ncat/one.wav,y\n"
     },
-    "'{path}/cat/none.wav' cannot be read (No such file or directory): it is named in labels.csv": {
+    "'{path}/cat/none.wav' cannot be read (No such file or directory). It is named in labels.csv.": {
         "labels.csv": b"file,label\ncat/none.wav,x\n"
     },
 }
@@ -295,7 +295,7 @@ def test_other_recordings_are_refused(tmp_path, sentence):
 def test_recordings_that_would_be_left_out_are_refused_or_counted(tmp_path):
     sound = wav(np.ones(8))
     write(tmp_path / "deep", {"cat/a.wav": sound, "cat/old/b.wav": sound})
-    with pytest.raises(DataError, match="cat/old' holds WAV files and lies too deep: expected one level"):
+    with pytest.raises(DataError, match="cat/old' holds WAV files and lies too deep; expected one level"):
         read_sound_table(tmp_path / "deep", LOUDNESS)
     write(tmp_path / "odd", {"cat/a.wav": sound, "cat/\udcff.wav": sound})
     with pytest.raises(DataError, match="has a name that is not UTF-8: rename it"):
@@ -357,5 +357,5 @@ def test_one_long_sequence_does_not_make_the_others_as_long():
         make_table([np.zeros((2**16, 1)), *[np.zeros((1, 1))] * 2**15], ["x"], [""] * (2**15 + 1), source="my.csv")
     assert str(refusal.value) == (
         "'my.csv' has 32,769 sequences, the longest of 65,536 steps of 1 numbers. Padded to the longest they are "
-        "2,147,549,184 numbers, and at most 1,073,741,824 are taken: take the longest sequences out."
+        "2,147,549,184 numbers, and at most 1,073,741,824 are taken. Take the longest sequences out."
     )

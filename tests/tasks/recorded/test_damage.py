@@ -40,17 +40,17 @@ def test_tables_are_read(tmp_path, text):
 
 
 NO_TABLES = {
-    "": "'{path}' is empty: expected the data in it; download the file again",
-    "a,b\n": "'{path}' holds no line of numbers: expected a table with a column of numbers",
-    "a,b\nx,y\n": "'{path}', line 2: no field is a number, expected a column of numbers",
-    "a,b\n1,2\n3\n": "'{path}', line 3: 1 fields, expected 2 as in the first line",
-    "a,b\n1,2\n\n3,\n": "'{path}', line 4, column 'b': '' is not a number; "
-    "fill the hole, or take the line or the column out",
-    "1\nnan": "'{path}', line 2, column 'column 1': 'nan' is not a number; "
-    "fill the hole, or take the line or the column out",
-    'a\n"1': "'{path}', line 2 cannot be read (unexpected end of data): expected CSV, with quotes that end",
-    "a\n\xe9": "'{path}' is not utf-8 text: byte 0xe9 at offset 2 does not fit; "
-    "download the file again, or save it as UTF-8",
+    "": "'{path}' is empty. Expected the data in it. Download the file again.",
+    "a,b\n": "'{path}' holds no line of numbers; expected a table with a column of numbers.",
+    "a,b\nx,y\n": "'{path}', line 2: no field is a number; expected a column of numbers.",
+    "a,b\n1,2\n3\n": "'{path}', line 3: 1 fields; expected 2 as in the first line.",
+    "a,b\n1,2\n\n3,\n": "'{path}', line 4, column 'b': '' is not a number. "
+    "Fill the hole, or take the line or the column out.",
+    "1\nnan": "'{path}', line 2, column 'column 1': 'nan' is not a number. "
+    "Fill the hole, or take the line or the column out.",
+    'a\n"1': "'{path}', line 2 cannot be read (unexpected end of data). Expected CSV, with quotes that end.",
+    "a\n\xe9": "'{path}' is not utf-8 text: byte 0xe9 at offset 2 does not fit. "
+    "Download the file again, or save it as UTF-8.",
 }
 
 
@@ -74,26 +74,26 @@ def packed(content: bytes) -> bytes:
 
 
 DAMAGES = [
-    (agreement, "subj_agr_filtered.gold", b"2\tis\tare\t0", "has 31 lines and '{path}' 1: expected one for each other"),
-    (agreement, "subj_agr_filtered.gold", b"2 is are 0\n" * 31, "line 1: '2 is are 0', expected place, right form"),
+    (agreement, "subj_agr_filtered.gold", b"2\tis\tare\t0", "has 31 lines and '{path}' 1; expected one for each other"),
+    (agreement, "subj_agr_filtered.gold", b"2 is are 0\n" * 31, "line 1: '2 is are 0'; expected place, right form"),
     (agreement, "subj_agr_filtered.gold", b"3\tis\tare\t0\n" * 31, "line 1: word 3 of the sentence is not 'is'"),
     (
         agreement,
         "subj_agr_filtered.gold",
         b"2\tis\tare\t1000000000\n" * 31,
-        "line 1: '2\tis\tare\t1000000000', expected place",
+        "line 1: '2\tis\tare\t1000000000'; expected place",
     ),
     (
         agreement,
         "subj_agr_filtered.gold",
         b"2\tis\tare\t2\n" * 31,
-        "line 1: 2 attractors, expected fewer than the 2 words before the verb",
+        "line 1: 2 attractors; expected fewer than the 2 words before the verb",
     ),
     (
         mnist,
         "train-images-idx3-ubyte.gz",
         b"png",
-        "is not a whole gzip file (Not a gzipped file (b'pn')): download it again",
+        "is not a whole gzip file (Not a gzipped file (b'pn')). Download it again.",
     ),
     (
         mnist,
@@ -111,7 +111,7 @@ DAMAGES = [
         mnist,
         "t10k-labels-idx1-ubyte.gz",
         packed(b"\0\0\x08\x01\0\0\0\x06abcdef"),
-        "has a class 102, expected 0 to 9",
+        "has a class 102; expected 0 to 9",
     ),
     (jsb_chorales, "JSB_Chorales.json.gz", packed(b"{"), "is not JSON (Expecting property name"),
     (
@@ -124,21 +124,21 @@ DAMAGES = [
         jsb_chorales,
         "JSB_Chorales.json.gz",
         packed(b'{"train": [[[60], [109]]], "valid": [], "test": []}'),
-        "is damaged: train.0.1.0 is 109, expected less than 109",
+        "is damaged: train.0.1.0 is 109; it should be less than 109",
     ),
     (
         jsb_chorales,
         "JSB_Chorales.json.gz",
         packed(b'{"train": [[[60]]], "valid": [], "test": []}'),
-        "has no train piece of more than 1 steps: take a smaller gap",
+        "has no train piece of more than 1 steps. Take a smaller gap.",
     ),
     (
         spoken_digits,
         "recordings.tar.gz",
         b"tar",
-        "is not a whole gzip file (Not a gzipped file (b'ta')): download it again",
+        "is not a whole gzip file (Not a gzipped file (b'ta')). Download it again.",
     ),
-    (japanese_vowels, "JapaneseVowels_TEST.ts", b"@data\n", "holds no case: expected lines of numbers after '@data'"),
+    (japanese_vowels, "JapaneseVowels_TEST.ts", b"@data\n", "holds no case; expected lines of numbers after '@data'"),
     (
         japanese_vowels,
         "JapaneseVowels_TRAIN.ts",
@@ -149,14 +149,14 @@ DAMAGES = [
         japanese_vowels,
         "JapaneseVowels_TRAIN.ts",
         b"@data\n1,2:3:a\n",
-        "line 2: dimensions of [1, 2] steps, expected one",
+        "line 2: dimensions of [1, 2] steps; expected one",
     ),
     (japanese_vowels, "JapaneseVowels_TRAIN.ts", b"@data\n1:a\n", "line 2: class 'a' is not one of ''"),
     (occupancy, "datatest.txt", b"Light,Occupancy\n1,0\n", "has no column of numbers named Temperature, Humidity, CO2"),
     (heartbeats, "record_100.npz", b"PK", "is not an .npz file with signal, ann_sample, ann_symbol, fs"),
-    (ett_h1, "ETTh1.csv", b"x\n1\n2\n", "has 2 rows, expected 14,400 or more"),
-    (airline, "Airline.csv", f"x\n1\n{TEN}".encode(), "has a value of 0: expected numbers above zero only"),
-    (airline, "Airline.csv", b"x\n1\n2\n", "has 2 rows, expected 61 or more"),
+    (ett_h1, "ETTh1.csv", b"x\n1\n2\n", "has 2 rows; expected 14,400 or more"),
+    (airline, "Airline.csv", f"x\n1\n{TEN}".encode(), "has a value of 0; expected numbers above zero only."),
+    (airline, "Airline.csv", b"x\n1\n2\n", "has 2 rows; expected 61 or more"),
     (forecast, "mine.csv", b"x\n" + b"1\n" * 60, "has 60 rows, and its valid part is too short to ask 24 steps ahead"),
 ]
 
@@ -183,21 +183,21 @@ def test_missing_and_empty_files_are_refused(case, tmp_path):
         file.write_bytes(b"")
         if file.name.split(".")[0] == {"jsb_chorales": "Nottingham", "nottingham": "JSB_Chorales"}.get(case.task.name):
             continue
-        with pytest.raises(DataError, match="is empty: expected the data in it; download the file again"):
+        with pytest.raises(DataError, match=r"is empty\. Expected the data in it\. Download the file again"):
             load(case.task, tmp_path)
         file.unlink()
-        with pytest.raises(DataError, match=r"cannot be read \(No such file|holds 0 CSV files: expected one"):
+        with pytest.raises(DataError, match=r"cannot be read \(No such file|holds 0 CSV files; expected one"):
             load(case.task, tmp_path)
         file.write_bytes(content)
 
 
 ARCHIVES = [
-    ("../../etc/7_ann_1.wav", b"", "holds '../../etc/7_ann_1.wav' (0 bytes): expected nothing but files such as"),
-    ("recordings/7_ann_1.wav", bytes(10**6), "(1,000,000 bytes): expected nothing but files such as"),
+    ("../../etc/7_ann_1.wav", b"", "holds '../../etc/7_ann_1.wav' (0 bytes); expected nothing but files such as"),
+    ("recordings/7_ann_1.wav", bytes(10**6), "(1,000,000 bytes); expected nothing but files such as"),
     (
         "recordings/7_ann_1.wav",
         b"RIFF",
-        "'recordings/7_ann_1.wav' is not a wave file (it ends too early): download it again",
+        "'recordings/7_ann_1.wav' is not a wave file (it ends too early). Download it again.",
     ),
     ("recordings/7_ann_1.wav", sound(np.zeros(9), rate=16000), "1 channels of 16 bits at 16000 Hz, 18 of 18 bytes"),
     ("recordings/7_ann_1.wav", sound(np.zeros(8), channels=2), "2 channels of 16 bits at 8000 Hz"),
@@ -206,7 +206,7 @@ ARCHIVES = [
         sound(np.zeros(9))[:-4],
         "14 of 18 bytes; expected one channel of 16 bits at 8000 Hz",
     ),
-    ("recordings/7_ann_1.wav", sound(np.zeros(9)), "has no recording for train: expected indices 0 to 49"),
+    ("recordings/7_ann_1.wav", sound(np.zeros(9)), "has no recording for train; expected indices 0 to 49"),
 ]
 
 
@@ -221,10 +221,10 @@ def test_archives_with_anything_else_are_refused(tmp_path, name, content, senten
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
-        ({"fs": np.int32(250)}, "at 250 Hz, expected numbers [n, leads] of a second or more at 360 Hz"),
+        ({"fs": np.int32(250)}, "at 250 Hz; expected numbers [n, leads] of a second or more at 360 Hz"),
         ({"signal": np.zeros(6000)}, "a signal float64 (6000,) at 360 Hz"),
-        ({"ann_sample": np.arange(3)}, "annotations (3,) and (22,), expected places and a mark for each"),
-        ({"ann_sample": np.arange(22) + 5990}, "an annotation lies outside the 6,000 samples of the signal"),
+        ({"ann_sample": np.arange(3)}, "annotations (3,) and (22,); expected places and a mark for each."),
+        ({"ann_sample": np.arange(22) + 5990}, "an annotation lies outside the 6,000 samples of the signal."),
         ({"ann_symbol": np.array([{}] * 22)}, "holds 'ann_symbol.npy', which is no array of numbers or texts"),
     ],
 )
@@ -241,7 +241,7 @@ def test_a_folder_of_several_tables_is_refused(tmp_path):
     assert whole == load(forecast, tmp_path).facts
     (tmp_path / "other.csv").write_text("1")
     with pytest.raises(
-        DataError, match=r"holds 2 CSV files \(mine.csv, other.csv\): expected one; give the file itself"
+        DataError, match=r"holds 2 CSV files \(mine.csv, other.csv\); expected one. Give the file itself"
     ):
         load(forecast, tmp_path)
 
@@ -263,7 +263,7 @@ def test_a_wide_table_takes_no_longer_than_its_size(tmp_path):
 
     assert min(seconds(8000) for _ in range(3)) < 30 * max(0.001, min(seconds(1000) for _ in range(3)))
     (tmp_path / "wide.csv").write_text(",".join("7" * 10_001))
-    with pytest.raises(DataError, match=r"wide.csv' has 10,001 columns, expected at most 10,000$"):
+    with pytest.raises(DataError, match=r"wide.csv' has 10,001 columns; expected at most 10,000.$"):
         read_table(tmp_path / "wide.csv")
 
 

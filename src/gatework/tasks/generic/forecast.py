@@ -88,7 +88,7 @@ def load(path: Path, gap: int, options: TableOptions = NO_OPTIONS) -> Recording:
     ends = [split_time(len(numbers)) for numbers in series]
     learned = [train for train, _, _ in ends]
     if not any(learned):
-        raise DataError(f"'{table.source}' has {rows:,} rows, expected 2 or more")
+        raise DataError(f"'{table.source}' has {rows:,} rows; expected 2 or more.")
     check_asked(table.source, rows, columns, gap)
     # Short enough that there are enough sequences for a batch, and that a series of median length has some.
     context = max(1, min(MOST_CONTEXT, sum(learned) // CONTEXT_SHARE, int(median(learned)) // 2))

@@ -132,7 +132,7 @@ def find_classes(labels: Sequence[str], table: Table) -> list[str]:
     """
     classes = sorted(set(labels))
     if len(classes) < 2:
-        raise DataError(f"'{table.source}' has the label '{classes[0]}' only: expected two classes or more.")
+        raise DataError(f"'{table.source}' has the label '{classes[0]}' only; expected two classes or more.")
     if len(classes) == len(labels) or len(classes) > _MOST_CLASSES:
         raise DataError(
             f"'{table.source}' has {len(classes):,} different labels, and {len(labels):,} in all: these are no "
@@ -147,7 +147,7 @@ def find_classes(labels: Sequence[str], table: Table) -> list[str]:
             raise DataError(f"'{table.source}': the label '{name}' stands among numbers, and is none.")
         if counts[number] > 1:
             twins = " and ".join(f"'{twin}'" for twin in classes if parse_number(twin) == number)
-            raise DataError(f"'{table.source}' has the labels {twins}, which are one number: write them alike.")
+            raise DataError(f"'{table.source}' has the labels {twins}, which are one number. Write them alike.")
     return sorted(classes, key=lambda name: (parse_number(name) or 0.0, name))
 
 
@@ -189,7 +189,7 @@ def share_out(table: Table, strata: Sequence[str] = ()) -> dict[str, list[int]]:
     """
     if table.size < 3:
         raise DataError(
-            f"'{table.source}' has {table.size} sequence{'s' if table.size > 1 else ''}: expected three or more, one "
+            f"'{table.source}' has {table.size} sequence{'s' if table.size > 1 else ''}; expected three or more, one "
             "each for training, validation and test."
         )
     return split_sequences(table.names, strata)

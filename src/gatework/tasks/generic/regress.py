@@ -76,7 +76,7 @@ def load(path: Path, gap: int, options: TableOptions = NO_OPTIONS) -> Recording:
     learned = answers[parts["train"]]
     if len(np.unique(learned)) < 2:
         raise DataError(
-            f"'{table.source}': all training sequences have the number {learned[0]:g}: expected different numbers."
+            f"'{table.source}': all training sequences have the number {learned[0]:g}; expected different numbers."
         )
     with np.errstate(over="ignore"):  # an infinite deviation is refused
         mean, deviation = (float(value[0]) for value in find_scale(learned[:, None]))

@@ -122,7 +122,7 @@ def _cut(table: Table, answers: list[int]) -> Parts:
     spans = dict(zip(("train", "valid", "test"), pairwise((0, *ends)), strict=True))
     if any(begin == end for begin, end in spans.values()):
         raise DataError(
-            f"'{table.source}' has {len(answers)} rows, too few to split into training, validation and test: expected "
+            f"'{table.source}' has {len(answers)} rows, too few to split into training, validation and test; expected "
             "ten or more."
         )
     steps = max(1, min(MOST_CONTEXT, ends[0] // CONTEXT_SHARE))

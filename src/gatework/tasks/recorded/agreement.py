@@ -62,7 +62,7 @@ def load(path: Path, gap: int) -> Recording:
     parts = {"train": order[:first], "valid": order[first:second], "test": order[second:]}
     for split, part in parts.items():
         if not part:
-            raise DataError(f"'{path / _TEXT}' has {len(order)} sentences, none left for {split}: expected 10 or more")
+            raise DataError(f"'{path / _TEXT}' has {len(order)} sentences, none left for {split}; expected 10 or more.")
     counts = Counter(word for words, *_ in parts["train"] for word in words)
     known = sorted(word for word, count in counts.items() if count >= LEAST_COUNT and word != UNKNOWN)
     numbers = {word: number for number, word in enumerate(known, 1)}
@@ -104,8 +104,8 @@ def _read(path: Path) -> tuple[list[tuple[list[str], int, int]], int]:
     texts, answers = read_text(path / _TEXT).splitlines(), read_text(path / _GOLD).splitlines()
     if len(texts) != len(answers):
         raise DataError(
-            f"'{path / _TEXT}' has {len(texts)} lines and '{path / _GOLD}' {len(answers)}: "
-            "expected one for each other; download both again"
+            f"'{path / _TEXT}' has {len(texts)} lines and '{path / _GOLD}' {len(answers)}; "
+            "expected one for each other. Download both again."
         )
     sentences: list[tuple[list[str], int, int]] = []
     left_out = 0
@@ -113,14 +113,14 @@ def _read(path: Path) -> tuple[list[tuple[list[str], int, int]], int]:
         where = f"'{path / _GOLD}', line {number}"
         fields, words = answer.split("\t"), text.split()
         if len(fields) != 4 or not _COUNT.fullmatch(fields[0]) or not _COUNT.fullmatch(fields[3]):
-            raise DataError(f"{where}: '{answer}', expected place, right form, wrong form and attractors, with tabs")
+            raise DataError(f"{where}: '{answer}'; expected place, right form, wrong form and attractors, with tabs.")
         place, right, wrong, attractors = int(fields[0]), fields[1], fields[2], int(fields[3])
         if not 0 < place < len(words) or words[place] != right.lower():
-            raise DataError(f"{where}: word {place} of the sentence is not '{right}'; download both files again")
+            raise DataError(f"{where}: word {place} of the sentence is not '{right}'. Download both files again.")
         if attractors >= place:
             raise DataError(
-                f"{where}: {attractors} attractors, expected fewer than the {place} words before the verb; "
-                "download both files again"
+                f"{where}: {attractors} attractors; expected fewer than the {place} words before the verb. "
+                "Download both files again."
             )
         if is_singular_of(right, wrong) == is_singular_of(wrong, right):
             left_out += 1  # forms that do not tell the number, such as 'lie' and 'lie'

@@ -50,7 +50,7 @@ def load(path: Path, gap: int) -> Recording:
         parts[split].append((log_mel(samples, RATE).numpy(), digit, speakers.index(speaker)))
     for split, part in parts.items():
         if not part:
-            raise DataError(f"'{path / _FILE}' has no recording for {split}: expected indices 0 to 49 of each digit")
+            raise DataError(f"'{path / _FILE}' has no recording for {split}; expected indices 0 to 49 of each digit.")
     mean, deviation = find_scale(np.concatenate([frames for frames, *_ in parts["train"]]))
     splits = {
         split: ask_at_the_end(
@@ -87,13 +87,13 @@ def read_recordings(path: Path) -> dict[tuple[int, str, int], Tensor]:
         match = _NAME.fullmatch(member.name)
         if match is None or not member.regular or len(member.content) > _MOST_BYTES:
             raise DataError(
-                f"'{path}' holds '{member.name}' ({len(member.content):,} bytes): expected nothing but files such as "
-                "'recordings/7_jackson_32.wav', of a minute at most; download the archive again"
+                f"'{path}' holds '{member.name}' ({len(member.content):,} bytes); expected nothing but files such as "
+                "'recordings/7_jackson_32.wav', of a minute at most. Download the archive again."
             )
         key = int(match["digit"]), match["speaker"], int(match["index"])
         recordings[key] = _read_wave(member.content, path, member.name)
     if not recordings:
-        raise DataError(f"'{path}' holds no recording: expected files such as 'recordings/7_jackson_32.wav'")
+        raise DataError(f"'{path}' holds no recording; expected files such as 'recordings/7_jackson_32.wav'.")
     return recordings
 
 
@@ -103,7 +103,7 @@ def _read_wave(content: bytes, path: Path, name: str) -> Tensor:
     if (sound.channels, sound.bits, sound.rate) != (1, 16, RATE) or not count or len(samples) != 2 * count:
         raise DataError(
             f"'{path}', '{name}': {sound.channels} channels of {sound.bits} bits at {sound.rate} Hz, {len(samples)} of "
-            f"{2 * count} bytes; expected one channel of 16 bits at {RATE} Hz, with some samples, and whole"
+            f"{2 * count} bytes; expected one channel of 16 bits at {RATE} Hz, with some samples, and whole."
         )
     return torch.from_numpy(np.frombuffer(samples, dtype="<i2").astype(np.float32)) / 2**15
 

@@ -145,7 +145,7 @@ def _load(
     ends = cuts(len(rows))
     if ends[0] < 1 or ends[2] > len(rows):
         least = max(ends[2], len(rows) - ends[0] + 1)
-        raise DataError(f"'{path}' has {len(rows):,} rows, expected {least:,} or more")
+        raise DataError(f"'{path}' has {len(rows):,} rows; expected {least:,} or more.")
     check_asked(path, len(rows), len(table.names), gap)
     context = context or max(1, min(MOST_CONTEXT, ends[0] // CONTEXT_SHARE))
     mean, deviation = find_scale(rows[: ends[0]])
@@ -186,8 +186,8 @@ def check_asked(path: str | Path, rows: int, columns: int, gap: int) -> None:
     asked = rows * gap * columns
     if asked > _MOST_ASKED:
         raise DataError(
-            f"'{path}' has {rows:,} rows of {columns:,} numbers, which {gap} steps ahead are {asked:,} answers, "
-            f"expected at most {_MOST_ASKED:,}: take a smaller gap, or fewer columns"
+            f"'{path}' has {rows:,} rows of {columns:,} numbers, which {gap} steps ahead are {asked:,} answers; "
+            f"expected at most {_MOST_ASKED:,}. Take a smaller gap, or fewer columns."
         )
 
 
@@ -206,14 +206,14 @@ def check_parts(path: str | Path, rows: int, splits: Mapping[str, Batch], gap: i
     for split, part in splits.items():
         if not part.size:
             raise DataError(
-                f"'{path}' has {rows:,} rows, and its {split} part is too short to ask {gap} steps ahead: give more "
-                "rows, or take a smaller gap"
+                f"'{path}' has {rows:,} rows, and its {split} part is too short to ask {gap} steps ahead. Give more "
+                "rows, or take a smaller gap."
             )
 
 
 def _above_zero(rows: NDArray[np.float64], path: Path) -> NDArray[np.float64]:
     if rows.min() <= 0:
-        raise DataError(f"'{path}' has a value of {rows.min():g}: expected numbers above zero only")
+        raise DataError(f"'{path}' has a value of {rows.min():g}; expected numbers above zero only.")
     return rows
 
 

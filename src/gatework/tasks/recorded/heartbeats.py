@@ -91,8 +91,8 @@ def _read(path: Path) -> tuple[NDArray, NDArray, NDArray]:
     signal, samples, symbols, rate = (arrays[name] for name in _ARRAYS)
     if signal.ndim != 2 or signal.dtype.kind not in "iuf" or len(signal) < RATE or rate.shape or rate != RATE:
         raise DataError(
-            f"'{path}': a signal {signal.dtype} {signal.shape} at {rate} Hz, expected numbers [n, leads] of a second "
-            f"or more at {RATE} Hz"
+            f"'{path}': a signal {signal.dtype} {signal.shape} at {rate} Hz; expected numbers [n, leads] of a second "
+            f"or more at {RATE} Hz."
         )
     if (
         samples.dtype.kind not in "iu"
@@ -100,10 +100,10 @@ def _read(path: Path) -> tuple[NDArray, NDArray, NDArray]:
         or not samples.shape == symbols.shape == (len(samples),)
     ):
         raise DataError(
-            f"'{path}': annotations {samples.shape} and {symbols.shape}, expected places and a mark for each"
+            f"'{path}': annotations {samples.shape} and {symbols.shape}; expected places and a mark for each."
         )
     if len(samples) and (samples.min() < 0 or samples.max() >= len(signal)):
-        raise DataError(f"'{path}': an annotation lies outside the {len(signal):,} samples of the signal")
+        raise DataError(f"'{path}': an annotation lies outside the {len(signal):,} samples of the signal.")
     return signal.astype(np.float64), samples.astype(np.int64), symbols
 
 

@@ -70,11 +70,11 @@ def _read(path: Path, images_file: str, classes_file: str) -> tuple[NDArray[np.u
     classes = unpack_idx(read_file(names[1]), names[1], 1, _MOST_IMAGES)
     if images.shape[1:] != (_SIDE, _SIDE) or len(images) != len(classes) or len(images) < 2:
         raise DataError(
-            f"'{path}' has images {images.shape} and {len(classes)} classes: expected two or more of {_SIDE} x "
-            f"{_SIDE}, and as many classes; download the files again"
+            f"'{path}' has images {images.shape} and {len(classes)} classes; expected two or more of {_SIDE} x "
+            f"{_SIDE}, and as many classes. Download the files again."
         )
     if classes.max() > 9:
-        raise DataError(f"'{path / classes_file}' has a class {classes.max()}, expected 0 to 9; download it again")
+        raise DataError(f"'{path / classes_file}' has a class {classes.max()}; expected 0 to 9. Download it again.")
     return images.reshape(-1, _PIXELS), classes
 
 

@@ -34,7 +34,7 @@ def _load(path: Path, gap: int, sensors: tuple[str, ...]) -> Recording:
     tested, tested_classes = _read(path / _TEST, sensors)
     cut = len(classes) * 4 // 5
     if not cut:
-        raise DataError(f"'{path / _TRAIN}' has {len(classes)} minutes, none left to validate: expected 2 or more")
+        raise DataError(f"'{path / _TRAIN}' has {len(classes)} minutes, none left to validate; expected 2 or more.")
     mean, deviation = find_scale(inputs[:cut])
     parts = {"train": (inputs[:cut], classes[:cut]), "valid": (inputs[cut:], classes[cut:])}
     parts["test"] = tested, tested_classes
@@ -51,11 +51,13 @@ def _load(path: Path, gap: int, sensors: tuple[str, ...]) -> Recording:
 def _read(path: Path, sensors: tuple[str, ...]) -> tuple[NDArray, NDArray]:
     table = read_table(path)
     if lacking := [name for name in (*sensors, _ANSWER) if name not in table.names]:
-        raise DataError(f"'{path}' has no column of numbers named {', '.join(lacking)}: download the file again")
+        raise DataError(f"'{path}' has no column of numbers named {', '.join(lacking)}. Download the file again.")
     columns = {name: table.rows[:, place] for place, name in enumerate(table.names)}
     classes = columns[_ANSWER]
     if not np.isin(classes, (0, 1)).all():
-        raise DataError(f"'{path}', column '{_ANSWER}': expected 0 and 1 only; download the file again")
+        raise DataError(
+            f"'{path}', column '{_ANSWER}' has other values; expected 0 and 1 only. Download the file again."
+        )
     return np.stack([columns[name] for name in sensors], axis=1), classes.astype(np.int64)
 
 

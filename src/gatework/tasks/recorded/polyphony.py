@@ -60,7 +60,7 @@ def _load(path: Path, gap: int, file: str) -> Recording:
         rolls = [_roll(piece) for piece in getattr(content, split)]
         pairs = [pair for roll in rolls for pair in _pairs(roll, gap)]
         if not pairs:
-            raise DataError(f"'{path}' has no {split} piece of more than {gap} steps: take a smaller gap")
+            raise DataError(f"'{path}' has no {split} piece of more than {gap} steps. Take a smaller gap.")
         splits[split] = _side_by_side(pairs)
         facts["pieces"][split], facts["steps"][split] = len(rolls), sum(len(roll) for roll in rolls)
     facts["chance"] = guess_keys(splits["train"], splits["test"])

@@ -41,16 +41,16 @@ def read_cases(path: Path) -> tuple[list[NDArray], list[int], list[str]]:
         elif inside and head:
             case, name = _read_case(line.strip(), f"'{path}', line {number}")
             if name not in names:
-                raise DataError(f"'{path}', line {number}: class '{name}' is not one of '{' '.join(names)}'")
+                raise DataError(f"'{path}', line {number}: class '{name}' is not one of '{' '.join(names)}'.")
             if cases and case.shape[1] != cases[0].shape[1]:
                 raise DataError(
-                    f"'{path}', line {number}: a case of {case.shape[1]} dimensions, expected {cases[0].shape[1]} "
-                    "as in the cases before"
+                    f"'{path}', line {number}: a case of {case.shape[1]} dimensions; expected {cases[0].shape[1]} "
+                    "as in the cases before."
                 )
             cases.append(case)
             classes.append(names.index(name))
     if not cases:
-        raise DataError(f"'{path}' holds no case: expected lines of numbers after '@data'; download the file again")
+        raise DataError(f"'{path}' holds no case; expected lines of numbers after '@data'. Download the file again.")
     return cases, classes, names
 
 
@@ -59,13 +59,13 @@ def _read_case(line: str, where: str) -> tuple[NDArray, str]:
     try:
         columns = [[float(number) for number in dimension.split(",")] for dimension in dimensions]
     except ValueError as error:
-        raise DataError(f"{where}: {error}; expected numbers separated by ',' and dimensions by ':'") from error
+        raise DataError(f"{where}: {error}; expected numbers separated by ',' and dimensions by ':'.") from error
     lengths = {len(column) for column in columns}
     if len(lengths) != 1:
-        raise DataError(f"{where}: dimensions of {sorted(lengths)} steps, expected one or more, all equally long")
+        raise DataError(f"{where}: dimensions of {sorted(lengths)} steps; expected one or more, all equally long.")
     case = np.array(columns).T
     if not np.isfinite(case).all():
-        raise DataError(f"{where}: a value is not finite, expected numbers only")
+        raise DataError(f"{where}: a value is not finite; expected numbers only.")
     return case, name
 
 
@@ -85,14 +85,16 @@ def load(path: Path, gap: int) -> Recording:
     cases, classes, names = read_cases(path / _TRAIN)
     tested, tested_classes, tested_names = read_cases(path / _TEST)
     if (names, cases[0].shape[1]) != (tested_names, tested[0].shape[1]):
-        raise DataError(f"'{path / _TEST}' has other classes or dimensions than '{path / _TRAIN}': download both again")
+        raise DataError(
+            f"'{path / _TEST}' has other classes or dimensions than '{path / _TRAIN}'. Download both again."
+        )
     parts: dict[str, list[tuple[NDArray, int]]] = {"train": [], "valid": []}
     seen: Counter[int] = Counter()
     for case, of in zip(cases, classes, strict=True):
         seen[of] += 1
         parts["train" if seen[of] % _HELD_OUT else "valid"].append((case, of))
     if not parts["valid"]:
-        raise DataError(f"'{path / _TRAIN}' has too few cases: expected {_HELD_OUT} of a class, one to hold out")
+        raise DataError(f"'{path / _TRAIN}' has too few cases; expected {_HELD_OUT} of a class, one to hold out.")
     parts["test"] = list(zip(tested, tested_classes, strict=True))
     mean, deviation = find_scale(np.concatenate([case for case, _ in parts["train"]]))
     splits = {
