@@ -27,7 +27,7 @@ def parse(line):
 def test_one_process_writes_and_the_second_is_refused_in_a_sentence(tmp_path):
     shelf = Shelf(tmp_path / "shelf")
     lock = shelf.lock()
-    told = rf"run directory '.*shelf' is being written by another process \(process {os.getpid()}\): wait for it"
+    told = rf"Run directory '.*shelf' is being written by another process \(process {os.getpid()}\). Wait for it"
     with pytest.raises(RunError, match=told):
         shelf.lock()
     lock.release()
@@ -36,14 +36,14 @@ def test_one_process_writes_and_the_second_is_refused_in_a_sentence(tmp_path):
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(RunError, match=r"is not a shelf and not empty \(it holds letter\.txt\): choose another"):
+    with pytest.raises(RunError, match=r"is not a shelf and not empty \(it holds letter\.txt\). Choose another"):
         Shelf(tmp_path).lock()
-    with pytest.raises(RunError, match="is a file: expected the name of a directory for the shelf"):
+    with pytest.raises(RunError, match="is a file; expected the name of a directory for the shelf"):
         Shelf(tmp_path / "letter.txt").lock()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["letter.txt"]
     (tmp_path / "config.json").write_text("{}")  # then it is one, whatever else lies in it
     Shelf(tmp_path).lock().release()
-    with pytest.raises(RunError, match=r"the shelf's file '.*data\.json' cannot be read"):
+    with pytest.raises(RunError, match=r"The shelf's file '.*data\.json' cannot be read"):
         Shelf(tmp_path).read_json("data.json")
 
 

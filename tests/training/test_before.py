@@ -80,7 +80,7 @@ def test_a_text_is_gone_on_with_and_a_task_is_not(old):
     if old.name == "text":
         assert generate(str(old), "the gate ", length=20).text.startswith("the gate ")
     else:
-        with pytest.raises(RunError, match="was trained on task 'temporal_order_2': expected a run on text"):
+        with pytest.raises(RunError, match="was trained on task 'temporal_order_2'; expected a run on text"):
             generate(str(old))
 
 

@@ -70,7 +70,9 @@ def test_damage_is_found_named_and_left_as_it_is(run, configure, name, damage):
     path = run / "checkpoints" / "step-24" / name
     damage(path)
     before = tree(run)
-    whole = rf"checkpoint file '.*step-24/{name}' (is|cannot be) .*; nothing was changed\. Move '.*step-24' .*step 20$"
+    whole = (
+        rf"Checkpoint file '.*step-24/{name}' (is|cannot be) .*\. Nothing was changed\. Move '.*step-24' .*step 20\.$"
+    )
     for action in (
         lambda: train(configure(steps=40, schedule="constant")),
         lambda: evaluate(str(run)),
@@ -232,7 +234,7 @@ def test_a_file_that_the_system_cuts_short(configure, same):
     program = PROGRAM.format(values=config.model_dump(), limit=weights - 100)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1
-    assert "checkpoint step-10" in done.stderr
+    assert "Checkpoint step-10" in done.stderr
     assert "the disk is full. Nothing was saved before it. Make room" in done.stderr
     assert "Traceback" not in done.stderr
     assert list((config.directory / "checkpoints").iterdir()) == []

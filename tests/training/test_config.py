@@ -26,40 +26,40 @@ def test_a_configuration_cannot_be_changed():
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"hiden_size": 3}, "'hiden_size' is no setting; did you mean 'hidden_size'?"),
-        ({"num-layer": 3}, "'num-layer' is no setting; did you mean 'num_layers'?"),
-        ({"hidden_size": -1}, "hidden_size is -1: input should be greater than or equal to 1"),
+        ({"hiden_size": 3}, "'hiden_size' is no setting. Did you mean 'hidden_size'?"),
+        ({"num-layer": 3}, "'num-layer' is no setting. Did you mean 'num_layers'?"),
+        ({"hidden_size": -1}, "hidden_size is -1; it should be greater than or equal to 1"),
         (
             {"hidden_size": 1.5},
-            "hidden_size is 1.5: input should be a valid integer",
+            "hidden_size is 1.5; it should be a valid integer",
         ),
-        ({"dropout": 1}, "dropout is 1: input should be less than 1"),
-        ({"learning_rate": float("nan")}, "learning_rate is nan: input should be a finite number"),
-        ({"level": "line"}, "level is 'line': input should be 'byte', 'char' or 'word'"),
-        ({"steps": 0}, "steps is 0: input should be greater than or equal to 1"),
-        ({"steps": 3, "epochs": 2}, "steps is 3 and epochs is 2: expected one of the two"),
-        ({"keep_checkpoints": 1}, "keep_checkpoints is 1: input should be greater than or equal to 2"),
+        ({"dropout": 1}, "dropout is 1; it should be less than 1"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan; it should be a finite number."),
+        ({"level": "line"}, "level is 'line'; it should be 'byte', 'char' or 'word'"),
+        ({"steps": 0}, "steps is 0; it should be greater than or equal to 1"),
+        ({"steps": 3, "epochs": 2}, "steps is 3 and epochs is 2; expected one of the two."),
+        ({"keep_checkpoints": 1}, "keep_checkpoints is 1; it should be greater than or equal to 2"),
         ({"proj_size": 256}, "expected a projection smaller than hidden_size"),
-        ({"tie_weights": True, "embedding_size": 3}, "leave embedding_size out, or set it to 256"),
-        ({"init_range": 0.0}, "init_range is 0.0: input should be greater than 0"),
-        ({"init_range": 0.1, "init": "chrono"}, "init is 'chrono' and init_range 0.1: expected one of the two"),
-        ({"reduction": "sum"}, "reduction is 'sum': input should be 'mean' or 'sum_over_time'"),
+        ({"tie_weights": True, "embedding_size": 3}, "Leave embedding_size out, or set it to 256"),
+        ({"init_range": 0.0}, "init_range is 0.0; it should be greater than 0"),
+        ({"init_range": 0.1, "init": "chrono"}, "init is 'chrono' and init_range 0.1; expected one of the two."),
+        ({"reduction": "sum"}, "reduction is 'sum'; it should be 'mean' or 'sum_over_time'"),
         ({"encoding": "utf-9"}, "'utf-9' is not the name of a text encoding"),
         ({"encoding": "base64"}, "'base64' is not the name of a text encoding"),
-        ({"vocabulary_size": 99, "level": "byte"}, "vocabulary_size has no meaning at level byte"),
+        ({"vocabulary_size": 99, "level": "byte"}, "vocabulary_size has no meaning at level byte."),
         ({"cell": "lstmm"}, "lstm"),
-        ({"cell": "nowhere.txt"}, "cell file 'nowhere.txt' cannot be read (No such file or directory)"),
-        ({"zoneout": "c0.5"}, "zoneout is 'c0.5': expected rates by state, such as c=0.5,h=0.05"),
-        ({"zoneout": "c=half"}, "zoneout is 'c=half': expected a number per state, such as c=0.5,h=0.05"),
-        ({"task": 3}, "task is 3: input should be a valid string"),
-        ({"task": ["adding"]}, "task is ['adding']: input should be a valid string"),
-        ({"hidden_size": True}, "hidden_size is True: input should be a valid integer"),
-        ({"steps": "6"}, "steps is '6': input should be a valid integer"),
-        ({"tie_weights": "yes"}, "tie_weights is 'yes': input should be a valid boolean"),
-        ({"run": "a\0b"}, "run is 'a\\x00b': "),
-        ({"zoneout": {"c": 1.5}}, "zoneout.c is 1.5: input should be less than 1"),
-        ({"device": "gpu"}, "device is 'gpu': expected cpu, cuda, cuda:N, mps or auto"),
-        ({"device": "mps", "dtype": "float64"}, "dtype is float64, which Apple's GPUs do not have: expected dtype"),
+        ({"cell": "nowhere.txt"}, "Cell file 'nowhere.txt' cannot be read (No such file or directory)"),
+        ({"zoneout": "c0.5"}, "zoneout is 'c0.5'; expected rates by state, such as c=0.5,h=0.05"),
+        ({"zoneout": "c=half"}, "zoneout is 'c=half'; expected a number per state, such as c=0.5,h=0.05"),
+        ({"task": 3}, "task is 3; it should be a valid string"),
+        ({"task": ["adding"]}, "task is ['adding']; it should be a valid string"),
+        ({"hidden_size": True}, "hidden_size is True; it should be a valid integer"),
+        ({"steps": "6"}, "steps is '6'; it should be a valid integer"),
+        ({"tie_weights": "yes"}, "tie_weights is 'yes'; it should be a valid boolean"),
+        ({"run": "a\0b"}, "run is 'a\\x00b'; "),
+        ({"zoneout": {"c": 1.5}}, "zoneout.c is 1.5; it should be less than 1"),
+        ({"device": "gpu"}, "device is 'gpu'; expected cpu, cuda, cuda:N, mps or auto"),
+        ({"device": "mps", "dtype": "float64"}, "dtype is float64, which Apple's GPUs do not have; expected dtype"),
     ],
 )
 def test_what_cannot_be_used(values, sentence):
@@ -99,7 +99,7 @@ def test_toml(tmp_path):
     assert make_config(read_toml(path)).hidden_size == 64
     path.write_text("hidden_sise = 64\n")
     with pytest.raises(
-        ConfigError, match=r"settings file '.*mine.toml': 'hidden_sise' is no setting; did you mean 'hidden_size'"
+        ConfigError, match=r"Settings file '.*mine.toml': 'hidden_sise' is no setting. Did you mean 'hidden_size'"
     ):
         read_toml(path)
     path.write_text("hidden_size : 64\n")
@@ -144,7 +144,7 @@ def test_sizes_that_do_not_fit_are_refused_before_they_are_taken():
         {"num_layers": 1024, "hidden_size": 9999},
     ):
         with pytest.raises(
-            ConfigError, match=r"would take about [\d,]+\.\d GB of memory and [\d,]+\.\d GB are free: make"
+            ConfigError, match=r"would take about [\d,]+\.\d GB of memory and [\d,]+\.\d GB are free. Make"
         ):
             build_model(make_config(values), 100, pick_device("cpu"))
 

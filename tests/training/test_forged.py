@@ -225,8 +225,9 @@ def test_a_run_directory_names_no_file_of_equations(stranger, use):
         with pytest.raises(RunError) as refusal:
             use(str(stranger))
         assert str(refusal.value) == (
-            f"the run's configuration cannot be used: '{stranger / 'config.json'}': cell is '{name}': expected a "
-            "cell's name or its equations. What a directory holds never names a file of equations: it could be anyone's"
+            f"The run's configuration cannot be used: '{stranger / 'config.json'}': cell is '{name}'; expected a "
+            "cell's name or its equations. What a directory holds never names a file of equations: it could be "
+            "anyone's."
         )
 
 
@@ -243,5 +244,5 @@ def test_the_data_that_a_run_names_are_regular_files(stranger):
 def test_a_pipe_in_a_run_directory_is_a_sentence(stranger, name):
     (stranger / name).unlink()
     os.mkfifo(stranger / name)
-    with pytest.raises(RunError, match=r"is a pipe: expected a regular file|is not a run: it holds no config.json"):
+    with pytest.raises(RunError, match=r"is a pipe; expected a regular file|is not a run: it holds no config.json"):
         generate(str(stranger))

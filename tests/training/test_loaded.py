@@ -93,7 +93,7 @@ def test_symbols_are_read_by_number_and_by_name(order):
         (
             [[[0]]],
             None,
-            r"The inputs have the shape \[1, 1, 1\]: expected \[T\] or \[T, B\], time first, for the model",
+            r"The inputs have the shape \[1, 1, 1\]; expected \[T\] or \[T, B\], time first, for the model",
         ),
         ([], None, r"The inputs have the shape \[0, 1\]"),
         ([0, 1], [3], r"The lengths are \[3\]: expected 1 whole numbers from 1 to 2"),

@@ -207,7 +207,7 @@ def test_rows_are_dealt_out_whole():
 @pytest.mark.skipif(torch.backends.mps.is_available(), reason="this machine has a GPU of Apple's")
 def test_apples_gpu_is_not_there(monkeypatch):
     with pytest.raises(
-        ConfigError, match=r"^device is 'mps', and torch sees no GPU of Apple's here: choose --device cpu"
+        ConfigError, match=r"^device is 'mps', and torch sees no GPU of Apple's here. Choose --device cpu"
     ):
         pick_device("mps")
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
@@ -216,7 +216,7 @@ def test_apples_gpu_is_not_there(monkeypatch):
     with pytest.raises(ConfigError, match="dtype is float64, which Apple's GPUs do not have"):
         pick_device("mps", "float64")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ConfigError, match="device is 'mps', and 2 processes cannot share one: choose --device cpu"):
+    with pytest.raises(ConfigError, match=r"device is 'mps', and 2 processes cannot share one\. Choose --device cpu"):
         ProcessGroup.join("mps")
 
 

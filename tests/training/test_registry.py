@@ -91,12 +91,12 @@ def test_settings_of_another_job_are_refused_whichever_they_are():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "JOBS", (*JOBS, LoudKind()))
         assert Wider(task="loud", loudness=5).title == "loud"
-        with pytest.raises(ConfigError, match="there is no task 'lod'"):
+        with pytest.raises(ConfigError, match="There is no task 'lod'"):
             kind_of("lod")
         for told, message in (
-            ({"task": "adding", "loudness": 5}, "loudness is 5, and has no meaning in task 'adding': leave it out"),
-            ({"task": "loud", "window": 5}, "window is 5, and has no meaning in task 'loud': leave it out"),
-            ({"loudness": 5}, "loudness is 5, and a text has none: leave it out, or choose a --task"),
+            ({"task": "adding", "loudness": 5}, "loudness is 5, and has no meaning in task 'adding'. Leave it out."),
+            ({"task": "loud", "window": 5}, "window is 5, and has no meaning in task 'loud'. Leave it out."),
+            ({"loudness": 5}, "loudness is 5, and a text has none. Leave it out, or choose a --task"),
         ):
             with pytest.raises(ValueError, match=message):
                 Wider.model_validate(told)
@@ -201,5 +201,5 @@ def test_a_third_job_is_trained_resumed_and_measured(monkeypatch, tmp_path, same
     same(straight.run, broken.run)
     assert straight.metrics["loss"] < 0.3  # it learns: 5/6 is what the best guess without a state gets
     assert evaluate(str(straight.run)).metrics == straight.metrics
-    with pytest.raises(RunError, match="was trained on task 'echo': expected a run on text"):
+    with pytest.raises(RunError, match="was trained on task 'echo'; expected a run on text"):
         generate(str(straight.run))

@@ -215,7 +215,9 @@ def test_a_loss_that_is_no_number_stops_the_run(configure, monkeypatch):
         return real(self)
 
     monkeypatch.setattr(loop_module.Trainer, "train_step", poisoned)
-    with pytest.raises(NonFiniteLossError, match=r"the loss became nan at step 17, .* last good checkpoint is step-10"):
+    with pytest.raises(
+        NonFiniteLossError, match=r"^The loss became nan at step 17\. Run .* good checkpoint is step-10"
+    ):
         train(config)
     assert list_checkpoints(config.directory / "checkpoints") == [10]
     monkeypatch.undo()
@@ -225,7 +227,7 @@ def test_a_loss_that_is_no_number_stops_the_run(configure, monkeypatch):
 def test_a_held_out_loss_that_is_no_number_stops_the_run(configure, monkeypatch):
     monkeypatch.setattr(loop_module.Trainer, "measure", lambda self, split: Metric(float("inf"), 9, "char"))
     config = configure()
-    with pytest.raises(NonFiniteLossError, match="the held-out loss became inf after step 12"):
+    with pytest.raises(NonFiniteLossError, match=r"^The held-out loss became inf after step 12"):
         train(config)
     assert list_checkpoints(config.directory / "checkpoints") == [10]
 
@@ -242,7 +244,7 @@ def test_parameters_that_are_no_numbers_are_never_saved(configure, monkeypatch):
 
     monkeypatch.setattr(loop_module.Trainer, "train_step", poisoned)
     config = configure()
-    with pytest.raises(NonFiniteLossError, match="a parameter is no longer a number after step 20"):
+    with pytest.raises(NonFiniteLossError, match="A parameter is no longer a number after step 20"):
         train(config)
     assert list_checkpoints(config.directory / "checkpoints") == [10]
 

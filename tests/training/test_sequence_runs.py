@@ -147,17 +147,17 @@ def test_every_drawn_task_takes_a_shorter_gap_in_training():
     [
         (
             {"task": "copy", "gap": 10, "shortest_gap": 11},
-            "shortest_gap is 11: expected 1 to 10, the gap that is measured",
+            "shortest_gap is 11; expected 1 to 10, the gap that is measured.",
         ),
         (
             {"task": "copy", "gap": 10, "shortest_gap": 0},
-            "shortest_gap is 0: expected 1 to 10, the gap that is measured",
+            "shortest_gap is 0; expected 1 to 10, the gap that is measured.",
         ),
         (
             {"task": "forecast", "gap": 3, "shortest_gap": 1},
             "the sequences of task 'forecast' are recorded, and their gap",
         ),
-        ({"shortest_gap": 1}, "shortest_gap is 1, and a text has none: leave it out, or choose a --task"),
+        ({"shortest_gap": 1}, "shortest_gap is 1, and a text has none. Leave it out, or choose a --task"),
     ],
 )
 def test_shortest_gaps_that_cannot_be(told, message):
@@ -201,7 +201,7 @@ def test_evaluation_is_what_training_found(configure):
 
 def test_what_a_run_on_a_task_refuses(configure, tmp_path, monkeypatch):
     run = str(train(configure(task="adding", gap=20)).run)
-    with pytest.raises(RunError, match="was trained on task 'adding': expected a run on text"):
+    with pytest.raises(RunError, match="was trained on task 'adding'; expected a run on text"):
         generate(run)
     with pytest.raises(ConfigError, match=r"streams is 1, and run .* was trained on a task"):
         evaluate(run, streams=1)
@@ -210,11 +210,11 @@ def test_what_a_run_on_a_task_refuses(configure, tmp_path, monkeypatch):
     with pytest.raises(RunError, match="another configuration: gap is 20 there and 30 now"):
         train(configure(task="adding", gap=30))
     monkeypatch.delenv("GATEWORK_DATA", raising=False)
-    with pytest.raises(DataError, match="needs recorded data: give their place with --data, or set GATEWORK_DATA"):
+    with pytest.raises(DataError, match=r"needs recorded data\. Give their place with --data, or set GATEWORK_DATA"):
         train(configure("other", task="jsb_chorales"))
     with pytest.raises(DataError, match="does not exist"):
         train(configure("other", task="jsb_chorales", data=str(tmp_path / "nowhere")))
-    with pytest.raises(ConfigError, match="draws new sequences for ever; give --steps"):
+    with pytest.raises(ConfigError, match=r"draws new sequences for ever\. Give --steps"):
         train(configure("other", task="adding", epochs=2, steps=None))
 
 
@@ -231,15 +231,15 @@ def test_data_that_have_changed_are_noticed(configure, table):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"task": "addin"}, "there is no task 'addin'; did you mean 'adding'? The tasks are: latch,"),
-        ({"gap": 3}, "gap is 3, and a text has none: leave it out, or choose a --task"),
+        ({"task": "addin"}, "There is no task 'addin'. Did you mean 'adding'? The tasks are: latch,"),
+        ({"gap": 3}, "gap is 3, and a text has none. Leave it out, or choose a --task"),
         ({"task": "adding", "gap": 3}, "gap is 3: task 'adding' takes 4 and more"),
-        ({"task": "adding", "level": "word"}, "level is 'word', and has no meaning in task 'adding': leave it out"),
+        ({"task": "adding", "level": "word"}, "level is 'word', and has no meaning in task 'adding'. Leave it out."),
         (
             {"task": "adding", "data": "foo.txt"},
-            "data is 'foo.txt', and the sequences of task 'adding' are drawn: leave",
+            "data is 'foo.txt', and the sequences of task 'adding' are drawn. Leave",
         ),
-        ({"task": "adding", "window": 3}, "window is 3, and has no meaning in task 'adding': leave it out"),
+        ({"task": "adding", "window": 3}, "window is 3, and has no meaning in task 'adding'. Leave it out."),
     ],
 )
 def test_configurations_that_do_not_fit(values, message):

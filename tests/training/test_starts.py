@@ -263,9 +263,9 @@ def test_a_lock_that_is_gone_stops_the_run_before_it_writes(configure, same, dee
     with pytest.raises(RunError) as caught:
         train(config, After(13, take_away))
     assert str(caught.value) == (
-        f"the lock '{lock}' was removed or replaced while this process held it, so that another one may write here "
-        "too: expected it to stay as long as the run is written. This process has stopped writing; make sure that no "
-        "other one writes, and run the same command again"
+        f"The lock '{lock}' was removed or replaced while this process held it, so that another one may write here "
+        "too; expected it to stay as long as the run is written. This process has stopped writing. Make sure that no "
+        "other one writes, and run the same command again."
     )
     assert contents(config.directory) == before
     train(config)

@@ -83,10 +83,10 @@ def test_writing(run):
 
 
 def test_a_prompt_that_the_vocabulary_lacks(run, configure):
-    with pytest.raises(DataError, match=r"the prompt has characters that the run's vocabulary lacks: 'X', 'ü';"):
+    with pytest.raises(DataError, match=r"The prompt has characters that the run's vocabulary lacks: 'X', 'ü';"):
         generate(str(run), "the Xü gate X")
     words = train(configure("words", level="word", steps=3)).run
-    with pytest.raises(DataError, match="the prompt has words that the run's vocabulary lacks: 'gateway'"):
+    with pytest.raises(DataError, match="The prompt has words that the run's vocabulary lacks: 'gateway'"):
         generate(str(words), "the gateway")
     assert generate(str(words), "the gate\n", length=3).text.startswith("the gate\n")
     everything = train(configure("bytes", level="byte", steps=3)).run

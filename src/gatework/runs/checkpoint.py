@@ -17,7 +17,7 @@ import safetensors.torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
-from gatework.errors import CheckpointError, FileError
+from gatework.errors import CheckpointError, FileError, sentences
 from gatework.reading.files import read_file
 from gatework.reading.nested import MOST_FACTS, fault_in_words, parse_object
 from gatework.reading.tensors import MOST_TENSORS, parse_safetensors
@@ -181,8 +181,10 @@ def _fault(path: Path, name: str, what: str) -> CheckpointError:
     others = [step for step in list_checkpoints(path.parent) if path.name != f"step-{step}"]
     way_out = f"go on from step {others[-1]}" if others else "begin again from step 0"
     return CheckpointError(
-        f"checkpoint file '{path / name}' {what}; nothing was changed. "
-        f"Move '{path}' away and run the same command again to {way_out}"
+        sentences(
+            f"Checkpoint file '{path / name}' {what}",
+            f"Nothing was changed. Move '{path}' away and run the same command again to {way_out}.",
+        )
     )
 
 

@@ -50,7 +50,7 @@ class Directory:
         try:
             return read_object(self.path / name)
         except FileError as error:
-            raise RunError(f"the {self.noun}'s file {error}") from error
+            raise RunError(f"The {self.noun}'s file {error}") from error
 
     def lock(self) -> Lock:
         """Lock the directory for writing; make it if it does not exist.
@@ -66,7 +66,7 @@ class Directory:
                 self.path.mkdir(parents=True, exist_ok=True)
             except FileExistsError as error:
                 raise RunError(
-                    f"'{self.path}' is a file: expected the name of a directory for the {self.noun}"
+                    f"'{self.path}' is a file; expected the name of a directory for the {self.noun}."
                 ) from error
             if not self.exists():
                 self._refuse_others()
@@ -108,7 +108,7 @@ class Directory:
             except FileError as error:
                 # A crash leaves half a line or a line of zeros at the end, with no valid line after it.
                 if (flushed is not None and line) or any(below.strip(b"\0") for below in lines[number:]):
-                    raise RunError(f"'{path}' is damaged: line {number} {fault}") from error
+                    raise RunError(f"'{path}' is damaged: line {number} {fault}.") from error
                 break
         return whole
 
@@ -118,7 +118,7 @@ class Directory:
         if others:
             raise RunError(
                 f"'{self.path}' is {self.denial} and not empty (it holds {', '.join(others[:3])}"
-                f"{' …' if others[3:] else ''}): choose another directory with --run"
+                f"{' …' if others[3:] else ''}). Choose another directory with --run."
             )
 
 
@@ -137,7 +137,7 @@ def split_lines(path: Path, noun: str) -> list[bytes]:
     try:
         return read_file(path, MOST_LINES).split(b"\n")
     except FileError as error:
-        raise RunError(f"the {noun}'s file {error}") from error
+        raise RunError(f"The {noun}'s file {error}") from error
 
 
 def append_line(path: Path, line: bytes, *, flush: bool = False) -> None:

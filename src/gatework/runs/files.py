@@ -84,5 +84,5 @@ def saving(what: str, kept: str = "") -> Iterator[None]:
         remedy = "make room" if error.errno in NO_ROOM else "put that right"
         raise RunError(
             f"{what} could not be written: {reason}. {kept + ' ' if kept else ''}"
-            f"{remedy[0].upper()}{remedy[1:]} and run the same command again"
+            f"{remedy[0].upper()}{remedy[1:]} and run the same command again."
         ) from error

@@ -23,8 +23,8 @@ class Lock:
             holder = self._file.read().strip()
             self._file.close()
             raise RunError(
-                f"run directory '{path.parent}' is being written by another process ({holder or 'unknown'}): "
-                "wait for it, or choose another directory with --run"
+                f"Run directory '{path.parent}' is being written by another process ({holder or 'unknown'}). "
+                "Wait for it, or choose another directory with --run."
             )
         self._file.truncate(0)
         self._file.write(f"process {os.getpid()}")
@@ -42,9 +42,9 @@ class Lock:
             held = False
         if not held:
             raise RunError(
-                f"the lock '{self._path}' was removed or replaced while this process held it, so that another one may "
-                "write here too: expected it to stay as long as the run is written. This process has stopped writing; "
-                "make sure that no other one writes, and run the same command again"
+                f"The lock '{self._path}' was removed or replaced while this process held it, so that another one may "
+                "write here too; expected it to stay as long as the run is written. This process has stopped writing. "
+                "Make sure that no other one writes, and run the same command again."
             )
 
     def release(self) -> None:

@@ -34,17 +34,17 @@ def make_config(values: Mapping[str, Any], where: str = "", *, files: bool = Tru
     Example:
         >>> make_config({"hiden_size": 64})
         Traceback (most recent call last):
-        gatework.errors.ConfigError: 'hiden_size' is no setting; did you mean 'hidden_size'?
+        gatework.errors.ConfigError: 'hiden_size' is no setting. Did you mean 'hidden_size'?
     """
     place = f"{where}: " if where else ""
     for key in values:
         if key not in TrainConfig.model_fields:
-            raise ConfigError(f"{place}'{key}' is no setting; {nearest(key, TrainConfig.model_fields)}")
+            raise ConfigError(f"{place}'{key}' is no setting. {nearest(key, TrainConfig.model_fields)}")
     try:
         whole = {**_defaults(values, files), **values}
         return TrainConfig.model_validate(whole, context={"files": files})
     except ValidationError as error:
-        raise ConfigError(place + "; ".join(fault_in_words(dict(fault)) for fault in error.errors())) from error
+        raise ConfigError(place + " ".join(fault_in_words(dict(fault)) for fault in error.errors())) from error
 
 
 def _defaults(values: Mapping[str, Any], files: bool) -> Mapping[str, Any]:
@@ -74,15 +74,15 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     try:
         values = nested.read_toml(path)
     except FileError as error:
-        raise ConfigError(f"settings file '{path}' {error.reason}: expected a TOML file") from error
+        raise ConfigError(f"Settings file '{path}' {error.reason}; expected a TOML file.") from error
     for key in values:
         if key not in TrainConfig.model_fields:
             known = nearest(key, TrainConfig.model_fields)
-            raise ConfigError(f"settings file '{path}': '{key}' is no setting; {known}")
+            raise ConfigError(f"Settings file '{path}': '{key}' is no setting. {known}")
     return values
 
 
 def nearest(key: str, known: Mapping[str, Any]) -> str:
     """Suggest the known key that is nearest to an unknown one, or list all known keys."""
     near = nearest_choice(key.replace("-", "_"), known)
-    return f"did you mean '{near}'?" if near else f"expected one of {', '.join(known)}"
+    return f"Did you mean '{near}'?" if near else f"Expected one of {', '.join(known)}."

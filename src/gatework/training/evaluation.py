@@ -56,5 +56,5 @@ def check_streams(streams: int | None) -> int | None:
         ConfigError: If there are too few.
     """
     if streams is not None and streams < 1:
-        raise ConfigError(f"streams is {streams}: expected 1 or more")
+        raise ConfigError(f"streams is {streams}; expected 1 or more.")
     return streams

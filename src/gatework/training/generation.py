@@ -70,9 +70,9 @@ def generate(
     """
     check_sampling(temperature, top_p, top_k)
     if length < 1:
-        raise ConfigError(f"length is {length}: expected 1 or more")
+        raise ConfigError(f"length is {length}; expected 1 or more.")
     if not 0 <= seed < 2**63:
-        raise ConfigError(f"seed is {seed}: expected a whole number from 0 to 2**63 - 1")
+        raise ConfigError(f"seed is {seed}; expected a whole number from 0 to 2**63 - 1.")
     loaded = run if isinstance(run, Loaded) else load_model(run, step=step, device=device)
     start = _prompted(loaded, prompt)
     sampling = {"temperature": temperature, "top_p": top_p, "top_k": top_k}
@@ -90,7 +90,7 @@ def _prompted(loaded: Loaded, prompt: str) -> Tensor:
         what = "words" if level == "word" else "characters"
         named = ", ".join(repr(symbol) for symbol in missing[:10]) + (" …" if missing[10:] else "")
         raise DataError(
-            f"the prompt has {what} that the run's vocabulary lacks: {named}; its training text has none of them. "
-            f"Leave them out, or train at level byte"
+            f"The prompt has {what} that the run's vocabulary lacks: {named}; its training text has none of them. "
+            f"Leave them out, or train at level byte."
         )
     return loaded.vocabulary.encode(symbols)

@@ -53,7 +53,7 @@ class Prediction:
             return self.scores.float().softmax(-1)
         if self.kind == "bits":
             return self.scores.float().sigmoid()
-        raise RunError("The answers of this model are numbers, which have no probabilities: take `answers`.")
+        raise RunError("The answers of this model are numbers, which have no probabilities. Take `answers`.")
 
     @property
     def answers(self) -> Tensor:
@@ -70,7 +70,7 @@ class Prediction:
             RunError: If the answers are not classes.
         """
         if self.kind != "choice":
-            raise RunError("The answers of this model are not classes, so they have no names: take `answers`.")
+            raise RunError("The answers of this model are not classes, so they have no names. Take `answers`.")
         return _renamed(self.answers.tolist(), self.names)
 
     @property

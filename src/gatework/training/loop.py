@@ -161,7 +161,7 @@ class _Training:
         if checkpoint is not None:
             self.seconds_before, self.saved = checkpoint.facts["seconds"], checkpoint.step
             # The previous start may have been stopped between saving a checkpoint and removing an old one.
-            with saving(f"run directory '{self.directory.path}'"):
+            with saving(f"Run directory '{self.directory.path}'"):
                 remove_checkpoints(self.directory.checkpoints, self.config.keep_checkpoints)
         if self.directory.read_config() != self.config:
             self.directory.write_config(self.config)
@@ -172,8 +172,8 @@ class _Training:
         old, new = before.total_steps(self.job.steps_per_epoch), self.trainer.steps
         if new < old:
             raise RunError(
-                f"run '{self.directory.path}' is to go to step {old:,}, is at {step:,}, and is now told to stop at "
-                f"{new:,}: steps may only be raised; for a shorter run choose another directory with --run"
+                f"Run '{self.directory.path}' is to go to step {old:,}, is at {step:,}, and is now told to stop at "
+                f"{new:,}: steps may only be raised. For a shorter run, choose another directory with --run."
             )
         if new > old:
             self.reporter.note(f"this run goes on to step {new:,} instead of {old:,}")
@@ -226,7 +226,7 @@ class _Training:
         """Measure the model on held-out data, and let it generate a sample."""
         named = self.trainer.measure("valid").named()
         if not isfinite(named["loss"]):
-            raise self._not_finite(f"the held-out loss became {named['loss']} after step {self.trainer.step:,}")
+            raise self._not_finite(f"The held-out loss became {named['loss']} after step {self.trainer.step:,}.")
         self._write_line({f"valid_{name}": value for name, value in named.items()})
         if self.group.first:
             # A separate seed, so that the sample does not change the rest of the training.
@@ -250,7 +250,7 @@ class _Training:
         if self.saved == self.trainer.step:
             return
         if not self.trainer.is_finite():
-            raise self._not_finite(f"a parameter is no longer a number after step {self.trainer.step:,}")
+            raise self._not_finite(f"A parameter is no longer a number after step {self.trainer.step:,}.")
         versions = {"gatework": __version__, "torch": torch.__version__, "python": python_version()}
         facts = {"fingerprint": self.fingerprint, "seconds": self._seconds(), "versions": versions}
         if self.group.first:
@@ -260,7 +260,7 @@ class _Training:
             self._check_lock()
             self.directory.flush_metrics()
             kept = "Nothing was saved before it." if self.saved is None else f"Checkpoint step-{self.saved} is intact."
-            with saving(f"checkpoint step-{checkpoint.step} of run '{self.directory.path}'", kept):
+            with saving(f"Checkpoint step-{checkpoint.step} of run '{self.directory.path}'", kept):
                 save_checkpoint(self.directory.checkpoints, checkpoint)
                 remove_checkpoints(self.directory.checkpoints, self.config.keep_checkpoints)
         self.saved = self.trainer.step
@@ -270,8 +270,8 @@ class _Training:
         limit = self.config.clip_norm
         clip = f"a smaller --clip-norm than {limit:g}" if limit else "with a --clip-norm, such as 1"
         return NonFiniteLossError(
-            f"{what}, so the run '{self.directory.path}' was stopped; {kept}. "
-            f"Begin another run (--run) with a lower --learning-rate than {self.config.learning_rate:g}, or {clip}"
+            f"{what} Run '{self.directory.path}' was stopped; {kept}. "
+            f"Begin another run (--run) with a lower --learning-rate than {self.config.learning_rate:g}, or {clip}."
         )
 
     def _check_lock(self) -> None:

@@ -60,7 +60,7 @@ class ProcessGroup:
         if size == 1:
             return cls(device=chosen)
         if chosen.type == "mps":
-            raise ConfigError(f"device is 'mps', and {size} processes cannot share one: choose --device cpu")
+            raise ConfigError(f"device is 'mps', and {size} processes cannot share one. Choose --device cpu.")
         # Processes that were started by hand may continue after their shell has ended.
         launcher = os.getppid() if "TORCHELASTIC_RUN_ID" in os.environ else None
         if chosen.type == "cuda":
@@ -97,7 +97,7 @@ class ProcessGroup:
             self.largest(1)
             raise
         if self.largest(0):
-            raise RunError(f"process {self.rank} stops too: the first process says why")
+            raise RunError(f"Process {self.rank} stops too: the first process says why.")
 
     def check_batch(self, batch_size: int) -> None:
         """Refuse a batch that does not give every process a stream.
@@ -107,8 +107,8 @@ class ProcessGroup:
         """
         if batch_size < self.size:
             raise ConfigError(
-                f"batch_size is {batch_size}, and {self.size} processes are to share it: expected a stream for each; "
-                "raise --batch-size or start fewer"
+                f"batch_size is {batch_size}, and {self.size} processes are to share it; expected a stream for each. "
+                "Raise --batch-size or start fewer."
             )
 
     def rows(self, batch_size: int, rank: int | None = None) -> slice:
@@ -201,7 +201,7 @@ class ProcessGroup:
 def _told_by_torchrun(variable: str, default: int) -> int:
     told = os.environ.get(variable, "")
     if told and not re.fullmatch("[0-9]{1,6}", told):
-        raise ConfigError(f"{variable} is '{told}': expected a whole number, as torchrun sets it; unset it otherwise")
+        raise ConfigError(f"{variable} is '{told}'; expected a whole number, as torchrun sets it. Unset it otherwise.")
     return int(told) if told else default
 
 
@@ -219,14 +219,14 @@ def pick_device(device: str, dtype: str = "float32") -> torch.device:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if not re.fullmatch(DEVICE, device):
-        raise ConfigError(f"device is '{device}': expected cpu, cuda, cuda:N, mps or auto")
+        raise ConfigError(f"device is '{device}'; expected cpu, cuda, cuda:N, mps or auto.")
     if device == "mps" and not torch.backends.mps.is_available():
-        raise ConfigError("device is 'mps', and torch sees no GPU of Apple's here: choose --device cpu or auto")
+        raise ConfigError("device is 'mps', and torch sees no GPU of Apple's here. Choose --device cpu or auto.")
     if device == "mps" and dtype == "float64":
-        raise ConfigError("device is 'mps' and dtype is float64, which Apple's GPUs do not have: choose --device cpu")
+        raise ConfigError("device is 'mps' and dtype is float64, which Apple's GPUs do not have. Choose --device cpu.")
     chosen = torch.device(device)
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise ConfigError(
-            f"device is '{device}', and torch sees {torch.cuda.device_count()} GPUs: choose --device cpu or auto"
+            f"device is '{device}', and torch sees {torch.cuda.device_count()} GPUs. Choose --device cpu or auto."
         )
     return chosen

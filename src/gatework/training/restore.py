@@ -138,9 +138,9 @@ def _load(directory: RunDirectory, own: str, step: int | None, build: Callable[[
     """Build a model and load its parameters from a checkpoint; return the model and the step of the checkpoint."""
     run, steps = directory.path, list_checkpoints(directory.checkpoints)
     if not steps:
-        raise RunError(f"run '{run}' has no checkpoint yet: let it train until its first one")
+        raise RunError(f"Run '{run}' has no checkpoint yet. Let it train until its first one.")
     if step is not None and step not in steps:
-        raise RunError(f"run '{run}' has no checkpoint of step {step}; it has {', '.join(map(str, steps))}")
+        raise RunError(f"Run '{run}' has no checkpoint of step {step}; it has {', '.join(map(str, steps))}.")
     chosen = steps[-1] if step is None else step
     checkpoint = load_checkpoint(directory.checkpoints, chosen, own)
     with torch.random.fork_rng(devices=[]):  # the values drawn here are overwritten
@@ -148,5 +148,5 @@ def _load(directory: RunDirectory, own: str, step: int | None, build: Callable[[
     try:
         load_parameters(model, checkpoint.model)
     except CheckpointError as error:
-        raise CheckpointError(f"run '{run}', step {chosen}: {error}") from error
+        raise CheckpointError(f"Run '{run}', step {chosen}: {error}") from error
     return model.eval(), chosen

@@ -60,7 +60,7 @@ class RunDirectory(Directory):
 
     noun: ClassVar = "run"
     denial: ClassVar = "not a run"
-    called: ClassVar = "run directory"
+    called: ClassVar = "Run directory"
     before_config: ClassVar = frozenset((".lock", "data.json", "vocabulary.json", "checkpoints", "samples"))
 
     @property
@@ -93,7 +93,7 @@ class RunDirectory(Directory):
             what = "is a file" if self.path.is_file() else "does not exist"
             if self.path.is_dir():
                 what = "holds no config.json"
-            raise RunError(f"'{self.path}' is not a run: it {what}; give the directory of a run that `train` made")
+            raise RunError(f"'{self.path}' is not a run: it {what}. Give the directory of a run that `train` made.")
 
     def read_config(self) -> TrainConfig:
         """Read the settings of the run.
@@ -106,7 +106,7 @@ class RunDirectory(Directory):
         try:
             return make_config(self.read_json(path.name), where=f"'{path}'", files=False)
         except ConfigError as error:
-            raise RunError(f"the run's configuration cannot be used: {error}") from error
+            raise RunError(f"The run's configuration cannot be used: {error}") from error
 
     def read_data(self) -> dict[str, Any]:
         """Read the facts about the data of the run.
@@ -116,12 +116,12 @@ class RunDirectory(Directory):
         """
         data = self.read_json("data.json")
         if not isinstance(data.get("fingerprint"), str):
-            raise RunError(f"'{self.path / 'data.json'}' has no fingerprint: it is not what `train` wrote")
+            raise RunError(f"'{self.path / 'data.json'}' has no fingerprint: it is not what `train` wrote.")
         return data
 
     def create(self, config: TrainConfig, data: Mapping[str, Any], files: Mapping[str, Any]) -> None:
         """Create the files of a run. ``config.json`` is written last: if it exists, so does the rest."""
-        with saving(f"run directory '{self.path}'"):
+        with saving(f"Run directory '{self.path}'"):
             for folder in (self.checkpoints, self.samples):
                 folder.mkdir(exist_ok=True)
             write_json(self.path / "data.json", data)
@@ -131,7 +131,7 @@ class RunDirectory(Directory):
 
     def write_config(self, config: TrainConfig) -> None:
         """Replace the settings, after a permitted change."""
-        with saving(f"run directory '{self.path}'"):
+        with saving(f"Run directory '{self.path}'"):
             write_json(self.path / "config.json", _told(config))
 
     def sweep(self) -> None:
@@ -156,7 +156,7 @@ class RunDirectory(Directory):
         lines = self.read_lines(self.metrics, lambda line: parse_value(line, self.metrics), "is not JSON", flushed)
         for number, values in enumerate(lines, start=1):
             if not isinstance(values, dict) or not isinstance(values.get("step"), int):
-                raise RunError(f"'{self.metrics}' is damaged: line {number} has no step")
+                raise RunError(f"'{self.metrics}' is damaged: line {number} has no step.")
         return lines
 
     def count_metrics(self) -> int:
@@ -200,14 +200,14 @@ def check_same(run: RunDirectory, config: TrainConfig, data_fingerprint: str) ->
     if differing:
         told = "; ".join(f"{key} is {_short(before[key])} there and {_short(now[key])} now" for key in differing)
         raise RunError(
-            f"run directory '{run.path}' has another configuration: {told}. "
-            "Give the same settings, or another directory with --run"
+            f"Run directory '{run.path}' has another configuration: {told}. "
+            "Give the same settings, or another directory with --run."
         )
     if run.read_data()["fingerprint"] != data_fingerprint:
         own = kind_of(config.task).data_name(config)
         raise RunError(
-            f"run directory '{run.path}' was trained on other data than '{own}' are now: give the same data, "
-            "or another directory with --run"
+            f"Run directory '{run.path}' was trained on other data than '{own}' are now. Give the same data, "
+            "or another directory with --run."
         )
 
 

@@ -148,8 +148,8 @@ class Trainer:
     def _check(self, loss: float, norm: float) -> None:
         if isfinite(loss) and isfinite(norm):
             return
-        what = f"the loss became {loss}" if not isfinite(loss) else f"the gradient's norm became {norm}"
-        raise NonFiniteLossError(f"{what} at step {self.step + 1:,}")
+        what = f"The loss became {loss}" if not isfinite(loss) else f"The gradient's norm became {norm}"
+        raise NonFiniteLossError(f"{what} at step {self.step + 1:,}.")
 
     def _seed_generators(self, step: int) -> None:
         torch.manual_seed(mixed_seed(self.config.seed, self.group.rank, step))
@@ -200,7 +200,7 @@ class Trainer:
         # The optimiser has no state for a parameter that no gradient has reached yet, but at least one was reached.
         begun = {key.rpartition("/")[0] for key in saved} & self.parameters.keys()
         if step and quantities and not begun:
-            raise CheckpointError(f"the checkpoint is damaged: its optimiser remembers nothing of {step:,} steps")
+            raise CheckpointError(f"The checkpoint is damaged: its optimiser remembers nothing of {step:,} steps.")
         counter = torch.tensor(float(step))
         expected = {
             f"{name}/{quantity}": counter if quantity == _COUNTER else parameter
@@ -211,7 +211,7 @@ class Trainer:
         _check_tensors(saved, expected, "what its optimiser remembers")
         wrong = [name for name in expected if not _could_be(name.rpartition("/")[2], saved[name], step)]
         if wrong:
-            raise CheckpointError(f"the checkpoint is damaged: {', '.join(wrong[:4])} cannot come of {step:,} steps")
+            raise CheckpointError(f"The checkpoint is damaged: {', '.join(wrong[:4])} cannot come of {step:,} steps.")
         for key in expected:
             name, _, quantity = key.rpartition("/")
             # AdamW counts its steps on the CPU, wherever the parameters are.
@@ -293,12 +293,12 @@ def _check_tensors(saved: Mapping[str, Tensor], expected: Mapping[str, Tensor], 
     if forms != given:
         differing = sorted({name for name in {*forms, *given} if forms.get(name) != given.get(name)})
         raise CheckpointError(
-            f"the checkpoint does not belong to this model: of {what}, {', '.join(differing[:4])} differ in name, "
-            "shape or kind of number; it was written by another version of the program"
+            f"The checkpoint does not belong to this model: of {what}, {', '.join(differing[:4])} differ in name, "
+            "shape or kind of number; it was written by another version of the program."
         )
     broken = [name for name, tensor in saved.items() if not bool(torch.isfinite(tensor).all())]
     if broken:
-        raise CheckpointError(f"the checkpoint is damaged: of {what}, {', '.join(broken[:4])} are not finite numbers")
+        raise CheckpointError(f"The checkpoint is damaged: of {what}, {', '.join(broken[:4])} are not finite numbers.")
 
 
 def _could_be(quantity: str, value: Tensor, step: int) -> bool:
@@ -316,7 +316,7 @@ def _read_facts(checkpoint: Checkpoint) -> dict[str, Any]:
     try:
         return _Facts.model_validate(facts).model_dump()
     except ValidationError as error:
-        raise CheckpointError(f"the checkpoint is damaged: {fault_in_words(error)}") from error
+        raise CheckpointError(f"The checkpoint is damaged: {fault_in_words(error)}") from error
 
 
 def _set_generator(set_state: Callable[[Tensor], None], own: Tensor, saved: Mapping[str, Tensor], name: str) -> None:
@@ -325,7 +325,7 @@ def _set_generator(set_state: Callable[[Tensor], None], own: Tensor, saved: Mapp
     try:
         set_state(saved[name])
     except RuntimeError as error:  # torch checks a state only when it is set
-        raise CheckpointError(f"the checkpoint is damaged: '{name}' is no state of a random generator") from error
+        raise CheckpointError(f"The checkpoint is damaged: '{name}' is no state of a random generator.") from error
 
 
 def _optimizer(config: TrainConfig, parameters: Mapping[str, Tensor]) -> Optimizer:

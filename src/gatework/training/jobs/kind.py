@@ -167,7 +167,7 @@ class JobKind:
 
     def refused(self, name: str, value: Any, task: str) -> str:
         """Return the message that a setting of another kind of job has no meaning here."""
-        return f"{name} is {value!r}, and has no meaning in task '{task}': leave it out"
+        return f"{name} is {value!r}, and has no meaning in task '{task}'. Leave it out."
 
     def title(self, config: Any) -> str:
         """Return a short name of the data that may be part of a file name."""
@@ -202,7 +202,7 @@ class JobKind:
             RunError: If the job has no text.
         """
         raise RunError(
-            f"run '{run}' was trained on task '{config.task}': expected a run on text; `gatework evaluate` measures it"
+            f"Run '{run}' was trained on task '{config.task}'; expected a run on text. `gatework evaluate` measures it."
         )
 
     def reopen(self, run: str, config: Any, kept: Kept) -> Trained:

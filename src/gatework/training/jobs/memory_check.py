@@ -84,9 +84,9 @@ def check_memory(config: Settings, cell: Cell, needs: Needs, device: torch.devic
     needed, free = _BYTES[config.dtype] * numbers, available_memory(device)
     if needed > free:
         raise ConfigError(
-            f"training this would take about {needed / 1e9:,.1f} GB of memory and {free / 1e9:,.1f} GB are free: make "
+            f"Training this would take about {needed / 1e9:,.1f} GB of memory and {free / 1e9:,.1f} GB are free. Make "
             f"hidden_size ({config.hidden_size}), num_layers ({config.num_layers}), batch_size ({config.batch_size}) "
-            f"or {length} smaller"
+            f"or {length} smaller."
         )
 
 

@@ -60,11 +60,11 @@ def read_sequences(given: Any, lengths: Any, inputs: int, task: Task, run: str) 
     fits = tensor.dim() == dims and len(tensor) > 0 and (task.symbols or tensor.shape[-1] == inputs)
     if not fits:
         raise DataError(
-            f"The inputs have the shape {list(tensor.shape)}: expected {wanted}, time first, for the model of run "
+            f"The inputs have the shape {list(tensor.shape)}; expected {wanted}, time first, for the model of run "
             f"'{run}'."
         )
     if task.symbols and not bool(((tensor >= 0) & (tensor < inputs)).all()):
-        raise DataError(f"A symbol is {int(tensor.max())}: expected numbers from 0 to {inputs - 1} for run '{run}'.")
+        raise DataError(f"A symbol is {int(tensor.max())}; expected numbers from 0 to {inputs - 1} for run '{run}'.")
     return Reading(tensor, None if lengths is None else _lengths(lengths, tensor))
 
 
@@ -73,7 +73,7 @@ def _numbers(given: Any) -> Tensor:
         return torch.as_tensor(given).float()
     except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(
-            f"The inputs are of the type {type(given).__name__} and cannot be read as numbers ({error}): expected a "
+            f"The inputs are of the type {type(given).__name__} and cannot be read as numbers ({error}); expected a "
             "tensor, an array or nested lists of numbers, all rows equally long."
         ) from error
 
@@ -84,7 +84,7 @@ def _symbols(given: Any, task: Task, run: str) -> Tensor:
         unknown = [name for name in given if name not in names]
         if unknown:
             raise DataError(
-                f"The symbol '{unknown[0]}' is given, which task '{task.name}' of run '{run}' does not have: expected "
+                f"The symbol '{unknown[0]}' is given, which task '{task.name}' of run '{run}' does not have; expected "
                 f"{', '.join(names) or 'numbers'}."
             )
         return torch.tensor([names[name] for name in given])
@@ -96,7 +96,7 @@ def _lengths(given: Any, inputs: Tensor) -> Tensor:
     steps, rows = inputs.shape[:2]
     if lengths.shape != (rows,) or not bool(((lengths >= 1) & (lengths <= steps)).all()):
         raise DataError(
-            f"The lengths are {lengths.tolist()}: expected {rows:,} whole numbers from 1 to {steps:,}, one for each "
+            f"The lengths are {lengths.tolist()}; expected {rows:,} whole numbers from 1 to {steps:,}, one for each "
             "sequence."
         )
     return lengths

@@ -70,7 +70,7 @@ def kind_of(task: str) -> JobKind:
         if kind.takes(task):
             return kind
     TASKS[task]  # raises, with the nearest name
-    raise ConfigError(f"there is no task '{task}'")
+    raise ConfigError(f"There is no task '{task}'.")
 
 
 def settings_of(kind: JobKind) -> list[str]:

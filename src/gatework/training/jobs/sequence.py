@@ -93,7 +93,7 @@ class SequenceJob:
         elif isinstance(examples, Synthetic):
             if config.epochs is not None:
                 raise ConfigError(
-                    f"epochs is {config.epochs}: task '{self.task.name}' draws new sequences for ever; give --steps"
+                    f"epochs is {config.epochs}: task '{self.task.name}' draws new sequences for ever. Give --steps."
                 )
             self.steps_per_epoch, self.recording = None, None
         else:
@@ -102,18 +102,18 @@ class SequenceJob:
             self.steps_per_epoch = count // config.batch_size
             if not self.steps_per_epoch:
                 raise DataError(
-                    f"task '{self.task.name}' has {count:,} sequences to train on, and batch_size is "
-                    f"{config.batch_size}: expected no more than there are"
+                    f"Task '{self.task.name}' has {count:,} sequences to train on, and batch_size is "
+                    f"{config.batch_size}; expected no more than there are."
                 )
 
     def _load(self, examples: Recorded) -> Recording:
         root = os.environ.get("GATEWORK_DATA", "")
         if not self.config.data and (not root or not examples.folder):
             where = f", or set GATEWORK_DATA to the folder that holds '{examples.folder}'" if examples.folder else ""
-            raise DataError(f"task '{self.task.name}' needs recorded data: give their place with --data{where}")
+            raise DataError(f"Task '{self.task.name}' needs recorded data. Give their place with --data{where}.")
         path = Path(os.path.expanduser(self.config.data or os.path.join(root, examples.folder)))
         if not path.exists():
-            raise DataError(f"the data of task '{self.task.name}' are not there: '{path}' does not exist")
+            raise DataError(f"The data of task '{self.task.name}' are not there: '{path}' does not exist.")
         return (
             examples.load(path, self.gap, self.config.table_options())
             if examples.own
@@ -291,7 +291,7 @@ class SequenceJob:
         """
         chosen = next((name for name in self.splits if name == split), None)
         if chosen is None:
-            raise DataError(f"the task has no split '{split}': it has {', '.join(self.splits)}")
+            raise DataError(f"The task has no split '{split}': it has {', '.join(self.splits)}.")
         if self.recording is not None:
             return self.recording.splits[chosen]
         if chosen not in self._held:
@@ -362,8 +362,8 @@ class SequenceKind(JobKind):
         job = SequenceJob(config)
         if job.fingerprint != kept.read_data()["fingerprint"]:
             raise DataError(
-                f"the data of run '{run}' (task '{config.task}') have changed since it was trained: "
-                "bring the old ones back"
+                f"The data of run '{run}' (task '{config.task}') have changed since it was trained. "
+                "Bring the old ones back."
             )
         return job
 
@@ -389,7 +389,7 @@ class SequenceKind(JobKind):
         """Refuse options that are only for text."""
         if question.data or question.streams is not None:
             given = f"data is '{question.data}'" if question.data else f"streams is {question.streams}"
-            raise ConfigError(f"{given}, and run '{run}' was trained on a task, not on text: leave it out")
+            raise ConfigError(f"{given}, and run '{run}' was trained on a task, not on text. Leave it out.")
 
     def evaluate(self, restored: Restored, question: Question) -> Evaluation:
         """Measure a model on a split of its task, at the gap of the training or at another one."""
@@ -437,7 +437,7 @@ def _at_gap(job: SequenceJob, gap: int) -> SequenceJob:
     if (other.inputs, other.outputs) != (job.inputs, job.outputs):
         raise ConfigError(
             f"gap is {gap}: the model reads {job.inputs} and gives {job.outputs} numbers a step, and there it would be "
-            f"{other.inputs} and {other.outputs}; train another one for that gap"
+            f"{other.inputs} and {other.outputs}. Train another one for that gap."
         )
     return other
 

@@ -10,7 +10,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from gatework.cells import CELLS, is_equations, is_file, read_equations
-from gatework.errors import ConfigError
+from gatework.errors import ConfigError, sentences
+from gatework.reading.nested import expectation
 
 DEFAULT_STEPS = 4000
 DEVICE = r"cpu|cuda(:\d+)?|mps|auto"
@@ -112,7 +113,7 @@ class Settings(BaseModel):
             b"\0\0\0\0".decode(value)
             return codecs.lookup(value).name
         except (LookupError, UnicodeError) as error:
-            raise ValueError(f"'{value}' is not the name of a text encoding; try utf-8, latin-1 or utf-16") from error
+            raise ValueError(f"'{value}' is not the name of a text encoding. Try utf-8, latin-1 or utf-16.") from error
 
     @field_validator("cell")
     @classmethod
@@ -135,32 +136,32 @@ class Settings(BaseModel):
             return value
         pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
         if not all(equals and name.strip() for name, equals, _ in pairs):
-            raise ValueError(f"zoneout is '{value}': expected rates by state, such as c=0.5,h=0.05")
+            raise ValueError(f"zoneout is '{value}'; expected rates by state, such as c=0.5,h=0.05.")
         try:
             return {name.strip(): float(rate) for name, _, rate in pairs}
         except ValueError as error:
-            raise ValueError(f"zoneout is '{value}': expected a number per state, such as c=0.5,h=0.05") from error
+            raise ValueError(f"zoneout is '{value}'; expected a number per state, such as c=0.5,h=0.05.") from error
 
     @field_validator("device")
     @classmethod
     def _device_is_known(cls, value: str) -> str:
         if not re.fullmatch(DEVICE, value):
-            raise ValueError(f"device is '{value}': expected cpu, cuda, cuda:N, mps or auto")
+            raise ValueError(f"device is '{value}'; expected cpu, cuda, cuda:N, mps or auto.")
         return value
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Settings":
         if self.steps is not None and self.epochs is not None:
-            raise ValueError(f"steps is {self.steps} and epochs is {self.epochs}: expected one of the two")
+            raise ValueError(f"steps is {self.steps} and epochs is {self.epochs}; expected one of the two.")
         if self.proj_size >= self.hidden_size:
             raise ValueError(
-                f"proj_size is {self.proj_size} and hidden_size {self.hidden_size}: "
-                "expected a projection smaller than hidden_size, or 0 for none"
+                f"proj_size is {self.proj_size} and hidden_size {self.hidden_size}; "
+                "expected a projection smaller than hidden_size, or 0 for none."
             )
         if self.device == "mps" and self.dtype == "float64":
             raise ValueError(
-                "device is 'mps' and dtype is float64, which Apple's GPUs do not have: expected dtype float32, or "
-                "device cpu"
+                "device is 'mps' and dtype is float64, which Apple's GPUs do not have; expected dtype float32, or "
+                "device cpu."
             )
         return self
 
@@ -228,8 +229,8 @@ def may_name_files(info: ValidationInfo) -> bool:
 def refused_file(name: str, value: str) -> ConfigError:
     """Return the error for a file named in settings that no person gave."""
     return ConfigError(
-        f"{name} is '{value}': expected a cell's name or its equations. What a directory holds never names a file of "
-        "equations: it could be anyone's"
+        f"{name} is '{value}'; expected a cell's name or its equations. What a directory holds never names a file of "
+        "equations: it could be anyone's."
     )
 
 
@@ -240,14 +241,14 @@ def fault_in_words(fault: Mapping[str, Any]) -> str:
         fault: One entry of the error.
 
     Returns:
-        A clause. The message of one of this package's own checks is returned unchanged.
+        A sentence. The message of one of this package's own checks is returned unchanged.
     """
     name = ".".join(str(part) for part in fault["loc"])
     message = str(fault["msg"]).removeprefix("Value error, ")
     if not name or fault["type"] == "value_error":  # it comes from this package, and is complete
         return message
     if fault["type"] == "missing":
-        return f"{name} is missing"
+        return f"{name} is missing."
     given = repr(fault["input"])
     shown = given if len(given) <= _LONGEST_SHOWN else f"{given[:_LONGEST_SHOWN]}…"
-    return f"{name} is {shown}: {message[0].lower()}{message[1:]}"
+    return sentences(f"{name} is {shown}; {expectation(message)}")

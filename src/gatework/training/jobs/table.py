@@ -48,7 +48,7 @@ class TableSettings(BaseModel):
     def _delimiter_is_one_character(cls, value: str) -> str:
         value = _DELIMITERS.get(value.lower(), value)
         if len(value) > 1 or not value.isascii() or (value and value in _NOT_DELIMITERS):
-            raise ValueError(f"delimiter is {value!r}: expected one character, such as ';', or tab")
+            raise ValueError(f"delimiter is {value!r}; expected one character, such as ';', or tab.")
         return value
 
     def table_options(self) -> TableOptions:
@@ -82,7 +82,7 @@ def split_names(text: str) -> list[str]:
     while place < len(text):
         match = _NAME.match(text, place)
         if match is None:
-            raise ValueError(f"'{text}' is no list of names: expected names such as a,b or \"a, b\",c")
+            raise ValueError(f"'{text}' is no list of names; expected names such as a,b or \"a, b\",c.")
         names.append((match[1] or "").replace('""', '"') if match[2] is None else match[2])
         place = match.end()
     return names
@@ -103,8 +103,8 @@ def refuse_table_settings(settings: BaseModel, task: str) -> None:
         if value != type(settings).model_fields[name].default:
             shown = ",".join(value) if isinstance(value, tuple) else value
             raise ConfigError(
-                f"{name} is '{shown}', and task '{task}' reads no table of your own: leave it out, or choose --task "
-                "classify, tag, regress or forecast"
+                f"{name} is '{shown}', and task '{task}' reads no table of your own. Leave it out, or choose --task "
+                "classify, tag, regress or forecast."
             )
 
 

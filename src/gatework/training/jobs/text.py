@@ -57,12 +57,14 @@ class TextSettings(Settings):
         if self.tie_weights and self.embedding_size not in (None, self.output_size):
             raise ValueError(
                 f"tie_weights needs an embedding of the layer's output size {self.output_size}, and embedding_size is "
-                f"{self.embedding_size}: leave embedding_size out, or set it to {self.output_size}"
+                f"{self.embedding_size}. Leave embedding_size out, or set it to {self.output_size}."
             )
         if self.init_range is not None and self.init != "torch":
-            raise ValueError(f"init is '{self.init}' and init_range {self.init_range:g}: expected one of the two")
+            raise ValueError(f"init is '{self.init}' and init_range {self.init_range:g}; expected one of the two.")
         if self.vocabulary_size is not None and self.level == "byte":
-            raise ValueError("vocabulary_size has no meaning at level byte, which always has 256 symbols: leave it out")
+            raise ValueError(
+                "vocabulary_size has no meaning at level byte, which always has 256 symbols. Leave it out."
+            )
 
     @property
     def input_size(self) -> int:
@@ -274,8 +276,8 @@ class TrainedText:
         corpus = _read_corpus(self.config)
         if corpus.fingerprint != self.fingerprint:
             raise DataError(
-                f"the text of run '{title}' has changed since it was trained, so it is not known what of it was "
-                "held out: bring the old text back and start the explorer again"
+                f"The text of run '{title}' has changed since it was trained, so it is not known what of it was "
+                "held out. Bring the old text back and start the explorer again."
             )
         return corpus.splits["valid"]
 
@@ -288,7 +290,7 @@ class TextKind(JobKind):
 
     def refused(self, name: str, value: Any, task: str) -> str:
         """Return the message that a setting of another kind of job has no meaning here."""
-        return f"{name} is {value}, and a text has none: leave it out, or choose a --task"
+        return f"{name} is {value}, and a text has none. Leave it out, or choose a --task."
 
     def title(self, config: Settings) -> str:
         """Return the name of the file or folder, without its ending."""
@@ -323,7 +325,7 @@ class TextKind(JobKind):
         if not isinstance(given, str) or lengths is not None:
             what = f"an object of the type {type(given).__name__}" if not isinstance(given, str) else "lengths"
             raise DataError(
-                f"Run '{restored.run}' was trained on text, and {what} was given: expected one text, as in "
+                f"Run '{restored.run}' was trained on text, and {what} was given; expected one text, as in "
                 "run.predict('the gate ')."
             )
         numbers = vocabulary.encode(split_symbols(given, vocabulary.level))
@@ -343,7 +345,7 @@ class TextKind(JobKind):
         """Refuse a gap, which a text does not have."""
         if question.gap is not None:
             raise ConfigError(
-                f"gap is {question.gap}, and run '{run}' was trained on text, which has none: leave it out"
+                f"gap is {question.gap}, and run '{run}' was trained on text, which has none. Leave it out."
             )
 
     def evaluate(self, restored: Restored, question: Question) -> Evaluation:
@@ -386,9 +388,9 @@ def _own_split(restored: Restored, split: str) -> Tensor:
     text = read_text(restored.config)
     if text.corpus.fingerprint != restored.trained.fingerprint:
         raise DataError(
-            f"the text of run '{restored.kept.path}' ('{restored.config.data or 'the standard library'}') has changed "
-            "since it was trained: bring the old text back, or measure on a text of your choice with --data"
+            f"The text of run '{restored.kept.path}' ('{restored.config.data or 'the standard library'}') has changed "
+            "since it was trained. Bring the old text back, or measure on a text of your choice with --data."
         )
     if split not in text.tokens:
-        raise DataError(f"the text has no split '{split}': it has {', '.join(text.tokens)}")
+        raise DataError(f"The text has no split '{split}': it has {', '.join(text.tokens)}.")
     return text.tokens[split]
