@@ -54,30 +54,30 @@ def test_every_setting_has_a_description():
 
 
 NONSENSE = {
-    "task": ({"task": "addin"}, "there is no task 'addin'; did you mean 'adding'?"),
-    "key": ({"gapes": 3}, "'gapes' is no setting; did you mean 'gaps'?"),
-    "no cells": ({"cells": ()}, "cells is {}: dictionary should have at least 1 item"),
+    "task": ({"task": "addin"}, "There is no task 'addin'. Did you mean 'adding'?"),
+    "key": ({"gapes": 3}, "'gapes' is no setting. Did you mean 'gaps'?"),
+    "no cells": ({"cells": ()}, "cells is {}; dictionary should have at least 1 item"),
     "cell": ({"cells": "rnn,lstmm"}, "There is no cell `lstmm`. Did you mean `lstm`?"),
-    "twice": ({"cells": "rnn,rnn"}, "two cells are called 'rnn': expected each once; give a file another name"),
-    "file": ({"cells": "none.txt"}, "cell file 'none.txt' cannot be read (No such file or directory)"),
+    "twice": ({"cells": "rnn,rnn"}, "Two cells are called 'rnn'; expected each once. Give a file another name"),
+    "file": ({"cells": "none.txt"}, "Cell file 'none.txt' cannot be read (No such file or directory)"),
     "equations": ({"cells": {"bad": "h = tanh(W @ x"}}, "This line cannot be read ('(' was never closed); an"),
-    "label": ({"cells": {"a\nb": "rnn"}}, "a cell is called 'a\\nb': expected a name that can be printed"),
+    "label": ({"cells": {"a\nb": "rnn"}}, "A cell is called 'a\\nb'; expected a name that can be printed."),
     "gap": ({"gaps": "5,2"}, "gap is 2: task 'adding' takes 4 and more (least length of a sequence"),
-    "gap of words": ({"gaps": "five"}, "'five' is no number: expected numbers with commas between, such as 5,20,100"),
-    "gap twice": ({"gaps": "5,5"}, "5 is given twice: expected every number once"),
-    "half a gap": ({"gaps": "5,5.5"}, "gaps: 5.5 is given, expected whole numbers, such as 5,20,100"),
-    "no gaps": ({"gaps": ""}, "gaps is (): tuple should have at least 1 item"),
-    "seeds": ({"seeds": 0}, "seeds is 0: input should be greater than or equal to 1"),
-    "rate": ({"learning_rates": "0"}, "learning_rates: 0 is given, expected numbers above 0, up to 10,000, such as "),
-    "rates": ({"learning_rates": "0.1,-1,0"}, "learning_rates: -1 is given, expected numbers above 0"),
-    "no number": ({"learning_rates": (0.1, float("nan"))}, "learning_rates: nan is given, expected numbers above 0"),
-    "large rate": ({"learning_rates": 10001}, "learning_rates: 10001 is given, expected numbers above 0, up to 10,000"),
-    "yes": ({"learning_rates": (True,)}, "learning_rates: True is given, expected numbers above 0"),
-    "word": ({"gaps": ["5"]}, "gaps: '5' is given, expected whole numbers"),
-    "data": ({"data": "foo"}, "data is 'foo', and the sequences of task 'adding' are drawn: leave it out"),
-    "match": ({"match": "size "}, "match is 'size ': input should be 'parameters' or 'size'"),
-    "reference": ({"reference": "lstmm"}, "reference is 'lstmm': expected one of rnn, lstm, or another cell's name;"),
-    "run": ({"run": "a\0b"}, "run is 'a\\x00b': "),
+    "gap of words": ({"gaps": "five"}, "'five' is no number; expected numbers with commas between, such as 5,20,100."),
+    "gap twice": ({"gaps": "5,5"}, "5 is given twice; expected every number once."),
+    "half a gap": ({"gaps": "5,5.5"}, "gaps: 5.5 is given; expected whole numbers, such as 5,20,100."),
+    "no gaps": ({"gaps": ""}, "gaps is (); tuple should have at least 1 item"),
+    "seeds": ({"seeds": 0}, "seeds is 0; it should be greater than or equal to 1"),
+    "rate": ({"learning_rates": "0"}, "learning_rates: 0 is given; expected numbers above 0, up to 10,000, such as "),
+    "rates": ({"learning_rates": "0.1,-1,0"}, "learning_rates: -1 is given; expected numbers above 0"),
+    "no number": ({"learning_rates": (0.1, float("nan"))}, "learning_rates: nan is given; expected numbers above 0"),
+    "large rate": ({"learning_rates": 10001}, "learning_rates: 10001 is given; expected numbers above 0, up to 10,000"),
+    "yes": ({"learning_rates": (True,)}, "learning_rates: True is given; expected numbers above 0"),
+    "word": ({"gaps": ["5"]}, "gaps: '5' is given; expected whole numbers"),
+    "data": ({"data": "foo"}, "data is 'foo', and the sequences of task 'adding' are drawn. Leave it out."),
+    "match": ({"match": "size "}, "match is 'size '; it should be 'parameters' or 'size'"),
+    "reference": ({"reference": "lstmm"}, "reference is 'lstmm'; expected one of rnn, lstm, or another cell's name."),
+    "run": ({"run": "a\0b"}, "run is 'a\\x00b'; "),
 }
 
 
@@ -93,7 +93,7 @@ def test_a_bad_number_is_the_only_thing_said():
     with pytest.raises(ConfigError) as caught:
         make_compare_config(TOLD | {"learning_rates": "0,-1"})
     assert str(caught.value) == (
-        "learning_rates: 0 is given, expected numbers above 0, up to 10,000, such as 0.001,0.01"
+        "learning_rates: 0 is given; expected numbers above 0, up to 10,000, such as 0.001,0.01."
     )
 
 
@@ -114,8 +114,8 @@ def test_the_directory_of_a_comparison_names_no_file_of_equations(cells):
     with pytest.raises(ConfigError) as refusal:
         make_compare_config({"task": "adding", "cells": cells, "gaps": [30]}, files=False)
     assert str(refusal.value) == (
-        f"a cell is '{cells['mine']}': expected a cell's name or its equations. What a directory holds never names a "
-        "file of equations: it could be anyone's"
+        f"A cell is '{cells['mine']}'; expected a cell's name or its equations. What a directory holds never names a "
+        "file of equations: it could be anyone's."
     )
-    with pytest.raises(ConfigError, match="cells are not a mapping: expected their equations, each under its label"):
+    with pytest.raises(ConfigError, match="cells are not a mapping; expected their equations, each under its label"):
         make_compare_config({"task": "adding", "cells": "mine.txt", "gaps": [30]}, files=False)

@@ -67,7 +67,7 @@ def test_a_signal_saves_and_the_same_goes_on(fake, told, results, tmp_path, numb
         compare(config, Told(after=5, do=interrupt(number)))
     assert caught.value.exit_code == 128 + number
     assert str(caught.value) == (
-        f"stopped by {name} after 5 of 24 trials, saved in '{config.directory}': the same command goes on from there"
+        f"Stopped by {name} after 5 of 24 trials, saved in '{config.directory}'. The same command goes on from there."
     )
     reporter = Told()
     compare(config, reporter)
@@ -119,10 +119,10 @@ def test_another_comparison_is_refused(fake, told):
     with pytest.raises(RunError) as caught:
         compare(told(seeds=4, cells="lstm,rnn"))
     assert str(caught.value) == (
-        f"directory '{told().directory}' has another comparison: "
+        f"Directory '{told().directory}' has another comparison: "
         'cells is {"rnn": "rnn", "lstm": "lstm"} there and {"lstm": "lstm", "rnn": "rnn"} now; '
         "seeds is 3 there and 4 now. "
-        "Give the same settings, or another directory with --run"
+        "Give the same settings, or another directory with --run."
     )
     assert {path: path.read_bytes() for path in before} == before
 
@@ -136,8 +136,8 @@ def test_other_data_are_refused(fake, told):
     with pytest.raises(RunError) as caught:
         compare(told())
     assert str(caught.value) == (
-        f"the data of task 'adding' at gap 50 are no longer those that directory '{told().directory}' was begun with: "
-        "give the same data, or another directory with --run"
+        f"The data of task 'adding' at gap 50 are no longer those that directory '{told().directory}' was begun with. "
+        "Give the same data, or another directory with --run."
     )
 
 
@@ -153,21 +153,21 @@ def test_a_beginning_that_was_cut_short_is_begun_again(fake, told):
 def test_a_directory_of_something_else_is_refused(fake, told, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter.txt").write_text("dear")
-    with pytest.raises(RunError, match=r"is no comparison and not empty \(it holds letter\.txt\): choose another"):
+    with pytest.raises(RunError, match=r"is no comparison and not empty \(it holds letter\.txt\). Choose another"):
         compare(told(run=str(tmp_path / "full")))
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["letter.txt"]
-    with pytest.raises(RunError, match="is a file: expected the name of a directory"):
+    with pytest.raises(RunError, match="is a file; expected the name of a directory"):
         compare(told(run=str(tmp_path / "full" / "letter.txt")))
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.json").write_text('{"hidden_size": 3}')
     with pytest.raises(RunError) as caught:
         compare(told())
     assert str(caught.value) == (
-        f"directory '{tmp_path / 'run'}' holds no comparison that can be read: '{tmp_path / 'run' / 'config.json'}': "
-        "task is missing; cells is missing; gaps is missing. Choose another with --run"
+        f"Directory '{tmp_path / 'run'}' holds no comparison that can be read: '{tmp_path / 'run' / 'config.json'}': "
+        "task is missing. cells is missing. gaps is missing. Choose another with --run."
     )
     (tmp_path / "run" / "config.json").write_text('{"hiden_size": 3}')
-    with pytest.raises(RunError, match=r"config\.json': 'hiden_size' is no setting; did you mean 'hidden_size'\?"):
+    with pytest.raises(RunError, match=r"config\.json': 'hiden_size' is no setting. Did you mean 'hidden_size'\?"):
         compare(told())
     (tmp_path / "run" / "config.json").write_text("{")
     with pytest.raises(RunError, match="is not JSON"):
@@ -186,8 +186,8 @@ def test_two_at_once_are_refused(fake, told):
 
     compare(config, Told(after=1, do=second))
     assert caught == [
-        f"run directory '{config.directory}' is being written by another process (process {os.getpid()}): "
-        "wait for it, or choose another directory with --run"
+        f"Run directory '{config.directory}' is being written by another process (process {os.getpid()}). "
+        "Wait for it, or choose another directory with --run."
     ]
 
 
@@ -203,7 +203,7 @@ def test_a_worker_that_dies_is_replaced(fake, told, tmp_path, results):
     compare(told(), reporter)
     notes = [said for what, said in reporter.said if what == "note"]
     assert notes == [
-        "the process that ran lstm at gap 50, learning rate 0.01, tuning run 1 died (exit code 1; out of luck); "
+        "The process that ran lstm at gap 50, learning rate 0.01, tuning run 1 died (exit code 1; out of luck); "
         "it is tried once more"
     ]
     fake("")
@@ -218,7 +218,7 @@ def test_a_trial_whose_worker_dies_twice_stops_the_comparison(fake, told):
         compare(config)
     message = str(caught.value)
     assert message.startswith(
-        "the process that ran rnn at gap 10, learning rate 0.001, tuning run 1 died 2 times (signal 9), so the "
+        "The process that ran rnn at gap 10, learning rate 0.001, tuning run 1 died 2 times (signal 9), so the "
         f"comparison was stopped; the 12 trials that are over are saved in '{config.directory}'"
     )
     fake("")

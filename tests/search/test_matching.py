@@ -134,9 +134,9 @@ def test_cells_that_cannot_take_part_are_all_named():
     with pytest.raises(ConfigError) as caught:
         matched("lstm,clockwork,slstm,mut1", hidden_size=15, match="size")
     message = str(caught.value)
-    assert message.startswith("these cells cannot take part at this task and size: clockwork (hidden_size is 15; ")
+    assert message.startswith("These cells cannot take part at this task and size: clockwork (hidden_size is 15; ")
     assert "; slstm (hidden_size is 15; " in message
-    assert message.endswith(". Leave them out")
+    assert message.endswith(". Leave them out.")
 
 
 def test_cells_that_need_a_map_or_a_projection_take_part():

@@ -80,7 +80,7 @@ def test_it_runs_and_refuses():
         pool.give(2, {"config": config | {"steps": "x"}, "confirm": 1})
         assert "steps is 'x'" in answer()["refused"]
         pool.give(3, {"config": config | {"cell": "mine.txt"}, "confirm": 1})
-        assert answer()["refused"].startswith("cell is 'mine.txt': expected a cell's name or its equations.")
+        assert answer()["refused"].startswith("cell is 'mine.txt'; expected a cell's name or its equations.")
     finally:
         pool.close()
 

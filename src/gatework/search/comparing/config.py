@@ -110,10 +110,10 @@ class CompareConfig(TableSettings):
         if isinstance(value, Mapping):
             files = [text for text in value.values() if isinstance(text, str) and is_file(text)]
             if files and not may_name_files(info):
-                raise refused_file("a cell", files[0])
+                raise refused_file("A cell", files[0])
             return {label: _read(str(text))[1] for label, text in value.items()}
         if not may_name_files(info):
-            raise ValueError("cells are not a mapping: expected their equations, each under its label")
+            raise ValueError("cells are not a mapping; expected their equations, each under its label.")
         return _labelled(value) if isinstance(value, Sequence) else value
 
     @field_validator("cells")
@@ -121,7 +121,7 @@ class CompareConfig(TableSettings):
     def _cells_are_known(cls, value: dict[str, str]) -> dict[str, str]:
         for label, text in value.items():
             if not label or not label.isprintable():
-                raise ValueError(f"a cell is called {label!r}: expected a name that can be printed")
+                raise ValueError(f"A cell is called {label!r}; expected a name that can be printed.")
             find_cell(text, name=label)  # raises CellError or EquationError
         return value
 
@@ -139,10 +139,10 @@ class CompareConfig(TableSettings):
         good, expected = (_is_gap, _GAPS) if info.field_name == "gaps" else (_is_rate, _RATES)
         for number in value:
             if not good(number):
-                raise ValueError(f"{info.field_name}: {number!r} is given, {expected}")
+                raise ValueError(f"{info.field_name}: {number!r} is given; {expected}.")
         twice = [number for number in value if list(value).count(number) > 1]
         if twice:
-            raise ValueError(f"{twice[0]} is given twice: expected every number once")
+            raise ValueError(f"{twice[0]} is given twice; expected every number once.")
         return tuple(sorted(value))
 
     @model_validator(mode="after")
@@ -151,7 +151,7 @@ class CompareConfig(TableSettings):
             make_config({"task": self.task, "gap": gap, **{name: getattr(self, name) for name in ("data", *OF_TABLE)}})
         if self.reference and self.reference not in self.cells and self.reference not in CELLS:
             raise ValueError(
-                f"reference is '{self.reference}': expected one of {', '.join(self.cells)}, or another cell's name; "
+                f"reference is '{self.reference}'; expected one of {', '.join(self.cells)}, or another cell's name. "
                 f"{nearest(self.reference, {**self.cells, **CELLS})}"
             )
         return self
@@ -189,16 +189,16 @@ def make_compare_config(values: Mapping[str, Any], where: str = "", *, files: bo
     Example:
         >>> make_compare_config({"task": "adding", "cells": "rnn", "gaps": "5,x"})
         Traceback (most recent call last):
-        gatework.errors.ConfigError: 'x' is no number: expected numbers with commas between, such as 5,20,100
+        gatework.errors.ConfigError: 'x' is no number; expected numbers with commas between, such as 5,20,100.
     """
     place = f"{where}: " if where else ""
     for key in values:
         if key not in CompareConfig.model_fields:
-            raise ConfigError(f"{place}'{key}' is no setting; {nearest(key, CompareConfig.model_fields)}")
+            raise ConfigError(f"{place}'{key}' is no setting. {nearest(key, CompareConfig.model_fields)}")
     try:
         return CompareConfig.model_validate(dict(values), context={"files": files})
     except ValidationError as error:
-        raise ConfigError(place + "; ".join(fault_in_words(dict(fault)) for fault in error.errors())) from error
+        raise ConfigError(place + " ".join(fault_in_words(dict(fault)) for fault in error.errors())) from error
 
 
 def _words(text: str) -> list[str]:
@@ -211,7 +211,7 @@ def _number(word: str) -> int | float:
             return kind(word)
         except ValueError:
             continue
-    raise ValueError(f"'{word}' is no number: expected numbers with commas between, such as 5,20,100")
+    raise ValueError(f"'{word}' is no number; expected numbers with commas between, such as 5,20,100.")
 
 
 def _is_gap(number: Any) -> bool:
@@ -231,7 +231,8 @@ def _labelled(given: Sequence[Any]) -> Any:
         label, text = _read(word)
         if label in by_label:
             raise ValueError(
-                f"two cells are called '{label}': expected each once; give a file another name, or a mapping from names"
+                f"Two cells are called '{label}'; expected each once. Give a file another name, or a mapping from "
+                "names."
             )
         by_label[label] = text
     return by_label

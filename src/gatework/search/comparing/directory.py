@@ -43,7 +43,7 @@ class CompareDirectory(Directory):
 
     noun: ClassVar = "comparison"
     denial: ClassVar = "no comparison"
-    called: ClassVar = "directory"
+    called: ClassVar = "Directory"
     before_config: ClassVar = frozenset((".lock", "data.json"))
 
     @property
@@ -100,7 +100,7 @@ class CompareDirectory(Directory):
             return make_compare_config(self.read_json(file.name), where=f"'{file}'", files=False)
         except ConfigError as error:
             raise RunError(
-                f"directory '{self.path}' holds no comparison that can be read: {error}. Choose another with --run"
+                f"Directory '{self.path}' holds no comparison that can be read. {error} Choose another with --run."
             ) from error
 
     def _check_same(self, config: CompareConfig, data: Mapping[str, str]) -> None:
@@ -110,15 +110,15 @@ class CompareDirectory(Directory):
         if differing:
             told = "; ".join(f"{key} is {_short(before[key])} there and {_short(now[key])} now" for key in differing)
             raise RunError(
-                f"directory '{self.path}' has another comparison: {told}. "
-                "Give the same settings, or another directory with --run"
+                f"Directory '{self.path}' has another comparison: {told}. "
+                "Give the same settings, or another directory with --run."
             )
         known = self.read_json("data.json")
         changed = [gap for gap in data if known.get(gap) != data[gap]]
         if changed:
             raise RunError(
-                f"the data of task '{config.task}' at gap {', '.join(changed)} are no longer those that directory "
-                f"'{self.path}' was begun with: give the same data, or another directory with --run"
+                f"The data of task '{config.task}' at gap {', '.join(changed)} are no longer those that directory "
+                f"'{self.path}' was begun with. Give the same data, or another directory with --run."
             )
 
     def read_trials(self) -> dict[Trial, Outcome]:

@@ -51,7 +51,7 @@ def compare(config: CompareConfig, reporter: ComparisonReporter | None = None) -
             _Comparing(plan, directory, lock, done, reporter).go()
         lock.check()
         comparison = draw_conclusions(plan, done, directory.path)
-        with saving(f"directory '{directory.path}'"):
+        with saving(f"Directory '{directory.path}'"):
             write_json(directory.results, comparison.to_json())
             write_file(directory.picture, draw_gaps(comparison))
         return comparison
@@ -125,7 +125,7 @@ class _Comparing:
         if message is None:
             self._died(trial, answer.died)
         elif "refused" in message:
-            raise RunError(f"the trial of {trial} was refused: {message['refused']}")
+            raise RunError(f"The trial of {trial} was refused: {message['refused']}")
         elif "progress" in message:
             self.reporter.step(trial, message["progress"])
         else:
@@ -134,9 +134,9 @@ class _Comparing:
     def _died(self, trial: Trial, how: str) -> None:
         if self.attempts[trial] >= _ATTEMPTS:
             raise RunError(
-                f"the process that ran {trial} died {_ATTEMPTS} times ({how}), so the comparison was stopped; the "
+                f"The process that ran {trial} died {_ATTEMPTS} times ({how}), so the comparison was stopped; the "
                 f"{len(self.done)} trials that are over are saved in '{self.directory.path}'. A signal 9 mostly means "
-                "that memory ran out: fewer --workers need less. The same command goes on from there"
+                "that memory ran out: fewer --workers need less. The same command goes on from there."
             )
         self.reporter.note(f"the process that ran {trial} died ({how}); it is tried once more")
 

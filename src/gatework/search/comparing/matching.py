@@ -109,4 +109,4 @@ def _refuse(cells: dict[str, Cell], shape: Shape, hidden_size: int, match: str) 
         except (SizeError, CellError) as error:
             faults.append(f"{label} ({str(error).rstrip('.')})")
     if faults:
-        raise ConfigError(f"these cells cannot take part at this task and size: {'; '.join(faults)}. Leave them out")
+        raise ConfigError(f"These cells cannot take part at this task and size: {'; '.join(faults)}. Leave them out.")

@@ -61,7 +61,7 @@ class ComparisonPlan:
         try:
             return build_cell(self._run_of(label, self.config.hidden_size))
         except GateworkError as error:
-            raise ConfigError(f"cell '{label}' cannot take part: {error}") from error
+            raise ConfigError(f"Cell '{label}' cannot take part: {error}") from error
 
     def _run_of(self, label: str, hidden_size: int | None) -> TrainConfig:
         """Configure the training run of a cell at the first gap; the task determines settings that are not given."""
