@@ -115,7 +115,7 @@ def test_windows(small, traced):
     whole = small.numbers(path, name="c")
     assert np.array_equal(small.numbers(path, name="c", **{"from": 5, "to": 9}), whole[5:9])
     told = small.refused(400, "GET", path, params={"name": "c", "from": 9, "to": 9})
-    assert told == f"from 9 to 9 is no window of this text: expected from below to, and to at most {len(TEXT)}"
+    assert told == f"From 9 to 9 is no window of this text; expected from below to, and to at most {len(TEXT)}."
     small.refused(400, "GET", path, params={"name": "c", "to": len(TEXT) + 1})
 
 
@@ -179,12 +179,12 @@ def test_a_unit_put_to_zero(small):
 @pytest.mark.parametrize(
     ("hold", "told"),
     [
-        ({"name": "q"}, "'q' cannot be held: expected one of i, f, g, o, c, h"),
-        ({"name": "f * c"}, "'f * c' cannot be held: expected one of i, f, g, o, c, h"),
-        ({"name": "start"}, "'start' cannot be held: expected one of i, f, g, o, c, h"),
-        ({"name": "f", "layer": 2}, "there is no layer 2 in direction 0: there are 2"),
-        ({"name": "f", "direction": 1}, "there is no layer 0 in direction 1: there are 2"),
-        ({"name": "f", "units": [1, 10]}, "'f' has no unit 10: expected units from 0 to 9"),
+        ({"name": "q"}, "'q' cannot be held; expected one of i, f, g, o, c, h."),
+        ({"name": "f * c"}, "'f * c' cannot be held; expected one of i, f, g, o, c, h."),
+        ({"name": "start"}, "'start' cannot be held; expected one of i, f, g, o, c, h."),
+        ({"name": "f", "layer": 2}, "There is no layer 2 in direction 0: there are 2."),
+        ({"name": "f", "direction": 1}, "There is no layer 0 in direction 1: there are 2."),
+        ({"name": "f", "units": [1, 10]}, "'f' has no unit 10; expected units from 0 to 9."),
     ],
 )
 def test_what_cannot_be_held(small, hold, told):
@@ -230,7 +230,7 @@ def test_at_the_end_the_likeliest_symbol_is_meant(small, traced):
     told = small.get(f"/api/traces/{traced['trace']}/gradients", at=len(TEXT) - 1)
     assert told["symbol"] == traced["top"][-1][0]["symbol"]
     sentence = small.refused(404, "GET", f"/api/traces/{traced['trace']}/gradients", params={"at": len(TEXT)})
-    assert sentence == f"there is no position {len(TEXT)}: the text has positions from 0 to {len(TEXT) - 1}"
+    assert sentence == f"There is no position {len(TEXT)}: the text has positions from 0 to {len(TEXT) - 1}."
 
 
 def test_find(small, traced):
@@ -275,12 +275,12 @@ def test_a_preset_that_marks_nothing_or_all_ranks_nothing(small, text):
             {"ranges": [[0, 999]]},
             "105 of 105 positions looked at are marked, so that no unit can tell marked from unmarked ones",
         ),
-        ({"preset": "elsewhere"}, "there is no preset 'elsewhere': expected one of inside_quotes, inside_brackets"),
-        ({"pattern": "a("}, "the pattern cannot be read: there is a '(' that is never closed"),
-        ({}, "the request cannot be read: expected one of ranges, pattern and preset"),
+        ({"preset": "elsewhere"}, "There is no preset 'elsewhere'; expected one of inside_quotes, inside_brackets"),
+        ({"pattern": "a("}, "The pattern cannot be read: there is a '(' that is never closed"),
+        ({}, "The request cannot be read: expected one of ranges, pattern and preset."),
         (
             {"pattern": "a", "preset": "digits"},
-            "the request cannot be read: expected one of ranges, pattern and preset",
+            "The request cannot be read: expected one of ranges, pattern and preset.",
         ),
     ],
 )
@@ -323,7 +323,7 @@ def test_samples(small):
     assert "".join(told["symbols"]) == samples[1]["text"]
     assert told["steps"] == samples[1]["steps"]
     sentence = small.refused(404, "POST", "/api/traces", json={"run": "r0", "sample": "../../etc/passwd"})
-    assert sentence.startswith("there is no sample '../../etc/passwd': expected one of r0-s1, r0-s2")
+    assert sentence.startswith("There is no sample '../../etc/passwd'; expected one of r0-s1, r0-s2")
 
 
 def test_checkpoints_and_runs(small, call, run, make_run):
@@ -338,22 +338,25 @@ def test_checkpoints_and_runs(small, call, run, make_run):
     earlier = both.post("/api/traces", run="r0", checkpoint="step-4", text=TEXT)
     assert earlier["mean_loss"] != both.read(TEXT)["mean_loss"]
     sentence = both.refused(404, "POST", "/api/traces", json={"run": "r0", "checkpoint": "../x", "text": TEXT})
-    assert sentence == "run r0 has no checkpoint '../x': it has latest, step-4"
+    assert sentence == "Run r0 has no checkpoint '../x': it has latest, step-4."
     sentence = both.refused(404, "POST", "/api/traces", json={"run": other, "text": TEXT})
-    assert sentence.endswith("expected one of r0, r1")
+    assert sentence.endswith("; expected one of r0, r1.")
 
 
 @pytest.mark.parametrize(
     ("body", "told"),
     [
-        ({"text": ""}, "the text is empty: give at least one symbol"),
-        ({}, "the request cannot be read: expected either a text or a sample"),
-        ({"text": "a", "sample": "r0-s1"}, "the request cannot be read: expected either a text or a sample"),
-        ({"text": "a", "path": "/etc/passwd"}, "'path' is nothing that can be asked for here"),
-        ({"text": 7}, "text is 7: input should be a valid string"),
+        ({"text": ""}, "The text is empty. Give at least one symbol."),
+        ({}, "The request cannot be read: expected either a text or a sample."),
+        ({"text": "a", "sample": "r0-s1"}, "The request cannot be read: expected either a text or a sample."),
+        ({"text": "a", "path": "/etc/passwd"}, "'path' is nothing that can be asked for here."),
+        ({"text": 7}, "text is 7; it should be a valid string"),
         ({"text": "a", "interventions": [{"name": "f", "value": 1}] * 33}, "interventions is ["),
-        ({"text": "a", "interventions": [{"name": "f", "value": 1e9}]}, "interventions.0.value is 1000000000.0: input"),
-        ({"text": "a", "run": ""}, "run is '': string should have at least 1 character"),
+        (
+            {"text": "a", "interventions": [{"name": "f", "value": 1e9}]},
+            "interventions.0.value is 1000000000.0; it should",
+        ),
+        ({"text": "a", "run": ""}, "run is ''; string should have at least 1 character"),
     ],
 )
 def test_requests_that_make_no_sense(small, body, told):
@@ -370,24 +373,24 @@ def test_bodies_that_are_no_requests(small, body):
 @pytest.mark.parametrize(
     ("query", "told"),
     [
-        ("", "name is missing from the request"),
-        ("name=c&name=h", "a name stands twice in the query"),
-        ("name=c&layer=9", "there is no layer 9 in direction 0: layers are counted from 0, and this model has 2"),
-        ("name=c&layer=x", "layer is 'x': input should be a valid integer, unable to parse string as an integer"),
-        ("name=c&layer=-1", "layer is '-1': input should be greater than or equal to 0"),
-        ("name=q", "there is no quantity 'q': expected one of i, f, g, o, c, h, f * c, i * g"),
-        ("name=c&path=/etc", "'path' is nothing that can be asked for here"),
+        ("", "name is missing from the request."),
+        ("name=c&name=h", "A name stands twice in the query."),
+        ("name=c&layer=9", "There is no layer 9 in direction 0: layers are counted from 0, and this model has 2."),
+        ("name=c&layer=x", "layer is 'x'; it should be a valid integer, unable to parse string as an integer."),
+        ("name=c&layer=-1", "layer is '-1'; it should be greater than or equal to 0."),
+        ("name=q", "There is no quantity 'q'; expected one of i, f, g, o, c, h, f * c, i * g."),
+        ("name=c&path=/etc", "'path' is nothing that can be asked for here."),
     ],
 )
 def test_queries_that_make_no_sense(small, traced, query, told):
-    status = 404 if told.startswith("there is no") else 400
+    status = 404 if told.startswith("There is no") else 400
     assert small.refused(status, "GET", f"/api/traces/{traced['trace']}/values?{query}") == told
 
 
 def test_a_trace_that_is_not_there(small):
     for path in ("values?name=c", "top", "gradients?at=0"):
         told = small.refused(404, "GET", f"/api/traces/t999/{path}")
-        assert told == "there is no trace 't999' here, or not any more: post its text to /api/traces again"
+        assert told == "There is no trace 't999' here, or not any more. Post its text to /api/traces again."
 
 
 def test_a_directory_that_is_no_run(tmp_path):
@@ -432,9 +435,9 @@ def test_terms_know_what_was_before(small, traced, step):
 def test_terms_of_what_is_not_there(small, traced):
     path = f"/api/traces/{traced['trace']}/terms"
     asked = {"layer": 0, "unit": 0, "step": 0, "name": "c"}
-    assert small.refused(404, "GET", path, params=asked | {"unit": 10}) == "'c' of layer 0 has no unit 10"
+    assert small.refused(404, "GET", path, params=asked | {"unit": 10}) == "'c' of layer 0 has no unit 10."
     told = small.refused(404, "GET", path, params=asked | {"step": 105})
-    assert told == "there is no position 105: expected 0 to 104"
+    assert told == "There is no position 105; expected 0 to 104."
 
 
 def test_half_lives(small, traced):

@@ -98,7 +98,7 @@ def test_one_that_is_worked_for_is_not_closed(opened, visitors, monkeypatch):
         newcomer = visitors(port, 1, get("/"))[0]
         status, headers, body = parse(read_all(newcomer))
         assert (status, headers["retry-after"]) == (503, "2")
-        assert json.loads(body) == {"error": "the explorer has too many visitors: ask again in a moment"}
+        assert json.loads(body) == {"error": "The explorer has too many visitors. Ask again in a moment."}
         assert {name: headers.get(name.lower()) for name in HEADERS} == HEADERS
         go.set()
         assert [parse(read_all(sock))[::2] for sock in working] == [(200, b"done")] * 2
@@ -111,7 +111,7 @@ def test_a_request_that_does_not_become_whole_is_not_waited_for(serving, visitor
     began = time.monotonic()
     status, headers, body = parse(read_all(visitors(port, 1, sent)[0]))
     assert 0.2 < time.monotonic() - began < 3
-    assert (status, json.loads(body)) == (408, {"error": "the request did not arrive within 0.3 seconds"})
+    assert (status, json.loads(body)) == (408, {"error": "The request did not arrive within 0.3 seconds."})
     assert {name: headers.get(name.lower()) for name in HEADERS} == HEADERS
 
 

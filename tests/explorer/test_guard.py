@@ -16,7 +16,7 @@ BODY = {"run": "r0", "text": "def"}
 def test_another_host_is_refused(small, host):
     """A name that somebody made point at this machine is not one of ours."""
     told = small.refused(421, "GET", "/api/about", headers={"Host": host})
-    assert told == "this explorer is not served under that name: use the address that it printed"
+    assert told == "This explorer is not served under that name. Use the address that it printed."
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:8000", "LOCALHOST", "[::1]:9", "127.0.0.1:9999"])
@@ -30,14 +30,14 @@ def test_our_own_names_are_answered(small, host):
 )
 def test_another_origin_is_refused(small, origin):
     told = small.refused(403, "POST", "/api/traces", json=BODY, headers={"Origin": origin})
-    assert told == "a page of another origin cannot use this explorer"
+    assert told == "A page of another origin cannot use this explorer."
     assert small.http.post("/api/traces", json=BODY, headers={"Origin": "http://127.0.0.1:8000"}).status_code == 200
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 def test_another_site_is_refused(small, site):
     told = small.refused(403, "GET", "/api/about", headers={"Sec-Fetch-Site": site})
-    assert told == "a page of another site cannot use this explorer"
+    assert told == "A page of another site cannot use this explorer."
     assert small.http.get("/api/about", headers={"Sec-Fetch-Site": "same-origin"}).status_code == 200
     # A link from elsewhere may open the page, which then asks for itself.
     assert small.http.get("/", headers={"Sec-Fetch-Site": site}).status_code in (200, 503)
@@ -47,7 +47,7 @@ def test_a_huge_body_is_refused_by_its_length(small):
     told = small.refused(
         413, "POST", "/api/traces", content=b" " * 1_000_001, headers={"Content-Type": "application/json"}
     )
-    assert told == "the request has 1000001 bytes: expected at most 1,000,000"
+    assert told == "The request has 1000001 bytes; expected at most 1,000,000."
 
 
 def test_a_huge_body_that_hides_its_length_is_refused(small):
@@ -56,7 +56,7 @@ def test_a_huge_body_that_hides_its_length_is_refused(small):
             yield b" " * 10_000
 
     told = small.refused(413, "POST", "/api/traces", content=pieces(), headers={"Content-Type": "application/json"})
-    assert told == "the request has more than 1,000,000 bytes"
+    assert told == "The request has more than 1,000,000 bytes."
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
@@ -64,7 +64,7 @@ def test_only_json_is_posted(small, kind):
     """A form of another site can send other kinds without asking anybody."""
     content = json.dumps(BODY)
     told = small.refused(415, "POST", "/api/traces", content=content, headers={"Content-Type": kind})
-    assert told == "the request is not JSON: expected the content type application/json"
+    assert told == "The request is not JSON; expected the content type application/json."
 
 
 @pytest.mark.parametrize("path", ["/", "/api/about", "/assets/x", "/nowhere", "/api/traces/t0/top"])
@@ -112,13 +112,13 @@ def _no_cookies(request):
 def test_without_the_token_nothing_is_answered(guarded):
     for path in ("/", "/api/about", "/assets/x"):
         told = guarded.refused(401, "GET", path)
-        assert told == "this explorer is not open to everyone: use the address that it printed"
+        assert told == "This explorer is not open to everyone. Use the address that it printed."
 
 
 @pytest.mark.parametrize("token", ["wrong", "the secre", "the secret ", "é"])
 def test_a_wrong_token_is_refused(guarded, token):
     told = guarded.refused(401, "GET", "/", params={"token": token})
-    assert told == "that token does not open this explorer: use the address that it printed"
+    assert told == "That token does not open this explorer. Use the address that it printed."
     guarded.refused(401, "GET", "/api/about", headers={"Cookie": f"{DOOR.cookie}=wrong"})
 
 

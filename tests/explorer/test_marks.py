@@ -68,5 +68,5 @@ def test_many_long_ranges_take_no_time():
 
 
 def test_an_unknown_preset():
-    with pytest.raises(ExplorerError, match="there is no preset 'x': expected one of inside_quotes, inside_brackets"):
+    with pytest.raises(ExplorerError, match="There is no preset 'x'; expected one of inside_quotes, inside_brackets"):
         mark_preset(["a"], "x")

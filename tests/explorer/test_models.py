@@ -48,7 +48,7 @@ def test_a_damaged_demo_is_refused(tmp_path, monkeypatch):
     content = bytearray((tmp_path / "demo" / "model.safetensors").read_bytes())
     content[-1] ^= 1
     (tmp_path / "demo" / "model.safetensors").write_bytes(content)
-    with pytest.raises(RunError, match="the demo's model is damaged: install gatework again"):
+    with pytest.raises(RunError, match=r"The demo's model is damaged\. Install gatework again"):
         DemoOrigin().load(0)
 
 
@@ -110,7 +110,7 @@ def test_without_its_text_a_run_can_still_read_what_is_typed(call, make_run):
     assert caller.read("abc")["steps"] == 3
     body = {"run": "r0", "layer": 0, "name": "c", "unit": 0}
     told = caller.refused(404, "POST", "/api/elsewhere", json=body)
-    assert told.startswith("there is no held-out text to look in: the text of run 'orphan' has changed since it was")
+    assert told.startswith("There is no held-out text to look in: The text of run 'orphan' has changed since it was")
 
 
 def test_a_checkpoint_that_is_gone(make_run):
@@ -122,21 +122,21 @@ def test_a_checkpoint_that_is_gone(make_run):
     assert caught.value.status == 404
     # What it says names no file: whoever asks may be elsewhere.
     assert str(caught.value) == (
-        "checkpoint 'step-4' of run r0 cannot be read any more: if the run went on training, start the explorer again"
+        "Checkpoint 'step-4' of run r0 cannot be read any more: if the run went on training, start the explorer again."
     )
 
 
 def test_a_run_without_checkpoints(make_run):
     path = Path(make_run("empty"))
     shutil.rmtree(path / "checkpoints")
-    with pytest.raises(RunError, match=r"has no checkpoint yet: let it train until its first one"):
+    with pytest.raises(RunError, match=r"has no checkpoint yet. Let it train until its first one"):
         open_runs([str(path)], demo=False)
 
 
 def test_a_run_on_a_sequence_task(tmp_path):
     told = make_config({"task": "adding", "gap": 10, "steps": 1, "hidden_size": 4, "run": str(tmp_path / "adding")})
     run = str(train(told).run)
-    with pytest.raises(RunError, match="was trained on task 'adding': expected a run on text"):
+    with pytest.raises(RunError, match="was trained on task 'adding'; expected a run on text"):
         open_runs([run], demo=False)
 
 

@@ -111,7 +111,7 @@ def test_whatever_is_found_matches_and_is_the_longest(pattern, text):
 def test_patterns_that_cannot_be_read(pattern, told):
     with pytest.raises(ExplorerError) as caught:
         Pattern(pattern)
-    assert str(caught.value).startswith(f"the pattern cannot be read: there is {told}")
+    assert str(caught.value).startswith(f"The pattern cannot be read: there is {told}")
 
 
 HOSTILE = [
@@ -150,7 +150,7 @@ def test_hostile_patterns_are_answered_or_given_up(pattern):
     "pattern", ["(a{100}){100}", "((((){100}){100}){100}){100}", "((a|b){100}){30}", "((((((a{9}){9}){9}){9}){9}){9})"]
 )
 def test_patterns_that_grow_are_refused(pattern):
-    with pytest.raises(ExplorerError, match="the pattern is too large"):
+    with pytest.raises(ExplorerError, match="The pattern is too large"):
         Pattern(pattern)
 
 

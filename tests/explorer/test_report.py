@@ -148,14 +148,14 @@ def test_a_report_is_about_one_run_and_one_text(call, run, make_run):
 @pytest.mark.parametrize("length", [2001, 20_001])
 def test_a_text_that_is_too_long(small, length):
     """The limit that is named is the report's own, also where the server's is passed too."""
-    told = f"the text has {length:,} symbols: a report holds at most 2,000; give a shorter"
+    told = f"The text has {length:,} symbols: a report holds at most 2,000. Give a shorter"
     with pytest.raises(ExplorerError, match=told):
         record(small.answers, TraceRequest(run="r0", text="a" * length))
 
 
 def test_a_sample_that_there_is_not(small):
     """Samples are named as people type them."""
-    with pytest.raises(ExplorerError, match=r"^there is no sample 's99': expected one of s1, s2"):
+    with pytest.raises(ExplorerError, match=r"^There is no sample 's99'\. Expected one of s1, s2"):
         record(small.answers, TraceRequest(run="r0", sample="r0-s99"))
 
 
@@ -182,19 +182,19 @@ def test_a_name_that_is_a_script_stays_text(call, make_run, page):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"index.html": None}, "the explorer's page is not built: in a checkout of gatework, run make page"),
-        ({"assets/explorer.js": None}, "the page refers to './assets/explorer.js', which is not there"),
-        ({"assets/notices.txt": None}, "the page refers to 'notices.txt', which is not there"),
-        ({"assets/explorer.js": 'import("./other.js")'}, "the page is not built as one script"),
-        ({"assets/explorer.css": "@import 'x.css'"}, "the page's style refers to another file (@import)"),
-        ({"assets/explorer.css": "a { b: url(x.png) }"}, "the page's style refers to another file (url(x.png)"),
+        ({"index.html": None}, "The explorer's page is not built: in a checkout of gatework, run make page."),
+        ({"assets/explorer.js": None}, "The page refers to './assets/explorer.js', which is not there"),
+        ({"assets/notices.txt": None}, "The page refers to 'notices.txt', which is not there"),
+        ({"assets/explorer.js": 'import("./other.js")'}, "The page is not built as one script"),
+        ({"assets/explorer.css": "@import 'x.css'"}, "The page's style refers to another file (@import)"),
+        ({"assets/explorer.css": "a { b: url(x.png) }"}, "The page's style refers to another file (url(x.png)"),
         (
             {"index.html": INDEX.replace('href="data:,"', 'href="https://x.example/i.png"')},
-            "the page refers to 'https:",
+            "The page refers to 'https:",
         ),
         (
             {"index.html": INDEX.replace("</body>", "")},
-            "the page has no </body>, so that it cannot be put into one file",
+            "The page has no </body>, so that it cannot be put into one file.",
         ),
     ],
 )

@@ -133,7 +133,7 @@ def test_runs_that_cannot_be_opened_end_the_server():
 def test_a_port_that_is_taken():
     with listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
-        expected = rf"cannot listen at 127\.0\.0\.1, port {port}: Address already in use; choose another --port, or 0"
+        expected = rf"cannot listen at 127\.0\.0\.1, port {port}: Address already in use. Choose another --port, or 0"
         with pytest.raises(ExplorerError, match=expected):
             listen("127.0.0.1", port)
     with pytest.raises(ExplorerError, match=r"cannot listen at no\.such\.name\.invalid, port 0"):
@@ -149,7 +149,7 @@ def test_too_much_waiting_is_refused():
         tasks = [asyncio.create_task(work.do(lambda: go.wait(20))) for _ in range(4)]
         while work.waiting < 2:
             await asyncio.sleep(0.01)
-        with pytest.raises(ExplorerError, match="the explorer is busy: ask again in a moment") as caught:
+        with pytest.raises(ExplorerError, match=r"The explorer is busy\. Ask again in a moment") as caught:
             await work.do(lambda: None)
         assert refusal(caught.value).status_code == 503
         assert refusal(caught.value).headers["retry-after"] == "2"

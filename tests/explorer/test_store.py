@@ -35,7 +35,7 @@ def test_a_thing_takes_the_place_of_one_of_the_same_name():
 def test_what_is_larger_than_everything_is_refused_and_nothing_is_lost():
     store = Store[Thing](1_000_000)
     store.put("a", Thing(3))
-    with pytest.raises(ExplorerError, match="this takes 2 MB and 1 MB may be kept") as caught:
+    with pytest.raises(ExplorerError, match="This takes 2 MB and 1 MB may be kept") as caught:
         store.put("b", Thing(2_000_000))
     assert caught.value.status == 413
     assert list(store) == ["a"]

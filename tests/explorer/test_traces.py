@@ -112,23 +112,23 @@ def test_memory_is_counted(small):
 def test_texts_that_are_too_long(call, run):
     caller = call(run, text=50, steps=60)
     assert caller.refused(413, "POST", "/api/traces", json={"run": "r0", "text": "a" * 51}) == (
-        "the text has 51 symbols: expected at most 50"
+        "The text has 51 symbols; expected at most 50."
     )
     assert caller.read("a" * 50)["steps"] == 50
     told = caller.refused(413, "POST", "/api/traces", json={"run": "r0", "sample": "r0-s1"})
-    assert told.endswith("symbols: expected at most 60")
+    assert told.endswith("symbols; expected at most 60.")
     assert caller.get("/api/about")["limits"] == {"text": 50, "steps": 60}
 
 
 def test_a_text_that_may_not_be_kept_at_all(call, run):
     told = call(run, trace_bytes=10_000).refused(413, "POST", "/api/traces", json={"run": "r0", "text": TEXT})
-    assert told.endswith("may be kept: give a shorter text, or start the explorer with more --memory")
+    assert told.endswith("may be kept. Give a shorter text, or start the explorer with more --memory.")
 
 
 def test_time_is_up(call, run):
     caller = call(run, seconds=1e-9)
     told = caller.refused(503, "POST", "/api/traces", json={"run": "r0", "text": "abc"})
-    assert told.startswith("this took longer than 1e-09 seconds and was given up")
+    assert told.startswith("This took longer than 1e-09 seconds and was given up")
 
 
 def test_the_likeliest_symbols_of_long_texts_come_by_window(call, run, monkeypatch):
@@ -160,7 +160,7 @@ def test_a_fault_of_ours_says_so_and_no_more(call, run, monkeypatch):
         raise RuntimeError("/secret/path")
 
     monkeypatch.setattr(caller.answers, "about", fail)
-    assert caller.refused(500, "GET", "/api/about") == "something went wrong here, which is a fault in gatework"
+    assert caller.refused(500, "GET", "/api/about") == "Something went wrong here, which is a fault in gatework."
 
 
 def test_rows_know_their_deadline():

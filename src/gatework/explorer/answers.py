@@ -161,7 +161,7 @@ class Answers:
 
     def _run(self, id: str) -> OpenRun:
         if id not in self.runs:
-            raise ExplorerError(f"there is no run '{id}': expected one of {', '.join(self.runs)}", 404)
+            raise ExplorerError(f"There is no run '{id}'; expected one of {', '.join(self.runs)}.", 404)
         return self.runs[id]
 
     # --- reading a text
@@ -176,7 +176,7 @@ class Answers:
         symbols = read_symbols(self._text(request), run.config.level)
         most = self.settings.text if request.sample is None else self.settings.steps
         if len(symbols) > most:
-            raise ExplorerError(f"the text has {len(symbols):,} symbols: expected at most {most:,}", 413)
+            raise ExplorerError(f"The text has {len(symbols):,} symbols; expected at most {most:,}.", 413)
         check_interventions(request.interventions, self._sizes_of(run, parts=False))
         traced = read_text(
             run.open(request.checkpoint),
@@ -197,7 +197,7 @@ class Answers:
             return request.text
         samples = {sample.id: sample for run in self.runs.values() for sample in run.samples}
         if request.sample not in samples:
-            raise ExplorerError(f"there is no sample '{request.sample}': expected one of {', '.join(samples)}", 404)
+            raise ExplorerError(f"There is no sample '{request.sample}'; expected one of {', '.join(samples)}.", 404)
         return samples[request.sample].text
 
     def _answer(self, id: str, traced: TextTrace) -> messages.TraceAnswer:
@@ -218,7 +218,7 @@ class Answers:
         traced = self._traces.get(id)
         if traced is None:
             raise ExplorerError(
-                f"there is no trace '{id[:64]}' here, or not any more: post its text to /api/traces again", 404
+                f"There is no trace '{id[:64]}' here, or not any more. Post its text to /api/traces again.", 404
             )
         return traced
 
@@ -227,7 +227,7 @@ class Answers:
         traced = self._find(id)
         start, stop = _within(traced, window.start, window.stop)
         if stop - start > _SHOWN_TOP:
-            raise ExplorerError(f"that is {stop - start:,} positions: expected at most {_SHOWN_TOP:,}", 413)
+            raise ExplorerError(f"That is {stop - start:,} positions; expected at most {_SHOWN_TOP:,}.", 413)
         return messages.TopAnswer(start=start, top=self._top(traced, start, stop))
 
     def _top(self, traced: TextTrace, start: int, stop: int) -> list[list[messages.Guess]]:
@@ -275,7 +275,7 @@ class Answers:
         start, stop = _within(traced, window.start, window.stop)
         names = [name for name, size in traced.sizes(place).items() if window.unit < size]
         if not names:
-            raise ExplorerError(f"layer {window.layer} has no unit {window.unit}", 404)
+            raise ExplorerError(f"Layer {window.layer} has no unit {window.unit}.", 404)
         deadline = self._deadline()
         pieces = [
             torch.stack([piece[name][:, window.unit] for name in names])
@@ -291,9 +291,9 @@ class Answers:
         """Return the equation of a quantity with the values of one unit in it."""
         traced, place = self._find(id), _place(asked)
         if asked.unit >= traced.size(place, asked.name):
-            raise ExplorerError(f"'{asked.name}' of layer {asked.layer} has no unit {asked.unit}", 404)
+            raise ExplorerError(f"'{asked.name}' of layer {asked.layer} has no unit {asked.unit}.", 404)
         if asked.step >= traced.steps:
-            raise ExplorerError(f"there is no position {asked.step}: expected 0 to {traced.steps - 1}", 404)
+            raise ExplorerError(f"There is no position {asked.step}; expected 0 to {traced.steps - 1}.", 404)
         recorded, row = traced.around(asked.step + 1)
         return _term(terms(traced.opened.model, recorded, key_of(place, asked.name), row, 0, asked.unit))
 
@@ -332,7 +332,7 @@ class Answers:
         sizes = self._sizes_of(run)
         size = sizes.get(place, {}).get(request.name, 0)
         if request.unit >= size:
-            raise ExplorerError(f"layer {request.layer} has no unit {request.unit} of '{request.name}'", 404)
+            raise ExplorerError(f"Layer {request.layer} has no unit {request.unit} of '{request.name}'.", 404)
         key = f"{run.id} {request.checkpoint} {place} {request.name}"
         reading = self._readings.get(key)
         if reading is None:
@@ -355,14 +355,14 @@ def _within(traced: TextTrace, start: int, stop: int | None) -> tuple[int, int]:
     end = traced.steps if stop is None else stop
     if not 0 <= start < end <= traced.steps:
         raise ExplorerError(
-            f"from {start} to {end} is no window of this text: expected from below to, and to at most {traced.steps}"
+            f"From {start} to {end} is no window of this text; expected from below to, and to at most {traced.steps}."
         )
     return start, end
 
 
 def _fits(numbers: int) -> None:
     if numbers > _MOST_NUMBERS:
-        raise ExplorerError(f"that is {numbers:,} numbers: expected at most {_MOST_NUMBERS:,}; ask for less", 413)
+        raise ExplorerError(f"That is {numbers:,} numbers; expected at most {_MOST_NUMBERS:,}. Ask for less.", 413)
 
 
 def _term(term: Term) -> messages.TermAnswer:

@@ -40,7 +40,7 @@ class Connection(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Receive bytes, or refuse them if the server is working for every connection."""
         if self._crowded and len(self._open()) > self.settings.connections:
-            self._refuse(503, "the explorer has too many visitors: ask again in a moment")
+            self._refuse(503, "The explorer has too many visitors. Ask again in a moment.")
             return
         self._crowded = False
         super().data_received(data)
@@ -63,7 +63,7 @@ class Connection(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse a request that is not HTTP."""
-        self._refuse(400, "the request is not HTTP, or its head is too long")
+        self._refuse(400, "The request is not HTTP, or its head is too long.")
 
     def _open(self) -> list["Connection"]:
         return [one for one in self.connections if isinstance(one, Connection) and not one._aborted]
@@ -105,7 +105,7 @@ class Connection(H11Protocol):
         elif unread or self.transport.is_closing() or not self._has_begun():
             self._abort()
         else:
-            self._refuse(408, f"the request did not arrive within {self.settings.arrival:g} seconds")
+            self._refuse(408, f"The request did not arrive within {self.settings.arrival:g} seconds.")
             self._start_clock()
 
     def _has_begun(self) -> bool:

@@ -29,7 +29,7 @@ def measure_gradients(traced: TextTrace, at: int) -> GradientsAnswer:
         ExplorerError: If there is no such position.
     """
     if at >= traced.steps:
-        raise ExplorerError(f"there is no position {at}: the text has positions from 0 to {traced.steps - 1}", 404)
+        raise ExplorerError(f"There is no position {at}: the text has positions from 0 to {traced.steps - 1}.", 404)
     row = at + 1
     first = max(0, row - _MOST_ROWS) // CHUNK * CHUNK
     is_last = row + 1 == len(traced.tokens)

@@ -153,27 +153,27 @@ class Guard:
             if path == "/" and given:
                 return self._let_in(given)
             if not self.door.opens(request.cookies.get(self.door.cookie, "")):
-                raise ExplorerError("this explorer is not open to everyone: use the address that it printed", 401)
+                raise ExplorerError("This explorer is not open to everyone. Use the address that it printed.", 401)
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()) or int(length) > self.body:
-            raise ExplorerError(f"the request has {length[:20]} bytes: expected at most {self.body:,}", 413)
+            raise ExplorerError(f"The request has {length[:20]} bytes; expected at most {self.body:,}.", 413)
         if request.method == "POST" and headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-            raise ExplorerError("the request is not JSON: expected the content type application/json", 415)
+            raise ExplorerError("The request is not JSON; expected the content type application/json.", 415)
         return None
 
     def _check_origin(self, headers: Headers, path: str) -> None:
         hosts = headers.getlist("host")
         if len(hosts) != 1 or not self.door.knows(hosts[0]):
-            raise ExplorerError("this explorer is not served under that name: use the address that it printed", 421)
+            raise ExplorerError("This explorer is not served under that name. Use the address that it printed.", 421)
         origin = headers.get("origin")
         if origin is not None and origin.lower() != f"http://{hosts[0].lower()}":
-            raise ExplorerError("a page of another origin cannot use this explorer", 403)
+            raise ExplorerError("A page of another origin cannot use this explorer.", 403)
         if path.startswith(API) and headers.get("sec-fetch-site", "none") not in _OUR_SITES:
-            raise ExplorerError("a page of another site cannot use this explorer", 403)
+            raise ExplorerError("A page of another site cannot use this explorer.", 403)
 
     def _let_in(self, token: str) -> Response:
         if not self.door.opens(token):
-            raise ExplorerError("that token does not open this explorer: use the address that it printed", 401)
+            raise ExplorerError("That token does not open this explorer. Use the address that it printed.", 401)
         response = RedirectResponse("/", 303)
         response.set_cookie(self.door.cookie, token, httponly=True, samesite="strict", path="/")
         return response
@@ -218,7 +218,7 @@ def _counted(receive: Receive, most: int) -> Receive:
         message = await receive()
         received += len(message.get("body", b""))
         if received > most:
-            raise ExplorerError(f"the request has more than {most:,} bytes", 413)
+            raise ExplorerError(f"The request has more than {most:,} bytes.", 413)
         return message
 
     return receiving

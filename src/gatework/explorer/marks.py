@@ -120,7 +120,7 @@ def mark_preset(symbols: Sequence[str], preset: str, *, words: bool = False) -> 
         '...xx...'
     """
     if preset not in PRESETS:
-        raise ExplorerError(f"there is no preset '{preset}': expected one of {', '.join(PRESETS)}")
+        raise ExplorerError(f"There is no preset '{preset}'; expected one of {', '.join(PRESETS)}.")
     return _by_symbol(symbols, words, PRESETS[preset])
 
 

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from gatework.errors import ExplorerError
+from gatework.errors import ExplorerError, sentences
+from gatework.reading.nested import expectation
 
 LATEST = "latest"
 MOST_INTERVENTIONS = 32
@@ -68,7 +69,7 @@ class TraceRequest(_Asked):
     @model_validator(mode="after")
     def _one_text(self) -> "TraceRequest":
         if (self.text is None) == (self.sample is None):
-            raise ValueError("expected either a text or a sample")
+            raise ValueError("Expected either a text or a sample.")
         return self
 
 
@@ -124,7 +125,7 @@ class FindRequest(Where):
     @model_validator(mode="after")
     def _one_way(self) -> "FindRequest":
         if [self.ranges, self.pattern, self.preset].count(None) != 2:
-            raise ValueError("expected one of ranges, pattern and preset")
+            raise ValueError("Expected one of ranges, pattern and preset.")
         return self
 
 
@@ -405,7 +406,7 @@ def read_message(kind: type[Message], values: Mapping[str, Any] | bytes) -> Mess
     Example:
         >>> read_message(At, {"at": "seven"})
         Traceback (most recent call last):
-        gatework.errors.ExplorerError: at is 'seven': input should be a valid integer, unable to parse string as an...
+        gatework.errors.ExplorerError: at is 'seven'; it should be a valid integer, unable to parse string as an...
     """
     try:
         if isinstance(values, bytes):
@@ -420,10 +421,10 @@ def _sentence(error: ValidationError) -> str:
     name = ".".join(str(part) for part in fault["loc"])
     message = str(fault["msg"]).removeprefix("Value error, ")
     if not name or fault["type"] == "json_invalid":
-        return f"the request cannot be read: {message[0].lower()}{message[1:]}"
+        return sentences(f"The request cannot be read: {expectation(message)}")
     if fault["type"] == "missing":
-        return f"{name} is missing from the request"
+        return f"{name} is missing from the request."
     if fault["type"] == "extra_forbidden":
-        return f"'{name[:60]}' is nothing that can be asked for here"
+        return f"'{name[:60]}' is nothing that can be asked for here."
     given = repr(fault["input"])
-    return f"{name} is {given if len(given) <= 60 else given[:57] + '…'}: {message[0].lower()}{message[1:]}"
+    return sentences(f"{name} is {given if len(given) <= 60 else given[:57] + '…'}; {expectation(message)}")

@@ -105,7 +105,7 @@ class RunOrigin:
         self.vocabulary = self._language.vocabulary
         self.steps = list_checkpoints(directory.checkpoints)
         if not self.steps:
-            raise RunError(f"run '{path}' has no checkpoint yet: let it train until its first one")
+            raise RunError(f"Run '{path}' has no checkpoint yet. Let it train until its first one.")
         name = directory.path.absolute().name
         # A folder's name need not be UTF-8, but a title must be.
         self.title = name.encode("utf-8", errors="replace").decode("utf-8")
@@ -157,7 +157,7 @@ class DemoOrigin:
         """Read the model."""
         content = (DEMO / "model.safetensors").read_bytes()
         if digest(content) != self._facts["sha256"]:
-            raise RunError("the demo's model is damaged: install gatework again")
+            raise RunError("The demo's model is damaged. Install gatework again.")
         with torch.random.fork_rng(devices=[]):  # the values drawn here are thrown away
             model = self._language.build(torch.device("cpu"))
         load_parameters(model, safetensors.torch.load(content))
@@ -210,7 +210,7 @@ class OpenRun:
         step = self.checkpoints.get(checkpoint)
         if step is None:
             known = ", ".join(self.checkpoints)
-            raise ExplorerError(f"run {self.id} has no checkpoint '{checkpoint}': it has {known}", 404)
+            raise ExplorerError(f"Run {self.id} has no checkpoint '{checkpoint}': it has {known}.", 404)
         with self._lock:
             if step not in self._models:
                 try:
@@ -218,8 +218,8 @@ class OpenRun:
                 except GateworkError as error:
                     # The message names files, which a caller from another machine must not learn.
                     raise ExplorerError(
-                        f"checkpoint '{checkpoint}' of run {self.id} cannot be read any more: if the run went on "
-                        "training, start the explorer again",
+                        f"Checkpoint '{checkpoint}' of run {self.id} cannot be read any more: if the run went on "
+                        "training, start the explorer again.",
                         404,
                     ) from error
                 if len(self._models) > _MOST_MODELS:
@@ -237,7 +237,7 @@ class OpenRun:
         try:
             return self.origin.held_out()
         except DataError as error:
-            raise ExplorerError(f"there is no held-out text to look in: {error}", 404) from error
+            raise ExplorerError(f"There is no held-out text to look in: {error}", 404) from error
 
     @cached_property
     def samples(self) -> list[Sample]:
@@ -326,10 +326,10 @@ def read_symbols(text: str, level: str) -> Symbols:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise ExplorerError(f"the text is damaged: there is half a character at place {error.start}") from error
+        raise ExplorerError(f"The text is damaged: there is half a character at place {error.start}.") from error
     symbols = split_symbols(text, level)
     if not symbols:
-        raise ExplorerError("the text is empty: give at least one symbol")
+        raise ExplorerError("The text is empty. Give at least one symbol.")
     return symbols
 
 

@@ -97,7 +97,7 @@ class Pattern:
             end = self._longest(text, begin)
             if self._left <= 0:
                 raise ExplorerError(
-                    'this pattern takes too long on this text: make it more definite, such as [^"]* in place of .*'
+                    'This pattern takes too long on this text. Make it more definite: [^"]* in place of .*, say.'
                 )
             if end > begin:
                 matches.append((begin, end))
@@ -152,8 +152,8 @@ class Pattern:
 
     def _add(self, state: _State) -> int:
         if len(self._states) >= MOST_STATES:
-            raise ExplorerError(f"the pattern is too large: repeated parts count as often as {{…}} says; at most "
-                                f"{MOST_STATES} in all")  # fmt: skip
+            raise ExplorerError(f"The pattern is too large: repeated parts count as often as {{…}} says; at most "
+                                f"{MOST_STATES} in all.")  # fmt: skip
         self._states.append(state)
         return len(self._states) - 1
 
@@ -317,7 +317,7 @@ class _Reader:
         return here
 
     def fault(self, what: str) -> ExplorerError:
-        return ExplorerError(f"the pattern cannot be read: there is {what}")
+        return ExplorerError(f"The pattern cannot be read: there is {what}.")
 
 
 def _around(text: str, place: int) -> int:

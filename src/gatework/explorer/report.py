@@ -105,13 +105,13 @@ def _check_text(answers: Answers, request: TraceRequest) -> None:
         samples = {sample.id.removeprefix(f"{run.id}-"): sample.text for sample in run.samples}
         wanted = (request.sample or "").removeprefix(f"{run.id}-")
         if wanted not in samples:
-            known = f"expected one of {', '.join(samples)}" if samples else "this run has none; give a text"
-            raise ExplorerError(f"there is no sample '{wanted}': {known}", 404)
+            known = f"Expected one of {', '.join(samples)}." if samples else "This run has none. Give a text."
+            raise ExplorerError(f"There is no sample '{wanted}'. {known}", 404)
         text = samples[wanted]
     steps = len(read_symbols(text, run.config.level))
     if steps > MOST_STEPS:
         raise ExplorerError(
-            f"the text has {steps:,} symbols: a report holds at most {MOST_STEPS:,}; give a shorter one", 413
+            f"The text has {steps:,} symbols: a report holds at most {MOST_STEPS:,}. Give a shorter one.", 413
         )
 
 
@@ -198,14 +198,14 @@ def inline(page: Path, recorded: dict[str, Any]) -> str:
         ExplorerError: If the page is not built, or refers to more than one script or style sheet.
     """
     if not (page / "index.html").is_file():
-        raise ExplorerError("the explorer's page is not built: in a checkout of gatework, run make page")
+        raise ExplorerError("The explorer's page is not built: in a checkout of gatework, run make page.")
     html = (page / "index.html").read_text(encoding="utf-8")
     scripts = [_asset(page, match[1]) for match in _SCRIPT.finditer(html)]
     styles = [_asset(page, match[1]) for match in re.finditer(r'\bhref="([^"]+)"', "".join(_STYLE.findall(html)))]
     if len(scripts) != 1 or re.search(r"\bimport\(|\bfrom\s*\"\./", scripts[0]):
-        raise ExplorerError("the page is not built as one script, so that it cannot be put into one file")
+        raise ExplorerError("The page is not built as one script, so that it cannot be put into one file.")
     if outside := [match[0] for style in styles for match in _ADDRESS.finditer(style)]:
-        raise ExplorerError(f"the page's style refers to another file ({outside[0]}), which a report cannot load")
+        raise ExplorerError(f"The page's style refers to another file ({outside[0]}), which a report cannot load.")
     # The script must not contain its own end tag.
     script = scripts[0].replace("</script", "<\\/script").replace("<!--", "<\\!--")
     policy = (
@@ -215,7 +215,7 @@ def inline(page: Path, recorded: dict[str, Any]) -> str:
     answers = json.dumps(recorded, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     html = _STYLE.sub("", _SCRIPT.sub("", html))
     if match := _REFERENCE.search(html):
-        raise ExplorerError(f"the page refers to '{match[1]}', which a report cannot load")
+        raise ExplorerError(f"The page refers to '{match[1]}', which a report cannot load.")
     head = f'<meta http-equiv="Content-Security-Policy" content="{policy}">' + "".join(
         f"<style>{style}</style>" for style in styles
     )
@@ -226,7 +226,7 @@ def inline(page: Path, recorded: dict[str, Any]) -> str:
     for tag, put in (("<head>", f"<head>\n{head}"), ("</body>", f"{body}\n</body>")):
         before, separator, behind = html.partition(tag)
         if not separator:
-            raise ExplorerError(f"the page has no {tag}, so that it cannot be put into one file")
+            raise ExplorerError(f"The page has no {tag}, so that it cannot be put into one file.")
         html = f"{before}{put}{behind}"
     return html
 
@@ -238,7 +238,7 @@ def _asset(page: Path, reference: str) -> str:
     known = {path.name: path for path in (page / "assets").iterdir()}
     name = reference.rsplit("/", 1)[-1]
     if name not in known:
-        raise ExplorerError(f"the page refers to '{reference}', which is not there: build it again with make page")
+        raise ExplorerError(f"The page refers to '{reference}', which is not there. Build it again with make page.")
     return known[name].read_text(encoding="utf-8")
 
 

@@ -95,7 +95,7 @@ class Work:
         if short:
             return await anyio.to_thread.run_sync(deed, limiter=self._short)
         if self.waiting >= self.settings.waiting:
-            raise ExplorerError("the explorer is busy: ask again in a moment", 503)
+            raise ExplorerError("The explorer is busy. Ask again in a moment.", 503)
         return await anyio.to_thread.run_sync(deed, limiter=self._limiter)
 
 
@@ -139,7 +139,7 @@ class Desk:
     async def _get(self, kind: type[BaseModel], name: str, request: Request) -> Response:
         given = request.query_params.multi_items()
         if len(dict(given)) < len(given):
-            raise ExplorerError("a name stands twice in the query")
+            raise ExplorerError("A name stands twice in the query.")
         return await self._answer(name, request.path_params["trace"], read_message(kind, dict(given)))
 
     async def _post(self, kind: type[BaseModel], name: str, request: Request) -> Response:
@@ -179,12 +179,12 @@ def _file(folder: Path, name: str) -> Response:
         return Response(known[name].read_bytes(), media_type=_KINDS.get(known[name].suffix, "application/octet-stream"))
     if not (PAGE / "index.html").is_file():
         return PlainTextResponse(_NOT_BUILT, 503)
-    return refusal(ExplorerError("there is nothing at this address", 404))
+    return refusal(ExplorerError("There is nothing at this address.", 404))
 
 
 async def broken_off(request: Request, error: Exception) -> Response:
     """Answer a request whose client has gone; nobody reads this answer."""
-    return refusal(ExplorerError("the request was broken off"))
+    return refusal(ExplorerError("The request was broken off."))
 
 
 async def refused(request: Request, error: Exception) -> Response:
@@ -198,4 +198,4 @@ async def refused(request: Request, error: Exception) -> Response:
         return refusal(error)
     if isinstance(error, GateworkError):
         return refusal(ExplorerError(str(error)))
-    return refusal(ExplorerError("something went wrong here, which is a fault in gatework", 500))
+    return refusal(ExplorerError("Something went wrong here, which is a fault in gatework.", 500))

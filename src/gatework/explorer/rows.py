@@ -39,8 +39,8 @@ class Deadline:
         """
         if time.monotonic() > self._end:
             raise ExplorerError(
-                f"this took longer than {self._seconds:g} seconds and was given up: look at a shorter text, or start "
-                "the explorer with more --seconds",
+                f"This took longer than {self._seconds:g} seconds and was given up. Look at a shorter text, or start "
+                "the explorer with more --seconds.",
                 503,
             )
 
@@ -132,12 +132,14 @@ def check_interventions(interventions: Sequence[Intervention], sizes: dict[tuple
     for one in interventions:
         known = sizes.get((one.layer, one.direction))
         if known is None:
-            raise ExplorerError(f"there is no layer {one.layer} in direction {one.direction}: there are {len(sizes)}")
+            raise ExplorerError(f"There is no layer {one.layer} in direction {one.direction}: there are {len(sizes)}.")
         if one.name not in known or one.name in _NOT_HELD:
-            raise ExplorerError(f"'{one.name}' cannot be held: expected one of {', '.join(known)}")
+            raise ExplorerError(f"'{one.name}' cannot be held; expected one of {', '.join(known)}.")
         beyond = [unit for unit in one.units or () if unit >= known[one.name]]
         if beyond:
-            raise ExplorerError(f"'{one.name}' has no unit {beyond[0]}: expected units from 0 to {known[one.name] - 1}")
+            raise ExplorerError(
+                f"'{one.name}' has no unit {beyond[0]}; expected units from 0 to {known[one.name] - 1}."
+            )
 
 
 @torch.no_grad()

@@ -90,7 +90,7 @@ def listen(host: str, port: int) -> socket.socket:
         sock.listen(_BACKLOG)
     except OSError as error:
         raise ExplorerError(
-            f"the explorer cannot listen at {host}, port {port}: {error.strerror}; choose another --port, or 0 for any"
+            f"The explorer cannot listen at {host}, port {port}: {error.strerror}. Choose another --port, or 0 for any."
         ) from error
     return sock
 

@@ -65,8 +65,8 @@ class Store(Generic[Item]):
         size = item.bytes
         if size > self.capacity:
             raise ExplorerError(
-                f"this takes {size / 1e6:,.0f} MB and {self.capacity / 1e6:,.0f} MB may be kept: give a shorter text, "
-                "or start the explorer with more --memory",
+                f"This takes {size / 1e6:,.0f} MB and {self.capacity / 1e6:,.0f} MB may be kept. Give a shorter text, "
+                "or start the explorer with more --memory.",
                 413,
             )
         with self._lock:

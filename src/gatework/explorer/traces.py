@@ -77,8 +77,8 @@ class TextTrace:
         """
         if place not in self.names:
             raise ExplorerError(
-                f"there is no layer {place[0]} in direction {place[1]}: layers are counted from 0, and this model has "
-                f"{len(self.names)}",
+                f"There is no layer {place[0]} in direction {place[1]}: layers are counted from 0, and this model has "
+                f"{len(self.names)}.",
                 404,
             )
         return self.names[place]
@@ -91,7 +91,7 @@ class TextTrace:
         """
         known = self.sizes(place)
         if name not in known:
-            raise ExplorerError(f"there is no quantity '{name}': expected one of {', '.join(known)}", 404)
+            raise ExplorerError(f"There is no quantity '{name}'; expected one of {', '.join(known)}.", 404)
         return known[name]
 
     def window(self, place: LayerDirection, name: str, start: int, stop: int, deadline: Deadline) -> Tensor:

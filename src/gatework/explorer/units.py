@@ -120,7 +120,7 @@ def rank_followers(
     if not 0 < inside < len(looked_at):
         raise ExplorerError(
             f"{inside:,} of {len(looked_at):,} positions looked at are marked, so that no unit can tell marked from "
-            "unmarked ones: mark some of the text, and not all of it"
+            "unmarked ones. Mark some of the text, and not all of it."
         )
     ranking = []
     for name, one in values.items():
