@@ -20,24 +20,24 @@ CELL_NAMES = ", ".join(CELLS)
 # Words -> the whole of what standard error says after "gatework: ". Every one leaves with 2 and says nothing on
 # standard output.
 NONSENSE = {
-    "trian": f"there is no verb 'trian' here. Did you mean train? The verbs are {VERB_NAMES}.",
-    "xyzzy": f"there is no verb 'xyzzy' here. The verbs are {VERB_NAMES}.",
-    "--vresion": f"there is no flag '--vresion' here. Did you mean --version? The verbs are {VERB_NAMES}.",
-    "cells extra": "nothing takes 'extra' here; see gatework cells --help.",
+    "trian": f"There is no verb 'trian' here. Did you mean train? The verbs are {VERB_NAMES}.",
+    "xyzzy": f"There is no verb 'xyzzy' here. The verbs are {VERB_NAMES}.",
+    "--vresion": f"There is no flag '--vresion' here. Did you mean --version? The verbs are {VERB_NAMES}.",
+    "cells extra": "Nothing takes 'extra' here. See gatework cells --help.",
     "cells --hiden-size 3": "Unknown option: --hiden-size. Did you mean --hidden-size?",
-    "cells --hidden-size": 'Command "cells" parameter --hidden-size requires an argument; see gatework cells --help.',
+    "cells --hidden-size": 'Command "cells" parameter --hidden-size requires an argument. See gatework cells --help.',
     "cells --hidden-size many": 'Invalid value for --hidden-size: unable to convert "many" into int.',
     "cells --hidden-size -4": 'Invalid value "-4" for --hidden-size. Must be >= 1.',
     "cells --input-size 0": 'Invalid value "0" for --input-size. Must be >= 1.',
-    "show": 'Command "show" parameter CELL requires an argument; see gatework show --help.',
-    "show lstm gru": "nothing takes 'gru' here; see gatework show --help.",
+    "show": 'Command "show" parameter CELL requires an argument. See gatework show --help.',
+    "show lstm gru": "Nothing takes 'gru' here. See gatework show --help.",
     "show lstmm": f"There is no cell `lstmm`. Did you mean `lstm`? The cells are: {CELL_NAMES}.",
     "show zzz": f"There is no cell `zzz`. The cells are: {CELL_NAMES}.",
     "show clockwork --hidden-size 3": (
         "hidden_size is 3; the cell `clockwork` has blocks and needs a multiple of 8. `block_upper(R_h, 8)` cuts it "
         "into 8 equal parts. Choose 8."
     ),
-    "show lstm --proj-size 4": "The cell `lstm` does not project its output: use `project(cell, 4)`.",
+    "show lstm --proj-size 4": "The cell `lstm` does not project its output. Use `project(cell, 4)`.",
     "doctor --jsn": "Unknown option: --jsn. Did you mean --json?",
 }
 

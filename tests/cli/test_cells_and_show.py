@@ -102,13 +102,13 @@ def test_a_cell_without_parameters(gatework, tmp_path):
     assert "It learns nothing: there are no parameters." in gatework("show", path).out
 
 
-HINT = "expected a file of equations such as h = tanh(W @ x + R @ h + b)"
+HINT = "Expected a file of equations such as h = tanh(W @ x + R @ h + b)."
 BAD_FILES = {
-    "empty": (b"", f"cell file '{{path}}' is empty; {HINT}"),
-    "blank": (b" \n\t\n", f"cell file '{{path}}' is empty; {HINT}"),
+    "empty": (b"", f"Cell file '{{path}}' is empty. {HINT}"),
+    "blank": (b" \n\t\n", f"Cell file '{{path}}' is empty. {HINT}"),
     "binary": (
         b"h = \xff\xfe\x00",
-        f"cell file '{{path}}' is not utf-8 text: byte 0xff at offset 4 does not fit; {HINT}",
+        f"Cell file '{{path}}' is not utf-8 text: byte 0xff at offset 4 does not fit. {HINT}",
     ),
 }
 
@@ -125,10 +125,10 @@ def test_bad_cell_files(gatework, tmp_path, content, message):
 def test_missing_cell_file_and_folder(gatework, tmp_path):
     path = tmp_path / "none.txt"
     assert gatework("show", path).err == (
-        f"gatework: cell file '{path}' cannot be read (No such file or directory); {HINT}\n"
+        f"gatework: Cell file '{path}' cannot be read (No such file or directory). {HINT}\n"
     )
     path.mkdir()
-    assert gatework("show", path).err == f"gatework: cell file '{path}' cannot be read (Is a directory); {HINT}\n"
+    assert gatework("show", path).err == f"gatework: Cell file '{path}' cannot be read (Is a directory). {HINT}\n"
 
 
 def test_syntax_error_in_a_cell_file_shows_line_and_caret(gatework, tmp_path):

@@ -123,24 +123,24 @@ def test_a_flag_that_is_not_given_leaves_the_settings_own_default(small, tmp_pat
 
 # Flags -> the one sentence, or its beginning.
 NONSENSE = {
-    "": "no cells are given: say which are to be compared, such as --cells rnn,lstm,gru\n",
+    "": "No cells are given. Say which are to be compared, such as --cells rnn,lstm,gru.\n",
     "--cells rnn,lstmm": "There is no cell `lstmm`. Did you mean `lstm`?",
-    "--cells none.txt": "cell file 'none.txt' cannot be read (No such file or directory)",
-    "--cells rnn --cell rnn": "two cells are called 'rnn': expected each once",
-    "--cells rnn --gaps 5,x": "'x' is no number: expected numbers with commas between, such as 5,20,100\n",
+    "--cells none.txt": "Cell file 'none.txt' cannot be read (No such file or directory)",
+    "--cells rnn --cell rnn": "Two cells are called 'rnn'; expected each once",
+    "--cells rnn --gaps 5,x": "'x' is no number; expected numbers with commas between, such as 5,20,100.\n",
     "--cells rnn --gaps 2": "gap is 2: task 'adding' takes 4 and more (least length of a sequence",
-    "--cells rnn --seeds 0": "seeds is 0: input should be greater than or equal to 1\n",
+    "--cells rnn --seeds 0": "seeds is 0; it should be greater than or equal to 1.\n",
     "--cells rnn --seeds 1.5": 'Invalid value for --seeds: unable to convert "1.5" into int.\n',
-    "--cells rnn --learning-rates fast": "'fast' is no number: expected numbers with commas between",
-    "--cells rnn --learning-rates 0,-1": "learning_rates: 0 is given, expected numbers above 0, up to 10,000, such as ",
-    "--cells rnn --data none": "data is 'none', and the sequences of task 'adding' are drawn: leave it out\n",
+    "--cells rnn --learning-rates fast": "'fast' is no number; expected numbers with commas between",
+    "--cells rnn --learning-rates 0,-1": "learning_rates: 0 is given; expected numbers above 0, up to 10,000, such as ",
+    "--cells rnn --data none": "data is 'none', and the sequences of task 'adding' are drawn. Leave it out.\n",
     "--cells rnn --match width": 'Invalid value "width" for --match. Choose from: "parameters", "size".\n',
-    "--cells rnn --reference lsmt": "reference is 'lsmt': expected one of rnn, or another cell's name; did you mean",
-    "--cells lstm,clockwork --match size": "these cells cannot take part at this task and size: clockwork (",
-    "--cells rnn --task text": "gap is 10, and a text has none: leave it out, or choose a --task\n",
-    "--cells rnn --task addin": "there is no task 'addin'; did you mean 'adding'?",
+    "--cells rnn --reference lsmt": "reference is 'lsmt'; expected one of rnn, or another cell's name. Did you mean",
+    "--cells lstm,clockwork --match size": "These cells cannot take part at this task and size: clockwork (",
+    "--cells rnn --task text": "gap is 10, and a text has none. Leave it out, or choose a --task.\n",
+    "--cells rnn --task addin": "There is no task 'addin'. Did you mean 'adding'?",
     "--cells rnn --stpes 3": "Unknown option: --stpes. Did you mean --steps?\n",
-    "--cells rnn --workers 0": "workers is 0: input should be greater than or equal to 1\n",
+    "--cells rnn --workers 0": "workers is 0; it should be greater than or equal to 1.\n",
 }
 
 
@@ -161,7 +161,7 @@ def test_what_is_missing_is_named(gatework, flag):
     assert outcome.code == 2
     assert (
         outcome.err
-        == f'gatework: Command "compare" parameter --{flag} requires an argument; see gatework compare --help.\n'
+        == f'gatework: Command "compare" parameter --{flag} requires an argument. See gatework compare --help.\n'
     )
 
 
@@ -170,8 +170,8 @@ def test_another_comparison_in_the_directory(small, tmp_path):
     outcome = small("--cells rnn,lstm --tuning-seeds 2")
     assert outcome.code == 2
     assert outcome.err == (
-        f"gatework: directory '{tmp_path / 'a run'}' has another comparison: tuning_seeds is 1 there and 2 now. "
-        "Give the same settings, or another directory with --run\n"
+        f"gatework: Directory '{tmp_path / 'a run'}' has another comparison: tuning_seeds is 1 there and 2 now. "
+        "Give the same settings, or another directory with --run.\n"
     )
 
 
@@ -192,7 +192,7 @@ def test_signals_save_and_leave(tmp_path, number):
         rest = process.stderr.read()
         assert process.wait(60) == 128 + number
     name = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
-    told = rf"^stopped by {name} after \d+ of 1000 trials, saved in 'r': the same command goes on"
+    told = rf"^Stopped by {name} after \d+ of 1000 trials, saved in 'r'. The same command goes on"
     assert re.search(told, rest, re.M)
     assert "Traceback" not in rest
     assert 1 <= len((tmp_path / "r" / "trials.jsonl").read_text().splitlines()) < 1000

@@ -109,19 +109,19 @@ def test_nothing_is_served_of_a_run_on_a_task(gatework, tmp_path):
     for verb in ("explore", "report"):
         outcome = gatework(verb, run)
         assert (outcome.code, outcome.out) == (2, "")
-        assert "was trained on task 'adding': expected a run on text" in outcome.err
+        assert "was trained on task 'adding'; expected a run on text" in outcome.err
 
 
 def test_something_must_be_named(gatework):
-    assert "nothing to explore was named: give a run's directory, or --demo" in gatework("explore").err
-    assert "what is the report about? Give a run's directory, or --demo" in gatework("report").err
+    assert "Nothing to explore was named. Give a run's directory, or --demo" in gatework("explore").err
+    assert "What is the report about? Give a run's directory, or --demo" in gatework("report").err
 
 
 def test_a_port_that_is_taken(gatework, trained):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         outcome = gatework("explore", trained, "--port", taken.getsockname()[1], "--no-open")
     assert outcome.code == 2
-    assert "Address already in use; choose another --port, or 0 for any" in outcome.err
+    assert "Address already in use. Choose another --port, or 0 for any" in outcome.err
     assert gatework("explore", trained, "--port", 65536).code == 2
 
 
@@ -184,9 +184,9 @@ def test_report_reads_standard_input(gatework, trained, tmp_path, page, monkeypa
 def test_reports_that_cannot_be_written(gatework, trained, tmp_path, page):
     for words, told in (
         (["--text", tmp_path / "none.txt"], "none.txt' cannot be read (No such file or directory)"),
-        (["--sample", "s99"], "there is no sample 's99': expected one of s1, s2"),
-        (["--sample", "s1", "--text", "x"], "--text and --sample are two texts: give one of them"),
-        (["--demo"], "what is the report about?"),
+        (["--sample", "s99"], "There is no sample 's99'; expected one of s1, s2"),
+        (["--sample", "s1", "--text", "x"], "--text and --sample are two texts. Give one of them."),
+        (["--demo"], "What is the report about?"),
         (["-o", tmp_path / "no" / "folder.html"], "could not be written: the system says: No such file or directory"),
     ):
         outcome = gatework("report", trained, *words)

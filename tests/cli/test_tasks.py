@@ -104,7 +104,7 @@ def test_recorded_ones_say_where_their_data_lie(gatework):
 
 def test_what_is_refused(gatework):
     unknown = gatework("tasks", "ading")
-    assert (unknown.code, "did you mean 'adding'?" in unknown.err) == (2, True)
+    assert (unknown.code, "Did you mean 'adding'?" in unknown.err) == (2, True)
     small = gatework("tasks", "adding", "--gap", 2)
     assert (small.code, "gap is 2: task 'adding' takes 4 and more" in small.err) == (2, True)
 

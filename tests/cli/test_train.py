@@ -125,7 +125,7 @@ def test_steps_and_epochs_win_over_one_another(gatework, tmp_path):
         found = gatework("train", "--config", path, f"--{flag}", 5, "--print-config", "--json").json
         assert (found[flag], found[other]) == (5, None)
     both = gatework("train", "--config", path, "--steps", 5, "--epochs", 5)
-    assert both.err == "gatework: steps is 5 and epochs is 5: expected one of the two\n"
+    assert both.err == "gatework: steps is 5 and epochs is 5; expected one of the two\n"
 
 
 def test_words_with_a_test_split_by_an_example(gatework, tmp_path):
@@ -173,27 +173,27 @@ NONSENSE = {
     "--hidden-size abc": 'Invalid value for --hidden-size: unable to convert "abc" into int.',
     "--hidden-size 1.5": 'Invalid value for --hidden-size: unable to convert "1.5" into int.',
     "--embedding-size 0": "embedding_size is 0: ",
-    "--task adding --data foo.txt": "data is 'foo.txt', and the sequences of task 'adding' are drawn: leave it out",
-    "--data ~nobody-of-this-name/a.txt": "data '~nobody-of-this-name/a.txt' does not exist",
+    "--task adding --data foo.txt": "data is 'foo.txt', and the sequences of task 'adding' are drawn. Leave it out.",
+    "--data ~nobody-of-this-name/a.txt": "Data '~nobody-of-this-name/a.txt' does not exist.",
     "--level chr": 'Invalid value "chr" for --level. Choose from: "byte", "char", "word". Did you mean "char"?',
     "--cell lstmm": "There is no cell `lstmm`. Did you mean `lstm`?",
-    "--cell none.txt": "cell file 'none.txt' cannot be read (No such file or directory)",
-    "--steps 3 --epochs 3": "steps is 3 and epochs is 3: expected one of the two",
-    "--zoneout q": "zoneout is 'q': expected rates by state, such as c=0.5,h=0.05",
+    "--cell none.txt": "Cell file 'none.txt' cannot be read (No such file or directory)",
+    "--steps 3 --epochs 3": "steps is 3 and epochs is 3; expected one of the two.",
+    "--zoneout q": "zoneout is 'q'; expected rates by state, such as c=0.5,h=0.05.",
     "--encoding utf-9": "'utf-9' is not the name of a text encoding",
-    "--config none.toml": "settings file 'none.toml' cannot be read (No such file or directory)",
-    "--config {folder}/bad.toml": "settings file '{folder}/bad.toml' is not TOML",
+    "--config none.toml": "Settings file 'none.toml' cannot be read (No such file or directory)",
+    "--config {folder}/bad.toml": "Settings file '{folder}/bad.toml' is not TOML",
     "--config {folder}/unknown.toml": (
-        "settings file '{folder}/unknown.toml': 'hiden_size' is no setting; did you mean 'hidden_size'?"
+        "Settings file '{folder}/unknown.toml': 'hiden_size' is no setting. Did you mean 'hidden_size'?"
     ),
-    "--data {folder}/none.txt": "data '{folder}/none.txt' does not exist",
-    "--data {folder}/empty.txt": "data '{folder}/empty.txt' is empty",
+    "--data {folder}/none.txt": "Data '{folder}/none.txt' does not exist.",
+    "--data {folder}/empty.txt": "Data '{folder}/empty.txt' is empty",
     "--data {folder}/binary.txt": "'binary.txt' looks binary: there is a NUL byte at offset 3",
     "--data {folder}/latin.txt": "'latin.txt' is not utf-8 text: byte 0xfc at offset 1 does not fit",
-    "--data {data} --hidden-size 10000000": "training this would take about ",
-    "--data {data} --run {run} --hidden-size 9": "run directory '{run}' has another configuration: ",
+    "--data {data} --hidden-size 10000000": "Training this would take about ",
+    "--data {data} --run {run} --hidden-size 9": "Run directory '{run}' has another configuration: ",
     "--data {data} --run {folder}": "'{folder}' is not a run and not empty",
-    "--data {data} --run {data}": "'{data}' is a file: expected the name of a directory for the run",
+    "--data {data} --run {data}": "'{data}' is a file; expected the name of a directory for the run",
 }
 
 
@@ -227,21 +227,21 @@ def test_nonsense_gets_one_sentence_and_damages_nothing(
 
 # Words -> the beginning of the sentence, where {run} is a finished run.
 NONSENSE_AFTERWARDS = {
-    "evaluate": 'Command "evaluate" parameter RUN requires an argument; see gatework evaluate --help.',
-    "evaluate nowhere": "'nowhere' is not a run: it does not exist",
+    "evaluate": 'Command "evaluate" parameter RUN requires an argument. See gatework evaluate --help.',
+    "evaluate nowhere": "'nowhere' is not a run: it does not exist.",
     "evaluate {run}/config.json": "'{run}/config.json' is not a run: it is a file",
     "evaluate {run}/samples": "'{run}/samples' is not a run: it holds no config.json",
-    "evaluate {run} --split test": "the text has no split 'test': it has train, valid",
+    "evaluate {run} --split test": "The text has no split 'test': it has train, valid",
     "evaluate {run} --streams 0": 'Invalid value "0" for --streams. Must be >= 1.',
-    "evaluate {run} --step 7": "run '{run}' has no checkpoint of step 7; it has 5, 10",
-    "evaluate {run} --data nowhere.txt": "data 'nowhere.txt' does not exist",
+    "evaluate {run} --step 7": "Run '{run}' has no checkpoint of step 7; it has 5, 10",
+    "evaluate {run} --data nowhere.txt": "Data 'nowhere.txt' does not exist.",
     "evaluate {run} --device gpu": "device is 'gpu'",
-    "generate nowhere": "'nowhere' is not a run: it does not exist",
-    "generate {run} --temperature -1": "temperature is -1.0: expected 0 (always the likeliest) or a number above it",
-    "generate {run} --top-p 2": "top_p is 2.0: expected a number above 0, up to 1",
-    "generate {run} --length 0": "length is 0: expected 1 or more",
-    "generate {run} --seed -1": "seed is -1: expected a whole number from 0 to 2**63 - 1",
-    "generate {run} --prompt Ω": "the prompt has characters that the run's vocabulary lacks: 'Ω'",
+    "generate nowhere": "'nowhere' is not a run: it does not exist.",
+    "generate {run} --temperature -1": "temperature is -1.0; expected 0 (always the likeliest) or a number above it.",
+    "generate {run} --top-p 2": "top_p is 2.0; expected a number above 0, up to 1",
+    "generate {run} --length 0": "length is 0; expected 1 or more.",
+    "generate {run} --seed -1": "seed is -1; expected a whole number from 0 to 2**63 - 1.",
+    "generate {run} --prompt Ω": "The prompt has characters that the run's vocabulary lacks: 'Ω'",
     "generate {run} --promt x": "Unknown option: --promt. Did you mean --prompt?",
 }
 
@@ -282,6 +282,6 @@ def test_signals_save_and_leave(text, tmp_path, number):
         process.send_signal(number)
         rest = process.stderr.read()
         assert process.wait(60) == 128 + number
-    assert re.search(r"^stopped by (Ctrl-C|SIGTERM) after step [\d,]+, saved in", rest, re.MULTILINE)
+    assert re.search(r"^Stopped by (Ctrl-C|SIGTERM) after step [\d,]+, saved in", rest, re.MULTILINE)
     assert "Traceback" not in rest
     assert list((run / "checkpoints").glob("step-*"))

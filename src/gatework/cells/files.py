@@ -22,11 +22,11 @@ def read_equations(path: str | Path) -> str:
     Raises:
         DataError: If the file cannot be read, is not text, or contains no equation.
     """
-    expected = "expected a file of equations such as h = tanh(W @ x + R @ h + b)"
+    expected = "Expected a file of equations such as h = tanh(W @ x + R @ h + b)."
     try:
         text = read_text(os.path.expanduser(path), _MOST)
     except FileError as error:
-        raise DataError(f"cell file '{path}' {error.reason}; {expected}") from error
+        raise DataError(f"Cell file '{path}' {error.reason}. {expected}") from error
     if "=" not in text:
-        raise DataError(f"cell file '{path}' {'holds no equation' if text.strip() else 'is empty'}; {expected}")
+        raise DataError(f"Cell file '{path}' {'holds no equation' if text.strip() else 'is empty'}. {expected}")
     return text

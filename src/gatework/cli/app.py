@@ -19,7 +19,7 @@ from rich.markup import escape
 
 from gatework import __version__
 from gatework.cli.output import err, out
-from gatework.errors import GateworkError, did_you_mean
+from gatework.errors import GateworkError, did_you_mean, sentences
 
 FAULT, REFUSED, INTERRUPTED, TERMINATED, PIPE_CLOSED = 1, 2, 130, 143, 141
 
@@ -185,11 +185,11 @@ def _sentence(error: Exception) -> str:
         given = error.unused_tokens[0]
         is_flag = given.startswith("-")
         hint = did_you_mean(given, ("--help", "--version") if is_flag else VERBS, quote="")
-        return f"there is no {'flag' if is_flag else 'verb'} {given!r} here.{hint} The verbs are {', '.join(VERBS)}."
+        return f"There is no {'flag' if is_flag else 'verb'} {given!r} here.{hint} The verbs are {', '.join(VERBS)}."
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
-        return f"nothing takes {error.unused_tokens[0]!r} here; {_see_help(error)}"
+        return f"Nothing takes {error.unused_tokens[0]!r} here. {_see_help(error)}"
     if isinstance(error, MissingArgumentError):
-        return f"{str(error).rstrip('.')}; {_see_help(error)}"
+        return sentences(str(error), _see_help(error))
     missing = _missing(error).split(".")[0]
     if missing in EXTRAS:
         return f"{missing} is not installed, which this verb needs: pip install 'gatework[{EXTRAS[missing]}]'."
@@ -209,4 +209,4 @@ def _missing(error: Exception) -> str:
 
 
 def _see_help(error: CycloptsError) -> str:
-    return f"see {' '.join(['gatework', *(error.command_chain or ())])} --help."
+    return f"See {' '.join(['gatework', *(error.command_chain or ())])} --help."

@@ -44,7 +44,7 @@ def compare(*, settings: Any, json: Json = False) -> int | None:
     values = given(settings)
     cells = [word.strip() for word in values.pop("cells", "").split(",") if word.strip()] + values.pop("cell", [])
     if not cells:
-        raise ConfigError("no cells are given: say which are to be compared, such as --cells rnn,lstm,gru")
+        raise ConfigError("No cells are given. Say which are to be compared, such as --cells rnn,lstm,gru.")
     config = make_compare_config({**values, "cells": cells})
     reporter = make_reporter("json", sys.stdout) if json else make_reporter()
     try:

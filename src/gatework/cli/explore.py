@@ -43,7 +43,7 @@ def explore(
     """
     if not runs and not demo:
         raise ConfigError(
-            "nothing to explore was named: give a run's directory, or --demo for the model that comes along"
+            "Nothing to explore was named. Give a run's directory, or --demo for the model that comes along."
         )
     settings = Settings(trace_bytes=memory * 1_000_000, seconds=seconds)
 

@@ -39,9 +39,9 @@ def report(
         json: Print JSON, for programs.
     """
     if bool(run) == demo:
-        raise ConfigError("what is the report about? Give a run's directory, or --demo for the model that comes along")
+        raise ConfigError("What is the report about? Give a run's directory, or --demo for the model that comes along.")
     if text and sample:
-        raise ConfigError("--text and --sample are two texts: give one of them")
+        raise ConfigError("--text and --sample are two texts. Give one of them.")
     settings = Settings()
     answers = open_answers([run] if run else [], demo, settings)
     id = next(iter(answers.runs))
