@@ -154,7 +154,7 @@ FAULTS = [
     (lambda: coupled(CELLS["gru"]), "The cell `gru` has no gate `i` of its own; it has r, z, n."),
     (lambda: zoneout(CELLS["gru"], c=0.5), "zoneout of `c`: the cell `gru` has the states h."),
     (lambda: zoneout(CELLS["gru"], h=1.5), "zoneout has the rate 1.5; expected a probability from 0 to below 1."),
-    (lambda: recurrent_dropout(CELLS["rnn"], 0.5), "The cell `rnn` has no candidate `g or n` to drop; choose with on="),
+    (lambda: recurrent_dropout(CELLS["rnn"], 0.5), "The cell `rnn` has no candidate `g or n` to drop. Choose with on="),
     (lambda: recurrent_dropout(CELLS["lstm"], -1), "recurrent_dropout has the rate -1; expected a probability"),
     (lambda: project(CELLS["lstm_projected"]), "The cell `lstm_projected` projects its output already"),
     (lambda: blocks(CELLS["lstm"], 4), "The cell `lstm` has no blocks to set."),
@@ -179,7 +179,7 @@ SIZES = [
     ),
     ("lstm", (0, 128), "input_size is 0; expected a whole number of at least 1."),
     ("lstm", (64, -1), "hidden_size is -1; expected a whole number of at least 1."),
-    ("lstm", (64, 128, 32), "The cell `lstm` does not project its output: use `project(cell, 32)`."),
+    ("lstm", (64, 128, 32), "The cell `lstm` does not project its output. Use `project(cell, 32)`."),
     ("lstm_projected", (64, 128), "The cell `lstm_projected` projects its output and needs its size"),
     ("lstm", ([3, 4], 8), "input_size has 2 entries; the cell `lstm` has 1 inputs: x."),
 ]
@@ -269,7 +269,7 @@ def test_facts_that_cannot_be_are_refused():
     for value in values:
         with pytest.raises(CellError, match=re.escape("expected a number or one of identity")):
             cell(text, init={"W": value})
-    with pytest.raises(CellError, match="`b` is a vector; give a number or 'zeros'"):
+    with pytest.raises(CellError, match=r"`b` is a vector\. Give a number or 'zeros'"):
         cell(text, init={"b": "orthogonal"})
     sizes: list[Any] = [-1, "a", 2.0, True]
     for size in sizes:

@@ -332,7 +332,7 @@ def test_no_rows():
 
 def test_unknown_backend_lists_the_known_ones():
     case = Case(STEPS["lstm"])
-    with pytest.raises(ConfigError, match="no backend 'fast'; choose auto or one of cpu, library, reference"):
+    with pytest.raises(ConfigError, match=r"no backend 'fast'\. Choose auto or one of cpu, library, reference"):
         run(case.step, case.weights, case.inputs, case.state, backend="fast")
 
 

@@ -43,7 +43,7 @@ def test_choices_are_seen_and_are_no_weights(make):
 @pytest.mark.parametrize("word", ["CPU", "gpu", "", None, 1, ["cpu"]])
 def test_unknown_words_are_refused(make, word):
     for name, words in (("backend", CHOICES), ("memory", MEMORY)):
-        message = f"{name} is {word!r}; choose one of {', '.join(words)}."
+        message = f"{name} is {word!r}. Choose one of {', '.join(words)}."
         with pytest.raises(ConfigError) as caught:
             make(**{name: word})
         assert str(caught.value) == message

@@ -196,7 +196,7 @@ def refused(message, target=None, **options):
 
 
 def test_what_cannot_be_held():
-    refused("clamp() was given no quantity to hold; say for example f=1.0.")
+    refused("clamp() was given no quantity to hold. Say for example f=1.0.")
     refused("`q` cannot be held: the equations have `i`, `f`, `g`, `o`, `c`, `h`.", q=1.0)
     refused("units of `f` names 4; expected numbers from 0 to 3.", f=1.0, units=[4])
     refused("units is [True]; expected whole numbers from 0, or None for all.", f=1.0, units=[True])

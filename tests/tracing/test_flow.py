@@ -162,7 +162,7 @@ def test_what_cannot_be_asked():
         gatework.gradient_flow(layer, given, at=5)
     with pytest.raises(SizeError, match=r"^target is 4; expected a symbol, or one for each row, from 0 to 3\.$"):
         gatework.gradient_flow(layer, given, target=4)
-    with pytest.raises(SizeError, match=r"was given a loss and a target; leave one of them out\.$"):
+    with pytest.raises(SizeError, match=r"was given a loss and a target. Leave one of them out\.$"):
         gatework.gradient_flow(layer, given, target=1, loss=torch.sum)
     with pytest.raises(
         SizeError, match=r"^loss is 3; expected a function that takes what the model returns and gives "

@@ -408,10 +408,10 @@ def test_forged_traces_are_refused(tmp_path):
             gatework.Trace.load(path)
     for told in ("", "[" * 100_000, "{}" * 2):
         save_file(tensors, path, metadata | {"trace": told})
-        with pytest.raises(DataError, match=r"the trace cannot be read: '.*trace\.safetensors', trace is "):
+        with pytest.raises(DataError, match=r"The trace cannot be read: '.*trace\.safetensors', trace is "):
             gatework.Trace.load(path)
     save_file(tensors, path, {"format": metadata["format"]})
-    with pytest.raises(DataError, match="the trace cannot be read"):
+    with pytest.raises(DataError, match="The trace cannot be read"):
         gatework.Trace.load(path)
 
 

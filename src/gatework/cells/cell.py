@@ -106,7 +106,7 @@ class Cell:
                 choices = ", ".join(INITIAL_CHOICES)
                 raise CellError(f"init[{name!r}] is {value!r}; expected a number or one of {choices}.")
             if value in ("identity", "orthogonal") and name in vectors:
-                raise CellError(f"init[{name!r}] is {value!r}, but `{name}` is a vector; give a number or 'zeros'.")
+                raise CellError(f"init[{name!r}] is {value!r}, but `{name}` is a vector. Give a number or 'zeros'.")
         given = self.proj_size
         if given is not None and (isinstance(given, bool) or not isinstance(given, int) or given < 1):
             raise CellError(f"proj_size is {given!r}; expected a whole number of at least 1, or None.")
@@ -169,7 +169,7 @@ class Cell:
                 raise SizeError(f"The cell `{self.name}` projects its output and needs its size: proj_size=64, say.")
             sizes["proj_size"] = proj_size
         elif proj_size:
-            raise SizeError(f"The cell `{self.name}` does not project its output: use `project(cell, {proj_size})`.")
+            raise SizeError(f"The cell `{self.name}` does not project its output. Use `project(cell, {proj_size})`.")
         self._input_sizes(given, sizes)
         for key, size in sizes.items():
             if isinstance(size, bool) or not isinstance(size, int) or size < 1:

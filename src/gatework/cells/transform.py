@@ -220,7 +220,7 @@ def recurrent_dropout(cell: Cell, rate: float, on: str | None = None) -> Cell:
     target = on or next((name for name in ("g", "n") if name in lines and name not in cell.states), None)
     if target is None or target not in lines or target in cell.step.draws:
         raise CellError(
-            f"The cell `{cell.name}` has no candidate `{on or 'g or n'}` to drop; choose with on= one of "
+            f"The cell `{cell.name}` has no candidate `{on or 'g or n'}` to drop. Choose with on= one of "
             f"{', '.join(lines)}."
         )
     mask = Names(cell.step).fresh(f"drop_{target}")
@@ -317,7 +317,7 @@ def _lines(cell: Cell) -> dict[str, Equation]:
 def _cell_state(cell: Cell) -> str:
     if len(cell.states) < 2:
         raise CellError(
-            f"The cell `{cell.name}` has one state, {cell.states[0]}; say with state= which one gates look at."
+            f"The cell `{cell.name}` has one state, {cell.states[0]}. Say with state= which one gates look at."
         )
     return cell.states[1]
 
@@ -387,7 +387,7 @@ def _arranged(equations: Iterable[Equation]) -> tuple[Equation, ...]:
         ready = next((line for line in waiting if not _reads_now(line.value) & missing), None)
         if ready is None:
             circle = ", ".join(line.target for line in waiting)
-            raise CellError(f"This change would make {circle} depend on one another within one step; choose others.")
+            raise CellError(f"This change would make {circle} depend on one another within one step. Choose others.")
         waiting.remove(ready)
         placed.append(ready)
     return tuple(placed)

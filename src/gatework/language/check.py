@@ -156,7 +156,7 @@ class _Checker:
                 raise EquationError(f"`{name}` is both an input and a state.")
             if name not in self.lines:
                 hint = did_you_mean(name, tuple(self.lines))
-                raise EquationError(f"The state `{name}` has no equation; add a line `{name} = ...`.{hint}")
+                raise EquationError(f"The state `{name}` has no equation. Add a line `{name} = ...`.{hint}")
         return carried
 
     def resolve(self, states: tuple[str, ...]) -> tuple[Equation, ...]:
@@ -197,7 +197,7 @@ class _Checker:
                 )
         for name in self.inputs:
             if name not in read_names:
-                raise EquationError(f"The input `{name}` is never read; use it, or leave it out of the inputs.")
+                raise EquationError(f"The input `{name}` is never read. Use it, or leave it out of the inputs.")
 
 
 def _words(names: Iterable[str] | str, what: str) -> tuple[str, ...]:

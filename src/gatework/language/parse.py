@@ -91,10 +91,10 @@ def read(text: str, limits: Limits = WRITTEN) -> tuple[Equation, ...]:
     except SyntaxError as error:
         raise _syntax(error, text) from None
     except (RecursionError, MemoryError, ValueError):
-        raise EquationError("The equations are nested too deeply to be read; split them into several lines.") from None
+        raise EquationError("The equations are nested too deeply to be read. Split them into several lines.") from None
     if not module.body:
         raise EquationError(
-            "There are no equations in the text; write one a line, such as `h = tanh(W @ x + R @ h + b)`."
+            "There are no equations in the text. Write one a line, such as `h = tanh(W @ x + R @ h + b)`."
         )
     if len(module.body) > limits.equations:
         raise EquationError(f"There are {len(module.body)} equations; at most {limits.equations} are read.")
@@ -145,7 +145,7 @@ def _scan(text: str, most: int) -> None:
     for symbol in text:
         depth += (symbol == "(") - (symbol == ")")
         if depth > most:
-            raise EquationError(f"Parentheses are nested more than {most} deep; split the line into several.")
+            raise EquationError(f"Parentheses are nested more than {most} deep. Split the line into several.")
 
 
 def _syntax(error: SyntaxError, text: str) -> EquationError:

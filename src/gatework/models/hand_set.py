@@ -48,7 +48,9 @@ def hand_set_latch(self_connection: float = _SELF, input_weight: float = _INPUT)
     """
     resting_state(self_connection)
     if not input_weight > 0:
-        raise SizeError(f"input_weight is {input_weight!r}; expected a number above 0, or the input would not be heard")
+        raise SizeError(
+            f"input_weight is {input_weight!r}; expected a number above 0, or the input would not be heard."
+        )
     with torch.random.fork_rng(devices=[]):  # the values drawn here are overwritten
         model = SequenceModel(int(latch.inputs or 0), int(latch.outputs or 0), "rnn", 1)
     values = {"W_h": input_weight, "R_h": self_connection, "b_h": 0.0}
@@ -79,7 +81,7 @@ def resting_state(self_connection: float) -> float:
     if not 1 < self_connection < math.inf:
         raise SizeError(
             f"self_connection is {self_connection!r}; expected a number above 1: at 1 or below, tanh has one state of "
-            "rest, 0, and forgets"
+            "rest, 0, and forgets."
         )
     # Above 0, tanh is increasing and concave, so iterating it from above converges to the upper solution.
     state, before = 1.0, 2.0

@@ -62,8 +62,8 @@ class LanguageModel(nn.Module):
         output_size = proj_size or hidden_size
         if tie_weights and input_size != output_size:
             raise SizeError(
-                f"tied weights need an embedding of the layer's output size {output_size}, and input_size is "
-                f"{input_size}: make them equal, or leave tie_weights out"
+                f"Tied weights need an embedding of the layer's output size {output_size}, and input_size is "
+                f"{input_size}. Make them equal, or leave tie_weights out."
             )
         self.embedding = nn.Embedding(vocabulary_size, input_size)
         between = dropout if num_layers > 1 else 0.0

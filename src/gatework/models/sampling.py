@@ -20,11 +20,11 @@ def check_sampling(temperature: float, top_p: float, top_k: int) -> None:
         ConfigError: If a setting is out of its range; the message names both.
     """
     if not 0 <= temperature < float("inf"):
-        raise ConfigError(f"temperature is {temperature}: expected 0 (always the likeliest) or a number above it")
+        raise ConfigError(f"temperature is {temperature}; expected 0 (always the likeliest) or a number above it.")
     if not 0 < top_p <= 1:
-        raise ConfigError(f"top_p is {top_p}: expected a number above 0, up to 1 (no limit)")
+        raise ConfigError(f"top_p is {top_p}; expected a number above 0, up to 1 (no limit).")
     if top_k < 0:
-        raise ConfigError(f"top_k is {top_k}: expected 0 (no limit) or a number of symbols")
+        raise ConfigError(f"top_k is {top_k}; expected 0 (no limit) or a number of symbols.")
 
 
 def choose(

@@ -46,7 +46,7 @@ def check_options(
         raise SizeError(f"hidden_size is {hidden_size!r}; expected a whole number, or a list with one for each layer.")
     if num_layers not in (1, len(hidden_size)):
         raise SizeError(
-            f"hidden_size names {len(hidden_size)} layers and num_layers is {num_layers}; leave num_layers out, or "
+            f"hidden_size names {len(hidden_size)} layers and num_layers is {num_layers}. Leave num_layers out, or "
             "make them agree."
         )
     return tuple(hidden_size)
@@ -163,7 +163,7 @@ def check_state(
     given = (state,) if len(names) == 1 else state
     if not isinstance(given, tuple | list) or len(given) != len(names):
         what = f"{len(given)} parts" if isinstance(given, tuple | list) else f"a {type(given).__name__}"
-        raise SizeError(f"state is {what}; the cell `{cell.name}` has {len(names)} states: give ({', '.join(names)}).")
+        raise SizeError(f"state is {what}; the cell `{cell.name}` has {len(names)} states. Give ({', '.join(names)}).")
     row = () if rows is None else (rows,)
     for name, part in zip(names, given, strict=True):
         each = [(*row, layer.size(name)) for layer in layers for _ in range(directions)]

@@ -34,5 +34,5 @@ class Choice:
 
     def __set__(self, layer: Any, word: str) -> None:
         if word not in self.words:
-            raise ConfigError(f"{self.name} is {word!r}; choose one of {', '.join(self.words)}.")
+            raise ConfigError(f"{self.name} is {word!r}. Choose one of {', '.join(self.words)}.")
         layer.__dict__[self.name] = word

@@ -104,7 +104,7 @@ def plan_layers(
     if bidirectional and wired(cell):
         raise SizeError(
             f"The cell `{cell.name}` reads {', '.join(wired(cell))} from the layer below, which is not defined for two "
-            "directions; use bidirectional=False."
+            "directions. Use bidirectional=False."
         )
     sizes = _input_sizes(cell, input_size)
     first = cell.inputs[0]

@@ -116,7 +116,7 @@ def arrange(
     packed = inputs[0] if isinstance(inputs[0], PackedSequence) else None
     if packed is not None:
         if lengths is not None:
-            raise SizeError("lengths were given beside a packed sequence, which knows its own; leave lengths out.")
+            raise SizeError("lengths were given beside a packed sequence, which knows its own. Leave lengths out.")
         return _unpacked(tuple(one for one in inputs if isinstance(one, PackedSequence)), reset, batch_first)
     tensors = tuple(one for one in inputs if isinstance(one, Tensor))
     batched = tensors[0].dim() == 3

@@ -23,7 +23,7 @@ _KEYS = {
 def step(layer: Any, input: Any, state: State) -> tuple[Tensor, State]:
     """Run a single step of a :class:`gatework.Recurrent`; see its method ``step``."""
     if layer.bidirectional:
-        raise SizeError("step() was called on a bidirectional layer, whose output needs steps to come; use forward().")
+        raise SizeError("step() was called on a bidirectional layer, whose output needs steps to come. Use forward().")
     # With an explicit backend, inside gatework.tracing or in a jit trace, the step runs as a sequence of length one.
     by_torch = layer.backend == "auto" and layer._inside is None and not torch.jit.is_tracing()
     if by_torch and layer._operation and (done := _at_once(layer, input, state)) is not None:

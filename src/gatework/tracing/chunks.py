@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor, nn
 
-from gatework.errors import DataError, SizeError
+from gatework.errors import DataError, SizeError, sentences
 from gatework.nn import Recurrent
 from gatework.system import replace
 from gatework.tracing.doors import recurrent_layers
@@ -102,7 +102,7 @@ def save_trace(
             _write(file, chunks, input.shape[axis], axis)
         replace(begun, path)
     except OSError as error:
-        raise DataError(f"the trace cannot be written to '{path}': {error}") from None
+        raise DataError(sentences(f"The trace cannot be written to '{path}': {error}")) from None
     finally:
         begun.unlink(missing_ok=True)
 

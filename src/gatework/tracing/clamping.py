@@ -67,7 +67,7 @@ def clamp(
     target = only_layer(layer_or_model)
     held = {name: _value(name, given) for name, given in {**(values or {}), **named}.items()}
     if not held:
-        raise SizeError("clamp() was given no quantity to hold; say for example f=1.0.")
+        raise SizeError("clamp() was given no quantity to hold. Say for example f=1.0.")
     _check_times(start, stop)
     where = _Where(_numbers("units", units), _numbers("rows", rows), start, stop)
     chosen = _chosen(target, layer, direction)

@@ -135,6 +135,6 @@ def _number(told: TracedLayer, name: Name, key: str) -> Tensor:
     numbers = fixed(told.step, told.drawn)
     if name.name not in numbers:
         raise SizeError(
-            f"The equation of `{key}` reads `{name.name}`, which the trace lacks. Trace it too: leave names out."
+            f"The equation of `{key}` reads `{name.name}`, which the trace lacks. Trace it too, or leave names out."
         )
     return torch.tensor(numbers[name.name], dtype=torch.float64)

@@ -102,7 +102,7 @@ def gradient_flow(
         torch.Size([5, 2])
     """
     if loss is not None and target is not None:
-        raise SizeError("gradient_flow() was given a loss and a target; leave one of them out.")
+        raise SizeError("gradient_flow() was given a loss and a target. Leave one of them out.")
     if loss is not None and not callable(loss):
         raise SizeError(
             f"loss is {loss!r}; expected a function that takes what the model returns and gives one number."

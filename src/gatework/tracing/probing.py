@@ -93,7 +93,7 @@ def probe(values: Tensor, targets: Tensor, *, held_out: float = 0.25, ridge: flo
     inside, outside = known & ~away, known & away
     if int(inside.sum()) < 2 or not outside.any():
         raise SizeError(
-            f"There are {int(inside.sum())} vectors to learn from and {int(outside.sum())} to measure on; give more "
+            f"There are {int(inside.sum())} vectors to learn from and {int(outside.sum())} to measure on. Give more "
             "rows or steps."
         )
     return _fitted(flat, goals, inside, outside, ridge)

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from gatework.errors import DataError, FileError, SizeError
+from gatework.errors import DataError, FileError, SizeError, sentences
 from gatework.language import Step, parse, show
 from gatework.language.parse import DERIVED
 from gatework.reading.nested import parse_json
@@ -218,7 +218,7 @@ class Trace(Keyed):
         try:
             save_file(_apart(tensors_of(self)), path, metadata_of(self))
         except (OSError, SafetensorError) as error:
-            raise DataError(f"the trace cannot be written to '{path}': {error}") from None
+            raise DataError(sentences(f"The trace cannot be written to '{path}': {error}")) from None
 
     @classmethod
     def load(cls, path: str | Path) -> "Trace":
@@ -239,9 +239,9 @@ class Trace(Keyed):
                 raise DataError(f"'{path}' holds no trace of gatework; expected a file that Trace.save() wrote.")
             facts = parse_json(metadata.get("trace", "").encode(errors="replace"), path, _Facts, inside="trace")
         except FileError as error:
-            raise DataError(f"the trace cannot be read: {error}") from None
+            raise DataError(f"The trace cannot be read: {error}") from None
         if missing := [key for key in facts.names if key not in tensors]:
-            raise DataError(f"the trace '{path}' is damaged: it has no values of '{missing[0]}'")
+            raise DataError(f"The trace '{path}' is damaged: it has no values of '{missing[0]}'.")
         return _rebuilt(facts, tensors)
 
 

@@ -34,7 +34,7 @@ def choose(call: Call) -> tuple[Backend, Refused]:
         if reason is None:
             return backend, refused
         refused = (*refused, (backend.name, reason))
-    raise AssertionError("the reference refuses nothing")
+    raise AssertionError("The reference refuses nothing.")
 
 
 def run(
@@ -87,9 +87,9 @@ def run(
         tensor([1.0000, 1.5000, 1.7500])
     """
     if backend not in CHOICES:
-        raise ConfigError(f"There is no backend {backend!r}; choose auto or one of {', '.join(BACKENDS)}.")
+        raise ConfigError(f"There is no backend {backend!r}. Choose auto or one of {', '.join(BACKENDS)}.")
     if memory not in MEMORY:
-        raise ConfigError(f"memory is {memory!r}; choose one of {', '.join(MEMORY)}.")
+        raise ConfigError(f"memory is {memory!r}. Choose one of {', '.join(MEMORY)}.")
     held = Weights.of(weights)
     return run_call(Call(step, held, inputs, state, lengths, restart, initial, reverse, draws, record, memory), backend)
 

@@ -55,4 +55,4 @@ def _chosen(levels: Sequence[Level], batch: int, like: Tensor) -> tuple[Backend,
         if reason is None:
             return backend, backend.because(levels[0].call(batch, like)) or refused
         refused = refused or reason
-    raise AssertionError("the reference refuses nothing")
+    raise AssertionError("The reference refuses nothing.")

@@ -89,7 +89,7 @@ class Library:
         Raises:
             ConfigError: Always.
         """
-        raise ConfigError("Torch's own operators are compiled already, and there is no code to show; choose cpu.")
+        raise ConfigError("Torch's own operators are compiled already, and there is no code to show. Choose cpu.")
 
     def describe(self) -> dict[str, Any]:
         """Return nothing: torch's operators come with torch."""

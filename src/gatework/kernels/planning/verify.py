@@ -71,8 +71,8 @@ class _Verifier:
     def _demand(self, holds: bool, fault: str) -> None:
         if not holds:
             raise PlanError(
-                f"{fault}, in {self.where}\nNo code can be made of this plan. The fault is the planner's: please "
-                "report the equations. Until then backend='reference' runs them."
+                f"The plan is wrong: {fault}, in {self.where}\nNo code can be made of this plan. The fault is the "
+                "planner's: please report the equations. Until then backend='reference' runs them."
             )
 
     def _shown(self, **parts: Any) -> str:

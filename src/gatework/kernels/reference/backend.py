@@ -53,7 +53,7 @@ class Reference:
         Raises:
             ConfigError: Always.
         """
-        raise ConfigError("The reference runs torch's operations and makes no code; choose the backend cpu.")
+        raise ConfigError("The reference runs torch's operations and makes no code. Choose the backend cpu.")
 
     def describe(self) -> dict[str, Any]:
         """Return nothing: the reference needs nothing from this machine."""
