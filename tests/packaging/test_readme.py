@@ -16,8 +16,9 @@ README = ROOT / "README.md"
 # What makes a command small enough for a test. A flag that the command has already gets this value.
 SMALL = {
     "train": "--steps 4 --hidden-size 8 --batch-size 4 --gap 10 --evaluate-every 4 --checkpoint-every 4",
-    "compare": "--gaps 10 --seeds 2 --steps 2 --workers 1 --learning-rates 0.01",
+    "compare": "--cells lstm --gaps 10 --seeds 2 --steps 2 --workers 1 --learning-rates 0.01",
     "generate": "--length 20",
+    "report": "--text few.txt",
 }
 ONLY_WITH = {"--gap": "--task"}
 
@@ -49,6 +50,7 @@ def test_the_readmes_commands_run_in_a_clone(tmp_path, monkeypatch, capsys):
     for name in ("docs", "examples"):
         os.symlink(ROOT / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "few.txt").write_text("def f(x):\n", encoding="utf-8")
     served = []
     monkeypatch.setattr(explore, "serve", lambda opener, *others: served.append(opener()))
     monkeypatch.setattr(explore, "_has_screen", lambda: False)
