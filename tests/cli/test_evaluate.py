@@ -3,7 +3,7 @@
 import pytest
 
 from gatework.tasks.registry import TASKS
-from gatework.training.jobs.sequence import takes_other_gaps
+from gatework.training.jobs.gaps import takes_other_gaps
 
 SMALL = ("--steps", 2, "--evaluate-every", 2, "--hidden-size", 4, "--batch-size", 4)
 
@@ -28,7 +28,7 @@ def test_groups_of_recorded_data_are_called_what_the_data_call_them(gatework, se
     assert trained.code == 0, trained.err
     assert f"gatework evaluate {run} --gap N" in trained.out
     found = gatework("evaluate", run, "--split", "train", "--json").json
-    own = ("sequences", "answers", "metrics", "solved", "chance", "groups", "seconds")
+    own = ("sequences", "answers", "metrics", "solved", "chance", "trivial", "groups", "seconds")
     assert tuple(found) == ("run", "step", "split", "gap", *own)
     names = {number: line["name"] for number, line in found["groups"].items()}
     assert list(names) == ["0", "1", "2"]

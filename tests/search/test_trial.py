@@ -29,12 +29,17 @@ def _one_thread():
 def easy(monkeypatch):
     """A task that is the adding problem with another criterion, measured on fewer sequences."""
 
-    def make(**success):
+    def make(guessed=None, **success):
         adding = TASKS["adding"]
         examples = adding.examples
         assert isinstance(examples, Synthetic)
         task = replace(
-            adding, name="easy", success=Success(**success), examples=replace(examples, test_size=60), defaults={}
+            adding,
+            name="easy",
+            success=Success(**success),
+            chance=lambda gap: guessed or {},
+            examples=replace(examples, test_size=60),
+            defaults={},
         )
         monkeypatch.setitem(TASKS._entries, "easy", task)
         return task
@@ -82,6 +87,12 @@ def test_met_at_the_last_step_is_met(easy):
     easy(metric="loss", at_most=10.0)
     outcome = run(TOLD, 40)
     assert (outcome.steps, outcome.reached, outcome.solved) == (40, True, True)
+
+
+def test_nothing_is_solved_that_guessing_does_better(easy):
+    easy(guessed={"loss": 1e-9}, metric="loss", at_most=10.0)
+    outcome = run(TOLD, 10)
+    assert (outcome.steps, outcome.reached, outcome.solved) == (40, False, False)
 
 
 def test_the_same_to_the_bit_and_another_from_another_seed(easy):

@@ -15,6 +15,7 @@ from gatework.errors import ConfigError, RunError
 from gatework.models.sequences import Score
 from gatework.models.state import State
 from gatework.nn import Recurrent
+from gatework.tasks.task import NOTHING
 from gatework.training import evaluate, generate, train
 from gatework.training.jobs import registry
 from gatework.training.jobs.evaluation import Evaluation
@@ -126,6 +127,9 @@ class EchoJob:
     def baseline(self):
         return {}
 
+    def trivial(self, split):
+        return {}
+
     def describe(self):
         return {"name": "echo"}
 
@@ -182,7 +186,7 @@ class EchoKind(JobKind):
         score = restored.trained.measure(restored.model, question.split, (0, 1))
         return Evaluation(restored.run, restored.step, question.split, score.asked, 0, score.named())
 
-    def ending(self, config, run, metrics, sample, splits):
+    def ending(self, config, run, metrics, sample, splits, trivial=NOTHING):
         return Ending("numbers", ".2f")
 
 

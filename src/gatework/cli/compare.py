@@ -15,6 +15,7 @@ from gatework.errors import ConfigError, Stopped
 from gatework.search import CompareConfig, Comparison, Summary, make_compare_config, make_reporter
 from gatework.search import compare as compare_cells
 from gatework.search.comparing.config import OF_TABLE
+from gatework.tasks.task import name_predictor
 
 # Cells are given together, one by one, or both.
 CELLS: dict[str, Any] = {
@@ -69,8 +70,10 @@ def _print(console: Console, comparison: Comparison) -> None:
     console.print(f"[bold]{escape(task['title'])}[/bold]: {metric} on test sequences, median \\[95 % interval]")
     console.print(_results(comparison))
     guessed = [f"{entry[task['success']['metric']]:.3g} at {entry['gap']:,}" for entry in _baselines(comparison)]
-    guess = f" Guessing gets {', '.join(guessed)}." if guessed else ""
-    console.print(f"A run is solved at {task['success']['in_words']}.{guess}", soft_wrap=True)
+    name = name_predictor(task["predictor"])
+    guess = f" {name[0].upper()}{name[1:]} gets {', '.join(guessed)}." if guessed else ""
+    better = ", and if it is better than that" if guessed and task["predictor"] != "guessing" else ""
+    console.print(f"A run is solved at {task['success']['in_words']}{better}.{guess}", soft_wrap=True)
     if comparison.config.match == "parameters":
         console.print(
             f"As many parameters as {escape(comparison.reference)}, as nearly as units allow.", soft_wrap=True
@@ -98,7 +101,7 @@ def _print(console: Console, comparison: Comparison) -> None:
 
 
 def _baselines(comparison: Comparison) -> list[dict[str, Any]]:
-    """List what guessing gets at each gap where that is known."""
+    """List what the best trivial predictor gets at each gap where that is known."""
     metric = comparison.task["success"]["metric"]
     return [entry for entry in comparison.task["chance"] if entry[metric] is not None]
 

@@ -3,6 +3,7 @@
 from rich.markup import escape
 
 from gatework.cli.output import Json, Size, Whole, grid, out, pairs, print_json
+from gatework.cli.predictors import predictor_table
 from gatework.training import Evaluation
 from gatework.training import evaluate as measure
 
@@ -49,11 +50,17 @@ def evaluate(
 
 def _print_task(result: Evaluation) -> None:
     values = {"run": f"{result.run}, step {result.step:,}", "split": f"{result.text}, gap {result.gap:,}"}
-    for name, value in result.metrics.items():
-        guessed = f"   (by guessing {result.chance[name]:.4f})" if name in result.chance else ""
+    several = len(result.trivial) > 1
+    # One trivial predictor stands beside the figures, and several in a table below them.
+    predictor, known = next(iter(result.trivial.items()), ("", {}))
+    by = "by guessing" if predictor == "guessing" else predictor
+    for name, value in () if several else result.metrics.items():
+        guessed = f"   ({by} {known[name]:.4f})" if name in known else ""
         values[name.replace("_", " ")] = f"{value:.4f}{guessed}"
-    values["criterion"] = "met" if result.solved else "not met"
     out().print(pairs(values))
+    if several:
+        out().print(predictor_table(result.metrics, result.trivial))
+    out().print(f"{escape(result.verdict)}.", soft_wrap=True)
     if result.groups:
         names = list(next(iter(result.groups.values())))
         rows = [

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from gatework.cli.output import Flag, Json, err, out, print_json
+from gatework.cli.predictors import predictor_table
 from gatework.cli.settings import ALSO_CALLED, as_toml, given, make_flags
 from gatework.errors import Stopped, printable
 from gatework.training import TrainConfig, TrainResult, make_config, make_reporter, read_toml
@@ -86,8 +87,11 @@ def _print(console: Console, config: TrainConfig, result: TrainResult) -> None:
         console.print(f"\n[bold]What it writes after step {result.step:,}[/bold]")
         for line in printable(result.sample).strip("\n").splitlines():
             console.print(f"  {escape(line)}", soft_wrap=True)
-    ending = kind_of(config.task).ending(config, run, result.metrics, result.sample, result.splits)
-    if result.metrics:
+    ending = kind_of(config.task).ending(config, run, result.metrics, result.sample, result.splits, result.trivial)
+    if result.metrics and len(result.trivial) > 1:
+        console.print(f"\nHeld-out {ending.measured}, beside predictors that learn nothing:")
+        console.print(predictor_table(result.metrics, result.trivial))
+    elif result.metrics:
         named = ", ".join(f"{name.replace('_', ' ')} {value:{ending.digits}}" for name, value in result.metrics.items())
         console.print(f"\nHeld-out {ending.measured}: [bold]{named}[/bold]", soft_wrap=True)
     for note in ending.notes:

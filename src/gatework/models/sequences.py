@@ -37,6 +37,8 @@ class Score:
         numbers: Whether the kind is ``number``.
         baseline: The sum of the errors of the trivial predictor on the same steps: wrong answers, or squared errors for
             the kind ``number``. None if the sequences define no such predictor.
+        scaled: The sum of the absolute errors of the kind ``number``, weighted as the sequences say. None if they do
+            not say it.
     """
 
     loss: float = 0.0
@@ -48,27 +50,30 @@ class Score:
     judged: bool = True
     numbers: bool = False
     baseline: float | None = None
+    scaled: float | None = None
 
     @classmethod
     def of_sums(cls, sums: Sequence[float], task: Task) -> "Score":
         """Make a score from the result of :meth:`sums`, or from the total of several such results."""
-        loss, off, *counts, baseline = sums
+        loss, off, *counts, baseline, scaled = sums
         asked, right, sequences, solved = map(int, counts)
         judged, numbers = task.kind != "number" or task.tolerance is not None, task.kind == "number"
-        return cls(loss, asked, right, sequences, solved, off, judged, numbers, None if isnan(baseline) else baseline)
+        rest = (None if isnan(value) else value for value in (baseline, scaled))
+        return cls(loss, asked, right, sequences, solved, off, judged, numbers, *rest)
 
     def sums(self) -> list[float]:
-        """Return the sums, which add up over the parts of a split; NaN represents a missing baseline."""
-        baseline = nan if self.baseline is None else self.baseline
-        return [self.loss, self.off, self.asked, self.right, self.sequences, self.solved, baseline]
+        """Return the sums, which add up over the parts of a split; NaN represents a missing one."""
+        rest = (nan if value is None else value for value in (self.baseline, self.scaled))
+        return [self.loss, self.off, self.asked, self.right, self.sequences, self.solved, *rest]
 
     def named(self) -> dict[str, float]:
         """Return the metrics by name.
 
         Returns:
             ``loss`` per step with a target. If answers can be correct: ``accuracy``, the share of correct answers, and
-            ``solved``, the share of sequences with only correct answers. For numbers: ``mean_absolute_error``. If there
-            is a baseline: ``skill``, the share of the baseline's errors that the model avoids. It is 1 for a model
+            ``solved``, the share of sequences with only correct answers. For numbers: ``mean_absolute_error``, and
+            ``mase``, the mean absolute scaled error, if the sequences have weights for it. If there is a baseline:
+            ``skill``, the share of the baseline's errors that the model avoids. It is 1 for a model
             without errors, 0 for a model that is no better than the baseline, and 0 if the baseline has no errors.
 
         Example:
@@ -81,6 +86,8 @@ class Score:
             values["solved"] = self.solved / max(1, self.sequences)
         if self.numbers:
             values["mean_absolute_error"] = self.off / max(1, self.asked)
+        if self.scaled is not None:
+            values["mase"] = self.scaled / max(1, self.asked)
         if self.baseline is not None:
             errors = self.loss if self.numbers else self.asked - self.right
             values["skill"] = 1 - errors / self.baseline if self.baseline else 0.0
@@ -278,7 +285,7 @@ class _Tally:
         self.wrong = torch.zeros(size, dtype=torch.int64, device=device)
         self.asked = torch.zeros_like(self.wrong)
         self.loss = self.off = 0.0
-        self.baseline = nan
+        self.baseline = self.scaled = nan
 
     def take(self, scores: Tensor, batch: Batch) -> None:
         """Count one part of the steps, with scores ``[T, B, O]``."""
@@ -287,7 +294,10 @@ class _Tally:
         legal = None if batch.legal is None else batch.legal[asked]
         self.loss += float(widened(losses(answers, targets, kind)).sum())
         if kind == "number":
-            self.off += float(widened((answers - targets).abs().mean(dim=-1)).sum())
+            away = (answers - targets).abs()
+            self.off += float(widened(away.mean(dim=-1)).sum())
+            if batch.weights is not None:
+                self.scaled = (0.0 if isnan(self.scaled) else self.scaled) + _scaled(away, asked, batch.weights)
         if batch.baseline is not None:
             self.baseline = (0.0 if isnan(self.baseline) else self.baseline) + _errors(targets, kind, batch.baseline)
         correct = torch.zeros_like(asked)
@@ -299,9 +309,17 @@ class _Tally:
         """Return the sums of a score; for a selection of sequences, only those that are counted per sequence."""
         wrong, asked = (self.wrong, self.asked) if which is None else (self.wrong[which], self.asked[which])
         some = asked > 0
-        errors, baseline = ([self.loss, self.off], self.baseline) if which is None else ([0.0, 0.0], nan)
+        errors, rest = (
+            ([self.loss, self.off], [self.baseline, self.scaled]) if which is None else ([0.0] * 2, [nan] * 2)
+        )
         counts = asked.sum(), (asked - wrong).sum(), some.sum(), (some & (wrong == 0)).sum()
-        return [*errors, *(float(count) for count in counts), baseline]
+        return [*errors, *(float(count) for count in counts), *rest]
+
+
+def _scaled(away: Tensor, asked: Tensor, weights: Tensor) -> float:
+    """Sum absolute errors ``[n, O]`` at the steps with a target ``[T, B]``, weighted by ``[B, C]``."""
+    of_row = away.unflatten(-1, (-1, weights.shape[1])).mean(dim=-2)  # [n, C], averaged over the steps ahead
+    return float(widened((of_row * weights[asked.nonzero()[:, 1]]).mean(dim=-1)).sum())
 
 
 def _errors(targets: Tensor, kind: Kind, answer: int) -> float:
@@ -326,7 +344,7 @@ def measure_sequences(model: SequenceModel, batch: Batch, task: Task) -> tuple[S
     training = model.training
     model.eval()
     weight = model.head.weight
-    total, groups = torch.zeros(7, dtype=torch.float64), {}
+    total, groups = torch.zeros(8, dtype=torch.float64), {}
     longest = batch.inputs.shape[0]
     columns = max(1, _MOST_OUTPUTS // (min(_PART, longest) * max(weight.shape)))
     for first in range(0, batch.size, columns):

@@ -6,6 +6,7 @@ loop and the comparisons are elsewhere, exist once, and do not depend on the nam
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +18,9 @@ from gatework.errors import ConfigError
 
 Kind = Literal["choice", "bits", "number"]
 Split = Literal["train", "valid", "test"]
+
+# The metrics of no trivial predictor.
+NOTHING: Mapping[str, Mapping[str, float]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,9 @@ class Batch:
         groups: The group of each sequence ``[B]`` int64, for results by group; None for a single group.
         baseline: The constant answer of a trivial predictor: the class, or for the kind ``number`` the value of all
             numbers. The metric ``skill`` is relative to it; None if there is no such metric.
+        weights: For the kind ``number``: what an absolute error counts in the metric ``mase``, for each sequence and
+            number of a row ``[B, C]``, where the targets are O / C rows, one after the other. None if there is no such
+            metric.
     """
 
     inputs: Tensor
@@ -42,6 +49,7 @@ class Batch:
     legal: Tensor | None = None
     groups: Tensor | None = None
     baseline: int | None = None
+    weights: Tensor | None = None
 
     @property
     def size(self) -> int:
@@ -61,7 +69,9 @@ class Batch:
         longest = self.inputs.shape[0] if lengths is None or not len(lengths) else int(lengths.max())
         legal = None if self.legal is None else self.legal[:longest, which]
         groups = None if self.groups is None else self.groups[which]
-        return Batch(self.inputs[:longest, which], self.targets[:longest, which], lengths, legal, groups, self.baseline)
+        weights = None if self.weights is None else self.weights[which]
+        inputs, targets = self.inputs[:longest, which], self.targets[:longest, which]
+        return Batch(inputs, targets, lengths, legal, groups, self.baseline, weights)
 
     def window(self, begin: int, end: int) -> "Batch":
         """Select a window of steps; all sequences must have T steps."""
@@ -75,7 +85,8 @@ class Batch:
             return tensor.to(device, dtype) if tensor.is_floating_point() else tensor.to(device)
 
         legal = None if self.legal is None else self.legal.to(device)
-        return replace(self, inputs=moved(self.inputs), targets=moved(self.targets), legal=legal)
+        weights = None if self.weights is None else moved(self.weights)
+        return replace(self, inputs=moved(self.inputs), targets=moved(self.targets), legal=legal, weights=weights)
 
 
 # Draws sequences. The arguments are a random generator, the number of sequences, the gap, and the split.
@@ -164,18 +175,82 @@ class Success:
     at_most: float | None = None
     words: str = ""
 
-    def reached(self, metrics: Mapping[str, float]) -> bool:
-        """Tell whether metrics meet the criterion."""
-        value = metrics[self.metric]
-        if self.at_least is not None:
-            return value >= self.at_least
-        return self.at_most is not None and value <= self.at_most
+    def reached(self, metrics: Mapping[str, float], trivial: Mapping[str, Mapping[str, float]] = NOTHING) -> bool:
+        """Tell whether metrics meet the criterion, and no trivial predictor is better.
+
+        Args:
+            metrics: The metrics of a model.
+            trivial: The metrics of trivial predictors on the same sequences, by their names. For the metric ``skill``,
+                the model must then avoid the required share of the errors of the best of them.
+
+        Example:
+            >>> success = Success("skill", at_least=0.1)
+            >>> success.reached({"skill": 0.4}), success.reached({"skill": 0.4}, {"seasonal": {"skill": 0.38}})
+            (True, False)
+        """
+        value, best = metrics[self.metric], self.best(trivial)
+        least, most = self.at_least, self.at_most
+        if best is not None and self.metric == "skill" and least is not None:
+            least = max(least, 1 - (1 - least) * (1 - best[1]))
+        elif best is not None and least is not None:
+            least = max(least, best[1])
+        elif best is not None and most is not None:
+            most = min(most, best[1])
+        return value >= least if least is not None else most is not None and value <= most
+
+    def best(self, trivial: Mapping[str, Mapping[str, float]]) -> tuple[str, float] | None:
+        """Find the best of the trivial predictors, by the metric of the criterion.
+
+        Args:
+            trivial: The metrics of each, by its name.
+
+        Returns:
+            Its name and its value; None if none has the metric.
+
+        Example:
+            >>> Success("loss", at_most=0.1).best({"mean": {"loss": 1.2}, "seasonal": {"loss": 0.4}})
+            ('seasonal', 0.4)
+        """
+        known = {name: found[self.metric] for name, found in trivial.items() if self.metric in found}
+        if not known:
+            return None
+        name = (max if self.at_least is not None else min)(known, key=known.__getitem__)
+        return name, known[name]
+
+    def verdict(self, metrics: Mapping[str, float], trivial: Mapping[str, Mapping[str, float]] = NOTHING) -> str:
+        """Say in a sentence whether metrics meet the criterion, with the figure of the best trivial predictor.
+
+        Args:
+            metrics: The metrics of a model.
+            trivial: The metrics of trivial predictors on the same sequences, by their names.
+
+        Example:
+            >>> Success("loss", at_most=1).verdict({"loss": 0.3}, {"mean": {"loss": 0.05}})
+            'The criterion, loss of at most 1: not reached, with 0.3; the best trivial predictor (mean) gets 0.05'
+        """
+        reached = "reached" if self.reached(metrics, trivial) else "not reached"
+        said = f"The criterion, {self}: {reached}, with {metrics[self.metric]:.4g}"
+        best = self.best(trivial)
+        return said if best is None else f"{said}; {name_predictor(best[0])} gets {best[1]:.4g}"
 
     def __str__(self) -> str:
         name = "a share of solved sequences" if self.metric == "solved" else self.metric
         if self.at_least is not None:
             return f"{name} of at least {self.at_least:g}"
         return f"{name} of at most {self.at_most:g}"
+
+
+def name_predictor(name: str) -> str:
+    """Name the best trivial predictor in a sentence.
+
+    Args:
+        name: Its name in a table.
+
+    Example:
+        >>> name_predictor("seasonal"), name_predictor("guessing")
+        ('the best trivial predictor (seasonal)', 'guessing')
+    """
+    return name if name == "guessing" else f"the best trivial predictor ({name})"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 from platform import python_version
@@ -47,6 +47,7 @@ class TrainResult:
         curve: The picture of the loss.
         seconds: The duration of the run, over all starts.
         splits: The splits of the data.
+        trivial: The metrics of trivial predictors on the same held-out data, by their names.
     """
 
     run: Path
@@ -57,10 +58,13 @@ class TrainResult:
     curve: Path
     seconds: float
     splits: tuple[str, ...]
+    trivial: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain data."""
-        return asdict(self) | {"run": str(self.run), "curve": str(self.curve), "metrics": dict(self.metrics)}
+        plain = {"run": str(self.run), "curve": str(self.curve), "metrics": dict(self.metrics)}
+        trivial = {name: dict(found) for name, found in self.trivial.items()}
+        return asdict(replace(self, trivial={})) | plain | {"trivial": trivial}
 
 
 def train(config: TrainConfig, reporter: RunReporter | None = None) -> TrainResult:
@@ -313,7 +317,10 @@ class _Training:
         path = self.directory.samples / f"step-{step}.txt"
         sample = read_file(path, MOST_FACTS).decode("utf-8", errors="replace") if path.is_file() else ""
         seconds = self.seconds_before if already else self._seconds()
-        return TrainResult(self.directory.path, step, already, metrics, sample, self.directory.curve, seconds, splits)
+        trivial = self.job.trivial("valid") if metrics else {}
+        return TrainResult(
+            self.directory.path, step, already, metrics, sample, self.directory.curve, seconds, splits, trivial
+        )
 
 
 @contextmanager

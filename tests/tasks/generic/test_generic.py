@@ -198,7 +198,7 @@ def test_series_too_short_to_be_asked_are_named(tmp_path):
     lengths = {"p": 120, "q": 8, "r": 90}
     path.write_text("id,x\n" + "".join(f"{name},{row % 7}\n" for name, rows in lengths.items() for row in range(rows)))
     about = load(forecast, path, 4).facts["about"]
-    assert about[2:] == ["too short to ask 4 rows ahead, and left out: 'q'"]
+    assert about[2:3] == ["too short to ask 4 rows ahead, and left out: 'q'"]
 
 
 def test_a_number_of_the_row_is_no_series(tmp_path):
@@ -209,6 +209,7 @@ def test_a_number_of_the_row_is_no_series(tmp_path):
     assert recording.facts["about"] == [
         "table: one series, 300 steps, in the order of the file",
         "columns: reads 'id', 'x'",
+        "season: 7 rows, found by the autocorrelation of the training part",
     ]
 
 
@@ -373,7 +374,7 @@ def test_what_was_taken_is_said_before_training(configure, tmp_path):
     data = write_walks(tmp_path / "my.csv", sign_of_first)
     about = open_job(configure(task="classify", data=str(data))).about()
     assert about[1:] == [
-        "solved at skill of at least 0.1, by guessing 0",
+        "solved at skill of at least 0.1; the best trivial predictor (most frequent class) gets 0",
         "sequences: 42 train, 6 valid, 12 test",
         "table: 60 sequences, one for each 'id', 3 to 8 steps, in the order of 't'",
         "columns: reads 'a', 'b'; labels are those of 'label'",

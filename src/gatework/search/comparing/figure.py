@@ -128,7 +128,7 @@ def _draw(axes: Any, curve: _Curve) -> None:
 
 
 def _guides(axes: Any, comparison: Comparison) -> None:
-    """Draw the baseline, which is the score of guessing, and the threshold at which a run counts as solved."""
+    """Draw the baseline, which is the best trivial predictor, and the threshold at which a run counts as solved."""
     success, metric = comparison.task["success"], comparison.task["success"]["metric"]
     limit = success["at_least"] if success["at_least"] is not None else success["at_most"]
     places = _places(comparison.config.gaps)
@@ -141,7 +141,8 @@ def _guides(axes: Any, comparison: Comparison) -> None:
     elif baseline:
         axes.plot(*zip(*baseline, strict=True), color=_GUIDE, linewidth=1.2, linestyle=_DASHED, zorder=1)
     # The words go to the left of the first gap, where there are no points.
-    words = {"solved": limit, **({"guessing": baseline[0][1]} if baseline else {})}
+    predictor = comparison.task.get("predictor") or "guessing"
+    words = {"solved": limit, **({predictor: baseline[0][1]} if baseline else {})}
     for word, height in words.items():
         place = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "ha": "left", "va": "top"}
         axes.annotate(word, (0, height), xytext=(3, -3), color=_GUIDE, fontsize=9, **place)

@@ -40,7 +40,9 @@ class ComparisonPlan:
         jobs = {gap: open_job(base.model_copy(update={"gap": gap})) for gap in config.gaps}
         job = jobs[config.gaps[0]]
         self.success = criterion(job, config.task)
-        self.baseline = {gap: job.baseline().get(self.success.metric) for gap, job in jobs.items()}
+        best = {gap: self.success.best(job.trivial("test")) for gap, job in jobs.items()}
+        self.baseline = {gap: None if found is None else found[1] for gap, found in best.items()}
+        self.predictor = next((found[0] for found in best.values() if found is not None), "")
         self.fingerprints = {gap: job.fingerprint for gap, job in jobs.items()}
         self.described = job.describe()
         self.budget = base.steps
@@ -54,6 +56,7 @@ class ComparisonPlan:
         return {
             **self.described,
             "success": asdict(self.success) | {"in_words": str(self.success)},
+            "predictor": self.predictor,
             "chance": [{"gap": gap, self.success.metric: value} for gap, value in self.baseline.items()],
         }
 

@@ -50,8 +50,8 @@ class Outcome:
 
     Args:
         steps: The number of training steps.
-        solved: True if the model met the criterion on the test sequences.
-        reached: True if the model met the criterion on the validation sequences.
+        solved: True if the model met the criterion on the test sequences, and no trivial predictor is better there.
+        reached: True if the model met the criterion on the validation sequences, held against the trivial predictors.
         blew_up: True if the loss became NaN or infinite; then the trial does not count as solved.
         valid: The best metrics on the validation sequences.
         valid_step: The step after which they were measured. The test uses the weights of that step.
@@ -112,6 +112,7 @@ class _Best:
     """The weights that were best on the validation sequences, and their metrics."""
 
     success: Success
+    trivial: Mapping[str, Mapping[str, float]]  # those of the validation sequences
     metrics: dict[str, float] = field(default_factory=dict)
     step: int = 0
     parameters: dict[str, Tensor] = field(default_factory=dict)
@@ -121,7 +122,7 @@ class _Best:
     def evaluate(self, trainer: Trainer) -> None:
         """Measure the model, and keep its weights if they are the best so far."""
         metrics = trainer.measure("valid").named()
-        self.in_a_row = self.in_a_row + 1 if self.success.reached(metrics) else 0
+        self.in_a_row = self.in_a_row + 1 if self.success.reached(metrics, self.trivial) else 0
         # Ties, which are common before anything is learned, go to the lower loss.
         loss = metrics["loss"]
         rank = (worth(metrics[self.success.metric], self.success), -loss if isfinite(loss) else -inf)
@@ -154,7 +155,7 @@ def run_trial(config: TrainConfig, confirm: int, progress: Callable[[int], None]
     torch.set_num_threads(1)
     job = open_job(config)
     success = criterion(job, config.task)
-    trainer, best, blew_up = Trainer(config, job, ProcessGroup()), _Best(success), False
+    trainer, best, blew_up = Trainer(config, job, ProcessGroup()), _Best(success, job.trivial("valid")), False
     while trainer.step < trainer.steps and best.in_a_row < confirm and not blew_up:
         try:
             trainer.train_step()
@@ -167,8 +168,8 @@ def run_trial(config: TrainConfig, confirm: int, progress: Callable[[int], None]
     test = trainer.measure("test").named()
     return Outcome(
         steps=trainer.step,
-        solved=success.reached(test) and not blew_up,
-        reached=success.reached(best.metrics),
+        solved=success.reached(test, job.trivial("test")) and not blew_up,
+        reached=success.reached(best.metrics, best.trivial),
         blew_up=blew_up,
         valid=_plain(best.metrics),
         valid_step=best.step,

@@ -24,8 +24,10 @@ from gatework.tasks.recorded.forecasting import (
     check_asked,
     check_parts,
     persist,
+    weighted,
 )
 from gatework.tasks.task import Batch, Gap, Recorded, Recording, Task
+from gatework.tasks.trivial import find_season, measure_splits
 
 _SPLITS = ("train", "valid", "test")
 
@@ -96,22 +98,25 @@ def load(path: Path, gap: int, options: TableOptions = NO_OPTIONS) -> Recording:
         table, np.concatenate([numbers[:train] for numbers, train in zip(series, learned, strict=True)])
     )
     scaled = [standard.sequence(number) for number in range(table.size)]
+    spans = {split: [list(pairwise((0, *cuts)))[place] for cuts in ends] for place, split in enumerate(_SPLITS)}
+    season = find_season([numbers[:train] for numbers, train in zip(scaled, learned, strict=True)])
+    weights, trivial = measure_splits(scaled, spans, context, gap, season)
     splits, counts = {}, {}
     asked = [False] * table.size
-    for place, split in enumerate(_SPLITS):
-        spans = [list(pairwise((0, *cuts)))[place] for cuts in ends]
+    for split, places in spans.items():
         parts = [
-            ask_ahead(numbers, numbers, begin, end, context, gap)
-            for numbers, (begin, end) in zip(scaled, spans, strict=True)
+            weighted(ask_ahead(numbers, numbers, begin, end, context, gap), weights[[number]])
+            for number, (numbers, (begin, end)) in enumerate(zip(scaled, places, strict=True))
         ]
         asked = [before or part.size > 0 for before, part in zip(asked, parts, strict=True)]
-        splits[split] = _side_by_side([part for part in parts if part.size] or parts[:1])
-        counts[split] = sum(end - begin for begin, end in spans)
+        together = _side_by_side([part for part in parts if part.size] or parts[:1])
+        splits[split] = together if weights.any() else replace(together, weights=None)
+        counts[split] = sum(end - begin for begin, end in places)
     check_parts(table.source, rows, splits, gap)
     unasked = [name for name, is_asked in zip(table.names, asked, strict=True) if not is_asked]
     short = [f"too short to ask {gap:,} rows ahead, and left out: {list_names(unasked)}"] if unasked else []
     facts: dict[str, Any] = {
-        "about": [*table.about, *short],
+        "about": [*table.about, *short, describe_season(season)],
         "table": dict(table.read_as),
         "columns": list(table.columns),
         "ignored": list(table.left_out),
@@ -120,13 +125,27 @@ def load(path: Path, gap: int, options: TableOptions = NO_OPTIONS) -> Recording:
         "context": context,
         **scale,
         "chance": persist(splits["test"]) | {"skill": 0.0},
+        "season": {"rows": season, "found": "by the autocorrelation of the training part"},
+        "trivial": trivial,
     }
     return Recording(splits, columns, gap * columns, facts)
+
+
+def describe_season(season: int) -> str:
+    """Say which season the seasonal predictor takes.
+
+    Args:
+        season: The number of rows of a season; 0 for none.
+    """
+    if not season:
+        return "season: none found, the autocorrelation of the training part has no peak above 0.3"
+    return f"season: {season:,} rows, found by the autocorrelation of the training part"
 
 
 def _side_by_side(parts: list[Batch]) -> Batch:
     """Join the sequences of several series into one batch. The trivial predictor answers 0, no change."""
     longest = max(part.inputs.shape[0] for part in parts)
+    weights = [part.weights for part in parts if part.weights is not None]
 
     def padded(tensors: list[torch.Tensor], value: float) -> torch.Tensor:
         return torch.cat(
@@ -142,6 +161,7 @@ def _side_by_side(parts: list[Batch]) -> Batch:
         padded([part.targets for part in parts], torch.nan),
         torch.cat([part.lengths for part in parts if part.lengths is not None]),
         baseline=0,
+        weights=torch.cat(weights),
     )
 
 

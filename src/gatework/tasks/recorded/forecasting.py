@@ -1,6 +1,7 @@
 """Forecasting: predict the next rows of a table of numbers from the rows so far."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from gatework.data.recorded import find_scale, read_table
 from gatework.errors import DataError
 from gatework.tasks.task import Batch, Gap, Published, Recorded, Recording, Success, Task
+from gatework.tasks.trivial import asked_at, measure_splits
 
 # Steps read before anything is asked, and then steps asked one after the other, in a sequence: at most so many, and at
 # most such a part of the training rows, so that there are enough sequences for a batch.
@@ -42,7 +44,7 @@ def ask_ahead(
         Inputs ``[T, B, I]`` with T up to 2 context - 1, targets ``[T, B, horizon x C]``, step by step and in it column
         by column; without sequences where the part is too short.
     """
-    first, stop = max(begin, context) - 1, end - horizon  # from the first step that asks to behind the last
+    first, stop = asked_at(begin, end, context, horizon)
     starts = range(first, stop, context)
     columns = series.shape[1]
     longest = context - 1 + max(0, min(context, stop - first))
@@ -58,6 +60,17 @@ def ask_ahead(
             rise = ahead[start:until] - series[start:until, None]
             targets[context - 1 : lengths[place], place] = rise.reshape(until - start, -1)
     return Batch(torch.from_numpy(inputs).float(), torch.from_numpy(targets).float(), torch.from_numpy(lengths))
+
+
+def weighted(part: Batch, weights: NDArray[np.float64]) -> Batch:
+    """Give all sequences of one series the weights of their errors.
+
+    Args:
+        part: The sequences of a series.
+        weights: The weights of the series ``[1, C]``, as :func:`gatework.tasks.trivial.find_weights` returns them.
+
+    """
+    return replace(part, weights=torch.from_numpy(weights).float().expand(part.size, -1))
 
 
 def persist(test: Batch) -> dict[str, float]:
@@ -156,6 +169,8 @@ def _load(
     spans = dict(zip(("train", "valid", "test"), pairwise((0, *ends)), strict=True))
     splits = {split: ask_ahead(read, series, begin, end, context, gap) for split, (begin, end) in spans.items()}
     check_parts(path, len(rows), splits, gap)
+    weights, trivial = measure_splits([series], {split: [span] for split, span in spans.items()}, context, gap, season)
+    splits = {split: weighted(part, weights) if weights.any() else part for split, part in splits.items()}
     facts: dict[str, Any] = {
         "columns": list(table.names),
         "ignored": list(table.ignored),
@@ -164,6 +179,7 @@ def _load(
         "mean": mean.tolist(),
         "deviation": deviation.tolist(),
         "chance": persist(splits["test"]),
+        "trivial": trivial,
     }
     if season:
         first, stop = spans["test"][0] - 1, spans["test"][1] - gap

@@ -1,5 +1,6 @@
 """A request to measure a finished run, and the result."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,7 +37,9 @@ class Evaluation:
         seconds: The duration of the measurement.
         gap: The gap of the task; None for text.
         solved: Whether the criterion of the task is met; None for text.
-        chance: The baseline: the metrics at chance level, if they are known.
+        chance: The baseline: the metrics at chance level on the test split, if they are known.
+        trivial: The metrics of trivial predictors on the same split, by their names.
+        verdict: Whether the criterion is met, in a sentence with the figure of the best trivial predictor.
         sequences: The number of sequences of the task; None for text.
         groups: The results by group of sequences, if the task has groups.
         group_names: The names of the groups, if recorded data define them.
@@ -52,6 +55,8 @@ class Evaluation:
     gap: int | None = None
     solved: bool | None = None
     chance: dict[str, float] = field(default_factory=dict)
+    trivial: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    verdict: str = ""
     sequences: int | None = None
     groups: dict[int, dict[str, float]] = field(default_factory=dict)
     group_names: dict[int, str] = field(default_factory=dict)
@@ -67,5 +72,6 @@ class Evaluation:
             group: ({"name": self.group_names[group]} if group in self.group_names else {}) | line
             for group, line in self.groups.items()
         }
-        judged = {"metrics": self.metrics, "solved": self.solved, "chance": self.chance, "groups": groups}
+        judged = {"metrics": self.metrics, "solved": self.solved, "chance": self.chance}
+        judged |= {"trivial": {name: dict(found) for name, found in self.trivial.items()}, "groups": groups}
         return about | judged | {"seconds": self.seconds}

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gatework.data.vocabulary import Symbols, Vocabulary
 from gatework.errors import RunError
 from gatework.models.language import LanguageModel
-from gatework.tasks.task import Kind
+from gatework.tasks.task import NOTHING, Kind
 from gatework.training.jobs.evaluation import Evaluation, Question
 from gatework.training.jobs.protocol import Job
 from gatework.training.jobs.settings import Settings
@@ -271,7 +271,15 @@ class JobKind:
         """
         raise NotImplementedError
 
-    def ending(self, config: Any, run: str, metrics: Mapping[str, float], sample: str, splits: Sequence[str]) -> Ending:
+    def ending(
+        self,
+        config: Any,
+        run: str,
+        metrics: Mapping[str, float],
+        sample: str,
+        splits: Sequence[str],
+        trivial: Mapping[str, Mapping[str, float]] = NOTHING,
+    ) -> Ending:
         """Return the text that a person reads at the end of a run.
 
         Args:
@@ -280,6 +288,7 @@ class JobKind:
             metrics: The last metrics on held-out data.
             sample: The text that the model generated.
             splits: The splits of the data.
+            trivial: The metrics of trivial predictors on the same held-out data, by their names.
         """
         raise NotImplementedError
 

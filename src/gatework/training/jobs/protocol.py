@@ -104,6 +104,10 @@ class Job(Protocol):
         """Return the metrics at chance level; empty if they are not known."""
         ...
 
+    def trivial(self, split: str) -> Mapping[str, Mapping[str, float]]:
+        """Return the metrics of trivial predictors on a split, by their names; empty if there are none."""
+        ...
+
     def describe(self) -> dict[str, Any]:
         """Describe the task as plain data: name, title, source, gap (what it counts), published results."""
         ...

@@ -19,9 +19,10 @@ from gatework.models.state import State
 from gatework.runs.files import digest
 from gatework.runs.seeds import mixed_seed
 from gatework.tasks.registry import TASKS
-from gatework.tasks.task import Batch, Recorded, Recording, Split, Success, Synthetic, Task
+from gatework.tasks.task import NOTHING, Batch, Recorded, Recording, Split, Success, Synthetic, Task, name_predictor
 from gatework.training.jobs.build import build_cell, known_cell, own_projection
 from gatework.training.jobs.evaluation import Evaluation, Question
+from gatework.training.jobs.gaps import draw_gap, takes_other_gaps
 from gatework.training.jobs.kind import Answers, Ending, JobKind, Kept, Reading, Restored
 from gatework.training.jobs.protocol import StepLoss
 from gatework.training.jobs.reading import read_sequences, remembered
@@ -29,6 +30,7 @@ from gatework.training.jobs.sequence_model import ModelSizes, build_sequence_mod
 from gatework.training.jobs.settings import Settings
 from gatework.training.jobs.shape import SequenceShape
 from gatework.training.jobs.table import TableSettings, refuse_table_settings
+from gatework.training.jobs.trivial import measure_predictors
 
 # The uses of random generators, each with its own seed.
 _FOR: dict[Split, int] = {"train": 0, "valid": 1, "test": 2}
@@ -184,10 +186,15 @@ class SequenceJob:
             return dict(self.task.chance(self.gap))
         return dict(self.recording.facts.get("chance", {}))
 
+    def trivial(self, split: str) -> Mapping[str, Mapping[str, float]]:
+        """Return the metrics of trivial predictors on a split, by their names; empty if there are none."""
+        chosen = next(name for name in self.splits if name == split)
+        return measure_predictors(self.task, self.recording, self.gap, chosen)
+
     def about(self) -> list[str]:
-        """Describe the task and its chance level."""
-        guessed = self.baseline().get(self.task.success.metric)
-        guess = "" if guessed is None else f", by guessing {guessed:.4g}"
+        """Describe the task and the best trivial predictor on the test split."""
+        best = self.task.success.best(self.trivial("test"))
+        guess = "" if best is None else f"; {name_predictor(best[0])} gets {best[1]:.4g}"
         shortest = self.config.shortest_gap
         shorter = "" if shortest is None else f", in training {shortest:,} and more"
         lines = [
@@ -267,7 +274,7 @@ class SequenceJob:
         assert isinstance(examples, Synthetic)
         rng = np.random.default_rng(mixed_seed(self.config.seed, _FOR[split], number))
         shortest = self.config.shortest_gap if split == "train" else None
-        gap = self.gap if shortest is None else _drawn_gap(rng, shortest, self.gap)
+        gap = self.gap if shortest is None else draw_gap(rng, shortest, self.gap)
         return examples.draw(rng, size, gap, split)
 
     def carries(self, step: int) -> bool:
@@ -315,13 +322,6 @@ class SequenceJob:
     def sample(self, model: SequenceModel, seed: int) -> str:
         """Return no text."""
         return ""
-
-
-def _drawn_gap(rng: np.random.Generator, shortest: int, longest: int) -> int:
-    """Draw a gap uniformly in its logarithm: as many from 10 to 20 as from 100 to 200. Both ends are included."""
-    ratio = (longest + 2) / (shortest + 1)
-    # Rounding could push the largest numbers past the end.
-    return min(int((shortest + 1) * ratio ** rng.random()) - 1, longest)
 
 
 class SequenceKind(JobKind):
@@ -397,7 +397,7 @@ class SequenceKind(JobKind):
         if question.gap is not None:
             job = _at_gap(job, question.gap)
         score, groups = measure_sequences(restored.model, job.held(question.split), job.task)
-        metrics = score.named()
+        metrics, trivial = score.named(), job.trivial(question.split)
         names = job.recording.facts.get("groups", ()) if job.recording else ()
         return Evaluation(
             restored.run,
@@ -407,20 +407,27 @@ class SequenceKind(JobKind):
             0,
             metrics,
             gap=job.gap,
-            solved=job.task.success.reached(metrics),
+            solved=job.task.success.reached(metrics, trivial),
             chance=job.baseline(),
+            trivial=trivial,
+            verdict=job.task.success.verdict(metrics, trivial),
             sequences=score.sequences,
             groups=groups,
             group_names={group: names[group] for group in groups if group < len(names)},
         )
 
     def ending(
-        self, config: SequenceSettings, run: str, metrics: Mapping[str, float], sample: str, splits: Sequence[str]
+        self,
+        config: SequenceSettings,
+        run: str,
+        metrics: Mapping[str, float],
+        sample: str,
+        splits: Sequence[str],
+        trivial: Mapping[str, Mapping[str, float]] = NOTHING,
     ) -> Ending:
         """Report whether the criterion is met, and suggest to measure the model."""
         task = TASKS[config.task]
-        reached = "reached" if task.success.reached(metrics) else "not reached"
-        notes = [f"The criterion, {task.success}: {reached}"] if metrics else []
+        notes = [f"{task.success.verdict(metrics, trivial)}."] if metrics else []
         wider = [f"evaluate {run} --gap N"] if takes_other_gaps(task) else []
         return Ending("sequences", ".4g", notes, [f"evaluate {run} --split test", *wider])
 
@@ -440,9 +447,3 @@ def _at_gap(job: SequenceJob, gap: int) -> SequenceJob:
             f"{other.inputs} and {other.outputs}. Train another one for that gap."
         )
     return other
-
-
-def takes_other_gaps(task: Task) -> bool:
-    """Tell whether a trained model can be measured at other gaps: there are others, with the same number of outputs."""
-    # If the data determine the number of outputs, there is one set of them for every step up to the gap.
-    return task.gap.least != task.gap.most and not (task.kind == "number" and task.outputs is None)

@@ -19,6 +19,7 @@ from gatework.errors import ConfigError, DataError, RunError
 from gatework.models.language import LanguageModel, Metric, bits_name, measure
 from gatework.models.sampling import write_on
 from gatework.models.state import State
+from gatework.tasks.task import NOTHING
 from gatework.training.jobs.build import DTYPES, build_cell
 from gatework.training.jobs.evaluation import Evaluation, Question
 from gatework.training.jobs.kind import Answers, Ending, JobKind, Kept, Reading, Restored
@@ -183,6 +184,10 @@ class TextJob:
 
     def baseline(self) -> dict[str, float]:
         """Return no metrics: the chance level is not known."""
+        return {}
+
+    def trivial(self, split: str) -> Mapping[str, Mapping[str, float]]:
+        """Return nothing: no trivial predictor of text is known."""
         return {}
 
     def describe(self) -> dict[str, Any]:
@@ -362,7 +367,13 @@ class TextKind(JobKind):
         return Evaluation(restored.run, restored.step, text, metric.tokens, unknown, metric.named())
 
     def ending(
-        self, config: TextSettings, run: str, metrics: Mapping[str, float], sample: str, splits: Sequence[str]
+        self,
+        config: TextSettings,
+        run: str,
+        metrics: Mapping[str, float],
+        sample: str,
+        splits: Sequence[str],
+        trivial: Mapping[str, Mapping[str, float]] = NOTHING,
     ) -> Ending:
         """Suggest to generate text with the model, and to measure it."""
         # A prompt taken from the sample has only symbols that the model knows.
