@@ -15,6 +15,8 @@ from gatework.reading.tables import parse_csv, parse_number
 MOST_PACKED, MOST_TABLE = 1 << 26, 1 << 32
 # The most columns of a table: the widest common data sets for forecasting have some hundreds.
 _MOST_COLUMNS = 10_000
+# The squares of larger numbers, or of smaller ones than the reciprocal, may not be held in a float64.
+_LARGE = 1e140
 
 
 def read_file(path: Path, most: int = MOST_PACKED) -> bytes:
@@ -125,27 +127,6 @@ def _must_be_number(path: Path, line: int, name: str, field: str) -> float:
     return value
 
 
-def find_table(path: Path) -> Path:
-    """Find the file of a table: the path itself, or the only ``.csv`` file of a folder.
-
-    Args:
-        path: A file or a folder.
-
-    Returns:
-        The file.
-
-    Raises:
-        DataError: If a folder holds no such file, or several.
-    """
-    if not path.is_dir():
-        return path
-    tables = [file for file in files.list_folder(path) if file.suffix.lower() == ".csv" and file.is_file()]
-    if len(tables) != 1:
-        names = f" ({', '.join(file.name for file in tables)})" if tables else ""
-        raise DataError(f"'{path}' holds {len(tables)} CSV files{names}; expected one. Give the file itself.")
-    return tables[0]
-
-
 def find_scale(steps: NDArray) -> tuple[NDArray, NDArray]:
     """Return the mean and the standard deviation of every column.
 
@@ -154,7 +135,17 @@ def find_scale(steps: NDArray) -> tuple[NDArray, NDArray]:
 
     Returns:
         Two arrays ``[I]``. The deviation of a constant column is 1.
+
+    Example:
+        >>> [part.tolist() for part in find_scale(np.array([[1e300], [3e300]]))]
+        [[2e+300], [1e+300]]
     """
-    mean, deviation = steps.mean(axis=0), steps.std(axis=0)
+    largest = np.abs(steps).max(axis=0)
+    extreme = ((largest > _LARGE) & np.isfinite(largest)) | ((largest < 1 / _LARGE) & (largest > 0))
+    if extreme.any():  # their squares cannot be held, so they are first divided by a power of two, which is exact
+        unit = np.where(extreme, np.exp2(np.floor(np.log2(np.where(extreme, largest, 1.0)))), 1.0)
+        mean, deviation = (steps / unit).mean(axis=0) * unit, (steps / unit).std(axis=0) * unit
+    else:
+        mean, deviation = steps.mean(axis=0), steps.std(axis=0)
     # Because of rounding, the deviation of equal numbers is not always exactly 0.
     return mean, np.where(deviation > 1e-12 * np.abs(mean), deviation, 1.0)

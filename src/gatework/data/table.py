@@ -15,6 +15,10 @@ from gatework.errors import DataError
 
 # The most numbers in a padded table: eight bytes each.
 _MOST_NUMBERS = 1 << 30
+LABELS = ("label", "class", "target", "y")
+"""The names of columns of labels, in lower case; those in a file may have capitals."""
+# The most names of columns to list for people.
+_MOST_LISTED = 8
 # The salt of the hash that splits sequences. Never change it: resumed runs would get different splits.
 _MIXED_WITH = "gatework table 0"
 
@@ -168,3 +172,33 @@ def split_time(rows: int) -> tuple[int, int, int]:
         (17, 20, 25)
     """
     return rows * 7 // 10, rows * 8 // 10, rows
+
+
+def describe_lengths(table: Table) -> str:
+    """Describe the lengths of sequences.
+
+    Args:
+        table: The sequences.
+
+    Example:
+        >>> describe_lengths(make_table([np.ones((2, 1)), np.ones((1, 1))], ["x"], ["a", "b"]))
+        '1 to 2 steps'
+    """
+    least, most = int(table.lengths.min()), int(table.lengths.max())
+    return f"{least:,} steps" if least == most else f"{least:,} to {most:,} steps"
+
+
+def list_names(names: Sequence[str]) -> str:
+    """List names for a sentence; only the first of many.
+
+    Args:
+        names: The names.
+
+    Example:
+        >>> list_names(["x", "y"])
+        "'x', 'y'"
+        >>> list_names("abcdefghijk")
+        "'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h' and 3 others"
+    """
+    listed = ", ".join(f"'{name}'" for name in names[:_MOST_LISTED])
+    return listed if len(names) <= _MOST_LISTED else f"{listed} and {len(names) - _MOST_LISTED:,} others"

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gatework.data.table import Table, make_table
-from gatework.data.table_csv import describe_lengths
+from gatework.data.table import Table, describe_lengths, make_table
 from gatework.errors import DataError
 from gatework.reading.arrays import list_npz, parse_npy, parse_npz
 from gatework.reading.files import list_folder, read_file

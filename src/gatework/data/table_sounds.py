@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatework.data.table import Table, make_table
-from gatework.data.table_csv import LABELS, describe_lengths, read_rows
+from gatework.data.label_list import read_label_list
+from gatework.data.table import LABELS, Table, describe_lengths, make_table
 from gatework.errors import DataError
 from gatework.reading.files import list_folder, read_file
 from gatework.reading.sound import parse_wav
@@ -115,7 +115,7 @@ def _filed(folder: Path) -> Iterator[tuple[str, str]]:
 
 def _listed(path: Path, folder: Path) -> dict[str, str]:
     """Return the labels of the files that a list names, by file."""
-    rows = read_rows(path)
+    rows = read_label_list(path)
     name, label = rows.place(FILES), rows.place(LABELS)
     if name is None or label is None:
         raise DataError(f"'{path}' needs a column file and a column label.")

@@ -9,9 +9,10 @@ import pytest
 import torch
 from tests.tasks.generic.walks import wav
 
+from gatework.data.options import NO_OPTIONS
+from gatework.data.own import read_own_table
 from gatework.data.table import make_table, split_sequences, split_time
 from gatework.data.table_arrays import read_array_table
-from gatework.data.table_csv import read_csv_table
 from gatework.data.table_sounds import Features, read_sound_table
 from gatework.errors import DataError
 
@@ -84,7 +85,7 @@ TABLES = {
 
 @pytest.mark.parametrize("text", TABLES, ids=repr)
 def test_tables_are_read(tmp_path, text):
-    table = read_csv_table(write(tmp_path, {"my.csv": text.encode()}) / "my.csv")
+    table = read_own_table(write(tmp_path, {"my.csv": text.encode()}) / "my.csv", NO_OPTIONS, True)
     assert plain(table) == TABLES[text]
     assert table.steps.dtype == torch.float64
     assert table.lengths.dtype == torch.int64
@@ -95,39 +96,43 @@ def test_tables_are_read(tmp_path, text):
 
 def test_what_was_taken_is_said(tmp_path):
     text = "sequence,step,a,b,when,class\np,1,1,2,noon,x\np,2,1,2,noon,x\nq,1,1,2,noon,x\n"
-    assert read_csv_table(write(tmp_path, {"my.csv": text.encode()}) / "my.csv").about == (
-        "table: 2 sequences, one for each 'sequence', 1 to 2 steps, in the order of 'step'",
-        "columns: reads 'a', 'b'; labels are those of 'class'; leaves out 'when', which hold no numbers",
+    assert read_own_table(write(tmp_path, {"my.csv": text.encode()}) / "my.csv", NO_OPTIONS, True).about == (
+        "table: 2 sequences, one for each 'sequence', 1 to 2 steps",
+        "columns: a, b; time: step (1 to 2); labels: class; left out: when (text in 3 of 3 rows)",
+        "read as: ',' between fields",
     )
 
 
+WAYS = (
+    "Say what to do with --missing: drop (leave these rows out), previous (fill with the value before), interpolate "
+    "(between the values before and after) or mean (of the column); or choose other columns with --columns."
+)
+TIMES = (
+    "expected numbers, or dates such as 2026-01-31 or 31.01.2026 12:00. Name another column with --time, or rename "
+    "this one."
+)
 NO_TABLES = {
-    "": "'{path}' has no header: its first line has to name the columns, such as id,time,x,label.",
-    "a,1\n2,3\n": "'{path}' has no header: its first line has to name the columns, such as id,time,x,label.",
+    "": "'{path}' is empty: expected a table.",
+    "\n\n": "'{path}' holds no rows: expected a table with numbers.",
     "x,x\n1,2\n": "'{path}' has two columns named 'x': each column needs a name of its own.",
-    ",x\n1,2\n": "'{path}' has no name for column 1: each column needs a name of its own.",
     "id,x\n": "'{path}' has a header and no rows.",
     "id,x\na,1\n\nb\n": "'{path}', line 4 has 1 fields, and the header has 2.",
-    "id,x\na,1\nb,one\n": "'{path}', line 3, column 'x': 'one' is not a number. "
-    "Fill the hole, or take the row or the column out.",
-    "id,x\na,1\nb,nan\n": "'{path}', line 3, column 'x': 'nan' is not a number. "
-    "Fill the hole, or take the row or the column out.",
-    "id,x,y2\na,,1\nb,2,1\n": "'{path}', line 2, column 'x': '' is not a number. "
-    "Fill the hole, or take the row or the column out.",
-    "id,x\na,1\n ,2\n": "'{path}', line 3: the column 'id' is empty.",
-    "id,x,label\na,1,\n": "'{path}', line 2: the column 'label' is empty.",
+    "id,x\na,1\nb,one\n": "'{path}', line 3, column 'x': 'one' is not a number, and 1 of 2 fields are. Correct it, or "
+    "choose other columns with --columns.",
+    "id,x\na,1\nb,nan\n": "'{path}' has a hole in column 'x' (line 3). " + WAYS,
+    "id,x,y2\na,,1\nb,2,1\n": "'{path}' has a hole in column 'x' (line 2). " + WAYS,
+    "id,x\na,1\n ,2\n": "'{path}', line 3, column 'id': the id is empty. Fill it, or take the row out.",
+    "id,x,label\na,1,\n": "'{path}', line 2, column 'label': the label is empty. Fill it, or take the row out.",
     "id,label,note\na,1,b\n": "'{path}' has no column of numbers to read, beside those of the id, the time and the "
-    "label.",
-    "label,x,Class\na,1,b\n": "'{path}' has the columns 'label' and 'Class', and each could be the label. Rename one "
-    "of them, or take it out.",
-    "id,series,x\na,1,2\n": "'{path}' has the columns 'id' and 'series', and each could be the id. Rename one of them, "
-    "or take it out.",
-    "id,time,x\na,3,1\nb,3,1\na,3.0,1\n": "'{path}', line 4: the time is that of line 2. Each row of 'a' needs a time "
-    "of its own.",
-    "time,x\n1,1\nnoon,1\n": "'{path}', line 2, column 'time': '1' is not a date such as 2026-01-31 or "
-    "2026-01-31T12:00. Rename the column, if it is no time.",
-    "t,x\n1,1\ninf,1\n": "'{path}', line 3, column 't': 'inf' is not a finite number. Rename the column, if it is no "
-    "time.",
+    "label. 'note' is left out (text in 1 of 1 rows).",
+    "label,x,Class\na,1,b\n": "'{path}' has the columns 'label' and 'Class', and each could be the label. Say which "
+    "with --target.",
+    "id,series,x\na,1,2\n": "'{path}' has the columns 'id' and 'series', and each could be the id. Say which "
+    "with --id.",
+    "id,time,x\na,3,1\nb,3,1\na,3.0,1\n": "'{path}', line 4, column 'time': the time is that of line 2, and 1 of 3 "
+    "times are repeated. Each row of a sequence needs a time of its own.",
+    "time,x\n1,1\nnoon,1\n": "'{path}', line 3, column 'time': 'noon' is not a time: " + TIMES,
+    "t,x\n1,1\ninf,1\n": "'{path}', line 3, column 't': 'inf' is not a time: " + TIMES,
 }
 
 
@@ -135,14 +140,14 @@ NO_TABLES = {
 def test_what_is_no_table_is_refused(tmp_path, text):
     path = write(tmp_path, {"my.csv": text.encode()}) / "my.csv"
     with pytest.raises(DataError) as refusal:
-        read_csv_table(path)
+        read_own_table(path, NO_OPTIONS, True)
     assert str(refusal.value) == NO_TABLES[text].format(path=path)
 
 
 def test_a_table_that_is_too_wide_is_refused_before_its_names_are_compared(tmp_path):
     path = write(tmp_path, {"my.csv": b",".join([b"x"] * 20_000) + b"\n1\n"}) / "my.csv"
     with pytest.raises(DataError, match="has 20,000 columns, and at most 10,000 are taken"):
-        read_csv_table(path)
+        read_own_table(path, NO_OPTIONS, True)
 
 
 # --- arrays

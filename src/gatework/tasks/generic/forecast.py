@@ -10,12 +10,9 @@ import numpy as np
 import torch
 
 from gatework.data.options import NO_OPTIONS, TableOptions
-from gatework.data.recorded import find_table, read_table
-from gatework.data.table import Table, make_table, split_time
-from gatework.data.table_arrays import is_array_folder, read_array_table
-from gatework.data.table_csv import IDS, describe_columns, describe_lengths, list_names, read_csv_table, read_rows
+from gatework.data.table import list_names, split_time
 from gatework.errors import DataError
-from gatework.tasks.generic.reading import better_than, scale_by
+from gatework.tasks.generic.reading import better_than, open_series, scale_by
 from gatework.tasks.recorded.forecasting import (
     CONTEXT_SHARE,
     LIKE_NLINEAR,
@@ -30,42 +27,6 @@ from gatework.tasks.task import Batch, Gap, Recorded, Recording, Task
 from gatework.tasks.trivial import find_season, measure_splits
 
 _SPLITS = ("train", "valid", "test")
-
-
-def open_series(path: Path, options: TableOptions = NO_OPTIONS) -> Table:
-    """Open a table of one series or of several.
-
-    A CSV file is one series, of all its numeric columns, in the order of its rows. But if values of a column named
-    ``id``, ``sequence`` or ``series`` are repeated, the rows with each value form one series, and a column named
-    ``time``, ``t`` or ``step`` orders them.
-
-    Args:
-        path: A CSV file, its folder, or arrays.
-        options: How the table is read.
-
-    Returns:
-        The series.
-
-    Raises:
-        DataError: If the path does not hold such a table.
-    """
-    if path.suffix.lower() in (".npz", ".npy") or (path.is_dir() and is_array_folder(path)):
-        return read_array_table(path)
-    path = find_table(path)
-    columns = read_table(path)
-    if any(name.lower() in IDS for name in (*columns.names, *columns.ignored)) and _has_several(path):
-        return read_csv_table(path, labelled=False)
-    table = make_table([columns.rows], columns.names, [""], source=str(path))
-    table = replace(table, left_out=columns.ignored)
-    lines = f"table: one series, {describe_lengths(table)}, in the order of the file", describe_columns(table)
-    return replace(table, about=lines)
-
-
-def _has_several(path: Path) -> bool:
-    """Tell whether there are several ids and one is repeated, so that they are not just the numbers of the rows."""
-    rows = read_rows(path)
-    place = rows.place(IDS)
-    return place is not None and 1 < len(set(rows.column(place))) < len(rows.fields)
 
 
 def load(path: Path, gap: int, options: TableOptions = NO_OPTIONS) -> Recording:

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatework.data.options import NO_OPTIONS, TableOptions
-from gatework.data.recorded import find_scale, find_table
-from gatework.data.table import Table, split_sequences
+from gatework.data.own import read_own_table
+from gatework.data.recorded import find_scale
+from gatework.data.table import Table, list_names, split_sequences
 from gatework.data.table_arrays import is_array_folder, read_array_table
-from gatework.data.table_csv import read_csv_table
 from gatework.data.table_sounds import Features, is_sound_folder, read_sound_table
 from gatework.errors import DataError
+from gatework.reading.files import list_folder
 from gatework.reading.tables import parse_number
 from gatework.tasks.features.mel import BANDS, log_mel
 from gatework.tasks.task import Success
@@ -22,6 +23,8 @@ from gatework.tasks.task import Success
 SOUND = Features(log_mel, f"{BANDS} mel bands, 25 ms every 10 ms, natural logarithms")
 # A model counts as better than the trivial predictor if it avoids a tenth of its errors.
 LEAST_SKILL = 0.1
+# The endings of the names of tables, for a folder that holds one.
+TABLES = (".csv", ".tsv", ".parquet", ".arrow", ".feather")
 # The source of every generic task.
 SOURCE = "Your own table, arrays or recordings"
 # The most classes.
@@ -45,12 +48,13 @@ def better_than(baseline: str) -> Success:
     return Success("skill", at_least=LEAST_SKILL, words=words)
 
 
-def open_table(path: Path, options: TableOptions = NO_OPTIONS) -> Table:
-    """Open a table: a CSV file, arrays, a folder with one of these, or a folder of WAV files.
+def open_table(path: Path, options: TableOptions = NO_OPTIONS, *, unlabelled: bool = False) -> Table:
+    """Open a table of sequences with labels: a table, arrays, a folder with one of these, or a folder of WAV files.
 
     Args:
-        path: The file or the folder.
+        path: The file (CSV, Parquet, Arrow, ``.ts``, ``.npz``, ``.npy``) or the folder.
         options: How the table is read.
+        unlabelled: Whether the column of labels that the options name may be missing.
 
     Returns:
         The table.
@@ -58,11 +62,72 @@ def open_table(path: Path, options: TableOptions = NO_OPTIONS) -> Table:
     Raises:
         DataError: If the path is none of these.
     """
-    if path.suffix.lower() in (".npz", ".npy") or (path.is_dir() and is_array_folder(path)):
-        return read_array_table(path)
-    if path.is_dir() and is_sound_folder(path):
+    if path.is_dir() and not is_array_folder(path) and is_sound_folder(path):
+        _refuse_options(path, options, "recordings")
         return read_sound_table(path, SOUND)
-    return read_csv_table(find_table(path))
+    if (table := _open_other(path, options)) is not None:
+        return table
+    return read_own_table(find_own_table(path), options, True, unlabelled)
+
+
+def open_series(path: Path, options: TableOptions = NO_OPTIONS) -> Table:
+    """Open a table of one series or of several.
+
+    A table is one series, of all its columns of numbers, in the order of its times or else of its rows. But if values
+    of a column named ``id``, ``sequence`` or ``series`` are repeated, the rows with each value form one series.
+
+    Args:
+        path: A CSV, Parquet or Arrow file, its folder, or arrays.
+        options: How the table is read.
+
+    Returns:
+        The series.
+
+    Raises:
+        DataError: If the path does not hold such a table.
+    """
+    if (table := _open_other(path, options)) is not None:
+        return table
+    return read_own_table(find_own_table(path), options, False)
+
+
+def _open_other(path: Path, options: TableOptions) -> Table | None:
+    """Open arrays; None if the path holds a table in rows."""
+    if path.suffix.lower() in (".npz", ".npy") or (path.is_dir() and is_array_folder(path)):
+        _refuse_options(path, options, "arrays")
+        return read_array_table(path)
+    return None
+
+
+def _refuse_options(path: Path, options: TableOptions, what: str) -> None:
+    """Refuse options for what is no table in rows and columns."""
+    for name, value in options.facts().items():
+        if value and (name, value) != ("missing", "refuse"):
+            shown = ",".join(value) if isinstance(value, list) else value
+            raise DataError(
+                f"{name} is '{shown}', and '{path}' holds {what}, which have no named columns: leave it out."
+            )
+
+
+def find_own_table(path: Path) -> Path:
+    """Find the file of a table: the path itself, or the only table of a folder.
+
+    Args:
+        path: A file or a folder.
+
+    Returns:
+        The file.
+
+    Raises:
+        DataError: If a folder holds no such file, or several.
+    """
+    if not path.is_dir():
+        return path
+    tables = [file for file in list_folder(path) if file.suffix.lower() in TABLES and file.is_file()]
+    if len(tables) != 1:
+        names = f" ({list_names([file.name for file in tables])})" if tables else ""
+        raise DataError(f"'{path}' holds {len(tables)} tables{names}: expected one. Give the file itself.")
+    return tables[0]
 
 
 def open_labelled(path: Path, task: str, options: TableOptions = NO_OPTIONS) -> Table:

@@ -1,6 +1,5 @@
 """Regress: predict one number for each of your own sequences, at its end."""
 
-from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -78,11 +77,12 @@ def load(path: Path, gap: int, options: TableOptions = NO_OPTIONS) -> Recording:
         raise DataError(
             f"'{table.source}': all training sequences have the number {learned[0]:g}; expected different numbers."
         )
-    with np.errstate(over="ignore"):  # an infinite deviation is refused
+    with np.errstate(over="ignore", invalid="ignore"):  # numbers that become infinite are refused
         mean, deviation = (float(value[0]) for value in find_scale(learned[:, None]))
-    if not isfinite(deviation):
+        standard = (answers - mean) / deviation
+        finite = np.isfinite(standard.astype(np.float32)).all()
+    if not finite:
         raise DataError(f"'{table.source}': the numbers are too large to be standardised.")
-    standard = (answers - mean) / deviation
     splits = {
         split: ask_number_at_the_end([scaled.sequence(number) for number in numbers], standard[numbers], gap)
         for split, numbers in parts.items()
