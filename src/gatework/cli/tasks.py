@@ -41,15 +41,22 @@ def list_tasks(name: str = "", /, *, gap: Size | None = None, seed: int = 0, jso
     if json:
         print_json([_facts(task, None) for task in TASKS.values()])
         return
-    for heading, kind in (("Drawn from a seed", Synthetic), ("Recorded", Recorded)):
+    for heading in ("Drawn from a seed", "Recorded", "Your own data"):
         rows = [
             [task.name, escape(task.title), str(task.gap.default), str(task.success)]
             for task in TASKS.values()
-            if isinstance(task.examples, kind)
+            if _heading(task) == heading
         ]
         out().print(f"[bold]{heading}[/bold]")
         out().print(grid(("task", "what it is", "gap", "solved at"), rows, right=("gap",)))
     out().print("Next: [cyan]gatework tasks adding[/cyan], [cyan]gatework train --task adding[/cyan]")
+
+
+def _heading(task: Task) -> str:
+    """Return the heading below which a task is listed."""
+    if isinstance(task.examples, Synthetic):
+        return "Drawn from a seed"
+    return "Your own data" if task.examples.own else "Recorded"
 
 
 def _facts(task: Task, gap: int | None) -> dict:

@@ -6,8 +6,6 @@ from typing import Any, Literal
 
 Missing = Literal["refuse", "drop", "previous", "interpolate", "mean"]
 """What happens to holes: they are refused, their rows are dropped, or they are filled."""
-Dates = Literal["", "day-first", "month-first"]
-"""The order of day and month in a date such as 03/04/2021."""
 
 
 @dataclass(frozen=True)

@@ -171,8 +171,8 @@ def _refuse_one_column(text: str, path: Path) -> None:
     numbers = [int(fields[0]) for fields in rows[1:]]
     if len(numbers) < 3 or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
         raise DataError(
-            f"'{path}' has one name, '{rows[0][0].strip()}', above rows such as {','.join(rows[1])}. Say --decimal , "
-            "if each is one number with a decimal comma, or --delimiter , if each is two fields."
+            f"'{path}' has one name, '{rows[0][0].strip()}', above rows such as {','.join(rows[1])}. Say --decimal "
+            "comma if each is one number with a decimal comma, or --delimiter , if each is two fields."
         )
 
 

@@ -156,8 +156,8 @@ def decide_decimal(columns: Sequence[TextColumn], delimiter: str, place: Place) 
     if point and comma:
         raise DataError(
             f"{place(*point)}: '{_field(*point)}' has a decimal point, and {place(*comma, short=True)}: "
-            f"'{_field(*comma)}' has a decimal comma. Say --decimal . or --decimal , and what is wrong is named, or "
-            "choose columns with --columns."
+            f"'{_field(*comma)}' has a decimal comma. Say --decimal point or --decimal comma, "
+            "and the other one is refused by name, or choose columns with --columns."
         )
     if point or comma:
         return "." if point else ","
@@ -172,7 +172,7 @@ def decide_decimal(columns: Sequence[TextColumn], delimiter: str, place: Place) 
         return "."
     raise DataError(
         f"{place(*either)}: '{_field(*either)}' may have thousands or decimals, and no other number tells. "
-        "Say --decimal . or --decimal , for the sign before decimals."
+        "Say --decimal point or --decimal comma for the sign before decimals."
     )
 
 

@@ -224,7 +224,7 @@ def _labels(
     if fields.null_count:
         row = int(pc.is_null(fields).to_numpy(zero_copy_only=False).argmax())
         raise DataError(f"{source.place(column, row)}: the label is empty. Fill it, or take the row out.")
-    if decimal == "," and isinstance(column, TextColumn):
+    if decimal == "," and isinstance(column, TextColumn) and column.filled == len(fields):
         values, _, wrong = to_numbers(column, decimal)
         if wrong is None:
             fields = pa.array([repr(value) for value in values.tolist()])
@@ -239,7 +239,7 @@ def _labels(
 
 def _say_numbers(decimal: str, signs: dict[str, list[str]], holes: dict[str, int], missing: str) -> list[str]:
     """Say how numbers were read and what happened to holes."""
-    words = {"percent": "percent signs", "currency": "signs of currency", "thousands": "signs between thousands"}
+    words = {"percent": "percent signs", "currency": "currency signs", "thousands": "signs between thousands"}
     said = ["decimal comma"] if decimal == "," else []
     said += [f"{words[sign]} taken off in {list_names(columns)}" for sign, columns in signs.items()]
     for name, count in holes.items():

@@ -87,6 +87,7 @@ def _check(content: bytes, path: Path) -> None:
             end = content.find(b"\n", at)
             line = content[max(begin, at - _MOST_QUOTED // 2) : end if end >= 0 else None][:_MOST_QUOTED]
             shown = line.decode("cp1252", errors="replace").strip()
+            shown = f"…{shown}" if at - begin > _MOST_QUOTED // 2 else shown
             number = content.count(b"\n", 0, at) + 1
             raise DataError(
                 f"'{path}', line {number:,} is not UTF-8 text. It may be of Windows: in cp1252 "

@@ -6,13 +6,16 @@ from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from gatework.data.options import Dates, Missing, TableOptions
+from gatework.data.options import Missing, TableOptions
 from gatework.errors import ConfigError
 
 # A name between commas; one that holds a comma stands in quotes.
 _NAME = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^,"][^,]*?))\s*(?:,|$)')
 # The names of delimiters that a shell makes hard to type.
 _DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "bar": "|", "pipe": "|"}
+_DECIMALS = {"point": ".", "comma": ","}
+# Settings that hold names from the table.
+_NAMES = ("columns", "target", "time", "id")
 _NOT_DELIMITERS = '"\r\n\0'
 
 
@@ -30,10 +33,14 @@ class TableSettings(BaseModel):
     time: str = Field("", description="The column with the time stamps.")
     id: str = Field("", description="The column that tells sequences or series apart.")
     delimiter: str = Field("", description="What stands between two fields: a character, or tab.")
-    decimal: Literal["", ".", ","] = Field("", description="What stands before the decimals of a number.")
+    decimal: Literal["auto", "point", "comma"] = Field("auto", description="What stands before decimals.")
     missing: Missing = Field("refuse", description="What to do about holes in your own table.")
-    dates: Dates = Field("", description="Whether 03/04/2021 begins with the day or with the month.")
-    header: Literal["", "yes", "no"] = Field("", description="Whether the first line of your own table names columns.")
+    dates: Literal["auto", "day-first", "month-first"] = Field(
+        "auto", description="Whether 03/04/2021 begins with the day or with the month."
+    )
+    header: Literal["auto", "yes", "no"] = Field(
+        "auto", description="Whether the first line of your own table names the columns."
+    )
 
     @field_validator("columns", "target", mode="before")
     @classmethod
@@ -42,6 +49,12 @@ class TableSettings(BaseModel):
         if isinstance(value, str):
             value = split_names(value)
         return tuple(value) if isinstance(value, list) else value
+
+    @field_validator("decimal", mode="before")
+    @classmethod
+    def _decimal_in_words(cls, value: Any) -> Any:
+        """Take the sign itself for its name."""
+        return next((name for name, sign in _DECIMALS.items() if value == sign), value)
 
     @field_validator("delimiter")
     @classmethod
@@ -54,8 +67,10 @@ class TableSettings(BaseModel):
     def table_options(self) -> TableOptions:
         """Return how the table is read."""
         told = {name: getattr(self, name) for name in TABLE_SETTINGS}
+        told = {name: "" if value == "auto" and name not in _NAMES else value for name, value in told.items()}
+        told["decimal"] = _DECIMALS.get(told["decimal"], "")
         encoding = getattr(self, "encoding", "utf-8")
-        return TableOptions(**told, encoding="" if encoding == "utf-8" else encoding)
+        return TableOptions.from_facts(told | {"encoding": "" if encoding == "utf-8" else encoding})
 
 
 TABLE_SETTINGS = tuple(TableSettings.model_fields)
