@@ -68,7 +68,7 @@ def split_columns(
             ),
         )
     except (pa.ArrowException, OSError) as error:
-        raise FileError(path, f"cannot be read as CSV ({_first_line(error)})", "expected rows of fields") from error
+        raise FileError(path, f"cannot be read as CSV ({_first_line(error)})", "Expected rows of fields.") from error
     return table.columns, wrong[0] if wrong else None, comments[0]
 
 
@@ -133,15 +133,15 @@ def _gather(path: str | Path, schema: pa.Schema, batches: Any) -> pa.Table:
 
 def _check_size(path: str | Path, rows: int, columns: int) -> None:
     if columns > MOST_COLUMNS:
-        raise FileError(path, f"has {columns:,} columns", f"expected at most {MOST_COLUMNS:,}")
+        raise FileError(path, f"has {columns:,} columns", f"Expected at most {MOST_COLUMNS:,}.")
     if rows < 0 or rows * columns > _MOST_FIELDS:
-        raise FileError(path, f"has {rows:,} rows of {columns:,} columns", f"expected at most {_MOST_FIELDS:,} fields")
+        raise FileError(path, f"has {rows:,} rows of {columns:,} columns", f"Expected at most {_MOST_FIELDS:,} fields.")
 
 
 def _damaged(path: str | Path, format: str, error: BaseException) -> FileError:
     if isinstance(error, FileError):
         return error
-    return FileError(path, f"is {format} file that cannot be read ({_first_line(error)})", "write it again")
+    return FileError(path, f"is {format} file that cannot be read ({_first_line(error)})", "Write it again.")
 
 
 def _first_line(error: BaseException) -> str:

@@ -265,13 +265,13 @@ REFUSED = {
         "that is right, or name another encoding."
     ),
     b"PK\x03\x04....xl/workbook.xml": (
-        "' is an Excel sheet: expected a table as CSV, Parquet or Arrow. To read it, save it as CSV (in Excel: "
+        "' is an Excel sheet; expected a table as CSV, Parquet or Arrow. To read it, save it as CSV (in Excel: "
         "CSV UTF-8)."
     ),
     b"%PDF-1.7": (
-        "' is a PDF document: expected a table as CSV, Parquet or Arrow. To read it, export its table as CSV."
+        "' is a PDF document; expected a table as CSV, Parquet or Arrow. To read it, export its table as CSV."
     ),
-    b"a,b\n1,\0\n": ("' holds NUL characters: expected a table as CSV, Parquet or Arrow."),
+    b"a,b\n1,\0\n": ("' holds NUL characters; expected a table as CSV, Parquet or Arrow."),
 }
 
 
@@ -391,14 +391,14 @@ def test_settings_say_how_a_table_is_read(tmp_path):
     [
         (
             {"task": "adding", "columns": "a,b"},
-            "columns is 'a,b', and task 'adding' reads no table of your own: leave it out, or choose --task classify, "
-            "tag, regress or forecast",
+            "columns is 'a,b', and task 'adding' reads no table of your own. Leave it out, or choose --task classify, "
+            "tag, regress or forecast.",
         ),
-        ({"task": "text", "time": "date"}, "time is date, and a text has none: leave it out, or choose a --task"),
-        ({"task": "forecast", "delimiter": "ab"}, "delimiter is 'ab': expected one character, such as ';', or tab"),
+        ({"task": "text", "time": "date"}, "time is date, and a text has none. Leave it out, or choose a --task."),
+        ({"task": "forecast", "delimiter": "ab"}, "delimiter is 'ab'; expected one character, such as ';', or tab."),
         (
             {"task": "forecast", "columns": 'a,"b'},
-            '\'a,"b\' is no list of names: expected names such as a,b or "a, b",c',
+            '\'a,"b\' is no list of names; expected names such as a,b or "a, b",c.',
         ),
     ],
 )
@@ -413,7 +413,7 @@ def test_arrays_and_recordings_have_no_columns(tmp_path):
     with pytest.raises(DataError) as refusal:
         open_series(tmp_path / "my.npz", TableOptions(columns=("a", "b")))
     assert str(refusal.value) == (
-        f"columns is 'a,b', and '{tmp_path / 'my.npz'}' holds arrays, which have no named columns: leave it out."
+        f"columns is 'a,b', and '{tmp_path / 'my.npz'}' holds arrays, which have no named columns. Leave it out."
     )
 
 
@@ -515,5 +515,5 @@ def test_a_file_that_claims_to_be_huge_is_refused(tmp_path):
     with pytest.raises(DataError, match="has 20,000 columns, and at most 10,000 are taken"):
         open_series(path)
     parquet.write_table(pa.table({f"c{place}": [1.0] for place in range(10_001)}), path)
-    with pytest.raises(DataError, match="has 10,001 columns: expected at most 10,000"):
+    with pytest.raises(DataError, match=r"has 10,001 columns\. Expected at most 10,000"):
         open_series(path)

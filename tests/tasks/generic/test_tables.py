@@ -112,8 +112,8 @@ TIMES = (
     "this one."
 )
 NO_TABLES = {
-    "": "'{path}' is empty: expected a table.",
-    "\n\n": "'{path}' holds no rows: expected a table with numbers.",
+    "": "'{path}' is empty; expected a table.",
+    "\n\n": "'{path}' holds no rows; expected a table with numbers.",
     "x,x\n1,2\n": "'{path}' has two columns named 'x': each column needs a name of its own.",
     "id,x\n": "'{path}' has a header and no rows.",
     "id,x\na,1\n\nb\n": "'{path}', line 4 has 1 fields, and the header has 2.",
@@ -131,8 +131,8 @@ NO_TABLES = {
     "with --id.",
     "id,time,x\na,3,1\nb,3,1\na,3.0,1\n": "'{path}', line 4, column 'time': the time is that of line 2, and 1 of 3 "
     "times are repeated. Each row of a sequence needs a time of its own.",
-    "time,x\n1,1\nnoon,1\n": "'{path}', line 3, column 'time': 'noon' is not a time: " + TIMES,
-    "t,x\n1,1\ninf,1\n": "'{path}', line 3, column 't': 'inf' is not a time: " + TIMES,
+    "time,x\n1,1\nnoon,1\n": "'{path}', line 3, column 'time': 'noon' is not a time; " + TIMES,
+    "t,x\n1,1\ninf,1\n": "'{path}', line 3, column 't': 'inf' is not a time; " + TIMES,
 }
 
 

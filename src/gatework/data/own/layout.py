@@ -66,7 +66,7 @@ def find_layout(content: bytes, path: Path, options: TableOptions) -> Layout:
     above, text = _leading_comments(text)
     lines += len(above)
     if not text.strip():
-        raise DataError(f"'{path}' holds no rows: expected a table with numbers.")
+        raise DataError(f"'{path}' holds no rows; expected a table with numbers.")
     delimiter = delimiter or _find_delimiter(text, path, options)
     rows = split_rows(text, delimiter, _HEAD_ROWS)
     if above and (named := _commented_names(above[-1], delimiter, rows)):

@@ -117,7 +117,7 @@ def _find_label(chooser: _Chooser, labelled: bool, unlabelled: bool) -> Column |
     if not labelled:
         return None
     if len(target) > 1:
-        raise DataError(f"target is '{','.join(target)}': expected the one column that holds the labels.")
+        raise DataError(f"target is '{','.join(target)}'; expected the one column that holds the labels.")
     if not target:
         return chooser.called(LABELS)
     if unlabelled and all(column.name != target[0] for column in chooser.source.columns):

@@ -109,7 +109,7 @@ def open_source(path: Path, options: TableOptions) -> Source:
     Raises:
         DataError: If the file cannot be read as a table.
     """
-    content = read_file(path, MOST_BYTES, "check --data")
+    content = read_file(path, MOST_BYTES, "Check --data.")
     if content.startswith(b"PAR1"):
         return _typed(parse_parquet(content, path), path, "parquet")
     if content.startswith(_ARROW):
@@ -257,7 +257,7 @@ def _say(layout: Layout, encoding: str, comments: int) -> tuple[str, ...]:
 def _typed(table: pa.Table, path: Path, format: str) -> Source:
     """Convert the columns of a format with types."""
     if not table.num_rows or not table.num_columns:
-        raise DataError(f"'{path}' has no rows: expected a table with numbers.")
+        raise DataError(f"'{path}' has no rows; expected a table with numbers.")
     names, unnamed = _name_all(table.column_names, path)
     columns: list[Column] = []
     left_out: dict[str, str] = {}

@@ -147,7 +147,7 @@ def _counted_times(source: Source, column: TextColumn) -> Times:
     if field is None:
         raise DataError(f"{source.place(column, row)}: the time is empty. Fill it, or take the row out.")
     raise DataError(
-        f"{source.place(column, row)}: '{field}' is not a time: expected numbers, or dates such as 2026-01-31 or "
+        f"{source.place(column, row)}: '{field}' is not a time; expected numbers, or dates such as 2026-01-31 or "
         "31.01.2026 12:00. Name another column with --time, or rename this one."
     )
 

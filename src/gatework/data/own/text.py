@@ -36,9 +36,9 @@ def to_utf8(content: bytes, path: Path, encoding: str = "") -> tuple[bytes, str]
         (b'\xc3\xa4;1', 'utf-16, as its first bytes say')
     """
     if not content:
-        raise DataError(f"'{path}' is empty: expected a table.")
+        raise DataError(f"'{path}' is empty; expected a table.")
     if not encoding and (named := name_format(content[:4096])):
-        raise DataError(f"'{path}' is {named[0]}: expected a table as CSV, Parquet or Arrow. To read it, {named[1]}.")
+        raise DataError(f"'{path}' is {named[0]}; expected a table as CSV, Parquet or Arrow. To read it, {named[1]}.")
     said = encoding
     if not encoding:
         encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "")
@@ -51,7 +51,7 @@ def to_utf8(content: bytes, path: Path, encoding: str = "") -> tuple[bytes, str]
     if b"\0" in content:
         if not said and (guessed := _guess_wide(content)):
             return to_utf8(content, path, guessed)[0], f"{guessed}, as its bytes look"
-        raise DataError(f"'{path}' holds NUL characters: expected a table as CSV, Parquet or Arrow.")
+        raise DataError(f"'{path}' holds NUL characters; expected a table as CSV, Parquet or Arrow.")
     if b"\n" not in content:  # the line ends of old Macs
         content = content.replace(b"\r", b"\n")
     return content, said
@@ -68,7 +68,7 @@ def _recoded(content: bytes, path: Path, encoding: str) -> bytes:
         raise FileError(
             path,
             f"is not {encoding} text ({error.reason if hasattr(error, 'reason') else error})",
-            "name its encoding with --encoding, or save it as UTF-8",
+            "Name its encoding with --encoding, or save it as UTF-8.",
         ) from error
     return b"".join(parts).removeprefix(codecs.BOM_UTF8)
 

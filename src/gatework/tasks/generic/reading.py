@@ -105,7 +105,7 @@ def _refuse_options(path: Path, options: TableOptions, what: str) -> None:
         if value and (name, value) != ("missing", "refuse"):
             shown = ",".join(value) if isinstance(value, list) else value
             raise DataError(
-                f"{name} is '{shown}', and '{path}' holds {what}, which have no named columns: leave it out."
+                f"{name} is '{shown}', and '{path}' holds {what}, which have no named columns. Leave it out."
             )
 
 
@@ -126,7 +126,7 @@ def find_own_table(path: Path) -> Path:
     tables = [file for file in list_folder(path) if file.suffix.lower() in TABLES and file.is_file()]
     if len(tables) != 1:
         names = f" ({list_names([file.name for file in tables])})" if tables else ""
-        raise DataError(f"'{path}' holds {len(tables)} tables{names}: expected one. Give the file itself.")
+        raise DataError(f"'{path}' holds {len(tables)} tables{names}; expected one. Give the file itself.")
     return tables[0]
 
 
