@@ -63,3 +63,18 @@ def test_single_steps_beside_torchs():
     )
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 2 + 3 * 2 * 3
+
+
+def test_reading_a_table_is_measured():
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.read_table", "--rows", "3000", "--columns", "3"],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["rows"], found["columns"]) == (3000, 3)
+    assert found["megabytes"] > 0 < found["processor_seconds"]
