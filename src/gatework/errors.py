@@ -30,6 +30,7 @@ import signal
 import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import chain
 from pathlib import Path
 
 _JOINERS = "\u200c\u200d"  # they only shape letters and emoji
@@ -60,6 +61,9 @@ def _shown(letter: str) -> str:
 def nearest(given: str, choices: Iterable[str], likeness: float = 0.6) -> str | None:
     """Give the choice that is most like what was given.
 
+    Words that have letters in common are not near yet: there must be few slips between them, or one must be a part, the
+    beginning or the initials of the other.
+
     Args:
         given: What was given.
         choices: What would have been right.
@@ -67,9 +71,45 @@ def nearest(given: str, choices: Iterable[str], likeness: float = 0.6) -> str | 
 
     Returns:
         The choice; None where none is near.
+
+    Example:
+        >>> nearest("hiden_size", ["hidden_size", "steps"]), nearest("lr", ["learning_rate", "run"])
+        ('hidden_size', 'learning_rate')
+        >>> nearest("verbose", ["proj_size"], 0.5), nearest("counting", ["nottingham"])
+        (None, None)
     """
-    close = get_close_matches(given, [*choices], n=1, cutoff=likeness)
-    return close[0] if close else None
+    known = [*choices]
+    initials = (choice for choice in known if len(given) > 1 and given == _initials(choice))
+    close = (choice for choice in get_close_matches(given, known, n=5, cutoff=likeness) if _is_near(given, choice))
+    parts = (choice for choice in known if len(given) > 2 and choice.startswith(given))
+    return next(chain(initials, close, parts), None)
+
+
+def _initials(choice: str) -> str:
+    return "".join(word[:1] for word in choice.replace("-", "_").split("_"))
+
+
+def _is_near(given: str, choice: str) -> bool:
+    """Tell whether two words differ by a slip or two, or share their beginning or a whole part."""
+    short, long = sorted((given, choice), key=len)
+    alike = next((place for place, letter in enumerate(short) if letter != long[place]), len(short))
+    if (len(short) > 2 and short in long) or 2 * alike >= max(6, len(long)):
+        return True
+    return _slips(given, choice) <= max(1, len(long) // 3)
+
+
+def _slips(one: str, other: str) -> int:
+    """Count the letters to add, leave out, replace or swap with their neighbour to turn one word into the other."""
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for place, letter in enumerate(one, 1):
+        older, before, row = before, row, [place]
+        for index, another in enumerate(other, 1):
+            least = min(before[index] + 1, row[-1] + 1, before[index - 1] + (letter != another))
+            if place > 1 and index > 1 and letter == other[index - 2] and one[place - 2] == another:
+                least = min(least, older[index - 2] + 1)
+            row.append(least)
+    return row[-1]
 
 
 def did_you_mean(given: str, choices: Iterable[str], quote: str = "`") -> str:

@@ -13,6 +13,7 @@ from gatework import __version__
 from gatework.cells import CELLS
 from gatework.cli import app as door
 from gatework.cli.app import VERBS, app, main, run
+from gatework.cli.output import program
 
 VERB_NAMES = "cells, show, draw, tasks, train, evaluate, generate, compare, explore, report, doctor"
 CELL_NAMES = ", ".join(CELLS)
@@ -39,6 +40,15 @@ NONSENSE = {
     ),
     "show lstm --proj-size 4": "The cell `lstm` does not project its output. Use `project(cell, 4)`.",
     "doctor --jsn": "Unknown option: --jsn. Did you mean --json?",
+    "train book.txt": "Nothing takes 'book.txt' here. Did you mean --data book.txt? See gatework train --help.",
+    "train lstm": "Nothing takes 'lstm' here. Did you mean --cell lstm? See gatework train --help.",
+    "train my.toml": "Nothing takes 'my.toml' here. Did you mean --config my.toml? See gatework train --help.",
+    "train xyzzy": "Nothing takes 'xyzzy' here. See gatework train --help.",
+    "train --verbose": "Unknown option: --verbose. See gatework train --help.",
+    "train --lr 0.1": "Unknown option: --lr. Did you mean --learning-rate?",
+    "compare --task adding --gaps 4 rnn,lstm": (
+        "Nothing takes 'rnn,lstm' here. Did you mean --cells rnn,lstm? See gatework compare --help."
+    ),
 }
 
 
@@ -175,3 +185,41 @@ def test_missing_torch_is_said_plainly():
 
 def test_run_gives_back_the_code_and_stays():
     assert run(["--version"]) == 0
+
+
+@pytest.mark.parametrize("flag", ["--version", "-V"])
+def test_the_version(gatework, flag):
+    assert gatework(flag).out == f"{__version__}\n"
+
+
+def test_printed_commands_call_the_program_as_it_was_called(tmp_path, monkeypatch):
+    """A program in an environment that is not active is not found by its name."""
+    folder = tmp_path / ".venv" / "bin"
+    folder.mkdir(parents=True)
+    (folder / "gatework").touch(mode=0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "/nowhere")
+    for started, expected in {
+        str(folder / "gatework"): ".venv/bin/gatework",
+        ".venv/bin/gatework": ".venv/bin/gatework",
+        "/work/my tools/gatework": "'/work/my tools/gatework'",
+        "/lib/python/gatework/__main__.py": f"{sys.executable} -m gatework",
+        "/lib/python/pytest/__main__.py": "gatework",
+    }.items():
+        monkeypatch.setattr(sys, "argv", [started])
+        assert program() == expected
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setattr(sys, "argv", [str(folder / "gatework")])
+    assert program() == "gatework"
+
+
+def test_a_name_that_looks_mistyped_is_told_once_in_one_line(gatework, tmp_path):
+    (tmp_path / "mine.txt").write_text("c = 0.5 * C + 0.5 * c + x\nh = tanh(c)\n")
+    outcome = gatework("show", tmp_path / "mine.txt", "--json")
+    assert outcome.json["states"] == ["h", "c"]
+    assert outcome.err == (
+        "gatework: `C` is no state, no input and no line, so it is learned as a parameter. Did you mean `c`? If it is "
+        "meant to be learned, another name, or a value in init, ends this warning.\n"
+    )
+    (tmp_path / "mine.txt").write_text("c = 0.5 * c + x\nh = tanh(c)\n")
+    assert gatework("show", tmp_path / "mine.txt").err == ""

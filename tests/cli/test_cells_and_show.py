@@ -4,7 +4,7 @@ import pytest
 
 from gatework.cells import CELLS
 from gatework.cli.parameters import fitting_sizes, parameter_table
-from gatework.language import parse
+from gatework.language import latex_adjoint, parse
 
 
 def test_cells_lists_every_cell_with_its_size(gatework):
@@ -66,6 +66,7 @@ def test_show_latex_and_adjoint(gatework):
     adjoint = gatework("show", "rnn", "--adjoint").out
     assert adjoint.startswith("d_h = grad_h + back_h\n")
     assert gatework("show", "rnn", "--json").json["adjoint"] == adjoint.rstrip("\n")
+    assert gatework("show", "rnn", "--latex", "--adjoint").out == f"{latex_adjoint(CELLS['rnn'].step)}\n"
 
 
 def test_show_with_sizes_of_ones_own(gatework):
@@ -94,6 +95,13 @@ def test_show_reads_a_file_of_equations(gatework, tmp_path):
     outcome = gatework("show", path)
     assert outcome.code == 0, outcome.err
     assert outcome.out.startswith("mine\n\n  h = tanh(W @ x + R @ h + b)  # Zustand größer\n")
+
+
+def test_a_file_of_equations_may_have_any_ending(gatework, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.eq").write_text("h = tanh(W @ x + R @ h)")
+    assert gatework("show", "mine.eq", "--json").json["name"] == "mine"
+    assert "cell file 'other.eq'" in gatework("show", "other.eq").err.lower()
 
 
 def test_a_cell_without_parameters(gatework, tmp_path):

@@ -125,3 +125,13 @@ def test_train_and_evaluate_as_a_user_does(gatework, tmp_path):
     assert not {"text", "tokens", "unknown"} & set(found)
     assert f"gatework evaluate {run} --gap N" in trained.out
     assert "(by guessing 0.5000)" in gatework("evaluate", run, "--split", "test").out
+
+
+def test_a_gap_of_any_size_is_answered_from_a_shorter_example(gatework, monkeypatch):
+    """Two sequences of 100,000,000 steps would take gigabytes."""
+    shown = gatework("tasks", "adding", "--gap", 100_000_000)
+    assert "An example, drawn at gap 20,000 for its length\n" in shown.out
+    assert "100,000,000 least length" in shown.out
+    facts = gatework("tasks", "adding", "--gap", 100_000_000, "--json").json
+    assert (facts["gap"], facts["example"]["gap"]) == (100_000_000, 20_000)
+    assert len(facts["example"]["inputs"]) <= 22_000

@@ -1,13 +1,15 @@
 """A cell: its equations, and the few facts that the equations do not contain."""
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 
 from gatework.cells.remembering import biases_that_remember
-from gatework.errors import CellError, SizeError, printable
+from gatework.errors import CellError, EquationWarning, SizeError, printable
 from gatework.language import Step, latex, parse, show
+from gatework.language.mistyped import suspects
 from gatework.language.parse import DERIVED, WRITTEN, Limits
 
 INITIAL_CHOICES = ("identity", "orthogonal", "zeros")
@@ -292,6 +294,9 @@ def cell(
         EquationError: If the text cannot be parsed or is inconsistent; the message shows the line and a caret.
         CellError: If ``init`` names a parameter that the equations do not have.
 
+    Warns:
+        EquationWarning: If a name looks mistyped, such as ``C`` beside a state ``c``: it would be learned.
+
     Example:
         >>> mine = cell('''
         ...     z = sigmoid(W_z @ x + R_z @ h + b_z)     # update gate
@@ -302,4 +307,11 @@ def cell(
         >>> mine.count(input_size=4, hidden_size=8)
         136
     """
-    return Cell(name=name, equations=text, states=states, inputs=inputs, init=init, source=source)
+    made = Cell(name=name, equations=text, states=states, inputs=inputs, init=init, source=source)
+    for suspect in suspects(made.step, made.init):
+        warnings.warn(
+            f"{suspect} If it is meant to be learned, another name, or a value in init, ends this warning.",
+            EquationWarning,
+            stacklevel=2,
+        )
+    return made

@@ -1,5 +1,6 @@
 """Find a cell from what a user gives: the cell itself, its name, its equations, or a file of equations."""
 
+import os
 from pathlib import Path
 
 from gatework.cells.cell import Cell, cell
@@ -47,4 +48,6 @@ def is_equations(given: str) -> bool:
 
 def is_file(given: str) -> bool:
     """Tell the name of a file of equations from a cell's name and from equations."""
-    return "\n" not in given and (given.endswith(".txt") or ("/" in given and "=" not in given))
+    if "\n" in given or given.endswith(".txt"):
+        return "\n" not in given
+    return not is_equations(given) and any(sign in given for sign in ("/", os.sep, "."))  # no cell's name has one

@@ -9,17 +9,28 @@
 """
 
 import os
+import shlex
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandError, UnusedCliTokensError
+from cyclopts import (
+    App,
+    CycloptsError,
+    MissingArgumentError,
+    UnknownCommandError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
 from rich.markup import escape
 
 from gatework import __version__
-from gatework.cli.output import err, out
-from gatework.errors import GateworkError, did_you_mean, sentences
+from gatework.cells import CELLS
+from gatework.cli.output import err, out, program
+from gatework.errors import GateworkError, GateworkWarning, did_you_mean, nearest, sentences
 
 FAULT, REFUSED, INTERRUPTED, TERMINATED, PIPE_CLOSED = 1, 2, 130, 143, 141
 
@@ -81,9 +92,9 @@ WELCOME = """\
 [bold]gatework[/bold] {version}: gated recurrent networks, each cell written once as its paper's equations.
 
 Start with
-  [cyan]gatework show lstm[/cyan]     a cell: its equations, its parameters, where it comes from
-  [cyan]gatework train[/cyan]         train a language model on Python's own source, and read what it writes
-  [cyan]gatework --help[/cyan]        everything else
+  [cyan]{program} show lstm[/cyan]     a cell: its equations, its parameters, where it comes from
+  [cyan]{program} train[/cyan]         train a language model on Python's own source, and read what it writes
+  [cyan]{program} --help[/cyan]        everything else
 """
 
 app = App(
@@ -92,6 +103,7 @@ app = App(
     help_epilogue=DEBUG,
     help_format="plaintext",
     version=__version__,
+    version_flags=("--version", "-V"),
     result_action="return_value",
     exit_on_error=False,
     print_error=False,
@@ -136,7 +148,9 @@ def run(arguments: Sequence[str]) -> int:
     debug = "--debug" in arguments
     words = [word for word in arguments if word != "--debug"]
     try:
-        status = app(words) if words else welcome()
+        with warnings.catch_warnings():
+            _tell_warnings_in_one_line()
+            status = app(words) if words else welcome()
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader of the output has closed the pipe, as `head` does. Python would report it again at exit.
@@ -160,8 +174,23 @@ def part(name: str) -> Callable[..., Any]:
 
 def welcome() -> int:
     """Print where to start."""
-    out().print(WELCOME.format(version=__version__), end="")
+    out().print(WELCOME.format(version=__version__, program=escape(program())), end="")
     return 0
+
+
+def _tell_warnings_in_one_line() -> None:
+    """Print each of gatework's own warnings once, as one line on standard error, without a place in the source."""
+    warnings.simplefilter("always", GateworkWarning)
+    others, told = warnings.showwarning, set()
+
+    def tell(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if not issubclass(category, GateworkWarning):
+            others(message, category, *place, **more)
+        elif str(message) not in told and os.environ.get("RANK", "0") == "0":  # one of the processes of torchrun
+            told.add(str(message))
+            err().print(f"[bold yellow]gatework:[/bold yellow] {escape(str(message))}", soft_wrap=True)
+
+    warnings.showwarning = tell
 
 
 def _complain(error: Exception, status: int, debug: bool) -> int:
@@ -187,7 +216,15 @@ def _sentence(error: Exception) -> str:
         hint = did_you_mean(given, ("--help", "--version") if is_flag else VERBS, quote="")
         return f"There is no {'flag' if is_flag else 'verb'} {given!r} here.{hint} The verbs are {', '.join(VERBS)}."
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
-        return f"Nothing takes {error.unused_tokens[0]!r} here. {_see_help(error)}"
+        word = error.unused_tokens[0]
+        flag = _flag_for(word, (error.command_chain or ("",))[0])
+        hint = f" Did you mean {flag} {shlex.quote(word)}?" if flag else ""
+        return f"Nothing takes {word!r} here.{hint} {_see_help(error)}"
+    if isinstance(error, UnknownOptionError):
+        given = (error.token.keyword or error.token.value).partition("=")[0]
+        known = {name.lstrip("-"): name for argument in error.argument_collection for name in argument.names}
+        near = nearest(given.lstrip("-"), known)
+        return f"Unknown option: {given}. " + (f"Did you mean {known[near]}?" if near else _see_help(error))
     if isinstance(error, MissingArgumentError):
         return sentences(str(error), _see_help(error))
     missing = _missing(error).split(".")[0]
@@ -199,6 +236,20 @@ def _sentence(error: Exception) -> str:
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror}."
     return str(error)
+
+
+def _flag_for(word: str, verb: str) -> str:
+    """Return the flag that a word without one probably belongs to; empty if there is none."""
+    flags = {"train": ("--data", "--cell", "--config"), "compare": ("--data", "--cells", "")}.get(verb)
+    if flags is None:
+        return ""
+    data, cell, config = flags
+    if word.split(",")[0] in CELLS:
+        return cell
+    if word.endswith(".toml"):
+        return config
+    path = Path(word)
+    return data if path.suffix or len(path.parts) > 1 or path.exists() else ""
 
 
 def _missing(error: Exception) -> str:

@@ -3,7 +3,7 @@
 from rich.markup import escape
 
 from gatework.cells import CELLS, Cell
-from gatework.cli.output import Json, Size, grid, out, print_json
+from gatework.cli.output import Json, Size, grid, out, print_json, program
 from gatework.cli.parameters import fitting_sizes
 from gatework.errors import SizeError
 
@@ -34,7 +34,7 @@ def list_cells(*, input_size: Size = 64, hidden_size: Size = 128, json: Json = F
         console.print(f"* {name}: with an output of {size} units.")
     if any(row["parameters"] is None for row in listed):
         console.print("- This hidden size does not fit the cell; gatework show CELL --hidden-size N says why.")
-    console.print("Next: [cyan]gatework show lstm[/cyan]")
+    console.print(f"Next: [cyan]{escape(program())} show lstm[/cyan]", soft_wrap=True)
 
 
 def _row(cell: Cell, input_size: int, hidden_size: int) -> dict:

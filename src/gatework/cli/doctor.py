@@ -12,7 +12,7 @@ import torch
 from rich.markup import escape
 
 from gatework import __version__
-from gatework.cli.output import Json, out, pairs, print_json
+from gatework.cli.output import Json, out, pairs, print_json, program
 from gatework.kernels import BACKENDS
 from gatework.system import count_cores, memory, processor_name
 
@@ -43,7 +43,7 @@ def doctor(*, json: Json = False) -> None:
     console.print(pairs({name: _shown(value) for name, value in report.items()}))
     console.print()
     if not advice:
-        console.print("[green]All is well.[/green] Next: [cyan]gatework train[/cyan]")
+        console.print(f"[green]All is well.[/green] Next: [cyan]{escape(program())} train[/cyan]", soft_wrap=True)
     for sentence in advice:
         console.print(f"[yellow]-[/yellow] {escape(sentence)}")
 

@@ -2,8 +2,11 @@
 
 import json
 import os
+import shlex
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
@@ -55,6 +58,35 @@ def err() -> Console:
 def print_json(value: Any) -> None:
     """Print a value as JSON, indented, on standard output."""
     print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def program() -> str:
+    """Return what to type for this program, so that the commands it prints can be pasted.
+
+    Returns:
+        ``gatework`` where the shell finds this program under that name; else the path or the module it was started by.
+    """
+    started = Path(sys.argv[0])
+    if started.name == "__main__.py" and started.parent.name == "gatework":
+        python = Path(sys.executable)
+        on_path = _is_on_path(python.name, python)
+        return f"{python.name if on_path else _from_here(python)} -m gatework"
+    if started.stem == "gatework" and started.parent != Path() and not _is_on_path("gatework", started):
+        return _from_here(started)
+    return "gatework"
+
+
+def _is_on_path(name: str, file: Path) -> bool:
+    """Tell whether the shell finds a file by its name alone."""
+    found = shutil.which(name)
+    return found is not None and os.path.abspath(found) == os.path.abspath(file)
+
+
+def _from_here(path: Path) -> str:
+    """Write a path as a person would type it: from the current folder, if the file lies in it."""
+    here = Path.cwd()
+    shown = path.relative_to(here) if path.is_absolute() and path.is_relative_to(here) else path
+    return shlex.quote(str(shown) if shown.parent != Path() else os.path.join(os.curdir, shown))
 
 
 def grid(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> Table:

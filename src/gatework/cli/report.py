@@ -33,7 +33,7 @@ def report(
     Args:
         run: The run's directory.
         output: The file to write.
-        text: A file with the text, of which at most 2,000 symbols are used; - for standard input.
+        text: A file with a text of at most 2,000 symbols; - for standard input.
         sample: One of the run's samples: s1, s2 …; by default the first.
         demo: Use the small model that comes with the package.
         json: Print JSON, for programs.

@@ -10,7 +10,7 @@ from gatework.cli.app import part
 from gatework.cli.output import Flag, Json, Size, grid, out, print_json
 from gatework.cli.parameters import fitting_sizes, parameter_table
 from gatework.errors import ConfigError
-from gatework.language import derive, show
+from gatework.language import derive, latex_adjoint, show
 
 
 def show_cell(
@@ -31,11 +31,11 @@ def show_cell(
     """Show a cell: equations, parameters, source.
 
     Args:
-        cell: A name (see `gatework cells`), or a .txt file of equations.
+        cell: A name (see `gatework cells`), or a file of equations.
         input_size: Units of the input, for the parameter table; by default 64, or what the equations need.
         hidden_size: Units of the state, for the parameter table.
         proj_size: Units of the output, where the cell projects it; by default half of the hidden size.
-        latex: Print the equations as LaTeX.
+        latex: Print the equations as LaTeX; with --adjoint, those of the gradient.
         adjoint: Print the equations of the gradient, last step to first.
         plan: Print the plans of its kernels: what is hoisted out of time, what each step does, what is kept.
         kernel: Print the code of its kernel for this machine, as LLVM takes it.
@@ -61,7 +61,7 @@ def show_cell(
     if json:
         print_json(_described(chosen, parameter_table(chosen, **sizes)))
     elif latex:
-        console.out(chosen.latex(), highlight=False)
+        console.out(latex_adjoint(chosen.step) if adjoint else chosen.latex(), highlight=False)
     elif adjoint:
         console.out(show(derive(chosen.step)), highlight=False)
     else:

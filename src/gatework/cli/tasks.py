@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from rich.markup import escape
 
-from gatework.cli.output import Json, Size, grid, out, pairs, print_json
+from gatework.cli.output import Json, Size, grid, out, pairs, print_json, program
 from gatework.runs.seeds import mixed_seed
 from gatework.tasks.registry import TASKS
 from gatework.tasks.task import Batch, Recorded, Split, Synthetic, Task
@@ -23,6 +23,8 @@ _RUN = 4
 _RARE, _FEW = 3, 12
 # If evaluation sequences are longer than training sequences by at least this factor, they are endless streams.
 _STREAM = 4
+# The largest gap at which an example is drawn. A longer sequence would take long, and be left out for the most part.
+_LONGEST = 20_000
 
 
 def list_tasks(name: str = "", /, *, gap: Size | None = None, seed: int = 0, json: Json = False) -> None:
@@ -31,7 +33,7 @@ def list_tasks(name: str = "", /, *, gap: Size | None = None, seed: int = 0, jso
     Args:
         name: The task to show; without it all tasks are listed.
         gap: The gap, for the chance level and the example; by default the task's own. The example then has the largest
-            gap, up to the task's own, with which it can be shown whole.
+            gap, up to the task's own, with which it can be shown whole. At a very large gap a shorter one is drawn.
         seed: The seed of the example.
         json: Print JSON, for programs.
     """
@@ -49,7 +51,8 @@ def list_tasks(name: str = "", /, *, gap: Size | None = None, seed: int = 0, jso
         ]
         out().print(f"[bold]{heading}[/bold]")
         out().print(grid(("task", "what it is", "gap", "solved at"), rows, right=("gap",)))
-    out().print("Next: [cyan]gatework tasks adding[/cyan], [cyan]gatework train --task adding[/cyan]")
+    name = escape(program())
+    out().print(f"Next: [cyan]{name} tasks adding[/cyan], [cyan]{name} train --task adding[/cyan]", soft_wrap=True)
 
 
 def _heading(task: Task) -> str:
@@ -110,10 +113,11 @@ def _show(task: Task, gap: int | None, seed: int, json: bool) -> None:
             )
         )
     if example is not None:
-        console.print(f"\n[bold]An example[/bold], drawn at gap {example['gap']:,}")
+        shorter = " for its length" if gap is not None and example["gap"] < gap else ""
+        console.print(f"\n[bold]An example[/bold], drawn at gap {example['gap']:,}{shorter}")
         console.print(escape(_example(example)))
     own = " --data PATH" if facts["data"] == "" else ""
-    console.print(f"\nNext: [cyan]gatework train --task {task.name}{own}[/cyan]")
+    console.print(f"\nNext: [cyan]{escape(program())} train --task {task.name}{own}[/cyan]", soft_wrap=True)
 
 
 def _drawn(task: Task, examples: Synthetic, gap: int | None, seed: int) -> dict[str, Any]:
@@ -124,7 +128,7 @@ def _drawn(task: Task, examples: Synthetic, gap: int | None, seed: int) -> dict[
         drawn = examples.draw(np.random.default_rng(mixed_seed(seed, 0)), 2, chosen, split)
         return {"gap": chosen} | _plain(task, drawn.columns(slice(1, 2)))
 
-    least, own = task.gap.least, task.check_gap(gap)
+    least, own = task.gap.least, min(task.check_gap(gap), max(_LONGEST, task.gap.least))
     if len(at(least, "test")["inputs"]) > _STREAM * len(at(least, "train")["inputs"]):
         # A stream is never shown whole. The beginning of a training stream is enough.
         return at(own, "train")

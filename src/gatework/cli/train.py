@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
 
-from gatework.cli.output import Flag, Json, err, out, print_json
+from gatework.cli.output import Flag, Json, err, out, print_json, program
 from gatework.cli.predictors import predictor_table
 from gatework.cli.settings import ALSO_CALLED, as_toml, given, make_flags
 from gatework.errors import Stopped, printable
@@ -99,6 +99,6 @@ def _print(console: Console, config: TrainConfig, result: TrainResult) -> None:
     console.print(f"The curve: {escape(str(result.curve))}", soft_wrap=True)
     console.print("\nNext")
     for command in ending.commands:
-        console.print(f"  [cyan]gatework {escape(command)}[/cyan]", soft_wrap=True)
+        console.print(f"  [cyan]{escape(program())} {escape(command)}[/cyan]", soft_wrap=True)
     if ending.continues:
         console.print(f"  the same command with [cyan]--steps {2 * result.step}[/cyan], which goes on from here")

@@ -7,7 +7,7 @@ from gatework.language.check import check, parse
 from gatework.language.derive import derive
 from gatework.language.folding import without
 from gatework.language.functions import FUNCTIONS, Function
-from gatework.language.latex import latex
+from gatework.language.latex import latex, latex_adjoint
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Parameter, Product, Step
 from gatework.language.show import show
 
@@ -26,6 +26,7 @@ __all__ = [
     "check",
     "derive",
     "latex",
+    "latex_adjoint",
     "parse",
     "show",
     "without",

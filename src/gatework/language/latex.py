@@ -1,9 +1,13 @@
 """From nodes to LaTeX: equations with t and t-1, as papers print them."""
 
 import re
+from collections.abc import Callable, Iterable
 
-from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product, Step
+from gatework.language.derive import differentiate
+from gatework.language.nodes import Apply, Name, Node, Number, Outer, Product, Step
 from gatework.language.spelling import GREEK, SPELLINGS, Strength, number, parts_of
+
+_Spell = Callable[[Name], str]
 
 
 def latex(step: Step) -> str:
@@ -22,26 +26,88 @@ def latex(step: Step) -> str:
         h_t &= \tanh(W_h x_t + R_h h_{t-1} + b_h)
         \end{aligned}
     """
-    changing = frozenset((*step.inputs, *(equation.target for equation in step.equations)))
-    lines = " \\\\\n".join(latex_equation(equation, changing) for equation in step.equations)
-    return f"\\begin{{aligned}}\n{lines}\n\\end{{aligned}}"
+    changing = _changing(step)
+    return _aligned(
+        f"{_symbol(equation.target, 't')} &= {_text(equation.value, lambda name: _usual(name, changing))[0]}"
+        for equation in step.equations
+    )
 
 
-def latex_equation(equation: Equation, changing: frozenset[str]) -> str:
-    """Print one equation, aligned at its equals sign.
+def latex_adjoint(step: Step) -> str:
+    r"""Print the gradient of a Step as LaTeX.
+
+    A δ before a quantity is the gradient of the loss with respect to it, and one with an arrow is the part of it that
+    comes from the step after. A line with ``+=`` is summed over all steps.
 
     Args:
-        equation: The line.
-        changing: The names that have their own value at every step; all others are parameters.
+        step: The checked equations, not their adjoint.
 
     Returns:
-        LaTeX without dollar signs.
+        An ``aligned`` environment, one equation per line, without dollar signs.
+
+    Example:
+        >>> from gatework.language import parse
+        >>> print(latex_adjoint(parse("h = tanh(W @ x + R @ h)", states="h")))
+        \begin{aligned}
+        \delta h_t &= \frac{\partial L}{\partial h_t} + \overleftarrow{\delta} h_t \\
+        \delta^{(1)} h_t &= \delta h_t \odot \left(1 - h_t \odot h_t\right) \\
+        \delta x_t &= W^{\top} \delta^{(1)} h_t \\
+        \delta W &\mathrel{+}= \delta^{(1)} h_t x_t^{\top} \\
+        \delta R &\mathrel{+}= \delta^{(1)} h_t h_{t-1}^{\top} \\
+        \overleftarrow{\delta} h_{t-1} &= R^{\top} \delta^{(1)} h_t
+        \end{aligned}
     """
-    return f"{_symbol(equation.target, 't')} &= {_text(equation.value, changing)[0]}"
+    adjoint, changing = differentiate(step), _changing(step)
+
+    def own(name: str, time: str = "t") -> str:
+        return _symbol(name, time if name in changing else "")
+
+    spelled = {adjoint.last[state]: own(state, "t-1") for state in step.states}
+    spelled |= {name: rf"\frac{{\partial L}}{{\partial {own(state)}}}" for state, name in adjoint.grad.items()}
+    before = {name: rf"\overleftarrow{{\delta}} {own(state)}" for state, name in adjoint.back.items()}
+    after = {name: rf"\overleftarrow{{\delta}} {own(state, 't-1')}" for state, name in adjoint.back.items()}
+    gradients = {gradient: name for name, gradient in adjoint.gradients.items()}
+
+    def spell(name: Name) -> str:
+        if name.name in before:
+            return before[name.name] if name.previous else after[name.name]
+        if name.name in spelled:
+            return spelled[name.name]
+        if name.name in gradients:
+            return rf"\delta {own(gradients[name.name])}"
+        stem, _, number = name.name.rpartition("_")
+        if number.isdigit() and stem in gradients:  # a part of a gradient, on a line of its own
+            return rf"\delta^{{({number})}} {own(gradients[stem])}"
+        return _usual(name, shared)
+
+    # Besides gradients, the adjoint has lines for what several of them read.
+    shared = changing | _changing(adjoint.step)
+    learned = {adjoint.gradients.get(parameter.name) for parameter in step.parameters}
+    lines = []
+    for line in adjoint.step.equations:
+        sign = r"&\mathrel{+}=" if line.target in learned else "&="
+        lines.append(f"{spell(Name(line.target))} {sign} {_text(line.value, spell)[0]}")
+    return _aligned(lines)
 
 
-def _text(node: Node, changing: frozenset[str], least: Strength = Strength.NONE) -> tuple[str, Strength]:
-    text, strength = _bare(node, changing)
+def _aligned(lines: Iterable[str]) -> str:
+    joined = " \\\\\n".join(lines)
+    return f"\\begin{{aligned}}\n{joined}\n\\end{{aligned}}"
+
+
+def _changing(step: Step) -> frozenset[str]:
+    """Collect the names that have their own value at every step; all others are parameters."""
+    return frozenset((*step.inputs, *(equation.target for equation in step.equations)))
+
+
+def _usual(name: Name, changing: frozenset[str]) -> str:
+    if name.name not in changing:
+        return _symbol(name.name, "")
+    return _symbol(name.name, "t-1" if name.previous else "t")
+
+
+def _text(node: Node, spell: _Spell, least: Strength = Strength.NONE) -> tuple[str, Strength]:
+    text, strength = _bare(node, spell)
     return (f"\\left({text}\\right)", Strength.ATOM) if strength < least else (text, strength)
 
 
@@ -54,29 +120,27 @@ def _number(value: float) -> str:
     return f"-{exponent}" if digits == "-1" else exponent if digits == "1" else rf"{digits} \cdot {exponent}"
 
 
-def _bare(node: Node, changing: frozenset[str]) -> tuple[str, Strength]:
+def _bare(node: Node, spell: _Spell) -> tuple[str, Strength]:
     if isinstance(node, Number):
         return _number(node.value), Strength.SIGN if node.value < 0 else Strength.ATOM
     if isinstance(node, Name):
-        if node.name not in changing:
-            return _symbol(node.name, ""), Strength.ATOM
-        return _symbol(node.name, "t-1" if node.previous else "t"), Strength.ATOM
+        return spell(node), Strength.ATOM
     if isinstance(node, Product):
         matrix = _symbol(node.matrix, "") + (r"^{\top}" if node.transposed else "")
-        return f"{matrix} {_text(node.operand, changing, Strength.ATOM)[0]}", Strength.TERM
+        return f"{matrix} {_text(node.operand, spell, Strength.ATOM)[0]}", Strength.TERM
     if isinstance(node, Outer):
-        left, right = _text(node.left, changing, Strength.ATOM)[0], _text(node.right, changing, Strength.ATOM)[0]
+        left, right = _text(node.left, spell, Strength.ATOM)[0], _text(node.right, spell, Strength.ATOM)[0]
         return f"{left} {right}^{{\\top}}", Strength.TERM
     spelling = SPELLINGS[node.function]
-    return spelling.latex.format(*_arguments(node, changing, spelling.latex_strength)), spelling.latex_strength
+    return spelling.latex.format(*_arguments(node, spell, spelling.latex_strength)), spelling.latex_strength
 
 
-def _arguments(node: Apply, changing: frozenset[str], strength: Strength) -> list[str]:
+def _arguments(node: Apply, spell: _Spell, strength: Strength) -> list[str]:
     if strength == Strength.ATOM:
-        return [_text(argument, changing)[0] for argument in node.arguments]
+        return [_text(argument, spell)[0] for argument in node.arguments]
     # Only the right side of a minus needs parentheses at equal strength: the other operators associate on paper.
     least = [strength, Strength(strength + 1) if node.function == "sub" else strength]
-    return [_text(argument, changing, least[place])[0] for place, argument in enumerate(node.arguments)]
+    return [_text(argument, spell, least[place])[0] for place, argument in enumerate(node.arguments)]
 
 
 def _symbol(name: str, time: str) -> str:

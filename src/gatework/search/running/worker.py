@@ -13,10 +13,11 @@ import os
 import queue
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
-from gatework.errors import GateworkError
+from gatework.errors import GateworkError, GateworkWarning
 from gatework.search.running.trial import Outcome, run_trial
 from gatework.training.config import TrainConfig, make_config
 
@@ -44,8 +45,10 @@ def serve(trials: IO[str], answers: IO[str], run: Run = run_trial) -> None:
     while True:
         message = json.loads(waiting.get())
         try:
-            config = make_config(message["config"], files=False)
-            outcome = run(config, message["confirm"], lambda step: answer({"progress": step}))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", GateworkWarning)  # the comparison has told them already
+                config = make_config(message["config"], files=False)
+                outcome = run(config, message["confirm"], lambda step: answer({"progress": step}))
         except GateworkError as error:
             answer({"refused": str(error)})
         else:
