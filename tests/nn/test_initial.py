@@ -139,7 +139,7 @@ def test_without_a_bias_there_is_nothing_to_fix():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"init": ["torch"]}, "Expected one of torch, orthogonal, chrono"),
+        ({"init": ["torch"]}, "expected one of torch, orthogonal, chrono"),
         ({"init": "chrono", "chrono_steps": "9"}, "chrono_steps='9'; expected the longest time"),
         ({"init": "chrono", "chrono_steps": math.nan}, "chrono_steps=nan; expected the longest time"),
         ({"init": "chrono", "chrono_steps": 9, "bias": False}, "there are no gate biases to draw"),

@@ -356,7 +356,7 @@ CONSTRUCTION = [
         ("lstm", 3, 5),
         {"init": "orthogonl"},
         SizeError,
-        "Expected one of torch, orthogonal, chrono. Did you mean 'orthogonal'?",
+        "expected one of torch, orthogonal, chrono. Did you mean 'orthogonal'?",
     ),
     (("lstm", 3, 5), {"init": "chrono"}, SizeError, "chrono_steps=None; expected the longest time to remember"),
     (("rnn", 3, 5), {"init": "chrono", "chrono_steps": 50}, CellError, "`rnn` names no bias by which it remembers"),
