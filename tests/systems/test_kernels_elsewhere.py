@@ -18,7 +18,7 @@ from gatework.kernels.llvm.target import Target, host
 from gatework.kernels.planning.recipe import Recipe
 from gatework.language import parse
 
-CELLS_HERE = ("lstm", "gru", "slstm", "lstm_layer_norm", "indrnn")
+CELLS_HERE = ("lstm", "slstm", "lstm_layer_norm")
 FEATURES = "+avx,+avx2,+fma,+sse2"
 HASWELL = Target("avx2", "haswell", FEATURES, 256, 6, 2)
 ARM = Target("neon", "generic", "+neon", 128, 6, 4)
