@@ -324,6 +324,6 @@ def test_public_table_keeps_its_word(package):
 
 def test_unknown_public_name_lists_the_known_ones():
     with pytest.raises(
-        AttributeError, match=r"no attribute 'LTSM'; it has CELLS, Cell, CompareConfig, GRU, GRUCell, LSTM"
+        AttributeError, match=r"no attribute 'LTSM'; it has Batch, CELLS, Cell, CompareConfig, GRU, GRUCell, Gap"
     ):
         gatework.LTSM  # noqa: B018

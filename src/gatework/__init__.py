@@ -40,6 +40,13 @@ if TYPE_CHECKING:
     from gatework.search import CompareConfig as CompareConfig
     from gatework.search import compare as compare
     from gatework.tasks.registry import TASKS as TASKS
+    from gatework.tasks.task import Batch as Batch
+    from gatework.tasks.task import Gap as Gap
+    from gatework.tasks.task import Recorded as Recorded
+    from gatework.tasks.task import Recording as Recording
+    from gatework.tasks.task import Success as Success
+    from gatework.tasks.task import Synthetic as Synthetic
+    from gatework.tasks.task import Task as Task
     from gatework.tracing import Trace as Trace
     from gatework.tracing import clamp as clamp
     from gatework.tracing import gradient_flow as gradient_flow
@@ -54,19 +61,26 @@ if TYPE_CHECKING:
 
 # Public name -> the module that defines it. A public module maps to itself.
 _PUBLIC = {
+    "Batch": "gatework.tasks.task",
     "CELLS": "gatework.cells",
     "Cell": "gatework.cells",
     "CompareConfig": "gatework.search",
     "GRU": "gatework.nn",
     "GRUCell": "gatework.nn",
+    "Gap": "gatework.tasks.task",
     "LSTM": "gatework.nn",
     "LSTMCell": "gatework.nn",
     "LoadedRun": "gatework.training",
     "Picture": "gatework.diagram",
     "RNN": "gatework.nn",
     "RNNCell": "gatework.nn",
+    "Recorded": "gatework.tasks.task",
+    "Recording": "gatework.tasks.task",
     "Recurrent": "gatework.nn",
+    "Success": "gatework.tasks.task",
+    "Synthetic": "gatework.tasks.task",
     "TASKS": "gatework.tasks.registry",
+    "Task": "gatework.tasks.task",
     "Trace": "gatework.tracing",
     "TrainConfig": "gatework.training",
     "blocks": "gatework.cells",

@@ -144,6 +144,11 @@ def apart() -> dict[str, Any]:
     return {"start_new_session": True, "creationflags": own_group}
 
 
+def can_fork() -> bool:
+    """Tell whether this system can copy a process safely. Apple's own libraries may not be used in a copy."""
+    return hasattr(os, "fork") and platform.system() != "Darwin"
+
+
 def claim_port(sock: socket.socket) -> None:
     """Set a socket up so that a restarted server gets its port again, and no second server can take it meanwhile.
 

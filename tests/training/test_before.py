@@ -58,7 +58,9 @@ def close(one, other):
         elif name.name == "training.json":
             first, second = (json.loads((run / name).read_text()) for run in (one, other))
             assert first["fingerprint"] == second["fingerprint"]
-            assert first["sums"] == pytest.approx(second["sums"], rel=1e-9)
+            assert first.get("sums", {}) == pytest.approx(
+                second.get("sums", {}), rel=1e-9
+            )  # the best weights have none
 
 
 def test_what_it_was_told_is_what_would_be_told_today(old):

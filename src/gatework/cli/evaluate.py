@@ -2,7 +2,7 @@
 
 from rich.markup import escape
 
-from gatework.cli.output import Json, Size, Whole, grid, out, pairs, print_json
+from gatework.cli.output import Checkpoint, Json, Size, checkpoint_step, grid, out, pairs, print_json
 from gatework.cli.predictors import predictor_table
 from gatework.training import Evaluation
 from gatework.training import evaluate as measure
@@ -14,7 +14,7 @@ def evaluate(
     *,
     split: str = "valid",
     data: str = "",
-    step: Whole | None = None,
+    checkpoint: Checkpoint = "last",
     streams: Size | None = None,
     gap: Size | None = None,
     device: str = "cpu",
@@ -26,14 +26,16 @@ def evaluate(
         run: The run's directory.
         split: The part of the run's own data: train, valid, or test if there is one.
         data: A file or folder of text to evaluate on instead.
-        step: The checkpoint of this step; by default the newest.
+        checkpoint: The weights to use: last, best (lowest held-out loss), or the step of a checkpoint.
         streams: Number of parts of the text that run side by side; 1 is slowest and carries the state through all of
             it.
         gap: Another gap than the one that the model was trained on.
         device: cpu, cuda, cuda:N, mps, or auto.
         json: Print JSON, for programs.
     """
-    result = measure(run, split=split, data=data, streams=streams, gap=gap, step=step, device=device)
+    result = measure(
+        run, split=split, data=data, streams=streams, gap=gap, step=checkpoint_step(checkpoint), device=device
+    )
     if json:
         print_json(result.to_json())
         return

@@ -4,7 +4,7 @@ import sys
 
 from rich.text import Text
 
-from gatework.cli.output import Json, Whole, out, print_json
+from gatework.cli.output import Checkpoint, Json, Whole, checkpoint_step, out, print_json
 from gatework.errors import printable
 from gatework.training import generate as write
 
@@ -19,7 +19,7 @@ def generate(
     top_k: Whole = 0,
     length: Whole = 500,
     seed: Whole = 0,
-    step: Whole | None = None,
+    checkpoint: Checkpoint = "last",
     device: str = "cpu",
     json: Json = False,
 ) -> None:
@@ -33,7 +33,7 @@ def generate(
         top_k: Sample from this number of most likely symbols; 0 for no limit.
         length: Number of bytes, characters or words to generate.
         seed: Seed of the random generator; the same seed gives the same text.
-        step: The checkpoint of this step; by default the newest.
+        checkpoint: The weights to use: last, best (lowest held-out loss), or the step of a checkpoint.
         device: cpu, cuda, cuda:N, mps, or auto.
         json: Print JSON, for programs.
     """
@@ -45,7 +45,7 @@ def generate(
         top_p=top_p,
         top_k=top_k,
         seed=seed,
-        step=step,
+        step=checkpoint_step(checkpoint),
         device=device,
     )
     if json:

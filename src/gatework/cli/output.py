@@ -43,6 +43,20 @@ Whole = Annotated[int, Parameter(converter=whole_number)]
 Size = Annotated[int, Parameter(converter=whole_number, validator=Number(gte=1))]
 Flag = Annotated[bool, Parameter(negative="")]
 Json = Annotated[bool, Parameter(negative="", help="Print JSON, for programs.")]
+Checkpoint = Annotated[str, Parameter(name=("--checkpoint", "--step"))]
+
+
+def checkpoint_step(given: str) -> Any:
+    """Turn the word for a checkpoint into a step; other words are refused where the checkpoint is looked up.
+
+    Args:
+        given: ``best``, ``last`` or a number.
+
+    Example:
+        >>> checkpoint_step("best"), checkpoint_step("250")
+        ('best', 250)
+    """
+    return int(given) if given.isascii() and given.isdigit() else given
 
 
 def out() -> Console:

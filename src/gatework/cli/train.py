@@ -96,9 +96,11 @@ def _print(console: Console, config: TrainConfig, result: TrainResult) -> None:
         console.print(f"\nHeld-out {ending.measured}: [bold]{named}[/bold]", soft_wrap=True)
     for note in ending.notes:
         console.print(escape(note), soft_wrap=True)
+    for note in result.notes:
+        console.print(escape(note), soft_wrap=True)
     console.print(f"The curve: {escape(str(result.curve))}", soft_wrap=True)
     console.print("\nNext")
     for command in ending.commands:
         console.print(f"  [cyan]{escape(program())} {escape(command)}[/cyan]", soft_wrap=True)
-    if ending.continues:
+    if ending.continues and not result.stopped_early:
         console.print(f"  the same command with [cyan]--steps {2 * result.step}[/cyan], which goes on from here")

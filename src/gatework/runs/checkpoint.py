@@ -8,7 +8,7 @@ is used.
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,11 +87,21 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
 
 
 def remove_checkpoints(folder: Path, keep: int) -> None:
-    """Remove all but the latest checkpoints. Each is renamed first, so that no partial checkpoint is ever visible.
+    """Remove all but the latest checkpoints of a folder."""
+    _remove(folder, list_checkpoints(folder)[:-keep])
+
+
+def remove_others(folder: Path, step: int) -> None:
+    """Remove all checkpoints of a folder but that of one step."""
+    _remove(folder, [other for other in list_checkpoints(folder) if other != step])
+
+
+def _remove(folder: Path, steps: Sequence[int]) -> None:
+    """Remove checkpoints. Each is renamed first, so that no partial checkpoint is ever visible.
 
     On Windows a checkpoint that another process is reading stays until the next call.
     """
-    for step in list_checkpoints(folder)[:-keep]:
+    for step in steps:
         leaving = folder / f"{UNFINISHED}gone-{step}"
         try:
             replace(folder / f"step-{step}", leaving)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from gatework.errors import RunError
+from gatework.runs.forked import Fork, Work
 from gatework.system import apart
 
 # Seconds that a process may take to end.
@@ -47,10 +48,11 @@ class Pool:
 
     Args:
         size: The number of processes.
-        command: The command that starts one.
+        command: The command that starts one; or a function that a copy of this process runs, with the lines that come
+            in and those that go out.
     """
 
-    def __init__(self, size: int, command: Sequence[str]) -> None:
+    def __init__(self, size: int, command: Sequence[str] | Work) -> None:
         self.size = size
         self._command = command
         self._answers: queue.SimpleQueue[tuple[_Process, str]] = queue.SimpleQueue()
@@ -125,18 +127,10 @@ class Pool:
 class _Process:
     """A process of the pool, and the thread that reads its output."""
 
-    def __init__(self, command: Sequence[str], heard: "Callable[[_Process, str], None]") -> None:
+    def __init__(self, command: Sequence[str] | Work, heard: "Callable[[_Process, str], None]") -> None:
         # A file, not a pipe, so that the process never waits for a reader. It is closed when the process has ended.
         self._errors: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            encoding="utf-8",
-            env={**os.environ, **dict.fromkeys(_ONE_THREAD, "1")},
-            **apart(),  # Ctrl-C reaches only the parent, which ends its processes
-        )
+        self._process = Fork(command, self._errors) if callable(command) else _start(command, self._errors)
         self._listener = threading.Thread(target=self._listen, args=(heard,), daemon=True)
         self._listener.start()
 
@@ -171,3 +165,15 @@ class _Process:
         with suppress(BrokenPipeError):  # a message may still be waiting
             self._process.communicate()
         self._errors.close()
+
+
+def _start(command: Sequence[str], errors: IO[str]) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        encoding="utf-8",
+        env={**os.environ, **dict.fromkeys(_ONE_THREAD, "1")},
+        **apart(),  # Ctrl-C reaches only the parent, which ends its processes
+    )

@@ -131,7 +131,7 @@ class Recorded:
     """Recorded sequences.
 
     Args:
-        folder: The name of the folder of the data.
+        folder: The name of the folder of the data; empty for a task of your own that knows where its data are.
         load: The function that reads them from the folder (or file), for a gap; with ``own`` it also takes the
             :class:`~gatework.data.options.TableOptions`.
         own: True for a table of the user's own, whose columns and format are settings.
@@ -298,8 +298,8 @@ class Task:
 
     name: str
     title: str
-    asks: str
-    source: str
+    asks: str = ""
+    source: str = ""
     kind: Kind
     gap: Gap
     success: Success

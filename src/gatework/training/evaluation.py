@@ -4,10 +4,11 @@ from dataclasses import replace
 from time import monotonic
 
 from gatework.errors import ConfigError
+from gatework.tasks.task import Task
 from gatework.training.jobs.evaluation import Evaluation as Evaluation
 from gatework.training.jobs.evaluation import Question as Question
-from gatework.training.jobs.registry import kind_of
-from gatework.training.restore import open_run, restore
+from gatework.training.jobs.registry import kind_of, knowing_own
+from gatework.training.restore import Step, open_run, restore
 
 
 def evaluate(
@@ -17,8 +18,9 @@ def evaluate(
     data: str = "",
     streams: int | None = None,
     gap: int | None = None,
-    step: int | None = None,
+    step: Step = None,
     device: str = "cpu",
+    task: Task | None = None,
 ) -> Evaluation:
     """Measure the model of a run on a split of its data, on another text, or at another gap.
 
@@ -30,8 +32,9 @@ def evaluate(
         streams: The number of parts of the text to read in parallel; see :func:`gatework.models.language.measure`. With
             1, the text is read in one pass, which is slowest but exact.
         gap: For a run on a task: another gap than in training.
-        step: The step of the checkpoint; None for the newest.
+        step: The step of the checkpoint; ``best`` for the lowest held-out loss; ``last`` or None for the newest.
         device: ``cpu``, ``cuda``, ``cuda:N``, ``mps`` or ``auto``.
+        task: For a run on a task of your own: the task.
 
     Returns:
         The metrics.
@@ -43,9 +46,10 @@ def evaluate(
         DataError: If the data are missing, differ from those of the training, or have no such split.
     """
     began, question = monotonic(), Question(split, data, check_streams(streams), gap)
-    kind = kind_of(open_run(run).read_config().task)
-    kind.check_question(run, question)
-    measured = kind.evaluate(restore(run, step=step, device=device), question)
+    with knowing_own(task):
+        kind = kind_of(open_run(run).read_config().task)
+        kind.check_question(run, question)
+        measured = kind.evaluate(restore(run, step=step, device=device), question)
     return replace(measured, seconds=monotonic() - began)
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from gatework.data.vocabulary import split_symbols
 from gatework.errors import ConfigError, DataError
 from gatework.models.sampling import check_sampling, write_on
-from gatework.training.restore import Loaded, load_model
+from gatework.training.restore import Loaded, Step, load_model
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def generate(
     top_p: float = 1.0,
     top_k: int = 0,
     seed: int = 0,
-    step: int | None = None,
+    step: Step = None,
     device: str = "cpu",
 ) -> Generation:
     """Continue a prompt with the model of a run.
@@ -56,7 +56,7 @@ def generate(
         top_p: Choose among the most likely symbols that together have this probability.
         top_k: Choose among this number of the most likely symbols; 0 for no limit.
         seed: The seed of the random generator; the same seed gives the same text.
-        step: The step of the checkpoint; None for the newest.
+        step: The step of the checkpoint; ``best`` for the lowest held-out loss; ``last`` or None for the newest.
         device: ``cpu``, ``cuda``, ``cuda:N``, ``mps`` or ``auto``.
 
     Returns:

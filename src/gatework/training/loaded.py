@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gatework.data.vocabulary import Vocabulary
 from gatework.errors import RunError
+from gatework.tasks.task import Task
 from gatework.tracing import Trace
 from gatework.tracing import trace as trace_model
 from gatework.training.config import TrainConfig
@@ -20,8 +21,8 @@ from gatework.training.evaluation import Evaluation, Question, check_streams
 from gatework.training.generation import Generation
 from gatework.training.generation import generate as generate_text
 from gatework.training.jobs.kind import JobKind, Reading, Restored
-from gatework.training.jobs.registry import kind_of
-from gatework.training.restore import Loaded, open_run, reopen
+from gatework.training.jobs.registry import kind_of, knowing_own
+from gatework.training.restore import Loaded, Step, open_run, reopen
 from gatework.training.run import RunDirectory
 
 
@@ -98,11 +99,13 @@ class LoadedRun:
     Args:
         restored: The model, and the facts that its job knows.
         directory: The run directory.
+        task: The task, if it is a person's own.
     """
 
-    def __init__(self, restored: Restored, directory: RunDirectory) -> None:
+    def __init__(self, restored: Restored, directory: RunDirectory, task: Task | None = None) -> None:
         self._restored = restored
         self._directory = directory
+        self._task = task
 
     def __repr__(self) -> str:
         """Name the run, its task, its cell and the step."""
@@ -238,14 +241,16 @@ class LoadedRun:
             DataError: If the data are missing, differ from those of the training, or have no such split.
         """
         began, question, run = monotonic(), Question(split, data, check_streams(streams), gap), self._restored.run
-        self._kind.check_question(run, question)
-        trained = self._kind.restore(run, self.config, self._directory)
-        measured = self._kind.evaluate(replace(self._restored, trained=trained), question)
+        with knowing_own(self._task):
+            self._kind.check_question(run, question)
+            trained = self._kind.restore(run, self.config, self._directory)
+            measured = self._kind.evaluate(replace(self._restored, trained=trained), question)
         return replace(measured, seconds=monotonic() - began)
 
     @property
     def _kind(self) -> JobKind:
-        return kind_of(self.config.task)
+        with knowing_own(self._task):
+            return kind_of(self.config.task)
 
     def _read(self, inputs: Any, lengths: Any) -> Reading:
         reading = self._kind.read(self._restored, inputs, lengths)
@@ -254,15 +259,16 @@ class LoadedRun:
         return replace(reading, inputs=moved.to(weight.dtype) if moved.is_floating_point() else moved)
 
 
-def load(run: str | os.PathLike[str], step: int | None = None, *, device: str = "cpu") -> LoadedRun:
+def load(run: str | os.PathLike[str], step: Step = None, *, device: str = "cpu", task: Task | None = None) -> LoadedRun:
     """Load a finished run: its model, with everything that is known about it. Nothing in its directory is changed.
 
     The data that the run was trained on are not needed, except to measure it.
 
     Args:
         run: The run directory.
-        step: The step of the checkpoint; None for the newest.
-        device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
+        step: The step of the checkpoint; ``best`` for the lowest held-out loss; ``last`` or None for the newest.
+        device: ``cpu``, ``cuda``, ``cuda:N``, ``mps`` or ``auto``.
+        task: For a run on a task of your own: the task.
 
     Returns:
         The run.
@@ -280,4 +286,5 @@ def load(run: str | os.PathLike[str], step: int | None = None, *, device: str = 
         (2, torch.Size([3, 1, 2]))
     """
     named = os.fspath(run)
-    return LoadedRun(reopen(named, step=step, device=device), open_run(named))
+    with knowing_own(task):
+        return LoadedRun(reopen(named, step=step, device=device), open_run(named), task)

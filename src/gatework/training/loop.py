@@ -1,5 +1,6 @@
 """Train: turn a configuration into a finished run directory, or resume a run where it stopped."""
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -14,21 +15,23 @@ import torch
 
 from gatework import __version__
 from gatework.cells import is_equations
-from gatework.errors import FileError, NonFiniteLossError, RunError, Stopped
+from gatework.errors import ConfigError, FileError, NonFiniteLossError, RunError, Stopped
 from gatework.reading.files import read_file
 from gatework.reading.nested import MOST_FACTS
-from gatework.runs.checkpoint import Checkpoint, load_checkpoint, remove_checkpoints, save_checkpoint
+from gatework.runs.checkpoint import Checkpoint, load_checkpoint, remove_checkpoints, remove_others, save_checkpoint
 from gatework.runs.files import saving, write_file
 from gatework.runs.locks import Lock
 from gatework.runs.seeds import mixed_seed
 from gatework.runs.stop import StopSignals
-from gatework.training.config import TrainConfig
+from gatework.tasks.task import Task
+from gatework.training.config import TrainConfig, make_config
 from gatework.training.curve import draw_curve, is_drawn_from
-from gatework.training.jobs.registry import open_job
+from gatework.training.jobs.registry import knowing_own, open_job
 from gatework.training.parallel import ProcessGroup
 from gatework.training.progress import Beginning, Quiet, RunReporter, speed_name
 from gatework.training.run import RunDirectory, check_same, fingerprint
 from gatework.training.trainer import Trainer
+from gatework.training.watch import Watch
 
 _LARGEST_PICTURE = 16 << 20  # bytes
 
@@ -48,6 +51,9 @@ class TrainResult:
         seconds: The duration of the run, over all starts.
         splits: The splits of the data.
         trivial: The metrics of trivial predictors on the same held-out data, by their names.
+        best_step: The step with the lowest held-out loss; 0 if nothing was measured.
+        stopped_early: Whether ``patience`` ended the run before its last step.
+        notes: Sentences about the end of the run.
     """
 
     run: Path
@@ -59,6 +65,9 @@ class TrainResult:
     seconds: float
     splits: tuple[str, ...]
     trivial: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    best_step: int = 0
+    stopped_early: bool = False
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain data."""
@@ -67,24 +76,44 @@ class TrainResult:
         return asdict(replace(self, trivial={})) | plain | {"trivial": trivial}
 
 
-def train(config: TrainConfig, reporter: RunReporter | None = None) -> TrainResult:
+def train(
+    config: TrainConfig | None = None,
+    reporter: RunReporter | None = None,
+    *,
+    task: Task | str | None = None,
+    **settings: Any,
+) -> TrainResult:
     """Train a model, or resume the same run where it stopped, with the same result to the bit.
 
     Args:
         config: The configuration. If its run directory holds a run of the same configuration, that run is resumed.
         reporter: The reporter that shows progress; None shows nothing.
+        task: In place of a configuration: a task of your own, or the name of one. For text, leave it out.
+        settings: In place of a configuration: its other settings, by name.
 
     Returns:
         The finished run.
 
     Raises:
         DataError: If the data cannot be used.
-        ConfigError: If the model would not fit in memory, or there is no such device.
+        ConfigError: If a setting is out of its range, the model would not fit in memory, or there is no such device.
         RunError: If the run directory belongs to another run or cannot be written.
         CheckpointError: If the newest checkpoint is damaged.
         NonFiniteLossError: If the loss becomes NaN or infinite; the last good checkpoint is kept.
         Stopped: After Ctrl-C or SIGTERM, or if ``torchrun`` was killed; the current step is finished and saved.
     """
+    own = None if isinstance(task, str) else task
+    with knowing_own(own):
+        if config is None:
+            named = {"task": task if own is None else own.name} if task is not None else {}
+            config = make_config({**named, **settings})
+        elif task is not None or settings:
+            given = ", ".join([*(["task"] if task is not None else []), *settings])
+            raise ConfigError(f"A configuration is given and {given} too: put them into the configuration.")
+        return _train(config, reporter)
+
+
+def _train(config: TrainConfig, reporter: RunReporter | None) -> TrainResult:
     group = ProcessGroup.join(config.device)
     reporter = reporter if reporter is not None and group.first else Quiet()
     try:
@@ -111,6 +140,7 @@ class _Training:
         self.began = monotonic()
         self.saved: int | None = None
         self.lock: Lock | None = None
+        self.watch = Watch(config.patience)
 
     def go(self) -> TrainResult:
         try:
@@ -123,7 +153,7 @@ class _Training:
             with self.group.first_goes_ahead():
                 if self.group.first:
                     self._settle(checkpoint)
-            already = self.trainer.step >= self.trainer.steps
+            already = self.trainer.step >= self.trainer.steps or self._is_enough()
             if not already:
                 self.reporter.begin(self._beginning())
                 with StopSignals(patient=self.group.size > 1) as stop:
@@ -161,7 +191,11 @@ class _Training:
             self.directory.create(self.config, self.job.facts(), self.job.files())
             return
         self.directory.sweep()
-        self.directory.replace_metrics(self._kept_lines(checkpoint))
+        lines = self._kept_lines(checkpoint)
+        self.directory.replace_metrics(lines)
+        self.watch.read(lines)
+        with saving(f"run directory '{self.directory.path}'"):
+            remove_others(self.directory.best, self.watch.step)
         if checkpoint is not None:
             self.seconds_before, self.saved = checkpoint.facts["seconds"], checkpoint.step
             # The previous start may have been stopped between saving a checkpoint and removing an old one.
@@ -207,7 +241,7 @@ class _Training:
                 raise self._not_finite(str(error)) from error
             marked += amount
             self.reporter.step(trainer.step, amount, loss)
-            last = trainer.step == trainer.steps
+            last, enough = trainer.step == trainer.steps, False
             if last or trainer.step % self.config.log_every == 0:
                 now = monotonic()
                 speed = {speed_name(self.job.unit): round(marked / max(1e-9, now - mark), 1)}
@@ -215,16 +249,23 @@ class _Training:
                 mark, marked = now, 0
             if last or trainer.step % self.config.evaluate_every == 0:
                 self._evaluate()
+                enough = self._is_enough()
                 mark, marked = monotonic(), 0
             # A signal may have reached only one of the processes, but all must stop at the same step. A killed launcher
             # cannot send a signal any more, so its absence counts as one.
             noticed = stop.number or (SIGTERM if self.group.abandoned else 0)
             signal_number = int(self.group.largest(noticed))
-            if last or signal_number or trainer.step % self.config.checkpoint_every == 0:
+            if last or enough or signal_number or trainer.step % self.config.checkpoint_every == 0:
                 self._save()
+            if enough:
+                break
             if signal_number and not last:
                 self._draw()
                 raise Stopped(signal_number, trainer.step, str(self.directory.path))
+
+    def _is_enough(self) -> bool:
+        """Tell whether the patience is exhausted; only the first process knows the earlier evaluations of a run."""
+        return bool(self.group.largest(self.watch.exhausted and self.group.first))
 
     def _evaluate(self) -> None:
         """Measure the model on held-out data, and let it generate a sample."""
@@ -233,6 +274,10 @@ class _Training:
             raise self._not_finite(f"The held-out loss became {named['loss']} after step {self.trainer.step:,}.")
         self._write_line({f"valid_{name}": value for name, value in named.items()})
         if self.group.first:
+            if self.watch.take(self.trainer.step, named["loss"]):
+                self._save_best()
+            elif warning := self.watch.warn():
+                self.reporter.note(warning)
             # A separate seed, so that the sample does not change the rest of the training.
             sample = self.job.sample(self.trainer.model, mixed_seed(self.config.seed, -1, self.trainer.step))
             path = self.directory.samples / f"step-{self.trainer.step}.txt"
@@ -255,8 +300,7 @@ class _Training:
             return
         if not self.trainer.is_finite():
             raise self._not_finite(f"A parameter is no longer a number after step {self.trainer.step:,}.")
-        versions = {"gatework": __version__, "torch": torch.__version__, "python": python_version()}
-        facts = {"fingerprint": self.fingerprint, "seconds": self._seconds(), "versions": versions}
+        facts = self._facts()
         if self.group.first:
             facts["lines"] = self.directory.count_metrics()
         checkpoint = self.trainer.checkpoint(facts)
@@ -267,7 +311,23 @@ class _Training:
             with saving(f"Checkpoint step-{checkpoint.step} of run '{self.directory.path}'", kept):
                 save_checkpoint(self.directory.checkpoints, checkpoint)
                 remove_checkpoints(self.directory.checkpoints, self.config.keep_checkpoints)
+                # Until now, a crash could have led back to a checkpoint before the best one.
+                remove_others(self.directory.best, self.watch.step)
         self.saved = self.trainer.step
+
+    def _save_best(self) -> None:
+        """Keep the weights of an evaluation; the optimiser's state is not needed to use them."""
+        if not self.trainer.is_finite():
+            return
+        self._check_lock()
+        with saving(f"The best checkpoint of run '{self.directory.path}'"):
+            save_checkpoint(
+                self.directory.best, Checkpoint(self.trainer.step, self.trainer.weights(), {}, {}, self._facts())
+            )
+
+    def _facts(self) -> dict[str, Any]:
+        versions = {"gatework": __version__, "torch": torch.__version__, "python": python_version()}
+        return {"fingerprint": self.fingerprint, "seconds": self._seconds(), "versions": versions}
 
     def _not_finite(self, what: str) -> NonFiniteLossError:
         kept = "there is no checkpoint yet" if self.saved is None else f"the last good checkpoint is step-{self.saved}"
@@ -318,8 +378,21 @@ class _Training:
         sample = read_file(path, MOST_FACTS).decode("utf-8", errors="replace") if path.is_file() else ""
         seconds = self.seconds_before if already else self._seconds()
         trivial = self.job.trivial("valid") if metrics else {}
+        early = step < self.trainer.steps and self.watch.exhausted
+        notes = tuple(self.watch.conclusion(shlex.quote(str(self.directory.path)), step, early=early))
         return TrainResult(
-            self.directory.path, step, already, metrics, sample, self.directory.curve, seconds, splits, trivial
+            self.directory.path,
+            step,
+            already,
+            metrics,
+            sample,
+            self.directory.curve,
+            seconds,
+            splits,
+            trivial,
+            self.watch.step,
+            early,
+            notes,
         )
 
 

@@ -5,6 +5,7 @@
     vocabulary.json     the symbol of each number, for a run on text
     metrics.jsonl       one line per report of the training loss or evaluation on held-out data
     checkpoints/step-N  see :mod:`gatework.runs.checkpoint`
+    best/step-N         the weights with the lowest held-out loss, in the same form
     samples/step-N.txt  text that the model generated
     loss.png            the curve
     .lock               held while a process writes
@@ -26,6 +27,7 @@ from gatework.reading.nested import parse_value
 from gatework.runs.checkpoint import list_checkpoints
 from gatework.runs.directory import Directory, append_line, split_lines
 from gatework.runs.files import digest, flush_folder, saving, write_file, write_json
+from gatework.tasks.own import is_task
 from gatework.training.config import TrainConfig, make_config
 from gatework.training.jobs.registry import kind_of
 
@@ -35,7 +37,7 @@ WALL_CLOCK = ("seconds", "tokens_per_second", "sequences_per_second")
 # is compared by its content.
 _PLACES = ("run", "data", "pattern", "device", "threads")
 _RHYTHMS = ("log_every", "evaluate_every", "checkpoint_every", "keep_checkpoints")
-MAY_CHANGE = frozenset((*_PLACES, *_RHYTHMS, "steps", "epochs"))
+MAY_CHANGE = frozenset((*_PLACES, *_RHYTHMS, "steps", "epochs", "patience"))
 # The settings of the first version, which are in the fingerprint of every run. A later setting is left out at its
 # default, where it changes nothing. So older runs can still be resumed, and a new setting of one job does not affect
 # the runs of others.
@@ -61,12 +63,17 @@ class RunDirectory(Directory):
     noun: ClassVar = "run"
     denial: ClassVar = "not a run"
     called: ClassVar = "Run directory"
-    before_config: ClassVar = frozenset((".lock", "data.json", "vocabulary.json", "checkpoints", "samples"))
+    before_config: ClassVar = frozenset((".lock", "data.json", "vocabulary.json", "checkpoints", "best", "samples"))
 
     @property
     def checkpoints(self) -> Path:
         """The folder of checkpoints."""
         return self.path / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        """The folder of the checkpoint with the lowest held-out loss."""
+        return self.path / "best"
 
     @property
     def samples(self) -> Path:
@@ -103,10 +110,22 @@ class RunDirectory(Directory):
         """
         self.require()
         path = self.path / "config.json"
+        values = self.read_json(path.name)
+        self._require_own_task(values.get("task"))
         try:
-            return make_config(self.read_json(path.name), where=f"'{path}'", files=False)
+            return make_config(values, where=f"'{path}'", files=False)
         except ConfigError as error:
             raise RunError(f"The run's configuration cannot be used: {error}") from error
+
+    def _require_own_task(self, task: Any) -> None:
+        """Refuse a run whose task was a person's own, if this task is not known now."""
+        if not isinstance(task, str) or is_task(task) or not (self.path / "data.json").is_file():
+            return
+        if self.read_json("data.json").get("own_task") is True:
+            raise RunError(
+                f"Run '{self.path}' was trained on task '{task}', which is not one of gatework's: give the task itself "
+                f"in Python, as in gatework.load('{self.path}', task=my_task)."
+            )
 
     def read_data(self) -> dict[str, Any]:
         """Read the facts about the data of the run.
@@ -122,7 +141,7 @@ class RunDirectory(Directory):
     def create(self, config: TrainConfig, data: Mapping[str, Any], files: Mapping[str, Any]) -> None:
         """Create the files of a run. ``config.json`` is written last: if it exists, so does the rest."""
         with saving(f"Run directory '{self.path}'"):
-            for folder in (self.checkpoints, self.samples):
+            for folder in (self.checkpoints, self.best, self.samples):
                 folder.mkdir(exist_ok=True)
             write_json(self.path / "data.json", data)
             for name, content in files.items():
@@ -136,7 +155,7 @@ class RunDirectory(Directory):
 
     def sweep(self) -> None:
         """Remove unfinished files of killed processes."""
-        self.sweep_folders(self.path, self.checkpoints, self.samples)
+        self.sweep_folders(self.path, self.checkpoints, self.best, self.samples)
 
     def latest(self) -> int | None:
         """Return the step of the newest checkpoint; None if there is none."""

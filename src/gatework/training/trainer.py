@@ -154,6 +154,10 @@ class Trainer:
     def _seed_generators(self, step: int) -> None:
         torch.manual_seed(mixed_seed(self.config.seed, self.group.rank, step))
 
+    def weights(self) -> dict[str, Tensor]:
+        """Return the parameters on the CPU, by name."""
+        return {name: parameter.detach().cpu() for name, parameter in self.parameters.items()}
+
     def checkpoint(self, facts: Mapping[str, Any]) -> Checkpoint:
         """Collect everything into a checkpoint. Every process must call this; only that of the first is complete.
 
@@ -167,7 +171,7 @@ class Trainer:
             for quantity, value in self.optimizer.state[parameter].items()
             if isinstance(value, Tensor)
         }
-        model = {name: parameter.detach().cpu() for name, parameter in self.parameters.items()}
+        model = self.weights()
         own: dict[str, Any] = {"processes": self.group.size, "sums": vars(self.sums)}
         if self.job.steps_per_epoch is not None:
             epoch, window = divmod(self.step, self.job.steps_per_epoch)

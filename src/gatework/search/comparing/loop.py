@@ -1,13 +1,16 @@
 """Compare: turn a configuration into a table of results, or resume a comparison where it stopped."""
 
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, overload
 
-from gatework.errors import RunError, Stopped
+from gatework.errors import ConfigError, RunError, Stopped
 from gatework.runs.files import saving, write_file, write_json
 from gatework.runs.locks import Lock
-from gatework.runs.pool import Answer, Pool
+from gatework.runs.pool import Answer
 from gatework.runs.stop import StopSignals
-from gatework.search.comparing.config import CompareConfig
+from gatework.search.comparing.config import CompareConfig, make_compare_config
 from gatework.search.comparing.directory import CompareDirectory
 from gatework.search.comparing.figure import draw_gaps
 from gatework.search.comparing.plan import ComparisonPlan
@@ -16,6 +19,9 @@ from gatework.search.comparing.results import Comparison, draw_conclusions
 from gatework.search.running import worker
 from gatework.search.running.trial import Outcome, Trial
 from gatework.system import count_cores
+from gatework.tasks.own import is_own
+from gatework.tasks.task import Task
+from gatework.training.jobs.registry import knowing_own
 
 # The longest time until a signal is noticed, in seconds.
 _PATIENCE = 0.2
@@ -23,15 +29,44 @@ _PATIENCE = 0.2
 _ATTEMPTS = 2
 
 
-def compare(config: CompareConfig, reporter: ComparisonReporter | None = None) -> Comparison:
+@overload
+def compare(
+    config: CompareConfig | None = None,
+    reporter: ComparisonReporter | None = None,
+    *,
+    task: Task | str | None = None,
+    tasks: None = None,
+    **settings: Any,
+) -> Comparison: ...
+
+
+@overload
+def compare(
+    config: None = None, reporter: ComparisonReporter | None = None, *, tasks: Sequence[Task | str], **settings: Any
+) -> dict[str, Comparison]: ...
+
+
+def compare(
+    config: CompareConfig | None = None,
+    reporter: ComparisonReporter | None = None,
+    *,
+    task: Task | str | None = None,
+    tasks: Sequence[Task | str] | None = None,
+    **settings: Any,
+) -> Comparison | dict[str, Comparison]:
     """Compare cells on a task, or resume the same comparison where it stopped.
 
     Args:
         config: The configuration. Trials of the same configuration that are in its directory are not run again.
         reporter: The reporter that shows progress; None shows nothing.
+        task: In place of a configuration: a task of your own, or the name of one. The trials of your own task run in
+            copies of this process, or, on a system that cannot copy a process, one after the other in this one.
+        tasks: In place of one task: several, each with a comparison of its own; ``run`` is then the folder of their
+            directories.
+        settings: In place of a configuration: its other settings, by name.
 
     Returns:
-        The comparison, which is also written to its directory.
+        The comparison, which is also written to its directory; with ``tasks``, the comparisons by the names of tasks.
 
     Raises:
         ConfigError: If cells or settings do not fit the task.
@@ -39,6 +74,46 @@ def compare(config: CompareConfig, reporter: ComparisonReporter | None = None) -
         RunError: If the directory belongs to something else or cannot be written, or a trial's process dies twice.
         Stopped: After Ctrl-C or SIGTERM; finished trials are saved.
     """
+    if tasks is not None:
+        return _compare_on_each(tasks, config, reporter, {**settings, **({} if task is None else {"task": task})})
+    return _compare_on_one(task, config, reporter, settings)
+
+
+def _compare_on_one(
+    task: Task | str | None,
+    config: CompareConfig | None,
+    reporter: ComparisonReporter | None,
+    settings: Mapping[str, Any],
+) -> Comparison:
+    own = None if isinstance(task, str) else task
+    with knowing_own(own):
+        if config is None:
+            named = {"task": task if own is None else own.name} if task is not None else {}
+            config = make_compare_config({**named, **settings})
+        elif task is not None or settings:
+            given = ", ".join([*(["task"] if task is not None else []), *settings])
+            raise ConfigError(f"A configuration is given and {given} too: put them into the configuration.")
+        return _compare(config, reporter)
+
+
+def _compare_on_each(
+    tasks: Sequence[Task | str], config: CompareConfig | None, reporter: ComparisonReporter | None, settings: Any
+) -> dict[str, Comparison]:
+    names = [task if isinstance(task, str) else str(getattr(task, "name", task)) for task in tasks]
+    if config is not None or "task" in settings or not names or len(set(names)) < len(names):
+        raise ConfigError(
+            f"The tasks are {', '.join(names) or 'none'}: expected one or more, each once, and no task or "
+            "configuration beside them."
+        )
+    folder = settings.pop("run", "")
+    places = {name: {"run": os.path.join(folder, name)} if folder else {} for name in names}
+    return {
+        name: _compare_on_one(task, None, reporter, {**settings, **places[name]})
+        for name, task in zip(names, tasks, strict=True)
+    }
+
+
+def _compare(config: CompareConfig, reporter: ComparisonReporter | None) -> Comparison:
     # This checks cells, sizes and data before anything is written.
     plan = ComparisonPlan(config)
     reporter = reporter or Quiet()
@@ -75,7 +150,8 @@ class _Comparing:
     def __post_init__(self) -> None:
         """Prepare the processes, no more than there are trials to run at once."""
         left = self.plan.total - len(self.done)
-        self.pool = Pool(min(self.plan.config.workers or count_cores(), left), worker.COMMAND)
+        size = min(self.plan.config.workers or count_cores(), left)
+        self.pool = worker.start_pool(size, copies=is_own(self.plan.config.task))
 
     def go(self) -> None:
         """Run the remaining trials."""

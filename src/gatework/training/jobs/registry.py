@@ -4,10 +4,14 @@ Its settings are a base class of :class:`TrainConfig`, which adds them to flags,
 in ``JOBS`` implements everything else.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from pydantic import Field, field_validator, model_validator
 
 from gatework.errors import ConfigError
-from gatework.tasks.registry import TASKS
+from gatework.tasks.own import find_task, knowing
+from gatework.tasks.task import Task
 from gatework.training.jobs.kind import JobKind
 from gatework.training.jobs.protocol import Job
 from gatework.training.jobs.sequence import SequenceKind, SequenceSettings
@@ -69,7 +73,7 @@ def kind_of(task: str) -> JobKind:
     for kind in JOBS:
         if kind.takes(task):
             return kind
-    TASKS[task]  # raises, with the nearest name
+    find_task(task)  # raises, with the nearest name
     raise ConfigError(f"There is no task '{task}'.")
 
 
@@ -92,3 +96,18 @@ def open_job(config: TrainConfig) -> Job:
         DataError: If the data cannot be used.
     """
     return kind_of(config.task).begin(config)
+
+
+@contextmanager
+def knowing_own(*tasks: Task | None) -> Iterator[None]:
+    """Know tasks of a person's own within a ``with`` block; see :func:`gatework.tasks.own.knowing`.
+
+    Raises:
+        ConfigError: If one is not a task, or cannot have its name.
+    """
+    jobs = {kind.name for kind in JOBS}
+    for name in (getattr(task, "name", "") for task in tasks):
+        if name in jobs:
+            raise ConfigError(f"The task's name is '{name}', which is a job of gatework: give yours another name.")
+    with knowing(*tasks):
+        yield

@@ -18,7 +18,7 @@ from gatework.models.sequences import Score, SequenceModel, measure_sequences
 from gatework.models.state import State
 from gatework.runs.files import digest
 from gatework.runs.seeds import mixed_seed
-from gatework.tasks.registry import TASKS
+from gatework.tasks.own import check_draw, check_recording, find_task, is_own, is_task
 from gatework.tasks.task import NOTHING, Batch, Recorded, Recording, Split, Success, Synthetic, Task, name_predictor
 from gatework.training.jobs.build import build_cell, known_cell, own_projection
 from gatework.training.jobs.evaluation import Evaluation, Question
@@ -58,7 +58,7 @@ class SequenceSettings(TableSettings, Settings):
         Raises:
             ConfigError: If settings do not fit; the message names them and what was expected.
         """
-        task = TASKS[self.task]
+        task = find_task(self.task)
         gap = task.check_gap(self.gap)
         task.check_data(self.data)
         if self.shortest_gap is not None:
@@ -83,7 +83,7 @@ class SequenceJob:
 
     def __init__(self, config: SequenceSettings, recording: Recording | None = None) -> None:
         self.config = config
-        self.task: Task = TASKS[config.task]
+        self.task: Task = find_task(config.task)
         self.gap = self.task.check_gap(config.gap)
         self.quantity = "loss"
         self.splits: tuple[Split, ...] = ("train", "valid", "test")
@@ -98,6 +98,8 @@ class SequenceJob:
                     f"epochs is {config.epochs}: task '{self.task.name}' draws new sequences for ever. Give --steps."
                 )
             self.steps_per_epoch, self.recording = None, None
+            if is_own(self.task.name):
+                check_draw(self.task, self.gap)
         else:
             self.recording = self._load(examples)
             count = self.recording.splits["train"].size
@@ -109,6 +111,8 @@ class SequenceJob:
                 )
 
     def _load(self, examples: Recorded) -> Recording:
+        if is_own(self.task.name) and not examples.folder and not self.config.data:
+            return check_recording(self.task, examples.load(Path(), self.gap))
         root = os.environ.get("GATEWORK_DATA", "")
         if not self.config.data and (not root or not examples.folder):
             where = f", or set GATEWORK_DATA to the folder that holds '{examples.folder}'" if examples.folder else ""
@@ -154,7 +158,7 @@ class SequenceJob:
             "outputs": self.outputs,
             "splits": {name: {"sequences": size} for name, size in sizes.items()},
             "facts": facts,
-        }
+        } | ({"own_task": True} if is_own(self.task.name) else {})
 
     def files(self) -> Mapping[str, Any]:
         """Return no files: the name of the task determines everything."""
@@ -332,11 +336,11 @@ class SequenceKind(JobKind):
 
     def takes(self, task: str) -> bool:
         """Tell whether this is the name of a sequence task."""
-        return task in TASKS
+        return is_task(task)
 
     def defaults(self, values: Mapping[str, Any], *, files: bool) -> Mapping[str, Any]:
         """Return the task's own defaults, without those that the cell has no use for."""
-        task = TASKS[values["task"]]
+        task = find_task(values["task"])
         cell = known_cell(values.get("cell", Settings.model_fields["cell"].default), files)
         # The forget bias of a task has no meaning for a cell without such a gate.
         gateless = cell is None or not cell.remember
@@ -426,14 +430,14 @@ class SequenceKind(JobKind):
         trivial: Mapping[str, Mapping[str, float]] = NOTHING,
     ) -> Ending:
         """Report whether the criterion is met, and suggest to measure the model."""
-        task = TASKS[config.task]
+        task = find_task(config.task)
         notes = [f"{task.success.verdict(metrics, trivial)}."] if metrics else []
         wider = [f"evaluate {run} --gap N"] if takes_other_gaps(task) else []
         return Ending("sequences", ".4g", notes, [f"evaluate {run} --split test", *wider])
 
 
 def _is_recorded(config: SequenceSettings) -> bool:
-    return isinstance(TASKS[config.task].examples, Recorded)
+    return isinstance(find_task(config.task).examples, Recorded)
 
 
 def _at_gap(job: SequenceJob, gap: int) -> SequenceJob:

@@ -94,6 +94,12 @@ class Settings(BaseModel):
     )
     steps: int | None = Field(None, ge=1, le=10**9, description=f"Training steps in all; by default {DEFAULT_STEPS}.")
     epochs: int | None = Field(None, ge=1, le=10**9, description="Passes over the training data, in place of steps.")
+    patience: int | None = Field(
+        None,
+        ge=1,
+        le=10**6,
+        description="Stop after so many evaluations without a lower held-out loss; by default never.",
+    )
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of the random generators.")
 
     run: str = Field("", pattern=r"^[^\x00]*$", description="The run's directory; by default runs/<cell>-<data>.")
