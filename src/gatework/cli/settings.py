@@ -16,7 +16,7 @@ from gatework.training.config import TrainConfig
 from gatework.training.jobs.settings import listed
 
 # `torchrun -m gatework train --run DIR` reads --run as an abbreviation of its own --run-path.
-ALSO_CALLED = {"run": ("--run", "--run-dir")}
+ALSO_CALLED = {"run": ("--run", "--run-dir"), "start_from": ("--from", "--start-from")}
 
 
 def make_flags(

@@ -30,6 +30,7 @@ from gatework.training.jobs.registry import knowing_own, open_job
 from gatework.training.parallel import ProcessGroup
 from gatework.training.progress import Beginning, Quiet, RunReporter, speed_name
 from gatework.training.run import RunDirectory, check_same, fingerprint
+from gatework.training.starting import Start, begin_from
 from gatework.training.trainer import Trainer
 from gatework.training.watch import Watch
 
@@ -141,6 +142,9 @@ class _Training:
         self.saved: int | None = None
         self.lock: Lock | None = None
         self.watch = Watch(config.patience)
+        self.start: Start | None = None
+        if config.start_from and not self.directory.exists():
+            self._begin_from(config.start_from)
 
     def go(self) -> TrainResult:
         try:
@@ -150,9 +154,14 @@ class _Training:
                     self.lock = self.directory.lock()
                     checkpoint = self._open()
             self.trainer.restore(checkpoint)
+            unsaved = self.config.start_from and self.start is None and not self.group.largest(checkpoint is not None)
+            if unsaved:  # the run was stopped between its beginning and its first checkpoint
+                self._begin_from(self.config.start_from)
             with self.group.first_goes_ahead():
                 if self.group.first:
                     self._settle(checkpoint)
+            if self.start is not None:
+                self._save()  # from here on, the run does not depend on the other one
             already = self.trainer.step >= self.trainer.steps or self._is_enough()
             if not already:
                 self.reporter.begin(self._beginning())
@@ -170,10 +179,22 @@ class _Training:
         check_same(self.directory, self.config, self.job.fingerprint)
         checkpoint, newest = None, self.directory.latest()
         if newest is not None:
+            self.fingerprint = fingerprint(self.config, self.job.fingerprint, self.directory.read_start())
             checkpoint = load_checkpoint(self.directory.checkpoints, newest, self.fingerprint)
         self._check_steps(newest or 0)
         self._kept_lines(checkpoint)
         return checkpoint
+
+    def _begin_from(self, run: str) -> None:
+        """Begin with the weights of another run; every process reads them by itself."""
+        self.start = start = begin_from(run, self.config, self.job, self.trainer.model)
+        self.fingerprint = fingerprint(self.config, self.job.fingerprint, start.digest)
+        known = self.directory.read_start() if self.directory.exists() else start.digest
+        if known != start.digest:
+            raise RunError(
+                f"run '{self.directory.path}' was begun with other weights than '{run}' has now, and has no checkpoint "
+                "yet: choose another directory with --run"
+            )
 
     def _kept_lines(self, checkpoint: Checkpoint | None) -> list[dict[str, Any]]:
         """Return the lines of metrics up to a checkpoint."""
@@ -188,7 +209,8 @@ class _Training:
         """Create the run directory, or restore it as it was at the checkpoint, with the current settings."""
         if not self.directory.exists():
             self.directory.sweep()
-            self.directory.create(self.config, self.job.facts(), self.job.files())
+            start = {} if self.start is None else {"start": self.start.facts()}
+            self.directory.create(self.config, self.job.facts() | start, self.job.files())
             return
         self.directory.sweep()
         lines = self._kept_lines(checkpoint)
@@ -225,7 +247,7 @@ class _Training:
             cell="own cell" if is_equations(self.config.cell) else self.config.cell,
             parameters=sum(parameter.numel() for parameter in trainer.parameters.values()),
             unit=self.job.unit,
-            about=self.job.about(),
+            about=[*self.job.about(), *(self.start.about() if self.start else ())],
             steps=trainer.steps,
             step=trainer.step,
             processes=self.group.size,

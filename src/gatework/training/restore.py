@@ -90,7 +90,7 @@ def load_model(run: str, *, step: Step = None, device: str = "cpu") -> Loaded:
         CheckpointError: If the checkpoint is damaged.
     """
     directory, config, language = open_language(run)
-    own = fingerprint(config, language.fingerprint)
+    own = fingerprint(config, language.fingerprint, directory.read_start())
     model, chosen = _load(directory, own, step, lambda: language.build(pick_device(device, config.dtype)))
     return Loaded(directory, config, language.vocabulary, model, chosen)
 
@@ -133,14 +133,14 @@ def reopen(run: str, *, step: Step = None, device: str = "cpu") -> Restored:
 def _restored(
     run: str, directory: RunDirectory, config: TrainConfig, trained: Trained, step: Step, device: str
 ) -> Restored:
-    own = fingerprint(config, trained.fingerprint)
+    own = fingerprint(config, trained.fingerprint, directory.read_start())
     model, chosen = _load(directory, own, step, lambda: trained.build(pick_device(device, config.dtype)))
     return Restored(run, config, directory, trained, model, chosen)
 
 
 def _load(directory: RunDirectory, own: str, step: Step, build: Callable[[], Model]) -> tuple[Model, int]:
     """Build a model and load its parameters from a checkpoint; return the model and the step of the checkpoint."""
-    folder, chosen = _find(directory, step)
+    folder, chosen = find_checkpoint(directory, step)
     checkpoint = load_checkpoint(folder, chosen, own)
     with torch.random.fork_rng(devices=[]):  # the values drawn here are overwritten
         model = build()
@@ -151,8 +151,20 @@ def _load(directory: RunDirectory, own: str, step: Step, build: Callable[[], Mod
     return model.eval(), chosen
 
 
-def _find(directory: RunDirectory, step: Step) -> tuple[Path, int]:
-    """Find a checkpoint: return its folder and its step."""
+def find_checkpoint(directory: RunDirectory, step: Step) -> tuple[Path, int]:
+    """Find a checkpoint of a run.
+
+    Args:
+        directory: The run directory.
+        step: The step of the checkpoint, ``best`` or ``last``; None for the last.
+
+    Returns:
+        The folder that the checkpoint is in, and its step.
+
+    Raises:
+        RunError: If there is no such checkpoint.
+        ConfigError: If ``step`` is another word.
+    """
     run, steps = directory.path, list_checkpoints(directory.checkpoints)
     if not steps:
         raise RunError(f"Run '{run}' has no checkpoint yet. Let it train until its first one.")

@@ -37,7 +37,7 @@ WALL_CLOCK = ("seconds", "tokens_per_second", "sequences_per_second")
 # is compared by its content.
 _PLACES = ("run", "data", "pattern", "device", "threads")
 _RHYTHMS = ("log_every", "evaluate_every", "checkpoint_every", "keep_checkpoints")
-MAY_CHANGE = frozenset((*_PLACES, *_RHYTHMS, "steps", "epochs", "patience"))
+MAY_CHANGE = frozenset((*_PLACES, *_RHYTHMS, "steps", "epochs", "patience", "start_from"))
 # The settings of the first version, which are in the fingerprint of every run. A later setting is left out at its
 # default, where it changes nothing. So older runs can still be resumed, and a new setting of one job does not affect
 # the runs of others.
@@ -138,6 +138,11 @@ class RunDirectory(Directory):
             raise RunError(f"'{self.path / 'data.json'}' has no fingerprint: it is not what `train` wrote.")
         return data
 
+    def read_start(self) -> str:
+        """Return the digest of the weights that the run began with; empty if they were drawn."""
+        start = self.read_data().get("start")
+        return str(start.get("digest", "")) if isinstance(start, dict) else ""
+
     def create(self, config: TrainConfig, data: Mapping[str, Any], files: Mapping[str, Any]) -> None:
         """Create the files of a run. ``config.json`` is written last: if it exists, so does the rest."""
         with saving(f"Run directory '{self.path}'"):
@@ -201,11 +206,17 @@ class RunDirectory(Directory):
             flush_folder(self.path)
 
 
-def fingerprint(config: TrainConfig, data_fingerprint: str) -> str:
-    """Return the fingerprint of everything that determines the course of a run: its fixed settings and its data."""
+def fingerprint(config: TrainConfig, data_fingerprint: str, start: str = "") -> str:
+    """Return the fingerprint of everything that determines the course of a run: its fixed settings and its data.
+
+    Args:
+        config: The settings.
+        data_fingerprint: The fingerprint of the data.
+        start: The digest of the weights of another run that it began with; empty if they were drawn.
+    """
     default = {k for k, field in TrainConfig.model_fields.items() if getattr(config, k) == field.default} - _FIRST
     fixed = {key: v for key, v in config.model_dump(mode="json").items() if key not in MAY_CHANGE | default}
-    return digest(json.dumps([fixed, data_fingerprint], sort_keys=True).encode())
+    return digest(json.dumps([fixed, data_fingerprint, *([start] if start else [])], sort_keys=True).encode())
 
 
 def check_same(run: RunDirectory, config: TrainConfig, data_fingerprint: str) -> None:
@@ -214,8 +225,10 @@ def check_same(run: RunDirectory, config: TrainConfig, data_fingerprint: str) ->
     Raises:
         RunError: If they differ; the message names every differing setting with both values.
     """
-    before, now = run.read_config().model_dump(mode="json"), config.model_dump(mode="json")
-    differing = [key for key in now if key not in MAY_CHANGE and before[key] != now[key]]
+    before, now = run.read_config().model_dump(mode="json"), _told(config)
+    # The weights that a run began with are in its first checkpoint, so it does not matter whether they are still there.
+    compared = [key for key in now if key not in MAY_CHANGE or key == "start_from"]
+    differing = [key for key in compared if before[key] != now[key]]
     if differing:
         told = "; ".join(f"{key} is {_short(before[key])} there and {_short(now[key])} now" for key in differing)
         raise RunError(
@@ -231,9 +244,10 @@ def check_same(run: RunDirectory, config: TrainConfig, data_fingerprint: str) ->
 
 
 def _told(config: TrainConfig) -> dict[str, Any]:
-    """Return the configuration as plain data, with an absolute path to the text, which is valid in any folder."""
-    data = str(Path(os.path.expanduser(config.data)).absolute()) if config.data else ""
-    return config.model_dump(mode="json") | {"data": data}
+    """Return the configuration as plain data, with absolute paths, which are valid in any folder."""
+    paths = {name: getattr(config, name) for name in ("data", "start_from")}
+    whole = {name: str(Path(os.path.expanduser(path)).absolute()) if path else "" for name, path in paths.items()}
+    return config.model_dump(mode="json") | whole
 
 
 def _short(value: Any) -> str:

@@ -218,6 +218,18 @@ class JobKind:
         """
         return self.restore(run, config, kept)
 
+    def shared_rows(self, job: Any, trained: Any) -> Mapping[str, tuple[Tensor, Tensor]]:
+        """Match the rows of parameters that have one for each symbol, to begin a run with the weights of another.
+
+        Args:
+            job: The job of the new run.
+            trained: What :meth:`reopen` says about the other run; it may be of another kind.
+
+        Returns:
+            For each such parameter the rows ``[n]`` of the new run and the rows ``[n]`` of the other run.
+        """
+        return {}
+
     def read(self, restored: Restored, given: Any, lengths: Any = None) -> Reading:
         """Turn inputs of a person's own into the form that the model reads.
 

@@ -65,6 +65,12 @@ class Settings(BaseModel):
     )
     layer_norm: bool = Field(False, description="Normalise inside the cell (Ba et al. 2016).")
 
+    start_from: str = Field(
+        "",
+        pattern=r"^[^\x00]*$",
+        description="Begin with the weights of another run, as far as they fit; by default they are drawn.",
+    )
+
     dropout: Fraction = Field(0.0, description="Dropout between layers, never in time (Zaremba et al. 2014).")
     recurrent_dropout: Fraction = Field(0.0, description="Dropout on the cell's update (Semeniuta et al. 2016).")
     zoneout: dict[str, Fraction] = Field(

@@ -324,6 +324,18 @@ class TextKind(JobKind):
         """Read the vocabulary of the run."""
         return self.restore(run, config, kept)
 
+    def shared_rows(self, job: TextJob, trained: Any) -> Mapping[str, tuple[Tensor, Tensor]]:
+        """Match the symbols that both vocabularies have."""
+        there, here = getattr(trained, "vocabulary", None), job.text.vocabulary
+        if not isinstance(there, Vocabulary) or there.level != here.level:
+            return {}
+        if not here.symbols:  # bytes
+            pairs = [(number, number) for number in range(len(here))]
+        else:
+            pairs = [(number, there.numbers[name]) for name, number in here.numbers.items() if name in there.numbers]
+        rows = torch.tensor(pairs).T
+        return dict.fromkeys(("embedding.weight", "head.weight", "head.bias"), (rows[0], rows[1]))
+
     def read(self, restored: Restored, given: Any, lengths: Any = None) -> Reading:
         """Read a text, from the line end before it."""
         vocabulary = self.vocabulary(restored)
