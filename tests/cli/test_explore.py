@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.explorer.unpacking import unpack
 
 from gatework.cli.app import run as call
 
@@ -154,9 +155,9 @@ def page(tmp_path, monkeypatch):
 
 
 def recorded(path: Path) -> dict:
-    match = re.search(r'<script type="application/json" id="recorded">(.*?)</script>', path.read_text(encoding="utf-8"))
+    match = re.search(r'<script type="[a-z/-]+" id="recorded">(.*?)</script>', path.read_text(encoding="utf-8"))
     assert match is not None
-    return json.loads(match[1])
+    return unpack(match[1])
 
 
 def test_report(gatework, trained, tmp_path, page):

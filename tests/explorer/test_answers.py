@@ -453,3 +453,44 @@ def test_a_cell_that_carries_nothing_unit_by_unit_has_no_half_life(call, make_ru
     plain = call(make_run("plain", cell="rnn", num_layers=1))
     trace = plain.read(TEXT)["trace"]
     assert plain.get(f"/api/traces/{trace}/units", name="h")["half_life"] == [None] * 10
+
+
+@pytest.mark.parametrize("kind", ["chain", "unrolled"])
+def test_chains(small, kind):
+    """The chain is drawn from the equations: each copy has every sign of the cell, and its own number."""
+    told = small.get("/api/scene", run="r0", kind=kind, language="zh-Hans")
+    assert told["language"] == "zh-Hans"
+    assert "LSTM" in told["title"]
+    ids = [shape["id"] for shape in told["shapes"]]
+    assert len(ids) == len(set(ids))
+    if kind == "chain":
+        cell = small.get("/api/about")["runs"][0]["scene"]["en"]
+        signs = [shape["id"] for shape in cell["shapes"] if shape["kind"] in ("box", "circle")]
+        for copy in ("t0.", "t1.", "t2."):
+            assert [
+                id.removeprefix(copy) for id in ids if id.startswith(copy) and id.removeprefix(copy) in signs
+            ] == signs
+    else:
+        assert {"s0.loop", "s0.cell", "s1.t0.cell", "s1.t4.cell"} <= set(ids)
+
+
+def test_chains_that_there_are_not(small):
+    assert small.refused(404, "GET", "/api/scene?run=r9&kind=chain").startswith("There is no run 'r9'")
+    assert small.refused(400, "GET", "/api/scene?run=r0&kind=walk").startswith("kind is 'walk'")
+    assert small.refused(400, "GET", "/api/scene?run=r0&kind=chain&language=fr").startswith("language is 'fr'")
+
+
+def test_opening(small):
+    """The unit to begin with is the best of what `find` finds, in the most telling presets that the text has."""
+    trace = small.read(TEXT)["trace"]
+    best = small.get(f"/api/traces/{trace}/opening")["best"]
+    scores = []
+    for layer in (0, 1):
+        for preset in ("inside_quotes", "inside_brackets"):
+            asked = {"layer": layer, "names": ["c", "h"], "preset": preset}
+            scores.append(small.post(f"/api/traces/{trace}/find", **asked)["ranking"][0]["score"])
+    assert best["score"] == max(scores)
+    assert best["preset"] in ("inside_quotes", "inside_brackets")
+    words = small.get(f"/api/traces/{small.read('def')['trace']}/opening")["best"]
+    assert words is None or words["preset"] not in ("inside_quotes", "inside_brackets")
+    assert small.get(f"/api/traces/{small.read('a')['trace']}/opening")["best"] is None

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { firstPlace, fromFragment, toFragment } from '../src/lib/address';
+import { chainStep, copyOf, rolledBy, unrolledStep } from '../src/lib/chain';
 import { readLines } from '../src/lib/equations';
 import { farthest, reaches, sortUnits } from '../src/lib/heat';
 import { drawLegend } from '../src/lib/legend';
@@ -11,7 +12,7 @@ import { remark } from '../src/lib/remark';
 import { en } from '../src/strings/en';
 import { zhHans } from '../src/strings/zh-Hans';
 import { zhHant } from '../src/strings/zh-Hant';
-import { cutValues, gatherUnit, toNumbers } from '../src/lib/recording';
+import { unpack } from '../src/lib/recording';
 import { toCsv } from '../src/lib/save';
 import { colours, limitOf, shade, signOf } from '../src/lib/scales';
 import { envelope, Series } from '../src/lib/series';
@@ -125,16 +126,24 @@ describe('series', () => {
 });
 
 describe('recordings', () => {
-  const base64 = btoa(String.fromCharCode(...new Uint8Array(Float32Array.of(1, 2, 3, 4).buffer)));
-  const recorded = { 'GET /api/traces/t1/values?layer=0&direction=0&name=c&from=0&to=2': { shape: [2, 2], base64, before: [null, 0.5] } };
-  it('numbers come back', () => expect([...toNumbers({ shape: [4], base64 }).values]).toEqual([1, 2, 3, 4]));
-  it('a window is cut from a longer one', () => {
-    const cut = cutValues(recorded, '/api/traces/t1/values?layer=0&direction=0&name=c&from=1&to=2');
-    expect([...(cut?.values ?? [])]).toEqual([3, 4]);
-    expect(cutValues(recorded, '/api/traces/t1/values?layer=1&direction=0&name=c&from=1&to=2')).toBeNull();
+  // What `pack` of explorer/packing.py writes of 1, 2 and 3, 4 with what was before them, and of a plain answer.
+  const packed =
+    'H4sIAAAAAAACA+tgYGCoVnJ3DVHQTyzI1C8pSkxOLdYvMdQvS8wpTS22z0msTC2yNVBLySxKTS7JzM8DsvMSc1Ntk9XSivJzgbyS' +
+    'fFsjJatqpeKMxIJUJatoIx2jWB2lpNS0/CIQN680J0fHQM8UKJZYAuQb6BiaxdbqIKysBAoqHV6pFFvLAAUNDgwN9g4ODgADZgcwnAAAAA==';
+  const path = '/api/traces/t1/values?layer=0&direction=0&name=c';
+  it('numbers and plain answers come back', async () => {
+    const recording = await unpack(packed);
+    expect([...(recording.numbers(`${path}&from=0&to=2`)?.values ?? [])]).toEqual([1, 2, 3, 4]);
+    expect(recording.answers['GET /api/y']).toEqual(['é']);
+    expect(recording.numbers('/api/y')).toBeNull();
   });
-  it('a unit is gathered from all units', () => {
-    const unit = gatherUnit(recorded, '/api/traces/t1/unit?layer=0&direction=0&unit=1');
+  it('a window is cut from a longer one', async () => {
+    const recording = await unpack(packed);
+    expect([...(recording.numbers(`${path}&from=1&to=2`)?.values ?? [])]).toEqual([3, 4]);
+    expect(recording.numbers(`${path.replace('layer=0', 'layer=1')}&from=1&to=2`)).toBeNull();
+  });
+  it('a unit is gathered from all units', async () => {
+    const unit = (await unpack(packed)).numbers('/api/traces/t1/unit?layer=0&direction=0&unit=1');
     expect([unit?.names, [...(unit?.values ?? [])], unit?.before]).toEqual([['c'], [2, 4], [0.5]]);
   });
 });
@@ -216,5 +225,21 @@ describe('counting', () => {
   it('moves away from zero are counted on both sides of it', () => {
     expect(awayFromZero([0, 1, 2, 2, 1, -2])).toEqual({ away: 3, moves: 5 });
     expect(awayFromZero([])).toEqual({ away: 0, moves: 0 });
+  });
+});
+
+describe('the chain', () => {
+  const shape = (id: string, x = 0) => ({ id, kind: 'box', role: 'cell', quantity: '', text: 'A', x }) as const;
+  const shapes = [shape('s0.cell', 20), shape('s1.t0.cell', 300), shape('s1.t1.cell', 400), shape('s1.t4.cell', 700), shape('equals', 200)];
+  const scene = { width: 800, height: 100, title: '', description: '', language: 'en', shapes: [...shapes] };
+  it('of three copies stands for the step before, this one and the next', () => {
+    expect(['t0.f', 't1.f', 't2.f'].map((id) => chainStep(shape(id), 7))).toEqual([6, 7, 8]);
+  });
+  it('beside the loop begins with the text and ends with this step', () => {
+    expect(shapes.map((one) => unrolledStep(scene, one, 9))).toEqual([9, 0, 1, 9, 9]);
+    expect(shapes.map(copyOf)).toEqual([null, 0, 1, 4, null]);
+  });
+  it('rolled up, every copy lies over the loop', () => {
+    expect(shapes.map((one) => rolledBy(scene, one))).toEqual([null, -280, -380, -680, 0]);
   });
 });

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from gatework.diagram.drawing.scene import Scene as Scene
     from gatework.diagram.drawing.scene import Shape as Shape
     from gatework.diagram.kinds.cell import cell_scene as cell_scene
+    from gatework.diagram.kinds.chain import chain_scene as chain_scene
+    from gatework.diagram.kinds.chain import loop_and_chain_scene as loop_and_chain_scene
     from gatework.diagram.kinds.chain import unrolled_scene as unrolled_scene
     from gatework.diagram.kinds.figures import gate_scene as gate_scene
     from gatework.diagram.kinds.figures import notation_scene as notation_scene
@@ -32,8 +34,10 @@ _PUBLIC = {
     "Scene": "gatework.diagram.drawing.scene",
     "Shape": "gatework.diagram.drawing.scene",
     "cell_scene": "gatework.diagram.kinds.cell",
+    "chain_scene": "gatework.diagram.kinds.chain",
     "draw": "gatework.diagram.picture",
     "gate_scene": "gatework.diagram.kinds.figures",
+    "loop_and_chain_scene": "gatework.diagram.kinds.chain",
     "notation_scene": "gatework.diagram.kinds.figures",
     "unrolled_scene": "gatework.diagram.kinds.chain",
 }

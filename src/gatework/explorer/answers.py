@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gatework import __version__
-from gatework.diagram import LANGUAGES, cell_scene
+from gatework.diagram import LANGUAGES, cell_scene, chain_scene, loop_and_chain_scene
 from gatework.errors import CellError, ExplorerError
 from gatework.explorer import analysis, messages
 from gatework.explorer.belts import list_belts
@@ -23,7 +23,7 @@ from gatework.explorer.rows import Deadline, check_interventions
 from gatework.explorer.settings import Settings
 from gatework.explorer.store import Store
 from gatework.explorer.traces import TextTrace, key_of, read_text
-from gatework.explorer.units import describe_units, rank_followers
+from gatework.explorer.units import describe_units, find_opening, rank_followers
 from gatework.tracing import Term, terms
 
 _SHOWN_VOCABULARY = 512
@@ -146,6 +146,23 @@ class Answers:
                     language: messages.SceneAnswer.model_validate(scene.to_dict()) for language, scene in scenes.items()
                 }
             return self._scenes[run.id]
+
+    def scene(self, asked: messages.Scene) -> messages.SceneAnswer:
+        """Draw the chain of a run's cell.
+
+        Raises:
+            ExplorerError: If there is no such run, or no picture can be drawn of its equations.
+        """
+        run = self._run(asked.run)
+        cell = run.open().model.recurrent.cell
+        try:
+            if asked.kind == "chain":
+                scene = chain_scene(cell, language=asked.language, whole=True)
+            else:
+                scene = loop_and_chain_scene(cell, language=asked.language)
+        except CellError as error:
+            raise ExplorerError(f"No picture can be drawn of this cell: {error}", 404) from error
+        return messages.SceneAnswer.model_validate(scene.to_dict())
 
     def _quantities_of(self, run: OpenRun) -> dict[LayerDirection, list[messages.QuantityAnswer]]:
         with self._lock:
@@ -317,6 +334,16 @@ class Answers:
         names = tuple(dict.fromkeys(request.names))
         marks, chosen = self._marks(traced, request), request.preset is None
         return rank_followers(traced, _place(request), names, marks, self._deadline(), chosen=chosen)
+
+    def opening(self, id: str) -> messages.OpeningAnswer:
+        """Find the unit to begin with."""
+        traced = self._find(id)
+        names = {
+            place[0]: [one.name for one in listed if one.role == "state"]
+            for place, listed in self._quantities_of(self._run(traced.run)).items()
+            if place[1] == 0
+        }
+        return messages.OpeningAnswer(best=find_opening(traced, names, self._deadline()))
 
     def _marks(self, traced: TextTrace, request: messages.FindRequest) -> list[bool]:
         words = traced.opened.vocabulary.level == "word"

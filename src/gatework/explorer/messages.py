@@ -114,6 +114,14 @@ class At(_Asked):
     at: _Place
 
 
+class Scene(_Asked):
+    """A picture of a run's cell: a chain of three copies, or the loop beside the chain that it stands for."""
+
+    run: _Id
+    kind: Literal["chain", "unrolled"]
+    language: Literal["en", "zh-Hans", "zh-Hant"] = "en"
+
+
 class FindRequest(Where):
     """Positions to follow: ranges, a pattern or a preset, one of the three; and the quantities to look at."""
 
@@ -206,7 +214,7 @@ class ShapeAnswer(BaseModel):
 
 
 class SceneAnswer(BaseModel):
-    """A picture of a cell, as shapes without colours."""
+    """A picture of a cell, as shapes without colours. In a chain, ids begin with ``t`` and the number of the copy."""
 
     width: float
     height: float
@@ -217,10 +225,7 @@ class SceneAnswer(BaseModel):
 
 
 class SampleAnswer(BaseModel):
-    """A text that comes with a run, or its beginning where it is longer than what may be posted.
-
-    ``titles`` are its title in each language, and ``title`` is the English one.
-    """
+    """A text that comes with a run, or its beginning where it is longer than what may be posted; titles by language."""
 
     id: str
     title: str
@@ -362,6 +367,20 @@ class Follower(BaseModel):
     unit: int
     score: float
     sign: Literal[1, -1]
+
+
+class Opening(Follower):
+    """The unit that a page begins with, and what it follows: a preset, whose marks are ``positions``."""
+
+    layer: int
+    preset: str
+    positions: list[tuple[int, int]]
+
+
+class OpeningAnswer(BaseModel):
+    """The most telling unit of a text; None if no preset marks anything that units could tell apart."""
+
+    best: Opening | None
 
 
 class FindAnswer(BaseModel):

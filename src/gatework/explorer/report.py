@@ -1,8 +1,8 @@
 """One file that shows how a model read a text: the explorer's page with its answers inside, without a server.
 
-The page looks for an element ``<script type="application/json" id="recorded">``. It holds an object that maps requests,
-such as ``"GET /api/about"``, to answers. Arrays are stored as their shape and their bytes in base64. Anything that a
-recording lacks needs a live server, and the page says so.
+The page looks for an element ``<script type="application/octet-stream" id="recorded">``. It holds a packed object that
+maps requests, such as ``"GET /api/about"``, to answers; :mod:`gatework.explorer.packing` says how.
+Anything that a recording lacks needs a live server, and the page says so.
 """
 
 import json
@@ -20,9 +20,12 @@ from gatework.errors import ExplorerError
 from gatework.explorer.answers import Answers, Numbers
 from gatework.explorer.messages import (
     At,
+    FindRequest,
+    OpeningAnswer,
     Quantity,
     RunAnswer,
     SampleAnswer,
+    Scene,
     Term,
     TermAnswer,
     TraceAnswer,
@@ -31,12 +34,15 @@ from gatework.explorer.messages import (
     Window,
 )
 from gatework.explorer.models import read_symbols, titled
+from gatework.explorer.packing import pack
 from gatework.explorer.settings import NOTICES
+from gatework.translations import LANGUAGES
 
 MOST_STEPS = 2000
 # The most gradients, and the most terms of equations, that are worth their size in the file.
 _MOST_GRADIENTS = 300_000
 _MOST_TERMS = 2000
+_SHOWN_PART = 1e-6
 _SCRIPT = re.compile(r'<script\b[^>]*\bsrc="([^"]+)"[^>]*></script>')
 _STYLE = re.compile(r'<link\b[^>]*\brel="stylesheet"[^>]*>')
 _REFERENCE = re.compile(r'\b(?:src|href)="(?!data:|#)([^"]*)"')
@@ -90,9 +96,13 @@ def record(answers: Answers, request: TraceRequest) -> dict[str, Any]:
         ),
         "POST /api/traces": _plain(traced),
     }
+    opening = answers.opening(traced.trace)
+    recorded[f"GET /api/traces/{traced.trace}/opening"] = _plain(opening)
+    _record_scenes(answers, run, recorded)
     _record_quantities(answers, run, traced, recorded)
+    _record_finds(answers, run, traced, recorded)
     _record_gradients(answers, traced, recorded)
-    _record_terms(answers, run, traced, recorded)
+    _record_terms(answers, run, traced, opening, recorded)
     return recorded
 
 
@@ -113,6 +123,25 @@ def _check_text(answers: Answers, request: TraceRequest) -> None:
         raise ExplorerError(
             f"The text has {steps:,} symbols: a report holds at most {MOST_STEPS:,}. Give a shorter one.", 413
         )
+
+
+def _record_scenes(answers: Answers, run: RunAnswer, recorded: dict[str, Any]) -> None:
+    """Record the pictures of the chain in every language; none if the cell has no picture."""
+    for kind in ("chain", "unrolled") if run.scene else ():
+        for language in LANGUAGES:
+            scene = answers.scene(Scene.model_validate({"run": run.id, "kind": kind, "language": language}))
+            recorded[f"GET /api/scene?run={run.id}&kind={kind}&language={language}"] = _plain(scene)
+
+
+def _record_finds(answers: Answers, run: RunAnswer, traced: TraceAnswer, recorded: dict[str, Any]) -> None:
+    """Record which units follow each preset, in each layer and direction."""
+    for layer, quantities in enumerate(run.quantities):
+        names = [one.name for one in quantities if one.role == "state"]
+        for direction in range(run.directions):
+            for preset in answers.about().presets:
+                asked = FindRequest(layer=layer, direction=direction, names=names, preset=preset)
+                where = f"layer={layer}&direction={direction}&preset={preset}"
+                recorded[f"POST /api/traces/{traced.trace}/find?{where}"] = _plain(answers.find(traced.trace, asked))
 
 
 def _record_quantities(answers: Answers, run: RunAnswer, traced: TraceAnswer, recorded: dict[str, Any]) -> None:
@@ -147,16 +176,22 @@ def _record_gradients(answers: Answers, traced: TraceAnswer, recorded: dict[str,
     every = max(1, -(-traced.steps * traced.steps // _MOST_GRADIENTS))
     for at in range(0, traced.steps - 1, every):
         answer = answers.gradients(traced.trace, At(at=at))
-        recorded[f"GET /api/traces/{traced.trace}/gradients?at={at}"] = _rounded(_plain(answer))
+        # The page draws the layer that is looked at, so what all layers come to together is left out.
+        answer = answer.model_copy(update={"along": {}, "layers": [_heights(layer) for layer in answer.layers]})
+        recorded[f"GET /api/traces/{traced.trace}/gradients?at={at}"] = _plain(answer)
 
 
-def _record_terms(answers: Answers, run: RunAnswer, traced: TraceAnswer, recorded: dict[str, Any]) -> None:
-    """Record the equations with the values of the first unit, with which the page begins."""
-    names = [one.name for one in run.quantities[0] if one.role != "part"]
+def _record_terms(
+    answers: Answers, run: RunAnswer, traced: TraceAnswer, opening: OpeningAnswer, recorded: dict[str, Any]
+) -> None:
+    """Record the equations with the values of the unit with which the page begins."""
+    layer, unit = (opening.best.layer, opening.best.unit) if opening.best else (0, 0)
+    names = [one.name for one in run.quantities[layer] if one.role != "part" and unit < one.size]
     for step in range(min(traced.steps, _MOST_TERMS // len(names))):
         for name in names:
-            where = f"layer=0&direction=0&unit=0&step={step}&name={quote(name, safe=_UNESCAPED)}"
-            term: TermAnswer = answers.terms(traced.trace, Term(layer=0, direction=0, unit=0, step=step, name=name))
+            where = f"layer={layer}&direction=0&unit={unit}&step={step}&name={quote(name, safe=_UNESCAPED)}"
+            asked = Term(layer=layer, direction=0, unit=unit, step=step, name=name)
+            term: TermAnswer = answers.terms(traced.trace, asked)
             recorded[f"GET /api/traces/{traced.trace}/terms?{where}"] = _plain(term)
 
 
@@ -175,13 +210,10 @@ def _plain(answer: BaseModel | Numbers) -> Any:
     }
 
 
-def _rounded(answer: Any) -> Any:
-    """Round values that are drawn as heights of bars to four digits."""
-    if isinstance(answer, float):
-        return float(f"{answer:.4g}")
-    if isinstance(answer, dict):
-        return {key: _rounded(value) for key, value in answer.items()}
-    return [_rounded(value) for value in answer] if isinstance(answer, list) else answer
+def _heights(layer: dict[str, list[float]]) -> dict[str, list[float]]:
+    """Round norms that are drawn as heights to three digits, and to 0 below what a picture can show."""
+    least = _SHOWN_PART * max((norm for norms in layer.values() for norm in norms), default=0.0)
+    return {name: [float(f"{norm:.3g}") if norm > least else 0.0 for norm in norms] for name, norms in layer.items()}
 
 
 def inline(page: Path, recorded: dict[str, Any]) -> str:
@@ -212,7 +244,6 @@ def inline(page: Path, recorded: dict[str, Any]) -> str:
         f"default-src 'none'; script-src {_hash(script)}; style-src {' '.join(map(_hash, styles)) or _NONE}; "
         "img-src data: blob:; font-src data:; base-uri 'none'; form-action 'none'"
     )
-    answers = json.dumps(recorded, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     html = _STYLE.sub("", _SCRIPT.sub("", html))
     if match := _REFERENCE.search(html):
         raise ExplorerError(f"The page refers to '{match[1]}', which a report cannot load.")
@@ -220,7 +251,8 @@ def inline(page: Path, recorded: dict[str, Any]) -> str:
         f"<style>{style}</style>" for style in styles
     )
     # A script of type "module" runs after the whole page is parsed.
-    body = f'<script type="application/json" id="recorded">{answers}</script><script type="module">{script}</script>'
+    body = f'<script type="application/octet-stream" id="recorded">{pack(recorded)}</script>'
+    body += f'<script type="module">{script}</script>'
     # The script contains code of others. Their licences must go with it.
     body += f'<pre id="notices" hidden>{escape(_asset(page, NOTICES))}</pre>'
     for tag, put in (("<head>", f"<head>\n{head}"), ("</body>", f"{body}\n</body>")):

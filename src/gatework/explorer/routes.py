@@ -3,6 +3,7 @@
     GET  /                            the page
     GET  /assets/NAME                 what belongs to it
     GET  /api/about                   the runs, their quantities, pictures and samples, and the limits
+    GET  /api/scene                   the cell's chain                  run, kind, language
     POST /api/traces                  read a text; the answer has the id that stands for T below
     GET  /api/traces/T/top            the likeliest next symbols        from, to
     GET  /api/traces/T/values         a quantity [n, H]                 layer, direction, name, from, to
@@ -11,6 +12,7 @@
     GET  /api/traces/T/terms          an equation in numbers            layer, direction, name, unit, step
     GET  /api/traces/T/units          figures for every unit            layer, direction, name
     GET  /api/traces/T/gradients      what mattered to a prediction     at
+    GET  /api/traces/T/opening        the unit to begin with
     POST /api/traces/T/find           units that follow a mark
     POST /api/elsewhere               where else a unit is high or low
 
@@ -56,7 +58,7 @@ _KINDS = {
 }
 _NOT_BUILT = "The explorer's page is not built. In a checkout of gatework, run: make page\n"
 # These are answered from stored values. All others run a model over a whole text.
-_SHORT = frozenset(("about", "top", "terms", "values", "unit"))
+_SHORT = frozenset(("about", "scene", "top", "terms", "values", "unit"))
 Answer = TypeVar("Answer")
 
 
@@ -127,7 +129,9 @@ class Desk:
             Route("/", page),
             Route("/assets/{name}", asset),
             Route("/api/about", self._about),
+            Route("/api/scene", partial(self._get, messages.Scene, "scene")),
             Route("/api/traces", partial(self._post, messages.TraceRequest, "trace"), methods=["POST"]),
+            Route(f"{trace}/opening", self._opening),
             Route(f"{trace}/find", partial(self._post, messages.FindRequest, "find"), methods=["POST"]),
             Route("/api/elsewhere", partial(self._post, messages.ElsewhereRequest, "elsewhere"), methods=["POST"]),
             *(Route(f"{trace}/{path}", partial(self._get, kind, name)) for path, (kind, name) in gets.items()),
@@ -136,11 +140,14 @@ class Desk:
     async def _about(self, request: Request) -> Response:
         return await self._answer("about")
 
+    async def _opening(self, request: Request) -> Response:
+        return await self._answer("opening", request.path_params["trace"])
+
     async def _get(self, kind: type[BaseModel], name: str, request: Request) -> Response:
         given = request.query_params.multi_items()
         if len(dict(given)) < len(given):
             raise ExplorerError("A name stands twice in the query.")
-        return await self._answer(name, request.path_params["trace"], read_message(kind, dict(given)))
+        return await self._answer(name, *request.path_params.values(), read_message(kind, dict(given)))
 
     async def _post(self, kind: type[BaseModel], name: str, request: Request) -> Response:
         asked = read_message(kind, await request.body())

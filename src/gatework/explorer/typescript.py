@@ -27,6 +27,7 @@ _ANSWERS: tuple[type[BaseModel], ...] = (
     messages.TermAnswer,
     messages.UnitsAnswer,
     messages.GradientsAnswer,
+    messages.OpeningAnswer,
     messages.FindAnswer,
     messages.ElsewhereAnswer,
 )

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from gatework.errors import CellError, ExplorerError
 from gatework.explorer.analysis import follow, order_by_similarity, saturation
-from gatework.explorer.marks import marked_ranges
-from gatework.explorer.messages import FindAnswer, Follower, QuantityAnswer, UnitsAnswer
+from gatework.explorer.marks import PRESETS, mark_preset, marked_ranges
+from gatework.explorer.messages import FindAnswer, Follower, Opening, QuantityAnswer, UnitsAnswer
 from gatework.explorer.quantities import LayerDirection
 from gatework.explorer.rows import Deadline
 from gatework.explorer.traces import TextTrace, key_of
@@ -18,6 +18,8 @@ from gatework.tracing import half_lives
 _MOST_LOOKED_AT = 20_000  # positions
 _MOST_HALVED = 5000  # rows that half-lives are computed from
 _MOST_FOLLOWERS = 30
+# Presets that a unit must remember something for, the most telling first. All others are nearly symbols themselves.
+_TELLING = (("inside_quotes", "inside_brackets"), ("indentation", "after_comma", "comment", "first_word"))
 
 
 def look_at(
@@ -131,3 +133,31 @@ def rank_followers(
     return FindAnswer(
         positions=marked_ranges(marked), marked=sum(marked), every=every, ranking=ranking[:_MOST_FOLLOWERS]
     )
+
+
+def find_opening(traced: TextTrace, names: dict[int, list[str]], deadline: Deadline) -> Opening | None:
+    """Find the unit that follows best what stands between two signs, such as quotes, or else another preset.
+
+    Args:
+        traced: The text.
+        names: The states of each layer.
+        deadline: The time limit.
+
+    Returns:
+        The unit, in the forward direction; None if no preset marks a part of the text.
+    """
+    words = traced.opened.vocabulary.level == "word"
+    rest = tuple(preset for preset in PRESETS if not any(preset in group for group in _TELLING))
+    for group in (*_TELLING, rest):
+        found: list[Opening] = []
+        for preset in group:
+            marks = mark_preset(traced.symbols, preset, words=words)
+            for layer, states in names.items():
+                answer = rank_followers(traced, (layer, 0), states, marks, deadline, chosen=False)
+                found += [
+                    Opening(**best.model_dump(), layer=layer, preset=preset, positions=answer.positions)
+                    for best in answer.ranking[:1]
+                ]
+        if found:
+            return max(found, key=lambda one: one.score)  # of equal ones the first
+    return None

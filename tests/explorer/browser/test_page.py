@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.explorer.browser.tabs import AXE, DESK, NAMED, PHONE, WIDE
 
-VIEWS = ("belt", "heat", "find", "gradients", "whatif", "compare")
+VIEWS = ("belt", "chain", "heat", "find", "gradients", "whatif", "compare")
 SHUT = [{"layer": 0, "direction": 0, "name": "f", "value": 0, "units": None, "start": 0, "stop": None}]
 
 
@@ -73,7 +73,7 @@ def test_keyboard(here):
     page.keyboard.press("]")
     page.keyboard.press("Shift+ArrowRight")
     page.keyboard.press("Shift+ArrowRight")
-    for key, view in zip("123456", VIEWS, strict=True):
+    for key, view in zip("1234567", VIEWS, strict=True):
         page.keyboard.press(key)
         assert page.get_by_role("tab", selected=True).get_attribute("id") == f"tab-{view}"
     assert one.place() | {"name": "h", "unit": 7, "step": 63, "marks": [[61, 64]]} == one.place()
@@ -254,7 +254,7 @@ def test_another_cell(here):
     """A cell of other equations has its own quantities, belt and picture."""
     one = here(run="r0", unit=3, name="", view="belt")
     assert "z * h" in one.page.locator(".belt-head, .head").last.inner_text()
-    one.page.keyboard.press("6")
+    one.page.keyboard.press("7")
     one.page.locator(".versus").wait_for()
 
 
@@ -377,7 +377,13 @@ def test_report_opens_offline(tab, tmp_path):
     one.open()
     page = one.page
     page.get_by_text("recorded", exact=True).first.wait_for()
-    for view in ("belt", "heat", "gradients"):
+    # It begins with the unit that a live page would begin with, and has the terms of that unit's equations.
+    one.until("decodeURIComponent(location.hash).includes('\"name\"')")
+    page.locator(".tree .number").first.wait_for()
+    page.locator("#tab-find").click()
+    page.get_by_role("button", name="inside quotes").click()
+    page.locator(".ranking .unit").first.wait_for()
+    for view in ("belt", "chain", "heat", "gradients"):
         page.locator(f"#tab-{view}").click()
         page.wait_for_timeout(200)
     page.keyboard.press("ArrowRight")

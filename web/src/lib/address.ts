@@ -3,7 +3,7 @@
 import type { Intervention } from './answers';
 import type { Range } from './ranges';
 
-export const VIEWS = ['next', 'cell', 'belt', 'heat', 'find', 'gradients', 'whatif', 'compare'] as const;
+export const VIEWS = ['next', 'cell', 'belt', 'chain', 'heat', 'find', 'gradients', 'whatif', 'compare'] as const;
 export type View = (typeof VIEWS)[number];
 
 export const ORDERS = ['index', 'similarity', 'saturation', 'half_life'] as const;

@@ -105,7 +105,7 @@ export interface Shape {
   note?: string;
 }
 
-/** A picture of a cell, as shapes without colours. */
+/** A picture of a cell, as shapes without colours. In a chain, ids begin with `t` and the number of the copy. */
 export interface Scene {
   width: number;
   height: number;
@@ -115,11 +115,7 @@ export interface Scene {
   shapes: Shape[];
 }
 
-/**
- * A text that comes with a run, or its beginning where it is longer than what may be posted.
- *
- * `titles` are its title in each language, and `title` is the English one.
- */
+/** A text that comes with a run, or its beginning where it is longer than what may be posted; titles by language. */
 export interface Sample {
   id: string;
   title: string;
@@ -253,6 +249,22 @@ export interface Follower {
   unit: number;
   score: number;
   sign: 1 | -1;
+}
+
+/** The unit that a page begins with, and what it follows: a preset, whose marks are `positions`. */
+export interface Opening {
+  name: string;
+  unit: number;
+  score: number;
+  sign: 1 | -1;
+  layer: number;
+  preset: string;
+  positions: [number, number][];
+}
+
+/** The most telling unit of a text; null if no preset marks anything that units could tell apart. */
+export interface Opening {
+  best: Opening | null;
 }
 
 /** What was marked, as ranges, and the units that follow it best. */

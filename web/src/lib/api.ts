@@ -7,13 +7,15 @@ import type {
   Find,
   FindRequest,
   Gradients,
+  Opening,
+  Scene,
   Term,
   Top,
   Trace,
   TraceRequest,
   Units,
 } from './answers';
-import { cutValues, gatherUnit, littleEndian, readRecording, toNumbers, type Numbers, type RecordedNumbers } from './recording';
+import { littleEndian, readRecording, type Numbers } from './recording';
 
 const KEPT = 160; // answers kept; those of a trace never change
 const MOST_KEPT = 48e6; // bytes
@@ -50,6 +52,10 @@ export class Api {
 
   about(): Promise<About> {
     return this.get('/api/about');
+  }
+
+  scene(run: string, kind: 'chain' | 'unrolled', language: string): Promise<Scene> {
+    return this.get(`/api/scene?run=${run}&kind=${kind}&language=${language}`);
   }
 
   trace(request: TraceRequest): Promise<Trace> {
@@ -90,8 +96,14 @@ export class Api {
     return this.get(`/api/traces/${trace}/gradients?at=${at}`);
   }
 
+  opening(trace: string): Promise<{ best: Opening | null }> {
+    return this.get(`/api/traces/${trace}/opening`);
+  }
+
+  /** In a recording only what presets mark was looked for, among the states. */
   find(trace: string, request: FindRequest): Promise<Find> {
-    return this.post(`/api/traces/${trace}/find`, request);
+    const { layer, direction, preset } = request;
+    return this.post(`/api/traces/${trace}/find`, request, `?layer=${layer}&direction=${direction}&preset=${preset}`);
   }
 
   elsewhere(request: ElsewhereRequest) {
@@ -101,8 +113,9 @@ export class Api {
   private async get<Answer>(path: string): Promise<Answer> {
     const known = this.kept.get(path);
     if (known) return known.answer as Answer;
-    if (this.recorded) {
-      const answer = this.recorded[`GET ${path}`];
+    const recorded = await this.recorded;
+    if (recorded) {
+      const answer = recorded.answers[`GET ${path}`];
       if (answer === undefined) throw new NeedsServer(path);
       return answer as Answer;
     }
@@ -113,21 +126,17 @@ export class Api {
   private async numbers(path: string): Promise<Numbers> {
     const known = this.kept.get(path);
     if (known) return known.answer as Numbers;
-    const answer = this.recorded ? this.recordedNumbers(path) : await readNumbers(await ask(path));
+    const recorded = await this.recorded;
+    const answer = recorded ? recorded.numbers(path) : await readNumbers(await ask(path));
+    if (!answer) throw new NeedsServer(path);
     return this.keep(path, answer, answer.values.byteLength);
   }
 
-  private recordedNumbers(path: string): Numbers {
-    const recorded = this.recorded ?? {};
-    const exact = recorded[`GET ${path}`] as RecordedNumbers | undefined;
-    const answer = exact ? toNumbers(exact) : (cutValues(recorded, path) ?? gatherUnit(recorded, path));
-    if (!answer) throw new NeedsServer(path);
-    return answer;
-  }
-
-  private async post<Answer>(path: string, body: unknown): Promise<Answer> {
-    if (this.recorded) {
-      const answer = path === '/api/traces' ? this.recorded[`POST ${path}`] : undefined;
+  /** In a recording a request has no body: what it asks for is named behind its path. */
+  private async post<Answer>(path: string, body: unknown, named = ''): Promise<Answer> {
+    const recorded = await this.recorded;
+    if (recorded) {
+      const answer = recorded.answers[`POST ${path}${named}`];
       if (answer === undefined) throw new NeedsServer(path);
       return answer as Answer;
     }

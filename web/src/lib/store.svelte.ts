@@ -1,8 +1,8 @@
 // The one place that knows what is looked at: every view reads it, and every view changes it through its methods.
 
 import { untrack } from 'svelte';
-import type { About, Belt, Follower, Intervention, Quantity, Run, Sample, Trace, TraceRequest } from './answers';
-import { Api, ASKED_BY, NeedsServer, Refused, type Spot } from './api';
+import type { About, Belt, Intervention, Quantity, Run, Sample, Trace, TraceRequest } from './answers';
+import { Api, NeedsServer, Refused, type Spot } from './api';
 import { firstPlace, fromFragment, toFragment, type Place } from './address';
 import { readLines } from './equations';
 import { language } from './language.svelte';
@@ -16,14 +16,6 @@ const NARROW = 44; // steps that charts show at first on a phone
 export const OWN = 'own-cell';
 const MOST_HELD = 32; // values at once, as the server takes them
 const PACE = 150; // milliseconds a step, when playing
-
-// Presets that a unit must remember something for, the most telling first.
-const TELLING = [
-  ['inside_quotes', 'inside_brackets'],
-  ['indentation', 'after_comma', 'comment', 'first_word'],
-];
-
-type Best = Follower & { layer: number; preset: string; positions: Range[] };
 
 /** An answer, and the model that gave it: when another model is chosen, it is no answer any more. */
 interface Held<Answer> {
@@ -195,36 +187,10 @@ export class Explorer {
     }, PACE);
   }
 
-  /**
-   * Of all layers, the unit that follows best what stands between two signs, brackets or quotes; in a text that has
-   * none, what is farther from being a symbol of its own. Null where a text has nothing that units could tell apart.
-   */
-  async bestFollower(trace: string): Promise<Best | null> {
-    const known = this.about?.presets ?? [];
-    const rest = known.filter((preset) => !TELLING.flat().includes(preset));
-    for (const wanted of [...TELLING, rest]) {
-      const best = await this.bestOf(trace, wanted.filter((preset) => known.includes(preset)));
-      if (best) return best;
-    }
-    return null;
-  }
-
-  private async bestOf(trace: string, presets: string[]): Promise<Best | null> {
-    let best: Best | null = null;
-    for (let layer = 0; layer < (this.run?.layers ?? 1); layer += 1) {
-      const names = (this.run?.quantities[layer] ?? []).filter((one) => one.role === 'state').map((one) => one.name);
-      for (const preset of presets) {
-        const { ranking: [first], positions } = await this.api.find(trace, { ...ASKED_BY, layer, direction: 0, names, preset });
-        if (first && first.score > (best?.score ?? 0)) best = { ...first, layer, preset, positions };
-      }
-    }
-    return best;
-  }
-
   /** Begin with a unit that follows something that can be seen in the text, rather than with unit 0. */
   private async findBeginning(): Promise<void> {
     const { trace } = await this.api.trace(this.baseRequest());
-    const best = await this.bestFollower(trace);
+    const { best } = await this.api.opening(trace);
     const { unit, layer, name, step } = this.place;
     if (!best || unit !== 0 || layer !== 0 || name) return; // the reader was faster
     Object.assign(this.place, { layer: best.layer, name: best.name, unit: best.unit });

@@ -32,7 +32,7 @@ export const DECK: Record<CardName, Card> = {
     area: 'next',
     go: async (explorer) => ({ ...calm, ...at(explorer, mostSurprising(explorer)) }),
   },
-  loop: { name: 'loop', area: 'cell', go: async () => ({ ...calm }) },
+  loop: { name: 'loop', area: 'view', go: async () => ({ ...calm, view: 'chain' }) },
   line: {
     name: 'line',
     area: 'cell',
@@ -96,7 +96,7 @@ export const DECK: Record<CardName, Card> = {
     area: 'view',
     fits: (explorer) => explorer.api.live && (explorer.about?.presets.length ?? 0) > 0,
     go: async (explorer) => {
-      const best = await explorer.bestFollower(explorer.trace?.trace ?? '');
+      const { best } = await explorer.api.opening(explorer.trace?.trace ?? '');
       if (!best) return null;
       const { layer, name, unit, preset } = best;
       return { ...calm, view: 'find', preset, layer, direction: 0, name, unit };

@@ -27,13 +27,14 @@ def check_steps(steps: int) -> None:
         raise ConfigError(f"steps is {steps!r}; expected a whole number from 1 to {MOST_STEPS}.")
 
 
-def chain_scene(cell: Cell, steps: int = 3, language: str = "en") -> Scene:
+def chain_scene(cell: Cell, steps: int = 3, language: str = "en", *, whole: bool = False) -> Scene:
     """Draw a cell unrolled over some steps: the middle one in full, the others veiled.
 
     Args:
         cell: Any cell.
         steps: The number of steps.
         language: ``en``, ``zh-Hans`` or ``zh-Hant``.
+        whole: Whether every step is drawn in full, with the names of the states between two copies.
 
     Returns:
         The scene.
@@ -49,10 +50,10 @@ def chain_scene(cell: Cell, steps: int = 3, language: str = "en") -> Scene:
     shapes: list[Shape] = []
     for number in range(steps):
         time = number - steps // 2
-        copy = _veiled(single, frame) if time else list(single.shapes)
+        copy = _veiled(single, frame) if time and not whole else list(single.shapes)
         if number:
             copy = [shape for shape in copy if not (shape.role == "state" and shape.box[0] < frame[0])]
-        if number < steps - 1:
+        if number < steps - 1 and not whole:
             copy = [shape for shape in copy if not (shape.role == "state" and shape.box[0] > frame[0])]
         shapes += [_later(shape, time).moved(number * pitch, 0.0, f"t{number}.") for shape in copy]
     # Frames first: the line that enters a copy lies on its frame, not under it.
