@@ -17,6 +17,7 @@ MOST_PARAMETERS = 8
 MANY_PARAMETERS = {
     "cells/cell.py:Cell.__init__": "a cell's card: every field is optional and named where it is written",
     "cli/draw.py:draw_cell": "the command's flags",
+    "cli/evaluate.py:evaluate": "the command's flags",
     "cli/generate.py:generate": "the command's flags",
     "cli/show.py:show_cell": "the command's flags",
     "kernels/door/launch.py:run": "what a layer gives, by name; everything behind it takes one Call",
@@ -31,6 +32,7 @@ MANY_PARAMETERS = {
     "tracing/clamping.py:clamp": "a layer's own arguments, and what is clamped",
     "tracing/flow.py:gradient_flow": "a layer's own arguments, and what flows",
     "training/generation.py:generate": "the command's flags",
+    "training/generation.py:stream": "the command's flags",
 }
 PYTHON = [
     path

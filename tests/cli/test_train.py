@@ -15,6 +15,7 @@ import pytest
 from gatework.cli.app import run as call
 from gatework.cli.settings import as_toml, make_flags
 from gatework.training import TrainConfig, make_config, read_toml
+from gatework.training.generation import Stream
 from gatework.training.jobs.settings import listed
 
 SMALL = shlex.split("--hidden-size 8 --batch-size 4 --window 16 --evaluate-every 5 --checkpoint-every 5 --log-every 2")
@@ -99,8 +100,8 @@ def test_generate(gatework, trained):
 
 
 def test_control_characters_do_not_reach_a_terminal(gatework, trained, monkeypatch):
-    written = type("Written", (), {"text": "a\x1b[2Jb\n"})()
-    monkeypatch.setattr("gatework.cli.generate.write", lambda *_, **__: written)
+    written = Stream(1, "", iter(["a\x1b", "[2Jb\n"]))
+    monkeypatch.setattr("gatework.cli.generate.stream", lambda *_, **__: written)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     assert "a\\x1b[2Jb" in gatework("generate", trained).out
 
@@ -175,7 +176,7 @@ NONSENSE = {
     "--embedding-size 0": "embedding_size is 0: ",
     "--task adding --data foo.txt": "data is 'foo.txt', and the sequences of task 'adding' are drawn. Leave it out.",
     "--data ~nobody-of-this-name/a.txt": "Data '~nobody-of-this-name/a.txt' does not exist.",
-    "--level chr": 'Invalid value "chr" for --level. Choose from: "byte", "char", "word". Did you mean "char"?',
+    "--level chr": 'Invalid value "chr" for --level. Choose from: "byte", "char", "word", "bpe". Did you mean "char"?',
     "--cell lstmm": "There is no cell `lstmm`. Did you mean `lstm`?",
     "--cell none.txt": "Cell file 'none.txt' cannot be read (No such file or directory)",
     "--steps 3 --epochs 3": "steps is 3 and epochs is 3; expected one of the two.",
@@ -240,6 +241,7 @@ NONSENSE_AFTERWARDS = {
     "generate {run} --temperature -1": "temperature is -1.0; expected 0 (always the likeliest) or a number above it.",
     "generate {run} --top-p 2": "top_p is 2.0; expected a number above 0, up to 1",
     "generate {run} --length 0": "length is 0; expected 1 or more.",
+    "generate {run} --json --length 100000000": "length is 100,000,000; expected at most 10,000,000 symbols where",
     "generate {run} --seed -1": "seed is -1; expected a whole number from 0 to 2**63 - 1.",
     "generate {run} --prompt Ω": "The prompt has characters that the run's vocabulary lacks: 'Ω'",
     "generate {run} --promt x": "Unknown option: --promt. Did you mean --prompt?",
@@ -285,3 +287,27 @@ def test_signals_save_and_leave(text, tmp_path, number):
     assert re.search(r"^Stopped by (Ctrl-C|SIGTERM) after step [\d,]+, saved in", rest, re.MULTILINE)
     assert "Traceback" not in rest
     assert list((run / "checkpoints").glob("step-*"))
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_text_appears_while_it_is_written_and_ctrl_c_ends_it(trained):
+    """Of a length that would take days, the first symbols are there at once."""
+    command = [sys.executable, "-m", "gatework", "generate", str(trained), "--length", "100000000", "--prompt", "Row, "]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        first = process.stdout.read(40)
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 130
+    assert first.startswith(b"Row, ")
+    assert (first + rest).endswith(b"\n")
+
+
+def test_what_is_written_part_by_part_is_the_whole(gatework, trained):
+    words = ("generate", trained, "--length", 50, "--prompt", "Row, ", "--seed", 3)
+    assert gatework(*words).out == gatework(*words, "--json").json["text"] + "\n"
+    assert (
+        gatework(*words[:2], "--length", 50).out == gatework(*words[:2], "--length", 50, "--json").json["text"] + "\n"
+    )

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from gatework.data.corpus import read_corpus, read_whole
+from gatework.data.corpus import WHOLE, Form, read_corpus, read_whole
 from gatework.data.sources import find_sources
 from gatework.errors import DataError, printable
 
@@ -18,16 +18,21 @@ def write(folder, **files):
     return str(folder)
 
 
-def read(data, level="char", **options):
-    return read_corpus(str(data), level=level, **options)
+def read(data, level="char", valid_fraction=0.1, **options):
+    return read_corpus(str(data), Form(level, **options), valid_fraction)
+
+
+def splits_of(data, level="char", **options):
+    corpus = read(data, level, **options)
+    return {split: corpus.symbols(split) for split in corpus.splits}
 
 
 def test_the_end_of_a_file_is_held_out_to_the_symbol(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("0123456789" * 3)
     corpus = read(path)
-    assert corpus.splits == {"train": "0123456789" * 2 + "0123456", "valid": "789"}
-    assert read(path, "byte", valid_fraction=0.5).splits["valid"] == b"567890123456789"
+    assert splits_of(path) == {"train": "0123456789" * 2 + "0123456", "valid": "789"}
+    assert splits_of(path, "byte", valid_fraction=0.5)["valid"] == b"567890123456789"
     assert corpus.sources == (
         {"name": "a.txt", "split": "", "bytes": 30, "sha256": hashlib.sha256(b"0123456789" * 3).hexdigest()},
     )
@@ -35,23 +40,23 @@ def test_the_end_of_a_file_is_held_out_to_the_symbol(tmp_path):
 
 def test_of_a_folder_the_end_of_every_file_is_held_out_at_a_line(tmp_path):
     folder = write(tmp_path, b_txt="11\n22\n33\n44", a_txt="aaa\nbbb\nccc\nddd\n", README_md="not this\n")
-    splits = read(folder, valid_fraction=0.3).splits
+    splits = splits_of(folder, valid_fraction=0.3)
     assert splits == {"train": "aaa\nbbb\n11\n22\n", "valid": "ccc\nddd\n33\n44\n"}
-    assert read(folder, "byte", valid_fraction=0.3).splits["valid"] == b"ccc\nddd\n33\n44\n"
-    words = read(folder, "word", valid_fraction=0.3).splits
+    assert splits_of(folder, "byte", valid_fraction=0.3)["valid"] == b"ccc\nddd\n33\n44\n"
+    words = splits_of(folder, "word", valid_fraction=0.3)
     assert words["valid"] == ["ccc", "<eos>", "ddd", "<eos>", "33", "<eos>", "44", "<eos>"]
-    assert read_whole(folder, level="char") == "aaa\nbbb\nccc\nddd\n11\n22\n33\n44\n"
+    assert read_whole(folder, Form("char")).symbols(WHOLE) == "aaa\nbbb\nccc\nddd\n11\n22\n33\n44\n"
 
 
 def test_ready_made_splits_are_kept(tmp_path):
     folder = write(tmp_path, ptb_train_txt="a b\n", ptb_valid_txt="c\n", ptb_test_txt="d\n", other_txt="no\n")
-    assert read(folder, "word").splits == {
+    assert splits_of(folder, "word") == {
         "train": ["a", "b", "<eos>"],
         "valid": ["c", "<eos>"],
         "test": ["d", "<eos>"],
     }
     folder = write(tmp_path / "plain", train_txt="0123456789", test_txt="test")
-    assert read(folder, valid_fraction=0.2).splits == {"train": "01234567", "valid": "89", "test": "test"}
+    assert splits_of(folder, valid_fraction=0.2) == {"train": "01234567", "valid": "89", "test": "test"}
     folder = write(tmp_path / "two", a_train_txt="1", b_train_txt="2")
     with pytest.raises(DataError, match=r"several training files \(a.train.txt, b.train.txt\)"):
         read(folder)
@@ -86,17 +91,17 @@ def test_encodings(tmp_path):
         match=r"'a.txt' is not utf-8 text: byte 0xfc at offset 2 does not fit. Name.*--encoding.*--level byte",
     ):
         read(path)
-    assert read(path, encoding="latin-1").splits["train"] == "Grüße an al"
-    assert read(path, "byte").splits["train"][2] == 0xFC
+    assert splits_of(path, encoding="latin-1")["train"] == "Grüße an al"
+    assert splits_of(path, "byte")["train"][2] == 0xFC
     path.write_bytes("\ufeffGrüße an alle".encode())
-    assert read(path).splits["train"] == "Grüße an al"
+    assert splits_of(path)["train"] == "Grüße an al"
     path.write_bytes(b"\xef\xbb\xbfabc\xff")
     with pytest.raises(DataError, match="byte 0xff at offset 6 does not fit"):
         read(path)
     path.write_bytes("Grüße an alle".encode("utf-16"))
     with pytest.raises(DataError, match="--encoding"):
         read(path)
-    assert read(path, encoding="utf-16").splits["train"] == "Grüße an al"
+    assert splits_of(path, encoding="utf-16")["train"] == "Grüße an al"
 
 
 def test_what_is_no_text(tmp_path):
@@ -109,7 +114,7 @@ def test_what_is_no_text(tmp_path):
     path.write_bytes(b"abc\0def")
     with pytest.raises(DataError, match=r"'a.txt' looks binary: there is a NUL byte at offset 3.*--level byte"):
         read(path)
-    assert read(path, "byte", valid_fraction=0.3).splits == {"train": b"abc\0", "valid": b"def"}
+    assert splits_of(path, "byte", valid_fraction=0.3) == {"train": b"abc\0", "valid": b"def"}
     path.write_bytes(b"ab")
     with pytest.raises(DataError, match="is too short: its train split has 1 chars; expected 2 or more"):
         read(path)
@@ -133,26 +138,30 @@ def test_a_file_of_somebody_else(tmp_path):
 def test_the_standard_library_is_mixed_and_always_the_same():
     corpus = read("")
     assert corpus.fingerprint == read("").fingerprint
-    assert 2_000_000 < sum(map(len, corpus.splits.values())) <= 4_000_000
+    assert 2_000_000 < sum(map(corpus.length, corpus.splits)) <= 4_000_000
     names = [source["name"] for source in corpus.sources]
     assert len(names) > 50
     assert names != sorted(names)
     assert not [name for name in names if "/test" in name or "site-packages" in name or "idle_test" in name]
-    assert str(corpus.splits["train"]).count("\n    def ") > 1000
+    assert str(corpus.symbols("train")).count("\n    def ") > 1000
 
 
 def test_names_in_eighteen_languages(data_folder):
     corpus = read(data_folder / "names_by_language")
     assert len(corpus.sources) == 18
-    splits = [str(split) for split in corpus.splits.values()]
+    splits = [str(corpus.symbols(split)) for split in corpus.splits]
     assert all(line for split in splits for line in split.splitlines())
-    assert {"É", "ß", "ñ", "ż"} & set(corpus.splits["train"])
+    assert {"É", "ß", "ñ", "ż"} & set(corpus.symbols("train"))
     assert sum(split.count("\n") for split in splits) == 20_050
 
 
 def test_penn_treebank_has_the_published_number_of_tokens(data_folder):
-    splits = read(data_folder / "ptb", "word").splits
-    assert {split: len(words) for split, words in splits.items()} == {"train": 929_589, "valid": 73_760, "test": 82_430}
+    corpus = read(data_folder / "ptb", "word")
+    assert {split: corpus.length(split) for split in corpus.splits} == {
+        "train": 929_589,
+        "valid": 73_760,
+        "test": 82_430,
+    }
 
 
 def test_a_nul_that_no_byte_spells(tmp_path):

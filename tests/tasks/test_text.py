@@ -8,7 +8,7 @@ import torch
 from gatework.data.streams import Streams
 from gatework.data.vocabulary import Vocabulary
 from gatework.errors import DataError, SizeError
-from gatework.models.language import LanguageModel, measure, stretches
+from gatework.models.language import LanguageModel, Metric, count_text, measure, stretches
 from gatework.models.sampling import choose, write_on
 
 VOCABULARY = Vocabulary.of("abcdefgh\n", "char")
@@ -94,6 +94,41 @@ def test_shares_add_up(size):
     assert sum(share.nats for share in shares) == pytest.approx(whole.nats, rel=1e-12)
 
 
+@pytest.mark.parametrize(("length", "streams", "most"), [(300, 3, 100), (301, 4, 7), (40, 9, 5), (300, 1, 20)])
+def test_of_a_long_text_the_beginnings_of_its_parts_are_measured(length, streams, most):
+    model, tokens = model_of(), text_of(length)
+    metric = measure(model, tokens, VOCABULARY, streams=streams, most=most, context=20)
+    count = min(streams, most)
+    parts = stretches(length, count)
+    sizes = [part.end - part.begin for part in stretches(most, count)]
+    before = min(20, length // count)
+    pieces = [
+        (max(0, part.begin - before), part.begin, part.begin + size) for part, size in zip(parts, sizes, strict=True)
+    ]
+    nats, counted = by_hand(model, tokens, pieces)
+    assert metric.tokens == counted == most
+    assert metric.nats == pytest.approx(nats, rel=1e-12)
+    assert measure(model, tokens, VOCABULARY, streams=streams, most=length) == measure(
+        model, tokens, VOCABULARY, streams=streams
+    )
+
+
+def test_bits_of_pieces_are_those_of_their_bytes_and_characters():
+    vocabulary = Vocabulary("bpe", (), merges=((97, 98), (0xC3, 0xA9)))
+    tokens = torch.tensor([256, 97, 257, 0xC3, 0xA9], dtype=torch.int16)
+    assert count_text(tokens, vocabulary) == (7, 5)
+    torch.manual_seed(3)
+    model = LanguageModel(len(vocabulary), "lstm", 6, 8).double()
+    metric = measure(model, tokens, vocabulary, streams=1)
+    named = metric.named()
+    assert (metric.tokens, metric.bytes, metric.characters) == (5, 7, 5)
+    assert named["bits_per_byte"] == pytest.approx(named["loss"] * 5 / 7 / math.log(2))
+    assert named["bits_per_character"] == pytest.approx(named["loss"] / math.log(2))
+    parts = [measure(model, tokens, vocabulary, streams=2, share=(rank, 3)).sums() for rank in range(3)]
+    together = Metric.of([sum(sums) for sums in zip(*parts, strict=True)], "bpe")
+    assert together.named() == pytest.approx(measure(model, tokens, vocabulary, streams=2).named())
+
+
 def test_a_model_that_knows_nothing_needs_the_logarithm_of_the_vocabulary():
     model = model_of()
     torch.nn.init.zeros_(model.head.weight)
@@ -158,11 +193,19 @@ def test_choosing_among_fewer():
 def test_writing_on_is_the_model_step_by_step():
     model = model_of()
     prompt = VOCABULARY.encode("abc")
-    numbers = write_on(model, VOCABULARY, prompt, 5, temperature=0)
+    numbers = [*write_on(model, VOCABULARY, prompt, 5, temperature=0)]
     text = torch.cat([torch.tensor([VOCABULARY.start]), prompt, torch.tensor(numbers)]).long()
     scores = model(text[:, None])[0][:, 0]
     scores[:, 0] = -math.inf
     assert scores[3:-1].argmax(1).tolist() == numbers
-    assert write_on(model, VOCABULARY, prompt, 40, seed=1) == write_on(model, VOCABULARY, prompt, 40, seed=1)
-    assert write_on(model, VOCABULARY, prompt, 40, seed=1) != write_on(model, VOCABULARY, prompt, 40, seed=2)
-    assert 0 not in write_on(model, VOCABULARY, prompt, 200, temperature=5.0)
+    once, again, other = ([*write_on(model, VOCABULARY, prompt, 40, seed=seed)] for seed in (1, 1, 2))
+    assert once == again != other
+    assert 0 not in [*write_on(model, VOCABULARY, prompt, 200, temperature=5.0)]
+
+
+def test_writing_begins_at_once_and_leaves_the_model_as_it_was():
+    model = model_of(dropout=0.5).train()
+    numbers = write_on(model, VOCABULARY, VOCABULARY.encode("abc"), 10**15, seed=1)
+    first = [next(numbers) for _ in range(3)]
+    assert model.training
+    assert first == [*write_on(model.eval(), VOCABULARY, VOCABULARY.encode("abc"), 3, seed=1)]

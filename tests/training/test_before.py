@@ -64,6 +64,7 @@ def close(one, other):
 
 
 def test_what_it_was_told_is_what_would_be_told_today(old):
+    """Settings that came later have their defaults."""
     told = json.loads((old / "config.json").read_text())
     config = RunDirectory(old).read_config().model_dump(mode="json")
     assert {name: config[name] for name in told} == told

@@ -2,7 +2,7 @@
 
 from rich.markup import escape
 
-from gatework.cli.output import Checkpoint, Json, Size, checkpoint_step, grid, out, pairs, print_json
+from gatework.cli.output import Checkpoint, Json, Size, Whole, checkpoint_step, grid, out, pairs, print_json
 from gatework.cli.predictors import predictor_table
 from gatework.training import Evaluation
 from gatework.training import evaluate as measure
@@ -16,6 +16,7 @@ def evaluate(
     data: str = "",
     checkpoint: Checkpoint = "last",
     streams: Size | None = None,
+    symbols: Whole | None = None,
     gap: Size | None = None,
     device: str = "cpu",
     json: Json = False,
@@ -29,13 +30,14 @@ def evaluate(
         checkpoint: The weights to use: last, best (lowest held-out loss), or the step of a checkpoint.
         streams: Number of parts of the text that run side by side; 1 is slowest and carries the state through all of
             it.
+        symbols: The most symbols to measure, evenly chosen over the text; 0 for all. By default the run's
+            evaluate_symbols.
         gap: Another gap than the one that the model was trained on.
         device: cpu, cuda, cuda:N, mps, or auto.
         json: Print JSON, for programs.
     """
-    result = measure(
-        run, split=split, data=data, streams=streams, gap=gap, step=checkpoint_step(checkpoint), device=device
-    )
+    step = checkpoint_step(checkpoint)
+    result = measure(run, split=split, data=data, streams=streams, symbols=symbols, gap=gap, step=step, device=device)
     if json:
         print_json(result.to_json())
         return
@@ -43,9 +45,15 @@ def evaluate(
         _print_task(result)
         return
     values = {"run": f"{result.run}, step {result.step:,}", "text": result.text, "symbols": f"{result.tokens:,}"}
+    part = result.of is not None and result.tokens < result.of
+    if part:
+        values["symbols"] += f" of {result.of:,}, evenly chosen; --symbols 0 measures all"
+    if result.replaced:
+        values["replaced"] = f"{result.replaced:,} places that are not text, by U+FFFD"
     if result.unknown:
         # The text itself may contain <unk> in place of rare words.
-        values["unknown"] = f"{result.unknown:,} of them, which the vocabulary lacks or the text itself calls <unk>"
+        lacking = "which the vocabulary lacks or the text itself calls <unk>"
+        values["unknown"] = f"{result.unknown:,} of {'the text' if part else 'them'}, {lacking}"
     values |= {name.replace("_", " "): f"{value:.4f}" for name, value in result.metrics.items()}
     out().print(pairs(values))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from string import ascii_letters
 
 from gatework.errors import DataError
-from gatework.reading.files import MOST_TEXT, list_folder, read_file
+from gatework.reading.files import MOST_TEXT, list_folder, read_beginning, read_file, read_pieces
 
 SPLITS = ("train", "valid", "test")
 STANDARD_LIBRARY = "python"
@@ -23,6 +23,7 @@ _LEFT_OUT = re.compile(
     r"|config-[^/]*)/|(^|/)(_sysconfigdata|_sysconfig_vars|sitecustomize)[^/]*$"
 )
 _STANDARD_LIBRARY_BYTES = 4_000_000
+_ADVICE = "check that it is yours to read"
 # The most files of a folder: the data that a run directory names might be the root of a whole disk.
 _MOST_FILES = 1_000_000
 
@@ -34,16 +35,24 @@ class Source:
     Args:
         name: The path of the file, relative to the given folder.
         split: ``train``, ``valid`` or ``test``, or ``""`` if a part of the file is to be held out.
-        content: The bytes of the file.
+        path: The file itself.
     """
 
     name: str
     split: str
-    content: bytes
+    path: Path
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the bytes of the file, piece by piece.
+
+        Raises:
+            FileError: If the file cannot be read.
+        """
+        return read_pieces(self.path, MOST_TEXT, _ADVICE)
 
 
 def find_sources(data: str, pattern: str = "") -> list[Source]:
-    """Read the files of a text.
+    """Find the files of a text.
 
     A folder with ``train.txt`` (or ``*.train.txt``, with ``valid`` and ``test`` beside it) is read as those splits. In
     any other folder, all files that match the pattern are read, in the order of their names.
@@ -68,31 +77,29 @@ def find_sources(data: str, pattern: str = "") -> list[Source]:
         return _folder(path, pattern)
     if not path.is_file():
         raise DataError(f"Data '{data}' is not a regular file; expected a file or a folder of text. Check --data.")
-    source = Source(path.name, "", _read(path))
-    if not source.content:
+    if not _size(path):
         raise DataError(f"Data '{data}' is empty; expected a file with text in it. Check --data.")
-    return [source]
+    return [Source(path.name, "", path)]
 
 
 def _folder(folder: Path, pattern: str) -> list[Source]:
     if not pattern and (splits := _split_files(folder)):
-        sources = [Source(path.name, split, _read(path)) for split, path in splits.items()]
-        for source in sources:
-            if not source.content:
-                raise DataError(f"Data '{folder / source.name}' is empty; expected the {source.split} split's text.")
-        return sources
+        for split, path in splits.items():
+            if not _size(path):
+                raise DataError(f"Data '{path}' is empty; expected the {split} split's text.")
+        return [Source(path.name, split, path) for split, path in splits.items()]
     paths = sorted(_visible(folder, pattern or "*.txt")) or (sorted(_visible(folder, "*")) if not pattern else [])
     sources: list[Source] = []
     room = MOST_TEXT
     for path in paths:
-        content = _read(path)
-        room -= len(content)
+        size = _size(path)
+        room -= size
         if room < 0:
             raise DataError(
                 f"Data '{folder}' holds more than {MOST_TEXT:,} bytes of text. Choose files with --pattern."
             )
-        if content:
-            sources.append(Source(path.relative_to(folder).as_posix(), "", content))
+        if size:
+            sources.append(Source(path.relative_to(folder).as_posix(), "", path))
     if not sources:
         kind = f"file that matches '{pattern}'" if pattern else "file"
         raise DataError(f"Data '{folder}' holds no {kind} with anything in it; expected text. Check --data, --pattern.")
@@ -144,8 +151,10 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _read(path: Path) -> bytes:
-    return read_file(path, MOST_TEXT, "check that it is yours to read")
+def _size(path: Path) -> int:
+    """Return the size of a file in bytes; 1 if there is something in it although its size is 0, as in /proc."""
+    beginning, size = read_beginning(path, 1, _ADVICE)
+    return size or len(beginning)
 
 
 def _standard_library() -> list[Source]:
@@ -156,9 +165,9 @@ def _standard_library() -> list[Source]:
     sources: list[Source] = []
     room = _STANDARD_LIBRARY_BYTES
     for name in sorted(names, key=lambda name: sha256(name.encode()).digest()):
-        content = _read(paths[name])
+        content = read_file(paths[name], MOST_TEXT, _ADVICE)
         if len(content) <= room and _is_prose(content):
-            sources.append(Source(name, "", content))
+            sources.append(Source(name, "", paths[name]))
             room -= len(content)
     if not sources:
         raise DataError(f"Python's standard library has no source at '{root}' to train on. Give a text with --data.")

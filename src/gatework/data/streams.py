@@ -30,10 +30,9 @@ class Streams:
                 f"The training text has {len(tokens):,} symbols, too few for {batch_size} streams of at least 2. "
                 "Give more text, or a smaller --batch-size."
             )
-        used = tokens[: self.length * batch_size]
-        before = torch.cat([used.new_tensor([start]), used[:-1]])
-        self.targets = used.view(batch_size, self.length)
-        self.inputs = before.view(batch_size, self.length)
+        self.start = start
+        # A view, whatever the type of the numbers: a copy of a long text would fill the memory.
+        self.rows = tokens[: self.length * batch_size].view(batch_size, self.length)
         self.windows_per_epoch = -(-self.length // window)
 
     def window(self, index: int, rows: slice) -> tuple[Tensor, Tensor]:
@@ -48,4 +47,11 @@ class Streams:
         """
         begin = self.length * index // self.windows_per_epoch
         end = self.length * (index + 1) // self.windows_per_epoch
-        return self.inputs[rows, begin:end].t().long(), self.targets[rows, begin:end].t().long()
+        targets = self.rows[rows, begin:end]
+        if begin:
+            read = self.rows[rows, begin - 1 : end - 1]
+        else:
+            # Before the first symbol of a stream stands the last one of the stream above.
+            first = torch.cat([self.rows.new_tensor([self.start]), self.rows[:-1, -1]])
+            read = torch.cat([first[rows, None], self.rows[rows, : end - 1]], dim=1)
+        return read.t().long(), targets.t().long()

@@ -1,6 +1,6 @@
 """Language modelling: the model and its metrics."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import exp, log
 from typing import Any
@@ -16,6 +16,7 @@ from gatework.models.state import State
 from gatework.nn import Recurrent
 
 _MOST_SCORES = 2**23
+_COUNTED_AT_ONCE = 2**20
 # With fewer symbols, the scores of a step fit in the cache of the processor, and LeanSurprise is no faster.
 _LARGE_VOCABULARY = 2048
 
@@ -144,7 +145,9 @@ class Metric:
     Args:
         nats: The sum of the cross entropy in nats.
         tokens: The number of symbols, each counted once.
-        level: ``byte``, ``char`` or ``word``.
+        level: ``byte``, ``char``, ``word`` or ``bpe``.
+        bytes: The number of bytes of these symbols in UTF-8, at level ``bpe``.
+        characters: The number of characters of these symbols, at level ``bpe``.
 
     Example:
         >>> metric = Metric(nats=13.862944, tokens=10, level="char")
@@ -155,6 +158,8 @@ class Metric:
     nats: float
     tokens: int
     level: str
+    bytes: float = 0.0
+    characters: float = 0.0
 
     @property
     def loss(self) -> float:
@@ -168,19 +173,51 @@ class Metric:
 
     def sums(self) -> list[float]:
         """Return the sums, which add up over the parts of a text."""
-        return [self.nats, self.tokens]
+        return [self.nats, self.tokens, *((self.bytes, self.characters) if self.level == "bpe" else ())]
+
+    @classmethod
+    def of(cls, sums: Sequence[float], level: str) -> "Metric":
+        """Make one metric from the sums of several."""
+        return cls(sums[0], int(sums[1]), level, *sums[2:])
 
     def named(self) -> dict[str, float]:
-        """Return the loss in nats, the perplexity and, for bytes and characters, the bits per symbol."""
+        """Return the loss in nats, the perplexity and, except for words, the bits per byte or character.
+
+        Level ``bpe`` has both, so that it can be compared with the levels ``byte`` and ``char``.
+        """
         values = {"loss": self.loss, "perplexity": self.perplexity}
-        if self.level != "word":
+        if self.level == "bpe":
+            for level, number in (("byte", self.bytes), ("char", self.characters)):
+                values[bits_name(level)] = self.nats / log(2) / max(number, 1)
+        elif self.level != "word":
             values[bits_name(self.level)] = self.loss / log(2)
         return values
 
 
 def bits_name(level: str) -> str:
-    """Return the name of the metric for bits per symbol at a level."""
-    return {"byte": "bits_per_byte", "char": "bits_per_character", "word": "bits_per_word"}[level]
+    """Return the name of the metric for bits at a level: per symbol, and per byte at level ``bpe``."""
+    names = {"byte": "bits_per_byte", "char": "bits_per_character", "word": "bits_per_word", "bpe": "bits_per_byte"}
+    return names[level]
+
+
+def count_text(tokens: Tensor, vocabulary: Vocabulary) -> tuple[int, int]:
+    """Count the bytes and the characters of symbols of level ``byte`` or ``bpe``.
+
+    Args:
+        tokens: The numbers of the symbols ``[n]``, on the CPU.
+        vocabulary: The vocabulary of the numbers.
+
+    Returns:
+        The number of bytes, and the number of those with which a character begins.
+
+    Example:
+        >>> count_text(torch.tensor(list("né".encode())), Vocabulary("byte", ()))
+        (3, 2)
+    """
+    sizes = torch.tensor([len(piece) for piece in vocabulary.pieces])
+    begins = torch.tensor([sum(byte & 0xC0 != 0x80 for byte in piece) for piece in vocabulary.pieces])
+    numbers = [part.long() for part in tokens.split(_COUNTED_AT_ONCE)]
+    return sum(int(sizes[part].sum()) for part in numbers), sum(int(begins[part].sum()) for part in numbers)
 
 
 @dataclass(frozen=True)
@@ -191,9 +228,23 @@ class Stretch:
     end: int
 
 
-def stretches(length: int, streams: int) -> list[Stretch]:
-    """Cut a text of some length into streams whose lengths differ by at most one."""
-    return [Stretch(length * s // streams, length * (s + 1) // streams) for s in range(streams)]
+def stretches(length: int, streams: int, most: int | None = None) -> list[Stretch]:
+    """Cut a text of some length into streams whose lengths differ by at most one.
+
+    Args:
+        length: The number of symbols.
+        streams: The number of streams.
+        most: The most symbols of all streams together; of a longer text, every stream keeps only its beginning.
+
+    Example:
+        >>> [(part.begin, part.end) for part in stretches(10, 2)], [part.end for part in stretches(10, 2, most=5)]
+        ([(0, 5), (5, 10)], [2, 8])
+    """
+    parts = [Stretch(length * s // streams, length * (s + 1) // streams) for s in range(streams)]
+    if most is None or length <= most:
+        return parts
+    kept = stretches(most, streams)
+    return [Stretch(part.begin, part.begin + one.end - one.begin) for part, one in zip(parts, kept, strict=True)]
 
 
 @torch.no_grad()
@@ -203,10 +254,11 @@ def measure(
     vocabulary: Vocabulary,
     *,
     streams: int | None = None,
+    most: int | None = None,
     context: int = 256,
     share: tuple[int, int] = (0, 1),
 ) -> Metric:
-    """Measure a model on a text, every symbol exactly once.
+    """Measure a model on a text, every symbol exactly once, or on an even selection of ``most`` symbols.
 
     The first symbol is predicted from a line end and the initial state; every other symbol from those before it in its
     stream. With a single stream, that is the whole text before it. Several streams are faster: the text is cut into
@@ -217,14 +269,15 @@ def measure(
         tokens: The numbers of the text ``[n]``.
         vocabulary: The vocabulary of the numbers.
         streams: The number of parts read in parallel; by default one per 1,000 symbols, at most 64.
+        most: The most symbols to count; of a longer text, only the beginning of each part is read.
         context: The number of symbols to read before each part.
         share: The rank of this process and the number of processes; each measures only its share of the streams.
 
     Returns:
         The metric of this share. The nats and tokens of all shares add up.
     """
-    count = min(streams or max(1, min(64, len(tokens) // 1000)), len(tokens))
-    parts = stretches(len(tokens), count)
+    count = count_streams(len(tokens), streams, most)
+    parts = stretches(len(tokens), count, most)
     rank, size = share
     mine = parts[count * rank // size : count * (rank + 1) // size]
     device = model.embedding.weight.device
@@ -237,7 +290,27 @@ def measure(
         nats, state = model.surprise(read.to(device), targets.to(device), state, reset=starts)
         total += widened(nats)
     model.train(training)
-    return Metric(float(total), sum(part.end - part.begin for part in mine), vocabulary.level)
+    found = sum(part.end - part.begin for part in mine)
+    if vocabulary.level != "bpe":
+        return Metric(float(total), found, vocabulary.level)
+    counted = [count_text(tokens[part.begin : part.end], vocabulary) for part in mine]
+    sizes = [sum(sizes) for sizes in zip(*counted, strict=True)] or [0, 0]
+    return Metric(float(total), found, vocabulary.level, *sizes)
+
+
+def count_streams(length: int, streams: int | None, most: int | None = None) -> int:
+    """Return the number of streams in which a text is measured: by default one per 1,000 symbols, at most 64.
+
+    Args:
+        length: The number of symbols.
+        streams: The number of streams that was asked for.
+        most: The most symbols to count.
+
+    Example:
+        >>> count_streams(5_000, None), count_streams(10, 20)
+        (5, 10)
+    """
+    return min(streams or max(1, min(64, length // 1000)), length, length if most is None else most)
 
 
 def _evaluation_windows(
@@ -253,7 +326,6 @@ def _evaluation_windows(
     if len(parts) == 1 and parts[0].begin == 0:
         context = 0
     longest = max(part.end - part.begin for part in parts)
-    before = torch.cat([tokens.new_tensor([vocabulary.start]), tokens[:-1]])
     chunk = max(1, min(128, _MOST_SCORES // (len(parts) * len(vocabulary))))
     begins = torch.tensor([part.begin for part in parts])
     ends = torch.tensor([part.end for part in parts])
@@ -263,8 +335,10 @@ def _evaluation_windows(
         inside = position.clamp(0, len(tokens) - 1)
         counted = (place >= context) & (position < ends)
         reset = (place == context) & (begins == 0) if context else None
+        # A symbol is predicted from the one before it, and the first one from a line end.
+        before = tokens[(inside - 1).clamp(min=0)].long()
         yield (
-            before[inside].long(),
+            torch.where(inside > 0, before, vocabulary.start),
             torch.where(counted, tokens[inside].long(), IGNORED),
             reset if reset is not None and bool(reset.any()) else None,
         )

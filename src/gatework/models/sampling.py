@@ -1,11 +1,14 @@
 """The choice of the next symbol from a model's scores."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
 from gatework.data.vocabulary import Vocabulary
 from gatework.errors import ConfigError
 from gatework.models.language import LanguageModel
+from gatework.models.state import State
 
 
 def check_sampling(temperature: float, top_p: float, top_k: int) -> None:
@@ -70,7 +73,6 @@ def choose(
     return int(order[place])
 
 
-@torch.no_grad()
 def write_on(
     model: LanguageModel,
     vocabulary: Vocabulary,
@@ -81,11 +83,13 @@ def write_on(
     temperature: float = 1.0,
     top_p: float = 1.0,
     top_k: int = 0,
-) -> list[int]:
-    """Let a model continue a text. It never writes ``<unk>``.
+) -> Iterator[int]:
+    """Let a model continue a text, one symbol after the other. It never writes ``<unk>``.
+
+    Nothing is computed before its symbol is asked for, so any length begins at once.
 
     Args:
-        model: The model. It is set to evaluation mode, and afterwards back to its mode.
+        model: The model. It is in evaluation mode while it computes, and otherwise in its own mode.
         vocabulary: The vocabulary of the numbers.
         prompt: The numbers of the text so far ``[n]``; the model reads a line end before it.
         length: The number of symbols to add.
@@ -95,25 +99,37 @@ def write_on(
         top_k: See :func:`choose`.
 
     Returns:
-        The numbers of the added symbols.
+        The numbers of the added symbols, as they are chosen.
 
     Raises:
         ConfigError: If a setting is out of its range.
     """
     check_sampling(temperature, top_p, top_k)
     generator = torch.Generator().manual_seed(seed)
-    device = model.embedding.weight.device
+
+    def symbols() -> Iterator[int]:
+        device = model.embedding.weight.device
+        read, state = torch.cat([prompt.new_tensor([vocabulary.start]), prompt]).long()[:, None].to(device), None
+        for _ in range(length):
+            scores, state = _score(model, read, state)
+            number = choose(
+                scores, generator, temperature=temperature, top_p=top_p, top_k=top_k, never=vocabulary.unknown
+            )
+            yield number
+            read = torch.tensor([[number]], device=device)
+
+    return symbols()
+
+
+@torch.no_grad()
+def _score(model: LanguageModel, read: Tensor, state: State) -> tuple[Tensor, State]:
+    """Read symbols ``[T, 1]``; return the scores of the next one ``[V]`` on the CPU, and the state."""
     training = model.training
-    model.eval()
-    read = torch.cat([prompt.new_tensor([vocabulary.start]), prompt]).long().to(device)
-    scores, state = model(read[:, None])
-    written: list[int] = []
-    while len(written) < length:
-        if written:
-            scores, state = model(torch.tensor([[written[-1]]], device=device), state)
-        last = scores[-1, 0].float().cpu()
-        written.append(
-            choose(last, generator, temperature=temperature, top_p=top_p, top_k=top_k, never=vocabulary.unknown)
-        )
-    model.train(training)
-    return written
+    if training:
+        model.eval()
+    try:
+        scores, state = model(read, state)
+    finally:
+        if training:
+            model.train()
+    return scores[-1, 0].float().cpu(), state

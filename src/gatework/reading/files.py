@@ -11,8 +11,8 @@ from pathlib import Path
 from gatework.errors import FileError
 from gatework.system import open_for_reading
 
-MOST_TEXT = 16 << 30
-"""The largest size of a user's text in bytes."""
+MOST_TEXT = 1 << 40
+"""The largest size of a user's text in bytes. A text is read in pieces, so it may be larger than the memory."""
 
 _STEP = 1 << 20
 _HALF = re.compile("[\ud800-\udfff]")
@@ -46,7 +46,23 @@ def read_file(path: str | Path, most: int, advice: str = "") -> bytes:
         Traceback (most recent call last):
         gatework.errors.FileError: '/dev/zero' is a device. Expected a regular file.
     """
-    parts: list[bytes] = []
+    return b"".join(read_pieces(path, most, advice))
+
+
+def read_pieces(path: str | Path, most: int, advice: str = "") -> Iterator[bytes]:
+    """Read a regular file piece by piece, for a file that may be larger than the memory; see :func:`read_file`.
+
+    Args:
+        path: The file.
+        most: The largest allowed size in bytes.
+        advice: The advice of the error if there is no such file.
+
+    Yields:
+        The bytes of the file, at most a mebibyte at once.
+
+    Raises:
+        FileError: If there is no such file, or if it is not a regular file or too large.
+    """
     left = most + 1
     try:
         with _opened(path) as file:
@@ -54,13 +70,12 @@ def read_file(path: str | Path, most: int, advice: str = "") -> bytes:
                 raise _too_large(path, most)
             # Read in steps, because the reported size of a file may be wrong, as in /proc.
             while left and (part := os.read(file, min(left, _STEP))):
-                parts.append(part)
                 left -= len(part)
+                yield part
     except OSError as error:
         raise FileError(path, f"cannot be read ({error.strerror})", advice) from error
     if not left:
         raise _too_large(path, most)
-    return b"".join(parts)
 
 
 @contextmanager
@@ -81,12 +96,13 @@ def _opened(path: str | Path) -> Iterator[int]:
         os.close(file)
 
 
-def read_beginning(path: str | Path, count: int) -> tuple[bytes, int]:
+def read_beginning(path: str | Path, count: int, advice: str = "") -> tuple[bytes, int]:
     """Read the beginning of a regular file.
 
     Args:
         path: The file.
         count: The number of bytes to read.
+        advice: The advice of the error if there is no such file.
 
     Returns:
         Up to ``count`` bytes, and the size of the file in bytes.
@@ -98,7 +114,7 @@ def read_beginning(path: str | Path, count: int) -> tuple[bytes, int]:
         with _opened(path) as file:
             return os.read(file, count), os.fstat(file).st_size
     except OSError as error:
-        raise FileError(path, f"cannot be read ({error.strerror})") from error
+        raise FileError(path, f"cannot be read ({error.strerror})", advice) from error
 
 
 def read_text(path: str | Path, most: int) -> str:

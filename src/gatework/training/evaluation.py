@@ -18,6 +18,7 @@ def evaluate(
     data: str = "",
     streams: int | None = None,
     gap: int | None = None,
+    symbols: int | None = None,
     step: Step = None,
     device: str = "cpu",
     task: Task | None = None,
@@ -32,6 +33,8 @@ def evaluate(
         streams: The number of parts of the text to read in parallel; see :func:`gatework.models.language.measure`. With
             1, the text is read in one pass, which is slowest but exact.
         gap: For a run on a task: another gap than in training.
+        symbols: For a run on text: the most symbols to measure, evenly chosen over the text; 0 for all, None for the
+            run's own setting ``evaluate_symbols``.
         step: The step of the checkpoint; ``best`` for the lowest held-out loss; ``last`` or None for the newest.
         device: ``cpu``, ``cuda``, ``cuda:N``, ``mps`` or ``auto``.
         task: For a run on a task of your own: the task.
@@ -45,7 +48,8 @@ def evaluate(
         ConfigError: If an option is out of range, or has no meaning for this run.
         DataError: If the data are missing, differ from those of the training, or have no such split.
     """
-    began, question = monotonic(), Question(split, data, check_streams(streams), gap)
+    began = monotonic()
+    question = Question(split, data, check_streams(streams), gap, check_symbols(symbols))
     with knowing_own(task):
         kind = kind_of(open_run(run).read_config().task)
         kind.check_question(run, question)
@@ -62,3 +66,14 @@ def check_streams(streams: int | None) -> int | None:
     if streams is not None and streams < 1:
         raise ConfigError(f"streams is {streams}; expected 1 or more.")
     return streams
+
+
+def check_symbols(symbols: int | None) -> int | None:
+    """Refuse a negative number of symbols; return any other.
+
+    Raises:
+        ConfigError: If it is negative.
+    """
+    if symbols is not None and symbols < 0:
+        raise ConfigError(f"symbols is {symbols}; expected a number of symbols, or 0 for all.")
+    return symbols

@@ -1,14 +1,18 @@
 """Generate text with the model of a run."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from torch import Tensor
 
-from gatework.data.vocabulary import split_symbols
+from gatework.data.vocabulary import Writer
 from gatework.errors import ConfigError, DataError
 from gatework.models.sampling import check_sampling, write_on
 from gatework.training.restore import Loaded, Step, load_model
+
+MOST_AT_ONCE = 10_000_000
+"""The most symbols of a text that is returned as a whole."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,21 @@ class Generation:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Stream:
+    """Text that is generated while it is read.
+
+    Args:
+        step: The step of the checkpoint.
+        prompt: The prompt, as the symbols of the vocabulary spell it.
+        parts: The parts of the continuation; each is computed when it is asked for.
+    """
+
+    step: int
+    prompt: str
+    parts: Iterator[str]
+
+
 def generate(
     run: str | Loaded,
     prompt: str = "",
@@ -51,7 +70,8 @@ def generate(
     Args:
         run: The run directory, or a model that is loaded.
         prompt: The text to continue; if empty, the model starts at the beginning of a line.
-        length: The number of bytes, characters or words to add.
+        length: The number of bytes, characters, words or pieces to add, at most 10,000,000; see :func:`stream` for
+            more.
         temperature: Below 1, likely symbols become more likely; with 0, the most likely symbol is always chosen.
         top_p: Choose among the most likely symbols that together have this probability.
         top_k: Choose among this number of the most likely symbols; 0 for no limit.
@@ -68,29 +88,72 @@ def generate(
         ConfigError: If a setting is out of its range.
         DataError: If the vocabulary lacks a symbol of the prompt.
     """
+    if length > MOST_AT_ONCE:
+        raise ConfigError(
+            f"length is {length:,}; expected at most {MOST_AT_ONCE:,} symbols where the text is returned as a whole. "
+            "`gatework generate` without --json writes any length as it goes."
+        )
+    sampling = {"temperature": temperature, "top_p": top_p, "top_k": top_k}
+    found = stream(run, prompt, length=length, seed=seed, step=step, device=device, **sampling)
+    name = str(run.directory.path) if isinstance(run, Loaded) else str(run)
+    return Generation(name, found.step, prompt, found.prompt + "".join(found.parts), seed)
+
+
+def stream(
+    run: str | Loaded,
+    prompt: str = "",
+    *,
+    length: int = 500,
+    temperature: float = 0.8,
+    top_p: float = 1.0,
+    top_k: int = 0,
+    seed: int = 0,
+    step: Step = None,
+    device: str = "cpu",
+) -> Stream:
+    """Continue a prompt with the model of a run, and return the text part by part while it is computed.
+
+    The arguments are those of :func:`generate`, with any length, and together the parts are the same text.
+
+    Returns:
+        The prompt, and the parts of its continuation. A part has whole characters only.
+
+    Raises:
+        RunError: If the directory is not a run, or has no such checkpoint.
+        CheckpointError: If the checkpoint is damaged.
+        ConfigError: If a setting is out of its range.
+        DataError: If the vocabulary lacks a symbol of the prompt.
+    """
     check_sampling(temperature, top_p, top_k)
     if length < 1:
         raise ConfigError(f"length is {length}; expected 1 or more.")
     if not 0 <= seed < 2**63:
         raise ConfigError(f"seed is {seed}; expected a whole number from 0 to 2**63 - 1.")
     loaded = run if isinstance(run, Loaded) else load_model(run, step=step, device=device)
-    start = _prompted(loaded, prompt)
+    start, writer = _prompted(loaded, prompt), Writer(loaded.vocabulary)
+    shown = "".join(map(writer.write, start.tolist()))
     sampling = {"temperature": temperature, "top_p": top_p, "top_k": top_k}
     numbers = write_on(loaded.model, loaded.vocabulary, start, length, seed=seed, **sampling)
-    text = loaded.vocabulary.decode([*start.tolist(), *numbers])
-    return Generation(str(loaded.directory.path) if run is loaded else str(run), loaded.step, prompt, text, seed)
+    return Stream(loaded.step, shown, _written(writer, numbers))
+
+
+def _written(writer: Writer, numbers: Iterator[int]) -> Iterator[str]:
+    for number in numbers:
+        if part := writer.write(number):
+            yield part
+    if end := writer.end():
+        yield end
 
 
 def _prompted(loaded: Loaded, prompt: str) -> Tensor:
     """Return the numbers of a prompt ``[n]``; refuse symbols that the vocabulary lacks."""
-    level = loaded.vocabulary.level
-    symbols = split_symbols(prompt, level)
+    symbols = loaded.vocabulary.split(prompt)
     missing = loaded.vocabulary.missing(symbols)
     if missing:
-        what = "words" if level == "word" else "characters"
         named = ", ".join(repr(symbol) for symbol in missing[:10]) + (" …" if missing[10:] else "")
+        what = "words" if loaded.vocabulary.level == "word" else "characters"
         raise DataError(
             f"The prompt has {what} that the run's vocabulary lacks: {named}; its training text has none of them. "
-            f"Leave them out, or train at level byte."
+            f"Leave them out, or train at level byte or bpe."
         )
     return loaded.vocabulary.encode(symbols)

@@ -36,7 +36,7 @@ WALL_CLOCK = ("seconds", "tokens_per_second", "sequences_per_second")
 # Settings that may change when a run is resumed: paths, the frequency of reports, and the length of the run. The text
 # is compared by its content.
 _PLACES = ("run", "data", "pattern", "device", "threads")
-_RHYTHMS = ("log_every", "evaluate_every", "checkpoint_every", "keep_checkpoints")
+_RHYTHMS = ("log_every", "evaluate_every", "evaluate_symbols", "checkpoint_every", "keep_checkpoints")
 MAY_CHANGE = frozenset((*_PLACES, *_RHYTHMS, "steps", "epochs", "patience", "start_from"))
 # The settings of the first version, which are in the fingerprint of every run. A later setting is left out at its
 # default, where it changes nothing. So older runs can still be resumed, and a new setting of one job does not affect

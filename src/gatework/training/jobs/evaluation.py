@@ -14,12 +14,14 @@ class Question:
         data: A file or folder of text to measure on instead.
         streams: The number of parts of a text to read in parallel; None for a number that suits the text.
         gap: Another gap than in training.
+        symbols: The most symbols of a text to measure, evenly chosen; 0 for all, None for the number of the run.
     """
 
     split: str = "valid"
     data: str = ""
     streams: int | None = None
     gap: int | None = None
+    symbols: int | None = None
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Evaluation:
         step: The step of the checkpoint.
         text: The split, or the file or folder.
         tokens: The number of symbols, each counted once; for a task, the number of targets.
-        unknown: The number of symbols that the vocabulary lacks; they count as ``<unk>``. 0 for a task.
+        unknown: The number of symbols of the whole text that the vocabulary lacks; they count as ``<unk>``. 0 for a
+            task.
         metrics: For text, ``loss`` in nats per symbol, ``perplexity``, and ``bits_per_byte`` or ``bits_per_character``;
             for a task, its metrics.
         seconds: The duration of the measurement.
@@ -43,6 +46,8 @@ class Evaluation:
         sequences: The number of sequences of the task; None for text.
         groups: The results by group of sequences, if the task has groups.
         group_names: The names of the groups, if recorded data define them.
+        of: The number of symbols of the whole text, of which ``tokens`` were measured; None for a task.
+        replaced: The number of places of a text that were no text and were replaced.
     """
 
     run: str
@@ -60,12 +65,15 @@ class Evaluation:
     sequences: int | None = None
     groups: dict[int, dict[str, float]] = field(default_factory=dict)
     group_names: dict[int, str] = field(default_factory=dict)
+    of: int | None = None
+    replaced: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain data, with names that suit a text or a task."""
         about = {"run": self.run, "step": self.step}
         if self.gap is None:
-            about |= {"text": self.text, "tokens": self.tokens, "unknown": self.unknown}
+            about |= {"text": self.text, "tokens": self.tokens, "of": self.of, "unknown": self.unknown}
+            about |= {"replaced": self.replaced}
             return about | {"metrics": self.metrics, "seconds": self.seconds}
         about |= {"split": self.text, "gap": self.gap, "sequences": self.sequences, "answers": self.tokens}
         groups = {

@@ -11,7 +11,9 @@ from gatework.errors import ConfigError
 from gatework.system import memory
 from gatework.training.jobs.settings import Settings
 
-_BYTES = {"float32": 4, "float64": 8, "bfloat16": 2}
+BYTES = {"float32": 4, "float64": 8, "bfloat16": 2}
+"""The bytes of a number of each type."""
+
 # The files with a container's memory limit, in the two forms that Linux has.
 _LIMITS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
@@ -81,7 +83,7 @@ def check_memory(config: Settings, cell: Cell, needs: Needs, device: torch.devic
     per_parameter = 4 if config.optimizer == "adamw" else 2
     step = len(cell.step.equations) * config.hidden_size * config.num_layers
     numbers = needs.parameters * per_parameter + needs.places * (step + needs.read + 2 * needs.scored)
-    needed, free = _BYTES[config.dtype] * numbers, available_memory(device)
+    needed, free = BYTES[config.dtype] * numbers, available_memory(device)
     if needed > free:
         raise ConfigError(
             f"Training this would take about {needed / 1e9:,.1f} GB of memory and {free / 1e9:,.1f} GB are free. Make "

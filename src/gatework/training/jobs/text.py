@@ -3,20 +3,21 @@
 import os
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from tempfile import gettempdir
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from gatework.cells import Cell
-from gatework.data.corpus import Corpus, read_corpus, read_whole
+from gatework.data.corpus import WHOLE, read_corpus
 from gatework.data.streams import Streams
-from gatework.data.vocabulary import Symbols, Vocabulary, split_symbols
+from gatework.data.vocabulary import Symbols, Vocabulary
 from gatework.errors import ConfigError, DataError, RunError
-from gatework.models.language import LanguageModel, Metric, bits_name, measure
+from gatework.models.language import LanguageModel, Metric, bits_name, count_text, measure
 from gatework.models.sampling import write_on
 from gatework.models.state import State
 from gatework.tasks.task import NOTHING
@@ -26,89 +27,20 @@ from gatework.training.jobs.kind import Answers, Ending, JobKind, Kept, Reading,
 from gatework.training.jobs.memory_check import Needs, check_memory, count_layers
 from gatework.training.jobs.protocol import StepLoss
 from gatework.training.jobs.settings import Settings
+from gatework.training.jobs.text_data import (
+    LARGE_VOCABULARY,
+    Text,
+    TextSettings,
+    count_unknown,
+    describe_words,
+    fingerprint_of,
+    number_text,
+    read_other,
+    read_text,
+)
 
-SAMPLE_LENGTH = {"byte": 600, "char": 600, "word": 120}
-
-
-class TextSettings(Settings):
-    """The settings of a language model, besides those that all jobs share."""
-
-    headings: ClassVar[Mapping[str, str]] = {"pattern": "Data", "tie_weights": "Model", "window": "Training"}
-
-    pattern: str = Field("", description="Which files of a folder to read, such as *.py; by default *.txt, else all.")
-    level: Literal["byte", "char", "word"] = Field("char", description="What the model reads and writes one at a time.")
-    vocabulary_size: int | None = Field(
-        None, ge=3, le=2**24, description="Keep only so many symbols, the most frequent; the rest become <unk>."
-    )
-    valid_fraction: float = Field(
-        0.1, gt=0, lt=1, description="The part of the text held out, where the data does not come with splits."
-    )
-    tie_weights: bool = Field(False, description="Let the embedding and the output layer share one matrix.")
-    init_range: float | None = Field(
-        None, gt=0, le=100, description="Draw every weight and bias evenly from -range to range, in place of init."
-    )
-    window: int = Field(64, ge=1, le=2**20, description="Time steps of a window, which the backward pass goes through.")
-
-    def check(self) -> None:
-        """Refuse settings that do not fit together.
-
-        Raises:
-            ValueError: If settings do not fit; the message names them and what was expected.
-        """
-        if self.tie_weights and self.embedding_size not in (None, self.output_size):
-            raise ValueError(
-                f"tie_weights needs an embedding of the layer's output size {self.output_size}, and embedding_size is "
-                f"{self.embedding_size}. Leave embedding_size out, or set it to {self.output_size}."
-            )
-        if self.init_range is not None and self.init != "torch":
-            raise ValueError(f"init is '{self.init}' and init_range {self.init_range:g}; expected one of the two.")
-        if self.vocabulary_size is not None and self.level == "byte":
-            raise ValueError(
-                "vocabulary_size has no meaning at level byte, which always has 256 symbols. Leave it out."
-            )
-
-    @property
-    def input_size(self) -> int:
-        """The size of the embedding."""
-        return self.output_size if self.embedding_size is None else self.embedding_size
-
-
-@dataclass(frozen=True)
-class Text:
-    """A text in numbers.
-
-    Args:
-        corpus: The symbols of the text, and their sources.
-        vocabulary: The vocabulary of the numbers.
-        tokens: The numbers of each split ``[n]``, int32.
-    """
-
-    corpus: Corpus
-    vocabulary: Vocabulary
-    tokens: dict[str, Tensor]
-
-    def facts(self) -> dict[str, Any]:
-        """Return facts about the text and its numbers, as plain data."""
-        unknown = self.vocabulary.unknown
-        return {
-            "fingerprint": self.corpus.fingerprint,
-            "splits": {
-                split: {"tokens": len(t), "unknown": 0 if unknown is None else int((t == unknown).sum())}
-                for split, t in self.tokens.items()
-            },
-            "sources": [dict(source) for source in self.corpus.sources],
-        }
-
-
-def read_text(config: TextSettings) -> Text:
-    """Read the text of a configuration, and number its symbols.
-
-    Raises:
-        DataError: If the text cannot be used.
-    """
-    corpus = _read_corpus(config)
-    vocabulary = Vocabulary.of(corpus.splits["train"], config.level, config.vocabulary_size)
-    return Text(corpus, vocabulary, {split: vocabulary.encode(text) for split, text in corpus.splits.items()})
+SAMPLE_LENGTH = {"byte": 600, "char": 600, "word": 120, "bpe": 200}
+_MOST_HELD_OUT = 1 << 24  # the most held-out symbols that are kept for looking at them
 
 
 def count_parameters(config: TextSettings, cell: Cell, vocabulary_size: int) -> int:
@@ -140,7 +72,10 @@ def build_model(config: TextSettings, vocabulary_size: int, device: torch.device
     cell = build_cell(config)
     parameters, places = count_parameters(config, cell, vocabulary_size), config.window * config.batch_size
     needs = Needs(parameters, places, config.input_size, vocabulary_size)
-    check_memory(config, cell, needs, device, f"window ({config.window})")
+    length = f"window ({config.window})"
+    if vocabulary_size > LARGE_VOCABULARY:
+        length = f"vocabulary_size ({vocabulary_size}) or {length}"
+    check_memory(config, cell, needs, device, length)
     model = LanguageModel(
         vocabulary_size,
         cell,
@@ -172,8 +107,8 @@ class TextJob:
     def __init__(self, config: TextSettings, text: Text) -> None:
         self.config = config
         self.text = text
-        self.fingerprint = text.corpus.fingerprint
-        self.unit = config.level
+        self.fingerprint = text.fingerprint
+        self.unit = text.vocabulary.unit
         self.quantity = "perplexity" if config.level == "word" else bits_name(config.level)
         self.splits = tuple(text.tokens)
         self.streams = Streams(text.tokens["train"], text.vocabulary.start, config.batch_size, config.window)
@@ -203,12 +138,25 @@ class TextJob:
         return {"vocabulary.json": self.text.vocabulary.to_json()}
 
     def about(self) -> list[str]:
-        """Describe the size of the text."""
-        held_out, units = len(self.text.tokens["valid"]), f"{self.unit}s"
+        """Describe the size of the text, and what may surprise about it."""
+        text, held_out, units = self.text, len(self.text.tokens["valid"]), f"{self.unit}s"
         trained_on = self.streams.length * self.config.batch_size
-        return [
-            f"text: {trained_on:,} {units} to train on, {held_out:,} held out, {len(self.text.vocabulary):,} different"
+        most = self._most("valid")
+        measured = f" (of which {most:,} are measured)" if most is not None else ""
+        lines = [
+            f"text: {trained_on:,} {units} to train on, {held_out:,} held out{measured}, "
+            f"{len(text.vocabulary):,} different"
         ]
+        if text.replaced:
+            lines.append(f"{text.replaced:,} places that are not {self.config.encoding} text were replaced by U+FFFD")
+        if text.bytes_on_disk:
+            lines.append(
+                f"the numbers of the text take {text.bytes_on_disk / 1e9:,.1f} GB in a temporary file in "
+                f"{gettempdir()}, which is removed at the end"
+            )
+        if self.config.level == "word":
+            lines += describe_words(text.vocabulary, self.config)
+        return lines
 
     def build(self, device: torch.device) -> LanguageModel:
         """Draw the model."""
@@ -229,21 +177,37 @@ class TextJob:
 
     def trained(self, total: float, asked: int) -> Metric:
         """Turn the sum of the training loss into a metric."""
-        return Metric(total, asked, self.config.level)
+        return Metric(total, asked, self.config.level, *(size * asked for size in self._sizes))
 
     def measure(self, model: LanguageModel, split: str, share: tuple[int, int]) -> Metric:
         """Measure the model on the share of a process, every symbol once."""
-        return measure(model, self.text.tokens[split], self.text.vocabulary, share=share)
+        return measure(model, self.text.tokens[split], self.text.vocabulary, most=self._most(split), share=share)
 
     def put_together(self, sums: list[float]) -> Metric:
         """Make one metric from the sums of several."""
-        return Metric(sums[0], int(sums[1]), self.config.level)
+        return Metric.of(sums, self.config.level)
+
+    def _most(self, split: str) -> int | None:
+        """Return the number of symbols of a split that are measured; None for all."""
+        most = self.config.evaluate_symbols
+        return most if 0 < most < len(self.text.tokens[split]) else None
+
+    @cached_property
+    def _sizes(self) -> tuple[float, ...]:
+        """The mean bytes and characters of a training symbol at level ``bpe``; none at others.
+
+        A step reports its loss per symbol, so its bits per byte and character are as exact as the symbols are even.
+        """
+        if self.config.level != "bpe":
+            return ()
+        tokens = self.text.tokens["train"]
+        return tuple(size / len(tokens) for size in count_text(tokens, self.text.vocabulary))
 
     def sample(self, model: LanguageModel, seed: int) -> str:
         """Let the model generate text."""
         vocabulary, nothing = self.text.vocabulary, torch.zeros(0, dtype=torch.int32)
         length = SAMPLE_LENGTH[vocabulary.level]
-        return vocabulary.decode(write_on(model, vocabulary, nothing, length, seed=seed, temperature=0.7))
+        return vocabulary.decode([*write_on(model, vocabulary, nothing, length, seed=seed, temperature=0.7)])
 
 
 @dataclass(frozen=True)
@@ -262,7 +226,7 @@ class TrainedText:
 
     @property
     def level(self) -> str:
-        """The level of the symbols: ``byte``, ``char`` or ``word``."""
+        """The level of the symbols: ``byte``, ``char``, ``word`` or ``bpe``."""
         return self.config.level
 
     def build(self, device: torch.device) -> LanguageModel:
@@ -270,7 +234,7 @@ class TrainedText:
         return build_model(self.config, len(self.vocabulary), device)
 
     def held_out(self, title: str) -> Symbols:
-        """Read the held-out split of the run's own text.
+        """Read the held-out split of the run's own text; of a very long one, the beginning.
 
         Args:
             title: The name of the run, for error messages.
@@ -278,13 +242,14 @@ class TrainedText:
         Raises:
             DataError: If the text is missing, or has changed.
         """
-        corpus = _read_corpus(self.config)
-        if corpus.fingerprint != self.fingerprint:
+        corpus = read_corpus(self.config.data, self.config.form, self.config.valid_fraction)
+        if fingerprint_of(corpus, self.vocabulary) != self.fingerprint:
             raise DataError(
                 f"The text of run '{title}' has changed since it was trained, so it is not known what of it was "
                 "held out. Bring the old text back and start the explorer again."
             )
-        return corpus.splits["valid"]
+        symbols = corpus.symbols("valid", _MOST_HELD_OUT)
+        return self.vocabulary.split(str(symbols)) if self.level == "bpe" else symbols
 
 
 class TextKind(JobKind):
@@ -329,10 +294,9 @@ class TextKind(JobKind):
         there, here = getattr(trained, "vocabulary", None), job.text.vocabulary
         if not isinstance(there, Vocabulary) or there.level != here.level:
             return {}
-        if not here.symbols:  # bytes
-            pairs = [(number, number) for number in range(len(here))]
-        else:
-            pairs = [(number, there.numbers[name]) for name, number in here.numbers.items() if name in there.numbers]
+        names, known = (vocabulary.pieces or vocabulary.symbols for vocabulary in (here, there))
+        numbers = {name: number for number, name in enumerate(known)}
+        pairs = [(number, numbers[name]) for number, name in enumerate(names) if name in numbers]
         rows = torch.tensor(pairs).T
         return dict.fromkeys(("embedding.weight", "head.weight", "head.bias"), (rows[0], rows[1]))
 
@@ -345,14 +309,13 @@ class TextKind(JobKind):
                 f"Run '{restored.run}' was trained on text, and {what} was given; expected one text, as in "
                 "run.predict('the gate ')."
             )
-        numbers = vocabulary.encode(split_symbols(given, vocabulary.level))
+        numbers = vocabulary.encode(vocabulary.split(given))
         return Reading(torch.cat([numbers.new_tensor([vocabulary.start]), numbers]).long()[:, None])
 
     def answers(self, restored: Restored) -> Answers:
         """Return the symbols of the vocabulary: each score is that of the next symbol."""
         vocabulary = self.vocabulary(restored)
-        bytes_ = (repr(bytes([number]))[2:-1] for number in range(len(vocabulary)))
-        return Answers("choice", tuple(vocabulary.symbols) or tuple(bytes_))
+        return Answers("choice", vocabulary.symbols or tuple(repr(piece)[2:-1] for piece in vocabulary.pieces))
 
     def vocabulary(self, restored: Restored) -> Vocabulary:
         """Return the vocabulary of the run."""
@@ -367,16 +330,18 @@ class TextKind(JobKind):
 
     def evaluate(self, restored: Restored, question: Question) -> Evaluation:
         """Measure a language model on a split of its text or on another text, every symbol once."""
-        vocabulary: Vocabulary = restored.trained.vocabulary
+        vocabulary, most = restored.trained.vocabulary, question.symbols
+        most = restored.config.evaluate_symbols if most is None else most
         if question.data:
-            symbols = read_whole(question.data, level=restored.config.level, encoding=restored.config.encoding)
-            tokens = vocabulary.encode(symbols)
+            text = read_other(question.data, restored.config, vocabulary)
+            tokens = text.tokens[WHOLE]
         else:
-            tokens = _own_split(restored, question.split)
-        metric = measure(restored.model, tokens, vocabulary, streams=question.streams)
-        unknown = 0 if vocabulary.unknown is None else int((tokens == vocabulary.unknown).sum())
-        text = question.data or question.split
-        return Evaluation(restored.run, restored.step, text, metric.tokens, unknown, metric.named())
+            text = _own_text(restored, question.split)
+            tokens = text.tokens[question.split]
+        metric = measure(restored.model, tokens, vocabulary, streams=question.streams, most=most or None)
+        name, unknown = question.data or question.split, count_unknown(tokens, vocabulary)
+        found = Evaluation(restored.run, restored.step, name, metric.tokens, unknown, metric.named())
+        return replace(found, of=len(tokens), replaced=text.replaced)
 
     def ending(
         self,
@@ -397,23 +362,15 @@ class TextKind(JobKind):
         return Ending("text", ".3f", (), commands, continues=config.steps is not None or config.epochs is None)
 
 
-def _read_corpus(config: TextSettings) -> Corpus:
-    return read_corpus(
-        config.data,
-        level=config.level,
-        encoding=config.encoding,
-        pattern=config.pattern,
-        valid_fraction=config.valid_fraction,
-    )
-
-
-def _own_split(restored: Restored, split: str) -> Tensor:
-    text = read_text(restored.config)
-    if text.corpus.fingerprint != restored.trained.fingerprint:
+def _own_text(restored: Restored, split: str) -> Text:
+    """Read the text of a run again, and number it with the vocabulary of the run."""
+    config, vocabulary = restored.config, restored.trained.vocabulary
+    corpus = read_corpus(config.data, config.form, config.valid_fraction)
+    if fingerprint_of(corpus, vocabulary) != restored.trained.fingerprint:
         raise DataError(
-            f"The text of run '{restored.kept.path}' ('{restored.config.data or 'the standard library'}') has changed "
+            f"The text of run '{restored.kept.path}' ('{config.data or 'the standard library'}') has changed "
             "since it was trained. Bring the old text back, or measure on a text of your choice with --data."
         )
-    if split not in text.tokens:
-        raise DataError(f"The text has no split '{split}': it has {', '.join(text.tokens)}.")
-    return text.tokens[split]
+    if split not in corpus.splits:
+        raise DataError(f"The text has no split '{split}': it has {', '.join(corpus.splits)}.")
+    return number_text(corpus, vocabulary)
