@@ -42,10 +42,10 @@ def test_presets_mark_each_symbol_once(preset, text):
 
 def test_words_are_marked_where_any_of_their_letters_is():
     words = ["He", "said", "\n", "no,", "no", "12"]
-    assert mark_preset(words, "capitals", words=True) == [True] + [False] * 5
-    assert mark_preset(words, "digits", words=True) == [False] * 5 + [True]
-    assert mark_pattern(words, "said\nno", words=True) == [False] * 6  # a blank stands behind each word
-    assert mark_pattern(words, "no, no", words=True) == [False, False, False, True, True, False]
+    assert mark_preset(words, "capitals", gap=" ") == [True] + [False] * 5
+    assert mark_preset(words, "digits", gap=" ") == [False] * 5 + [True]
+    assert mark_pattern(words, "said\nno", gap=" ") == [False] * 6  # a blank stands behind each word
+    assert mark_pattern(words, "no, no", gap=" ") == [False, False, False, True, True, False]
 
 
 def test_bytes_that_are_no_letters_are_one_symbol_each():
@@ -70,3 +70,10 @@ def test_many_long_ranges_take_no_time():
 def test_an_unknown_preset():
     with pytest.raises(ExplorerError, match="There is no preset 'x'; expected one of inside_quotes, inside_brackets"):
         mark_preset(["a"], "x")
+
+
+def test_a_piece_is_marked_if_any_of_its_characters_is():
+    pieces = ["The", " ga", "te", ",", " 12", "\n"]
+    assert mark_preset(pieces, "capitals", gap="") == [True] + [False] * 5
+    assert mark_preset(pieces, "digits", gap="") == [False] * 4 + [True, False]
+    assert mark_pattern(pieces, "gate", gap="") == [False, True, True, False, False, False]

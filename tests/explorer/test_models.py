@@ -97,6 +97,28 @@ def test_a_run_of_words(call, make_run):
     assert found["marked"] == told["symbols"].count("\n")
 
 
+def test_a_run_of_pieces(call, make_run):
+    caller = call(make_run("pieces", level="bpe", vocabulary_size=280, num_layers=1))
+    told = caller.read("def fü\n")
+    assert (told["symbols"], told["unknown"]) == (["de", "f", " f", r"\xc3", r"\xbc", "\n"], [])
+    about = caller.get("/api/about")["runs"][0]
+    assert (about["vocabulary_size"], about["vocabulary"][65]) == (280, "A")
+    samples = about["samples"]
+    told = caller.post("/api/traces", run="r0", sample=samples[0]["id"])
+    assert told["steps"] == samples[0]["steps"] < len(samples[0]["text"])
+    assert "".join(told["symbols"]) == samples[0]["text"]
+    found = caller.post(f"/api/traces/{told['trace']}/find", names=["h"], pattern="return")
+    assert "return" in "".join(symbol for begin, end in found["positions"] for symbol in told["symbols"][begin:end])
+    elsewhere = caller.post("/api/elsewhere", run="r0", layer=0, name="c", unit=0)
+    assert elsewhere["searched"] > 100
+
+
+def test_a_run_of_words_cut_by_unicode(call, make_run):
+    caller = call(make_run("unicode words", level="word", words="unicode", num_layers=1))
+    told = caller.read("def f(a, b):\n")
+    assert (told["symbols"], told["unknown"]) == (["def", "f", "(", "a", ",", "b", ")", ":", "\n"], [])
+
+
 def test_symbols_that_the_vocabulary_lacks_are_shown_as_they_were_typed(small):
     told = small.read("a€b")
     assert (told["symbols"], told["unknown"]) == (["a", "€", "b"], [1])

@@ -130,7 +130,7 @@ class Answers:
 
     def _about_sample(self, run: OpenRun, sample: Sample) -> messages.SampleAnswer:
         shown = sample.text[: self.settings.text].encode("utf-8", errors="replace").decode("utf-8")
-        steps = len(read_symbols(sample.text, run.config.level))
+        steps = len(read_symbols(sample.text, run.vocabulary))
         return messages.SampleAnswer(id=sample.id, title=sample.title, titles=sample.titles, text=shown, steps=steps)
 
     def _scenes_of(self, run: OpenRun) -> dict[str, messages.SceneAnswer]:
@@ -190,7 +190,7 @@ class Answers:
             ExplorerError: If there is no such run or sample, or if the text is too long.
         """
         run = self._run(request.run)
-        symbols = read_symbols(self._text(request), run.config.level)
+        symbols = read_symbols(self._text(request), run.vocabulary)
         most = self.settings.text if request.sample is None else self.settings.steps
         if len(symbols) > most:
             raise ExplorerError(f"The text has {len(symbols):,} symbols; expected at most {most:,}.", 413)
@@ -199,7 +199,7 @@ class Answers:
             run.open(request.checkpoint),
             run.id,
             symbols,
-            display(symbols),
+            display(symbols, pieces=run.vocabulary.unit == "piece"),
             self._sizes_of(run),
             request.interventions,
             most_kept=self.settings.trace_bytes // 8,
@@ -346,11 +346,11 @@ class Answers:
         return messages.OpeningAnswer(best=find_opening(traced, names, self._deadline()))
 
     def _marks(self, traced: TextTrace, request: messages.FindRequest) -> list[bool]:
-        words = traced.opened.vocabulary.level == "word"
+        gap = {"word": " ", "piece": ""}.get(traced.opened.vocabulary.unit)
         if request.pattern is not None:
-            return mark_pattern(traced.symbols, request.pattern, words=words)
+            return mark_pattern(traced.symbols, request.pattern, gap=gap)
         if request.preset is not None:
-            return mark_preset(traced.symbols, request.preset, words=words)
+            return mark_preset(traced.symbols, request.preset, gap=gap)
         return mark_ranges(traced.steps, request.ranges or ())
 
     def elsewhere(self, request: messages.ElsewhereRequest) -> messages.ElsewhereAnswer:

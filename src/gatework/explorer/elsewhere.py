@@ -71,7 +71,10 @@ def read_held_out(
     traced = run_rows(opened, padded.unfold(0, _CONTEXT + length, length).t(), None, (), 0, (name,))
     deadline.check()
     values = traced[key_of(place, name)][_CONTEXT:]
-    return Reading(display(symbols), values.transpose(0, 1).flatten(0, 1)[: len(tokens)].clone())
+    return Reading(
+        display(symbols, pieces=opened.vocabulary.unit == "piece"),
+        values.transpose(0, 1).flatten(0, 1)[: len(tokens)].clone(),
+    )
 
 
 def find_stretches(reading: Reading, unit: int, count: int, *, highest: bool) -> list[Stretch]:

@@ -101,13 +101,14 @@ PRESETS: dict[str, Callable[[str], Iterable[bool]]] = {
 }
 
 
-def mark_preset(symbols: Sequence[str], preset: str, *, words: bool = False) -> list[bool]:
+def mark_preset(symbols: Sequence[str], preset: str, *, gap: str | None = None) -> list[bool]:
     """Mark the positions of a text that a preset describes.
 
     Args:
         symbols: The text of each position.
         preset: A key of :data:`PRESETS`.
-        words: Whether symbols are words, with a blank between them.
+        gap: What stands between symbols of several characters: a blank after words, nothing after pieces of words.
+            None for symbols of one character.
 
     Returns:
         Whether each position is marked.
@@ -121,16 +122,17 @@ def mark_preset(symbols: Sequence[str], preset: str, *, words: bool = False) -> 
     """
     if preset not in PRESETS:
         raise ExplorerError(f"There is no preset '{preset}'; expected one of {', '.join(PRESETS)}.")
-    return _by_symbol(symbols, words, PRESETS[preset])
+    return _by_symbol(symbols, gap, PRESETS[preset])
 
 
-def mark_pattern(symbols: Sequence[str], pattern: str, *, words: bool = False) -> list[bool]:
+def mark_pattern(symbols: Sequence[str], pattern: str, *, gap: str | None = None) -> list[bool]:
     """Mark the positions where a pattern matches; see :mod:`gatework.explorer.patterns` for its syntax.
 
     Args:
         symbols: The text of each position.
         pattern: The pattern.
-        words: Whether symbols are words, with a blank between them.
+        gap: What stands between symbols of several characters: a blank after words, nothing after pieces of words.
+            None for symbols of one character.
 
     Returns:
         Whether each position is marked.
@@ -139,7 +141,7 @@ def mark_pattern(symbols: Sequence[str], pattern: str, *, words: bool = False) -
         ExplorerError: If the pattern cannot be read, or takes too long.
     """
     read = Pattern(pattern)
-    return _by_symbol(symbols, words, lambda text: mark_ranges(len(text), read.find(text)))
+    return _by_symbol(symbols, gap, lambda text: mark_ranges(len(text), read.find(text)))
 
 
 def mark_ranges(length: int, ranges: Iterable[tuple[int, int]]) -> list[bool]:
@@ -169,12 +171,12 @@ def marked_ranges(marks: Iterable[bool]) -> list[tuple[int, int]]:
     return ranges
 
 
-def _by_symbol(symbols: Sequence[str], words: bool, mark: Callable[[str], Iterable[bool]]) -> list[bool]:
+def _by_symbol(symbols: Sequence[str], gap: str | None, mark: Callable[[str], Iterable[bool]]) -> list[bool]:
     """Mark a text. A symbol is marked if any of its characters is."""
-    if not words:
+    if gap is None:
         # A byte that is not a letter is shown as its number, whose digits are not in the text.
         return list(mark("".join(symbol if len(symbol) == 1 else _NO_LETTER for symbol in symbols)))
-    written = [symbol if symbol == "\n" else f"{symbol} " for symbol in symbols]
+    written = [symbol if symbol == "\n" else f"{symbol}{gap}" for symbol in symbols]
     marks = list(mark("".join(written)))
     symbol_marks, position = [], 0
     for symbol, spaced in zip(symbols, written, strict=True):

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 import safetensors.torch
 import torch
 
-from gatework.data.vocabulary import END_OF_LINE, Symbols, Vocabulary, line_end, split_symbols
+from gatework.data.vocabulary import Symbols, Vocabulary, line_end
+from gatework.data.words import END_OF_LINE
 from gatework.errors import DataError, ExplorerError, GateworkError, RunError
 from gatework.explorer.messages import LATEST
 from gatework.models.language import LanguageModel
@@ -27,7 +28,7 @@ from gatework.translations import LANGUAGES, word
 DEMO = Path(__file__).parent / "demo"
 _PACKAGE = Path(__file__).parent.parent
 LONG_SAMPLE = 100_000
-_SHORT_SAMPLE = {"byte": 400, "char": 400, "word": 80}
+_SHORT_SAMPLE = {"byte": 400, "char": 400, "word": 80, "bpe": 120}
 _SHORT_SAMPLES = 4
 _MOST_MODELS = 4  # of each run, cached in memory
 Titles = dict[str, str]  # a title by language
@@ -291,8 +292,12 @@ def titled(key: str, *parts: object) -> Titles:
     return {language: word(key, language, *parts) for language in LANGUAGES}
 
 
-def display(symbols: Symbols) -> list[str]:
+def display(symbols: Symbols, *, pieces: bool = False) -> list[str]:
     r"""Return each symbol as text to show: bytes that are not letters by their number, line ends as such.
+
+    Args:
+        symbols: The symbols.
+        pieces: Whether they are pieces of level ``bpe``, in which each byte is the character of the same code.
 
     Example:
         >>> display("é!".encode()), display(["a", "<eos>"])
@@ -300,22 +305,33 @@ def display(symbols: Symbols) -> list[str]:
     """
     if isinstance(symbols, bytes):
         return [chr(byte) if 32 <= byte < 127 or byte in b"\n\t" else f"\\x{byte:02x}" for byte in symbols]
-    return ["\n" if symbol == END_OF_LINE else symbol for symbol in symbols]
+    if pieces:
+        return [_shown_piece(str(symbol).encode("latin-1")) for symbol in symbols]
+    return ["\n" if symbol == END_OF_LINE else str(symbol) for symbol in symbols]
+
+
+def _shown_piece(piece: bytes) -> str:
+    try:
+        return piece.decode("utf-8")
+    except UnicodeDecodeError:  # a part of a character
+        return "".join(display(piece))
 
 
 def vocabulary_display(vocabulary: Vocabulary, most: int) -> list[str]:
     """Return the first symbols of a vocabulary as text to show."""
     if vocabulary.level == "byte":
         return display(bytes(range(min(256, most))))
+    if vocabulary.pieces:
+        return [_shown_piece(piece) for piece in vocabulary.pieces[:most]]
     return ["\n" if symbol == END_OF_LINE else symbol for symbol in vocabulary.symbols[:most]]
 
 
-def read_symbols(text: str, level: str) -> Symbols:
+def read_symbols(text: str, vocabulary: Vocabulary) -> Symbols:
     """Split posted text into symbols.
 
     Args:
         text: The text.
-        level: The level of the run, such as ``byte``.
+        vocabulary: The vocabulary of the run.
 
     Returns:
         The symbols.
@@ -327,7 +343,7 @@ def read_symbols(text: str, level: str) -> Symbols:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise ExplorerError(f"The text is damaged: there is half a character at place {error.start}.") from error
-    symbols = split_symbols(text, level)
+    symbols = vocabulary.split(text)
     if not symbols:
         raise ExplorerError("The text is empty. Give at least one symbol.")
     return symbols
@@ -355,4 +371,6 @@ def _joined(symbols: Symbols, level: str) -> str:
         return symbols.decode("utf-8", errors="ignore")  # a cut may split a character
     if isinstance(symbols, str):
         return symbols
+    if level == "bpe":
+        return "".join(symbols).encode("latin-1").decode("utf-8", errors="ignore")
     return " ".join(symbols).replace(f" {END_OF_LINE} ", "\n").replace(END_OF_LINE, "\n")

@@ -118,7 +118,7 @@ def _check_text(answers: Answers, request: TraceRequest) -> None:
             known = f"Expected one of {', '.join(samples)}." if samples else "This run has none. Give a text."
             raise ExplorerError(f"There is no sample '{wanted}'. {known}", 404)
         text = samples[wanted]
-    steps = len(read_symbols(text, run.config.level))
+    steps = len(read_symbols(text, run.vocabulary))
     if steps > MOST_STEPS:
         raise ExplorerError(
             f"The text has {steps:,} symbols: a report holds at most {MOST_STEPS:,}. Give a shorter one.", 413

@@ -17,7 +17,7 @@ from gatework.tasks.task import Task
 from gatework.tracing import Trace
 from gatework.tracing import trace as trace_model
 from gatework.training.config import TrainConfig
-from gatework.training.evaluation import Evaluation, Question, check_streams
+from gatework.training.evaluation import Evaluation, Question, check_streams, check_symbols
 from gatework.training.generation import Generation
 from gatework.training.generation import generate as generate_text
 from gatework.training.jobs.kind import JobKind, Reading, Restored
@@ -223,7 +223,13 @@ class LoadedRun:
         return generate_text(loaded, prompt, **options)
 
     def evaluate(
-        self, split: str = "valid", *, data: str = "", streams: int | None = None, gap: int | None = None
+        self,
+        split: str = "valid",
+        *,
+        data: str = "",
+        streams: int | None = None,
+        gap: int | None = None,
+        symbols: int | None = None,
     ) -> Evaluation:
         """Measure the model; see :func:`gatework.evaluate`. This needs the data of the run.
 
@@ -232,6 +238,7 @@ class LoadedRun:
             data: For text: a file or folder to measure on instead.
             streams: For text: the number of parts to read in parallel.
             gap: For a task: another gap than in training.
+            symbols: For text: the most symbols to measure; 0 for all.
 
         Returns:
             The metrics.
@@ -240,7 +247,8 @@ class LoadedRun:
             ConfigError: If an option is out of range, or has no meaning for this run.
             DataError: If the data are missing, differ from those of the training, or have no such split.
         """
-        began, question, run = monotonic(), Question(split, data, check_streams(streams), gap), self._restored.run
+        began, run = monotonic(), self._restored.run
+        question = Question(split, data, check_streams(streams), gap, check_symbols(symbols))
         with knowing_own(self._task):
             self._kind.check_question(run, question)
             trained = self._kind.restore(run, self.config, self._directory)
