@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -78,3 +79,19 @@ def test_reading_a_table_is_measured():
     found = json.loads(done.stdout)
     assert (found["rows"], found["columns"]) == (3000, 3)
     assert found["megabytes"] > 0 < found["processor_seconds"]
+
+
+def test_the_memory_of_a_text(tmp_path, monkeypatch):
+    """What it divides by what; the peaks are those of processes that take 7 bytes per byte of the text."""
+    main = runpy.run_path(str(ROOT / "benchmarks" / "text_memory.py"), run_name="text_memory")
+    sizes = []
+
+    def peak(verb, *words):
+        texts = sorted(tmp_path.glob("*.txt"), key=lambda path: path.stat().st_mtime_ns)
+        sizes.append((verb, texts[-1].stat().st_size))
+        return 7 * sizes[-1][1] + 10**6, 1.0
+
+    monkeypatch.setitem(main["measure"].__globals__, "peak", peak)
+    found = main["measure"]("char", main["LETTERS"]["chinese"], 200_000, tmp_path)
+    assert [verb for verb, _ in sizes] == ["train", "evaluate"] * 2
+    assert 7 * 2 < found["train"] == found["evaluate"] < 7 * 3  # a character has three bytes, a blank has one

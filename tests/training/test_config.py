@@ -35,7 +35,7 @@ def test_a_configuration_cannot_be_changed():
         ),
         ({"dropout": 1}, "dropout is 1; it should be less than 1"),
         ({"learning_rate": float("nan")}, "learning_rate is nan; it should be a finite number."),
-        ({"level": "line"}, "level is 'line'; it should be 'byte', 'char' or 'word'"),
+        ({"level": "line"}, "level is 'line'; it should be 'byte', 'char', 'word' or 'bpe'"),
         ({"steps": 0}, "steps is 0; it should be greater than or equal to 1"),
         ({"steps": 3, "epochs": 2}, "steps is 3 and epochs is 2; expected one of the two."),
         ({"keep_checkpoints": 1}, "keep_checkpoints is 1; it should be greater than or equal to 2"),

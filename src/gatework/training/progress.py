@@ -23,7 +23,7 @@ class Beginning:
         run: The run directory.
         cell: The name of the cell.
         parameters: The number of parameters.
-        unit: The unit of the data: ``byte``, ``char``, ``word`` or ``sequence``.
+        unit: The unit of the data: ``byte``, ``char``, ``word``, ``piece`` or ``sequence``.
         about: A description of the data, in lines.
         steps: The number of all steps.
         step: The step to resume from; 0 for a new run.

@@ -56,7 +56,7 @@ class Language(Trained, Protocol):
 
     @property
     def level(self) -> str:
-        """The level of the symbols: ``byte``, ``char`` or ``word``."""
+        """The level of the symbols: ``byte``, ``char``, ``word`` or ``bpe``."""
         ...
 
     @property

@@ -72,7 +72,7 @@ class Job(Protocol):
 
     @property
     def unit(self) -> str:
-        """The unit of the data: ``byte``, ``char``, ``word`` or ``sequence``."""
+        """The unit of the data: ``byte``, ``char``, ``word``, ``piece`` or ``sequence``."""
         ...
 
     @property

@@ -248,8 +248,9 @@ class TrainedText:
                 f"The text of run '{title}' has changed since it was trained, so it is not known what of it was "
                 "held out. Bring the old text back and start the explorer again."
             )
-        symbols = corpus.symbols("valid", _MOST_HELD_OUT)
-        return self.vocabulary.split(str(symbols)) if self.level == "bpe" else symbols
+        if self.level == "bpe":  # whose pieces take much more memory while they are found
+            return self.vocabulary.split(str(corpus.symbols("valid", _MOST_HELD_OUT // 16)))
+        return corpus.symbols("valid", _MOST_HELD_OUT)
 
 
 class TextKind(JobKind):

@@ -25,6 +25,7 @@ LARGE_VOCABULARY = 50_000
 _PIECES = 4096  # at level bpe, if vocabulary_size is not given
 _LEARNED_FROM = 1 << 28  # the most characters from which pieces are learned
 _AT_ONCE = 1 << 17
+_LOOKED_AT = 20_002  # the words, from the most frequent, that are looked at
 
 
 class TextSettings(Settings):
@@ -213,11 +214,12 @@ def describe_words(vocabulary: Vocabulary, config: TextSettings) -> list[str]:
             "every step computes a score of each word; --vocabulary-size 20000 keeps the most frequent, and "
             "--level bpe makes words of pieces"
         )
-    punctuated = sum(len(word) > 1 and split_words(word, "unicode") != [word] for word in vocabulary.symbols[2:])
-    if vocabulary.words == "spaces" and punctuated > size / 4:
+    frequent = vocabulary.symbols[2:_LOOKED_AT]
+    punctuated = sum(len(word) > 1 and split_words(word, "unicode") != [word] for word in frequent)
+    if vocabulary.words == "spaces" and punctuated > len(frequent) / 8:
         lines.append(
-            f"{punctuated:,} of {size:,} words contain punctuation or several Chinese characters, because words are "
-            "cut at white space only: --words unicode takes them apart"
+            f"{punctuated:,} of the {len(frequent):,} most frequent words contain punctuation or several Chinese "
+            "characters, because words are cut at white space only: --words unicode takes them apart"
         )
     return lines
 
