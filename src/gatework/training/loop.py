@@ -192,8 +192,8 @@ class _Training:
         known = self.directory.read_start() if self.directory.exists() else start.digest
         if known != start.digest:
             raise RunError(
-                f"run '{self.directory.path}' was begun with other weights than '{run}' has now, and has no checkpoint "
-                "yet: choose another directory with --run"
+                f"Run '{self.directory.path}' was begun with other weights than '{run}' has now, and has no checkpoint "
+                "yet. Choose another directory with --run."
             )
 
     def _kept_lines(self, checkpoint: Checkpoint | None) -> list[dict[str, Any]]:
