@@ -23,6 +23,8 @@ class TableOptions:
         missing: What happens to holes; empty for ``refuse``.
         dates: Whether a date such as 03/04/2021 begins with the day or with the month.
         header: Whether the first line names the columns: ``yes`` or ``no``.
+        as_before: Whether the columns are found as by the first versions, by what their first fields hold; for runs
+            that were begun so.
 
     Example:
         >>> options = TableOptions(columns=("a", "b"), decimal=",")
@@ -40,6 +42,7 @@ class TableOptions:
     missing: str = ""
     dates: str = ""
     header: str = ""
+    as_before: bool = False
 
     def facts(self) -> dict[str, Any]:
         """Return the options as plain JSON."""

@@ -15,8 +15,10 @@ from gatework.errors import DataError
 
 # The most numbers in a padded table: eight bytes each.
 _MOST_NUMBERS = 1 << 30
+IDS = ("id", "sequence", "series")
+"""The names of columns that tell sequences apart, in lower case; those in a file may have capitals."""
 LABELS = ("label", "class", "target", "y")
-"""The names of columns of labels, in lower case; those in a file may have capitals."""
+"""The names of columns of labels, in lower case."""
 # The most names of columns to list for people.
 _MOST_LISTED = 8
 # The salt of the hash that splits sequences. Never change it: resumed runs would get different splits.

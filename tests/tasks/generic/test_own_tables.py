@@ -157,6 +157,7 @@ READ = {
             "read as: ',' between fields",
         ],
     ),
+    "a temperature called t": (rows(lambda n, v: f"{DAYS[n]},{v}", "date,t\n"), {"t": 10.0}, None),
     "zones": (
         "when,v\n2021-01-01T10:00+01:00,2\n2021-01-01T11:00+01:00,3\n2021-01-01T12:00+01:00,4\n",
         {"v": 2.0},

@@ -26,7 +26,7 @@ Place = Callable[..., str]
 _SIGNS = {"percent": "[%‰]", "currency": f"[{CURRENCIES}]"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TextColumn:
     """A column of a table as text.
 

@@ -12,10 +12,9 @@ from gatework.data.options import TableOptions
 from gatework.data.own.numbers import TextColumn, looks_numeric, share_of_numbers
 from gatework.data.own.source import Column, Source, TypedColumn
 from gatework.data.own.times import looks_like_times
-from gatework.data.table import LABELS
+from gatework.data.table import IDS, LABELS
 from gatework.errors import DataError, did_you_mean
 
-IDS = ("id", "sequence", "series")
 TIMES = ("time", "t", "step")
 # Further names of times, for columns of dates or of seconds since 1970.
 DATES = ("date", "datetime", "timestamp", "ds", "datum", "zeit", "fecha", "日期", "时间")
@@ -135,10 +134,11 @@ def _find_time(chooser: _Chooser, taken: list[Column]) -> Column | None:
     if chooser.options.time:
         return chooser.named(chooser.options.time, "--time")
     chosen = {*chooser.options.columns, *chooser.options.target}
-    if (time := chooser.called(TIMES)) is not None and time.name not in chosen:
-        return time
     free = [column for column in chooser.source.columns if column not in taken and column.name not in chosen]
     dates = [column for column in free if _holds_dates(column)]
+    # Beside a column of dates, numbers under a name such as t are a quantity: the temperature, say.
+    if (time := chooser.called(TIMES)) is not None and time in free and (time in dates or not dates):
+        return time
     named = [column for column in dates if column.name.lower() in DATES]
     if len(dates) > 1 and len(named) != 1:
         twins = " and ".join(f"'{column.name}'" for column in dates[:2])

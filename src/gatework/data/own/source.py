@@ -27,7 +27,7 @@ _ARROW = (b"ARROW1", b"\xff\xff\xff\xff")
 _MOST_LISTED = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TypedColumn:
     """A column whose format says what it holds.
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from gatework.data.options import NO_OPTIONS, TableOptions
 from gatework.data.own import read_own_table
-from gatework.data.recorded import find_scale
-from gatework.data.table import Table, list_names, split_sequences
+from gatework.data.recorded import find_scale, read_table
+from gatework.data.table import IDS, Table, list_names, make_table, split_sequences
 from gatework.data.table_arrays import is_array_folder, read_array_table
 from gatework.data.table_sounds import Features, is_sound_folder, read_sound_table
 from gatework.errors import DataError
@@ -88,7 +88,20 @@ def open_series(path: Path, options: TableOptions = NO_OPTIONS) -> Table:
     """
     if (table := _open_other(path, options)) is not None:
         return table
-    return read_own_table(find_own_table(path), options, False)
+    path = find_own_table(path)
+    if options.as_before and (table := _read_as_before(path)) is not None:
+        return table
+    return read_own_table(path, options, False)
+
+
+def _read_as_before(path: Path) -> Table | None:
+    """Read one series as the first versions did; None for a table of several series."""
+    columns = read_table(path)
+    if any(name.lower() in IDS for name in (*columns.names, *columns.ignored)):
+        table = read_own_table(path, NO_OPTIONS, False)
+        if not table.is_one_recording:
+            return None
+    return make_table([columns.rows], columns.names, [""], source=str(path))
 
 
 def _open_other(path: Path, options: TableOptions) -> Table | None:
@@ -102,7 +115,7 @@ def _open_other(path: Path, options: TableOptions) -> Table | None:
 def _refuse_options(path: Path, options: TableOptions, what: str) -> None:
     """Refuse options for what is no table in rows and columns."""
     for name, value in options.facts().items():
-        if value and (name, value) != ("missing", "refuse"):
+        if value and (name, value) not in (("missing", "refuse"), ("as_before", True)):
             shown = ",".join(value) if isinstance(value, list) else value
             raise DataError(
                 f"{name} is '{shown}', and '{path}' holds {what}, which have no named columns. Leave it out."

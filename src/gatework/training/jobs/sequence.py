@@ -1,11 +1,9 @@
 """A sequence task as a job: new sequences are drawn for every step, or recorded ones are read in passes."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,7 +16,7 @@ from gatework.models.sequences import Score, SequenceModel, measure_sequences
 from gatework.models.state import State
 from gatework.runs.files import digest
 from gatework.runs.seeds import mixed_seed
-from gatework.tasks.own import check_draw, check_recording, find_task, is_own, is_task
+from gatework.tasks.own import check_draw, find_task, is_own, is_task
 from gatework.tasks.task import NOTHING, Batch, Recorded, Recording, Split, Success, Synthetic, Task, name_predictor
 from gatework.training.jobs.build import build_cell, known_cell, own_projection
 from gatework.training.jobs.evaluation import Evaluation, Question
@@ -26,6 +24,7 @@ from gatework.training.jobs.gaps import draw_gap, takes_other_gaps
 from gatework.training.jobs.kind import Answers, Ending, JobKind, Kept, Reading, Restored
 from gatework.training.jobs.protocol import StepLoss
 from gatework.training.jobs.reading import read_sequences, remembered
+from gatework.training.jobs.recordings import is_read_as_before, load_recording
 from gatework.training.jobs.sequence_model import ModelSizes, build_sequence_model, maps_input
 from gatework.training.jobs.settings import Settings
 from gatework.training.jobs.shape import SequenceShape
@@ -81,7 +80,9 @@ class SequenceJob:
 
     unit = "sequence"
 
-    def __init__(self, config: SequenceSettings, recording: Recording | None = None) -> None:
+    def __init__(
+        self, config: SequenceSettings, recording: Recording | None = None, *, as_before: bool = False
+    ) -> None:
         self.config = config
         self.task: Task = find_task(config.task)
         self.gap = self.task.check_gap(config.gap)
@@ -101,7 +102,7 @@ class SequenceJob:
             if is_own(self.task.name):
                 check_draw(self.task, self.gap)
         else:
-            self.recording = self._load(examples)
+            self.recording = load_recording(self.task, self.gap, config, as_before=as_before)
             count = self.recording.splits["train"].size
             self.steps_per_epoch = count // config.batch_size
             if not self.steps_per_epoch:
@@ -109,22 +110,6 @@ class SequenceJob:
                     f"Task '{self.task.name}' has {count:,} sequences to train on, and batch_size is "
                     f"{config.batch_size}; expected no more than there are."
                 )
-
-    def _load(self, examples: Recorded) -> Recording:
-        if is_own(self.task.name) and not examples.folder and not self.config.data:
-            return check_recording(self.task, examples.load(Path(), self.gap))
-        root = os.environ.get("GATEWORK_DATA", "")
-        if not self.config.data and (not root or not examples.folder):
-            where = f", or set GATEWORK_DATA to the folder that holds '{examples.folder}'" if examples.folder else ""
-            raise DataError(f"Task '{self.task.name}' needs recorded data. Give their place with --data{where}.")
-        path = Path(os.path.expanduser(self.config.data or os.path.join(root, examples.folder)))
-        if not path.exists():
-            raise DataError(f"The data of task '{self.task.name}' are not there: '{path}' does not exist.")
-        return (
-            examples.load(path, self.gap, self.config.table_options())
-            if examples.own
-            else examples.load(path, self.gap)
-        )
 
     @property
     def inputs(self) -> int:
@@ -359,11 +344,11 @@ class SequenceKind(JobKind):
 
     def begin(self, config: SequenceSettings) -> SequenceJob:
         """Read the recorded sequences, or prepare to draw them."""
-        return SequenceJob(config)
+        return SequenceJob(config, as_before=is_read_as_before(config.directory))
 
     def restore(self, run: str, config: SequenceSettings, kept: Kept) -> SequenceJob:
         """Open the task, and check that its data are those of the training."""
-        job = SequenceJob(config)
+        job = SequenceJob(config, as_before=is_read_as_before(kept.path))
         if job.fingerprint != kept.read_data()["fingerprint"]:
             raise DataError(
                 f"The data of run '{run}' (task '{config.task}') have changed since it was trained. "
