@@ -56,6 +56,10 @@ def main() -> None:
         page.locator("#tab-belt").click()
         keep(page, "belt")
 
+        page = view(browser)
+        opened(page, address, view="chain", step=60, unit=8, name="c")
+        keep(page, "chain")
+
         page = view(browser, scheme="dark")
         find_indentation(page, address)
         page.get_by_role("button", name="Look").click()

@@ -79,7 +79,7 @@ def opened(page: Page, address: str, **place) -> None:
     """Open the page at a place."""
     page.goto("about:blank")
     page.goto(address + "#s=" + quote(json.dumps(place)))
-    page.locator(".chips button").first.wait_for(timeout=60_000)
+    page.locator(".chips button, .three .sign").first.wait_for(timeout=60_000)
     page.wait_for_timeout(1500)
 
 

@@ -5,7 +5,7 @@ import re
 from itertools import pairwise
 
 import pytest
-from tests.explorer.browser.tabs import DESK, WIDE
+from tests.explorer.browser.tabs import DESK, PHONE, WIDE
 
 # The first answer comes late.
 LATE = """const quick = fetch;
@@ -191,3 +191,20 @@ def test_a_unit_that_counts_is_not_said_to_fade(here):
     away = sum(abs(after) > abs(before) for before, after in pairwise(row))
     assert f"at {'only ' * (2 * away <= len(row) - 1)}{away} of {len(row) - 1} steps" in text
     assert ("It counts" in text) == (2 * away > len(row) - 1)
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_the_tour_hides_nothing_of_what_it_speaks_of(here, size):
+    one = here(size, language="zh-CN", card=0)
+    card = one.page.locator("[data-card]")
+    for _ in range(13):
+        one.page.locator(".lit").first.wait_for()
+        one.until("document.querySelectorAll('[data-card] .text p').length > 0")
+        name, box = card.get_attribute("data-card"), card.bounding_box()
+        lit = one.page.locator(".lit").first.bounding_box()
+        assert lit["y"] + lit["height"] <= box["y"], name
+        assert lit["height"] > 140, name
+        assert one.overflow() == [0, 0], name
+        card.locator("button.main").click()
+        one.page.wait_for_timeout(40)
+    assert card.count() == 0
