@@ -54,6 +54,8 @@ def peephole(cell: Cell, gates: Iterable[str] = "ifo", state: str | None = None)
         >>> print(str(peephole(CELLS["lstm"], "o")).splitlines()[4])
         o = sigmoid(W_o @ x + R_o @ h + b_o + p_o * c)  # output gate
     """
+    if not isinstance(gates, Iterable):
+        raise CellError(f"The gates with peepholes are {gates!r}; expected their names, such as 'ifo' for all three.")
     state = state or _cell_state(cell)
     current = before_mask(cell.step.equations, state)
     lines = _lines(cell)

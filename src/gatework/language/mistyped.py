@@ -16,7 +16,7 @@ from gatework.language.spelling import GREEK
 _TIMES = frozenset(("t", "t1", "tm1", "t_1", "prev", "previous", "old", "last", "new", "now", "next", "current"))
 # Words that name learned vectors, and letters that papers use for them.
 _LEARNED = frozenset(
-    ("bias", "gain", "scale", "shift", "slope", "offset", "threshold", "decay", "leak", "rate", "peephole", "weight")
+    ("bias", "gain", "scale", "shift", "slope", "offset", "threshold", "decay", "leak", "rate", "weight")
 )
 _LETTERS = frozenset("abdgpsuvw")
 _LIKENESS = 0.8

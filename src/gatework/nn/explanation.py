@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from gatework.errors import SizeError
 from gatework.kernels import Call
 from gatework.kernels.backend import Account
 from gatework.kernels.door.account import account
+from gatework.nn.foreign import counterpart
 from gatework.nn.recurrent import Recurrent
 from gatework.nn.sequences import arrange, as_tuple
 
@@ -95,13 +97,15 @@ def explain(layer: Recurrent, input: Any) -> Explanation:
         The explanation; print it to read it.
 
     Raises:
-        SizeError: If the input does not fit the layer.
+        SizeError: If the input does not fit the layer, or if it is no layer; the message names the layers of a model.
 
     Example:
         >>> explanation = explain(Recurrent("lstm", 3, 4, dtype=torch.bfloat16), torch.zeros(5, 2, 3).bfloat16())
         >>> print(explanation.parts[0].account.reason)
         the type is bfloat16, and kernels compute in float32 and float64: convert layer and input
     """
+    if not isinstance(layer, Recurrent):
+        raise SizeError(_no_layer(layer))
     inputs = as_tuple(input)
     layer._check(inputs, None, layer.batch_first)
     batch = arrange(inputs, batch_first=layer.batch_first, lengths=None, reset=None)
@@ -127,6 +131,25 @@ def explain(layer: Recurrent, input: Any) -> Explanation:
         told = account(call, layer.backend, differentiated)
         parts.append(LayerRun(number, "backward" if direction else "forward", told))
     return Explanation(str(layer), steps, rows, differentiated, layer.memory, tuple(parts))
+
+
+def _no_layer(given: Any) -> str:
+    """Say what to explain instead of something that is no layer of gatework."""
+    if name := counterpart(given):
+        instead = (
+            "One time step runs torch's own operators."
+            if name.endswith("Cell")
+            else f"A gatework.{name} takes the same arguments and weights, and can be explained."
+        )
+        return f"A torch.nn.{name} is run by torch alone, so there is nothing to choose. {instead}"
+    expected = "explain takes one layer, such as gatework.LSTM or gatework.Recurrent"
+    if not isinstance(given, nn.Module):
+        return f"A {type(given).__name__} is no layer; {expected}."
+    names = [name for name, module in given.named_modules() if name and isinstance(module, Recurrent)]
+    if not names:
+        return f"The {type(given).__name__} holds no layer of gatework; {expected}."
+    calls = ", ".join(f"explain(model.get_submodule({name!r}), input)" for name in names[:3])
+    return f"A {type(given).__name__} is a whole model; {expected}. Of this one: {calls}."
 
 
 def _spelt(count: float) -> str:

@@ -17,13 +17,14 @@ from gatework.language.spelling import BELOW
 from gatework.nn import initial, single, storage
 from gatework.nn.checks import check_inputs, check_names, check_options, check_state
 from gatework.nn.choices import Choice
+from gatework.nn.foreign import OwnState
 from gatework.nn.layers import Layer, learnable_states, outer_inputs, plan_layers, read_cell
 from gatework.nn.sequences import SequenceBatch, arrange, as_tuple
 from gatework.nn.states import State, given_back, taken
 from gatework.nn.stream import Stream
 
 
-class Recurrent(nn.Module):
+class Recurrent(OwnState):
     """Run any cell over sequences, with the interface of ``torch.nn.LSTM``.
 
     Args:
