@@ -171,7 +171,7 @@ def test_another_comparison_in_the_directory(small, tmp_path):
     assert outcome.code == 2
     assert outcome.err == (
         f"gatework: Directory '{tmp_path / 'a run'}' has another comparison: tuning_seeds is 1 there and 2 now. "
-        "Give the same settings, or another directory with --run.\n"
+        "Give the same settings, to which cells, gaps and seeds may be added, or another directory with --run.\n"
     )
 
 

@@ -117,14 +117,68 @@ def test_another_comparison_is_refused(fake, told):
     compare(told())
     before = {path: path.read_bytes() for path in told().directory.iterdir() if path.name != ".lock"}
     with pytest.raises(RunError) as caught:
-        compare(told(seeds=4, cells="lstm,rnn"))
+        compare(told(seeds=2, cells="lstm", gaps="50,100", steps=7))
     assert str(caught.value) == (
         f"Directory '{told().directory}' has another comparison: "
-        'cells is {"rnn": "rnn", "lstm": "lstm"} there and {"lstm": "lstm", "rnn": "rnn"} now; '
-        "seeds is 3 there and 4 now. "
-        "Give the same settings, or another directory with --run."
+        'cells is {"rnn": "rnn", "lstm": "lstm"} there and {"lstm": "lstm"} now; '
+        "gaps is [10, 50] there and [50, 100] now; seeds is 3 there and 2 now; steps is 300 there and 7 now. "
+        "Give the same settings, to which cells, gaps and seeds may be added, or another directory with --run."
     )
     assert {path: path.read_bytes() for path in before} == before
+
+
+MORE = {
+    "gaps": {"gaps": "10,20,50"},
+    "a smaller gap": {"gaps": "5,10,50"},
+    "seeds": {"seeds": 4},
+    "cells": {"cells": "gru,rnn,lstm"},
+    "all": {"cells": "rnn,lstm,gru", "gaps": "50,100,10", "seeds": 5},
+    "order": {"cells": "lstm,rnn"},
+}
+
+
+@pytest.mark.parametrize("more", MORE.values(), ids=MORE)
+def test_a_finished_comparison_grows(fake, told, results, tmp_path, more):
+    """What is finished stays as it is, and what is missing is run; the result is that of one comparison of all."""
+    compare(told())
+    finished = (told().directory / "trials.jsonl").read_text()
+    reporter = Told()
+    grown = compare(told(**more), reporter)
+    trials = (told().directory / "trials.jsonl").read_text()
+    assert trials.startswith(finished)
+    whole = told(**{**more, "cells": ",".join(grown.config.cells)}, run=str(tmp_path / "at once"))
+    compare(whole)
+    assert reporter.counts().get("finished", 0) == len(trials.splitlines()) - 24
+    assert sorted(map(_trial, trials.splitlines())) == sorted(
+        map(_trial, (whole.directory / "trials.jsonl").read_text().splitlines())
+    )
+    assert results(told().directory) == results(whole.directory)
+    again = Told()
+    compare(told(**more), again)
+    assert again.counts() == {"end": 1}
+
+
+def _trial(line: str) -> str:
+    return json.dumps({**json.loads(line), "outcome": without_seconds(json.loads(line)["outcome"])}, sort_keys=True)
+
+
+def test_a_grown_comparison_keeps_its_reference(fake, told):
+    """Without lstm the first cell is the reference; the sizes of what is finished were matched to it."""
+    before = compare(told(cells="rnn,gru"))
+    grown = compare(told(cells="lstm,rnn,gru"))
+    assert (grown.reference, list(grown.config.cells)) == ("rnn", ["rnn", "gru", "lstm"])
+    assert {cell: grown.sizes[cell] for cell in before.sizes} == before.sizes
+    assert compare(told(cells="lstm,rnn,gru")).reference == "rnn"
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_growing_goes_on_where_it_stopped(fake, told):
+    compare(told())
+    with pytest.raises(Stopped):
+        compare(told(seeds=5), Told(after=3, do=interrupt(signal.SIGINT)))
+    reporter = Told()
+    compare(told(seeds=5), reporter)
+    assert reporter.said[0] == ("begin", 24 + 3)
 
 
 def test_other_data_are_refused(fake, told):

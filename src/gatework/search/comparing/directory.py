@@ -79,8 +79,9 @@ class CompareDirectory(Directory):
         try:
             self.sweep_folders(self.path)
             if self.exists():
-                self._check_same(config, data)
-            else:
+                data = self._check_same(config, data)
+            # A grown comparison is written anew. Data without a gap that reads them do no harm.
+            if not self.exists() or self.read_config() != config:
                 with self.saving():
                     write_json(self.path / "data.json", data)
                     write_json(self.path / "config.json", config.model_dump(mode="json"))
@@ -88,6 +89,29 @@ class CompareDirectory(Directory):
             lock.release()
             raise
         return lock
+
+    def grown(self, config: CompareConfig) -> CompareConfig:
+        """Fit a configuration to the comparison in the directory, to which it may add cells, gaps and seeds.
+
+        Args:
+            config: The configuration.
+
+        Returns:
+            The same settings, with the cells that are there already in their order before the new ones, and with the
+            reference that their sizes were matched to.
+
+        Raises:
+            RunError: If the configuration of the directory cannot be read.
+        """
+        if not self.exists():
+            return config
+        before = self.read_config()
+        if not before.cells.items() <= config.cells.items():
+            return config  # refused when the directory is opened
+        grown = config.model_copy(update={"cells": {**before.cells, **config.cells}})
+        if config.reference or grown.reference_cell == before.reference_cell:
+            return grown
+        return grown.model_copy(update={"reference": before.reference_cell})
 
     def read_config(self) -> CompareConfig:
         """Read the configuration of the comparison.
@@ -103,23 +127,29 @@ class CompareDirectory(Directory):
                 f"Directory '{self.path}' holds no comparison that can be read. {error} Choose another with --run."
             ) from error
 
-    def _check_same(self, config: CompareConfig, data: Mapping[str, str]) -> None:
-        before, now = self.read_config().model_dump(mode="json"), config.model_dump(mode="json")
+    def _check_same(self, config: CompareConfig, data: Mapping[str, str]) -> dict[str, str]:
+        """Refuse another comparison and other data; return the fingerprints of the data at all gaps."""
+        there = self.read_config()
+        before, now = there.model_dump(mode="json"), config.model_dump(mode="json")
         # The order of cells matters: sizes may be matched to the first.
-        differing = [key for key in now if key not in MAY_CHANGE and _text(before[key]) != _text(now[key])]
+        same = {key for key in now if key in MAY_CHANGE or _text(before[key]) == _text(now[key])} | _grown(
+            there, config
+        )
+        differing = [key for key in now if key not in same]
         if differing:
             told = "; ".join(f"{key} is {_short(before[key])} there and {_short(now[key])} now" for key in differing)
             raise RunError(
-                f"Directory '{self.path}' has another comparison: {told}. "
-                "Give the same settings, or another directory with --run."
+                f"Directory '{self.path}' has another comparison: {told}. Give the same settings, to which cells, gaps "
+                "and seeds may be added, or another directory with --run."
             )
         known = self.read_json("data.json")
-        changed = [gap for gap in data if known.get(gap) != data[gap]]
+        changed = [gap for gap in data if known.get(gap) != data[gap] and int(gap) in there.gaps]
         if changed:
             raise RunError(
                 f"The data of task '{config.task}' at gap {', '.join(changed)} are no longer those that directory "
                 f"'{self.path}' was begun with. Give the same data, or another directory with --run."
             )
+        return {**known, **data}
 
     def read_trials(self) -> dict[Trial, Outcome]:
         """Read the finished trials, without an incomplete last line.
@@ -139,6 +169,16 @@ class CompareDirectory(Directory):
         with saving(f"'{self.trials}'"):
             write_file(self.trials, "".join(f"{line_of(*item)}\n" for item in done.items()).encode())
             flush_folder(self.path)
+
+
+def _grown(before: CompareConfig, now: CompareConfig) -> set[str]:
+    """List the settings that only add to those before, and leave finished trials as they are."""
+    grown = set()
+    if list(before.cells.items()) == list(now.cells.items())[: len(before.cells)]:
+        grown |= {"cells"} | ({"reference"} if before.reference_cell == now.reference_cell else set())
+    if set(before.gaps) <= set(now.gaps):
+        grown.add("gaps")
+    return grown | ({"seeds"} if before.seeds <= now.seeds else set())
 
 
 def line_of(trial: Trial, outcome: Outcome) -> str:

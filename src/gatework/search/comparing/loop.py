@@ -54,10 +54,11 @@ def compare(
     tasks: Sequence[Task | str] | None = None,
     **settings: Any,
 ) -> Comparison | dict[str, Comparison]:
-    """Compare cells on a task, or resume the same comparison where it stopped.
+    """Compare cells on a task, resume the same comparison where it stopped, or add cells, gaps and seeds to it.
 
     Args:
-        config: The configuration. Trials of the same configuration that are in its directory are not run again.
+        config: The configuration. Trials of the same configuration that are in its directory are not run again, even if
+            there are more cells, gaps or seeds now.
         reporter: The reporter that shows progress; None shows nothing.
         task: In place of a configuration: a task of your own, or the name of one. The trials of your own task run in
             copies of this process, or, on a system that cannot copy a process, one after the other in this one.
@@ -114,10 +115,11 @@ def _compare_on_each(
 
 
 def _compare(config: CompareConfig, reporter: ComparisonReporter | None) -> Comparison:
+    directory = CompareDirectory(config.directory)
+    config = directory.grown(config)
     # This checks cells, sizes and data before anything is written.
     plan = ComparisonPlan(config)
     reporter = reporter or Quiet()
-    directory = CompareDirectory(config.directory)
     lock = directory.open(config, plan.fingerprints)
     try:
         done = directory.read_trials()
