@@ -14,6 +14,7 @@ from gatework.errors import SizeError
 from gatework.models.loss import LeanSurprise, surprise, widened
 from gatework.models.state import State
 from gatework.nn import Recurrent
+from gatework.nn.dropout import LockedDropout
 
 _MOST_SCORES = 2**23
 _COUNTED_AT_ONCE = 2**20
@@ -34,6 +35,7 @@ class LanguageModel(nn.Module):
         dropout: The probability of dropout on the embedding, between the layers and before the head: only on
             connections from layer to layer, never from step to step (Zaremba et al. 2014, arXiv:1409.2329, section
             3.1).
+        locked_dropout: Whether dropout zeroes the same features at every step of a window (Gal & Ghahramani 2016).
         tie_weights: Whether the head and the embedding share one matrix (Press & Wolf 2017, arXiv:1608.05859).
         init_range: If given, all weights and biases, with those of the embedding and the head, are drawn from
             U(-init_range, init_range), as in Zaremba et al. This replaces the initialisation scheme of the layer and
@@ -55,6 +57,7 @@ class LanguageModel(nn.Module):
         *,
         proj_size: int = 0,
         dropout: float = 0.0,
+        locked_dropout: bool = False,
         tie_weights: bool = False,
         init_range: float | None = None,
         **options: Any,
@@ -69,9 +72,16 @@ class LanguageModel(nn.Module):
         self.embedding = nn.Embedding(vocabulary_size, input_size)
         between = dropout if num_layers > 1 else 0.0
         self.recurrent = Recurrent(
-            cell, input_size, hidden_size, num_layers, dropout=between, proj_size=proj_size, **options
+            cell,
+            input_size,
+            hidden_size,
+            num_layers,
+            dropout=between,
+            locked_dropout=locked_dropout,
+            proj_size=proj_size,
+            **options,
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = LockedDropout(dropout) if locked_dropout else nn.Dropout(dropout)
         self.head = nn.Linear(output_size, vocabulary_size)
         # The head may share this matrix, and torch's N(0, 1) would make its initial scores far too large.
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)

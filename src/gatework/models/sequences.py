@@ -13,6 +13,7 @@ from gatework.cells import Cell
 from gatework.models.loss import widened
 from gatework.models.state import State
 from gatework.nn import Recurrent
+from gatework.nn.dropout import LockedDropout
 from gatework.nn.layers import read_cell
 from gatework.tasks.task import Batch, Kind, Task
 
@@ -141,6 +142,7 @@ class SequenceModel(nn.Module):
         embedding_size: The size of learned embeddings of symbols; None for one-hot vectors.
         proj_size: The size of a projected output; 0 for none.
         dropout: The probability of dropout between the layers and before the head.
+        locked_dropout: Whether dropout zeroes the same features at every step of a sequence (Gal & Ghahramani 2016).
         options: Further keyword options of :class:`gatework.nn.Recurrent`.
 
     Example:
@@ -160,6 +162,7 @@ class SequenceModel(nn.Module):
         embedding_size: int | None = None,
         proj_size: int = 0,
         dropout: float = 0.0,
+        locked_dropout: bool = False,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -170,9 +173,16 @@ class SequenceModel(nn.Module):
         if needs_projection(cell, width, hidden_size, num_layers, proj_size):
             options.setdefault("input_projection", True)
         self.recurrent = Recurrent(
-            cell, width, hidden_size, num_layers, dropout=between, proj_size=proj_size, **options
+            cell,
+            width,
+            hidden_size,
+            num_layers,
+            dropout=between,
+            locked_dropout=locked_dropout,
+            proj_size=proj_size,
+            **options,
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = LockedDropout(dropout) if locked_dropout else nn.Dropout(dropout)
         self.head = nn.Linear(proj_size or hidden_size, outputs)
 
     def read(self, inputs: Tensor, lengths: Tensor | None = None, state: State = None) -> tuple[Tensor, State]:

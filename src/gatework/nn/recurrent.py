@@ -17,6 +17,7 @@ from gatework.language.spelling import BELOW
 from gatework.nn import initial, single, storage
 from gatework.nn.checks import check_inputs, check_names, check_options, check_state
 from gatework.nn.choices import Choice
+from gatework.nn.dropout import drop
 from gatework.nn.foreign import OwnState
 from gatework.nn.layers import Layer, learnable_states, outer_inputs, plan_layers, read_cell
 from gatework.nn.sequences import SequenceBatch, arrange, as_tuple
@@ -49,6 +50,7 @@ class Recurrent(OwnState):
             set at any time.
         memory: With ``fast``, the forward pass saves everything that the backward pass reads. With ``small``, it saves
             inputs and states, and the backward pass recomputes the rest. Can be set at any time.
+        locked_dropout: Whether dropout zeroes the same outputs at every step of a sequence.
         device: The device of the parameters.
         dtype: The type of the parameters.
 
@@ -100,12 +102,14 @@ class Recurrent(OwnState):
         input_projection: bool = False,
         backend: str = "auto",
         memory: str = "fast",
+        locked_dropout: bool = False,
         device: torch.device | str | int | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         flags = {"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional}
         flags |= {"learn_initial_state": learn_initial_state, "input_projection": input_projection}
+        flags["locked_dropout"] = self.locked_dropout = locked_dropout
         hidden_sizes = check_options(hidden_size, num_layers, dropout, proj_size, **flags)
         if dropout > 0 and len(hidden_sizes) == 1:
             told = f"dropout option adds dropout between layers, so dropout={dropout} does nothing with num_layers=1"
@@ -369,7 +373,7 @@ class Recurrent(OwnState):
             outputs = [result.output for result in results]
             given[first] = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
             if self.dropout and number + 1 < len(self.layers):
-                given[first] = functional.dropout(given[first], self.dropout, self.training)
+                given[first] = drop(given[first], self.dropout, self.training, self.locked_dropout, batch.packed)
         return batch.give_back(given[first]), given_back(batch, finals, self.same_sizes), records
 
     def _run_one(

@@ -88,7 +88,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.model: nn.Module = self.job.build(self.group.device)
         self.parameters: dict[str, Tensor] = dict(self.model.named_parameters())
-        self.optimizer = _optimizer(config, self.parameters)
+        self.optimizer = _optimizer(config, self.model)
         # All processes start from the same parameters, and then draw different masks.
         self._seed_generators(0)
 
@@ -332,13 +332,19 @@ def _set_generator(set_state: Callable[[Tensor], None], own: Tensor, saved: Mapp
         raise CheckpointError(f"The checkpoint is damaged: '{name}' is no state of a random generator.") from error
 
 
-def _optimizer(config: TrainConfig, parameters: Mapping[str, Tensor]) -> Optimizer:
-    # Weight decay does not apply to biases and gains: they are few, and zero is not a special value for them.
-    matrices = [parameter for parameter in parameters.values() if parameter.dim() > 1]
-    vectors = [parameter for parameter in parameters.values() if parameter.dim() <= 1]
-    groups: list[dict[str, Any]] = [{"params": matrices}]
-    if vectors:
-        groups.append({"params": vectors, "weight_decay": 0.0})
+def _optimizer(config: TrainConfig, model: nn.Module) -> Optimizer:
+    parameters = list(model.parameters())
+    if config.weight_decay_on == "all":
+        without: set[int] = set()
+    else:
+        # Weight decay does not apply to biases and gains: they are few, and zero is not a special value for them.
+        without = {id(parameter) for parameter in parameters if parameter.dim() <= 1}
+    if config.weight_decay_on == "hidden":
+        without |= {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    groups: list[dict[str, Any]] = [{"params": [one for one in parameters if id(one) not in without]}]
+    if without:
+        rest = [one for one in parameters if id(one) in without]
+        groups.append({"params": rest, "weight_decay": 0.0})
     kind = AdamW if config.optimizer == "adamw" else SGD
     return kind(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
 

@@ -60,6 +60,7 @@ def build_sequence_model(config: Settings, task: Task, sizes: ModelSizes, device
         embedding_size=learned,
         proj_size=config.proj_size,
         dropout=config.dropout,
+        locked_dropout=config.locked_dropout,
         init=config.init,
         forget_bias=config.forget_bias,
         chrono_steps=max(3, sizes.gap) if config.init == "chrono" else None,

@@ -72,6 +72,9 @@ class Settings(BaseModel):
     )
 
     dropout: Fraction = Field(0.0, description="Dropout between layers, never in time (Zaremba et al. 2014).")
+    locked_dropout: bool = Field(
+        False, description="One dropout mask for a whole sequence or window, not one a step (Gal & Ghahramani 2016)."
+    )
     recurrent_dropout: Fraction = Field(0.0, description="Dropout on the cell's update (Semeniuta et al. 2016).")
     zoneout: dict[str, Fraction] = Field(
         {},
@@ -81,6 +84,9 @@ class Settings(BaseModel):
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="The rule that turns gradients into steps.")
     learning_rate: float = Field(3e-3, gt=0, le=1e4, description="The highest learning rate.")
     weight_decay: float = Field(0.0, ge=0, le=1e4, description="Weight decay of the matrices; biases have none.")
+    weight_decay_on: Literal["matrices", "hidden", "all"] = Field(
+        "matrices", description="What has weight decay: matrices, hidden (matrices but the embedding), or all."
+    )
     schedule: Literal["constant", "cosine", "zaremba"] = Field(
         "cosine", description="The learning rate over time: constant, cosine to zero, or Zaremba et al.'s decay."
     )
@@ -175,6 +181,8 @@ class Settings(BaseModel):
                 "device is 'mps' and dtype is float64, which Apple's GPUs do not have; expected dtype float32, or "
                 "device cpu."
             )
+        if self.locked_dropout and not self.dropout:
+            raise ValueError("locked_dropout is true and dropout is 0. Give the rate with dropout, such as 0.3.")
         return self
 
     def check(self) -> None:

@@ -84,6 +84,7 @@ def build_model(config: TextSettings, vocabulary_size: int, device: torch.device
         config.num_layers,
         proj_size=config.proj_size,
         dropout=config.dropout,
+        locked_dropout=config.locked_dropout,
         tie_weights=config.tie_weights,
         init_range=config.init_range,
         init=config.init,
