@@ -31,6 +31,7 @@ MANY_PARAMETERS = {
     "nn/recurrent.py:Recurrent.__init__": "torch.nn.LSTM's own arguments, and ours after them",
     "tracing/clamping.py:clamp": "a layer's own arguments, and what is clamped",
     "tracing/flow.py:gradient_flow": "a layer's own arguments, and what flows",
+    "training/evaluation.py:evaluate": "the command's flags, and the task of a run on one's own",
     "training/generation.py:generate": "the command's flags",
     "training/generation.py:stream": "the command's flags",
 }

@@ -59,7 +59,7 @@ def test_several_tasks_have_a_comparison_each(tmp_path, monkeypatch):
     assert sorted(path.name for path in (tmp_path / "all").iterdir()) == ["again", "first_sign"]
     wrong: dict[str, Any]
     for wrong in ({"tasks": []}, {"tasks": [sign, sign]}, {"tasks": [sign], "task": other}):
-        with pytest.raises(ConfigError, match=r"The tasks are .*: expected one or more, each once, and no task"):
+        with pytest.raises(ConfigError, match=r"The tasks are .*; expected one or more, each once, and no task"):
             compare(**wrong, **FEW)
 
 

@@ -66,7 +66,7 @@ def test_a_run_names_the_task_and_says_that_it_is_not_here(tmp_path):
         with pytest.raises(RunError, match=r"task 'first_sign', which is not one of gatework's: give the task itself"):
             ask()
     changed = replace(sign, examples=Synthetic(lambda *given: replace(draw(*given), targets=1 - draw(*given).targets)))
-    with pytest.raises(ConfigError, match="returned a class 101: expected numbers from 0 to 1"):
+    with pytest.raises(ConfigError, match="returned a class 101; expected numbers from 0 to 1"):
         train(**settings(tmp_path, task=changed, steps=30))
 
     def smaller(*given):
@@ -111,27 +111,27 @@ def drawn(**changes):
 @pytest.mark.parametrize(
     ("task", "message"),
     [
-        (3, "The task is of the type int: expected a gatework.Task, or the name of a task."),
-        (replace(sign, name="a/b"), "The task's name is 'a/b': expected a letter and then letters, digits"),
+        (3, "The task is of the type int; expected a gatework.Task, or the name of a task."),
+        (replace(sign, name="a/b"), "The task's name is 'a/b'; expected a letter and then letters, digits"),
         (replace(sign, name="adding"), "The task's name is 'adding', which is a task of gatework: give yours another"),
         (replace(sign, name="text"), "The task's name is 'text', which is a job of gatework: give yours another name."),
-        (replace(sign, inputs=None), "Task 'first_sign' has inputs=None: expected a whole number of 1 or more"),
+        (replace(sign, inputs=None), "Task 'first_sign' has inputs=None; expected a whole number of 1 or more"),
         (
             replace(sign, examples=Synthetic(lambda *given: NO_BATCH)),
-            "returned an object of the type int: expected a gatew",
+            "returned an object of the type int; expected a gatew",
         ),
-        (drawn(inputs=[1]), "returned inputs of the type list: expected a torch.Tensor"),
-        (drawn(inputs=torch.zeros(4, 3)), r"inputs \[4, 3\] of float32: expected \[4, 3, 1\] of float32, with at"),
+        (drawn(inputs=[1]), "returned inputs of the type list; expected a torch.Tensor"),
+        (drawn(inputs=torch.zeros(4, 3)), r"inputs \[4, 3\] of float32; expected \[4, 3, 1\] of float32, with at"),
         (
             drawn(inputs=torch.zeros(4, 3, 1).double()),
-            r"inputs \[4, 3, 1\] of float64: expected \[4, 3, 1\] of float32",
+            r"inputs \[4, 3, 1\] of float64; expected \[4, 3, 1\] of float32",
         ),
-        (drawn(targets=torch.zeros(4, 3).int()), r"targets \[4, 3\] of int32: expected \[4, 3\] of int64"),
-        (drawn(targets=torch.full((4, 3), -100)), "returned only targets of -100: expected a target at one step"),
-        (drawn(targets=torch.full((4, 3), 2)), "returned a class 2: expected numbers from 0 to 1"),
-        (drawn(lengths=torch.tensor([4, 4, 9])), r"returned the lengths \[4, 4, 9\] for 4 steps: expected lengths"),
+        (drawn(targets=torch.zeros(4, 3).int()), r"targets \[4, 3\] of int32; expected \[4, 3\] of int64"),
+        (drawn(targets=torch.full((4, 3), -100)), "returned only targets of -100; expected a target at one step"),
+        (drawn(targets=torch.full((4, 3), 2)), "returned a class 2; expected numbers from 0 to 1"),
+        (drawn(lengths=torch.tensor([4, 4, 9])), r"returned the lengths \[4, 4, 9\] for 4 steps; expected lengths"),
         (drawn(lengths=torch.tensor([4, 4, 2])), "and no target beyond the end of a sequence"),
-        (drawn(legal=torch.ones(4, 3, 3).bool()), r"returned legal \[4, 3, 3\] of bool: expected \[4, 3, 2\] of bool"),
+        (drawn(legal=torch.ones(4, 3, 3).bool()), r"returned legal \[4, 3, 3\] of bool; expected \[4, 3, 2\] of bool"),
     ],
 )
 def test_what_is_no_task_is_refused_before_anything_is_written(tmp_path, task, message):
@@ -144,7 +144,7 @@ def test_symbols_are_held_to_their_number():
     symbols = replace(
         sign, symbols=True, inputs=3, examples=Synthetic(lambda rng, size, gap, split: read_symbols(size))
     )
-    with knowing(symbols), pytest.raises(ConfigError, match="returned a symbol 3: expected numbers from 0 to 2"):
+    with knowing(symbols), pytest.raises(ConfigError, match="returned a symbol 3; expected numbers from 0 to 2"):
         train(task=symbols, run="never")
 
 

@@ -54,7 +54,7 @@ def test_best_and_last_are_asked_for_by_name(rising, monkeypatch):
     assert load(run, "best").metrics["loss"] == 2.0
     with pytest.raises(RunError, match="has no checkpoint of step 4; it has 20, 24, and 12 as the best"):
         load(run, 4)
-    with pytest.raises(ConfigError, match="step is 'newest': expected the step of a checkpoint, 'best' or 'last'"):
+    with pytest.raises(ConfigError, match="step is 'newest'; expected the step of a checkpoint, 'best' or 'last'"):
         load(run, "newest")  # pyrefly: ignore
 
 

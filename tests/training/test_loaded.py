@@ -88,7 +88,7 @@ def test_symbols_are_read_by_number_and_by_name(order):
 @pytest.mark.parametrize(
     ("inputs", "lengths", "message"),
     [
-        ([0, 8], None, "A symbol is 8: expected numbers from 0 to 7 for run"),
+        ([0, 8], None, "A symbol is 8; expected numbers from 0 to 7 for run"),
         (["B", "Q"], None, "The symbol 'Q' is given, which task 'temporal_order_2' of run"),
         (
             [[[0]]],
@@ -96,7 +96,7 @@ def test_symbols_are_read_by_number_and_by_name(order):
             r"The inputs have the shape \[1, 1, 1\]; expected \[T\] or \[T, B\], time first, for the model",
         ),
         ([], None, r"The inputs have the shape \[0, 1\]"),
-        ([0, 1], [3], r"The lengths are \[3\]: expected 1 whole numbers from 1 to 2"),
+        ([0, 1], [3], r"The lengths are \[3\]; expected 1 whole numbers from 1 to 2"),
         ({"a": 1}, None, "The inputs are of the type dict and cannot be read as numbers"),
     ],
 )

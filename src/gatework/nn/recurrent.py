@@ -109,7 +109,7 @@ class Recurrent(OwnState):
         super().__init__()
         flags = {"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional}
         flags |= {"learn_initial_state": learn_initial_state, "input_projection": input_projection}
-        flags["locked_dropout"] = self.locked_dropout = locked_dropout
+        flags["locked_dropout"] = locked_dropout
         hidden_sizes = check_options(hidden_size, num_layers, dropout, proj_size, **flags)
         if dropout > 0 and len(hidden_sizes) == 1:
             told = f"dropout option adds dropout between layers, so dropout={dropout} does nothing with num_layers=1"
@@ -120,14 +120,13 @@ class Recurrent(OwnState):
         self.num_layers = len(hidden_sizes)
         self.bias = bias
         self.batch_first = batch_first
-        self.dropout = float(dropout)
+        self.dropout, self.locked_dropout = float(dropout), locked_dropout
         self.bidirectional = bidirectional
         self.proj_size = proj_size
         self.init = init
         self.chrono_steps = chrono_steps
         self.forget_bias = forget_bias
-        self.learn_initial_state = learn_initial_state
-        self.input_projection = input_projection
+        self.learn_initial_state, self.input_projection = learn_initial_state, input_projection
         self.backend = backend
         self.memory = memory
         self.layers = plan_layers(

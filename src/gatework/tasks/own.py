@@ -76,11 +76,11 @@ def _check_card(task: Task) -> None:
     """Refuse an object that is not a task, or a task whose facts cannot be used."""
     if not isinstance(task, Task):
         raise ConfigError(
-            f"The task is of the type {type(task).__name__}: expected a gatework.Task, or the name of a task."
+            f"The task is of the type {type(task).__name__}; expected a gatework.Task, or the name of a task."
         )
     if not _NAME.fullmatch(task.name):
         raise ConfigError(
-            f"The task's name is {task.name!r}: expected a letter and then letters, digits, _ or -, at most 100, "
+            f"The task's name is {task.name!r}; expected a letter and then letters, digits, _ or -, at most 100, "
             "because directories are named after it."
         )
     if task.name in TASKS:
@@ -90,7 +90,7 @@ def _check_card(task: Task) -> None:
             size = getattr(task, name)
             if type(size) is not int or size < 1:
                 raise ConfigError(
-                    f"Task '{task.name}' has {name}={size!r}: expected a whole number of 1 or more, because its "
+                    f"Task '{task.name}' has {name}={size!r}; expected a whole number of 1 or more, because its "
                     "sequences are drawn."
                 )
 
@@ -179,4 +179,4 @@ def _check_range(task: Task, what: str, numbers: torch.Tensor, count: int | None
 
 def _refused(task: Task, given: str, wanted: str) -> ConfigError:
     function = "draw" if isinstance(task.examples, Synthetic) else "load"
-    return ConfigError(f"The {function} function of task '{task.name}' {given}: expected {wanted}.")
+    return ConfigError(f"The {function} function of task '{task.name}' {given}; expected {wanted}.")

@@ -173,7 +173,7 @@ def find_checkpoint(directory: RunDirectory, step: Step) -> tuple[Path, int]:
     if step is None or step == "last":
         return directory.checkpoints, steps[-1]
     if type(step) is not int:
-        raise ConfigError(f"step is {step!r}: expected the step of a checkpoint, 'best' or 'last'.")
+        raise ConfigError(f"step is {step!r}; expected the step of a checkpoint, 'best' or 'last'.")
     if step in steps:
         return directory.checkpoints, step
     best = list_checkpoints(directory.best)

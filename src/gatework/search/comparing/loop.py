@@ -103,7 +103,7 @@ def _compare_on_each(
     names = [task if isinstance(task, str) else str(getattr(task, "name", task)) for task in tasks]
     if config is not None or "task" in settings or not names or len(set(names)) < len(names):
         raise ConfigError(
-            f"The tasks are {', '.join(names) or 'none'}: expected one or more, each once, and no task or "
+            f"The tasks are {', '.join(names) or 'none'}; expected one or more, each once, and no task or "
             "configuration beside them."
         )
     folder = settings.pop("run", "")
