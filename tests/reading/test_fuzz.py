@@ -19,6 +19,7 @@ from tests.tasks.recorded.tiny import CASES, load, sound
 from gatework.data.vocabulary import Vocabulary
 from gatework.errors import DataError, FileError
 from gatework.reading.arrays import parse_npz, unpack_idx
+from gatework.reading.cases import parse_ts
 from gatework.reading.files import decode
 from gatework.reading.nested import parse_json, parse_object, read_toml
 from gatework.reading.packed import unpack_gzip, unpack_tar
@@ -61,6 +62,7 @@ JSON = json.dumps({"level": "char", "symbols": ["<unk>", "\n", "a"], "n": [1, -2
 TOML = b'size = 64\nrates = {c = 0.5, h = 0.1}\n[a.b]\nc = [1, [2.5, "x"], 1979-05-27T07:32:00Z]\n"d e" = """f\n"""\n'
 IDX = struct.pack(">IIII", 0x0803, 2, 2, 3) + bytes(range(12))
 TABLE = b'date,x,y\n"mon, 1",1,2.5\ntue,-3,1e3\n'
+CASES_OF_TS = b"# made\n@univariate false\n@classLabel true a b\n@data\n1,2,?:3,4,1e3:a\n5:6:b\n"
 TENSORS = save({"a": torch.arange(6.0).view(2, 3), "b": torch.ones(2, dtype=torch.int64)}, {"format": "x"})
 # Of each format a valid file, and what reads it.
 FORMATS = {
@@ -73,6 +75,7 @@ FORMATS = {
     "npz": (arrays(), lambda content, _: parse_npz(content, "f", ["signal", "mark"], MOST)),
     "wav": (sound(np.zeros(40)), lambda content, _: parse_wav(content, "f")),
     "csv": (TABLE, lambda content, _: list(parse_csv(content.decode("latin-1"), "f"))),
+    "ts": (CASES_OF_TS, lambda content, _: parse_ts(content.decode("latin-1"), "f")),
     "tensors": (TENSORS, lambda content, _: parse_safetensors(content, "f")),
     "text": ("ärger\n".encode(), lambda content, _: decode(content, "f")),
     "utf-7": ("ärger\n".encode("utf-7"), lambda content, _: decode(content, "f", "utf-7")),

@@ -418,6 +418,46 @@ def test_arrays_and_recordings_have_no_columns(tmp_path):
     )
 
 
+CASES = "# a comment\n@dimensions 2\n@classLabel true up down\n@data\n1,2,3:4,5,6:up\n7,?:9,0.5:down\n"
+
+
+def test_cases_of_an_archive_are_read(tmp_path):
+    path = tmp_path / "my.ts"
+    path.write_text(CASES, encoding="utf-8")
+    with pytest.raises(DataError) as refusal:
+        open_table(path)
+    assert str(refusal.value).startswith(
+        f"'{path}' has a hole in column 'dimension 1' (first in case 2). Say what to do"
+    )
+    with pytest.raises(DataError, match="has 1 holes, and missing is 'drop', which takes steps out"):
+        open_table(path, TableOptions(missing="drop"))
+    table = open_table(path, TableOptions(missing="previous"))
+    assert [table.sequence(number).tolist() for number in range(2)] == [[[1, 4], [2, 5], [3, 6]], [[7, 9], [7, 0.5]]]
+    assert (table.labels, table.columns) == ((("up",), ("down",)), ("dimension 1", "dimension 2"))
+    assert table.about == (
+        "table: 2 sequences of a .ts file, 2 to 3 steps",
+        "columns: 2 dimensions; labels: the last field",
+        "read as: 1 holes filled with the value before",
+    )
+    with pytest.raises(DataError, match=r"time is 't', and '.*my.ts' holds cases of a .ts file, which have no named"):
+        open_table(path, TableOptions(time="t"))
+
+
+def test_the_two_files_of_an_archive_are_one_table(tmp_path):
+    (tmp_path / "My_TRAIN.ts").write_text("@classLabel false\n@data\n1,2,3\n4,5\n", encoding="utf-8")
+    (tmp_path / "My_TEST.ts").write_text("@classLabel false\n@data\n6\n", encoding="utf-8")
+    table = open_table(tmp_path)
+    assert [table.sequence(number).ravel().tolist() for number in range(3)] == [[1, 2, 3], [4, 5], [6]]
+    assert table.labels == ()
+    assert table.about[0].endswith("1 to 3 steps; the two files are one table, which is split anew")
+    (tmp_path / "My_TEST.ts").write_text("@targetLabel true\n@data\n6:0.5\n", encoding="utf-8")
+    with pytest.raises(DataError, match="has other labels or dimensions than"):
+        open_table(tmp_path)
+    (tmp_path / "other.ts").write_text("")
+    with pytest.raises(DataError, match=r"holds 3 \.ts files; expected one, or a pair named _TRAIN and _TEST"):
+        open_table(tmp_path)
+
+
 def test_without_pyarrow_a_sentence_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     for name in [name for name in sys.modules if name.startswith(("gatework.data.own.", "gatework.reading.columns"))]:

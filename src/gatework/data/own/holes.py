@@ -1,11 +1,11 @@
 """Holes in columns of numbers: refused with their places, or their rows dropped, or filled."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatework.data.own.source import Source
 from gatework.errors import DataError
 
 _CHOICES = (
@@ -26,8 +26,16 @@ def count_holes(numbers: NDArray[np.float64], names: Sequence[str]) -> dict[str,
     return {name: int(count) for name, count in zip(names, counts, strict=True) if count}
 
 
-def refuse_holes(numbers: NDArray[np.float64], names: Sequence[str], source: Source) -> None:
+def refuse_holes(
+    numbers: NDArray[np.float64], names: Sequence[str], path: Path, name_rows: Callable[[list[int]], str]
+) -> None:
     """Refuse holes, with their number and their places.
+
+    Args:
+        numbers: The numbers ``[n, F]``, NaN at holes.
+        names: The names of the columns.
+        path: The file, for the error.
+        name_rows: Names some rows in words.
 
     Raises:
         DataError: If there is a hole.
@@ -39,10 +47,10 @@ def refuse_holes(numbers: NDArray[np.float64], names: Sequence[str], source: Sou
     for name in list(counts)[:_MOST_COLUMNS]:
         rows = np.isnan(numbers[:, names.index(name)]).nonzero()[0].tolist()
         many = f"{len(rows):,} holes" if len(rows) > 1 else "a hole"
-        told.append(f"{many} in column '{name}' ({source.name_rows(rows)})")
+        told.append(f"{many} in column '{name}' ({name_rows(rows)})")
     others = f" and in {len(counts) - _MOST_COLUMNS:,} other columns" if len(counts) > _MOST_COLUMNS else ""
     raise DataError(
-        f"'{source.path}' has {' and '.join(told)}{others}. Say what to do with --missing: {_CHOICES}; or choose other "
+        f"'{path}' has {' and '.join(told)}{others}. Say what to do with --missing: {_CHOICES}; or choose other "
         "columns with --columns."
     )
 

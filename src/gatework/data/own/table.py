@@ -47,7 +47,7 @@ def read_own_table(path: Path, options: TableOptions, labelled: bool, unlabelled
     times = _read_times(source, roles.time, options)
     missing = options.missing or "refuse"
     if missing == "refuse":
-        refuse_holes(numbers, names, source)
+        refuse_holes(numbers, names, path, source.name_rows)
     holes = count_holes(numbers, names)
     kept = (np.isnan(numbers).sum(axis=1) == 0) if holes and missing == "drop" else None
     if kept is not None and not kept.any():

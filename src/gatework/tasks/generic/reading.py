@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from gatework.data.options import NO_OPTIONS, TableOptions
 from gatework.data.own import read_own_table
+from gatework.data.own.cases import find_cases, read_case_table
 from gatework.data.recorded import find_scale, read_table
 from gatework.data.table import IDS, Table, list_names, make_table, split_sequences
 from gatework.data.table_arrays import is_array_folder, read_array_table
@@ -109,6 +111,9 @@ def _open_other(path: Path, options: TableOptions) -> Table | None:
     if path.suffix.lower() in (".npz", ".npy") or (path.is_dir() and is_array_folder(path)):
         _refuse_options(path, options, "arrays")
         return read_array_table(path)
+    if files := find_cases(path):
+        _refuse_options(path, replace(options, missing=""), "cases of a .ts file")
+        return read_case_table(files, options)
     return None
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from gatework.data.recorded import find_scale, read_text
 from gatework.errors import DataError
+from gatework.reading.cases import parse_ts
 from gatework.tasks.asking import FROM_NOTES, ask_at_the_end, guess
 from gatework.tasks.task import Gap, Published, Recorded, Recording, Success, Task
 
@@ -28,45 +29,11 @@ def read_cases(path: Path) -> tuple[list[NDArray], list[int], list[str]]:
     Raises:
         DataError: If a line is wrong; the message gives its number.
     """
-    names: list[str] = []
-    cases: list[NDArray] = []
-    classes: list[int] = []
-    inside = False
-    for number, line in enumerate(read_text(path).splitlines(), 1):
-        head, _, rest = line.strip().partition(" ")
-        if head.lower() == "@classlabel":
-            names = rest.split()[1:]
-        elif head.lower() == "@data":
-            inside = True
-        elif inside and head:
-            case, name = _read_case(line.strip(), f"'{path}', line {number}")
-            if name not in names:
-                raise DataError(f"'{path}', line {number}: class '{name}' is not one of '{' '.join(names)}'.")
-            if cases and case.shape[1] != cases[0].shape[1]:
-                raise DataError(
-                    f"'{path}', line {number}: a case of {case.shape[1]} dimensions; expected {cases[0].shape[1]} "
-                    "as in the cases before."
-                )
-            cases.append(case)
-            classes.append(names.index(name))
-    if not cases:
-        raise DataError(f"'{path}' holds no case; expected lines of numbers after '@data'. Download the file again.")
-    return cases, classes, names
-
-
-def _read_case(line: str, where: str) -> tuple[NDArray, str]:
-    *dimensions, name = line.split(":")
-    try:
-        columns = [[float(number) for number in dimension.split(",")] for dimension in dimensions]
-    except ValueError as error:
-        raise DataError(f"{where}: {error}; expected numbers separated by ',' and dimensions by ':'.") from error
-    lengths = {len(column) for column in columns}
-    if len(lengths) != 1:
-        raise DataError(f"{where}: dimensions of {sorted(lengths)} steps; expected one or more, all equally long.")
-    case = np.array(columns).T
-    if not np.isfinite(case).all():
-        raise DataError(f"{where}: a value is not finite; expected numbers only.")
-    return case, name
+    cases = parse_ts(read_text(path), path)
+    for number, sequence in enumerate(cases.sequences, 1):
+        if np.isnan(sequence).any():
+            raise DataError(f"'{path}', case {number:,}: a value is not finite; expected numbers only.")
+    return cases.sequences, [cases.classes.index(label) for label in cases.labels], cases.classes
 
 
 def load(path: Path, gap: int) -> Recording:
