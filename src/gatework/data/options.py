@@ -25,6 +25,9 @@ class TableOptions:
         header: Whether the first line names the columns: ``yes`` or ``no``.
         as_before: Whether the columns are found as by the first versions, by what their first fields hold; for runs
             that were begun so.
+        known: For a forecast: the columns whose values are known ahead.
+        calendar: For a forecast: whether the hour, the weekday and the time of the year of the rows to come are read.
+        context: For a forecast: the number of rows that are read before the first answer; 0 chooses it.
 
     Example:
         >>> options = TableOptions(columns=("a", "b"), decimal=",")
@@ -43,6 +46,9 @@ class TableOptions:
     dates: str = ""
     header: str = ""
     as_before: bool = False
+    known: tuple[str, ...] = ()
+    calendar: bool = False
+    context: int = 0
 
     def facts(self) -> dict[str, Any]:
         """Return the options as plain JSON."""

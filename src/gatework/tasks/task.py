@@ -135,11 +135,13 @@ class Recorded:
         load: The function that reads them from the folder (or file), for a gap; with ``own`` it also takes the
             :class:`~gatework.data.options.TableOptions`.
         own: True for a table of the user's own, whose columns and format are settings.
+        ahead: True if rows to come are forecast, so that columns can be known ahead.
     """
 
     folder: str
     load: Callable[..., Recording]
     own: bool = False
+    ahead: bool = False
 
 
 @dataclass(frozen=True)

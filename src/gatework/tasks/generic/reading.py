@@ -120,7 +120,7 @@ def _open_other(path: Path, options: TableOptions) -> Table | None:
 def _refuse_options(path: Path, options: TableOptions, what: str) -> None:
     """Refuse options for what is no table in rows and columns."""
     for name, value in options.facts().items():
-        if value and (name, value) not in (("missing", "refuse"), ("as_before", True)):
+        if value and (name, value) not in (("missing", "refuse"), ("as_before", True)) and name != "context":
             shown = ",".join(value) if isinstance(value, list) else value
             raise DataError(
                 f"{name} is '{shown}', and '{path}' holds {what}, which have no named columns. Leave it out."

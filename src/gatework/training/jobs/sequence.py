@@ -28,7 +28,7 @@ from gatework.training.jobs.recordings import is_read_as_before, load_recording
 from gatework.training.jobs.sequence_model import ModelSizes, build_sequence_model, maps_input
 from gatework.training.jobs.settings import Settings
 from gatework.training.jobs.shape import SequenceShape
-from gatework.training.jobs.table import TableSettings, refuse_table_settings
+from gatework.training.jobs.table import TableSettings, refuse_forecast_settings, refuse_table_settings
 from gatework.training.jobs.trivial import measure_predictors
 
 # The uses of random generators, each with its own seed.
@@ -64,6 +64,8 @@ class SequenceSettings(TableSettings, Settings):
             task.check_shortest_gap(self.shortest_gap, gap)
         if not (isinstance(task.examples, Recorded) and task.examples.own):
             refuse_table_settings(self, self.task)
+        elif not task.examples.ahead:
+            refuse_forecast_settings(self, self.task)
 
 
 class SequenceJob:

@@ -41,8 +41,16 @@ class TableSettings(BaseModel):
     header: Literal["auto", "yes", "no"] = Field(
         "auto", description="Whether the first line of your own table names the columns."
     )
+    known: tuple[str, ...] = Field((), description="Columns whose values are known ahead, for a forecast.")
+    calendar: bool = Field(False, description="Let a forecast read hour, weekday and time of the year of what comes.")
+    context: int = Field(
+        0,
+        ge=0,
+        le=2**20,
+        description="Rows that a forecast reads before its first answer; 0: as many as suit.",
+    )
 
-    @field_validator("columns", "target", mode="before")
+    @field_validator("columns", "target", "known", mode="before")
     @classmethod
     def _names_in_words(cls, value: Any) -> Any:
         """Read ``a,b``, the form used on the command line, or a list, the form of TOML and JSON."""
@@ -101,6 +109,29 @@ def split_names(text: str) -> list[str]:
         names.append((match[1] or "").replace('""', '"') if match[2] is None else match[2])
         place = match.end()
     return names
+
+
+OF_FORECASTS = ("known", "calendar", "context")
+"""The settings of a table that only forecasts have."""
+
+
+def refuse_forecast_settings(settings: BaseModel, task: str) -> None:
+    """Refuse settings of a forecast for another task.
+
+    Args:
+        settings: The settings.
+        task: The name of the task.
+
+    Raises:
+        ConfigError: If one is given; the message names it.
+    """
+    for name in OF_FORECASTS:
+        value = getattr(settings, name)
+        if value != type(settings).model_fields[name].default:
+            shown = ",".join(value) if isinstance(value, tuple) else value
+            raise ConfigError(
+                f"{name} is '{shown}', and task '{task}' forecasts no table: leave it out, or choose --task forecast"
+            )
 
 
 def refuse_table_settings(settings: BaseModel, task: str) -> None:
