@@ -34,6 +34,7 @@ def test_what_is_known_ahead_stands_beside_each_row(table):
     batch, context = recording.splits["train"], recording.facts["context"]
     assert recording.facts["layout"]["target"] == ["sales"]
     assert batch.lengths is not None
+    assert batch.lengths is not None
     for column in range(batch.size):
         first = column * context
         length = int(batch.lengths[column])

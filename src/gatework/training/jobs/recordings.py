@@ -1,6 +1,5 @@
 """The recorded sequences of a task, read from the place that the settings name."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from gatework.reading.files import read_file
 from gatework.reading.nested import parse_object
 from gatework.tasks.own import check_recording, is_own
 from gatework.tasks.task import Recorded, Recording, Task
+from gatework.training.jobs.place import find_data
 from gatework.training.jobs.settings import Settings
 from gatework.training.jobs.table import TableSettings
 
@@ -34,13 +34,7 @@ def load_recording(task: Task, gap: int, config: Settings, *, as_before: bool = 
     assert isinstance(examples, Recorded)
     if is_own(task.name) and not examples.folder and not config.data:
         return check_recording(task, examples.load(Path(), gap))
-    root = os.environ.get("GATEWORK_DATA", "")
-    if not config.data and (not root or not examples.folder):
-        where = f", or set GATEWORK_DATA to the folder that holds '{examples.folder}'" if examples.folder else ""
-        raise DataError(f"Task '{task.name}' needs recorded data. Give their place with --data{where}.")
-    path = Path(os.path.expanduser(config.data or os.path.join(root, examples.folder)))
-    if not path.exists():
-        raise DataError(f"The data of task '{task.name}' are not there: '{path}' does not exist.")
+    path = find_data(task, config.data)
     if not examples.own or not isinstance(config, TableSettings):
         return examples.load(path, gap)
     return examples.load(path, gap, replace(config.table_options(), as_before=as_before))
