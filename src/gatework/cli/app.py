@@ -57,6 +57,11 @@ VERBS = {
     "evaluate": Verb(
         "evaluate:evaluate", "Measure a trained model on its text or task.", "gatework evaluate runs/book"
     ),
+    "forecast": Verb(
+        "forecast:forecast",
+        "Forecast how a table of your own goes on, with intervals.",
+        "gatework forecast runs/sales --horizon 12 -o forecast.csv --plot forecast.png",
+    ),
     "generate": Verb(
         "generate:generate",
         "Let a trained model write.",

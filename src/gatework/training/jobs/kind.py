@@ -230,6 +230,10 @@ class JobKind:
         """
         return {}
 
+    def forecasts(self, config: Any) -> bool:
+        """Tell whether models of a run with these settings forecast how a table goes on."""
+        return False
+
     def read(self, restored: Restored, given: Any, lengths: Any = None) -> Reading:
         """Turn inputs of a person's own into the form that the model reads.
 

@@ -365,6 +365,11 @@ class SequenceKind(JobKind):
         job.__dict__["fingerprint"] = facts["fingerprint"]
         return job
 
+    def forecasts(self, config: SequenceSettings) -> bool:
+        """Tell whether the task forecasts how a table goes on."""
+        examples = TASKS[config.task].examples
+        return isinstance(examples, Recorded) and examples.ahead
+
     def read(self, restored: Restored, given: Any, lengths: Any = None) -> Reading:
         """Read sequences of a person's own: numbers or symbols, time first."""
         job: SequenceJob = restored.trained

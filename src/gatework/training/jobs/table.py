@@ -130,7 +130,7 @@ def refuse_forecast_settings(settings: BaseModel, task: str) -> None:
         if value != type(settings).model_fields[name].default:
             shown = ",".join(value) if isinstance(value, tuple) else value
             raise ConfigError(
-                f"{name} is '{shown}', and task '{task}' forecasts no table: leave it out, or choose --task forecast"
+                f"{name} is '{shown}', and task '{task}' forecasts no table. Leave it out, or choose --task forecast."
             )
 
 
