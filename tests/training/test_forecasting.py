@@ -149,7 +149,7 @@ def test_each_series_has_a_forecast(several):
     assert [one.name for one in found.series] == ["north", "south", "東"]
     assert found.left_out == ("short",)
     assert found["south"].point == pytest.approx(np.repeat(numbers[239:240], 2, axis=0), rel=1e-6)
-    with pytest.raises(KeyError, match="There is no series 'west': expected one of north, south, 東"):
+    with pytest.raises(KeyError, match="There is no series 'west'; expected one of north, south, 東"):
         found["west"]
     with pytest.raises(ConfigError, match=r"There are 3 series \(north, south, 東\)"):
         found.point  # noqa: B018
@@ -219,7 +219,7 @@ def test_time_stamps_and_the_calendar_go_on(tmp_path, monkeypatch):
 
 
 def test_what_is_refused(run, tmp_path):
-    with pytest.raises(ConfigError, match="horizon is 0: expected 1 to 100,000 rows"):
+    with pytest.raises(ConfigError, match="horizon is 0; expected 1 to 100,000 rows"):
         forecast(run, horizon=0)
     with pytest.raises(DataError, match=r"has no column of numbers 'b', which the model reads. Its columns are a, c"):
         forecast(run, write(tmp_path / "own.csv", waves(90, 2), ["a", "c"]))

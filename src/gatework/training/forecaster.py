@@ -1,5 +1,6 @@
 """The model of a run on a table, made ready to forecast: what it reads, what it answers, and how wrong it was."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gatework.data.options import TableOptions
-from gatework.data.table import Table, split_time
+from gatework.data.table import Table, make_table, split_time
 from gatework.data.times import continue_times, tell_calendar
 from gatework.errors import ConfigError, DataError
 from gatework.models.sequences import SequenceModel
@@ -25,6 +26,8 @@ from gatework.training.jobs.sequence import SequenceJob
 
 # The most numbers of the layers' output and of answers in memory at once.
 _MOST_OUTPUTS = 1 << 25
+Source = str | os.PathLike[str] | NDArray[np.float64] | Sequence[Sequence[float]] | None
+"""A table: a file, numbers, or None for the table of the run."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,19 @@ class Series:
         rows: The standardised rows ``[n, F]``.
         told: What is known of these rows and of those to come ``[n or more, told]``.
         times: The time stamps ``[n]``; None if there are none.
+        earlier: The number of rows that came before these and are not held any more.
     """
 
     name: str
     rows: NDArray[np.float64]
     told: NDArray[np.float64]
     times: NDArray | None
+    earlier: int = 0
+
+    @property
+    def count(self) -> int:
+        """The number of all rows that came."""
+        return self.earlier + len(self.rows)
 
     def until(self, end: int) -> "Series":
         """Return the series as it was when only its first rows had come."""
@@ -72,11 +82,12 @@ class Forecaster:
 
     # --- tables
 
-    def series_of(self, path: str | Path | None) -> list[Series]:
+    def series_of(self, table: Source) -> list[Series]:
         """Open a table, read as the table of the run was.
 
         Args:
-            path: The table; None for that of the run.
+            table: The file, or the numbers of a single series ``[n, F]``, with the columns of the run in their order;
+                None for the table of the run.
 
         Returns:
             Its series.
@@ -84,16 +95,33 @@ class Forecaster:
         Raises:
             DataError: If the table cannot be read, lacks a column, or all series are shorter than the context.
         """
-        own = path is None
-        table = open_series(self.place, self._options) if own else open_series(Path(path), self._reading)
-        series = self.prepare(table)
+        if table is None:
+            opened = open_series(self.place, self._options)
+        elif isinstance(table, str | os.PathLike):
+            opened = open_series(Path(table), self._reading)
+        else:
+            opened = self._from_numbers(table)
+        series = self.prepare(opened)
         context, longest = self.layout.context, max(len(one.rows) for one in series)
         if longest < context:
             raise DataError(
-                f"'{table.source}' has at most {longest:,} rows in a series, and the model was trained to answer after "
-                f"{context:,} or more: give a table with more rows."
+                f"'{opened.source}' has at most {longest:,} rows in a series, and the model was trained to answer "
+                f"after {context:,} or more: give a table with more rows."
             )
         return series
+
+    def _from_numbers(self, given: object) -> Table:
+        columns = self.layout.columns
+        try:
+            numbers = np.asarray(given, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"The table holds something that is no number ({error}).") from error
+        if numbers.ndim != 2 or numbers.shape[1] != len(columns) or not len(numbers) or not np.isfinite(numbers).all():
+            raise DataError(
+                f"The table has the shape {list(numbers.shape)}; expected finite numbers [n, {len(columns)}], the "
+                f"columns {', '.join(columns)}."
+            )
+        return make_table([numbers], columns, [""], source="the given numbers")
 
     def prepare(self, table: Table) -> list[Series]:
         """Standardise the series of a table.
@@ -184,7 +212,7 @@ class Forecaster:
         if known is not None and layout.known:
             standard = (known[:needed] - self.mean[places]) / self.deviation[places]
         if layout.calendar:
-            times, _ = continue_times(series.times, len(series.rows), needed)
+            times, _ = continue_times(series.times, series.count, needed)
             standard = np.concatenate([standard, tell_calendar(times, layout.calendar)], axis=1)
         return replace(series, told=np.concatenate([series.told[: len(series.rows)], standard]))
 

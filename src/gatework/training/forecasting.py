@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from gatework.data.times import continue_times, write_times
 from gatework.errors import ConfigError, RunError
 from gatework.runs.seeds import mixed_seed
-from gatework.training.forecaster import Forecaster, Series
+from gatework.training.config import TrainConfig
+from gatework.training.forecaster import Forecaster, Series, Source
 from gatework.training.intervals import LEVELS, find_widths, measure_coverage
 from gatework.training.jobs.evaluation import Question
 from gatework.training.jobs.kind import Restored
@@ -95,7 +96,7 @@ class Forecast:
         found = next((one for one in self.series if one.name == name), None)
         if found is None:
             names = ", ".join(one.name for one in self.series)
-            raise KeyError(f"There is no series '{name}': expected one of {names}.")
+            raise KeyError(f"There is no series '{name}'; expected one of {names}.")
         return found
 
     @property
@@ -178,7 +179,7 @@ class Forecast:
 
 def forecast(
     run: str | Path,
-    table: str | Path | None = None,
+    table: Source = None,
     horizon: int | None = None,
     *,
     ahead: str | Path | None = None,
@@ -189,7 +190,8 @@ def forecast(
 
     Args:
         run: The directory of a run of task ``forecast``.
-        table: A table with the columns of the run's own; None for the table of the run.
+        table: A table with the columns of the run's own, as a file, or as numbers ``[n, F]`` in the order of the run's
+            columns; None for the table of the run.
         horizon: The number of rows; None for the number that the model was trained for. Beyond that number, forecasts
             are read like rows.
         ahead: A table with the columns that are known ahead, for the rows to come; None if there are none.
@@ -218,13 +220,25 @@ def open_forecaster(run: str, *, step: int | None = None, device: str = "cpu") -
     Raises:
         RunError: If the run does not forecast a table.
     """
-    config = open_run(run).read_config()
+    check_forecasts(run, open_run(run).read_config())
+    return restore(run, step=step, device=device)
+
+
+def check_forecasts(run: str, config: TrainConfig) -> None:
+    """Refuse a run whose model does not forecast a table.
+
+    Args:
+        run: The run directory.
+        config: The settings of the run.
+
+    Raises:
+        RunError: If it does not.
+    """
     if not kind_of(config.task).forecasts(config):
         raise RunError(
             f"Run '{run}' was trained on task '{config.task}', which does not forecast a table. Expected a run of "
             "`gatework train --task forecast --data FILE`."
         )
-    return restore(run, step=step, device=device)
 
 
 class Forecasting:
@@ -247,12 +261,10 @@ class Forecasting:
         """
         chosen = self.forecaster.layout.gap if horizon is None else horizon
         if not 1 <= chosen <= MOST_HORIZON:
-            raise ConfigError(f"horizon is {chosen}: expected 1 to {MOST_HORIZON:,} rows.")
+            raise ConfigError(f"horizon is {chosen}; expected 1 to {MOST_HORIZON:,} rows.")
         return chosen
 
-    def forecast(
-        self, table: str | Path | None = None, horizon: int | None = None, ahead: str | Path | None = None
-    ) -> Forecast:
+    def forecast(self, table: Source = None, horizon: int | None = None, ahead: str | Path | None = None) -> Forecast:
         """Forecast a table; see :func:`forecast`."""
         chosen, forecaster = self.check_horizon(horizon), self.forecaster
         everything = forecaster.series_of(table)
@@ -279,12 +291,12 @@ class Forecasting:
         bounds, how = self._bounds(series, answers, state, points)
         found, continued = [], ""
         for number, one in enumerate(series):
-            times, continued = continue_times(one.times, len(one.rows), horizon)
+            times, continued = continue_times(one.times, one.count, horizon)
             lower, upper = (
                 {level: forecaster.in_units(side[number]) for level, side in each.items()} for each in bounds
             )
             past = forecaster.in_units(one.rows[:, forecaster.target])
-            past_times = np.arange(1, len(past) + 1) if one.times is None else one.times
+            past_times = np.arange(one.earlier, one.count) + 1 if one.times is None else one.times
             point = forecaster.in_units(points[number])
             found.append(SeriesForecast(one.name, times, point, lower, upper, past, past_times))
         coverage, measured = self._measure_coverage(horizon)

@@ -18,6 +18,9 @@ from gatework.tracing import Trace
 from gatework.tracing import trace as trace_model
 from gatework.training.config import TrainConfig
 from gatework.training.evaluation import Evaluation, Question, check_streams, check_symbols
+from gatework.training.forecast_stream import ForecastStream
+from gatework.training.forecaster import Source
+from gatework.training.forecasting import Forecast, Forecasting, check_forecasts
 from gatework.training.generation import Generation
 from gatework.training.generation import generate as generate_text
 from gatework.training.jobs.kind import JobKind, Reading, Restored
@@ -254,6 +257,52 @@ class LoadedRun:
             trained = self._kind.restore(run, self.config, self._directory)
             measured = self._kind.evaluate(replace(self._restored, trained=trained), question)
         return replace(measured, seconds=monotonic() - began)
+
+    def forecast(self, table: Source = None, horizon: int | None = None, *, ahead: str | None = None) -> Forecast:
+        """Forecast how a table goes on, for a run of task ``forecast``. This needs the data of the run.
+
+        Args:
+            table: A table with the columns of the run's own, as a file, or as numbers ``[n, F]`` in the order of the
+                run's columns; None for the table of the run.
+            horizon: The number of rows; None for the number that the model was trained for. Beyond that number,
+                forecasts are read like rows.
+            ahead: A table with the columns that are known ahead, for the rows to come; None if there are none.
+
+        Returns:
+            The forecast of each series, with intervals and their coverage on the test part of the run's table.
+
+        Raises:
+            RunError: If the run does not forecast a table.
+            ConfigError: If the horizon is out of range, or values that must be known ahead are missing.
+            DataError: If a table cannot be read, or does not fit the model.
+        """
+        return self._forecasting.forecast(table, horizon, ahead)
+
+    def stream(self, table: Source = None, series: str = "", *, ahead: str | None = None) -> ForecastStream:
+        """Begin a stream of rows after the end of a table, with a forecast at any time. This needs the data of the run.
+
+        Args:
+            table: As for :meth:`forecast`.
+            series: The name of a series of the table; may be left out if there is only one.
+            ahead: As for :meth:`forecast`.
+
+        Returns:
+            The stream: ``update(row)`` reads one more row, ``forecast()`` gives the rows to come.
+
+        Raises:
+            RunError: If the run does not forecast a table.
+            ConfigError: If the table has several series and none is named.
+            DataError: If a table cannot be read, or does not fit the model.
+        """
+        return ForecastStream(self._forecasting, table, series, ahead)
+
+    @cached_property
+    def _forecasting(self) -> Forecasting:
+        run = self._restored.run
+        with knowing_own(self._task):
+            check_forecasts(run, self.config)
+        trained = self._kind.restore(run, self.config, self._directory)
+        return Forecasting(replace(self._restored, trained=trained))
 
     @property
     def _kind(self) -> JobKind:

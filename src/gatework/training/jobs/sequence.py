@@ -367,7 +367,7 @@ class SequenceKind(JobKind):
 
     def forecasts(self, config: SequenceSettings) -> bool:
         """Tell whether the task forecasts how a table goes on."""
-        examples = TASKS[config.task].examples
+        examples = find_task(config.task).examples
         return isinstance(examples, Recorded) and examples.ahead
 
     def read(self, restored: Restored, given: Any, lengths: Any = None) -> Reading:
