@@ -177,7 +177,7 @@ def test_what_is_known_ahead_must_be_given_and_is_read(informed, tmp_path):
     assert one.columns == ("sales",)
     assert one.point.shape == (5, 1)
     assert (one.point != other.point).all()
-    with pytest.raises(DataError, match="has no column of numbers 'price', which is known ahead"):
+    with pytest.raises(DataError, match="has no column 'price'"):
         forecast(informed, ahead=write(tmp_path / "wrong.csv", np.ones((6, 1)), ["cost"]))
 
 
@@ -221,7 +221,7 @@ def test_time_stamps_and_the_calendar_go_on(tmp_path, monkeypatch):
 def test_what_is_refused(run, tmp_path):
     with pytest.raises(ConfigError, match="horizon is 0; expected 1 to 100,000 rows"):
         forecast(run, horizon=0)
-    with pytest.raises(DataError, match=r"has no column of numbers 'b', which the model reads. Its columns are a, c"):
+    with pytest.raises(DataError, match="has no column 'b'"):
         forecast(run, write(tmp_path / "own.csv", waves(90, 2), ["a", "c"]))
     with pytest.raises(DataError, match="has at most 5 rows in a series, and the model was trained to answer after"):
         forecast(run, write(tmp_path / "own.csv", waves(5, 2), ["a", "b"]))

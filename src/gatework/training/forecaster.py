@@ -18,7 +18,7 @@ from gatework.errors import ConfigError, DataError
 from gatework.models.sequences import SequenceModel
 from gatework.models.state import State
 from gatework.tasks.generic.ahead import Layout
-from gatework.tasks.generic.forecast import open_series
+from gatework.tasks.generic.reading import open_series
 from gatework.tasks.task import Batch
 from gatework.training.jobs.kind import Restored
 from gatework.training.jobs.place import find_data
@@ -170,7 +170,8 @@ class Forecaster:
             return {}
         if not known:
             raise ConfigError(f"ahead is '{path}', and the model has no column that is known ahead: leave it out.")
-        options = replace(self._reading, columns=known, target=(), known=(), calendar=False)
+        # Times and names are found anew, for a table of what is to come may do without them.
+        options = replace(self._reading, columns=known, target=(), known=(), calendar=False, time="", id="")
         table = open_series(Path(path), options)
         missing = [name for name in known if name not in table.columns]
         if missing:

@@ -84,7 +84,7 @@ def test_the_calendar_of_the_rows_to_come_is_read(monkeypatch):
 
 
 REFUSED = [
-    (TableOptions(target=("sale",)), r"no column of numbers 'sale', which target names. Did you mean `sales`\?"),
+    (TableOptions(target=("sale",)), r"no column 'sale', which --target names. Did you mean 'sales'\?"),
     (TableOptions(known=("prices",)), r"no column of numbers 'prices', which known names. Did you mean `price`\?"),
     (TableOptions(target=("sales",), known=("sales",)), "'sales' is to be forecast and is known ahead"),
     (TableOptions(known=("sales", "price", "weather")), "all columns are known ahead, and none is left to forecast"),
