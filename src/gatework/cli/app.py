@@ -57,6 +57,11 @@ VERBS = {
     "evaluate": Verb(
         "evaluate:evaluate", "Measure a trained model on its text or task.", "gatework evaluate runs/book"
     ),
+    "predict": Verb(
+        "predict:predict",
+        "Predict classes, tags or numbers of new sequences.",
+        "gatework predict runs/mine new.csv -o answers.csv",
+    ),
     "forecast": Verb(
         "forecast:forecast",
         "Forecast how a table of your own goes on, with intervals.",

@@ -136,12 +136,15 @@ class Recorded:
             :class:`~gatework.data.options.TableOptions`.
         own: True for a table of the user's own, whose columns and format are settings.
         ahead: True if rows to come are forecast, so that columns can be known ahead.
+        fresh: The function that reads a new table for a trained model, without targets: of the path, the facts of the
+            run, the options and the gap it makes a :class:`gatework.tasks.generic.fresh.Fresh`. None if there is none.
     """
 
     folder: str
     load: Callable[..., Recording]
     own: bool = False
     ahead: bool = False
+    fresh: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True)

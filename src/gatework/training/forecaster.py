@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +23,6 @@ from gatework.tasks.generic.reading import open_series
 from gatework.tasks.task import Batch
 from gatework.training.jobs.kind import Restored
 from gatework.training.jobs.place import find_data
-from gatework.training.jobs.sequence import SequenceJob
 
 # The most numbers of the layers' output and of answers in memory at once.
 _MOST_OUTPUTS = 1 << 25
@@ -66,8 +66,7 @@ class Forecaster:
     """
 
     def __init__(self, restored: Restored) -> None:
-        job: SequenceJob = restored.trained
-        assert job.recording is not None  # a table is recorded data
+        job: Any = restored.trained
         self.restored = restored
         self.job = job
         self.model: SequenceModel = restored.model

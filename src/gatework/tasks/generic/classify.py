@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gatework.data.options import NO_OPTIONS, TableOptions
 from gatework.tasks.asking import ask_at_the_end, guess
+from gatework.tasks.generic.fresh import read_each
 from gatework.tasks.generic.reading import (
     SOURCE,
     better_than,
@@ -70,7 +71,7 @@ classify = Task(
     kind="choice",
     gap=Gap(0, "steps of zeros between the end of a sequence and the answer", least=0),
     success=better_than("the most frequent class"),
-    examples=Recorded("", load, own=True),
+    examples=Recorded("", load, own=True, fresh=read_each),
     defaults={"hidden_size": 64, "batch_size": 8, "learning_rate": 3e-3, "steps": 1000, "dropout": 0.2},
     notes="Columns are known by their names. A column id, sequence or series says to which sequence a row belongs; "
     "time, t or step gives the order of its rows; label, class, target or y holds its class. All other columns of "

@@ -10,6 +10,7 @@ from gatework.data.options import NO_OPTIONS, TableOptions
 from gatework.data.recorded import find_scale
 from gatework.errors import DataError
 from gatework.tasks.asking import check_size
+from gatework.tasks.generic.fresh import read_each
 from gatework.tasks.generic.reading import (
     SOURCE,
     better_than,
@@ -109,7 +110,7 @@ regress = Task(
     outputs=1,
     gap=Gap(0, "steps of zeros between the end of a sequence and the answer", least=0),
     success=better_than("the mean"),
-    examples=Recorded("", load, own=True),
+    examples=Recorded("", load, own=True, fresh=read_each),
     defaults={"hidden_size": 64, "batch_size": 8, "learning_rate": 3e-3, "steps": 1000, "dropout": 0.2},
     notes="Columns are known by their names, as in classify; label, class, target or y holds the number. The split is "
     "70 % training, 10 % validation and 20 % test sequences; a hash of its name decides where a sequence goes. Columns "

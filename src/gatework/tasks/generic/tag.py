@@ -12,6 +12,7 @@ from gatework.data.table import Table, split_time
 from gatework.data.targets import IGNORED
 from gatework.errors import DataError
 from gatework.tasks.asking import check_size, guess
+from gatework.tasks.generic.fresh import read_steps
 from gatework.tasks.generic.reading import (
     SOURCE,
     better_than,
@@ -146,7 +147,7 @@ tag = Task(
     kind="choice",
     gap=Gap(0, "steps read after a step before its label is asked", least=0),
     success=better_than("the most frequent label"),
-    examples=Recorded("", load, own=True),
+    examples=Recorded("", load, own=True, fresh=read_steps),
     defaults={"hidden_size": 64, "batch_size": 8, "learning_rate": 3e-3, "steps": 1000, "dropout": 0.2},
     notes="Columns are known by their names, as in classify; label, class, target or y holds the label of each row. "
     "The split is 70 % training, 10 % validation and 20 % test sequences; a hash of its name decides where a "

@@ -425,7 +425,11 @@ class SequenceKind(JobKind):
         task = find_task(config.task)
         notes = [f"{task.success.verdict(metrics, trivial)}."] if metrics else []
         wider = [f"evaluate {run} --gap N"] if takes_other_gaps(task) else []
-        return Ending("sequences", ".4g", notes, [f"evaluate {run} --split test", *wider])
+        examples = task.examples
+        own = [f"forecast {run} -o forecast.csv --plot forecast.png"] if self.forecasts(config) else []
+        if isinstance(examples, Recorded) and examples.fresh is not None:
+            own = [f"predict {run} FILE -o answers.csv"]
+        return Ending("sequences", ".4g", notes, [f"evaluate {run} --split test", *wider, *own])
 
 
 def _is_recorded(config: SequenceSettings) -> bool:
