@@ -188,3 +188,10 @@ def test_which_reporter():
     assert isinstance(make_reporter("live", io.StringIO()), Live)
     assert isinstance(make_reporter("json", io.StringIO()), JsonLines)
     assert type(make_reporter("quiet")) is Quiet
+
+
+def test_the_curve_shows_a_held_out_loss_far_above_the_training_loss(recwarn):
+    """A short run on few rows learns them by heart; its held-out loss was cut off, and the layout with it."""
+    train = [{"step": step, "train_loss": 0.1 + (0.9 if step < 5 else 0.02 / step)} for step in range(1, 60)]
+    assert draw_curve([*train, {"step": 60, "valid_loss": 0.9}], "loss", "")[:4] == b"\x89PNG"
+    assert not recwarn.list

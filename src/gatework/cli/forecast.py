@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
 
-from gatework.cli.output import Json, Size, Whole, err, grid, out, print_json
+from gatework.cli.output import Checkpoint, Json, Size, checkpoint_step, err, grid, out, print_json
 from gatework.cli.predictors import predictor_table
 from gatework.data.times import write_times
 from gatework.errors import printable
@@ -32,7 +32,7 @@ def forecast(
     ahead: Path | None = None,
     output: Annotated[Path | None, Parameter(name=("-o", "--output"))] = None,
     plot: Path | None = None,
-    step: Whole | None = None,
+    checkpoint: Checkpoint = "last",
     json: Json = False,
 ) -> None:
     """Forecast how a table goes on beyond its end, in its own units, with 80 % and 95 % intervals.
@@ -45,10 +45,10 @@ def forecast(
         ahead: A table with the columns that are known ahead, for the rows to come.
         output: Write the forecast to this CSV file.
         plot: Write a picture to this PNG file.
-        step: The checkpoint of this step; by default the newest.
+        checkpoint: The weights to use: last, best (lowest held-out loss), or the step of a checkpoint.
         json: Print JSON, for programs.
     """
-    found = forecast_table(run, table, horizon, ahead=ahead, step=step)
+    found = forecast_table(run, table, horizon, ahead=ahead, step=checkpoint_step(checkpoint))
     if output is not None:
         with saving(f"'{output}'"):
             write_file(output, as_csv(found).encode("utf-8"))

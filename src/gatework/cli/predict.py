@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from rich.markup import escape
 
-from gatework.cli.output import Json, Whole, err, grid, out, print_json
+from gatework.cli.output import Checkpoint, Json, checkpoint_step, err, grid, out, print_json
 from gatework.errors import printable
 from gatework.runs.files import saving, write_file
 from gatework.training.prediction import Predictions
@@ -24,7 +24,7 @@ def predict(
     /,
     *,
     output: Annotated[Path | None, Parameter(name=("-o", "--output"))] = None,
-    step: Whole | None = None,
+    checkpoint: Checkpoint = "last",
     device: str = "cpu",
     json: Json = False,
 ) -> None:
@@ -34,11 +34,11 @@ def predict(
         run: The directory of a run of task classify, tag or regress.
         file: A table like that of the run; its labels may be missing.
         output: Write all answers to this CSV file.
-        step: The checkpoint of this step; by default the newest.
-        device: cpu, cuda, cuda:N, or auto.
+        checkpoint: The weights to use: last, best (lowest held-out loss), or the step of a checkpoint.
+        device: cpu, cuda, cuda:N, mps, or auto.
         json: Print JSON, for programs.
     """
-    found = predict_table(run, file, step=step, device=device)
+    found = predict_table(run, file, step=checkpoint_step(checkpoint), device=device)
     if output is not None:
         with saving(f"'{output}'"):
             write_file(output, as_csv(found).encode("utf-8"))

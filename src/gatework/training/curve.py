@@ -134,4 +134,6 @@ def _zoom(axes: Any, train: Sequence[float], valid: Sequence[float]) -> None:
     values = sorted([*train, *valid])
     low, middle, high = values[0], values[len(values) // 2], values[-1]
     if high > low and len(values) > 20 and (middle - low) < (high - low) / 6:
-        axes.set_ylim(low - 0.08 * (middle - low + log2(1.1)), low + 6 * (middle - low))
+        # The end of the held-out loss is never cut off, however far it is above the training loss.
+        top = max(low + 6 * (middle - low), *(1.05 * value for value in valid[-1:]))
+        axes.set_ylim(low - 0.08 * (middle - low + log2(1.1)), top)

@@ -23,6 +23,7 @@ from gatework.tasks.generic.reading import open_series
 from gatework.tasks.task import Batch
 from gatework.training.jobs.kind import Restored
 from gatework.training.jobs.place import find_data
+from gatework.training.jobs.recordings import is_read_as_before
 
 # The most numbers of the layers' output and of answers in memory at once.
 _MOST_OUTPUTS = 1 << 25
@@ -75,7 +76,8 @@ class Forecaster:
         self.mean, self.deviation = (np.array(self.facts[name]) for name in ("mean", "deviation"))
         self.target = self.layout.places(self.layout.target)
         self.place = find_data(job.task, job.config.data)
-        self._options = job.config.table_options()
+        as_before = is_read_as_before(restored.kept.path)
+        self._options = replace(job.config.table_options(), as_before=as_before)
         facts = self._options.facts() | dict(self.facts.get("table", {}))
         self._reading = TableOptions.from_facts(facts)  # as the table of the run was read
 

@@ -19,7 +19,7 @@ from gatework.training.intervals import LEVELS, find_widths, measure_coverage
 from gatework.training.jobs.evaluation import Question
 from gatework.training.jobs.kind import Restored
 from gatework.training.jobs.registry import kind_of
-from gatework.training.restore import open_run, restore
+from gatework.training.restore import Step, open_run, restore
 
 # Paths beyond the trained horizon; and the places and the paths with which their coverage is measured.
 _PATHS, _PLACES, _FEWER_PATHS = 500, 40, 100
@@ -183,7 +183,7 @@ def forecast(
     horizon: int | None = None,
     *,
     ahead: str | Path | None = None,
-    step: int | None = None,
+    step: Step = None,
     device: str = "cpu",
 ) -> Forecast:
     """Forecast how a table goes on beyond its end.
@@ -195,7 +195,7 @@ def forecast(
         horizon: The number of rows; None for the number that the model was trained for. Beyond that number, forecasts
             are read like rows.
         ahead: A table with the columns that are known ahead, for the rows to come; None if there are none.
-        step: The step of the checkpoint; None for the newest.
+        step: The step of the checkpoint, ``best`` or ``last``; None for the last.
         device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
 
     Returns:
@@ -209,12 +209,12 @@ def forecast(
     return Forecasting(open_forecaster(str(run), step=step, device=device)).forecast(table, horizon, ahead)
 
 
-def open_forecaster(run: str, *, step: int | None = None, device: str = "cpu") -> Restored:
+def open_forecaster(run: str, *, step: Step = None, device: str = "cpu") -> Restored:
     """Load a run whose model forecasts a table.
 
     Args:
         run: The run directory.
-        step: The step of the checkpoint; None for the newest.
+        step: The step of the checkpoint, ``best`` or ``last``; None for the last.
         device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
 
     Raises:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gatework.errors import DataError, RunError
 from gatework.reading.tables import parse_number
 from gatework.tasks.task import Recorded, Task
-from gatework.training.restore import reopen
+from gatework.training.restore import Step, reopen
 
 # The most numbers of the layers' output in memory at once.
 _MOST_OUTPUTS = 1 << 25
@@ -93,7 +93,7 @@ class Predictions:
         }
 
 
-def predict(run: str | Path, file: str | Path, *, step: int | None = None, device: str = "cpu") -> Predictions:
+def predict(run: str | Path, file: str | Path, *, step: Step = None, device: str = "cpu") -> Predictions:
     """Predict the labels of a table with the model of a run of task ``classify``, ``tag`` or ``regress``.
 
     The table is read as that of the run was. Its labels may be missing. The data of the run are not needed.
@@ -101,7 +101,7 @@ def predict(run: str | Path, file: str | Path, *, step: int | None = None, devic
     Args:
         run: The run directory.
         file: A table, arrays, or a folder of recordings.
-        step: The step of the checkpoint; None for the newest.
+        step: The step of the checkpoint, ``best`` or ``last``; None for the last.
         device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
 
     Returns:
