@@ -76,10 +76,7 @@ def main() -> None:
             keep(page, name)
 
         page = view(browser)
-        opened(page, address, card=11)
-        page.wait_for_timeout(REST)
-        page.keyboard.press("t")
-        page.locator("#tab-whatif").click()
+        opened(page, address, view="whatif", step=60, unit=8, name="c")
         page.get_by_role("button", name="Forget everything").click()
         keep(page, "what-if")
 
