@@ -343,10 +343,10 @@ class Answers:
             for place, listed in self._quantities_of(self._run(traced.run)).items()
             if place[1] == 0
         }
-        return messages.OpeningAnswer(best=find_opening(traced, names, self._deadline()))
+        return messages.OpeningAnswer(best=find_opening(traced, names, _gap(traced), self._deadline()))
 
     def _marks(self, traced: TextTrace, request: messages.FindRequest) -> list[bool]:
-        gap = {"word": " ", "piece": ""}.get(traced.opened.vocabulary.unit)
+        gap = _gap(traced)
         if request.pattern is not None:
             return mark_pattern(traced.symbols, request.pattern, gap=gap)
         if request.preset is not None:
@@ -375,6 +375,11 @@ class Answers:
 
 def _place(where: messages.Where) -> LayerDirection:
     return where.layer, where.direction
+
+
+def _gap(traced: TextTrace) -> str | None:
+    """Return what stands between two symbols of a text; None if symbols are characters."""
+    return {"word": " ", "piece": ""}.get(traced.opened.vocabulary.unit)
 
 
 def _within(traced: TextTrace, start: int, stop: int | None) -> tuple[int, int]:

@@ -135,23 +135,23 @@ def rank_followers(
     )
 
 
-def find_opening(traced: TextTrace, names: dict[int, list[str]], deadline: Deadline) -> Opening | None:
+def find_opening(traced: TextTrace, names: dict[int, list[str]], gap: str | None, deadline: Deadline) -> Opening | None:
     """Find the unit that follows best what stands between two signs, such as quotes, or else another preset.
 
     Args:
         traced: The text.
         names: The states of each layer.
+        gap: What stands between two symbols; None if symbols are characters.
         deadline: The time limit.
 
     Returns:
         The unit, in the forward direction; None if no preset marks a part of the text.
     """
-    words = traced.opened.vocabulary.level == "word"
     rest = tuple(preset for preset in PRESETS if not any(preset in group for group in _TELLING))
     for group in (*_TELLING, rest):
         found: list[Opening] = []
         for preset in group:
-            marks = mark_preset(traced.symbols, preset, words=words)
+            marks = mark_preset(traced.symbols, preset, gap=gap)
             for layer, states in names.items():
                 answer = rank_followers(traced, (layer, 0), states, marks, deadline, chosen=False)
                 found += [

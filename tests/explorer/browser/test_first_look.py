@@ -208,3 +208,29 @@ def test_the_tour_hides_nothing_of_what_it_speaks_of(here, size):
         card.locator("button.main").click()
         one.page.wait_for_timeout(40)
     assert card.count() == 0
+
+
+@pytest.mark.parametrize(("size", "least"), [(DESK, 11), (WIDE, 11), (PHONE, 10)], ids=["desk", "wide", "phone"])
+def test_numbers_in_boxes_can_be_read(here, size, least):
+    one = here(size, view="cell" if size == PHONE else "belt", step=1, unit=8)
+    one.until("document.querySelectorAll('.sign .value').length === 4")
+    one.page.wait_for_timeout(200)
+    found = one.page.evaluate(
+        """() => [...document.querySelectorAll('.sign .value')].map((text) => {
+          const [inner, box] = [text, text.parentNode.querySelector('rect')].map((one) => one.getBoundingClientRect());
+          const inside = inner.left >= box.left && inner.right <= box.right && inner.bottom <= box.bottom + 1;
+          return [parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().a, inside];
+        })"""
+    )
+    assert min(height for height, _ in found) >= least
+    assert all(inside for _, inside in found)
+
+
+def test_gradients_of_a_long_text_stand_where_they_belong(here):
+    """Of a long text the lists begin later than the text does."""
+    one = here()
+    long = next(sample for sample in one.get("/api/about")["runs"][-1]["samples"] if sample["steps"] > 20_000)
+    one.open(run=demo(one), sample=long["id"], step=6000, view="gradients", **{"from": 5950})
+    one.until("document.querySelectorAll('.legend code').length > 1", 30)
+    one.page.wait_for_timeout(300)
+    assert one.page.evaluate(COLOURED) > 200
