@@ -1,6 +1,7 @@
 """What is made of outcomes: summaries, tests, crossovers, the picture."""
 
 import json
+import warnings
 from dataclasses import replace
 from itertools import pairwise
 from math import inf
@@ -145,6 +146,17 @@ def test_pictures_of_every_shape(told, cells, gaps, success):
     names = list(plan.config.cells)
     found = concluded(plan, lambda cell, gap, number: 0.9 / (1 + names.index(cell) + number))
     assert draw_gaps(found) == draw_gaps(found)
+
+
+@pytest.mark.parametrize("gaps", ["10", "10,30"])
+def test_a_baseline_of_nothing_keeps_the_picture_whole(told, gaps):
+    """It has no place on a logarithmic axis, and its name would have pushed the axes off the picture."""
+    plan = ComparisonPlan(told(cells="rnn", gaps=gaps, learning_rates="0.01"))
+    plan.success, plan.baseline = Success("loss", at_most=0.1), dict.fromkeys(plan.baseline, 0.0)
+    found = concluded(plan, lambda cell, gap, number: 0.3 + 0.1 * number)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert draw_gaps(found).startswith(b"\x89PNG")
 
 
 def test_a_gap_of_nothing_has_a_place():

@@ -1,6 +1,6 @@
 """The picture of a comparison: the criterion's metric against the gap, one line with a band for each cell."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from math import log
 from typing import Any, NamedTuple
@@ -51,7 +51,7 @@ def draw_gaps(comparison: Comparison) -> bytes:
     success, curves = comparison.task["success"], _curves(comparison)
     if success["metric"] in _SHARES:
         axes.set_ylim(-0.03, 1.03)
-    elif all(value > 0 for curve in curves for _, *values in curve.points for value in values):
+    elif all(value > 0 for value in (*_levels(comparison), *_heights(curves))):
         axes.set_yscale("log")
     for curve in curves:
         _draw(axes, curve)
@@ -61,6 +61,18 @@ def draw_gaps(comparison: Comparison) -> bytes:
     FigureCanvasAgg(figure).draw()
     _label_ends(axes, [curve for curve in curves if curve.points])
     return png_of(figure)
+
+
+def _heights(curves: Sequence[_Curve]) -> Iterator[float]:
+    return (value for curve in curves for _, *values in curve.points for value in values)
+
+
+def _levels(comparison: Comparison) -> list[float]:
+    """List the heights of the lines across the picture: the threshold, and the baseline at each gap."""
+    success = comparison.task["success"]
+    limit = success["at_least"] if success["at_least"] is not None else success["at_most"]
+    baselines = (entry[success["metric"]] for entry in comparison.task["chance"])
+    return [limit, *(baseline for baseline in baselines if baseline is not None)]
 
 
 def _curves(comparison: Comparison) -> list[_Curve]:
@@ -129,8 +141,8 @@ def _draw(axes: Any, curve: _Curve) -> None:
 
 def _guides(axes: Any, comparison: Comparison) -> None:
     """Draw the baseline, which is the best trivial predictor, and the threshold at which a run counts as solved."""
-    success, metric = comparison.task["success"], comparison.task["success"]["metric"]
-    limit = success["at_least"] if success["at_least"] is not None else success["at_most"]
+    metric = comparison.task["success"]["metric"]
+    limit = _levels(comparison)[0]
     places = _places(comparison.config.gaps)
     baseline = [
         (places[entry["gap"]], entry[metric]) for entry in comparison.task["chance"] if entry[metric] is not None
