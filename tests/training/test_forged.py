@@ -244,5 +244,5 @@ def test_the_data_that_a_run_names_are_regular_files(stranger):
 def test_a_pipe_in_a_run_directory_is_a_sentence(stranger, name):
     (stranger / name).unlink()
     os.mkfifo(stranger / name)
-    with pytest.raises(RunError, match=r"is a pipe; expected a regular file|is not a run: it holds no config.json"):
+    with pytest.raises(RunError, match=r"is a pipe\. Expected a regular file|is not a run: it holds no config.json"):
         generate(str(stranger))
