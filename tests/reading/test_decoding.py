@@ -44,12 +44,12 @@ def test_text_comes_back(encoding, text, size):
 
 @pytest.mark.parametrize("size", [1, 2, 3, 100])
 def test_places_are_those_of_the_file(size):
-    with pytest.raises(FileError, match=r"'a.txt' is not utf-8 text: byte 0xff at offset 7 does not fit; say so"):
-        in_pieces(b"\xef\xbb\xbfabc!\xff", size, advice="say so")
+    with pytest.raises(FileError, match=r"'a.txt' is not utf-8 text: byte 0xff at offset 7 does not fit\. Say so"):
+        in_pieces(b"\xef\xbb\xbfabc!\xff", size, advice="Say so.")
     with pytest.raises(FileError, match=r"byte 0xe9 at offset 3 does not fit"):
         in_pieces(b"caf\xe9", size)
-    with pytest.raises(FileError, match=r"looks binary: there is a NUL byte at offset 4, expected text; no"):
-        in_pieces(b"text\0text", size, binary="no")
+    with pytest.raises(FileError, match=r"looks binary: there is a NUL byte at offset 4; expected text\. No"):
+        in_pieces(b"text\0text", size, binary="No.")
     with pytest.raises(FileError, match=r"the character at place 4 is half a character"):
         in_pieces(b"text+2AA-", size, "utf-7")
 

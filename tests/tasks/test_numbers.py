@@ -45,7 +45,7 @@ def test_a_full_disk_is_told_in_a_sentence(monkeypatch):
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(tempfile, "TemporaryFile", Full)
-    with pytest.raises(DataError, match=r"do not fit into a temporary file in '.*' \(No space .*\): set TMPDIR to"):
+    with pytest.raises(DataError, match=r"do not fit into a temporary file in '.*' \(No space .*\)\. Set TMPDIR to"):
         Numbers(in_memory=0).append(np.array([1]))
 
 
@@ -96,9 +96,11 @@ def test_words_of_pieces_are_the_words_of_the_whole(rule, text, sizes):
 def test_a_text_without_white_space(monkeypatch):
     monkeypatch.setattr("gatework.data.words._LONGEST", 20)
     assert WordSplitter("unicode").split("日本語" * 10) == [*"日本語" * 9, *"日本"]
-    with pytest.raises(DataError, match=r"'a' has a word of more than 20 characters.*--words unicode, or choose"):
+    with pytest.raises(
+        DataError, match=r"'a' has a word of more than 20 characters.*--words unicode, or choose --level char"
+    ):
         WordSplitter("spaces", "a").split("日本語" * 10)
-    with pytest.raises(DataError, match="no white space: choose --level char or byte"):
+    with pytest.raises(DataError, match=r"no white space\. Choose --level char or byte\."):
         WordSplitter("unicode").split("x" * 30)
 
 

@@ -42,7 +42,7 @@ def test_an_epoch_trains_on_every_symbol_of_every_stream_once(length, batch, win
 
 
 def test_a_text_too_short_for_its_streams():
-    with pytest.raises(DataError, match=r"has 7 symbols, too few for 4 streams of at least 2: .*--batch-size"):
+    with pytest.raises(DataError, match=r"has 7 symbols, too few for 4 streams of at least 2\. .*--batch-size"):
         Streams(torch.arange(7), 0, 4, 8)
 
 

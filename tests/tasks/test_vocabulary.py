@@ -160,15 +160,15 @@ def test_pieces_are_the_same_in_every_process(pieces):
     [
         (None, "expected a list of pairs"),
         ([[1]], "expected a list of pairs"),
-        ([[1, 256]], r"merge 0 is \(1, 256\), expected two earlier pieces"),
+        ([[1, 256]], r"merge 0 is \(1, 256\); expected two earlier pieces"),
         ([[1, -1]], "expected two earlier pieces"),
         ([[1, True]], "expected two earlier pieces"),
         ([["a", "b"]], "expected two earlier pieces"),
-        ([[97, 97], *([n, n] for n in range(256, 280))], "merge 8 has 512 bytes, expected 256 at most"),
+        ([[97, 97], *([n, n] for n in range(256, 280))], "merge 8 has 512 bytes; expected 256 at most"),
     ],
 )
 def test_what_are_no_merges(merges, what):
-    with pytest.raises(DataError, match=f"this is not a vocabulary.*{what}"):
+    with pytest.raises(DataError, match=f"This is not a vocabulary.*{what}"):
         Vocabulary.from_json({"level": "bpe", "merges": merges})
 
 
@@ -177,7 +177,7 @@ def test_without_the_package_pieces_cannot_be_had(monkeypatch):
     monkeypatch.delitem(sys.modules, "gatework.data.pieces", raising=False)
     vocabulary = Vocabulary("bpe", (), merges=((97, 98),))
     assert vocabulary.decode([256, 99]) == "abc"  # which needs no package
-    with pytest.raises(DataError, match=r"tokenizers, which is not installed: pip install 'gatework\[text\]'"):
+    with pytest.raises(DataError, match=r"tokenizers, which is not installed. Run pip install 'gatework\[text\]'"):
         vocabulary.split("abc")
 
 

@@ -42,7 +42,7 @@ def test_a_run_on_pieces(configure, text, same, tmp_path):
     shutil.rmtree(tmp_path / "broken" / "checkpoints" / "step-24")
     same(result.run, train(config.model_copy(update={"run": str(tmp_path / "broken")})).run)
     text.write_text(text.read_text() + "more")
-    with pytest.raises(DataError, match="has changed since it was trained"):
+    with pytest.raises(DataError, match=r"has changed since it was trained\."):
         evaluate(str(result.run))
 
 
@@ -56,7 +56,9 @@ def test_pieces_that_were_learned_otherwise_are_other_data(configure, monkeypatc
 
 def test_bad_bytes_are_refused_or_replaced(configure, text):
     text.write_bytes(text.read_bytes() + b"caf\xe9 \xff\n")
-    with pytest.raises(DataError, match=r"byte 0xe9 at offset \d+ does not fit; .*--errors replace.*--level byte"):
+    with pytest.raises(
+        DataError, match=r"byte 0xe9 at offset \d+ does not fit\. Name .*--errors replace.*--level byte"
+    ):
         read_text(configure())
     config = configure(errors="replace")
     assert "2 places that are not utf-8 text were replaced by U+FFFD" in about(config)
@@ -103,7 +105,7 @@ def test_of_a_long_text_a_part_is_measured(configure):
     assert evaluate(str(result.run), symbols=70).tokens == 70
     loaded, tokens = load_model(str(result.run)), read_text(config).tokens["valid"]
     assert measure(loaded.model, tokens, loaded.vocabulary, most=60).named() == found.metrics
-    with pytest.raises(ConfigError, match="symbols is -1: expected a number of symbols, or 0 for all"):
+    with pytest.raises(ConfigError, match=r"symbols is -1; expected a number of symbols, or 0 for all\."):
         evaluate(str(result.run), symbols=-1)
     # It may be changed, because it changes nothing of the training.
     longer = train(config.model_copy(update={"evaluate_symbols": 0, "steps": 14}))
@@ -123,8 +125,8 @@ def test_a_text_in_a_file_gives_the_same_run(configure, same, monkeypatch):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"level": "bpe", "vocabulary_size": 256}, "vocabulary_size is 256: expected 257 or more at level bpe"),
-        ({"words": "unicode"}, "words is 'unicode', which has a meaning at level word only"),
+        ({"level": "bpe", "vocabulary_size": 256}, "vocabulary_size is 256; expected 257 or more at level bpe"),
+        ({"words": "unicode"}, "words is 'unicode', which has a meaning at level word only."),
         ({"level": "byte", "errors": "replace"}, "errors is 'replace', but level byte takes bytes as they are"),
     ],
 )
