@@ -157,6 +157,16 @@ READ = {
             "read as: ',' between fields",
         ],
     ),
+    "date and time of day apart": (
+        rows(lambda n, v: f"{DAYS[n // 24]:%d.%m.%Y};{n % 24:02d}.00.00;{german(v)};;", "Date;Time;CO(GT);;\n")
+        + ";;;;\n",
+        {"CO(GT)": 10.0},
+        [
+            "columns: CO(GT); time: Date with Time (day first, hourly, 2021-01-01 to 2021-01-02 05:00); left out: "
+            "column 4 (empty), column 5 (empty)",
+            "read as: ';' between fields, decimal comma",
+        ],
+    ),
     "a temperature called t": (rows(lambda n, v: f"{DAYS[n]},{v}", "date,t\n"), {"t": 10.0}, None),
     "zones": (
         "when,v\n2021-01-01T10:00+01:00,2\n2021-01-01T11:00+01:00,3\n2021-01-01T12:00+01:00,4\n",

@@ -22,7 +22,8 @@ AROUND = rf"[{CURRENCIES}%‰\s]"
 CLOCK = r"\d{1,2}[:.]\d{2}(?:[:.]\d{2}(?:[.,]\d{1,9})?)?\s?(?:[aApP]\.?[mM]\.?)?"
 ISO = r"\d{4}-\d{1,2}(?:-\d{1,2})?(?:[T ]\d{1,2}(?::\d{2}(?::\d{2}(?:\.\d{1,9})?)?)?\s?(?:Z|UTC|[+-]\d{2}:?\d{2})?)?"
 SLASHES = rf"\d{{4}}/\d{{1,2}}/\d{{1,2}}(?:[T ,]+{CLOCK})?"
-WRITTEN = rf"\d{{1,2}}(?P<mark>[./-])\d{{1,2}}(?P=mark)(?:\d{{4}}|\d{{2}})(?:[T ,]+{CLOCK})?"
+_DAY = r"(?:0?[1-9]|[12]\d|3[01])"
+WRITTEN = rf"{_DAY}(?P<mark>[./-]){_DAY}(?P=mark)(?:\d{{4}}|\d{{2}})(?:[T ,]+{CLOCK})?"
 
 _NUMBER = re.compile(NUMBER)
 _TIME = re.compile("|".join((ISO, SLASHES, WRITTEN)))

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gatework.data.options import TableOptions
-from gatework.data.own.numbers import TextColumn, looks_numeric, share_of_numbers
+from gatework.data.own.guesses import CLOCK
+from gatework.data.own.numbers import TextColumn, looks_numeric, matching, share_of_numbers
 from gatework.data.own.source import Column, Source, TypedColumn
 from gatework.data.own.times import looks_like_times
 from gatework.data.table import IDS, LABELS
@@ -30,6 +31,7 @@ class Roles(NamedTuple):
         label: The column of labels.
         numbers: The columns to read as numbers.
         left_out: The columns that are left out, each with the reason.
+        clock: The name of the column with the time of day, which stands behind the dates of ``time``.
     """
 
     id: Column | None
@@ -37,6 +39,7 @@ class Roles(NamedTuple):
     label: Column | None
     numbers: tuple[Column, ...]
     left_out: dict[str, str]
+    clock: str = ""
 
 
 @dataclass
@@ -108,6 +111,9 @@ def find_roles(source: Source, options: TableOptions, labelled: bool, unlabelled
             f"'{source.path}' has no column of numbers to read, beside those of the id, the time and the label."
             + (f" {kept[0].upper()}{kept[1:]}." if kept else "")
         )
+    if time is not None and (clock := _find_clock(source, time, chooser.left_out)) is not None:
+        del chooser.left_out[clock.name]
+        return Roles(identity, _join(time, clock), label, numbers, chooser.left_out, clock.name)
     return Roles(identity, time, label, numbers, chooser.left_out)
 
 
@@ -149,6 +155,27 @@ def _find_time(chooser: _Chooser, taken: list[Column]) -> Column | None:
         return named[0] if named else dates[0]
     counted = [column for column in free if column.name.lower() in DATES and _holds_seconds(column)]
     return counted[0] if len(counted) == 1 else None
+
+
+def _find_clock(source: Source, time: Column, left_out: dict[str, str]) -> TextColumn | None:
+    """Find the column with the time of day, if the dates have none: ``18:00``, or ``18.00.00``."""
+    if not isinstance(time, TextColumn) or not looks_like_times(time):
+        return None
+    if pc.any(matching(time.fields, r".*\d[T ,]+\d.*")).as_py():
+        return None
+    texts = (
+        column
+        for column in source.columns
+        if isinstance(column, TextColumn) and left_out.get(column.name, "").startswith(("text", "not chosen"))
+    )
+    return next((c for c in texts if c.filled == len(c.fields) and pc.all(matching(c.fields, CLOCK)).as_py()), None)
+
+
+def _join(time: Column, clock: TextColumn) -> TextColumn:
+    """Put a time of day behind each date."""
+    assert isinstance(time, TextColumn)
+    fields = pc.binary_join_element_wise(time.fields, clock.fields, " ")
+    return TextColumn(time.name, fields, fields)
 
 
 def _holds_dates(column: Column) -> bool:

@@ -268,7 +268,8 @@ def _describe(source: Source, roles: Roles, table: Table, said: list[str], times
     many = f"{table.size:,} sequences, one for each '{roles.id.name}'" if roles.id else "one series"
     parts = [f"columns: {_list(table.columns, source.units)}"]
     if times is not None and roles.time is not None:
-        parts.append(f"time: {roles.time.name} ({_describe_times(table, times)})")
+        clock = f" with {roles.clock}" if roles.clock else ""
+        parts.append(f"time: {roles.time.name}{clock} ({_describe_times(table, times)})")
     if roles.label is not None:
         parts.append(f"labels: {roles.label.name}")
     if roles.left_out:

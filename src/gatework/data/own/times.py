@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gatework.data.own.guesses import WRITTEN, Kind, kind_of
+from gatework.data.own.guesses import CLOCK, WRITTEN, Kind, kind_of
 from gatework.data.own.numbers import Place, TextColumn, first_of
 from gatework.errors import DataError
 
@@ -21,6 +21,7 @@ _CLOCK = (
 _YEAR_FIRST = rf"^(?P<Y>\d{{4}})[-/](?P<a>\d{{1,2}})(?:[-/](?P<b>\d{{1,2}}))?{_CLOCK}$"
 _YEAR_LAST = rf"^(?P<a>\d{{1,2}})[./-](?P<b>\d{{1,2}})[./-](?P<Y>\d{{4}}|\d{{2}}){_CLOCK}$"
 _WRITTEN = re.compile(WRITTEN)
+_CLOCKS = re.compile(CLOCK)
 _OLDEST_SHORT_YEAR = 70  # 70 to 99 are of the last century
 # Seconds from 1980 to 2100, and the same in thousandths, millionths and billionths.
 _SECONDS = (315_532_800, 4_102_444_800)
@@ -48,7 +49,11 @@ class Times:
 def looks_like_times(column: TextColumn) -> bool:
     """Tell whether the first fields of a column are dates."""
     sample = column.fields.drop_null().slice(0, _SAMPLE).to_pylist()
-    return bool(sample) and sum(kind_of(field) is Kind.TIME for field in sample) > len(sample) / 2
+    dates = sum(kind_of(field) is Kind.TIME for field in sample)
+    # 18.05.00 may be a date, but 18.00.00 can only be a time of day.
+    if dates < len(sample) and all(_CLOCKS.fullmatch(field) for field in sample):
+        return False
+    return dates > len(sample) / 2
 
 
 def to_times(column: TextColumn, order: str, place: Place) -> Times:
