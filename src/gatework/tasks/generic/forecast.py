@@ -202,6 +202,6 @@ forecast = Task(
     defaults={"hidden_size": 64, "batch_size": 8, "learning_rate": 3e-3, "steps": 1000, "dropout": 0.2},
     notes=LIKE_NLINEAR + "The first 70 % of the rows are learned, the next 10 % validate, the last 20 % are the test; "
     "columns are standardised by the first part. Up to 96 rows are read before the first answer, and no more than a "
-    "twelfth of those learned. Columns that are not numbers, such as dates, are left out. Where values of a column id, "
-    "sequence or series come again, each is a series of its own, and all are split in time.",
+    "twelfth of those learned. A column of dates gives the order; columns of text are left out. Where values of a "
+    "column id, sequence or series come again, each is a series of its own, and all are split in time.",
 )
