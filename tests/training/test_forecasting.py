@@ -269,7 +269,7 @@ def test_the_command_prints_and_writes(run, tmp_path, capsys):
     assert gatework(["forecast", str(run), "--horizon", "6", "-o", str(out), "--plot", str(picture)]) == 0
     shown = capsys.readouterr()
     assert "beyond the 4 rows that the model was trained for" in shown.out
-    assert "coverage on the test part: 80% intervals held" in shown.out
+    assert "coverage on the test part: 80 % intervals held" in shown.out
     assert "this model" in shown.out
     rows = list(csv.DictReader(out.open(encoding="utf-8")))
     found = forecast(run, horizon=6)

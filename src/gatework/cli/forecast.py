@@ -2,10 +2,13 @@
 
 import csv
 import io
+from math import floor, log10
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 from cyclopts import Parameter
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
 
@@ -17,7 +20,7 @@ from gatework.runs.files import saving, write_file
 from gatework.training.forecast_figure import draw_forecast
 from gatework.training.forecasting import Forecast
 from gatework.training.forecasting import forecast as forecast_table
-from gatework.training.intervals import LEVELS
+from gatework.training.intervals import LEVELS, name_level
 
 # The most rows and columns that are printed; all of them are written.
 _MOST_ROWS, _MOST_COLUMNS = 24, 4
@@ -92,16 +95,17 @@ def _print(console: Console, found: Forecast) -> None:
     console.print(escape(f"{found.verdict}."), soft_wrap=True)
     console.print()
     columns = found.columns[:_MOST_COLUMNS]
-    headings = [f"{name}{end}" for name in columns for end in ("", *(f" {level:.0%}" for level in LEVELS))]
+    headings = [f"{name}{end}" for name in columns for end in ("", *(f" {name_level(level)}" for level in LEVELS))]
     for one in found.series[:_MOST_COLUMNS]:
         rows = []
         for place, time in enumerate(write_times(one.times[:_MOST_ROWS])):
             cells = []
             for column in range(len(columns)):
-                cells.append(f"{one.point[place, column]:,.5g}")
+                digits = f",.{_decimals(one.point[:, column])}f"
+                cells.append(f"{one.point[place, column]:{digits}}")
                 for level in LEVELS:
                     bounds = (side[level][place, column] for side in (one.lower, one.upper))
-                    cells.append(" to ".join(f"{bound:,.5g}" for bound in bounds))
+                    cells.append(" to ".join(f"{bound:{digits}}" for bound in bounds))
             rows.append([escape(time), *cells])
         first = escape(printable(one.name)) if one.name else "time"
         console.print(grid([first, *map(escape, headings)], rows, right=headings))
@@ -112,13 +116,20 @@ def _print(console: Console, found: Forecast) -> None:
         )
 
 
+def _decimals(values: NDArray[np.float64]) -> int:
+    """Return how many decimals show four digits of the largest of some values."""
+    largest = float(np.abs(values).max())
+    return min(9, max(0, 3 - floor(log10(largest)))) if largest else 0
+
+
 def describe(found: Forecast) -> list[str]:
     """Say in a few lines what is forecast, how its intervals were found, and how often such intervals held.
 
     Args:
         found: The forecast.
     """
-    lines = [f"forecast: {found.horizon:,} rows of {', '.join(map(printable, found.columns))}, {found.continued}"]
+    names = ", ".join(printable(found.name(column)) for column in found.columns)
+    lines = [f"forecast: {found.horizon:,} rows of {names}, {found.continued}"]
     if found.horizon > found.trained:
         lines.append(
             f"beyond the {found.trained:,} rows that the model was trained for, forecasts are read like rows, so that "
@@ -127,7 +138,9 @@ def describe(found: Forecast) -> list[str]:
     if found.left_out:
         lines.append(f"left out, because they are too short: {', '.join(map(printable, found.left_out))}")
     lines.append(f"intervals: {found.how}")
-    held = [f"{level:.0%} intervals held {shares.mean():.1%}" for level, shares in found.coverage.items()]
+    held = [
+        f"{name_level(level)} intervals held {100 * shares.mean():.1f} %" for level, shares in found.coverage.items()
+    ]
     if held:
         lines.append(f"coverage on the test part: {', '.join(held)} of the time, in {found.measured:,} forecasts")
     else:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gatework.fonts import families_for, png_of
 from gatework.training.forecasting import Forecast, SeriesForecast
-from gatework.training.intervals import LEVELS
+from gatework.training.intervals import LEVELS, name_level
 
 _PAST, _COMING, _INK, _FAINT = "#2f6ca8", "#c8451b", "#333333", "#e4e4e4"
 # The most panels, one for each series and column; and how much of the past is shown, beside the forecast.
@@ -48,7 +48,8 @@ def draw_forecast(forecast: Forecast, title: str) -> bytes:
 
 
 def _name(forecast: Forecast, one: SeriesForecast, column: int) -> str:
-    name = forecast.columns[column] if not one.name else f"{one.name}: {forecast.columns[column]}"
+    named = forecast.name(forecast.columns[column])
+    name = f"{one.name}: {named}" if one.name else named
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
 
@@ -63,7 +64,7 @@ def _draw(axes: Any, one: SeriesForecast, column: int) -> None:
 
     for level, strength in zip(reversed(LEVELS), _strengths(LEVELS), strict=True):
         lower, upper = joined(one.lower[level]), joined(one.upper[level])
-        label = f"{level:.0%} interval"
+        label = f"{name_level(level)} interval"
         axes.fill_between(coming, lower, upper, color=_COMING, alpha=strength, linewidth=0, label=label)
     axes.plot(times, past, color=_PAST, linewidth=1.6, label="past")
     axes.plot(coming, joined(one.point), color=_COMING, linewidth=2.0, label="forecast")

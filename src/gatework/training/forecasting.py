@@ -70,6 +70,7 @@ class Forecast:
         metrics: The metrics of the model on the test part, in units of the standard deviation.
         trivial: Those of the predictors that learn nothing.
         verdict: A sentence on which is better.
+        units: The units of columns, if the table names them.
     """
 
     run: str
@@ -86,6 +87,11 @@ class Forecast:
     metrics: Mapping[str, float] = field(default_factory=dict)
     trivial: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     verdict: str = ""
+    units: Mapping[str, str] = field(default_factory=dict)
+
+    def name(self, column: str) -> str:
+        """Return the name of a column, with its unit if it is known."""
+        return f"{column} in {self.units[column]}" if self.units.get(column) else column
 
     def __getitem__(self, name: str) -> SeriesForecast:
         """Return the forecast of a series.
@@ -161,6 +167,7 @@ class Forecast:
             "run": self.run,
             "step": self.step,
             "columns": list(self.columns),
+            "units": dict(self.units),
             "horizon": self.horizon,
             "trained_horizon": self.trained,
             "recursive": self.horizon > self.trained,
@@ -313,6 +320,7 @@ class Forecasting:
             coverage,
             measured,
             *self._test,
+            units=dict(forecaster.facts.get("table", {}).get("units", {})),
         )
 
     def _bounds(

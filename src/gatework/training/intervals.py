@@ -23,6 +23,19 @@ class Widths:
     how: str
 
 
+def name_level(level: float) -> str:
+    """Write a level in per cent.
+
+    Args:
+        level: The level.
+
+    Example:
+        >>> name_level(0.95)
+        '95 %'
+    """
+    return f"{100 * level:g} %"
+
+
 def find_widths(errors: NDArray[np.float64], levels: Sequence[float] = LEVELS) -> Widths:
     """Find half widths by split conformal prediction: a quantile of the absolute errors, for each step and column.
 
