@@ -26,7 +26,7 @@ def test_groups_of_recorded_data_are_called_what_the_data_call_them(gatework, se
     run = tmp_path / "run"
     trained = gatework("train", "--task", "agreement", "--data", sentences, "--run", run, *SMALL)
     assert trained.code == 0, trained.err
-    assert f"gatework evaluate {run} --gap N" in trained.out
+    assert f"gatework evaluate {run} --gap 100\n" in trained.out
     found = gatework("evaluate", run, "--split", "train", "--json").json
     own = ("sequences", "answers", "metrics", "solved", "chance", "trivial", "groups", "seconds")
     assert tuple(found) == ("run", "step", "split", "gap", *own)
@@ -56,7 +56,7 @@ def test_no_other_gap_is_offered_where_a_model_takes_none(gatework, tmp_path):
     trained = gatework(*words)
     assert trained.code == 0, trained.err
     assert f"gatework evaluate {run} --split test" in trained.out
-    assert "--gap N" not in trained.out
+    assert f"evaluate {run} --gap" not in trained.out
     assert "train another one for that gap" in gatework("evaluate", run, "--gap", 4).err
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 
 import pytest
 
@@ -123,7 +124,9 @@ def test_train_and_evaluate_as_a_user_does(gatework, tmp_path):
     assert (found["gap"], found["split"]) == (30, "valid")
     assert (found["sequences"], found["answers"]) == (500, 500)
     assert not {"text", "tokens", "unknown"} & set(found)
-    assert f"gatework evaluate {run} --gap N" in trained.out
+    printed = re.findall(r"^  gatework (evaluate .*)$", trained.out, re.MULTILINE)
+    assert printed == [f"evaluate {run} --split test", f"evaluate {run} --gap 24"]
+    assert [gatework(*shlex.split(command)).code for command in printed] == [0, 0]
     assert "(by guessing 0.5000)" in gatework("evaluate", run, "--split", "test").out
 
 

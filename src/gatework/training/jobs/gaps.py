@@ -22,6 +22,27 @@ def draw_gap(rng: np.random.Generator, shortest: int, longest: int) -> int:
     return min(int((shortest + 1) * ratio ** rng.random()) - 1, longest)
 
 
+def another_gap(task: Task, gap: int) -> int | None:
+    """Choose another gap to measure a trained model at: twice its own, as far as the task allows.
+
+    Args:
+        task: The task.
+        gap: The gap that the model was trained on.
+
+    Returns:
+        The other gap; None if the model can be measured at its own gap only.
+
+    Example:
+        >>> from gatework.tasks.registry import TASKS
+        >>> another_gap(TASKS["adding"], 100), another_gap(TASKS["spike_delay"], 100), another_gap(TASKS["airline"], 12)
+        (200, 50, None)
+    """
+    if not takes_other_gaps(task):
+        return None
+    wider = 2 * gap or 5
+    return wider if task.gap.most is None or wider <= task.gap.most else max(task.gap.least, gap // 2)
+
+
 def takes_other_gaps(task: Task) -> bool:
     """Tell whether a trained model can be measured at other gaps: there are others, with the same number of outputs.
 

@@ -1,6 +1,7 @@
 """A sequence task as a job: new sequences are drawn for every step, or recorded ones are read in passes."""
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
@@ -20,7 +21,7 @@ from gatework.tasks.own import check_draw, find_task, is_own, is_task
 from gatework.tasks.task import NOTHING, Batch, Recorded, Recording, Split, Success, Synthetic, Task, name_predictor
 from gatework.training.jobs.build import build_cell, known_cell, own_projection
 from gatework.training.jobs.evaluation import Evaluation, Question
-from gatework.training.jobs.gaps import draw_gap, takes_other_gaps
+from gatework.training.jobs.gaps import another_gap, draw_gap
 from gatework.training.jobs.kind import Answers, Ending, JobKind, Kept, Reading, Restored
 from gatework.training.jobs.protocol import StepLoss
 from gatework.training.jobs.reading import read_sequences, remembered
@@ -424,11 +425,12 @@ class SequenceKind(JobKind):
         """Report whether the criterion is met, and suggest to measure the model."""
         task = find_task(config.task)
         notes = [f"{task.success.verdict(metrics, trivial)}."] if metrics else []
-        wider = [f"evaluate {run} --gap N"] if takes_other_gaps(task) else []
+        other = another_gap(task, task.check_gap(config.gap))
+        wider = [] if other is None else [f"evaluate {run} --gap {other}"]
         examples = task.examples
         own = [f"forecast {run} -o forecast.csv --plot forecast.png"] if self.forecasts(config) else []
         if isinstance(examples, Recorded) and examples.fresh is not None:
-            own = [f"predict {run} FILE -o answers.csv"]
+            own = [f"predict {run} {shlex.quote(config.data)} -o answers.csv"]
         return Ending("sequences", ".4g", notes, [f"evaluate {run} --split test", *wider, *own])
 
 
