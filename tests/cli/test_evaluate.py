@@ -57,7 +57,7 @@ def test_no_other_gap_is_offered_where_a_model_takes_none(gatework, tmp_path):
     assert trained.code == 0, trained.err
     assert f"gatework evaluate {run} --split test" in trained.out
     assert f"evaluate {run} --gap" not in trained.out
-    assert "train another one for that gap" in gatework("evaluate", run, "--gap", 4).err
+    assert "Train another one for that gap" in gatework("evaluate", run, "--gap", 4).err
 
 
 def test_tasks_of_one_gap_have_no_other():

@@ -185,7 +185,7 @@ def test_report_reads_standard_input(gatework, trained, tmp_path, page, monkeypa
 def test_reports_that_cannot_be_written(gatework, trained, tmp_path, page):
     for words, told in (
         (["--text", tmp_path / "none.txt"], "none.txt' cannot be read (No such file or directory)"),
-        (["--sample", "s99"], "There is no sample 's99'; expected one of s1, s2"),
+        (["--sample", "s99"], "There is no sample 's99'. Expected one of s1, s2"),
         (["--sample", "s1", "--text", "x"], "--text and --sample are two texts. Give one of them."),
         (["--demo"], "What is the report about?"),
         (["-o", tmp_path / "no" / "folder.html"], "could not be written: the system says: No such file or directory"),

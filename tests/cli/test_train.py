@@ -126,7 +126,7 @@ def test_steps_and_epochs_win_over_one_another(gatework, tmp_path):
         found = gatework("train", "--config", path, f"--{flag}", 5, "--print-config", "--json").json
         assert (found[flag], found[other]) == (5, None)
     both = gatework("train", "--config", path, "--steps", 5, "--epochs", 5)
-    assert both.err == "gatework: steps is 5 and epochs is 5; expected one of the two\n"
+    assert both.err == "gatework: steps is 5 and epochs is 5; expected one of the two.\n"
 
 
 def test_words_with_a_test_split_by_an_example(gatework, tmp_path):
@@ -170,12 +170,12 @@ def test_every_setting_is_a_flag_with_help():
 # Flags of `train` -> the beginning of the one sentence; {data}, {run} and {folder} are paths.
 NONSENSE = {
     "--hiden-size 3": "Unknown option: --hiden-size. Did you mean --hidden-size?",
-    "--hidden-size -3": "hidden_size is -3: ",
+    "--hidden-size -3": "hidden_size is -3; ",
     "--hidden-size abc": 'Invalid value for --hidden-size: unable to convert "abc" into int.',
     "--hidden-size 1.5": 'Invalid value for --hidden-size: unable to convert "1.5" into int.',
-    "--embedding-size 0": "embedding_size is 0: ",
+    "--embedding-size 0": "embedding_size is 0; ",
     "--task adding --data foo.txt": "data is 'foo.txt', and the sequences of task 'adding' are drawn. Leave it out.",
-    "--data ~nobody-of-this-name/a.txt": "Data '~nobody-of-this-name/a.txt' does not exist.",
+    "--data ~nobody-of-this-name/a.txt": "Data '~nobody-of-this-name/a.txt' does not exist",
     "--level chr": 'Invalid value "chr" for --level. Choose from: "byte", "char", "word", "bpe". Did you mean "char"?',
     "--cell lstmm": "There is no cell `lstmm`. Did you mean `lstm`?",
     "--cell none.txt": "Cell file 'none.txt' cannot be read (No such file or directory)",
@@ -187,7 +187,7 @@ NONSENSE = {
     "--config {folder}/unknown.toml": (
         "Settings file '{folder}/unknown.toml': 'hiden_size' is no setting. Did you mean 'hidden_size'?"
     ),
-    "--data {folder}/none.txt": "Data '{folder}/none.txt' does not exist.",
+    "--data {folder}/none.txt": "Data '{folder}/none.txt' does not exist",
     "--data {folder}/empty.txt": "Data '{folder}/empty.txt' is empty",
     "--data {folder}/binary.txt": "'binary.txt' looks binary: there is a NUL byte at offset 3",
     "--data {folder}/latin.txt": "'latin.txt' is not utf-8 text: byte 0xfc at offset 1 does not fit",
@@ -229,15 +229,15 @@ def test_nonsense_gets_one_sentence_and_damages_nothing(
 # Words -> the beginning of the sentence, where {run} is a finished run.
 NONSENSE_AFTERWARDS = {
     "evaluate": 'Command "evaluate" parameter RUN requires an argument. See gatework evaluate --help.',
-    "evaluate nowhere": "'nowhere' is not a run: it does not exist.",
+    "evaluate nowhere": "'nowhere' is not a run: it does not exist",
     "evaluate {run}/config.json": "'{run}/config.json' is not a run: it is a file",
     "evaluate {run}/samples": "'{run}/samples' is not a run: it holds no config.json",
     "evaluate {run} --split test": "The text has no split 'test': it has train, valid",
     "evaluate {run} --streams 0": 'Invalid value "0" for --streams. Must be >= 1.',
     "evaluate {run} --step 7": "Run '{run}' has no checkpoint of step 7; it has 5, 10",
-    "evaluate {run} --data nowhere.txt": "Data 'nowhere.txt' does not exist.",
+    "evaluate {run} --data nowhere.txt": "Data 'nowhere.txt' does not exist",
     "evaluate {run} --device gpu": "device is 'gpu'",
-    "generate nowhere": "'nowhere' is not a run: it does not exist.",
+    "generate nowhere": "'nowhere' is not a run: it does not exist",
     "generate {run} --temperature -1": "temperature is -1.0; expected 0 (always the likeliest) or a number above it.",
     "generate {run} --top-p 2": "top_p is 2.0; expected a number above 0, up to 1",
     "generate {run} --length 0": "length is 0; expected 1 or more.",

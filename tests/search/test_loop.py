@@ -217,7 +217,7 @@ def test_a_directory_of_something_else_is_refused(fake, told, tmp_path):
     with pytest.raises(RunError) as caught:
         compare(told())
     assert str(caught.value) == (
-        f"Directory '{tmp_path / 'run'}' holds no comparison that can be read: '{tmp_path / 'run' / 'config.json'}': "
+        f"Directory '{tmp_path / 'run'}' holds no comparison that can be read. '{tmp_path / 'run' / 'config.json'}': "
         "task is missing. cells is missing. gaps is missing. Choose another with --run."
     )
     (tmp_path / "run" / "config.json").write_text('{"hiden_size": 3}')
@@ -257,7 +257,7 @@ def test_a_worker_that_dies_is_replaced(fake, told, tmp_path, results):
     compare(told(), reporter)
     notes = [said for what, said in reporter.said if what == "note"]
     assert notes == [
-        "The process that ran lstm at gap 50, learning rate 0.01, tuning run 1 died (exit code 1; out of luck); "
+        "the process that ran lstm at gap 50, learning rate 0.01, tuning run 1 died (exit code 1; out of luck); "
         "it is tried once more"
     ]
     fake("")
@@ -283,7 +283,7 @@ def test_a_trial_whose_worker_dies_twice_stops_the_comparison(fake, told):
 
 def test_a_trial_that_is_refused_says_why(fake, told):
     fake('refuse:"learning_rate": 0.1,')
-    with pytest.raises(RunError, match=r"^the trial of .* learning rate 0\.1, .* was refused: no such thing$"):
+    with pytest.raises(RunError, match=r"^The trial of .* learning rate 0\.1, .* was refused: no such thing$"):
         compare(told())
 
 

@@ -223,7 +223,7 @@ def test_damage_to_flushed_lines_is_refused_even_at_their_end(configure, end):
     path.write_bytes(sound[: sound.index(b'{"step": 10') + 9] + end)
     with pytest.raises(RunError) as caught:
         train(config)
-    assert str(caught.value) == f"'{path}' is damaged: line 2 is not JSON"
+    assert str(caught.value) == f"'{path}' is damaged: line 2 is not JSON."
 
 
 def test_a_checkpoint_from_before_goes_on(configure, same):
