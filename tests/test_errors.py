@@ -19,7 +19,7 @@ NAMED = re.compile(
 )
 # Values that end a message without a stop of their own, because they are whole sentences.
 WHOLE = (
-    "error", "hint", "known", "did_you_mean(", "nearest(", "fault_in_words(", "message['refused']", "expected",
+    "error", "extra", "hint", "known", "did_you_mean(", "nearest(", "fault_in_words(", "message['refused']", "expected",
 )  # fmt: skip
 # Errors whose words are not this project's.
 OTHERS = {
