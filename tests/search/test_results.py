@@ -152,7 +152,8 @@ def test_pictures_of_every_shape(told, cells, gaps, success):
 def test_a_baseline_of_nothing_keeps_the_picture_whole(told, gaps):
     """It has no place on a logarithmic axis, and its name would have pushed the axes off the picture."""
     plan = ComparisonPlan(told(cells="rnn", gaps=gaps, learning_rates="0.01"))
-    plan.success, plan.baseline = Success("loss", at_most=0.1), dict.fromkeys(plan.baseline, 0.0)
+    plan.success = Success("loss", at_most=0.1)
+    plan.baseline.update(dict.fromkeys(plan.baseline, 0.0))
     found = concluded(plan, lambda cell, gap, number: 0.3 + 0.1 * number)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

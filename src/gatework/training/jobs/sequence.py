@@ -427,9 +427,8 @@ class SequenceKind(JobKind):
         notes = [f"{task.success.verdict(metrics, trivial)}."] if metrics else []
         other = another_gap(task, task.check_gap(config.gap))
         wider = [] if other is None else [f"evaluate {run} --gap {other}"]
-        examples = task.examples
         own = [f"forecast {run} -o forecast.csv --plot forecast.png"] if self.forecasts(config) else []
-        if isinstance(examples, Recorded) and examples.fresh is not None:
+        if isinstance(task.examples, Recorded) and task.examples.fresh is not None:
             own = [f"predict {run} {shlex.quote(config.data)} -o answers.csv"]
         return Ending("sequences", ".4g", notes, [f"evaluate {run} --split test", *wider, *own])
 
