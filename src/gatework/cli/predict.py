@@ -78,7 +78,8 @@ def _print(found: Predictions) -> None:
     for number, row in enumerate(found.rows()):
         if number == _MOST_ROWS:
             break
-        rows.append([escape(_written(value, ".4g")) for value in row[:width]])
+        digits = ".3f" if found.classes else ".4g"  # probabilities, or numbers in their unit
+        rows.append([escape(_written(value, digits)) for value in row[:width]])
     right = [name for name in heading[len(found.heading) : width] if not found.classes or "probability" in name]
     out().print(grid([escape(printable(name)) for name in heading[:width]], rows, right=right))
     if len(found.names) > _MOST_ROWS or width < len(heading):
