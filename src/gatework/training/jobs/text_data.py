@@ -81,7 +81,7 @@ class TextSettings(Settings):
             raise ValueError(f"init is '{self.init}' and init_range {self.init_range:g}; expected one of the two.")
         if self.vocabulary_size is not None and self.level == "byte":
             raise ValueError(
-                "vocabulary_size has no meaning at level byte, which always has 256 symbols. Leave it out."
+                "vocabulary_size has no meaning at level byte. There are always 256 symbols. Leave it out."
             )
         if self.vocabulary_size is not None and self.vocabulary_size <= 256 and self.level == "bpe":
             raise ValueError(
