@@ -368,8 +368,7 @@ class SequenceKind(JobKind):
 
     def forecasts(self, config: SequenceSettings) -> bool:
         """Tell whether the task forecasts how a table goes on."""
-        examples = find_task(config.task).examples
-        return isinstance(examples, Recorded) and examples.ahead
+        return bool(getattr(find_task(config.task).examples, "ahead", False))
 
     def read(self, restored: Restored, given: Any, lengths: Any = None) -> Reading:
         """Read sequences of a person's own: numbers or symbols, time first."""
@@ -428,8 +427,8 @@ class SequenceKind(JobKind):
         other = another_gap(task, task.check_gap(config.gap))
         wider = [] if other is None else [f"evaluate {run} --gap {other}"]
         own = [f"forecast {run} -o forecast.csv --plot forecast.png"] if self.forecasts(config) else []
-        if isinstance(task.examples, Recorded) and task.examples.fresh is not None:
-            own = [f"predict {run} {shlex.quote(config.data)} -o answers.csv"]
+        fresh = isinstance(task.examples, Recorded) and task.examples.fresh is not None
+        own += [f"predict {run} {shlex.quote(config.data)} -o answers.csv"] if fresh else []
         return Ending("sequences", ".4g", notes, [f"evaluate {run} --split test", *wider, *own])
 
 
