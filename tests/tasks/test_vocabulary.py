@@ -176,7 +176,8 @@ def test_without_the_package_pieces_cannot_be_had(monkeypatch):
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     monkeypatch.delitem(sys.modules, "gatework.data.pieces", raising=False)
     vocabulary = Vocabulary("bpe", (), merges=((97, 98),))
-    assert vocabulary.decode([256, 99]) == "abc"  # which needs no package
+    assert vocabulary.decode([256, 99]) == "abc"  # which needs no package, as no prompt does
+    assert vocabulary.split("") == []
     with pytest.raises(DataError, match=r"tokenizers, which is not installed. Run pip install 'gatework\[text\]'"):
         vocabulary.split("abc")
 

@@ -218,7 +218,8 @@ class Vocabulary:
             character of the same code, because a piece may be a part of a character.
         """
         if self.level == "bpe":
-            return [self.pieces[number].decode("latin-1") for number in self._encoder([text])[0]]
+            # An empty text, such as no prompt, does not need the package.
+            return [self.pieces[number].decode("latin-1") for number in self._encoder([text])[0]] if text else []
         return split_symbols(text, self.level, self.words)
 
     def encode(self, symbols: Symbols) -> Tensor:
