@@ -11,6 +11,15 @@ from tests.training.test_resume import At, Killed, kill
 from gatework.errors import ConfigError, RunError
 from gatework.runs.checkpoint import list_checkpoints
 from gatework.training import load, make_config, train
+from gatework.training import loop as loop_module
+from gatework.training.jobs.text import TextJob
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch):
+    """Leave out pictures and samples, which take longer than the runs."""
+    monkeypatch.setattr(loop_module, "draw_curve", lambda *given: b"")
+    monkeypatch.setattr(TextJob, "sample", lambda self, model, seed: str(seed))
 
 
 def weights(run, step):

@@ -106,7 +106,7 @@ def test_a_prompt_that_the_vocabulary_lacks(run, configure):
     ],
 )
 def test_settings_out_of_range(run, settings):
-    with pytest.raises(ConfigError, match=rf"{next(iter(settings))} is .*: expected"):
+    with pytest.raises(ConfigError, match=rf"{next(iter(settings))} is .*; expected"):
         generate(str(run), **settings)
 
 
