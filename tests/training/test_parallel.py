@@ -272,3 +272,20 @@ def test_a_device_that_is_not_there():
 def test_more_processes_than_streams():
     with pytest.raises(ConfigError, match="batch_size is 4, and 5 processes are to share it"):
         ProcessGroup(0, 5).check_batch(4)
+
+
+def test_two_processes_begin_with_other_weights_and_stop_together(configure, together):
+    first = train(configure("first", batch_size=5)).run
+    # Such steps only make the model worse, so its first evaluation stays the best one.
+    worse = {"start_from": str(first), "optimizer": "sgd", "learning_rate": 30.0, "schedule": "constant"}
+    config = configure("second", batch_size=5, steps=40, evaluate_every=2, checkpoint_every=50, patience=2, **worse)
+    together(config, 2)
+    run = RunDirectory(config.directory)
+    best = list_checkpoints(run.best)
+    assert len(best) == 1
+    stopped = best[0] + 4  # two evaluations later
+    assert stopped < 40
+    assert list_checkpoints(run.checkpoints) == [0, stopped]
+    begun = weights(run.path, 0)
+    assert all(torch.equal(begun[name], tensor) for name, tensor in weights(first, 24).items())
+    assert train(config).already
