@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gatework.cells import peephole as peephole
     from gatework.cells import project as project
     from gatework.cells import recurrent_dropout as recurrent_dropout
+    from gatework.cells import replace as replace
     from gatework.cells import zoneout as zoneout
     from gatework.diagram import Picture as Picture
     from gatework.diagram import draw as draw
@@ -100,6 +101,7 @@ _PUBLIC = {
     "probe": "gatework.tracing",
     "project": "gatework.cells",
     "recurrent_dropout": "gatework.cells",
+    "replace": "gatework.cells",
     "trace": "gatework.tracing",
     "train": "gatework.training",
     "zoneout": "gatework.cells",

@@ -4,6 +4,7 @@ from gatework.cells.cell import Cell, cell
 from gatework.cells.files import read_equations
 from gatework.cells.finding import find_cell, is_equations, is_file
 from gatework.cells.registry import CELLS
+from gatework.cells.replacing import replace
 from gatework.cells.transform import blocks, coupled, layer_norm, peephole, project, recurrent_dropout, zoneout
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "project",
     "read_equations",
     "recurrent_dropout",
+    "replace",
     "zoneout",
 ]

@@ -26,6 +26,11 @@ class Cell:
         states: Names that are carried from step to step, the output first; words in a string, or a sequence. None
             derives them from the equations.
         inputs: Names that are given at every step.
+        outputs: Names of equations that the cell delivers at every step, as ``layer.record`` returns them. Nothing
+            needs to read them.
+        sizes: Names of vectors with sizes of their own, as in ``"z u"``; ``Recurrent(cell, ..., sizes={"z": 32})``
+            gives them. ``"z=mu0"`` says that mu0 has the size of z, if the equations do not. The attribute
+            ``own_sizes`` holds the entries.
         init: Initial values of parameters that the paper fixes: a number, ``"identity"``, ``"orthogonal"`` or
             ``"zeros"``.
         remember: The biases that decide how long the cell remembers: +1 if a larger bias means a longer memory, -1 if a
@@ -48,6 +53,8 @@ class Cell:
     equations: str
     states: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ("x",)
+    outputs: tuple[str, ...] = ()
+    own_sizes: tuple[str, ...] = ()
     init: Mapping[str, float | str] = field(default_factory=dict, hash=False)
     remember: Mapping[str, int] = field(default_factory=dict, hash=False)
     title: str = ""
@@ -64,6 +71,8 @@ class Cell:
         equations: str,
         states: Iterable[str] | str | None = None,
         inputs: Iterable[str] | str = ("x",),
+        outputs: Iterable[str] | str = (),
+        sizes: Iterable[str] | str = (),
         init: Mapping[str, float | str] | None = None,
         remember: Mapping[str, int] | None = None,
         title: str = "",
@@ -73,13 +82,15 @@ class Cell:
         proj_size: int | None = None,
         limits: Limits = WRITTEN,
     ) -> None:
-        step = parse(equations, states, inputs, limits=limits)
+        step = parse(equations, states, inputs, limits=limits, delivered=outputs, sized=sizes)
         # The class is frozen, so that cells can be shared. Only this method sets attributes.
         values = {
             "name": printable(name),
             "equations": equations,
             "states": step.states,
             "inputs": step.inputs,
+            "outputs": step.delivered,
+            "own_sizes": step.sized,
             "init": MappingProxyType(dict(init or {})),
             "remember": MappingProxyType(biases_that_remember(step) if remember is None else dict(remember)),
             "title": printable(title or name),
@@ -127,6 +138,8 @@ class Cell:
             "equations": self.equations,
             "states": list(self.states),
             "inputs": list(self.inputs),
+            "outputs": list(self.outputs),
+            "sizes": list(self.own_sizes),
             "init": dict(self.init),
             "remember": dict(self.remember),
             "title": self.title,
@@ -148,7 +161,13 @@ class Cell:
         """
         return latex(self.step)
 
-    def sizes(self, input_size: int | Sequence[int], hidden_size: int, proj_size: int | None = None) -> dict[str, int]:
+    def sizes(
+        self,
+        input_size: int | Sequence[int],
+        hidden_size: int,
+        proj_size: int | None = None,
+        own: Mapping[str, int] | None = None,
+    ) -> dict[str, int]:
         """Return the sizes of one layer by name, and refuse sizes that the equations do not allow.
 
         Args:
@@ -156,6 +175,7 @@ class Cell:
                 ``inputs``.
             hidden_size: Number of units.
             proj_size: Size of the output, if the cell projects it; None takes the cell's own.
+            own: The sizes of the names in ``own_sizes``; those that are left out are ``hidden_size``.
 
         Returns:
             ``input_size``, ``hidden_size`` and all other keys in the step's ``sizes_of``.
@@ -172,6 +192,7 @@ class Cell:
             sizes["proj_size"] = proj_size
         elif proj_size:
             raise SizeError(f"The cell `{self.name}` does not project its output. Use `project(cell, {proj_size})`.")
+        self._own_sizes(own or {}, sizes)
         self._input_sizes(given, sizes)
         for key, size in sizes.items():
             if isinstance(size, bool) or not isinstance(size, int) or size < 1:
@@ -197,9 +218,21 @@ class Cell:
                 f"{next(cut, '')}Choose {fits}."
             )
 
+    def _own_sizes(self, given: Mapping[str, int], sizes: dict[str, int]) -> None:
+        """Add the sizes that the cell names."""
+        known = [entry.partition("=")[0] for entry in self.own_sizes]
+        for name in given:
+            if name not in known:
+                have = f"these have: {', '.join(known)}" if known else "no name has one"
+                raise SizeError(
+                    f"sizes names `{name}`, which has no size of its own in the cell `{self.name}`; {have}. Name it in "
+                    f"the cell, as in `cell(..., sizes={name!r})`."
+                )
+        sizes |= {f"size_{name}": given.get(name, sizes["hidden_size"]) for name in known}
+
     def _input_sizes(self, given: list[int], sizes: dict[str, int]) -> None:
         """Check the size of every input, and add those that are not a size of the states to ``sizes``."""
-        fixed = [name for name in self.inputs[1:] if self.step.sizes_of[name] in ("hidden_size", "proj_size")]
+        fixed = [name for name in self.inputs[1:] if self.step.sizes_of[name] in sizes]
         if len(given) == len(self.inputs) - len(fixed):  # the caller may omit sizes that follow from the states
             rest = iter(given)
             given = [sizes[self.step.sizes_of[name]] if name in fixed else next(rest) for name in self.inputs]
@@ -218,7 +251,11 @@ class Cell:
                 )
 
     def parameters(
-        self, input_size: int | Sequence[int], hidden_size: int, proj_size: int | None = None
+        self,
+        input_size: int | Sequence[int],
+        hidden_size: int,
+        proj_size: int | None = None,
+        own: Mapping[str, int] | None = None,
     ) -> dict[str, tuple[int, ...]]:
         """List the parameters of one layer.
 
@@ -226,6 +263,7 @@ class Cell:
             input_size: As in :meth:`sizes`.
             hidden_size: As in :meth:`sizes`.
             proj_size: As in :meth:`sizes`.
+            own: As in :meth:`sizes`.
 
         Returns:
             The shape of each parameter, in order of first use.
@@ -233,16 +271,23 @@ class Cell:
         Raises:
             SizeError: As in :meth:`sizes`.
         """
-        sizes = self.sizes(input_size, hidden_size, proj_size)
+        sizes = self.sizes(input_size, hidden_size, proj_size, own)
         return {parameter.name: parameter.shape(sizes) for parameter in self.step.parameters}
 
-    def count(self, input_size: int | Sequence[int], hidden_size: int, proj_size: int | None = None) -> int:
+    def count(
+        self,
+        input_size: int | Sequence[int],
+        hidden_size: int,
+        proj_size: int | None = None,
+        own: Mapping[str, int] | None = None,
+    ) -> int:
         """Count the parameters of one layer.
 
         Args:
             input_size: As in :meth:`sizes`.
             hidden_size: As in :meth:`sizes`.
             proj_size: As in :meth:`sizes`.
+            own: As in :meth:`sizes`.
 
         Returns:
             The number of learned scalars, with the biases as the equations have them: one where torch may have two.
@@ -255,7 +300,7 @@ class Cell:
             >>> CELLS["lstm"].count(input_size=64, hidden_size=128)
             98816
         """
-        sizes = self.sizes(input_size, hidden_size, proj_size)
+        sizes = self.sizes(input_size, hidden_size, proj_size, own)
         return sum(parameter.count(sizes) for parameter in self.step.parameters)
 
 
@@ -273,6 +318,8 @@ def cell(
     name: str = "cell",
     states: Iterable[str] | str | None = None,
     inputs: Iterable[str] | str = ("x",),
+    outputs: Iterable[str] | str = (),
+    sizes: Iterable[str] | str = (),
     init: Mapping[str, float | str] | None = None,
     source: str = "",
 ) -> Cell:
@@ -284,6 +331,8 @@ def cell(
         states: Names that are carried from step to step, the output first. None takes the names that are read before
             their own line, ``h`` first.
         inputs: Names that are given at every step.
+        outputs: Names of equations that are delivered at every step; see :class:`Cell`.
+        sizes: Names of vectors with sizes of their own; see :class:`Cell`.
         init: Initial values, by parameter.
         source: The source of the equations, such as a paper.
 
@@ -307,7 +356,16 @@ def cell(
         >>> mine.count(input_size=4, hidden_size=8)
         136
     """
-    made = Cell(name=name, equations=text, states=states, inputs=inputs, init=init, source=source)
+    made = Cell(
+        name=name,
+        equations=text,
+        states=states,
+        inputs=inputs,
+        outputs=outputs,
+        sizes=sizes,
+        init=init,
+        source=source,
+    )
     for suspect in suspects(made.step, made.init):
         warnings.warn(
             f"{suspect} If it is meant to be learned, another name, or a value in init, ends this warning.",

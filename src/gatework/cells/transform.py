@@ -4,13 +4,13 @@ Each function takes any cell, from the registry or typed by a user, and returns 
 know how the cell was made. The functions compose in any order.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from gatework.cells.cell import Cell
+from gatework.cells.changing import changed, lines_of
 from gatework.errors import CellError
 from gatework.language.anatomy import before_mask, find_activations
-from gatework.language.check import check
 from gatework.language.nodes import (
     Apply,
     Equation,
@@ -23,9 +23,7 @@ from gatework.language.nodes import (
     rebuild,
     walk,
 )
-from gatework.language.parse import DERIVED
-from gatework.language.show import show_equations
-from gatework.language.simplify import needed, substitute
+from gatework.language.simplify import substitute
 from gatework.language.spelling import Names
 
 
@@ -58,7 +56,7 @@ def peephole(cell: Cell, gates: Iterable[str] = "ifo", state: str | None = None)
         raise CellError(f"The gates with peepholes are {gates!r}; expected their names, such as 'ifo' for all three.")
     state = state or _cell_state(cell)
     current = before_mask(cell.step.equations, state)
-    lines = _lines(cell)
+    lines = lines_of(cell)
     gates, names = tuple(dict.fromkeys(gates)), Names(cell.step)
     for gate in gates:
         equation = _gate(cell, gate)
@@ -68,7 +66,7 @@ def peephole(cell: Cell, gates: Iterable[str] = "ifo", state: str | None = None)
         weight = names.fresh(f"p_{gate}")
         inside = Apply("add", (equation.value.arguments[0], Apply("mul", (Name(weight), seen))))
         lines[gate] = replace(equation, value=Apply(equation.value.function, (inside,)))
-    return _changed(cell, f"peephole({','.join(gates)})", lines.values())
+    return changed(cell, f"peephole({','.join(gates)})", lines.values())
 
 
 def coupled(cell: Cell, forget: str = "f", write: str = "i") -> Cell:
@@ -94,9 +92,9 @@ def coupled(cell: Cell, forget: str = "f", write: str = "i") -> Cell:
         f = 1 - i                             # forget gate
     """
     _gate(cell, write)
-    lines = _lines(cell)
+    lines = lines_of(cell)
     lines[forget] = replace(_gate(cell, forget), value=Apply("sub", (Number(1.0), Name(write))))
-    return _changed(cell, "coupled", lines.values())
+    return changed(cell, "coupled", lines.values())
 
 
 def layer_norm(cell: Cell) -> Cell:
@@ -133,7 +131,7 @@ def layer_norm(cell: Cell) -> Cell:
         init[gain] = 1.0
         return Apply("mul", (Name(gain), Apply("norm", (node,))))
 
-    lines = {name: replace(equation, value=gained(equation.value)) for name, equation in _lines(cell).items()}
+    lines = {name: replace(equation, value=gained(equation.value)) for name, equation in lines_of(cell).items()}
     output = lines[before_mask(cell.step.equations, cell.states[0])]
     currents = {state: before_mask(cell.step.equations, state) for state in cell.states[1:]}
     divides = {node for divisor in _divisors(output.value) for node in walk(divisor)}
@@ -147,7 +145,7 @@ def layer_norm(cell: Cell) -> Cell:
             normed = Apply("add", (scaled, Name(shift)))
             output = replace(output, value=substitute(output.value, {Name(current): normed}))
     lines[output.target] = output
-    return _changed(cell, "layer_norm", lines.values(), init=init)
+    return changed(cell, "layer_norm", lines.values(), init=init)
 
 
 def zoneout(cell: Cell, **rates: float) -> Cell:
@@ -175,7 +173,7 @@ def zoneout(cell: Cell, **rates: float) -> Cell:
         keep_h = bernoulli(0.05)               # zoneout mask: 1 keeps the old value
         h = keep_h * h + (1 - keep_h) * h_new  # after zoneout
     """
-    lines, masked, names = _lines(cell), [], Names(cell.step)
+    lines, masked, names = lines_of(cell), [], Names(cell.step)
     for state, rate in rates.items():
         if state not in cell.states:
             raise CellError(f"zoneout of `{state}`: the cell `{cell.name}` has the states {', '.join(cell.states)}.")
@@ -191,7 +189,7 @@ def zoneout(cell: Cell, **rates: float) -> Cell:
         masked.append(Equation(keep, mask, "zoneout mask: 1 keeps the old value"))
         masked.append(Equation(state, Apply("add", (kept, taken)), "after zoneout"))
     what = ",".join(f"{state}={rate}" for state, rate in rates.items())
-    return _changed(cell, f"zoneout({what})", (*lines.values(), *masked))
+    return changed(cell, f"zoneout({what})", (*lines.values(), *masked))
 
 
 def recurrent_dropout(cell: Cell, rate: float, on: str | None = None) -> Cell:
@@ -218,7 +216,7 @@ def recurrent_dropout(cell: Cell, rate: float, on: str | None = None) -> Cell:
         g = tanh(W_g @ x + R_g @ h + b_g) * (drop_g / 0.75)  # candidate
     """
     _check_rate("recurrent_dropout", rate)
-    lines = _lines(cell)
+    lines = lines_of(cell)
     target = on or next((name for name in ("g", "n") if name in lines and name not in cell.states), None)
     if target is None or target not in lines or target in cell.step.draws:
         raise CellError(
@@ -233,7 +231,7 @@ def recurrent_dropout(cell: Cell, rate: float, on: str | None = None) -> Cell:
         if name == target:
             result.append(Equation(mask, Apply("bernoulli", (Number(1.0 - rate),)), "dropout mask"))
         result.append(dropped if name == target else line)
-    return _changed(cell, f"recurrent_dropout({rate})", result)
+    return changed(cell, f"recurrent_dropout({rate})", result)
 
 
 def project(cell: Cell, proj_size: int | None = None) -> Cell:
@@ -264,7 +262,7 @@ def project(cell: Cell, proj_size: int | None = None) -> Cell:
         raise CellError(f"The cell `{cell.name}` projects its output already; its size is proj_size.")
     names, output = Names(cell.step), cell.states[0]
     matrix = names.fresh("P")
-    lines = _lines(cell)
+    lines = lines_of(cell)
     if any(_reads_elementwise(line.value, output) for line in lines.values()):
         full = names.fresh(f"{output}_full")
         lines = {name: replace(line, value=_unprojected(line.value, output, full)) for name, line in lines.items()}
@@ -274,7 +272,7 @@ def project(cell: Cell, proj_size: int | None = None) -> Cell:
     else:
         lines[output] = replace(lines[output], value=Product(matrix, lines[output].value))
         result, states = tuple(lines.values()), cell.states
-    return _changed(cell, f"project({proj_size or ''})", result, states=states, proj_size=proj_size)
+    return changed(cell, f"project({proj_size or ''})", result, states=states, proj_size=proj_size)
 
 
 def blocks(cell: Cell, count: int) -> Cell:
@@ -309,11 +307,7 @@ def blocks(cell: Cell, count: int) -> Cell:
         return node
 
     lines = [replace(line, value=counted(line.value)) for line in cell.step.equations]
-    return _changed(cell, f"blocks({count})", lines)
-
-
-def _lines(cell: Cell) -> dict[str, Equation]:
-    return {equation.target: equation for equation in cell.step.equations}
+    return changed(cell, f"blocks({count})", lines)
 
 
 def _cell_state(cell: Cell) -> str:
@@ -378,47 +372,3 @@ def _unprojected(node: Node, output: str, full: str) -> Node:
 def _check_rate(what: str, rate: float) -> None:
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
         raise CellError(f"{what} has the rate {rate!r}; expected a probability from 0 to below 1.")
-
-
-def _arranged(equations: Iterable[Equation]) -> tuple[Equation, ...]:
-    """Put every line below the lines whose values of this step it reads, and otherwise keep the order."""
-    waiting, placed = list(equations), []
-    names = {equation.target for equation in waiting}
-    while waiting:
-        missing = names - {done.target for done in placed}
-        ready = next((line for line in waiting if not _reads_now(line.value) & missing), None)
-        if ready is None:
-            circle = ", ".join(line.target for line in waiting)
-            raise CellError(f"This change would make {circle} depend on one another within one step. Choose others.")
-        waiting.remove(ready)
-        placed.append(ready)
-    return tuple(placed)
-
-
-def _reads_now(node: Node) -> set[str]:
-    return {below.name for below in walk(node) if isinstance(below, Name) and not below.previous}
-
-
-def _changed(
-    cell: Cell,
-    what: str,
-    equations: Iterable[Equation],
-    *,
-    states: tuple[str, ...] | None = None,
-    init: Mapping[str, float | str] | None = None,
-    proj_size: int | None = None,
-) -> Cell:
-    """Make the new cell, with those facts of the old cell that still hold."""
-    states = states or cell.states
-    lines = _arranged(needed(tuple(equations), states))
-    known = {parameter.name for parameter in check(lines, states, cell.inputs).parameters}
-    facts = cell.facts | {
-        "name": f"{cell.name}+{what}",
-        "title": f"{cell.title} with {what}",
-        "equations": show_equations(lines),
-        "states": states,
-        "init": {name: value for name, value in {**cell.init, **(init or {})}.items() if name in known},
-        "remember": {name: sign for name, sign in cell.remember.items() if name in known},
-        "proj_size": proj_size or cell.proj_size,
-    }
-    return Cell(**facts, limits=DERIVED)

@@ -33,6 +33,9 @@ def parse(
     inputs: Iterable[str] | str = ("x",),
     outputs: Iterable[str] = (),
     limits: Limits = WRITTEN,
+    *,
+    delivered: Iterable[str] | str = (),
+    sized: Iterable[str] | str = (),
 ) -> Step:
     """Read and check the equations of a cell.
 
@@ -43,6 +46,8 @@ def parse(
         inputs: The names given at every step.
         outputs: The names returned at every step without being read (an adjoint's gradients).
         limits: The limits on the text.
+        delivered: The names that a cell delivers at every step. Nothing needs to read them.
+        sized: Names of vectors whose sizes the user chooses, apart from those of the inputs and of the states.
 
     Returns:
         The checked Step.
@@ -56,7 +61,7 @@ def parse(
         ['W', 'R', 'b']
     """
     equations = read(text, limits)
-    return check(equations, states, inputs, outputs, text=normalised(text))
+    return check(equations, states, inputs, outputs, delivered=delivered, sized=sized, text=normalised(text))
 
 
 def check(
@@ -65,6 +70,8 @@ def check(
     inputs: Iterable[str] | str = ("x",),
     outputs: Iterable[str] = (),
     *,
+    delivered: Iterable[str] | str = (),
+    sized: Iterable[str] | str = (),
     text: str = "",
 ) -> Step:
     """Resolve the names and sizes of equations, and refuse equations that do not fit together.
@@ -74,6 +81,8 @@ def check(
         states: As in :func:`parse`.
         inputs: As in :func:`parse`.
         outputs: As in :func:`parse`.
+        delivered: As in :func:`parse`.
+        sized: As in :func:`parse`.
         text: The text that the equations were read from, to quote in errors.
 
     Returns:
@@ -88,7 +97,8 @@ def check(
     resolved = checker.resolve(carried)
     sizes = Sizes(checker.fault)
     parameters = _parameters(resolved, given, sizes, checker)
-    checker.used(resolved, carried, tuple(outputs))
+    delivers = checker.delivered(delivered)
+    checker.used(resolved, (*carried, *outputs, *delivers))
     for name in given:
         if name.endswith(BELOW) and name.removesuffix(BELOW) in carried:
             sizes.same(sizes.of(name), sizes.of(name.removesuffix(BELOW)), None)
@@ -99,12 +109,35 @@ def check(
             raise checker.at_line(f"The state `{name}` is a matrix; a state is a vector.", line)
     source = origin(resolved, carried[0], given)
     made = next(equation.value for equation in resolved if equation.target == source)
-    keys = name_sizes(sizes, made, given, carried)
+    own = checker.sized(sized, [*names, *(one.name for one in parameters if one.columns is None)], sizes)
+    keys = name_sizes(sizes, made, given, carried, own)
+    checker.own_sizes(own, parameters, (*given, *carried), sizes, keys)
     if text and not outputs:  # an adjoint has the periods of a step that was checked, and other size keys
         _check_periods(resolved, sizes, keys, checker)
     located = tuple(_located(parameter, sizes, keys, made) for parameter in parameters)
     vectors = {name: keys[sizes.root(name)] for name in names if not sizes.is_matrix(name)}
-    return Step(given, carried, resolved, located, vectors, tuple(outputs))
+    return Step(given, carried, resolved, located, vectors, tuple(outputs), delivers, own)
+
+
+def rechecked(step: Step, equations: Iterable[Equation], inputs: Iterable[str] | None = None) -> Step:
+    """Check other equations in place of a step's own. All that the user chose for the step stays.
+
+    Args:
+        step: The step whose states, outputs and sizes stay.
+        equations: The other equations.
+        inputs: The inputs that they read; None for the step's own.
+
+    Returns:
+        The checked Step.
+
+    Raises:
+        EquationError: If something does not fit.
+    """
+    lines, given = tuple(equations), step.inputs if inputs is None else tuple(inputs)
+    left = {*given, *(line.target for line in lines)}
+    alike = ([name for name in entry.split("=") if name in left] for entry in step.sized)
+    sized = ["=".join(names) for names in alike if names]
+    return check(lines, step.states, given, step.outputs, delivered=step.delivered, sized=sized)
 
 
 class _Checker:
@@ -184,15 +217,61 @@ class _Checker:
             )
         return Name(node.name, True, node.at)
 
-    def used(self, equations: tuple[Equation, ...], states: tuple[str, ...], outputs: tuple[str, ...]) -> None:
-        """Refuse lines and inputs that nothing reads. They are nearly always mistakes."""
+    def delivered(self, names: Iterable[str] | str) -> tuple[str, ...]:
+        """Check the names that the cell delivers."""
+        words = _words(names, "outputs")
+        for name in words:
+            if name not in self.lines:
+                hint = did_you_mean(name, tuple(self.lines))
+                raise EquationError(f"The output `{name}` has no equation. Add a line `{name} = ...`.{hint}")
+        return words
+
+    def sized(self, names: Iterable[str] | str, vectors: Iterable[str], sizes: Sizes) -> tuple[str, ...]:
+        """Check that the names with sizes of their own are vectors, and relate those that have one size."""
+        entries = tuple(names.split()) if isinstance(names, str) else tuple(names)
+        known = tuple(name for name in vectors if not sizes.is_matrix(name))
+        for name in _words("=".join(entries).split("=") if entries else (), "sizes"):
+            if name not in known:
+                hint = did_you_mean(name, known)
+                raise EquationError(f"`{name}` is named in sizes, and no vector of the equations is called so.{hint}")
+        for first, *others in (entry.split("=") for entry in entries):
+            for other in others:
+                sizes.same(sizes.of(first), sizes.of(other), None)
+        return entries
+
+    def own_sizes(
+        self,
+        names: tuple[str, ...],
+        parameters: Iterable[Parameter],
+        given: Iterable[str],
+        sizes: Sizes,
+        keys: Mapping[str, str],
+    ) -> None:
+        """Refuse a size of its own for what has its size from elsewhere, or has none that a tensor could tell."""
+        held = {sizes.root(name) for name in given}
+        for one in parameters:
+            held |= {sizes.root(one.name)} if one.columns is None else {sizes.rows(one.name), sizes.columns(one.name)}
+        for name in (entry.partition("=")[0] for entry in names):
+            root = sizes.root(name)
+            if keys[root] != f"size_{name}":
+                raise EquationError(
+                    f"`{name}` is named in sizes, but its size is already known as {keys[root]}. Leave `{name}` out."
+                )
+            if root not in held:
+                raise EquationError(
+                    f"`{name}` is named in sizes, but no parameter, input or state has its size. Leave `{name}` out."
+                )
+
+    def used(self, equations: tuple[Equation, ...], kept: tuple[str, ...]) -> None:
+        """Refuse lines and inputs that nothing reads, unless they are kept. They are nearly always mistakes."""
         read_names = {node.name for equation in equations for node in walk(equation.value) if isinstance(node, Name)}
         for equation in equations:
-            if equation.target not in read_names and equation.target not in (*states, *outputs):
+            if equation.target not in read_names and equation.target not in kept:
                 unknown = tuple(name for name in read_names if name not in self.lines and name not in self.inputs)
                 hint = did_you_mean(equation.target, unknown)
                 raise self.at_line(
-                    f"`{equation.target}` is never read and is no state: an unused equation. Remove or use it.{hint}",
+                    f"`{equation.target}` is never read and is no state: an unused equation. Remove or use it, or name "
+                    f"it among the outputs.{hint}",
                     equation,
                 )
         for name in self.inputs:

@@ -4,7 +4,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 
 from gatework.errors import EquationError
-from gatework.language.check import check
+from gatework.language.check import rechecked
 from gatework.language.nodes import Equation, Name, Node, Number, Product, Step, children, rebuild, walk
 from gatework.language.simplify import ZERO, needed, reduced, simplify, substitute
 from gatework.language.spelling import Names
@@ -36,8 +36,8 @@ def without(step: Step, names: Iterable[str]) -> Step:
         zeros[Name(name)] = ZERO
     if not zeros:
         return step
-    lines = folded(step.equations, zeros, step.states, Names(step), typed=False)
-    kept = needed(lines, (*step.states, *step.outputs))
+    lines = folded(step.equations, zeros, (*step.states, *step.delivered), Names(step), typed=False)
+    kept = needed(lines, (*step.states, *step.outputs, *step.delivered))
     inputs = tuple(name for name in step.inputs if Name(name) not in zeros)
     reads = {node.name for line in kept for node in walk(line.value) if isinstance(node, Name)}
     for name in inputs:
@@ -47,7 +47,7 @@ def without(step: Step, names: Iterable[str]) -> Step:
                 f"Without {left_out} nothing reads the input `{name}`: all it enters is a constant then. Keep what is "
                 f"left out, or take `{name}` out of the equations."
             )
-    return check(kept, step.states, inputs, step.outputs)
+    return rechecked(step, kept, inputs)
 
 
 def folded(

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from gatework.errors import EquationError
 from gatework.language.anatomy import before_mask, separable
-from gatework.language.check import check
+from gatework.language.check import rechecked
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Step
 from gatework.language.show import show_node, show_within
 from gatework.language.simplify import simplify, substitute
@@ -107,7 +107,7 @@ def parted(step: Step) -> Parted:
                 parts[texts[node]], of[texts[node]] = names[node].name, line.target
                 lines.append(Equation(names[node].name, node))
         lines.append(replace(line, value=_joined(line.value, names)) if addends else line)
-    return Parted(check(tuple(lines), step.states, step.inputs, step.outputs), parts, of)
+    return Parted(rechecked(step, lines), parts, of)
 
 
 @lru_cache(maxsize=_MOST)
@@ -143,7 +143,7 @@ def overridden(step: Step, names: tuple[str, ...]) -> Overridden:
         taken = (Name(chosen[line.target]), Name(value[line.target]), Name(free))
         lines += [replace(line, target=free, comment=""), replace(line, value=Apply("where", taken))]
     inputs = (*step.inputs, *(name for target in chosen for name in (chosen[target], value[target])))
-    return Overridden(check(tuple(lines), step.states, inputs, step.outputs), chosen, value)
+    return Overridden(rechecked(step, lines, inputs), chosen, value)
 
 
 @lru_cache(maxsize=_MOST)
@@ -173,7 +173,7 @@ def pushed(step: Step) -> Pushed:
         total = Apply("add", (Name(free), Name(push[line.target])))
         lines += [replace(line, target=free, comment=""), replace(line, value=total)]
     given = tuple(push[state] for state in step.states)
-    return Pushed(check(tuple(lines), step.states, (*step.inputs, *given), step.outputs), push)
+    return Pushed(rechecked(step, lines, (*step.inputs, *given)), push)
 
 
 def _check_lines(step: Step, names: Iterable[str]) -> None:

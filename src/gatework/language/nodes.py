@@ -138,8 +138,11 @@ class Step:
         equations: The lines, in order. Every ``Name`` in them knows whether it is the previous step's value.
         parameters: The learned matrices and vectors, in order of first use.
         sizes_of: For every name of a vector, the key of its size (``input_size``, ``hidden_size``, ``proj_size``, or
-            ``input_size_<input>`` for a further input with its own size).
-        outputs: Further names that are returned at every step: an adjoint's gradients. They need not be read.
+            ``input_size_<input>`` for a further input with its own size, or ``size_<name>`` as the cell names it).
+        outputs: An adjoint's gradients, which are returned at every step.
+        delivered: Names that a cell delivers at every step. Nothing needs to read them.
+        sized: Names with sizes that the user chooses, apart from those of inputs and states. An entry such as
+            ``z=mu0`` names several of one size.
     """
 
     inputs: tuple[str, ...]
@@ -148,6 +151,8 @@ class Step:
     parameters: tuple[Parameter, ...]
     sizes_of: Mapping[str, str] = field(hash=False)
     outputs: tuple[str, ...] = ()
+    delivered: tuple[str, ...] = ()
+    sized: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         # Built at once: in Python 3.11 the first access takes a lock, which torch's compiler cannot follow.

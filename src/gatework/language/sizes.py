@@ -117,8 +117,10 @@ class Sizes:
         return self.root(rows)
 
 
-def name_sizes(sizes: Sizes, made: Node, inputs: tuple[str, ...], states: tuple[str, ...]) -> "Keys":
-    """Name every set of sizes: hidden_size, proj_size, input_size, input_size_<input>.
+def name_sizes(
+    sizes: Sizes, made: Node, inputs: tuple[str, ...], states: tuple[str, ...], own: tuple[str, ...] = ()
+) -> "Keys":
+    """Name every set of sizes: hidden_size, proj_size, input_size, input_size_<input>, size_<name>.
 
     The output has its own size, ``proj_size``, if it is a matrix times something of another size, as in
     ``h = P @ (o * tanh(c))``. A set that nothing else determines is hidden_size.
@@ -128,6 +130,7 @@ def name_sizes(sizes: Sizes, made: Node, inputs: tuple[str, ...], states: tuple[
         made: The expression of the output, before a mask or anything from outside changes it.
         inputs: Names of the inputs.
         states: Names of the states, the output first.
+        own: Names with sizes of their own, as in ``Step.sized``. The size of the first input is always the input's.
 
     Returns:
         The name of every set, by its representative.
@@ -135,6 +138,10 @@ def name_sizes(sizes: Sizes, made: Node, inputs: tuple[str, ...], states: tuple[
     keys = Keys()
     output = sizes.root(states[0])
     state_roots = {sizes.root(name) for name in states}
+    first = sizes.root(inputs[0]) if inputs else None
+    for name in (entry.partition("=")[0] for entry in own):
+        if sizes.root(name) != first or first in state_roots:
+            keys.setdefault(sizes.root(name), f"size_{name}")
     for name in inputs:
         root = sizes.root(name)
         if root not in state_roots and root not in keys:
@@ -142,7 +149,7 @@ def name_sizes(sizes: Sizes, made: Node, inputs: tuple[str, ...], states: tuple[
     if isinstance(made, Product) and made.structure == "dense":
         inside = sizes.rows(made.matrix) if made.transposed else sizes.columns(made.matrix)
         others = {sizes.root(name) for name in states[1:]}
-        if inside != output and inside not in keys and output not in others:
+        if inside != output and inside not in keys and output not in others and output not in keys:
             keys[output] = "proj_size"
     return keys
 

@@ -81,6 +81,7 @@ def plan_layers(
     proj_size: int,
     input_projection: bool,
     second_bias: Mapping[str, str] | None,
+    own_sizes: Mapping[str, int] | None = None,
 ) -> tuple[Layer, ...]:
     """Plan the layers of a stack.
 
@@ -94,6 +95,7 @@ def plan_layers(
         input_projection: Whether a learned map comes before the first layer, and before every other layer whose cell
             reads its input elementwise and whose input has another size.
         second_bias: As for :func:`gatework.nn.storage.layout`.
+        own_sizes: The sizes that the cell names.
 
     Returns:
         The layers, lowest first.
@@ -116,12 +118,12 @@ def plan_layers(
         named = {**sizes, first: hidden_size if maps else given}
         if number:
             named |= {name: layers[-1].size(name.removesuffix(BELOW)) for name in wired(cell)}
-        all_sizes = cell.sizes(
-            tuple(named.get(name, hidden_size) for name in cell.inputs), hidden_size, proj_size or None
-        )
+        own = own_sizes or {}
+        follow = {name: own.get(cell.step.sizes_of[name].removeprefix("size_"), hidden_size) for name in cell.inputs}
+        all_sizes = cell.sizes(tuple((follow | named).values()), hidden_size, proj_size or None, own)
         step = cell.step if number else without(cell.step, wired(cell))
         # Without what came from below, an input may no longer be tied to the states, and its size has a key of its own.
-        all_sizes |= {step.sizes_of[name]: all_sizes[cell.step.sizes_of[name]] for name in (*step.inputs, *step.states)}
+        all_sizes |= {step.sizes_of[name]: all_sizes[cell.step.sizes_of[name]] for name in step.sizes_of}
         if not bias:
             step = without(step, [parameter.name for parameter in step.parameters if parameter.role == "bias"])
         layers.append(Layer(step, all_sizes, layout(step, second_bias), given if maps else None))

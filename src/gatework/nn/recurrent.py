@@ -46,6 +46,7 @@ class Recurrent(OwnState):
         forget_bias: Initial bias of the gate that keeps the state; a larger bias always means a longer memory.
         learn_initial_state: Whether the state before the first step is learned, rather than zero.
         input_projection: Whether a learned linear map brings the input to ``hidden_size`` before the first layer.
+        sizes: The sizes that the cell names, as ``{"z": 32}``; those that are left out are ``hidden_size``.
         backend: ``auto``, ``cpu`` (compiled kernels), ``library`` (torch's own operators) or ``reference``; can be
             set at any time.
         memory: With ``fast``, the forward pass saves everything that the backward pass reads. With ``small``, it saves
@@ -100,6 +101,7 @@ class Recurrent(OwnState):
         forget_bias: float | None = None,
         learn_initial_state: bool = False,
         input_projection: bool = False,
+        sizes: Mapping[str, int] | None = None,
         backend: str = "auto",
         memory: str = "fast",
         locked_dropout: bool = False,
@@ -127,6 +129,7 @@ class Recurrent(OwnState):
         self.chrono_steps = chrono_steps
         self.forget_bias = forget_bias
         self.learn_initial_state, self.input_projection = learn_initial_state, input_projection
+        self.sizes = dict(sizes or {})
         self.backend = backend
         self.memory = memory
         self.layers = plan_layers(
@@ -138,6 +141,7 @@ class Recurrent(OwnState):
             proj_size=proj_size,
             input_projection=input_projection,
             second_bias=self._second_bias,
+            own_sizes=self.sizes,
         )
         for layer in self.layers:
             prepare(layer.step)
@@ -266,7 +270,7 @@ class Recurrent(OwnState):
         Raises:
             SizeError: If shapes or types do not fit the layer.
         """
-        output, final, _ = self.record(input, state, lengths=lengths, reset=reset)
+        output, final, _ = self.record(input, state, names=(), lengths=lengths, reset=reset)
         return output, final
 
     def record(
@@ -274,7 +278,7 @@ class Recurrent(OwnState):
         input: Any,
         state: State = None,
         *,
-        names: Sequence[str] = (),
+        names: Sequence[str] | None = None,
         lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
     ) -> tuple[Any, State, list[dict[str, Any]]]:
@@ -283,7 +287,7 @@ class Recurrent(OwnState):
         Args:
             input: As in :meth:`forward`.
             state: As in :meth:`forward`.
-            names: Names in the cell's equations, such as ``("i", "f")``.
+            names: Names in the cell's equations, such as ``("i", "f")``; None for those that the cell delivers.
             lengths: As in :meth:`forward`.
             reset: As in :meth:`forward`.
 
@@ -299,6 +303,7 @@ class Recurrent(OwnState):
             >>> records[0]["f"].shape
             torch.Size([5, 2, 4])
         """
+        names = self.cell.outputs if names is None else names
         check_names(self.cell, names)
         inputs = as_tuple(input)
         self._check(inputs, state, self.batch_first)
@@ -437,7 +442,7 @@ class Recurrent(OwnState):
         """Print the options that differ from their defaults, as torch's layers do."""
         defaults = {"bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False, "proj_size": 0}
         defaults |= {"init": "torch", "forget_bias": None, "learn_initial_state": False, "input_projection": False}
-        defaults |= {"backend": "auto", "memory": "fast"}
+        defaults |= {"sizes": {}, "backend": "auto", "memory": "fast"}
         shown = [self.cell.name, str(self.input_size), str(self.hidden_size)]
         if self.num_layers > 1 and isinstance(self.hidden_size, int):
             shown.append(f"num_layers={self.num_layers}")

@@ -68,7 +68,8 @@ def can_record(step: Step, drawn: bool, names: tuple[str, ...]) -> bool:
     Raises:
         KernelError: If no kernel can be made for the equations.
     """
-    return _can_record(write_spec(step, drawn and bool(step.draws), False, "nothing", (), ()), names)
+    lines = tuple(name for name in names if name not in step.inputs and name not in step.draws)
+    return _can_record(write_spec(step, drawn and bool(step.draws), False, "nothing", lines, ()), names)
 
 
 def _can_record(text: str, names: tuple[str, ...]) -> bool:

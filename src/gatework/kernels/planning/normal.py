@@ -7,7 +7,7 @@ products of names), or pointwise arithmetic without any of these. The planner re
 from collections.abc import Iterable
 
 from gatework.language.anatomy import addends, is_matrix, written_out
-from gatework.language.check import check
+from gatework.language.check import check, rechecked
 from gatework.language.folding import folded
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product, Step, children, rebuild, walk
 from gatework.language.simplify import added, needed
@@ -16,12 +16,15 @@ from gatework.language.spelling import Names
 REDUCTIONS = ("mean", "rstd")
 
 
-def settled(step: Step, drawn: bool) -> Step:
+def settled(step: Step, drawn: bool, record: Iterable[str] = ()) -> Step:
     """Replace masks by inputs if they are drawn, else by their probabilities, and fold constants.
+
+    Of the names that the step delivers, those that are not recorded are left out.
 
     Args:
         step: The checked equations.
         drawn: Whether masks are drawn.
+        record: The names that a run returns at every step.
 
     Returns:
         A step without masks.
@@ -29,10 +32,13 @@ def settled(step: Step, drawn: bool) -> Step:
     masks: dict[Name, Node] = {} if drawn else {Name(name): Number(rate) for name, rate in step.draws.items()}
     lines = [line for line in step.equations if line.target not in step.draws]
     # Drop what is no longer read. If no mask is drawn, a factor can be zero, and nothing reads the other one.
-    left = needed(folded(lines, masks, step.states, Names(step)), (*step.states, *step.outputs))
+    delivered = tuple(name for name in step.delivered if name in record and name not in step.draws)
+    kept = (*step.states, *step.outputs, *delivered)
+    left = needed(folded(lines, masks, (*step.states, *delivered), Names(step)), kept)
     inputs = (*step.inputs, *step.draws) if drawn else step.inputs
     read = {node.name for line in left for node in walk(line.value) if isinstance(node, Name)}
-    return check(left, step.states, [name for name in inputs if name in read], step.outputs)
+    given = [name for name in inputs if name in read]
+    return check(left, step.states, given, step.outputs, delivered=delivered)
 
 
 def named(step: Step, *avoid: Step) -> Step:
@@ -47,7 +53,7 @@ def named(step: Step, *avoid: Step) -> Step:
     Returns:
         An equivalent step.
     """
-    return check(_Namer(step, avoid, split=False).lines, step.states, step.inputs, step.outputs)
+    return rechecked(step, _Namer(step, avoid, split=False).lines)
 
 
 def normal(step: Step, *avoid: Step) -> Step:
@@ -60,7 +66,7 @@ def normal(step: Step, *avoid: Step) -> Step:
     Returns:
         An equivalent step.
     """
-    return check(_Namer(step, avoid, split=True).lines, step.states, step.inputs, step.outputs)
+    return rechecked(step, _Namer(step, avoid, split=True).lines)
 
 
 class _Namer:

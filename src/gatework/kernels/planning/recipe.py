@@ -50,7 +50,7 @@ class Recipe:
     @cached_property
     def named(self) -> Step:
         """The step with a name for every pre-activation."""
-        return named(settled(self.step, self.drawn), self.step)
+        return named(settled(self.step, self.drawn, self.record), self.step)
 
     @cached_property
     def adjoint(self) -> Adjoint:

@@ -151,6 +151,8 @@ def write_spec(
             "states": step.states,
             "inputs": step.inputs,
             "outputs": step.outputs,
+            "delivered": step.delivered,
+            "sized": step.sized,
             "drawn": drawn,
             "record": record,
             "reverse": reverse,
@@ -184,18 +186,12 @@ constant(_written)
 def read_spec(text: str) -> Spec:
     """Read the description of a run."""
     parts = json.loads(text)
-    step = (parts["equations"], tuple(parts["states"]), tuple(parts["inputs"]), tuple(parts["outputs"]))
-    recipe = _recipe(*step, parts["drawn"], tuple(parts["record"]))
+    names = (tuple(parts[kind]) for kind in ("states", "inputs", "outputs", "delivered", "sized"))
+    recipe = _recipe(parts["equations"], tuple(names), parts["drawn"], tuple(parts["record"]))
     return Spec(recipe, parts["reverse"], parts["keep"], tuple(map(tuple, parts["weights"])))
 
 
 @lru_cache(maxsize=_MOST)
-def _recipe(
-    equations: str,
-    states: tuple[str, ...],
-    inputs: tuple[str, ...],
-    outputs: tuple[str, ...],
-    drawn: bool,
-    record: tuple[str, ...],
-) -> Recipe:
-    return Recipe(parse(equations, states, inputs, outputs, DERIVED), drawn, record)
+def _recipe(equations: str, names: tuple[tuple[str, ...], ...], drawn: bool, record: tuple[str, ...]) -> Recipe:
+    states, inputs, outputs, delivered, sized = names
+    return Recipe(parse(equations, states, inputs, outputs, DERIVED, delivered=delivered, sized=sized), drawn, record)
