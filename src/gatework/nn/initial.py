@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gatework.cells import Cell
 from gatework.errors import CellError, SizeError, did_you_mean
+from gatework.nn.layers import Layer, learnable_states
 from gatework.nn.storage import Stored
+from gatework.nn.wiring import suffix_of
 
 Draw = Callable[[Stored, Tensor, int], None]
 
@@ -55,6 +58,45 @@ def scheme(name: str) -> Draw:
         hint = did_you_mean(str(name), SCHEMES, "'")
         raise SizeError(f"init is {name!r}; expected one of {', '.join(SCHEMES)}.{hint}")
     return SCHEMES[name]
+
+
+def reset(layer: Any) -> None:
+    """Initialise all parameters of a :class:`gatework.Recurrent`; see its method ``reset_parameters``."""
+    draw = scheme(layer.init)
+    for number, direction, one in layer._own_runs():
+        for key, (_, columns) in one.maps.items() if direction == 0 else ():
+            bound = 1 / math.sqrt(columns)
+            for kind in ("weight", "bias") if layer.bias else ("weight",):
+                nn.init.uniform_(getattr(layer, f"{kind}_{key}_l{number}"), -bound, bound)
+            if key == "gate" and layer.bias:
+                # Srivastava et al. 2015, section 2.2: a negative bias, so that layers first pass on what they read.
+                nn.init.constant_(getattr(layer, f"bias_gate_l{number}"), -1.0)
+        suffix = suffix_of(number, direction)
+        parts = [(stored, getattr(layer, stored.key + suffix)) for stored in one.stored]
+        for stored, tensor in parts:
+            draw(stored, tensor, one.hidden_size)
+        for name, value in _fixed(layer, one).items():
+            write(parts, name, value)
+    for number, direction, one in layer._runs() if layer.learn_initial_state else ():
+        for state in learnable_states(one.step):
+            nn.init.zeros_(getattr(layer, f"initial_{state}{suffix_of(number, direction)}"))
+
+
+def _fixed(layer: Any, one: Layer) -> dict[str, float | str | Tensor]:
+    """Collect the values that replace the drawn values of one of a stack's layers, by parameter."""
+    kept = {name for stored in one.stored if stored.key in layer._as_drawn for name in stored.names}
+    values: dict[str, float | str | Tensor] = {k: v for k, v in layer.cell.init.items() if k not in kept}
+    if layer.init == "chrono":
+        if not layer.bias:
+            raise SizeError("init='chrono' with bias=False: there are no gate biases to draw. Drop one of them.")
+        values |= chrono(layer.cell, layer.chrono_steps, one.hidden_size)
+    if layer.forget_bias is not None:
+        name, value = forget_bias(layer.cell, layer.forget_bias)
+        if not layer.bias:
+            raise SizeError(f"forget_bias={layer.forget_bias} with bias=False: there is no `{name}` to set.")
+        values[name] = value
+    learned = {name for stored in one.stored for name in stored.names}
+    return {name: value for name, value in values.items() if name in learned}
 
 
 def chrono(cell: Cell, steps: int | None, hidden_size: int) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """Plan the layers of a stack from a cell and the user's sizes: the equations, sizes and tensors of each layer."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from gatework.cells import Cell, find_cell, project
 from gatework.errors import SizeError
@@ -9,6 +9,7 @@ from gatework.language import Step, without
 from gatework.language.derive import reached
 from gatework.language.spelling import BELOW
 from gatework.nn.storage import Stored, layout
+from gatework.nn.wiring import Wiring
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,16 @@ class Layer:
         sizes: The value of each key of the step's sizes.
         stored: The tensors of the layer.
         projected_from: The size of the input of the learned map before the layer; None without a map.
+        mapped_below: The names of states of the layer below for which learned maps of the stack's input stand.
+        maps: The shape of every learned map of the layer, by its key: ``in`` before it, those below, and ``gate``.
     """
 
     step: Step
     sizes: Mapping[str, int]
     stored: tuple[Stored, ...]
     projected_from: int | None = None
+    mapped_below: tuple[str, ...] = ()
+    maps: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def __deepcopy__(self, memo: object) -> "Layer":
         """Copy nothing, because a layer does not change. So caches for its step also serve copies of the layer."""
@@ -75,11 +80,10 @@ def plan_layers(
     cell: Cell,
     input_size: int | Sequence[int],
     hidden_sizes: Sequence[int],
+    wiring: Wiring,
     *,
     bias: bool,
-    bidirectional: bool,
     proj_size: int,
-    input_projection: bool,
     second_bias: Mapping[str, str] | None,
     own_sizes: Mapping[str, int] | None = None,
 ) -> tuple[Layer, ...]:
@@ -89,11 +93,10 @@ def plan_layers(
         cell: The cell.
         input_size: Number of features of the input; one entry for each input of a cell with several inputs.
         hidden_sizes: Number of units of each layer.
+        wiring: How the layers are connected. A learned map also comes before every layer above the first whose cell
+            reads its input elementwise and whose input has another size, if one comes before the first.
         bias: Whether the layers have biases.
-        bidirectional: Whether each layer has a second direction, so that the input of the next layer is twice as wide.
         proj_size: Size of the projected output; 0 for no projection, or for the cell's own size.
-        input_projection: Whether a learned map comes before the first layer, and before every other layer whose cell
-            reads its input elementwise and whose input has another size.
         second_bias: As for :func:`gatework.nn.storage.layout`.
         own_sizes: The sizes that the cell names.
 
@@ -103,31 +106,99 @@ def plan_layers(
     Raises:
         SizeError: If sizes do not fit the equations.
     """
-    if bidirectional and wired(cell):
-        raise SizeError(
-            f"The cell `{cell.name}` reads {', '.join(wired(cell))} from the layer below, which is not defined for two "
-            "directions. Use bidirectional=False."
-        )
-    sizes = _input_sizes(cell, input_size)
-    first = cell.inputs[0]
-    elementwise = cell.step.sizes_of[first] != "input_size"
+    _check_wiring(cell, wiring)
+    sizes = _input_sizes(cell, input_size, wiring.below_projection)
+    first = first_input(cell)
+    elementwise = not cell.step.sizes_of[first].startswith("input_size")
     layers: list[Layer] = []
     for number, hidden_size in enumerate(hidden_sizes):
-        given = sizes[first] if not layers else layers[-1].size(cell.states[0]) * (2 if bidirectional else 1)
-        maps = input_projection and (number == 0 or (elementwise and given != hidden_size))
+        given = _passed_up(cell, layers[-1], wiring) if number else sizes[first]
+        if number and wiring.skips_in:
+            given += sizes[first]
+        from_below = wiring.below_projection and not number
+        maps = (wiring.input_projection and (number == 0 or (elementwise and given != hidden_size))) or (
+            from_below and first in wired(cell)
+        )
         named = {**sizes, first: hidden_size if maps else given}
         if number:
             named |= {name: layers[-1].size(name.removesuffix(BELOW)) for name in wired(cell)}
+        if from_below:
+            named = {name: size for name, size in named.items() if name not in wired(cell)}
         own = own_sizes or {}
         follow = {name: own.get(cell.step.sizes_of[name].removeprefix("size_"), hidden_size) for name in cell.inputs}
         all_sizes = cell.sizes(tuple((follow | named).values()), hidden_size, proj_size or None, own)
-        step = cell.step if number else without(cell.step, wired(cell))
+        step = cell.step if number or from_below else without(cell.step, wired(cell))
         # Without what came from below, an input may no longer be tied to the states, and its size has a key of its own.
         all_sizes |= {step.sizes_of[name]: all_sizes[cell.step.sizes_of[name]] for name in step.sizes_of}
         if not bias:
             step = without(step, [parameter.name for parameter in step.parameters if parameter.role == "bias"])
-        layers.append(Layer(step, all_sizes, layout(step, second_bias), given if maps else None))
+        mapped = tuple(name for name in wired(cell) if name != first) if from_below else ()
+        layer = Layer(step, all_sizes, layout(step, second_bias), given if maps else None, mapped)
+        layers.append(replace(layer, maps=_maps(layer, cell, sizes[first], wiring, layers)))
+    _check_tied(layers, wiring)
     return tuple(layers)
+
+
+def _passed_up(cell: Cell, layer: Layer, wiring: Wiring) -> int:
+    return layer.size(cell.states[0]) * wiring.directions
+
+
+def _maps(layer: Layer, cell: Cell, outside: int, wiring: Wiring, below: Sequence[Layer]) -> dict[str, tuple[int, int]]:
+    """Return the shape of every learned map of a layer."""
+    maps = {}
+    if layer.projected_from is not None:
+        maps["in"] = (layer.size(first_input(cell)), layer.projected_from)
+    maps |= {name: (layer.size(name), outside) for name in layer.mapped_below}
+    if below and wiring.connection:
+        size, size_below = (_passed_up(cell, one, wiring) for one in (layer, below[-1]))
+        if size != size_below:
+            raise SizeError(
+                f"connection={wiring.connection!r} joins the input of a layer with its output, and these have the "
+                f"sizes {size_below} and {size} in layer {len(below)}. Give all layers the same hidden_size."
+            )
+        if wiring.connection == "highway":
+            maps["gate"] = (size, size)
+    return maps
+
+
+def _check_wiring(cell: Cell, wiring: Wiring) -> None:
+    names = ", ".join(wired(cell))
+    if wiring.bidirectional and wired(cell):
+        raise SizeError(
+            f"The cell `{cell.name}` reads {names} from the layer below, which is not defined for two directions; use "
+            "bidirectional=False."
+        )
+    if wiring.below_projection and not wired(cell):
+        raise SizeError(
+            f"below_projection maps the input to states of a layer below, and the cell `{cell.name}` reads none, such "
+            f"as `{cell.states[0]}{BELOW}`. Leave below_projection out."
+        )
+
+
+def _check_tied(layers: Sequence[Layer], wiring: Wiring) -> None:
+    """Refuse to tie layers whose weights have different shapes."""
+    if not wiring.tie_layers:
+        return
+    for number, layer in enumerate(layers):
+        owner = layers[wiring.owner(number)]
+        shapes, owned = ([one.shape(each.sizes) for one in each.stored] for each in (layer, owner))
+        maps, maps_owned = ({k: v for k, v in each.maps.items() if k == "gate"} for each in (layer, owner))
+        if shapes != owned or (number and maps != maps_owned):
+            raise SizeError(
+                f"tie_layers gives layers one set of weights, and layer {number} needs others than the layers below "
+                "it. Give all layers the same hidden_size."
+            )
+
+
+def first_input(cell: Cell) -> str:
+    """Name the input that the stack's input enters in the first layer, and the output of the layer below in others."""
+    return outer_inputs(cell)[0]
+
+
+def follows_output(cell: Cell) -> bool:
+    """Tell whether the first input of a layer above the first is the output of the layer below."""
+    first = first_input(cell)
+    return first not in wired(cell) or first == f"{cell.states[0]}{BELOW}"
 
 
 def wired(cell: Cell) -> tuple[str, ...]:
@@ -136,8 +207,8 @@ def wired(cell: Cell) -> tuple[str, ...]:
 
 
 def outer_inputs(cell: Cell) -> tuple[str, ...]:
-    """Name the inputs that the user gives."""
-    return tuple(name for name in cell.inputs if name not in wired(cell))
+    """Name the inputs that the user gives. If all inputs come from below, the first one stands for what is given."""
+    return tuple(name for name in cell.inputs if name not in wired(cell)) or cell.inputs[:1]
 
 
 def learnable_states(step: Step) -> tuple[str, ...]:
@@ -152,12 +223,17 @@ def learnable_states(step: Step) -> tuple[str, ...]:
     return tuple(name for name in step.states if name in carried)
 
 
-def _input_sizes(cell: Cell, input_size: int | Sequence[int]) -> dict[str, int]:
+def _input_sizes(cell: Cell, input_size: int | Sequence[int], maps_below: bool) -> dict[str, int]:
     """Map input names to the sizes that the user gave. The user may omit sizes that follow from the states."""
     given = tuple(input_size) if isinstance(input_size, Sequence) else (input_size,)
     names = outer_inputs(cell)
     if not names:
         raise SizeError(f"The cell `{cell.name}` has no input; a layer needs one to know how many steps there are.")
+    if names[0] in wired(cell) and not maps_below:
+        raise SizeError(
+            f"The cell `{cell.name}` has no input of its own: {', '.join(cell.inputs)} come from the layer below. "
+            "below_projection=True lets learned maps of the stack's input stand for them in the first layer."
+        )
     own = tuple(name for name in names if name == names[0] or cell.step.sizes_of[name].startswith("input_size"))
     for chosen in (names, own):
         if len(given) == len(chosen):

@@ -1,28 +1,26 @@
 """The layer: any cell, over whole sequences, stacked and in both directions."""
 
-import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from gatework.cells import Cell
-from gatework.errors import SizeError
 from gatework.kernels import CHOICES, MEMORY, Result, Weights, run
 from gatework.kernels.reference.run import prepare
 from gatework.language.spelling import BELOW
 from gatework.nn import initial, single, storage
 from gatework.nn.checks import check_inputs, check_names, check_options, check_state
 from gatework.nn.choices import Choice
-from gatework.nn.dropout import drop
 from gatework.nn.foreign import OwnState
-from gatework.nn.layers import Layer, learnable_states, outer_inputs, plan_layers, read_cell
+from gatework.nn.layers import Layer, first_input, follows_output, learnable_states, plan_layers, read_cell
+from gatework.nn.layers import outer_inputs as outer
 from gatework.nn.sequences import SequenceBatch, arrange, as_tuple
 from gatework.nn.states import State, given_back, taken
 from gatework.nn.stream import Stream
+from gatework.nn.wiring import Wiring, dropped, enter, leave, suffix_of
 
 
 class Recurrent(OwnState):
@@ -46,6 +44,14 @@ class Recurrent(OwnState):
         forget_bias: Initial bias of the gate that keeps the state; a larger bias always means a longer memory.
         learn_initial_state: Whether the state before the first step is learned, rather than zero.
         input_projection: Whether a learned linear map brings the input to ``hidden_size`` before the first layer.
+        below_projection: Whether the first layer reads learned maps of the input in place of the states of a layer
+            below (inputs named ``<state>_below``). Otherwise these are left out of its equations.
+        skip: ``in``: every layer also reads the input. ``out``: the output holds the outputs of all layers (Graves
+            2013). ``both``, or None for neither.
+        connection: ``residual`` adds the input of every layer above the first to its output; ``highway`` lets a learned
+            gate mix the two (Srivastava et al. 2015). None for neither.
+        tie_layers: Whether the layers above the first share one set of weights; with ``below_projection`` the first
+            layer shares it too.
         sizes: The sizes that the cell names, as ``{"z": 32}``; those that are left out are ``hidden_size``.
         backend: ``auto``, ``cpu`` (compiled kernels), ``library`` (torch's own operators) or ``reference``; can be
             set at any time.
@@ -101,6 +107,10 @@ class Recurrent(OwnState):
         forget_bias: float | None = None,
         learn_initial_state: bool = False,
         input_projection: bool = False,
+        below_projection: bool = False,
+        skip: str | None = None,
+        connection: str | None = None,
+        tie_layers: bool = False,
         sizes: Mapping[str, int] | None = None,
         backend: str = "auto",
         memory: str = "fast",
@@ -111,7 +121,7 @@ class Recurrent(OwnState):
         super().__init__()
         flags = {"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional}
         flags |= {"learn_initial_state": learn_initial_state, "input_projection": input_projection}
-        flags["locked_dropout"] = locked_dropout
+        flags |= {"locked_dropout": locked_dropout, "below_projection": below_projection, "tie_layers": tie_layers}
         hidden_sizes = check_options(hidden_size, num_layers, dropout, proj_size, **flags)
         if dropout > 0 and len(hidden_sizes) == 1:
             told = f"dropout option adds dropout between layers, so dropout={dropout} does nothing with num_layers=1"
@@ -129,6 +139,8 @@ class Recurrent(OwnState):
         self.chrono_steps = chrono_steps
         self.forget_bias = forget_bias
         self.learn_initial_state, self.input_projection = learn_initial_state, input_projection
+        self.wiring = Wiring(bidirectional, input_projection, below_projection, skip, connection, tie_layers)
+        self.first_input = first_input(self.cell)
         self.sizes = dict(sizes or {})
         self.backend = backend
         self.memory = memory
@@ -136,10 +148,9 @@ class Recurrent(OwnState):
             self.cell,
             input_size,
             hidden_sizes,
+            self.wiring,
             bias=bias,
-            bidirectional=bidirectional,
             proj_size=proj_size,
-            input_projection=input_projection,
             second_bias=self._second_bias,
             own_sizes=self.sizes,
         )
@@ -152,24 +163,39 @@ class Recurrent(OwnState):
         def register(name: str, *shape: int) -> None:
             self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
 
-        for number, direction, layer in self._runs():
-            suffix = _suffix(number, direction)
-            if layer.projected_from is not None and direction == 0:
-                size = layer.size(self.cell.inputs[0])
-                register(f"weight_in_l{number}", size, layer.projected_from)
+        def register_initial(number: int, direction: int, layer: Layer) -> None:
+            for state in learnable_states(layer.step):
+                register(f"initial_{state}{suffix_of(number, direction)}", layer.size(state))
+
+        for number, direction, layer in self._own_runs():
+            for key, (rows, columns) in layer.maps.items() if direction == 0 else ():
+                register(f"weight_{key}_l{number}", rows, columns)
                 if self.bias:
-                    register(f"bias_in_l{number}", size)
+                    register(f"bias_{key}_l{number}", rows)
             for stored in layer.stored:
-                register(stored.key + suffix, *stored.shape(layer.sizes))
-            if self.learn_initial_state:
-                for state in learnable_states(layer.step):
-                    register(f"initial_{state}{suffix}", layer.size(state))
+                register(stored.key + suffix_of(number, direction), *stored.shape(layer.sizes))
+            if self.learn_initial_state and not self.wiring.tie_layers:
+                register_initial(number, direction, layer)
+        for number, direction, layer in self._runs() if self.learn_initial_state and self.wiring.tie_layers else ():
+            register_initial(number, direction, layer)
 
     def _runs(self) -> Iterator[tuple[int, int, Layer]]:
         """Yield every layer and direction, in the order of torch's states."""
         for number, layer in enumerate(self.layers):
-            for direction in range(2 if self.bidirectional else 1):
+            for direction in range(self.wiring.directions):
                 yield number, direction, layer
+
+    def _own_runs(self) -> Iterator[tuple[int, int, Layer]]:
+        """Yield the layers and directions with weights of their own."""
+        owned = ((number, self.wiring.owner(number)) for number in range(self.num_layers))
+        owners = {number for number, owner in owned if number == owner}
+        return (run for run in self._runs() if run[0] in owners)
+
+    @property
+    def output_size(self) -> int:
+        """The size of the output."""
+        sizes = [layer.size(self.cell.states[0]) * self.wiring.directions for layer in self.layers]
+        return sum(sizes) if self.wiring.skips_out else sizes[-1]
 
     @property
     def same_sizes(self) -> bool:
@@ -187,41 +213,11 @@ class Recurrent(OwnState):
             CellError: If the scheme or ``forget_bias`` needs a bias of a gate that keeps the state, and the cell has
                 none.
         """
-        draw = initial.scheme(self.init)
-        for number, direction, layer in self._runs():
-            if layer.projected_from is not None and direction == 0:
-                for key in ("weight_in", "bias_in") if self.bias else ("weight_in",):
-                    bound = 1 / math.sqrt(layer.projected_from)
-                    nn.init.uniform_(getattr(self, f"{key}_l{number}"), -bound, bound)
-            suffix = _suffix(number, direction)
-            parts = [(stored, getattr(self, stored.key + suffix)) for stored in layer.stored]
-            for stored, tensor in parts:
-                draw(stored, tensor, layer.hidden_size)
-            for name, value in self._fixed(layer).items():
-                initial.write(parts, name, value)
-            if self.learn_initial_state:
-                for state in learnable_states(layer.step):
-                    nn.init.zeros_(getattr(self, f"initial_{state}{suffix}"))
-
-    def _fixed(self, layer: Layer) -> dict[str, float | str | Tensor]:
-        """Collect the values that replace the drawn values of a layer, by parameter."""
-        kept = {name for stored in layer.stored if stored.key in self._as_drawn for name in stored.names}
-        values: dict[str, float | str | Tensor] = {k: v for k, v in self.cell.init.items() if k not in kept}
-        if self.init == "chrono":
-            if not self.bias:
-                raise SizeError("init='chrono' with bias=False: there are no gate biases to draw. Drop one of them.")
-            values |= initial.chrono(self.cell, self.chrono_steps, layer.hidden_size)
-        if self.forget_bias is not None:
-            name, value = initial.forget_bias(self.cell, self.forget_bias)
-            if not self.bias:
-                raise SizeError(f"forget_bias={self.forget_bias} with bias=False: there is no `{name}` to set.")
-            values[name] = value
-        learned = {name for stored in layer.stored for name in stored.names}
-        return {name: value for name, value in values.items() if name in learned}
+        initial.reset(self)
 
     def weights(self, layer: int, direction: int = 0) -> Weights:
         """Return the parameters of a layer in the form that the kernels take."""
-        suffix = _suffix(layer, direction)
+        suffix = suffix_of(self.wiring.owner(layer), direction)
         return storage.weights(self.layers[layer].stored, lambda key: getattr(self, key + suffix))
 
     def named_weights(self, layer: int, direction: int = 0) -> dict[str, Tensor]:
@@ -346,8 +342,7 @@ class Recurrent(OwnState):
         stored = self.layers[0].stored
         first = getattr(self, f"{stored[0].key}_l0") if stored else None
         rows = check_inputs(self.cell, self.layers[0], inputs, first, batch_first)
-        directions = 2 if self.bidirectional else 1
-        check_state(self.cell, self.layers, directions, state, rows, self.same_sizes, first)
+        check_state(self.cell, self.layers, self.wiring.directions, state, rows, self.same_sizes, first)
 
     def _run(
         self, batch: SequenceBatch, state: State, names: tuple[str, ...]
@@ -355,19 +350,18 @@ class Recurrent(OwnState):
         """Run the layers one above the other."""
         fresh = self._fresh_states(batch)
         states = fresh if state is None else taken(batch, state, len(self.cell.states), self.same_sizes)
-        given = dict(zip(outer_inputs(self.cell), batch.inputs, strict=True))
+        given = dict(zip(outer(self.cell), batch.inputs, strict=True))
         finals: list[tuple[Tensor, ...]] = []
         records: list[dict[str, Any]] = []
-        first = self.cell.inputs[0]
+        passed: list[Tensor] = []
+        first, outside = self.first_input, given[self.first_input]
         for number, layer in enumerate(self.layers):
-            if layer.projected_from is not None:
-                bias = getattr(self, f"bias_in_l{number}") if self.bias else None
-                whole = batch.without_padding(given[first])
-                given[first] = functional.linear(whole, getattr(self, f"weight_in_l{number}"), bias)
+            before = given[first]
+            enter(self, number, given, outside, batch.without_padding)
             above = self._read_above(number)
             wanted = tuple(dict.fromkeys((*(name for name in names if name in layer.step.sizes_of), *above)))
             results = []
-            for direction in range(2 if self.bidirectional else 1):
+            for direction in range(self.wiring.directions):
                 place = len(finals)
                 results.append(self._run_one(batch, number, direction, given, states[place], fresh[place], wanted))
                 finals.append(results[-1].state)
@@ -375,10 +369,12 @@ class Recurrent(OwnState):
                 records.append({name: batch.give_back(recorded[name]) for name in names if name in recorded})
             given |= {f"{name}{BELOW}": results[0].recorded[name] for name in above}
             outputs = [result.output for result in results]
-            given[first] = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
-            if self.dropout and number + 1 < len(self.layers):
-                given[first] = drop(given[first], self.dropout, self.training, self.locked_dropout, batch.packed)
-        return batch.give_back(given[first]), given_back(batch, finals, self.same_sizes), records
+            output = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
+            passed.append(leave(self, number, before, output))
+            if follows_output(self.cell):
+                given[first] = dropped(self, number, passed[-1], batch.packed)
+        output = torch.cat(passed, -1) if self.wiring.skips_out else passed[-1]
+        return batch.give_back(output), given_back(batch, finals, self.same_sizes), records
 
     def _run_one(
         self,
@@ -403,7 +399,7 @@ class Recurrent(OwnState):
             restart=batch.restart(reverse),
             initial=fresh if self.learn_initial_state else None,
             reverse=reverse,
-            draws=self._drawn(layer, given[self.cell.inputs[0]]) if self.training else None,
+            draws=self._drawn(layer, given[self.first_input]) if self.training else None,
             record=names,
             backend=self.backend,
             memory=self.memory,
@@ -413,7 +409,9 @@ class Recurrent(OwnState):
         """Return the states before the first step, for every layer and direction."""
         fresh = []
         for number, direction, layer in self._runs():
-            learned = (getattr(self, f"initial_{name}{_suffix(number, direction)}", None) for name in self.cell.states)
+            learned = (
+                getattr(self, f"initial_{name}{suffix_of(number, direction)}", None) for name in self.cell.states
+            )
             sizes = (layer.size(name) for name in self.cell.states)
             fresh.append(
                 tuple(
@@ -442,13 +440,11 @@ class Recurrent(OwnState):
         """Print the options that differ from their defaults, as torch's layers do."""
         defaults = {"bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False, "proj_size": 0}
         defaults |= {"init": "torch", "forget_bias": None, "learn_initial_state": False, "input_projection": False}
+        defaults |= {"below_projection": False, "skip": None, "connection": None, "tie_layers": False}
         defaults |= {"sizes": {}, "backend": "auto", "memory": "fast"}
         shown = [self.cell.name, str(self.input_size), str(self.hidden_size)]
         if self.num_layers > 1 and isinstance(self.hidden_size, int):
             shown.append(f"num_layers={self.num_layers}")
-        shown += [f"{key}={getattr(self, key)!r}" for key, value in defaults.items() if getattr(self, key) != value]
+        held = {key: getattr(self.wiring if hasattr(self.wiring, key) else self, key) for key in defaults}
+        shown += [f"{key}={held[key]!r}" for key, value in defaults.items() if held[key] != value]
         return ", ".join(shown)
-
-
-def _suffix(layer: int, direction: int) -> str:
-    return f"_l{layer}_reverse" if direction else f"_l{layer}"

@@ -5,14 +5,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from gatework.errors import SizeError
 from gatework.kernels.reference.single import run_single
 from gatework.language.spelling import BELOW
-from gatework.nn.layers import outer_inputs
+from gatework.nn.layers import follows_output, outer_inputs
 from gatework.nn.sequences import SequenceBatch, arrange, as_tuple
 from gatework.nn.states import State, given_back, taken
+from gatework.nn.wiring import dropped, enter, leave
 
 _KEYS = {
     True: ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"),
@@ -24,6 +24,11 @@ def step(layer: Any, input: Any, state: State) -> tuple[Tensor, State]:
     """Run a single step of a :class:`gatework.Recurrent`; see its method ``step``."""
     if layer.bidirectional:
         raise SizeError("step() was called on a bidirectional layer, whose output needs steps to come. Use forward().")
+    if layer.training and layer.dropout and layer.locked_dropout and layer.num_layers > 1:
+        raise SizeError(
+            "step() was called in training on a layer with locked_dropout, whose mask lasts for a whole sequence. Use "
+            "forward(), or layer.eval()."
+        )
     # With an explicit backend, inside gatework.tracing or in a jit trace, the step runs as a sequence of length one.
     by_torch = layer.backend == "auto" and layer._inside is None and not torch.jit.is_tracing()
     if by_torch and layer._operation and (done := _at_once(layer, input, state)) is not None:
@@ -50,8 +55,7 @@ def _by_torch(layer: Any, inputs: tuple[Tensor, ...], state: State) -> tuple[Ten
     batch = SequenceBatch(tuple(one.unsqueeze(0) for one in inputs), None, None, 1, batched)
     count, together = len(layer.cell.states), layer.same_sizes
     before = layer._fresh_states(batch) if state is None else taken(batch, state, count, together)
-    finals = _stack(layer, inputs, before)
-    output = finals[-1][0]
+    output, finals = _stack(layer, inputs, before)
     return output if batched else output.squeeze(0), given_back(batch, finals, together)
 
 
@@ -98,28 +102,31 @@ def _fits(layer: Any, inputs: tuple[Tensor, ...], state: State) -> bool:
     return True
 
 
-def _stack(layer: Any, inputs: tuple[Tensor, ...], before: list[tuple[Tensor, ...]]) -> list[tuple[Tensor, ...]]:
-    """Run the layers one after the other; return the states of each."""
+def _stack(
+    layer: Any, inputs: tuple[Tensor, ...], before: list[tuple[Tensor, ...]]
+) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
+    """Run the layers one after the other; return the output and the states of each."""
     given = dict(zip(outer_inputs(layer.cell), inputs, strict=True))
-    first, finals = layer.cell.inputs[0], []
+    first, finals, passed = layer.first_input, [], []
+    outside = given[first]
     for number, states in enumerate(before):
+        below = given[first]
+        enter(layer, number, given, outside, lambda sequence: sequence)
         finals.append(_layer(layer, number, given, states))
         given |= {f"{name}{BELOW}": part for name, part in zip(layer.cell.states, finals[-1], strict=True)}
-        given[first] = finals[-1][0]
-        if layer.dropout and number + 1 < len(layer.layers):
-            given[first] = functional.dropout(given[first], layer.dropout, layer.training)
-    return finals
+        passed.append(leave(layer, number, below, finals[-1][0]))
+        if follows_output(layer.cell):
+            given[first] = dropped(layer, number, passed[-1])
+    return torch.cat(passed, -1) if layer.wiring.skips_out else passed[-1], finals
 
 
 def _layer(layer: Any, number: int, given: dict[str, Tensor], states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """Run one layer; return its states."""
-    one, first = layer.layers[number], layer.cell.inputs[0]
+    one, first = layer.layers[number], layer.first_input
     if layer._operation:
-        weights = [getattr(layer, f"{part.key}_l{number}") for part in one.stored]
+        owner = layer.wiring.owner(number)
+        weights = [getattr(layer, f"{part.key}_l{owner}") for part in one.stored]
         return torch_step(layer._operation, given[first], states, weights)
-    if one.projected_from is not None:
-        bias = getattr(layer, f"bias_in_l{number}") if layer.bias else None
-        given[first] = functional.linear(given[first], getattr(layer, f"weight_in_l{number}"), bias)
     inputs = tuple([given[name] for name in one.step.inputs])
     draws = layer._drawn(one, given[first]) if layer.training and one.step.draws else None
     return run_single(one.step, layer.weights(number), inputs, states, draws)

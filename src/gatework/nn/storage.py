@@ -9,7 +9,7 @@ from torch import Tensor
 from gatework.errors import SizeError
 from gatework.kernels import Weights
 from gatework.language import Name, Parameter, Step
-from gatework.language.spelling import Names
+from gatework.language.spelling import BELOW, Names
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,17 @@ def layout(step: Step, second_bias: Mapping[str, str] | None = None) -> tuple[St
         else:
             keys[key].append(parameter)
     shared = {key: held for key, held in keys.items() if held}
-    names = Names(taken=[*shared, "weight_in", "bias_in", *(f"initial_{state}" for state in step.states)])
+    names = Names(
+        taken=[
+            *shared,
+            "weight_in",
+            "bias_in",
+            "weight_gate",
+            "bias_gate",
+            *(f"{kind}_{name}" for kind in ("weight", "bias") for name in step.inputs if name.endswith(BELOW)),
+            *(f"initial_{state}" for state in step.states),
+        ]
+    )
     own = {names.fresh(name): held for name, held in alone.items()}
     return tuple(Stored(key, tuple(held)) for key, held in (shared | own).items())
 

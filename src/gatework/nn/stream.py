@@ -61,6 +61,11 @@ class Stream:
     def __init__(self, layer: Any, batch_size: int = 1) -> None:
         if layer.bidirectional:
             raise SizeError("stream() was called on a bidirectional layer, whose output needs steps to come.")
+        if not layer.wiring.is_plain:
+            raise SizeError(
+                "stream() was called on a layer with skip, connection or below_projection, which a stream does not "
+                "run. Use layer.step(), which does."
+            )
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise SizeError(f"batch_size is {batch_size!r}; expected a whole number of at least 1.")
         self._layer, self.batch_size = layer, batch_size
@@ -276,7 +281,7 @@ def _parameters(layer: Any) -> list[Tensor]:
 def _levels(layer: Any) -> tuple[list[Level], list[int], list[int]]:
     """Split a layer into levels; return the levels, the level of each layer, and the sizes of the inputs."""
     names = outer_inputs(layer.cell)
-    first = layer.cell.inputs[0]
+    first = layer.first_input
     sources: dict[str, int | tuple[int, str]] = {name: number for number, name in enumerate(names)}
     bottom = layer.layers[0]
     sizes = [bottom.size(name) for name in names]
