@@ -18,6 +18,7 @@ from gatework.nn import initial, storage
 from gatework.nn.drop_in import NONLINEARITIES, RESET_BEFORE, Device, Zoneout, lstm_variant, regularised
 from gatework.nn.layers import plan_layers
 from gatework.nn.single import torch_step
+from gatework.nn.wiring import Wiring
 
 _DRAWN = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")  # drawn as in torch, even if the cell's paper fixes values
 
@@ -57,10 +58,9 @@ class _TorchCell(nn.Module):
             cell,
             input_size,
             (hidden_size,),
+            Wiring(),
             bias=bias,
-            bidirectional=False,
             proj_size=0,
-            input_projection=False,
             second_bias=second_bias,
         )
         prepare(self._layer.step)

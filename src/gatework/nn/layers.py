@@ -106,8 +106,8 @@ def plan_layers(
     Raises:
         SizeError: If sizes do not fit the equations.
     """
-    _check_wiring(cell, wiring)
     sizes = _input_sizes(cell, input_size, wiring.below_projection)
+    _check_wiring(cell, wiring)
     first = first_input(cell)
     elementwise = not cell.step.sizes_of[first].startswith("input_size")
     layers: list[Layer] = []
@@ -170,8 +170,8 @@ def _check_wiring(cell: Cell, wiring: Wiring) -> None:
         )
     if wiring.below_projection and not wired(cell):
         raise SizeError(
-            f"below_projection maps the input to states of a layer below, and the cell `{cell.name}` reads none, such "
-            f"as `{cell.states[0]}{BELOW}`. Leave below_projection out."
+            f"below_projection is True, and maps the input to states of a layer below; the cell `{cell.name}` reads "
+            f"none, such as `{cell.states[0]}{BELOW}`. Leave below_projection out."
         )
 
 
@@ -185,8 +185,8 @@ def _check_tied(layers: Sequence[Layer], wiring: Wiring) -> None:
         maps, maps_owned = ({k: v for k, v in each.maps.items() if k == "gate"} for each in (layer, owner))
         if shapes != owned or (number and maps != maps_owned):
             raise SizeError(
-                f"tie_layers gives layers one set of weights, and layer {number} needs others than the layers below "
-                "it. Give all layers the same hidden_size."
+                f"tie_layers is True, so that layers share one set of weights; layer {number} needs others than the "
+                "layers below it. Give all layers the same hidden_size."
             )
 
 
