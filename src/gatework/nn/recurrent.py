@@ -127,23 +127,15 @@ class Recurrent(OwnState):
             told = f"dropout option adds dropout between layers, so dropout={dropout} does nothing with num_layers=1"
             warnings.warn(told, stacklevel=2)
         self.cell = read_cell(cell, proj_size)
-        self.input_size = input_size
-        self.hidden_size = hidden_size
-        self.num_layers = len(hidden_sizes)
-        self.bias = bias
-        self.batch_first = batch_first
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, len(hidden_sizes)
+        self.bias, self.batch_first = bias, batch_first
         self.dropout, self.locked_dropout = float(dropout), locked_dropout
-        self.bidirectional = bidirectional
-        self.proj_size = proj_size
-        self.init = init
-        self.chrono_steps = chrono_steps
-        self.forget_bias = forget_bias
+        self.bidirectional, self.proj_size = bidirectional, proj_size
+        self.init, self.chrono_steps, self.forget_bias = init, chrono_steps, forget_bias
         self.learn_initial_state, self.input_projection = learn_initial_state, input_projection
         self.wiring = Wiring(bidirectional, input_projection, below_projection, skip, connection, tie_layers)
-        self.first_input = first_input(self.cell)
         self.sizes = dict(sizes or {})
-        self.backend = backend
-        self.memory = memory
+        self.backend, self.memory = backend, memory
         self.layers = plan_layers(
             self.cell,
             input_size,
@@ -154,6 +146,7 @@ class Recurrent(OwnState):
             second_bias=self._second_bias,
             own_sizes=self.sizes,
         )
+        self.first_input = first_input(self.cell)
         for layer in self.layers:
             prepare(layer.step)
         self._register(device, dtype)
