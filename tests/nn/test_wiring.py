@@ -184,9 +184,15 @@ def test_the_options_are_printed():
         ({"connection": "residul"}, "connection is 'residul'; expected one of residual, highway, or None."),
         ({"tie_layers": 1}, "tie_layers is 1; expected True or False."),
         ({"hidden_size": [6, 5], "tie_layers": True}, None),
-        ({"hidden_size": [6, 5, 4], "tie_layers": True}, "tie_layers is True, so that layers share one set of weights; layer 2"),
+        (
+            {"hidden_size": [6, 5, 4], "tie_layers": True},
+            "tie_layers is True, so that layers share one set of weights; layer 2",
+        ),
         ({"hidden_size": [6, 5], "connection": "residual"}, "connection='residual' joins the input of a layer with"),
-        ({"below_projection": True}, "below_projection is True, and maps the input to states of a layer below; the cell `gru`"),
+        (
+            {"below_projection": True},
+            "below_projection is True, and maps the input to states of a layer below; the cell `gru`",
+        ),
     ],
 )
 def test_options_that_do_not_fit_are_refused(options, message):

@@ -126,7 +126,7 @@ class Recurrent(OwnState):
         if dropout > 0 and len(hidden_sizes) == 1:
             told = f"dropout option adds dropout between layers, so dropout={dropout} does nothing with num_layers=1"
             warnings.warn(told, stacklevel=2)
-        self.cell = read_cell(cell, proj_size)
+        self.cell, self.sizes = read_cell(cell, proj_size), dict(sizes or {})
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, len(hidden_sizes)
         self.bias, self.batch_first = bias, batch_first
         self.dropout, self.locked_dropout = float(dropout), locked_dropout
@@ -134,7 +134,6 @@ class Recurrent(OwnState):
         self.init, self.chrono_steps, self.forget_bias = init, chrono_steps, forget_bias
         self.learn_initial_state, self.input_projection = learn_initial_state, input_projection
         self.wiring = Wiring(bidirectional, input_projection, below_projection, skip, connection, tie_layers)
-        self.sizes = dict(sizes or {})
         self.backend, self.memory = backend, memory
         self.layers = plan_layers(
             self.cell,
