@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatework.data import numbers as numbers_module
-from gatework.data.corpus import WHOLE, Form, read_corpus, read_whole
+from gatework.data.corpus import WHOLE, Form, _spread, read_corpus, read_whole
 from gatework.data.numbers import Numbers
 from gatework.data.vocabulary import Vocabulary, split_symbols
 from gatework.data.words import WordSplitter, split_words
@@ -91,6 +91,15 @@ def test_words_of_pieces_are_the_words_of_the_whole(rule, text, sizes):
     for begin in range(0, len(text), sizes):
         found += splitter.split(text[begin : begin + sizes])
     assert [*found, *splitter.split("", final=True)] == split_words(text, rule)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 10, 97, 1000])
+def test_a_sample_is_spread_evenly_over_a_text(count):
+    order = list(_spread(count))
+    assert sorted(order) == list(range(count))
+    if count >= 97:
+        tenths = [sum(place * 10 // count == tenth for place in order[:40]) for tenth in range(10)]
+        assert max(tenths) - min(tenths) <= 2
 
 
 def test_a_text_without_white_space(monkeypatch):

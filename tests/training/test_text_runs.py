@@ -54,6 +54,21 @@ def test_pieces_that_were_learned_otherwise_are_other_data(configure, monkeypatc
         train(config.model_copy(update={"steps": 30}))
 
 
+def test_pieces_are_learned_from_a_part_of_a_long_text(configure, text, monkeypatch):
+    text.write_text("aaa bbb\n" * 500 + "ccc ddd\n" * 500 + "eee fff\n" * 500, encoding="utf-8")
+    config = configure(level="bpe", vocabulary_size=300)
+    whole = read_text(config).vocabulary
+    assert {b"aaa", b" ddd", b"eee"} <= set(whole.pieces)
+    monkeypatch.setattr("gatework.training.jobs.text_data._AT_ONCE", 1000)
+    monkeypatch.setattr("gatework.training.jobs.text_data._MOST_LEARNED", 1500)
+    part = read_text(config).vocabulary
+    assert len(part) < len(whole)
+    assert b"aaa" in part.pieces
+    monkeypatch.setattr("gatework.training.jobs.text_data._MOST_LEARNED", 10**9)
+    monkeypatch.setattr("gatework.training.jobs.text_data._MOST_DIFFERENT", 7)
+    assert read_text(config).vocabulary == part
+
+
 def test_bad_bytes_are_refused_or_replaced(configure, text):
     text.write_bytes(text.read_bytes() + b"caf\xe9 \xff\n")
     with pytest.raises(

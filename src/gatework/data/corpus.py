@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from math import gcd
 from typing import Any
 
 import numpy as np
@@ -100,15 +101,18 @@ class Corpus:
         """
         return self._numbering.symbols(self._array[self.splits[split]][:most])
 
-    def pieces(self, split: str, size: int = AT_ONCE) -> Iterator[Symbols]:
+    def pieces(self, split: str, size: int = AT_ONCE, *, evenly: bool = False) -> Iterator[Symbols]:
         """Yield the symbols of a split, piece by piece.
 
         Args:
             split: The split.
             size: The number of symbols of a piece.
+            evenly: Whether to yield the pieces in an order in which any first ones are spread evenly over the text.
         """
-        for part in _parts(self._array[self.splits[split]], size):
-            yield self._numbering.symbols(part)
+        whole = self._array[self.splits[split]]
+        count = -(-len(whole) // size)
+        for number in _spread(count) if evenly else range(count):
+            yield self._numbering.symbols(whole[number * size : (number + 1) * size])
 
     def count(self, split: str) -> dict[str, int]:
         """Count how often a split has each symbol; empty at level ``byte``."""
@@ -266,6 +270,15 @@ class _Reading:
 def _parts(array: NDArray[Any], size: int = AT_ONCE) -> Iterator[NDArray[Any]]:
     for begin in range(0, len(array), size):
         yield array[begin : begin + size]
+
+
+def _spread(count: int) -> Iterator[int]:
+    """Yield the numbers below ``count``, each at a golden section of the whole from the one before."""
+    step = max(1, round(count * (5**0.5 - 1) / 2))
+    while gcd(step, count) > 1:
+        step += 1
+    for number in range(count):
+        yield number * step % count
 
 
 def _cut(array: NDArray[Any], whole: slice, fraction: float, end: int | None) -> int:

@@ -21,7 +21,8 @@ UNKNOWN = "<unk>"
 
 # The number of characters to encode at once: each takes twelve bytes meanwhile.
 _AT_ONCE = 2**20
-_PARTS_AT_ONCE = 16
+# The number of parts of a text to cut into pieces at once: each piece takes about a hundred bytes meanwhile.
+_PARTS_AT_ONCE = 2
 
 # The form of a text at each level: bytes, characters in a string, or words or pieces in a list.
 Symbols = bytes | str | list[str]

@@ -226,8 +226,13 @@ def count_text(tokens: Tensor, vocabulary: Vocabulary) -> tuple[int, int]:
     """
     sizes = torch.tensor([len(piece) for piece in vocabulary.pieces])
     begins = torch.tensor([sum(byte & 0xC0 != 0x80 for byte in piece) for piece in vocabulary.pieces])
-    numbers = [part.long() for part in tokens.split(_COUNTED_AT_ONCE)]
-    return sum(int(sizes[part].sum()) for part in numbers), sum(int(begins[part].sum()) for part in numbers)
+    # Part by part: the numbers of a long text would not fit in memory as int64, by which torch indexes.
+    counts = [(int(sizes[part].sum()), int(begins[part].sum())) for part in map(torch.Tensor.long, _parts(tokens))]
+    return sum(size for size, _ in counts), sum(begin for _, begin in counts)
+
+
+def _parts(tokens: Tensor) -> Iterator[Tensor]:
+    return iter(tokens.split(_COUNTED_AT_ONCE))
 
 
 @dataclass(frozen=True)

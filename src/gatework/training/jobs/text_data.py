@@ -1,10 +1,10 @@
 """The text of a language model: its settings, its symbols and their numbers."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from itertools import islice
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -23,7 +23,9 @@ LARGE_VOCABULARY = 50_000
 """The number of symbols above which a vocabulary costs more than the layers of most models."""
 
 _PIECES = 4096  # at level bpe, if vocabulary_size is not given
-_LEARNED_FROM = 1 << 28  # the most characters from which pieces are learned
+# Pieces are learned from so many characters, and from so many characters of different words.
+_MOST_LEARNED, _MOST_DIFFERENT = 1 << 28, 1 << 20
+_WORD = re.compile(r"\w+")
 _AT_ONCE = 1 << 17
 _LOOKED_AT = 20_002  # the words, from the most frequent, that are looked at
 
@@ -228,10 +230,24 @@ def _collect(corpus: Corpus, config: TextSettings) -> Vocabulary:
     """Collect the vocabulary of the training split."""
     if config.level != "bpe":
         return Vocabulary.counted(corpus.count("train"), config.level, config.vocabulary_size, config.words)
-    # Pieces that are learned from so much text hardly change with more of it, and the words must fit in memory.
-    return Vocabulary.learned(
-        islice(_text(corpus, "train"), _LEARNED_FROM // _AT_ONCE), config.vocabulary_size or _PIECES
-    )
+    return Vocabulary.learned(_sample(corpus), config.vocabulary_size or _PIECES)
+
+
+def _sample(corpus: Corpus) -> Iterator[str]:
+    """Yield parts of the training text from which pieces are learned, until they have enough different words.
+
+    The memory of learning grows with the different words: by about 300 bytes for each of their Chinese characters.
+    """
+    words: set[str] = set()
+    read = room = 0
+    for part in map(str, corpus.pieces("train", _AT_ONCE, evenly=True)):
+        new = set(_WORD.findall(part)) - words
+        words |= new
+        room += sum(map(len, new))
+        read += len(part)
+        yield part
+        if room > _MOST_DIFFERENT or read > _MOST_LEARNED:
+            return
 
 
 def _encode(corpus: Corpus, split: str, vocabulary: Vocabulary) -> Numbers:
