@@ -14,8 +14,11 @@ from gatework.explorer.answers import open_answers
 from gatework.explorer.messages import LATEST, TraceRequest
 from gatework.explorer.report import write_report
 from gatework.explorer.settings import PAGE, Settings
-from gatework.reading.files import MOST_TEXT, read_file
+from gatework.reading.files import read_file
 from gatework.runs.files import saving, write_file
+
+# A report holds 2,000 symbols; a longer text is refused by its number of symbols, up to this size.
+_MOST_BYTES = 1 << 26
 
 
 def report(
@@ -59,5 +62,5 @@ def report(
 
 
 def _read(name: str) -> str:
-    content = sys.stdin.buffer.read() if name == "-" else read_file(os.path.expanduser(name), MOST_TEXT)
+    content = sys.stdin.buffer.read() if name == "-" else read_file(os.path.expanduser(name), _MOST_BYTES)
     return decode_text(content, name, "utf-8")
