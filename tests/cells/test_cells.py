@@ -149,7 +149,7 @@ def test_projecting_a_cell_that_reads_its_output_elementwise_carries_the_whole()
 
 FAULTS = [
     (lambda: peephole(CELLS["lstm"], "ix"), "The cell `lstm` has no gate `x` of its own; it has i, f, g, o."),
-    (lambda: peephole(CELLS["gru"], "z"), "The cell `gru` has one state, h; say with state= which one gates look at."),
+    (lambda: peephole(CELLS["gru"], "z"), "The cell `gru` has one state, h. Say with state= which one gates look at."),
     (lambda: peephole(CELLS["cifg"], "f"), "The cell `cifg` has no gate `f` of its own; it has i, g, o."),
     (lambda: coupled(CELLS["gru"]), "The cell `gru` has no gate `i` of its own; it has r, z, n."),
     (lambda: zoneout(CELLS["gru"], c=0.5), "zoneout of `c`: the cell `gru` has the states h."),

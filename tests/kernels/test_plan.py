@@ -218,7 +218,7 @@ def test_the_message_shows_the_stage():
     with pytest.raises(PlanError) as caught:
         verified(with_line(FORWARD, LAST, Name("nowhere")))
     assert str(caught.value) == (
-        "the line of 'extra' takes 'nowhere' of size None; expected 'hidden_size', in stage 2\n"
+        "The plan is wrong: the line of 'extra' takes 'nowhere' of size None; expected 'hidden_size', in stage 2\n"
         "each step, stage 0 (units: hidden_size)\n"
         "  product    h_1 = S @ a\n"
         f"  pointwise  h = tanh(h_1) + {MOMENTS[0].mean}\n"

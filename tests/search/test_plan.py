@@ -161,7 +161,7 @@ def test_equations_of_the_users_own_take_part(told):
 
 
 def test_cells_that_cannot_take_part(told):
-    with pytest.raises(ConfigError, match=r"^these cells cannot take part at this task and size: clockwork \("):
+    with pytest.raises(ConfigError, match=r"^These cells cannot take part at this task and size: clockwork \("):
         ComparisonPlan(told(cells="lstm,clockwork", match="size"))
 
 

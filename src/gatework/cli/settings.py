@@ -87,7 +87,7 @@ def as_toml(config: TrainConfig) -> str:
 
     Example:
         >>> print(next(line for line in as_toml(TrainConfig(level="word")).splitlines() if line.startswith("level")))
-        level = "word"  # What the model reads and writes one at a time.
+        level = "word"  # What the model reads and writes one at a time; bpe: pieces of words.
     """
     values = config.model_dump(mode="json")
     lines = []

@@ -39,7 +39,7 @@ def knowing(*tasks: Task | None) -> Iterator[None]:
         'Parity'
         >>> find_task("mine")
         Traceback (most recent call last):
-        gatework.errors.ConfigError: There is no task 'mine'. Did you mean 'airline'? The tasks are: ...
+        gatework.errors.ConfigError: There is no task 'mine'. ...
     """
     own = dict(_OWN.get())
     for task in tasks:
