@@ -172,6 +172,15 @@ def test_maps_stand_for_states_below_beside_an_input():
     assert float(stack.weight_c_below_l0.grad.abs().sum()) > 0
 
 
+def test_what_is_left_out_below_may_leave_a_constant():
+    """Without h_below the first layer multiplies V by sigmoid(0), which is a half."""
+    step = gatework.cell("h = x + V @ sigmoid(h_below)", states="h", inputs="x h_below")
+    layer, x = Recurrent(step, 2, 2, dtype=torch.float64), torch.randn(3, 1, 2, dtype=torch.float64)
+    for backend in ("cpu", "reference"):
+        layer.backend = backend
+        assert_close(layer(x)[0], x + layer.named_weights(0)["V"].sum(1) / 2)
+
+
 def test_the_options_are_printed():
     layer = stack_of(skip="in", tie_layers=True)
     assert repr(layer) == "Recurrent(gru, 4, 6, num_layers=3, skip='in', tie_layers=True)"

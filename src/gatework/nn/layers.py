@@ -129,7 +129,8 @@ def plan_layers(
         all_sizes = cell.sizes(tuple((follow | named).values()), hidden_size, proj_size or None, own)
         step = cell.step if number or from_below else without(cell.step, wired(cell))
         # Without what came from below, an input may no longer be tied to the states, and its size has a key of its own.
-        all_sizes |= {step.sizes_of[name]: all_sizes[cell.step.sizes_of[name]] for name in step.sizes_of}
+        known = [name for name in step.sizes_of if name in cell.step.sizes_of]  # what is left out may leave constants
+        all_sizes |= {step.sizes_of[name]: all_sizes[cell.step.sizes_of[name]] for name in known}
         if not bias:
             step = without(step, [parameter.name for parameter in step.parameters if parameter.role == "bias"])
         mapped = tuple(name for name in wired(cell) if name != first) if from_below else ()
