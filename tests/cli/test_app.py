@@ -202,7 +202,7 @@ def test_printed_commands_call_the_program_as_it_was_called(tmp_path, monkeypatc
     for started, expected in {
         str(folder / "gatework"): ".venv/bin/gatework",
         ".venv/bin/gatework": ".venv/bin/gatework",
-        "/work/my tools/gatework": "'/work/my tools/gatework'",
+        "/opt/my tools/gatework": "'/opt/my tools/gatework'",
         "/lib/python/gatework/__main__.py": f"{sys.executable} -m gatework",
         "/lib/python/pytest/__main__.py": "gatework",
     }.items():

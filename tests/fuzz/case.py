@@ -1,12 +1,18 @@
 """One situation: a cell, a layer, a batch and a call, as plain data that can be written down and made smaller."""
 
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 CALLS = ("train", "forward", "record", "stream", "step", "trace")
 STRIDES = ("plain", "cut", "transposed", "alternate", "expanded")
 SPECIAL = ("", "zero", "inf", "nan", "huge", "denormal")
+
+
+def comes_from_below(name: str, states: Collection[str]) -> bool:
+    """Say whether an input is a state of the layer below, so that nobody gives it."""
+    return name.endswith("_below") and name.removesuffix("_below") in states
 
 
 @dataclass

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
-from tests.fuzz.case import Case
+from tests.fuzz.case import Case, comes_from_below
 from tests.fuzz.meaning import Doubts, Meaning, Noise, Run, written_out
 from torch import Tensor
 from torch.nn import functional
@@ -114,7 +114,7 @@ def expected(
     doubts = Doubts(*WORTH[case.dtype][:3])
     leaves = {name: one.clone().requires_grad_(grads) for name, one in given.leaves().items()}
     below: dict[str, Tensor] = {}
-    outer = [name for name in meaning.inputs if not _wired(name, meaning.states)]
+    outer = [name for name in meaning.inputs if not comes_from_below(name, meaning.states)]
     for place, name in enumerate(outer):
         below[name] = leaves[f"input {place}"]
     directions = 2 if case.bidirectional else 1
@@ -157,10 +157,6 @@ def expected(
             for (name, leaf), grad in zip(leaves.items(), wanted, strict=True)
         }
     return found, doubts
-
-
-def _wired(name: str, states: list[str]) -> bool:
-    return name.endswith("_below") and name.removesuffix("_below") in states
 
 
 def _run(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from tests.fuzz.case import CALLS, SPECIAL, STRIDES, Case
+from tests.fuzz.case import CALLS, SPECIAL, STRIDES, Case, comes_from_below
 
 _SMOOTH = ("sigmoid", "tanh", "sin", "cos", "erf", "softplus", "log_sigmoid", "gelu")
 _BENT = ("relu", "abs", "hard_sigmoid", "sign")
@@ -305,7 +305,7 @@ def _transforms(random: Random, states: list[str], lines: list[str]) -> list[lis
 
 def _input_sizes(writer: _Writer, inputs: list[str], states: list[str], hidden: int, random: Random) -> list[int]:
     """Give a size for each input that a user gives."""
-    outer = [name for name in inputs if not (name.endswith("_below") and name.removesuffix("_below") in states)]
+    outer = [name for name in inputs if not comes_from_below(name, states)]
     return [hidden if writer.sizes[name] == HIDDEN else random.choice([1, 2, 3, 5, 8, 9, 17]) for name in outer]
 
 
@@ -344,7 +344,7 @@ def known_cell(random: Random) -> Case:
     """Take one of the papers' cells, written here once more, with a transformation or two."""
     equations, states, inputs = random.choice(KNOWN)
     lines = equations.split("\n")
-    sizes = [4] * len([name for name in inputs if not name.endswith("_below")])
+    sizes = [4] * len([name for name in inputs if not comes_from_below(name, states.split())])
     return Case(equations, states.split(), inputs, _transforms(random, states.split(), lines), sizes, [4])
 
 

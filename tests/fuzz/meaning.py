@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from tests.fuzz.case import comes_from_below
 from torch import Tensor
 
 EPSILON = 1e-5  # added to a variance
@@ -145,7 +146,7 @@ class Meaning:
             if size is not None:
                 self._join(line.name, size)
         for name in inputs:
-            if name.endswith("_below") and name.removesuffix("_below") in self.states:
+            if comes_from_below(name, self.states):
                 self._join(name, name.removesuffix("_below"))
 
     @property

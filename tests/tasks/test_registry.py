@@ -73,9 +73,12 @@ def test_what_is_looked_up_and_not_there():
 # Tasks that another file names: a model whose weights are set by hand, and a task that changes another's sequences.
 NAMED_ELSEWHERE = {"latch": {"models/hand_set"}, "adding": {"tasks/synthetic/multiplication"}}
 # Strings that are spelled like a task and mean something else: a copy in a figure, and where a state is read from.
-WORDS = {"copy": {"translations", "diagram/kinds/figures"}, "parity": {"kernels/cpu/streaming"}}
-# So is the verb, the use of a random generator, and a label in a picture.
-WORDS["forecast"] = {"cli/app", "training/forecasting", "training/forecast_figure"}
+WORDS = {
+    "copy": {"translations", "diagram/kinds/figures"},
+    "parity": {"kernels/cpu/streaming"},
+    # The verb, the use of a random generator, and a label in a picture.
+    "forecast": {"cli/app", "training/forecasting", "training/forecast_figure"},
+}
 
 
 def test_a_task_is_one_file_and_its_lines_in_the_registry():

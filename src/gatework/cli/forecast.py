@@ -1,7 +1,5 @@
 """``gatework forecast``: forecast how a table goes on, with intervals."""
 
-import csv
-import io
 from math import floor, log10
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +10,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
 
-from gatework.cli.output import Checkpoint, Json, Size, checkpoint_step, err, grid, out, print_json
+from gatework.cli.output import Checkpoint, Json, Size, checkpoint_step, csv_text, err, grid, out, print_json
 from gatework.cli.predictors import predictor_table
 from gatework.data.times import write_times
 from gatework.errors import printable
@@ -54,7 +52,7 @@ def forecast(
     found = forecast_table(run, table, horizon, ahead=ahead, step=checkpoint_step(checkpoint))
     if output is not None:
         with saving(f"'{output}'"):
-            write_file(output, as_csv(found).encode("utf-8"))
+            write_file(output, csv_text(found.header(), found.rows()).encode("utf-8"))
     if plot is not None:
         title = f"{(table or Path(run)).name}: the next {found.horizon:,} rows"
         picture = draw_forecast(found, printable(title))
@@ -67,23 +65,6 @@ def forecast(
     for path in (output, plot):
         if path is not None:
             err().print(escape(f"Wrote {path}."), soft_wrap=True)
-
-
-def as_csv(found: Forecast) -> str:
-    """Write a forecast as CSV, with its header.
-
-    Args:
-        found: The forecast.
-
-    Returns:
-        The text. Numbers have nine digits.
-    """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(found.header())
-    for row in found.rows():
-        writer.writerow([f"{value:.9g}" if isinstance(value, float) else value for value in row])
-    return text.getvalue()
 
 
 def _print(console: Console, found: Forecast) -> None:

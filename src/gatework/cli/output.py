@@ -1,11 +1,13 @@
 """The output of the verbs: tables for people on the terminal, JSON for programs."""
 
+import csv
+import io
 import json
 import os
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,6 +38,27 @@ def whole_number(kind: type, tokens: Sequence[Token]) -> int:
         return int(tokens[0].value)
     except ValueError:
         raise ValueError(f'unable to convert "{tokens[0].value}" into {kind.__name__}.') from None
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    r"""Write a table as CSV.
+
+    Args:
+        header: The names of the columns.
+        rows: The fields of each row.
+
+    Returns:
+        The text. Numbers have nine digits, and texts are as they are.
+
+    Example:
+        >>> csv_text(["city", "height"], [["Oslo", 0.1 + 0.2]])
+        'city,height\nOslo,0.3\n'
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([f"{value:.9g}" if isinstance(value, float) else value for value in row] for row in rows)
+    return text.getvalue()
 
 
 # Types of options that several verbs have.

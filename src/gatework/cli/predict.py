@@ -1,14 +1,12 @@
 """``gatework predict``: predict classes, tags or numbers of new sequences."""
 
-import csv
-import io
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.markup import escape
 
-from gatework.cli.output import Checkpoint, Json, checkpoint_step, err, grid, out, print_json
+from gatework.cli.output import Checkpoint, Json, checkpoint_step, csv_text, err, grid, out, print_json
 from gatework.errors import printable
 from gatework.runs.files import saving, write_file
 from gatework.training.prediction import Predictions
@@ -41,7 +39,7 @@ def predict(
     found = predict_table(run, file, step=checkpoint_step(checkpoint), device=device)
     if output is not None:
         with saving(f"'{output}'"):
-            write_file(output, as_csv(found).encode("utf-8"))
+            write_file(output, csv_text(found.header(), found.rows()).encode("utf-8"))
     if json:
         print_json(found.to_json())
         return
@@ -50,22 +48,6 @@ def predict(
     _print(found)
     if output is not None:
         err().print(escape(f"Wrote {output}."), soft_wrap=True)
-
-
-def as_csv(found: Predictions) -> str:
-    """Write predictions as CSV, with their header.
-
-    Args:
-        found: The predictions.
-
-    Returns:
-        The text. Numbers have nine digits.
-    """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(found.header())
-    writer.writerows([_written(value, ".9g") for value in row] for row in found.rows())
-    return text.getvalue()
 
 
 def _written(value: Any, digits: str) -> str:

@@ -70,6 +70,27 @@ class Table:
         """Return the numbers of one sequence ``[length, F]``."""
         return self.steps[: int(self.lengths[number]), number].numpy()
 
+    def places(self, names: Sequence[str], why: str) -> list[int]:
+        """Find columns by their names.
+
+        Args:
+            names: The names.
+            why: What needs them, in words such as ``which the model reads``.
+
+        Returns:
+            The place of each among the columns.
+
+        Raises:
+            DataError: If the table lacks one.
+        """
+        missing = [name for name in names if name not in self.columns]
+        if missing:
+            raise DataError(
+                f"'{self.source}' has no column of numbers '{missing[0]}', {why}. Its columns are "
+                f"{', '.join(self.columns)}."
+            )
+        return [self.columns.index(name) for name in names]
+
     def scaled(self, mean: NDArray, deviation: NDArray) -> "Table":
         """Standardise every column; the padding beyond the end of a sequence stays zero.
 

@@ -63,23 +63,23 @@ def scheme(name: str) -> Draw:
 def reset(layer: Any) -> None:
     """Initialise all parameters of a :class:`gatework.Recurrent`; see its method ``reset_parameters``."""
     draw = scheme(layer.init)
-    for number, direction, one in layer._own_runs():
-        for key, (_, columns) in one.maps.items() if direction == 0 else ():
-            bound = 1 / math.sqrt(columns)
-            for kind in ("weight", "bias") if layer.bias else ("weight",):
-                nn.init.uniform_(getattr(layer, f"{kind}_{key}_l{number}"), -bound, bound)
-            if key == "gate" and layer.bias:
-                # Srivastava et al. 2015, section 2.2: a negative bias, so that layers first pass on what they read.
-                nn.init.constant_(getattr(layer, f"bias_gate_l{number}"), -1.0)
+    for number, direction, one in layer._runs():
         suffix = suffix_of(number, direction)
-        parts = [(stored, getattr(layer, stored.key + suffix)) for stored in one.stored]
-        for stored, tensor in parts:
-            draw(stored, tensor, one.hidden_size)
-        for name, value in _fixed(layer, one).items():
-            write(parts, name, value)
-    for number, direction, one in layer._runs() if layer.learn_initial_state else ():
-        for state in learnable_states(one.step):
-            nn.init.zeros_(getattr(layer, f"initial_{state}{suffix_of(number, direction)}"))
+        if layer.wiring.owner(number) == number:
+            for key, (_, columns) in one.maps.items() if direction == 0 else ():
+                bound = 1 / math.sqrt(columns)
+                for kind in ("weight", "bias") if layer.bias else ("weight",):
+                    nn.init.uniform_(getattr(layer, f"{kind}_{key}_l{number}"), -bound, bound)
+                if key == "gate" and layer.bias:
+                    # Srivastava et al. 2015, section 2.2: a negative bias, so that layers first pass on what they read.
+                    nn.init.constant_(getattr(layer, f"bias_gate_l{number}"), -1.0)
+            parts = [(stored, getattr(layer, stored.key + suffix)) for stored in one.stored]
+            for stored, tensor in parts:
+                draw(stored, tensor, one.hidden_size)
+            for name, value in _fixed(layer, one).items():
+                write(parts, name, value)
+        for state in learnable_states(one.step) if layer.learn_initial_state else ():
+            nn.init.zeros_(getattr(layer, f"initial_{state}{suffix}"))
 
 
 def _fixed(layer: Any, one: Layer) -> dict[str, float | str | Tensor]:

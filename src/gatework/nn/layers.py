@@ -20,16 +20,13 @@ class Layer:
         step: The equations of the layer.
         sizes: The value of each key of the step's sizes.
         stored: The tensors of the layer.
-        projected_from: The size of the input of the learned map before the layer; None without a map.
-        mapped_below: The names of states of the layer below for which learned maps of the stack's input stand.
-        maps: The shape of every learned map of the layer, by its key: ``in`` before it, those below, and ``gate``.
+        maps: The shape of every learned map of the layer, by its key: ``in`` for the one before it, the name of an
+            input from below for which a map of the stack's input stands, and ``gate`` for that of a highway.
     """
 
     step: Step
     sizes: Mapping[str, int]
     stored: tuple[Stored, ...]
-    projected_from: int | None = None
-    mapped_below: tuple[str, ...] = ()
     maps: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def __deepcopy__(self, memo: object) -> "Layer":
@@ -39,6 +36,16 @@ class Layer:
     def size(self, name: str) -> int:
         """Return the size of a named vector."""
         return self.sizes[self.step.sizes_of[name]]
+
+    @property
+    def projected_from(self) -> int | None:
+        """The size of the input of the learned map before the layer; None without a map."""
+        return self.maps["in"][1] if "in" in self.maps else None
+
+    @property
+    def mapped_below(self) -> tuple[str, ...]:
+        """The inputs from below for which learned maps of the stack's input stand."""
+        return tuple(name for name in self.step.inputs if name in self.maps)
 
     @property
     def input_sizes(self) -> tuple[int, ...]:
@@ -116,9 +123,8 @@ def plan_layers(
         if number and wiring.skips_in:
             given += sizes[first]
         from_below = wiring.below_projection and not number
-        maps = (wiring.input_projection and (number == 0 or (elementwise and given != hidden_size))) or (
-            from_below and first in wired(cell)
-        )
+        maps = wiring.input_projection and (number == 0 or (elementwise and given != hidden_size))
+        maps |= from_below and first in wired(cell)
         named = {**sizes, first: hidden_size if maps else given}
         if number:
             named |= {name: layers[-1].size(name.removesuffix(BELOW)) for name in wired(cell)}
@@ -128,14 +134,18 @@ def plan_layers(
         follow = {name: own.get(cell.step.sizes_of[name].removeprefix("size_"), hidden_size) for name in cell.inputs}
         all_sizes = cell.sizes(tuple((follow | named).values()), hidden_size, proj_size or None, own)
         step = cell.step if number or from_below else without(cell.step, wired(cell))
-        # Without what came from below, an input may no longer be tied to the states, and its size has a key of its own.
-        known = [name for name in step.sizes_of if name in cell.step.sizes_of]  # what is left out may leave constants
-        all_sizes |= {step.sizes_of[name]: all_sizes[cell.step.sizes_of[name]] for name in known}
         if not bias:
             step = without(step, [parameter.name for parameter in step.parameters if parameter.role == "bias"])
-        mapped = tuple(name for name in wired(cell) if name != first) if from_below else ()
-        layer = Layer(step, all_sizes, layout(step, second_bias), given if maps else None, mapped)
-        layers.append(replace(layer, maps=_maps(layer, cell, sizes[first], wiring, layers)))
+        # Without what is left out, names may no longer be tied to the states, and their size has a key of its own.
+        known = [name for name in step.sizes_of if name in cell.step.sizes_of]  # what is left out may leave constants
+        all_sizes |= {step.sizes_of[name]: all_sizes[cell.step.sizes_of[name]] for name in known}
+        layer = Layer(step, all_sizes, layout(step, second_bias))
+        shapes = {"in": (layer.size(first), given)} if maps else {}
+        if from_below:
+            shapes |= {name: (layer.size(name), sizes[first]) for name in wired(cell) if name != first}
+        if layers and wiring.connection:
+            shapes |= _connect(cell, wiring, layers[-1], layer, number)
+        layers.append(replace(layer, maps=shapes))
     _check_tied(layers, wiring)
     return tuple(layers)
 
@@ -144,22 +154,15 @@ def _passed_up(cell: Cell, layer: Layer, wiring: Wiring) -> int:
     return layer.size(cell.states[0]) * wiring.directions
 
 
-def _maps(layer: Layer, cell: Cell, outside: int, wiring: Wiring, below: Sequence[Layer]) -> dict[str, tuple[int, int]]:
-    """Return the shape of every learned map of a layer."""
-    maps = {}
-    if layer.projected_from is not None:
-        maps["in"] = (layer.size(first_input(cell)), layer.projected_from)
-    maps |= {name: (layer.size(name), outside) for name in layer.mapped_below}
-    if below and wiring.connection:
-        size, size_below = (_passed_up(cell, one, wiring) for one in (layer, below[-1]))
-        if size != size_below:
-            raise SizeError(
-                f"connection={wiring.connection!r} joins the input of a layer with its output, and these have the "
-                f"sizes {size_below} and {size} in layer {len(below)}. Give all layers the same hidden_size."
-            )
-        if wiring.connection == "highway":
-            maps["gate"] = (size, size)
-    return maps
+def _connect(cell: Cell, wiring: Wiring, below: Layer, layer: Layer, number: int) -> dict[str, tuple[int, int]]:
+    """Refuse to connect what a layer reads with an output of another size; return the shape of a highway's gate."""
+    size, size_below = (_passed_up(cell, one, wiring) for one in (layer, below))
+    if size != size_below:
+        raise SizeError(
+            f"connection={wiring.connection!r} joins the input of a layer with its output, and these have the sizes "
+            f"{size_below} and {size} in layer {number}. Give all layers the same hidden_size."
+        )
+    return {"gate": (size, size)} if wiring.connection == "highway" else {}
 
 
 def _check_wiring(cell: Cell, wiring: Wiring) -> None:

@@ -15,8 +15,15 @@ from gatework.nn import initial, single, storage
 from gatework.nn.checks import check_inputs, check_names, check_options, check_state
 from gatework.nn.choices import Choice
 from gatework.nn.foreign import OwnState
-from gatework.nn.layers import Layer, first_input, follows_output, learnable_states, plan_layers, read_cell
-from gatework.nn.layers import outer_inputs as outer
+from gatework.nn.layers import (
+    Layer,
+    first_input,
+    follows_output,
+    learnable_states,
+    outer_inputs,
+    plan_layers,
+    read_cell,
+)
 from gatework.nn.sequences import SequenceBatch, arrange, as_tuple
 from gatework.nn.states import State, given_back, taken
 from gatework.nn.stream import Stream
@@ -155,33 +162,22 @@ class Recurrent(OwnState):
         def register(name: str, *shape: int) -> None:
             self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
 
-        def register_initial(number: int, direction: int, layer: Layer) -> None:
-            for state in learnable_states(layer.step):
+        for number, direction, layer in self._runs():
+            if self.wiring.owner(number) == number:
+                for key, (rows, columns) in layer.maps.items() if direction == 0 else ():
+                    register(f"weight_{key}_l{number}", rows, columns)
+                    if self.bias:
+                        register(f"bias_{key}_l{number}", rows)
+                for stored in layer.stored:
+                    register(stored.key + suffix_of(number, direction), *stored.shape(layer.sizes))
+            for state in learnable_states(layer.step) if self.learn_initial_state else ():
                 register(f"initial_{state}{suffix_of(number, direction)}", layer.size(state))
-
-        for number, direction, layer in self._own_runs():
-            for key, (rows, columns) in layer.maps.items() if direction == 0 else ():
-                register(f"weight_{key}_l{number}", rows, columns)
-                if self.bias:
-                    register(f"bias_{key}_l{number}", rows)
-            for stored in layer.stored:
-                register(stored.key + suffix_of(number, direction), *stored.shape(layer.sizes))
-            if self.learn_initial_state and not self.wiring.tie_layers:
-                register_initial(number, direction, layer)
-        for number, direction, layer in self._runs() if self.learn_initial_state and self.wiring.tie_layers else ():
-            register_initial(number, direction, layer)
 
     def _runs(self) -> Iterator[tuple[int, int, Layer]]:
         """Yield every layer and direction, in the order of torch's states."""
         for number, layer in enumerate(self.layers):
             for direction in range(self.wiring.directions):
                 yield number, direction, layer
-
-    def _own_runs(self) -> Iterator[tuple[int, int, Layer]]:
-        """Yield the layers and directions with weights of their own."""
-        owned = ((number, self.wiring.owner(number)) for number in range(self.num_layers))
-        owners = {number for number, owner in owned if number == owner}
-        return (run for run in self._runs() if run[0] in owners)
 
     @property
     def output_size(self) -> int:
@@ -342,7 +338,7 @@ class Recurrent(OwnState):
         """Run the layers one above the other."""
         fresh = self._fresh_states(batch)
         states = fresh if state is None else taken(batch, state, len(self.cell.states), self.same_sizes)
-        given = dict(zip(outer(self.cell), batch.inputs, strict=True))
+        given = dict(zip(outer_inputs(self.cell), batch.inputs, strict=True))
         finals: list[tuple[Tensor, ...]] = []
         records: list[dict[str, Any]] = []
         passed: list[Tensor] = []

@@ -133,15 +133,7 @@ class Forecaster:
         Raises:
             DataError: If it lacks a column, or has no dates where the model reads the calendar.
         """
-        columns, read = self.layout.columns, []
-        for name in columns:
-            if name not in table.columns:
-                raise DataError(
-                    f"'{table.source}' has no column of numbers '{name}', which the model reads. Its columns are "
-                    f"{', '.join(table.columns)}."
-                )
-            read.append(table.columns.index(name))
-        series = []
+        read, series = table.places(self.layout.columns, "which the model reads"), []
         for number, name in enumerate(table.names):
             times = table.times[number] if table.times else None
             if self.layout.calendar and (times is None or not np.issubdtype(times.dtype, np.datetime64)):
@@ -174,13 +166,7 @@ class Forecaster:
         # Times and names are found anew, for a table of what is to come may do without them.
         options = replace(self._reading, columns=known, target=(), known=(), calendar=False, time="", id="")
         table = open_series(Path(path), options)
-        missing = [name for name in known if name not in table.columns]
-        if missing:
-            raise DataError(
-                f"'{table.source}' has no column of numbers '{missing[0]}', which is known ahead. Its columns are "
-                f"{', '.join(table.columns)}."
-            )
-        read = [table.columns.index(name) for name in known]
+        read = table.places(known, "which is known ahead")
         found = {name: table.sequence(number)[:, read] for number, name in enumerate(table.names)}
         if len(series) == 1 and len(found) == 1:
             return {series[0].name: next(iter(found.values()))}

@@ -124,13 +124,7 @@ def _open(path: Path, facts: Mapping[str, Any], options: TableOptions) -> tuple[
     decided = facts.get("table", {})
     reading = TableOptions.from_facts(options.facts() | (dict(decided) if isinstance(decided, Mapping) else {}))
     table = open_table(path, reading, unlabelled=True)
-    missing = [name for name in columns if name not in table.columns]
-    if missing:
-        raise DataError(
-            f"'{table.source}' has no column of numbers '{missing[0]}', which the model reads. Its columns are "
-            f"{', '.join(table.columns)}."
-        )
-    read = [table.columns.index(name) for name in columns]
+    read = table.places(columns, "which the model reads")
     scaled = [(table.sequence(number)[:, read] - np.array(mean)) / np.array(deviation) for number in range(table.size)]
     if not all(np.isfinite(rows).all() for rows in scaled):
         raise DataError(f"'{table.source}' holds numbers too large to be standardised.")

@@ -67,9 +67,7 @@ class SequenceShape:
             )
         layers = model.recurrent.layers
         inside = sum(parameter.count(layer.sizes) for layer in layers for parameter in layer.step.parameters)
-        maps = sum(
-            layer.hidden_size * (layer.projected_from + 1) for layer in layers if layer.projected_from is not None
-        )
+        maps = sum(rows * (columns + 1) for layer in layers for rows, columns in layer.maps.values())
         own = {name for name, _ in model.recurrent.named_parameters(prefix="recurrent")}
         return inside + maps + sum(value.numel() for name, value in model.named_parameters() if name not in own)
 

@@ -1,7 +1,7 @@
 """The settings that say how a table of one's own is read; training and comparisons share them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -125,13 +125,7 @@ def refuse_forecast_settings(settings: BaseModel, task: str) -> None:
     Raises:
         ConfigError: If one is given; the message names it.
     """
-    for name in OF_FORECASTS:
-        value = getattr(settings, name)
-        if value != type(settings).model_fields[name].default:
-            shown = ",".join(value) if isinstance(value, tuple) else value
-            raise ConfigError(
-                f"{name} is '{shown}', and task '{task}' forecasts no table. Leave it out, or choose --task forecast."
-            )
+    _refuse(settings, OF_FORECASTS, f"task '{task}' forecasts no table", "--task forecast")
 
 
 def refuse_table_settings(settings: BaseModel, task: str) -> None:
@@ -144,14 +138,17 @@ def refuse_table_settings(settings: BaseModel, task: str) -> None:
     Raises:
         ConfigError: If one is given; the message names it.
     """
-    for name in (*TABLE_SETTINGS, "encoding"):
+    reads = "--task classify, tag, regress or forecast"
+    _refuse(settings, (*TABLE_SETTINGS, "encoding"), f"task '{task}' reads no table of your own", reads)
+
+
+def _refuse(settings: BaseModel, names: Iterable[str], why: str, instead: str) -> None:
+    """Refuse settings that differ from their defaults."""
+    for name in names:
         value = getattr(settings, name)
         if value != type(settings).model_fields[name].default:
             shown = ",".join(value) if isinstance(value, tuple) else value
-            raise ConfigError(
-                f"{name} is '{shown}', and task '{task}' reads no table of your own. Leave it out, or choose --task "
-                "classify, tag, regress or forecast."
-            )
+            raise ConfigError(f"{name} is '{shown}', and {why}. Leave it out, or choose {instead}.")
 
 
 assert get_args(Missing)[0] == TableSettings.model_fields["missing"].default
