@@ -228,7 +228,8 @@ def draw_cell(random: Random) -> Case:
         writer.sizes[name] = size
     lines = _all_read(writer, lines, order, inputs, states)
     transforms = _transforms(random, states, lines)
-    given = states if random.random() < 0.85 else None
+    # Where the text is to show the states, it may show fewer; then no input may count on one of the others.
+    given = states if random.random() < 0.85 or any(comes_from_below(name, states) for name in inputs) else None
     return Case("\n".join(lines), given, inputs, transforms, _input_sizes(writer, inputs, states, 4, random), [4])
 
 

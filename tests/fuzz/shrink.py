@@ -110,11 +110,10 @@ def _with_text(case: Case, text: str) -> Case:
     states = case.states if case.states is None else [name for name in case.states if name in lines]
     names = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
     kept = [name for name in case.inputs if name in names]
-    before = [line.split(" = ")[0] for line in case.equations.split("\n")] if case.states is None else case.states
-    given = [name for name in case.inputs if not comes_from_below(name, before)]
+    given = [name for name in case.inputs if not comes_from_below(name, case.states or ())]
     had = dict(zip(given, case.input_size, strict=False))
     # An input from below whose state is gone is an input like others.
-    outer = [name for name in kept if not comes_from_below(name, lines if states is None else states)]
+    outer = [name for name in kept if not comes_from_below(name, states or ())]
     sizes = [had.get(name, case.hidden_size[0]) for name in outer]
     return case.but(equations=text, states=states, inputs=kept or ["x"], input_size=sizes or case.input_size[:1])
 

@@ -15,7 +15,7 @@ from tests.fuzz.grammar import draw_session
 from tests.fuzz.hostile import TARGETS, Target, attempts
 from tests.fuzz.judge import Judge, judge
 from tests.fuzz.meaning import _FUNCTIONS, Doubts, Meaning, Noise, Run, Undefined, written_out
-from tests.fuzz.shrink import texts
+from tests.fuzz.shrink import _with_text, texts
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="sessions run in forked processes")
@@ -163,3 +163,18 @@ def test_texts_become_shorter():
     assert "h = tanh(R @ h + sigmoid(W @ x))" in found
     assert "c = W @ x\nh = tanh(R @ h + c)" in found
     assert "c = sigmoid(W @ x)\nh = R @ h + c" in found
+
+
+def test_an_input_from_below_has_a_state():
+    """Otherwise it is an input like others, and the case would give one tensor too few."""
+    cells = [draw_session(Random(f"below {seed}"), 1)[0] for seed in range(3000)]
+    below = [one for one in cells if any(name.endswith("_below") for name in one.inputs)]
+    assert len(below) > 50
+    assert all(one.states is not None for one in below)
+
+
+def test_a_smaller_case_has_a_size_for_each_input():
+    """`due` is no state of the shorter text, so that `due_below` is given like x."""
+    case = Case("due = prev(h)\nh = x + due_below + due", ["h", "due"], ["x", "due_below"], input_size=[1])
+    smaller = _with_text(case, "h = x + due_below")
+    assert (smaller.states, smaller.inputs, len(smaller.input_size)) == (["h"], ["x", "due_below"], 2)
