@@ -102,6 +102,17 @@ def test_a_horizon_beyond_the_trained_one_reads_forecasts_like_rows(run):
     assert long.measured == 160 - 128 - 10 + 1
 
 
+def test_the_first_block_of_a_long_forecast_lies_in_its_intervals(tmp_path):
+    """Also for a model that is always too low: the table rises, and the model has learned nothing."""
+    rising = np.arange(120.0)[:, None] + np.random.default_rng(0).normal(size=(120, 1))
+    data = write(tmp_path / "rising.csv", rising, ["a"])
+    train(make_config(SMALL | {"data": str(data), "gap": 4, "run": str(tmp_path / "run")}))
+    found = Forecasting(answer_no_change(open_forecaster(str(tmp_path / "run")))).forecast(horizon=10)
+    for level in LEVELS:
+        assert (found.lower[level][:4] <= found.point[:4]).all()
+        assert (found.point[:4] <= found.upper[level][:4]).all()
+
+
 def test_the_same_forecast_every_time(run):
     torch.manual_seed(1)
     first = forecast(run, horizon=9)

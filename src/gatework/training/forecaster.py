@@ -342,7 +342,10 @@ class Forecaster:
         return (batch.targets[asked].double() - answers).numpy()
 
     def draw(self, rng: np.random.Generator, size: tuple[int, int, int]) -> NDArray[np.float64]:
-        """Draw errors of whole forecasts from those on the validation part.
+        """Draw errors of whole forecasts from those on the validation part, each upwards or downwards.
+
+        Without the signs, errors of a model that is always too low would move all paths away from the forecast, whose
+        interval then would not hold it.
 
         Args:
             rng: The random generator.
@@ -351,7 +354,8 @@ class Forecaster:
         Returns:
             Errors ``[B, paths, blocks, gap, C]``.
         """
-        return self.errors[rng.integers(len(self.errors), size=size)]
+        signs = rng.choice((-1.0, 1.0), size=(*size, 1, 1))
+        return signs * self.errors[rng.integers(len(self.errors), size=size)]
 
     def origins(self, series: Sequence[Series], horizon: int, most: int) -> list[tuple[int, int]]:
         """Choose places in the test part from which a whole horizon lies in it, evenly spread.

@@ -334,7 +334,7 @@ class Forecasting:
             return (sides[0], sides[1]), f"{widths.how}, on the validation part"
         paths = self._paths(series, answers, state, horizon, _PATHS)
         errors = len(forecaster.errors)
-        how = f"{_PATHS} paths, to which errors of {errors:,} forecasts of the validation part are added at random"
+        how = f"{_PATHS} paths; to each, errors of {errors:,} forecasts of the validation part are added or subtracted"
         return _quantiles(paths), how
 
     def _paths(
