@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gatework.kernels.weights import Weights
-from gatework.language.nodes import Step
+from gatework.language.nodes import ONE_NUMBER, Step
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,9 +17,11 @@ class Call:
     Args:
         step: The checked equations.
         weights: Its parameters.
-        inputs: One tensor [T, B, size] for each of the step's inputs. If lengths never rise, it may be [N, size],
-            packed as in a PackedSequence; then every result with a value for each step is packed too.
-        state: One tensor [B, size] for each of the step's states: the values before the first step.
+        inputs: One tensor [T, B, size] for each of the step's inputs; [T, B, L] if it has a number for each position of
+            a memory. If lengths never rise, it may be [N, size], packed as in a PackedSequence; then every result with
+            a value for each step is packed too.
+        state: One tensor [B, size] for each of the step's states, [B, L] if it has a number for each position: the
+            values before the first step.
         lengths: The number of steps of each row, int64 [B] on the CPU; None if all rows have T steps.
         restart: Where rows restart, bool [T, B]: if True, the step at that time starts from ``initial``; None if
             none does.
@@ -29,6 +31,8 @@ class Call:
             evaluation, where every mask equals its probability.
         record: Names in the equations whose values are also returned.
         memory: What the forward pass saves for the backward pass, a row of :data:`gatework.kernels.MEMORY`.
+        banks: One tensor [B, L, size] for each of the step's memories.
+        extents: For each memory, the number of positions of each row, int64 [B] on the CPU; None if all rows have L.
 
     Example:
         >>> from gatework.language import parse
@@ -49,6 +53,8 @@ class Call:
     draws: Mapping[str, Tensor] | None = None
     record: tuple[str, ...] = ()
     memory: str = "fast"
+    banks: tuple[Tensor, ...] = ()
+    extents: tuple[Tensor | None, ...] = ()
 
     @property
     def drawn(self) -> bool:
@@ -77,8 +83,12 @@ class Call:
             if parameter.columns is not None:
                 split = parameter.blocks if parameter.structure == "block_diagonal" else 1
                 sizes[parameter.columns] = columns[0] * split
-        named = zip((*self.step.inputs, *self.step.states), (*self.inputs, *self.state), strict=True)
-        return sizes | {self.step.sizes_of[name]: tensor.shape[-1] for name, tensor in named}
+        step = self.step
+        named = zip((*step.inputs, *step.states, *step.banks), (*self.inputs, *self.state, *self.banks), strict=True)
+        sizes |= {step.sizes_of[name]: tensor.shape[-1] for name, tensor in named}
+        if step.memories:
+            sizes[ONE_NUMBER] = 1  # what is at positions is given as [B, L], without an axis for its one number
+        return sizes
 
     @property
     def like(self) -> Tensor:
@@ -93,9 +103,9 @@ class Call:
         """Make a vector [size] from a value that is constant over time."""
         return (value if isinstance(value, Tensor) else self.number(value)).broadcast_to(size)
 
-    def sequence(self, value: float | Tensor, size: int) -> Tensor:
+    def sequence(self, value: float | Tensor, *size: int) -> Tensor:
         """Expand a value that is known before the first step to a whole sequence, [size] for each row of the inputs."""
-        shape = (*self.inputs[0].shape[:-1], size)
+        shape = (*self.inputs[0].shape[:-1], *size)
         return (value if isinstance(value, Tensor) else self.number(value)).broadcast_to(shape)
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from gatework.errors import EquationError, did_you_mean
 from gatework.language.anatomy import origin
 from gatework.language.nodes import (
+    ONE_NUMBER,
     Apply,
     Equation,
     Name,
@@ -23,6 +24,7 @@ from gatework.language.nodes import (
     walk,
 )
 from gatework.language.parse import NOT_NAMES, WRITTEN, Limits, normalised, read
+from gatework.language.positions import find_positions
 from gatework.language.sizes import Sizes, name_sizes
 from gatework.language.spelling import BELOW
 
@@ -36,6 +38,7 @@ def parse(
     *,
     delivered: Iterable[str] | str = (),
     sized: Iterable[str] | str = (),
+    memories: Iterable[str] | str = (),
 ) -> Step:
     """Read and check the equations of a cell.
 
@@ -48,6 +51,7 @@ def parse(
         limits: The limits on the text.
         delivered: The names that a cell delivers at every step. Nothing needs to read them.
         sized: Names of vectors whose sizes the user chooses, apart from those of the inputs and of the states.
+        memories: Names of memories, as in :class:`gatework.language.nodes.Step`.
 
     Returns:
         The checked Step.
@@ -61,7 +65,8 @@ def parse(
         ['W', 'R', 'b']
     """
     equations = read(text, limits)
-    return check(equations, states, inputs, outputs, delivered=delivered, sized=sized, text=normalised(text))
+    named = {"delivered": delivered, "sized": sized, "memories": memories}
+    return check(equations, states, inputs, outputs, text=normalised(text), **named)
 
 
 def check(
@@ -72,6 +77,7 @@ def check(
     *,
     delivered: Iterable[str] | str = (),
     sized: Iterable[str] | str = (),
+    memories: Iterable[str] | str = (),
     text: str = "",
 ) -> Step:
     """Resolve the names and sizes of equations, and refuse equations that do not fit together.
@@ -83,6 +89,7 @@ def check(
         outputs: As in :func:`parse`.
         delivered: As in :func:`parse`.
         sized: As in :func:`parse`.
+        memories: As in :func:`parse`.
         text: The text that the equations were read from, to quote in errors.
 
     Returns:
@@ -94,15 +101,19 @@ def check(
     given = _words(inputs, "inputs")
     checker = _Checker(text, equations, given)
     carried = checker.carried(states)
-    resolved = checker.resolve(carried)
+    entries, held = checker.memories(memories)
+    banks = tuple(dict.fromkeys(held.values()))
+    resolved, positions = find_positions(checker.resolve(carried), held, carried, checker.fault)
     sizes = Sizes(checker.fault)
-    parameters = _parameters(resolved, given, sizes, checker)
+    for name in held:
+        sizes.of(name)
+    parameters = _parameters(resolved, (*given, *banks), sizes, checker)
     delivers = checker.delivered(delivered)
-    checker.used(resolved, (*carried, *outputs, *delivers))
+    checker.used(resolved, (*carried, *outputs, *delivers), () if outputs else banks)
     for name in given:
         if name.endswith(BELOW) and name.removesuffix(BELOW) in carried:
             sizes.same(sizes.of(name), sizes.of(name.removesuffix(BELOW)), None)
-    names = dict.fromkeys((*given, *carried, *(equation.target for equation in equations)))
+    names = dict.fromkeys((*given, *carried, *banks, *(equation.target for equation in equations)))
     for name in carried:
         if sizes.is_matrix(name):
             line = next(equation for equation in resolved if equation.target == name)
@@ -110,20 +121,21 @@ def check(
     source = origin(resolved, carried[0], given)
     made = next(equation.value for equation in resolved if equation.target == source)
     own = checker.sized(sized, [*names, *(one.name for one in parameters if one.columns is None)], sizes)
-    keys = name_sizes(sizes, made, given, carried, own)
-    checker.own_sizes(own, parameters, (*given, *carried), sizes, keys)
+    keys = name_sizes(sizes, made, given, carried, own, banks)
+    checker.own_sizes(own, parameters, (*given, *carried, *banks), sizes, keys)
+    checker.whole(keys, positions, (*given, *banks, carried[0]), sizes)
     if text and not outputs:  # an adjoint has the periods of a step that was checked, and other size keys
         _check_periods(resolved, sizes, keys, checker)
     located = tuple(_located(parameter, sizes, keys, made) for parameter in parameters)
     vectors = {name: keys[sizes.root(name)] for name in names if not sizes.is_matrix(name)}
-    return Step(given, carried, resolved, located, vectors, tuple(outputs), delivers, own)
+    return Step(given, carried, resolved, located, vectors, tuple(outputs), delivers, own, entries, positions)
 
 
 def rechecked(step: Step, equations: Iterable[Equation], inputs: Iterable[str] | None = None) -> Step:
     """Check other equations in place of a step's own. All that the user chose for the step stays.
 
     Args:
-        step: The step whose states, outputs and sizes stay.
+        step: The step whose states, outputs, sizes and memories stay.
         equations: The other equations.
         inputs: The inputs that they read; None for the step's own.
 
@@ -137,7 +149,17 @@ def rechecked(step: Step, equations: Iterable[Equation], inputs: Iterable[str] |
     left = {*given, *(line.target for line in lines)}
     alike = ([name for name in entry.split("=") if name in left] for entry in step.sized)
     sized = ["=".join(names) for names in alike if names]
-    return check(lines, step.states, given, step.outputs, delivered=step.delivered, sized=sized)
+    memories = _left(step.memories, lines, given)
+    return check(
+        lines, step.states, given, step.outputs, delivered=step.delivered, sized=sized, memories=memories
+    )
+
+
+def _left(memories: Iterable[str], lines: Iterable[Equation], inputs: Iterable[str]) -> list[str]:
+    """Return the entries of the memories that lines read, each with those of its inputs that are left."""
+    read_names = {node.name for line in lines for node in walk(line.value) if isinstance(node, Name)}
+    parts = [entry.split("=") for entry in memories]
+    return ["=".join([bank, *(name for name in tied if name in inputs)]) for bank, *tied in parts if bank in read_names]
 
 
 class _Checker:
@@ -262,12 +284,38 @@ class _Checker:
                     f"`{name}` is named in sizes, but no parameter, input or state has its size. Leave `{name}` out."
                 )
 
-    def used(self, equations: tuple[Equation, ...], kept: tuple[str, ...]) -> None:
+    def memories(self, names: Iterable[str] | str) -> tuple[tuple[str, ...], dict[str, str]]:
+        """Check the memories. Return their entries, and the memory of each of them and of the inputs tied to it."""
+        entries = tuple(names.split()) if isinstance(names, str) else tuple(names)
+        if not entries:
+            return (), {}
+        _words("=".join(entries).split("="), "memories")
+        held = {name: entry.partition("=")[0] for entry in entries for name in entry.split("=")}
+        for name, bank in held.items():
+            if name == bank and (name in self.inputs or name in self.lines):
+                what = "an input" if name in self.inputs else "given an equation"
+                raise EquationError(f"`{name}` is both a memory and {what}; name one of them differently.")
+            if name != bank and name not in self.inputs:
+                hint = did_you_mean(name, self.inputs)
+                raise EquationError(f"`{name}` is named beside the memory `{bank}`, and is no input.{hint}")
+        return entries, held
+
+    def whole(self, keys: Mapping[str, str], positions: Mapping[str, str], names: Iterable[str], sizes: Sizes) -> None:
+        """Refuse vectors that would need the size 1, because a number for each position of a memory meets them."""
+        for name in names:
+            if keys[sizes.root(name)] == ONE_NUMBER and (name not in positions or positions[name] == name):
+                raise EquationError(
+                    f"`{name}` is a vector, and meets what has one number at each position of a memory. Multiply such "
+                    "numbers with a bank, as in `a @ m`, or with a vector by `spread(a, v)`."
+                )
+
+    def used(self, equations: tuple[Equation, ...], kept: tuple[str, ...], banks: tuple[str, ...] = ()) -> None:
         """Refuse lines and inputs that nothing reads, unless they are kept. They are nearly always mistakes."""
         read_names = {node.name for equation in equations for node in walk(equation.value) if isinstance(node, Name)}
         for equation in equations:
             if equation.target not in read_names and equation.target not in kept:
-                unknown = tuple(name for name in read_names if name not in self.lines and name not in self.inputs)
+                given = (*self.inputs, *banks)
+                unknown = tuple(name for name in read_names if name not in self.lines and name not in given)
                 hint = did_you_mean(equation.target, unknown)
                 raise self.at_line(
                     f"`{equation.target}` is never read and is no state: an unused equation. Remove or use it, or name "
@@ -277,6 +325,9 @@ class _Checker:
         for name in self.inputs:
             if name not in read_names:
                 raise EquationError(f"The input `{name}` is never read. Use it, or leave it out of the inputs.")
+        for name in banks:
+            if name not in read_names:
+                raise EquationError(f"The memory `{name}` is never read. Use it, or leave it out of the memories.")
 
 
 def _words(names: Iterable[str] | str, what: str) -> tuple[str, ...]:

@@ -13,7 +13,20 @@ from dataclasses import dataclass
 
 from gatework.language.check import check
 from gatework.language.functions import FUNCTIONS, OPERATORS
-from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product, Step, children, rebuild, walk
+from gatework.language.nodes import (
+    Apply,
+    Equation,
+    Name,
+    Node,
+    Number,
+    Outer,
+    Product,
+    Step,
+    along,
+    children,
+    rebuild,
+    walk,
+)
 from gatework.language.parse import read
 from gatework.language.simplify import ZERO, added, needed, simplify, substitute
 from gatework.language.spelling import Names
@@ -133,33 +146,36 @@ class _Deriver:
         self.last = {state: self.names.fresh(f"{state}_prev") for state in forward.states}
         self.back = {state: self.names.fresh(f"back_{state}") for state in forward.states}
         self.grad = {state: self.names.fresh(f"grad_{state}") for state in graded}
-        self.gradient = {
-            name: self.names.fresh(f"d_{name}") for name in (*forward.inputs, *self._targets(), *self._learned())
-        }
+        self.gradient = {name: self.names.fresh(f"d_{name}") for name in (*self._given(), *self._targets())}
+        self.positions = dict(forward.positions)  # of the adjoint's names too, as they are made
+        for names in (self.last, self.back, self.grad, self.gradient):
+            self.positions |= {name: forward.positions[of] for of, name in names.items() if of in forward.positions}
         self.arrived: dict[Name, list[Node]] = defaultdict(list)
         self.lines: list[Equation] = []
 
     def _targets(self) -> list[str]:
         return [equation.target for equation in self.forward.equations]
 
-    def _learned(self) -> list[str]:
-        return [parameter.name for parameter in self.forward.parameters]
+    def _given(self) -> list[str]:
+        """List what has a gradient and no line: inputs, memories and parameters."""
+        learned = [parameter.name for parameter in self.forward.parameters]
+        return [*self.forward.inputs, *self.forward.banks, *learned]
 
     def adjoint(self) -> Adjoint:
         """Walk the lines backward, then assign the gradients of inputs, parameters and the previous step's states."""
         for equation in reversed(self.forward.equations):
             self.equation(equation)
-        for name in (*self.forward.inputs, *self._learned()):
+        for name in self._given():
             self.deliver(self.gradient[name], Name(name))
         for state in self.forward.states:
             self.deliver(self.back[state], Name(state, previous=True), always=True)
         lines = _shared(tuple(self.lines), self.names)
         states = tuple(self.back.values())
         made = {line.target for line in lines}
-        learned = (*self.forward.inputs, *self._learned())
-        outputs = tuple(self.gradient[name] for name in learned if self.gradient[name] in made)
+        outputs = tuple(self.gradient[name] for name in self._given() if self.gradient[name] in made)
         lines = needed(lines, (*states, *outputs))
-        step = check(lines, states, self.inputs(lines), outputs)
+        inputs = self.inputs(lines)
+        step = check(lines, states, inputs, outputs, memories=self.memories(lines, inputs))
         reached = {name: gradient for name, gradient in self.gradient.items() if gradient in made}
         return Adjoint(step, self.last, self.back, self.grad, reached)
 
@@ -168,6 +184,12 @@ class _Deriver:
         reads = {node.name for line in lines for node in walk(line.value) if isinstance(node, Name)}
         forward = (*self.forward.inputs, *self.last.values(), *self._targets(), *self.grad.values())
         return tuple(name for name in forward if name in reads)
+
+    def memories(self, lines: tuple[Equation, ...], inputs: tuple[str, ...]) -> tuple[str, ...]:
+        """List the memories that the adjoint reads, each with the forward values at its positions."""
+        reads = {node.name for line in lines for node in walk(line.value) if isinstance(node, Name)}
+        tied = {bank: [name for name in inputs if self.positions.get(name) == bank] for bank in self.forward.banks}
+        return tuple("=".join((bank, *names)) for bank, names in tied.items() if bank in reads or names)
 
     def equation(self, equation: Equation) -> None:
         """Pass the gradient of one line's name on to everything that the line reads."""
@@ -191,6 +213,8 @@ class _Deriver:
         """
         if gradient == ZERO:
             return
+        if along(gradient, self.positions) and not along(node, self.positions):
+            gradient = self.bound(Apply("total", (gradient,)), target)  # the vector enters at every position
         if isinstance(node, Name):
             self.arrived[Name(node.name, node.previous)].append(gradient)
         elif isinstance(node, Product):
@@ -221,6 +245,9 @@ class _Deriver:
         if isinstance(gradient, Name | Number):
             return gradient
         name = self.names.numbered(f"{self.gradient[target]}_")
+        memory = along(gradient, self.positions)
+        if memory is not None:
+            self.positions[name] = memory
         self.lines.append(Equation(name, gradient))
         return Name(name)
 
@@ -262,4 +289,5 @@ def _shared(lines: tuple[Equation, ...], names: Names) -> tuple[Equation, ...]:
 
 
 def _costly(node: Node) -> bool:
-    return isinstance(node, Product) or (isinstance(node, Apply) and node.function not in OPERATORS)
+    cheap = (*OPERATORS, "exists", "place")
+    return isinstance(node, Product) or (isinstance(node, Apply) and node.function not in cheap)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 INFINITY = math.inf
 NORM_EPSILON = 1e-5  # added to the variance, as torch.nn.LayerNorm does
 MOST_BLOCKS = 1024
+MOST_SHIFT = 1024  # positions
 MOST_PERIODS = 9  # periods 1, 2, 4 ... 256: counters up to 256 are exact in every floating type
 
 
@@ -31,11 +32,14 @@ class Function:
         adjoints: For each argument, its gradient as text; None if it has none.
         range: The least and the greatest value.
         torch: Its name under ``torch``; None if ``definition`` expresses it in terms of other rows, or if a backend
-            must know it by name (``where``, ``greater``, ``divides``, ``mean``, ``rstd`` and the two sources).
+            must know it by name (``where``, ``greater``, ``divides``, ``mean``, ``rstd``, the sources, and all that
+            reads a memory).
         latex: Its LaTeX, arguments in braces.
         definition: Its meaning in terms of other rows.
-        kind: ``operator``, ``pointwise``, ``reduction`` (reads all units of a vector) or ``source`` (takes a plain
-            number and returns a vector).
+        kind: ``operator``, ``pointwise``, ``reduction`` (reads all units of a vector), ``source`` (takes a plain
+            number and returns a vector), ``positional`` (has a value at each position of a memory) or ``gathering``
+            (sums over the positions of a memory).
+        takes: For a positional or gathering row, which arguments must have a value at each position.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Function:
     latex: str
     definition: str | None = None
     kind: str = "pointwise"
+    takes: tuple[bool, ...] = ()
 
 
 def _sigmoid(a: float) -> float:
@@ -111,6 +116,23 @@ _ROWS = (
              r"\mathrm{{std}}^{{-1}}({0})", kind="reduction"),
     Function("norm", 1, lambda a: 0.0, ("rstd(a) * (d - mean(d) - y * mean(d * y))",), _REAL, None,
              r"\mathrm{{norm}}({0})", definition="(a - mean(a)) * rstd(a)", kind="reduction"),
+    # A memory is a bank: a vector at each position. `m @ q` is written match(m, q), and `a @ m` is weigh(a, m).
+    Function("match", 2, None, ("spread(d, b)", "weigh(d, a)"), _REAL, None, r"\langle {0}, {1} \rangle",
+             kind="positional",
+             takes=(True, False)),
+    Function("weigh", 2, None, ("match(b, d)", "spread(a, d)"), _REAL, None, r"\sum_l {0}\, {1}", kind="gathering",
+             takes=(True, True)),
+    Function("spread", 2, None, ("match(d, b)", "weigh(a, d)"), _REAL, None, r"{0} \otimes {1}", kind="positional",
+             takes=(True, False)),
+    Function("softmax", 1, None, ("y * (d - total(d * y))",), (0, 1), None, r"\mathrm{{softmax}}_l({0})",
+             kind="positional", takes=(True,)),
+    Function("total", 1, None, ("spread(exists(a), d)",), _REAL, None, r"\sum_l {0}",
+             definition="weigh(exists(a), a)", kind="gathering", takes=(True,)),
+    Function("exists", 1, None, (None,), (0, 1), None, r"[l \in {0}]", kind="positional", takes=(True,)),
+    Function("place", 1, None, (None,), (0, INFINITY), None, r"\mathrm{{place}}_l({0})", kind="positional",
+             takes=(True,)),
+    Function("shift", 2, None, ("shift(d, -b)", None), _REAL, None, r"\mathrm{{shift}}_{{{1}}}({0})",
+             kind="positional", takes=(True, False)),
     Function("bernoulli", 1, None, (None,), (0, 1), None, r"\mathrm{{Bernoulli}}({0})", kind="source"),
     Function("period", 1, None, (None,), (1, 2 ** (MOST_PERIODS - 1)), None, r"\mathrm{{period}}_{{{0}}}",
              kind="source"),

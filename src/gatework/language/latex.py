@@ -1,7 +1,8 @@
 """From nodes to LaTeX: equations with t and t-1, as papers print them."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 from gatework.language.derive import differentiate
 from gatework.language.nodes import Apply, Name, Node, Number, Outer, Product, Step
@@ -26,10 +27,9 @@ def latex(step: Step) -> str:
         h_t &= \tanh(W_h x_t + R_h h_{t-1} + b_h)
         \end{aligned}
     """
-    changing = _changing(step)
+    spell = partial(_usual, changing=_changing(step), positions=step.positions)
     return _aligned(
-        f"{_symbol(equation.target, 't')} &= {_text(equation.value, lambda name: _usual(name, changing))[0]}"
-        for equation in step.equations
+        f"{spell(Name(equation.target))} &= {_text(equation.value, spell)[0]}" for equation in step.equations
     )
 
 
@@ -59,8 +59,10 @@ def latex_adjoint(step: Step) -> str:
     """
     adjoint, changing = differentiate(step), _changing(step)
 
+    positions = {**adjoint.step.positions, **step.positions}
+
     def own(name: str, time: str = "t") -> str:
-        return _symbol(name, time if name in changing else "")
+        return _symbol(name, _index(time if name in changing else "", name in positions))
 
     spelled = {adjoint.last[state]: own(state, "t-1") for state in step.states}
     spelled |= {name: rf"\frac{{\partial L}}{{\partial {own(state)}}}" for state, name in adjoint.grad.items()}
@@ -78,7 +80,7 @@ def latex_adjoint(step: Step) -> str:
         stem, _, number = name.name.rpartition("_")
         if number.isdigit() and stem in gradients:  # a part of a gradient, on a line of its own
             return rf"\delta^{{({number})}} {own(gradients[stem])}"
-        return _usual(name, shared)
+        return _usual(name, shared, positions)
 
     # Besides gradients, the adjoint has lines for what several of them read.
     shared = changing | _changing(adjoint.step)
@@ -100,10 +102,14 @@ def _changing(step: Step) -> frozenset[str]:
     return frozenset((*step.inputs, *(equation.target for equation in step.equations)))
 
 
-def _usual(name: Name, changing: frozenset[str]) -> str:
-    if name.name not in changing:
-        return _symbol(name.name, "")
-    return _symbol(name.name, "t-1" if name.previous else "t")
+def _usual(name: Name, changing: frozenset[str], positions: Mapping[str, str]) -> str:
+    time = "t-1" if name.previous else "t" if name.name in changing else ""
+    return _symbol(name.name, _index(time, name.name in positions))
+
+
+def _index(time: str, at_positions: bool) -> str:
+    """Write an index of time, and after it l, the position, for what has a value at each position of a memory."""
+    return ",".join(part for part in (time, "l" * at_positions) if part)
 
 
 def _text(node: Node, spell: _Spell, least: Strength = Strength.NONE) -> tuple[str, Strength]:

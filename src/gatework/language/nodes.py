@@ -10,7 +10,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from math import lcm
 
+from gatework.language.functions import FUNCTIONS
+
 NOWHERE = (0, 0)
+ONE_NUMBER = "one"
+"""The key of the size 1: of what has a single number at each position of a memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +142,15 @@ class Step:
         equations: The lines, in order. Every ``Name`` in them knows whether it is the previous step's value.
         parameters: The learned matrices and vectors, in order of first use.
         sizes_of: For every name of a vector, the key of its size (``input_size``, ``hidden_size``, ``proj_size``, or
-            ``input_size_<input>`` for a further input with its own size, or ``size_<name>`` as the cell names it).
+            ``input_size_<input>`` for a further input with its own size, ``memory_size`` for a memory,
+            ``size_<name>`` as the cell names it, or ``one`` for a single number).
         outputs: An adjoint's gradients, which are returned at every step.
         delivered: Names that a cell delivers at every step. Nothing needs to read them.
         sized: Names with sizes that the user chooses, apart from those of inputs and states. An entry such as
             ``z=mu0`` names several of one size.
+        memories: The memories, each a vector for every one of its positions, given once for all steps. An entry such as
+            ``m=pick`` says that the input ``pick`` has a number for each position of m.
+        positions: For every name that has a value at each position of a memory, the memory.
     """
 
     inputs: tuple[str, ...]
@@ -153,10 +161,12 @@ class Step:
     outputs: tuple[str, ...] = ()
     delivered: tuple[str, ...] = ()
     sized: tuple[str, ...] = ()
+    memories: tuple[str, ...] = ()
+    positions: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         # Built at once: in Python 3.11 the first access takes a lock, which torch's compiler cannot follow.
-        _ = self.draws
+        _ = self.draws, self.banks
 
     @cached_property
     def draws(self) -> dict[str, float]:
@@ -191,9 +201,14 @@ class Step:
     @cached_property
     def size_keys(self) -> tuple[str, ...]:
         """The keys of the sizes that a user must choose, in order of first mention, always with ``hidden_size``."""
-        keys = dict.fromkeys(self.sizes_of[name] for name in (*self.inputs, *self.states))
+        keys = dict.fromkeys(self.sizes_of[name] for name in (*self.inputs, *self.states, *self.banks))
         keys.setdefault("hidden_size")
-        return tuple(keys)
+        return tuple(key for key in keys if key != ONE_NUMBER)
+
+    @cached_property
+    def banks(self) -> tuple[str, ...]:
+        """The names of the memories."""
+        return tuple(entry.partition("=")[0] for entry in self.memories)
 
 
 def walk(node: Node) -> Iterator[Node]:
@@ -233,3 +248,17 @@ def _periods(node: Node) -> int:
         assert isinstance(count, Number)  # check() lets nothing else through
         return int(count.value)
     return 1
+
+
+def along(node: Node, positions: Mapping[str, str]) -> str | None:
+    """Return the memory at whose positions an expression has values; None if it has one value for a row.
+
+    Args:
+        node: The expression.
+        positions: As in :class:`Step`.
+    """
+    if isinstance(node, Name):
+        return positions.get(node.name)
+    if isinstance(node, Outer) or (isinstance(node, Apply) and FUNCTIONS[node.function].kind == "gathering"):
+        return None
+    return next((memory for below in children(node) if (memory := along(below, positions))), None)

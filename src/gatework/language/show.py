@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product, Step
+from gatework.language.positions import BESIDE
 from gatework.language.spelling import SPELLINGS, Strength, number
 
 
@@ -101,6 +102,10 @@ class _Printer:
         return self.applied(node)
 
     def applied(self, node: Apply) -> tuple[str, Strength]:
+        if node.function in BESIDE and isinstance(node.arguments[0], Name):
+            left, operand = self.text(node.arguments[0]), node.arguments[1]
+            if left == node.arguments[0].name:  # left of `@` stands a name, and no `prev`
+                return f"{left} @ {self.text(operand, Strength.SIGN)}", Strength.TERM
         spelling = SPELLINGS[node.function]
         strength = spelling.strength
         if strength == Strength.ATOM:

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from gatework.errors import EquationError
 from gatework.language.anatomy import is_matrix
 from gatework.language.functions import FUNCTIONS
-from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product
+from gatework.language.nodes import ONE_NUMBER, Apply, Equation, Name, Node, Number, Outer, Product, walk
 
 _ROWS, _COLUMNS = ".rows", ".columns"  # a name has no dot, so these collide with no name
+_ONE = ".one"
 
 
 class Sizes:
@@ -66,6 +67,8 @@ class Sizes:
             self._relate_matrix(value)
             return
         size = self._size(value)
+        if size is None and any(isinstance(node, Apply) and node.function == "place" for node in walk(value)):
+            size = self.one()  # the places by themselves are one number each
         if size is not None:
             self.same(self.of(equation.target), size, value)
 
@@ -90,6 +93,8 @@ class Sizes:
             return self._product(node)
         if isinstance(node, Outer):
             raise self._fault("A matrix from `outer` can only be added to another.", node)
+        if FUNCTIONS[node.function].takes:
+            return self._positional(node)
         if FUNCTIONS[node.function].kind == "source":
             # A mask or a row of periods has the size of its operand; alone it has the size of its equation's name.
             return self.period(node) if node.function == "period" else None
@@ -99,6 +104,31 @@ class Sizes:
         if size is None and FUNCTIONS[node.function].kind == "reduction":
             raise self._fault(f"`{node.function}` needs a vector, not a plain number.", node)
         return size
+
+    def _positional(self, node: Apply) -> str | None:
+        """Return the size that a function of a memory's positions has at each position, or sums to."""
+        takes, held = FUNCTIONS[node.function].takes, [self._size(argument) for argument in node.arguments]
+        if node.function == "place":  # goes with any size, as a number does
+            return None
+        for size in held[: 1 if node.function == "shift" else None]:
+            if size is None:
+                raise self._fault(f"`{node.function}` needs a vector, not a plain number.", node)
+        if node.function == "match":
+            self.same(*held, node)
+        elif node.function == "softmax" or len(takes) == 2 and node.function != "shift":
+            self.same(held[0], self.one(), node)
+        if node.function in ("match", "softmax", "exists"):
+            return self.one()
+        return held[-1] if node.function in ("weigh", "spread") else held[0]
+
+    def one(self) -> str:
+        """Return the representative of the size of a single number."""
+        return self.of(_ONE)
+
+    @property
+    def has_one(self) -> bool:
+        """Whether anything has a single number at each position."""
+        return _ONE in self._above
 
     def period(self, node: Apply) -> str:
         """Return the representative of the size of a row of periods."""
@@ -118,9 +148,14 @@ class Sizes:
 
 
 def name_sizes(
-    sizes: Sizes, made: Node, inputs: tuple[str, ...], states: tuple[str, ...], own: tuple[str, ...] = ()
+    sizes: Sizes,
+    made: Node,
+    inputs: tuple[str, ...],
+    states: tuple[str, ...],
+    own: tuple[str, ...] = (),
+    banks: tuple[str, ...] = (),
 ) -> "Keys":
-    """Name every set of sizes: hidden_size, proj_size, input_size, input_size_<input>, size_<name>.
+    """Name every set of sizes: hidden_size, proj_size, input_size, input_size_<input>, memory_size, size_<name>.
 
     The output has its own size, ``proj_size``, if it is a matrix times something of another size, as in
     ``h = P @ (o * tanh(c))``. A set that nothing else determines is hidden_size.
@@ -131,11 +166,12 @@ def name_sizes(
         inputs: Names of the inputs.
         states: Names of the states, the output first.
         own: Names with sizes of their own, as in ``Step.sized``. The size of the first input is always the input's.
+        banks: Names of the memories.
 
     Returns:
         The name of every set, by its representative.
     """
-    keys = Keys()
+    keys = Keys({sizes.root(sizes.one()): ONE_NUMBER} if sizes.has_one else {})
     output = sizes.root(states[0])
     state_roots = {sizes.root(name) for name in states}
     first = sizes.root(inputs[0]) if inputs else None
@@ -146,6 +182,10 @@ def name_sizes(
         root = sizes.root(name)
         if root not in state_roots and root not in keys:
             keys[root] = "input_size" if name == inputs[0] else f"input_size_{name}"
+    for name in banks:
+        root = sizes.root(name)
+        if root not in state_roots and root not in keys:
+            keys[root] = "memory_size" if name == banks[0] else f"memory_size_{name}"
     if isinstance(made, Product) and made.structure == "dense":
         inside = sizes.rows(made.matrix) if made.transposed else sizes.columns(made.matrix)
         others = {sizes.root(name) for name in states[1:]}

@@ -33,7 +33,7 @@ ACCENTS: Mapping[str, str] = MappingProxyType({"tilde": "\u0303", "hat": "\u0302
 """The first parts of an index that are printed as an accent on the letter, ``C_tilde``. LaTeX uses the same names."""
 
 # The LaTeX of the table of functions, as characters.
-_COMMANDS = {r"\odot": "⊙", r"\sqrt": "√", r"\lvert": "|", r"\rvert": "|", r"\bmod": "mod", r"\mid": "∣", r"\,": " "}
+_COMMANDS = {r"\odot": "⊙", r"\otimes": "⊗", r"\sum_l": "Σ", r"\langle": "⟨", r"\rangle": "⟩", r"\in": "∈", r"\sqrt": "√", r"\lvert": "|", r"\rvert": "|", r"\bmod": "mod", r"\mid": "∣", r"\,": " "}
 
 
 class Strength(IntEnum):
@@ -85,7 +85,8 @@ _OPERATORS = {
 def _spelled(row: Function) -> Spelling:
     """Spell one row of the table of functions."""
     sign = _sign(row)
-    ordinary = (row.name, sign or row.name, sign, Strength.ATOM, Strength.ATOM)
+    latex_strength = Strength.TERM if row.name in ("weigh", "spread", "total") else Strength.ATOM
+    ordinary = (row.name, sign or row.name, sign, Strength.ATOM, latex_strength)
     text, picture, sign, strength, latex_strength = _OPERATORS.get(row.name, ordinary)
     llvm = row.name if row.kind in ("operator", "pointwise") else None
     return Spelling(text, strength, row.latex, latex_strength, picture, sign, row.torch, llvm)

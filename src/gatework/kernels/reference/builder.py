@@ -7,18 +7,19 @@ no name.
 import operator
 from collections import OrderedDict
 from collections.abc import Callable
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gatework.kernels.call import Call
-from gatework.kernels.reference import arithmetic
+from gatework.kernels.reference import arithmetic, memories
 from gatework.kernels.reference.program import CALL, Action, Location, Program, Registers
-from gatework.kernels.reference.survey import Kind, ProductStack, Survey
+from gatework.kernels.reference.survey import Kind, ProductStack, Survey, joined
 from gatework.language.anatomy import addends
-from gatework.language.nodes import Apply, Name, Node, Number, Outer, Product, Step
+from gatework.language.functions import FUNCTIONS
+from gatework.language.nodes import Apply, Name, Node, Number, Outer, Product, Step, along
 
 _MOST_PROGRAMS = 256
 _programs: OrderedDict[tuple[int, bool], tuple[Step, Program]] = OrderedDict()
@@ -53,12 +54,14 @@ class _Builder:
         self.whole: dict[int, int] = {}  # id of a group -> register of its products side by side
         self.stepwise: dict[int, int] = {}  # register of a whole sequence -> register of its value at one step
         self.program.inputs = tuple(self._input(name) for name in step.inputs)
+        self.program.banks = tuple(self._bank(name) for name in step.banks)
         self.program.before = tuple(self._state(name) for name in step.states)
         self.drawn = step.draws if drawn else {}
         for name in self.survey.values:
             self.program.places[name] = self.place(Name(name))
         pairs = zip(step.states, self.program.before, strict=True)
         self.program.after = tuple(self._after(self.places[Name(name)], before) for name, before in pairs)
+        self._show_rows()
 
     # --- registers and actions
 
@@ -71,11 +74,12 @@ class _Builder:
 
     def at(self, place: Location, kind: Kind) -> int:
         """Return the register from which an action of some kind reads a value."""
-        if kind < Kind.STEP or place.kind != Kind.SEQUENCE:
+        if kind < Kind.STEP or place.kind not in (Kind.ROWS, Kind.SEQUENCE):
             return place.register
         if place.register not in self.stepwise:
             self.stepwise[place.register] = self.register()
-            self.program.sequences.append((place.register, self.stepwise[place.register]))
+            parted = self.program.sequences if place.kind == Kind.SEQUENCE else self.program.rows
+            parted.append((place.register, self.stepwise[place.register]))
         return self.stepwise[place.register]
 
     def compute(self, kind: Kind, function: Callable[..., Any], *arguments: int) -> Location:
@@ -108,7 +112,8 @@ class _Builder:
     def place(self, node: Node) -> Location:
         """Add the actions that compute an expression, if there are none yet. Return the location of the value."""
         if node not in self.places:
-            self.places[node] = self._make(node)
+            made = self._make(node)
+            self.places[node] = made._replace(at_positions=self.survey.at_positions(node))
         return self.places[node]
 
     def _make(self, node: Node) -> Location:
@@ -126,6 +131,8 @@ class _Builder:
             return self.places[node]
         if isinstance(node, Outer):
             return self._outer(node)
+        if FUNCTIONS[node.function].takes:
+            return self._positional(node)
         if node.function == "add":
             return self._sum(addends(node))
         if node.function == "period":
@@ -146,7 +153,45 @@ class _Builder:
             return Location(kind, self.register(arithmetic.fold(node.function, numbers)))
         if not arithmetic.takes_numbers(node.function):
             places = [self._tensor(place) for place in places]
-        return self.compute(kind, function, *(self.at(place, kind) for place in places))
+        return self.compute(kind, function, *self._aligned(kind, places))
+
+    def _aligned(self, kind: Kind, places: list[Location]) -> list[int]:
+        """Return the registers of values that meet unit by unit, and at every position if one of them has such."""
+        registers = [self.at(place, kind) for place in places]
+        if not any(place.at_positions for place in places):
+            return registers
+        return [
+            register
+            if place.at_positions or place.kind < Kind.ROWS
+            else self.compute(kind, memories.spread_out, register).register
+            for register, place in zip(registers, places, strict=True)
+        ]
+
+    def _positional(self, node: Apply) -> Location:
+        """Apply a function of a memory's positions."""
+        function, memory = memories.POSITIONAL[node.function], along(node.arguments[0], self.survey.step.positions)
+        assert memory is not None
+        if node.function == "shift":
+            by = node.arguments[1]
+            assert isinstance(by, Number)
+            function = partial(_shifted, by.value)
+        kind = self.survey.kind(node)
+        places = [self.place(argument) for argument in node.arguments if not isinstance(argument, Number)]
+        registers = [self.at(place, kind) for place in places]
+        return self.compute(kind, function, *registers, self._mask(memory, kind))
+
+    def _mask(self, memory: str, kind: Kind) -> int:
+        """Return the register of the mask of a memory, as an action of some kind reads it."""
+        number = self.survey.step.banks.index(memory)
+        return self.at(Location(Kind.ROWS, self.program.banks[number][1]), kind)
+
+    def _show_rows(self) -> None:
+        """Let what is the same at all steps, but not for all rows, be recorded like what changes from step to step."""
+        for name, place in self.program.places.items():
+            if place.kind == Kind.ROWS:
+                self.program.places[name] = place._replace(kind=Kind.STEP, register=self.at(place, Kind.STEP))
+        for name, memory in self.survey.step.positions.items():
+            self.program.masks[name] = self._mask(memory, Kind.STEP)
 
     def _tensor(self, place: Location) -> Location:
         if place.kind != Kind.NUMBER:
@@ -155,11 +200,23 @@ class _Builder:
         return self.compute(Kind.CONSTANT, lambda call: call.number(value), CALL)
 
     def _input(self, name: str) -> int:
-        self.places[Name(name)] = self.program.places[name] = Location(Kind.SEQUENCE, self.register())
-        return self.program.places[name].register
+        place = Location(Kind.SEQUENCE, self.register())
+        if name in self.survey.step.positions:
+            # It meets a memory at every step, so it is split into steps at once.
+            place = Location(Kind.STEP, self.at(place, Kind.STEP), at_positions=True)
+            self.places[Name(name)] = self.program.places[name] = place
+            return self.program.sequences[-1][0]
+        self.places[Name(name)] = self.program.places[name] = place
+        return place.register
+
+    def _bank(self, name: str) -> tuple[int, int]:
+        bank = Location(Kind.ROWS, self.register(), at_positions=True)
+        self.places[Name(name)] = self.program.places[name] = bank
+        return bank.register, self.register()
 
     def _state(self, name: str) -> int:
-        self.places[Name(name, True)] = Location(Kind.STEP, self.register())
+        at_positions = name in self.survey.step.positions
+        self.places[Name(name, True)] = Location(Kind.STEP, self.register(), at_positions=at_positions)
         return self.places[Name(name, True)].register
 
     def _after(self, place: Location, before: int) -> int:
@@ -179,13 +236,15 @@ class _Builder:
 
     def _outer(self, node: Outer) -> Location:
         left, right = self.place(node.left), self.place(node.right)
-        kind = max(left.kind, right.kind)
+        kind, at_positions = joined(left.kind, right.kind), left.at_positions or right.at_positions
         structure, blocks = node.structure, node.blocks
 
         def rows(left: Tensor, right: Tensor) -> Tensor:
             # A value that is the same at all steps and for all rows counts once for each of them.
             lead = torch.broadcast_shapes(left.shape[:-1], right.shape[:-1])
             left, right = left.expand(*lead, left.shape[-1]), right.expand(*lead, right.shape[-1])
+            if at_positions:  # each position of each row counts
+                left, right = left.flatten(-3, -2), right.flatten(-3, -2)
             return arithmetic.outer(left, right, structure, blocks)
 
         return self.compute(kind, rows, self.at(left, kind), self.at(right, kind))
@@ -193,8 +252,8 @@ class _Builder:
     # --- sums: known terms are added before the first step
 
     def _sum(self, terms: list[Node]) -> Location:
-        known = tuple(term for term in terms if self.survey.kind(term) < Kind.STEP)
-        stepwise = [term for term in terms if self.survey.kind(term) == Kind.STEP]
+        known = tuple(filter(self.survey.is_known, terms))
+        stepwise = [term for term in terms if not self.survey.is_known(term)]
         if not stepwise:
             return self._known_sum(known)
         taken = any(self._starts_from(term) == known for term in stepwise)
@@ -219,10 +278,11 @@ class _Builder:
         return reduce(self._plus, places)
 
     def _plus(self, left: Location, right: Location) -> Location:
-        kind = max(left.kind, right.kind)
+        kind = joined(left.kind, right.kind)
         if kind == Kind.NUMBER:
             return Location(kind, self.register(self.program.start[left.register] + self.program.start[right.register]))
-        return self.compute(kind, operator.add, self.at(left, kind), self.at(right, kind))
+        added = self.compute(kind, operator.add, *self._aligned(kind, [left, right]))
+        return added._replace(at_positions=left.at_positions or right.at_positions)
 
     # --- groups of products
 
@@ -233,11 +293,11 @@ class _Builder:
             outs = self._block_products(group, operand)
         else:
             matrices = self._matrices(group)
-            product = self._stepwise if group.kind == Kind.STEP else self._all_times
+            product = self._stepwise if group.kind == Kind.STEP and not group.at_positions else self._all_times
             self.whole[id(group)] = product(group, operand, matrices)
             outs = self._split(group, self.whole[id(group)])
         for part, (node, out) in enumerate(zip(group.products, outs, strict=True)):
-            self.places[node] = Location(group.kind, out, group, part)
+            self.places[node] = Location(group.kind, out, group, part, group.at_positions)
 
     def _operand(self, group: ProductStack) -> int:
         """Return the register of the operand of a group: a vector, even if all its units are equal."""
@@ -350,7 +410,7 @@ class _Builder:
 
     def _gather(self, group: ProductStack, places: list[Location | None]) -> Location:
         """Join the terms that the products of a group start from, with zeros for missing ones."""
-        kind = max(place.kind if place else Kind.NUMBER for place in places)
+        kind = joined(*(place.kind if place else Kind.NUMBER for place in places))
         kind, sizes = max(kind, Kind.CONSTANT), _sizes(group)
         zero = Location(Kind.NUMBER, self.register(0.0))
 
@@ -359,6 +419,10 @@ class _Builder:
             return torch.cat([spread(part, size) for part, size in zip(parts, sizes(call), strict=True)], -1)
 
         return self.compute(kind, gathered, CALL, *((place or zero).register for place in places))
+
+
+def _shifted(by: float, bank: Tensor, mask: Tensor | None) -> Tensor:
+    return memories.POSITIONAL["shift"](bank, by, mask)
 
 
 def _sizes(group: ProductStack) -> Callable[[Call], list[int]]:

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from gatework.kernels.call import Call
 from gatework.kernels.reference.builder import program_for
-from gatework.kernels.reference.program import CALL
+from gatework.kernels.reference.run import begun, with_numbers, without_numbers
 from gatework.kernels.weights import Weights
 from gatework.language.nodes import Step
 
@@ -35,16 +35,12 @@ def run_single(
         (tensor([[1.5000]]),)
     """
     program = program_for(step, draws is not None)
-    registers = [*program.start]
-    registers[CALL] = Call(step, weights, inputs, state, draws=draws)
-    for register, given in zip(program.inputs, inputs, strict=True):
-        registers[register] = given
-    for action in program.once:
-        action(registers)
-    for whole, part in program.sequences:
+    registers = begun(program, Call(step, weights, inputs, state, draws=draws))
+    for whole, part in (*program.sequences, *program.rows):
         registers[part] = registers[whole]
-    for register, before in zip(program.before, state, strict=True):
-        registers[register] = before
+    for register, name, before in zip(program.before, step.states, state, strict=True):
+        registers[register] = with_numbers(step, name, before)
     for action in program.each:
         action(registers)
-    return tuple([registers[register] for register in program.after])
+    after = zip(program.after, step.states, strict=True)
+    return tuple([without_numbers(step, name, registers[register]) for register, name in after])

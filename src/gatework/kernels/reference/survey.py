@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from gatework.kernels.reference import arithmetic
+from gatework.kernels.reference.memories import POSITIONAL
 from gatework.language.anatomy import addends, written_out
-from gatework.language.nodes import Apply, Name, Node, Number, Outer, Product, Step, children
+from gatework.language.nodes import Apply, Name, Node, Number, Outer, Product, Step, along, children
 from gatework.language.simplify import simplify, substitute
 
 
@@ -24,8 +25,15 @@ class Kind(IntEnum):
 
     NUMBER = 0  # a plain number, known when the program is made
     CONSTANT = 1  # once for a call: parameters, and what depends only on them. Shape [size]
-    SEQUENCE = 2  # once for a call, for all times: what depends on inputs and masks, but no state. Shape [T, B, size]
-    STEP = 3  # at every step: what depends on a state. Shape [B, size]
+    ROWS = 2  # once for a call, for each row: what depends on memories. Shape [B, size], or [B, L, size] at positions
+    SEQUENCE = 3  # once for a call, for all times: what depends on inputs and masks, but no state. Shape [T, B, size]
+    STEP = 4  # at every step: what depends on a state, or on both a memory and an input. Shape [B, size]
+
+
+def joined(*kinds: Kind) -> Kind:
+    """Return the kind of an expression with parts of these kinds."""
+    # Rows that have different lengths are flat, [N, size], and a memory has other rows: they meet step by step.
+    return Kind.STEP if Kind.ROWS in kinds and Kind.SEQUENCE in kinds else max(kinds)
 
 
 @dataclass
@@ -38,6 +46,7 @@ class ProductStack:
         blocks: The number of blocks of block-diagonal matrices, else 1.
         transposed: Whether the matrices are transposed.
         kind: The kind of the products.
+        at_positions: Whether the operand has a vector at each position of a memory.
         products: The products, in order of first use.
         start: For a product, the known addends that it is added to.
     """
@@ -47,6 +56,7 @@ class ProductStack:
     blocks: int
     transposed: bool
     kind: Kind
+    at_positions: bool = False
     products: list[Product] = field(default_factory=list)
     start: dict[Product, tuple[Node, ...]] = field(default_factory=dict)
 
@@ -71,7 +81,7 @@ class Survey:
         for equation in step.equations:
             name = equation.target
             value = masks.get(Name(name)) or written_out(
-                equation.value, lambda row: arithmetic.function(row) is not None
+                equation.value, lambda row: row in POSITIONAL or arithmetic.function(row) is not None
             )
             self.values[name] = simplify(substitute(value, masks)) if masks else value
             self._kinds[name] = Kind.SEQUENCE if drawn and name in step.draws else self.kind(self.values[name])
@@ -87,7 +97,15 @@ class Survey:
         if isinstance(node, Name):
             return self._kind_of_name(node)
         own = Kind.CONSTANT if _has_own_vector(node) else Kind.NUMBER
-        return max(own, *(self.kind(below) for below in children(node)))
+        return joined(own, *(self.kind(below) for below in children(node)))
+
+    def at_positions(self, node: Node) -> bool:
+        """Tell whether an expression has a value at each position of a memory."""
+        return along(node, self.step.positions) is not None
+
+    def is_known(self, node: Node) -> bool:
+        """Tell whether a term of a sum can be added before the first step, for all rows of all steps."""
+        return self.kind(node) not in (Kind.ROWS, Kind.STEP) and not self.at_positions(node)
 
     def group(self, product: Product) -> ProductStack:
         """Return the group of a product."""
@@ -98,6 +116,10 @@ class Survey:
             return Kind.STEP
         if node.name in self._kinds:
             return self._kinds[node.name]
+        if node.name in self.step.banks:
+            return Kind.ROWS
+        if node.name in self.step.positions:  # an input, which meets a memory at every step
+            return Kind.STEP
         return Kind.SEQUENCE if node.name in self.step.inputs else Kind.CONSTANT
 
     def _group_key(self, product: Product) -> tuple[object, ...]:
@@ -124,6 +146,7 @@ class Survey:
                     1 if dense else node.blocks,
                     node.transposed,
                     max(Kind.CONSTANT, self.kind(node.operand)),
+                    self.at_positions(node.operand),
                 ),
             )
             if node not in group.products:
@@ -133,7 +156,7 @@ class Survey:
 
     def _plan(self, parts: list[Node]) -> None:
         """Let one product of a sum start from the known part of the sum."""
-        known = tuple(part for part in parts if self.kind(part) < Kind.STEP)
+        known = tuple(filter(self.is_known, parts))
         if len(known) < len(parts) and known:
             self._start(parts, Kind.STEP, known)
         biases = tuple(part for part in known if isinstance(part, Name) and self.kind(part) == Kind.CONSTANT)
@@ -144,7 +167,7 @@ class Survey:
             if isinstance(part, Product) and self.kind(part) == kind and start:
                 group = self.group(part)
                 # A product that is used elsewhere too is needed there without these terms.
-                if group.structure == "dense" and self._uses[part] == 1:
+                if group.structure == "dense" and self._uses[part] == 1 and not group.at_positions:
                     group.start[part] = start
                     return
 

@@ -114,8 +114,11 @@ def is_matrix(node: Node) -> bool:
 
 
 def mixes_units(node: Node) -> bool:
-    """Return whether a node by itself mixes units: a matrix product, or a reduction such as a mean."""
-    return isinstance(node, Product) or (isinstance(node, Apply) and FUNCTIONS[node.function].kind == "reduction")
+    """Return whether a node by itself mixes units or positions: a matrix product, a mean, what reads a memory."""
+    if not isinstance(node, Apply):
+        return isinstance(node, Product)
+    row = FUNCTIONS[node.function]
+    return row.kind == "reduction" or bool(row.takes)
 
 
 def slope(node: Node, name: Name) -> Node | None:

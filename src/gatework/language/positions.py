@@ -1,0 +1,115 @@
+"""Memories: which names have a value at each position of one, and what may be done with such values.
+
+A memory is a bank: a vector at each of its positions, given once for all steps. ``U @ m`` maps the vector at every
+position. A bank and a vector are added position by position. ``m @ q`` compares every position with a vector, and gives
+one number for each; ``a @ m`` sums the positions, each with its number.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+from gatework.errors import EquationError
+from gatework.language.functions import FUNCTIONS, MOST_SHIFT
+from gatework.language.nodes import Apply, Equation, Name, Node, Number, Product, along, children, rebuild
+
+BESIDE = ("match", "weigh")
+"""The functions that are written with ``@`` beside a name."""
+
+Fault = Callable[[str, Node | None], EquationError]
+
+
+def find_positions(
+    equations: tuple[Equation, ...], memories: Mapping[str, str], states: Iterable[str], fault: Fault
+) -> tuple[tuple[Equation, ...], dict[str, str]]:
+    """Find which names have a value at each position of a memory, and turn ``@`` beside such names into functions.
+
+    Args:
+        equations: The lines, their names resolved.
+        memories: For every memory, and every input with a number for each of its positions, the memory.
+        states: The names carried from step to step.
+        fault: Makes the error for a message and the node at fault.
+
+    Returns:
+        The lines, and the memory of every name that has a value at each of its positions.
+
+    Raises:
+        EquationError: If a line uses a memory in a way that means nothing.
+    """
+    if not memories:
+        for equation in equations:
+            _refuse(equation.value, fault)
+        return equations, {}
+    places = {equation.target: index for index, equation in enumerate(equations)}
+    known, size = dict(memories), 0
+    while len(known) != size:  # a state may get its positions from a line further down
+        size, changed = len(known), []
+        for index, equation in enumerate(equations):
+            value = _converted(equation.value, known, places, index)
+            changed.append(replace(equation, value=value))
+            memory = along(value, known)
+            if memory is not None:
+                known[equation.target] = memory
+    for equation in changed:
+        _check(equation.value, known, fault)
+    output = next(iter(states))
+    if output in known:
+        line = next(equation for equation in changed if equation.target == output)
+        raise fault(
+            f"The output `{output}` has a value at each position of `{known[output]}`; the first state of a cell is "
+            f"one vector. Sum over the positions, as in `a @ {known[output]}`.",
+            line.value,
+        )
+    return tuple(changed), known
+
+
+def _converted(node: Node, known: Mapping[str, str], places: Mapping[str, int], index: int) -> Node:
+    """Turn ``m @ q`` and ``a @ m`` into functions. The left name follows the reading rule, as every name does."""
+    node = rebuild(node, tuple(_converted(below, known, places, index) for below in children(node)))
+    if not isinstance(node, Product) or node.matrix not in known or node.transposed or node.structure != "dense":
+        return node
+    own = places.get(node.matrix)
+    left = Name(node.matrix, own is not None and own >= index, node.at)
+    return Apply("weigh" if along(node.operand, known) else "match", (left, node.operand), node.at)
+
+
+def _refuse(node: Node, fault: Fault) -> None:
+    """Refuse functions of a memory's positions in a cell without a memory."""
+    for below in children(node):
+        _refuse(below, fault)
+    if isinstance(node, Apply) and FUNCTIONS[node.function].takes:
+        raise fault(
+            f"`{node.function}` reads the positions of a memory, and this cell has none. Name it, as in memories='m'.",
+            node,
+        )
+
+
+def _check(node: Node, known: Mapping[str, str], fault: Fault) -> None:
+    for below in children(node):
+        _check(below, known, fault)
+    if isinstance(node, Product) and node.matrix in known:
+        raise fault(f"`{node.matrix}` is no matrix: its product takes no `.T` and no blocks.", node)
+    if not isinstance(node, Apply):
+        return
+    held = [along(below, known) for below in node.arguments]
+    memories = list(dict.fromkeys(memory for memory in held if memory is not None))
+    if len(memories) > 1:
+        raise fault(
+            f"The positions of `{memories[0]}` meet those of `{memories[1]}` here, and these are different ones. Sum "
+            f"over one of them first, as in `a @ {memories[1]}`.",
+            node,
+        )
+    for place, (wanted, memory) in enumerate(zip(FUNCTIONS[node.function].takes, held, strict=False)):
+        if wanted != (memory is not None):
+            which = ("", "first ", "second ")[0 if len(held) == 1 else place + 1]
+            wants = "a value at each position of a memory" if wanted else "one value for all positions"
+            raise fault(f"The {which}argument of `{node.function}` needs {wants}, and has not.", node)
+    if node.function == "shift":
+        _check_shift(node, fault)
+
+
+def _check_shift(node: Apply, fault: Fault) -> None:
+    by = node.arguments[1]
+    if not isinstance(by, Number) or by.value != int(by.value) or abs(by.value) > MOST_SHIFT:
+        raise fault(
+            f"`shift` takes a whole number of positions from -{MOST_SHIFT} to {MOST_SHIFT}, as in `shift(a, 1)`.", node
+        )
