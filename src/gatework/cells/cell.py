@@ -10,6 +10,7 @@ from gatework.cells.remembering import biases_that_remember
 from gatework.errors import CellError, EquationWarning, SizeError, printable
 from gatework.language import Step, latex, parse, show
 from gatework.language.mistyped import suspects
+from gatework.language.nodes import ONE_NUMBER
 from gatework.language.parse import DERIVED, WRITTEN, Limits
 
 INITIAL_CHOICES = ("identity", "orthogonal", "zeros")
@@ -31,6 +32,8 @@ class Cell:
         sizes: Names of vectors with sizes of their own, as in ``"z u"``; ``Recurrent(cell, ..., sizes={"z": 32})``
             gives them. ``"z=mu0"`` says that mu0 has the size of z, if the equations do not. The attribute
             ``own_sizes`` holds the entries.
+        memories: Names of memories, such as ``"m"``: a bank of vectors, [B, L, size], that is given once for all steps,
+            as ``layer(x, memories=m)``. ``"m=pick"`` says that the input ``pick`` has a number for each position of m.
         init: Initial values of parameters that the paper fixes: a number, ``"identity"``, ``"orthogonal"`` or
             ``"zeros"``.
         remember: The biases that decide how long the cell remembers: +1 if a larger bias means a longer memory, -1 if a
@@ -55,6 +58,7 @@ class Cell:
     inputs: tuple[str, ...] = ("x",)
     outputs: tuple[str, ...] = ()
     own_sizes: tuple[str, ...] = ()
+    memories: tuple[str, ...] = ()
     init: Mapping[str, float | str] = field(default_factory=dict, hash=False)
     remember: Mapping[str, int] = field(default_factory=dict, hash=False)
     title: str = ""
@@ -73,6 +77,7 @@ class Cell:
         inputs: Iterable[str] | str = ("x",),
         outputs: Iterable[str] | str = (),
         sizes: Iterable[str] | str = (),
+        memories: Iterable[str] | str = (),
         init: Mapping[str, float | str] | None = None,
         remember: Mapping[str, int] | None = None,
         title: str = "",
@@ -82,7 +87,7 @@ class Cell:
         proj_size: int | None = None,
         limits: Limits = WRITTEN,
     ) -> None:
-        step = parse(equations, states, inputs, limits=limits, delivered=outputs, sized=sizes)
+        step = parse(equations, states, inputs, limits=limits, delivered=outputs, sized=sizes, memories=memories)
         # The class is frozen, so that cells can be shared. Only this method sets attributes.
         values = {
             "name": printable(name),
@@ -91,6 +96,7 @@ class Cell:
             "inputs": step.inputs,
             "outputs": step.delivered,
             "own_sizes": step.sized,
+            "memories": step.memories,
             "init": MappingProxyType(dict(init or {})),
             "remember": MappingProxyType(biases_that_remember(step) if remember is None else dict(remember)),
             "title": printable(title or name),
@@ -140,6 +146,7 @@ class Cell:
             "inputs": list(self.inputs),
             "outputs": list(self.outputs),
             "sizes": list(self.own_sizes),
+            "memories": list(self.memories),
             "init": dict(self.init),
             "remember": dict(self.remember),
             "title": self.title,
@@ -167,6 +174,7 @@ class Cell:
         hidden_size: int,
         proj_size: int | None = None,
         own: Mapping[str, int] | None = None,
+        memory_size: int | Mapping[str, int] | None = None,
     ) -> dict[str, int]:
         """Return the sizes of one layer by name, and refuse sizes that the equations do not allow.
 
@@ -176,6 +184,7 @@ class Cell:
             hidden_size: Number of units.
             proj_size: Size of the output, if the cell projects it; None takes the cell's own.
             own: The sizes of the names in ``own_sizes``; those that are left out are ``hidden_size``.
+            memory_size: The size of the vectors of the memory; a mapping by name for a cell with several.
 
         Returns:
             ``input_size``, ``hidden_size`` and all other keys in the step's ``sizes_of``.
@@ -192,8 +201,11 @@ class Cell:
             sizes["proj_size"] = proj_size
         elif proj_size:
             raise SizeError(f"The cell `{self.name}` does not project its output. Use `project(cell, {proj_size})`.")
+        if self.memories:
+            sizes[ONE_NUMBER] = 1
         self._own_sizes(own or {}, sizes)
         self._input_sizes(given, sizes)
+        self._memory_sizes(memory_size, sizes)
         for key, size in sizes.items():
             if isinstance(size, bool) or not isinstance(size, int) or size < 1:
                 raise SizeError(f"{key} is {size!r}; expected a whole number of at least 1.")
@@ -230,6 +242,33 @@ class Cell:
                 )
         sizes |= {f"size_{name}": given.get(name, sizes["hidden_size"]) for name in known}
 
+    def _memory_sizes(self, given: int | Mapping[str, int] | None, sizes: dict[str, int]) -> None:
+        """Check the sizes of the memories, and add those that are not a size of the states."""
+        banks = self.step.banks
+        if not banks:
+            if given is not None:
+                raise SizeError(f"memory_size is {given!r}, and the cell `{self.name}` has no memory. Leave it out.")
+            return
+        named = given if isinstance(given, Mapping) else {} if given is None else dict.fromkeys(banks, given)
+        if unknown := [name for name in named if name not in banks]:
+            raise SizeError(
+                f"memory_size names {', '.join(unknown)}; the memories of the cell `{self.name}` are "
+                f"{', '.join(banks)}."
+            )
+        for name in banks:
+            key = self.step.sizes_of[name]
+            if name not in named and key not in sizes:
+                raise SizeError(
+                    f"The cell `{self.name}` has the memory `{name}` and needs the size of its vectors: memory_size=64, "
+                    "say."
+                )
+            size = named.get(name, sizes.get(key))
+            if sizes.setdefault(key, size) != size:
+                raise SizeError(
+                    f"The memory `{name}` has the size {size}; the cell `{self.name}` needs {sizes[key]}, the {key}, "
+                    "because it adds or compares the two. Choose equal sizes, or map the memory first, as in `U @ m`."
+                )
+
     def _input_sizes(self, given: list[int], sizes: dict[str, int]) -> None:
         """Check the size of every input, and add those that are not a size of the states to ``sizes``."""
         fixed = [name for name in self.inputs[1:] if self.step.sizes_of[name] in sizes]
@@ -256,6 +295,7 @@ class Cell:
         hidden_size: int,
         proj_size: int | None = None,
         own: Mapping[str, int] | None = None,
+        memory_size: int | Mapping[str, int] | None = None,
     ) -> dict[str, tuple[int, ...]]:
         """List the parameters of one layer.
 
@@ -264,6 +304,7 @@ class Cell:
             hidden_size: As in :meth:`sizes`.
             proj_size: As in :meth:`sizes`.
             own: As in :meth:`sizes`.
+            memory_size: As in :meth:`sizes`.
 
         Returns:
             The shape of each parameter, in order of first use.
@@ -271,7 +312,7 @@ class Cell:
         Raises:
             SizeError: As in :meth:`sizes`.
         """
-        sizes = self.sizes(input_size, hidden_size, proj_size, own)
+        sizes = self.sizes(input_size, hidden_size, proj_size, own, memory_size)
         return {parameter.name: parameter.shape(sizes) for parameter in self.step.parameters}
 
     def count(
@@ -280,6 +321,7 @@ class Cell:
         hidden_size: int,
         proj_size: int | None = None,
         own: Mapping[str, int] | None = None,
+        memory_size: int | Mapping[str, int] | None = None,
     ) -> int:
         """Count the parameters of one layer.
 
@@ -288,6 +330,7 @@ class Cell:
             hidden_size: As in :meth:`sizes`.
             proj_size: As in :meth:`sizes`.
             own: As in :meth:`sizes`.
+            memory_size: As in :meth:`sizes`.
 
         Returns:
             The number of learned scalars, with the biases as the equations have them: one where torch may have two.
@@ -300,7 +343,7 @@ class Cell:
             >>> CELLS["lstm"].count(input_size=64, hidden_size=128)
             98816
         """
-        sizes = self.sizes(input_size, hidden_size, proj_size, own)
+        sizes = self.sizes(input_size, hidden_size, proj_size, own, memory_size)
         return sum(parameter.count(sizes) for parameter in self.step.parameters)
 
 
@@ -320,6 +363,7 @@ def cell(
     inputs: Iterable[str] | str = ("x",),
     outputs: Iterable[str] | str = (),
     sizes: Iterable[str] | str = (),
+    memories: Iterable[str] | str = (),
     init: Mapping[str, float | str] | None = None,
     source: str = "",
 ) -> Cell:
@@ -333,6 +377,7 @@ def cell(
         inputs: Names that are given at every step.
         outputs: Names of equations that are delivered at every step; see :class:`Cell`.
         sizes: Names of vectors with sizes of their own; see :class:`Cell`.
+        memories: Names of memories; see :class:`Cell`.
         init: Initial values, by parameter.
         source: The source of the equations, such as a paper.
 
@@ -363,6 +408,7 @@ def cell(
         inputs=inputs,
         outputs=outputs,
         sizes=sizes,
+        memories=memories,
         init=init,
         source=source,
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from gatework.cells.cell import Cell
 from gatework.errors import CellError
-from gatework.language.check import check
+from gatework.language.check import check, remaining
 from gatework.language.nodes import Equation, Name, Node, walk
 from gatework.language.parse import DERIVED
 from gatework.language.show import show_equations
@@ -43,6 +43,7 @@ def changed(
     states: tuple[str, ...] | None = None,
     inputs: tuple[str, ...] | None = None,
     outputs: tuple[str, ...] | None = None,
+    memories: tuple[str, ...] | None = None,
     init: Mapping[str, float | str] | None = None,
     proj_size: int | None = None,
 ) -> Cell:
@@ -51,9 +52,11 @@ def changed(
     outputs = cell.outputs if outputs is None else outputs
     lines = arranged(needed(tuple(equations), (*states, *outputs)))
     left = {*inputs, *(line.target for line in lines)}
+    memories = remaining(cell.memories if memories is None else memories, lines, inputs)
     sizes = [[name for name in entry.split("=") if name in left] for entry in cell.own_sizes]
     sized = ["=".join(names) for names in sizes if names]
-    known = {one.name for one in check(lines, states, inputs, delivered=outputs, sized=sized).parameters}
+    step = check(lines, states, inputs, delivered=outputs, sized=sized, memories=memories)
+    known = {one.name for one in step.parameters}
     facts = cell.facts | {
         "name": f"{cell.name}+{what}",
         "title": f"{cell.title} with {what}",
@@ -62,6 +65,7 @@ def changed(
         "inputs": inputs,
         "outputs": outputs,
         "sizes": sized,
+        "memories": memories,
         "init": {name: value for name, value in {**cell.init, **(init or {})}.items() if name in known},
         "remember": {name: sign for name, sign in cell.remember.items() if name in known},
         "proj_size": proj_size or cell.proj_size,

@@ -149,14 +149,18 @@ def rechecked(step: Step, equations: Iterable[Equation], inputs: Iterable[str] |
     left = {*given, *(line.target for line in lines)}
     alike = ([name for name in entry.split("=") if name in left] for entry in step.sized)
     sized = ["=".join(names) for names in alike if names]
-    memories = _left(step.memories, lines, given)
-    return check(
-        lines, step.states, given, step.outputs, delivered=step.delivered, sized=sized, memories=memories
-    )
+    memories = remaining(step.memories, lines, given)
+    return check(lines, step.states, given, step.outputs, delivered=step.delivered, sized=sized, memories=memories)
 
 
-def _left(memories: Iterable[str], lines: Iterable[Equation], inputs: Iterable[str]) -> list[str]:
-    """Return the entries of the memories that lines read, each with those of its inputs that are left."""
+def remaining(memories: Iterable[str], lines: Iterable[Equation], inputs: Iterable[str]) -> list[str]:
+    """Return the entries of the memories that lines read, each with those of its inputs that are left.
+
+    Args:
+        memories: Entries as in ``Step.memories``.
+        lines: The lines.
+        inputs: The inputs that are left.
+    """
     read_names = {node.name for line in lines for node in walk(line.value) if isinstance(node, Name)}
     parts = [entry.split("=") for entry in memories]
     return ["=".join([bank, *(name for name in tied if name in inputs)]) for bank, *tied in parts if bank in read_names]

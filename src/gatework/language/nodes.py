@@ -205,6 +205,10 @@ class Step:
         keys.setdefault("hidden_size")
         return tuple(key for key in keys if key != ONE_NUMBER)
 
+    def is_bare(self, name: str) -> bool:
+        """Tell whether a name has a single number at each position of a memory: [B, L] rather than [B, L, size]."""
+        return name in self.positions and self.sizes_of[name] == ONE_NUMBER
+
     @cached_property
     def banks(self) -> tuple[str, ...]:
         """The names of the memories."""

@@ -115,7 +115,7 @@ class Sizes:
                 raise self._fault(f"`{node.function}` needs a vector, not a plain number.", node)
         if node.function == "match":
             self.same(*held, node)
-        elif node.function == "softmax" or len(takes) == 2 and node.function != "shift":
+        elif node.function == "softmax" or (len(takes) == 2 and node.function != "shift"):
             self.same(held[0], self.one(), node)
         if node.function in ("match", "softmax", "exists"):
             return self.one()

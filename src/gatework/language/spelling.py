@@ -33,7 +33,20 @@ ACCENTS: Mapping[str, str] = MappingProxyType({"tilde": "\u0303", "hat": "\u0302
 """The first parts of an index that are printed as an accent on the letter, ``C_tilde``. LaTeX uses the same names."""
 
 # The LaTeX of the table of functions, as characters.
-_COMMANDS = {r"\odot": "⊙", r"\otimes": "⊗", r"\sum_l": "Σ", r"\langle": "⟨", r"\rangle": "⟩", r"\in": "∈", r"\sqrt": "√", r"\lvert": "|", r"\rvert": "|", r"\bmod": "mod", r"\mid": "∣", r"\,": " "}
+_COMMANDS = {
+    r"\odot": "⊙",
+    r"\otimes": "⊗",
+    r"\sum_l": "Σ",
+    r"\langle": "⟨",
+    r"\rangle": "⟩",
+    r"\in": "∈",
+    r"\sqrt": "√",
+    r"\lvert": "|",
+    r"\rvert": "|",
+    r"\bmod": "mod",
+    r"\mid": "∣",
+    r"\,": " ",
+}
 
 
 class Strength(IntEnum):

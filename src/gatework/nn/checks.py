@@ -1,7 +1,7 @@
 """The checks of a layer's arguments. Each error says what was given, what was expected, and what to do."""
 
 import numbers
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -59,13 +59,18 @@ def check_names(cell: Cell, names: Sequence[str]) -> None:
         SizeError: If the equations lack one of them.
     """
     for name in names:
-        if name not in cell.step.sizes_of:
-            known = ", ".join(cell.step.sizes_of)
+        if name not in cell.step.sizes_of or name in cell.step.banks:
+            known = ", ".join(one for one in cell.step.sizes_of if one not in cell.step.banks)
             raise SizeError(f"`{name}` cannot be recorded: the cell `{cell.name}` has the quantities {known}.")
 
 
 def check_inputs(
-    cell: Cell, first: Layer, inputs: tuple[Any, ...], weight: Tensor | None, batch_first: bool
+    cell: Cell,
+    first: Layer,
+    inputs: tuple[Any, ...],
+    weight: Tensor | None,
+    batch_first: bool,
+    memories: Any = None,
 ) -> int | None:
     """Check the inputs of a stack.
 
@@ -75,6 +80,7 @@ def check_inputs(
         inputs: The given inputs, one for each input of the cell.
         weight: One of the layer's parameters, whose type the inputs must have; None if there are no parameters.
         batch_first: Whether B is the first axis.
+        memories: The given memories, which say how many numbers an input at their positions has.
 
     Returns:
         The number of rows B; None without a batch.
@@ -94,7 +100,7 @@ def check_inputs(
         tensor = given.data if packed else given
         if not isinstance(tensor, Tensor):
             raise SizeError(f"The input `{name}` is a {type(given).__name__}; expected a tensor or a PackedSequence.")
-        size = first.projected_from if name == names[0] and first.projected_from else first.size(name)
+        size = first.projected_from if name == names[0] and first.projected_from else _width(first, name, memories)
         form = f"[T, B, {size}]" if not batch_first else f"[B, T, {size}]"
         if tensor.shape[-1:] != (size,) or tensor.dim() not in ((2,) if packed else (2, 3)):
             raise SizeError(
@@ -123,6 +129,20 @@ def check_inputs(
     return None if len(rows[0]) == 1 else rows[0][0 if batch_first else 1]
 
 
+def _width(layer: Layer, name: str, memories: Any) -> int:
+    """Return the numbers of a row: the size of a name, or the positions of the memory that it belongs to."""
+    step = layer.step
+    if not step.is_bare(name):
+        return layer.size(name)
+    given = memories.get(step.positions[name]) if isinstance(memories, Mapping) else memories
+    if not isinstance(given, Tensor) or given.dim() < 2:
+        raise SizeError(
+            f"`{name}` has a number for each position of the memory `{step.positions[name]}`, which is a "
+            f"{type(given).__name__}; expected a tensor [B, L, size]. Give it as in layer(x, memories=m)."
+        )
+    return given.shape[-2]
+
+
 def _same_order(one: PackedSequence, other: PackedSequence) -> bool:
     """Tell whether two packed sequences have their rows in the same order; both have the same rows at each step."""
     if one.sorted_indices is other.sorted_indices:
@@ -142,6 +162,7 @@ def check_state(
     rows: int | None,
     together: bool,
     weight: Tensor | None,
+    memories: Any = None,
 ) -> None:
     """Check a given state.
 
@@ -153,6 +174,7 @@ def check_state(
         rows: The number of rows B; None without a batch.
         together: Whether one tensor holds the states of all layers.
         weight: As for :func:`check_inputs`.
+        memories: As for :func:`check_inputs`.
 
     Raises:
         SizeError: If the state does not fit.
@@ -166,7 +188,7 @@ def check_state(
         raise SizeError(f"state is {what}; the cell `{cell.name}` has {len(names)} states. Give ({', '.join(names)}).")
     row = () if rows is None else (rows,)
     for name, part in zip(names, given, strict=True):
-        each = [(*row, layer.size(name)) for layer in layers for _ in range(directions)]
+        each = [(*row, _width(layer, name, memories)) for layer in layers for _ in range(directions)]
         tensors = part if isinstance(part, tuple | list) and not together else [part]
         shapes = [tuple(tensor.shape) for tensor in tensors if isinstance(tensor, Tensor)]
         expected = [(len(each), *each[0])] if together else each

@@ -93,6 +93,7 @@ def plan_layers(
     proj_size: int,
     second_bias: Mapping[str, str] | None,
     own_sizes: Mapping[str, int] | None = None,
+    memory_size: int | Mapping[str, int] | None = None,
 ) -> tuple[Layer, ...]:
     """Plan the layers of a stack.
 
@@ -106,6 +107,7 @@ def plan_layers(
         proj_size: Size of the projected output; 0 for no projection, or for the cell's own size.
         second_bias: As for :func:`gatework.nn.storage.layout`.
         own_sizes: The sizes that the cell names.
+        memory_size: The size of the vectors of the cell's memories.
 
     Returns:
         The layers, lowest first.
@@ -132,7 +134,8 @@ def plan_layers(
             named = {name: size for name, size in named.items() if name not in wired(cell)}
         own = own_sizes or {}
         follow = {name: own.get(cell.step.sizes_of[name].removeprefix("size_"), hidden_size) for name in cell.inputs}
-        all_sizes = cell.sizes(tuple((follow | named).values()), hidden_size, proj_size or None, own)
+        follow |= {name: 1 for name in cell.inputs if cell.step.is_bare(name)}
+        all_sizes = cell.sizes(tuple((follow | named).values()), hidden_size, proj_size or None, own, memory_size)
         step = cell.step if number or from_below else without(cell.step, wired(cell))
         if not bias:
             step = without(step, [parameter.name for parameter in step.parameters if parameter.role == "bias"])

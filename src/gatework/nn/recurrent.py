@@ -24,6 +24,7 @@ from gatework.nn.layers import (
     plan_layers,
     read_cell,
 )
+from gatework.nn.memories import Banks, Lengths, width_of, with_memories
 from gatework.nn.sequences import SequenceBatch, arrange, as_tuple
 from gatework.nn.states import State, given_back, taken
 from gatework.nn.stream import Stream
@@ -60,6 +61,7 @@ class Recurrent(OwnState):
         tie_layers: Whether the layers above the first share one set of weights; with ``below_projection`` the first
             layer shares it too.
         sizes: The sizes that the cell names, as ``{"z": 32}``; those that are left out are ``hidden_size``.
+        memory_size: For a cell with a memory, the size of its vectors; a mapping by name if it has several.
         backend: ``auto``, ``cpu`` (compiled kernels), ``library`` (torch's own operators) or ``reference``; can be
             set at any time.
         memory: With ``fast``, the forward pass saves everything that the backward pass reads. With ``small``, it saves
@@ -119,6 +121,7 @@ class Recurrent(OwnState):
         connection: str | None = None,
         tie_layers: bool = False,
         sizes: Mapping[str, int] | None = None,
+        memory_size: int | Mapping[str, int] | None = None,
         backend: str = "auto",
         memory: str = "fast",
         locked_dropout: bool = False,
@@ -133,7 +136,7 @@ class Recurrent(OwnState):
         if dropout > 0 and len(hidden_sizes) == 1:
             told = f"dropout option adds dropout between layers, so dropout={dropout} does nothing with num_layers=1"
             warnings.warn(told, stacklevel=2)
-        self.cell, self.sizes = read_cell(cell, proj_size), dict(sizes or {})
+        self.cell, self.sizes, self.memory_size = read_cell(cell, proj_size), dict(sizes or {}), memory_size
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, len(hidden_sizes)
         self.bias, self.batch_first = bias, batch_first
         self.dropout, self.locked_dropout = float(dropout), locked_dropout
@@ -151,6 +154,7 @@ class Recurrent(OwnState):
             proj_size=proj_size,
             second_bias=self._second_bias,
             own_sizes=self.sizes,
+            memory_size=memory_size,
         )
         self.first_input = first_input(self.cell)
         for layer in self.layers:
@@ -234,6 +238,8 @@ class Recurrent(OwnState):
         *,
         lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
+        memories: Banks = None,
+        memory_lengths: Lengths = None,
     ) -> tuple[Any, State]:
         """Run over whole sequences.
 
@@ -246,6 +252,9 @@ class Recurrent(OwnState):
             lengths: The number of steps of each row; the rest is padding. Padding has no influence, and the output is
                 zero there. A row of length 0 keeps its state.
             reset: bool [T, B], or [B, T] if ``batch_first``: True where a new sequence starts from the initial state.
+            memories: For a cell with a memory, a vector for each of its positions, [B, L, size]; [L, size] without a
+                batch; a mapping by name if the cell has several.
+            memory_lengths: The number of positions of each row, [B]; the rest has no influence. None for L.
 
         Returns:
             The output, [T, B, D * H] in the form of the input, and the state after the last step of each row, in the
@@ -254,7 +263,8 @@ class Recurrent(OwnState):
         Raises:
             SizeError: If shapes or types do not fit the layer.
         """
-        output, final, _ = self.record(input, state, names=(), lengths=lengths, reset=reset)
+        given = {"lengths": lengths, "reset": reset, "memories": memories, "memory_lengths": memory_lengths}
+        output, final, _ = self.record(input, state, names=(), **given)
         return output, final
 
     def record(
@@ -265,6 +275,8 @@ class Recurrent(OwnState):
         names: Sequence[str] | None = None,
         lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
+        memories: Banks = None,
+        memory_lengths: Lengths = None,
     ) -> tuple[Any, State, list[dict[str, Any]]]:
         """Run over whole sequences and record named quantities at every step.
 
@@ -274,10 +286,12 @@ class Recurrent(OwnState):
             names: Names in the cell's equations, such as ``("i", "f")``; None for those that the cell delivers.
             lengths: As in :meth:`forward`.
             reset: As in :meth:`forward`.
+            memories: As in :meth:`forward`.
+            memory_lengths: As in :meth:`forward`.
 
         Returns:
             The output, the final state, and for each layer and direction the named quantities that its equations have,
-            each [T, B, H] in the form of the input.
+            each [T, B, H] in the form of the input; [T, B, L] with one number for each position of a memory.
 
         Raises:
             SizeError: As in :meth:`forward`, and for a name that the equations do not have.
@@ -290,11 +304,13 @@ class Recurrent(OwnState):
         names = self.cell.outputs if names is None else names
         check_names(self.cell, names)
         inputs = as_tuple(input)
-        self._check(inputs, state, self.batch_first)
+        self._check(inputs, state, self.batch_first, memories)
         batch = arrange(inputs, batch_first=self.batch_first, lengths=lengths, reset=reset)
-        return self._run(batch, state, tuple(names))
+        return self._run(self._remembering(batch, memories, memory_lengths), state, tuple(names))
 
-    def step(self, input: Any, state: State = None) -> tuple[Tensor, State]:
+    def step(
+        self, input: Any, state: State = None, *, memories: Banks = None, memory_lengths: Lengths = None
+    ) -> tuple[Tensor, State]:
         """Run a single step, in your own loop, with or without gradients. Without gradients a stream is faster.
 
         With ``backend="auto"``, torch's own operations run the step, because this takes less time than the call of a
@@ -303,6 +319,8 @@ class Recurrent(OwnState):
         Args:
             input: [B, I], or [I] without a batch; a tuple for a cell with several inputs.
             state: As in :meth:`forward`.
+            memories: As in :meth:`forward`.
+            memory_lengths: As in :meth:`forward`.
 
         Returns:
             The output [B, H], and the state for the next step.
@@ -315,7 +333,7 @@ class Recurrent(OwnState):
             >>> output, state = layer.step(torch.zeros(2, 3))
             >>> output, state = layer.step(torch.zeros(2, 3), state)
         """
-        return single.step(self, input, state)
+        return single.step(self, input, state, memories, memory_lengths)
 
     def stream(self, batch_size: int = 1) -> Stream:
         """Prepare to run step by step at full speed; see :class:`gatework.nn.Stream`.
@@ -325,12 +343,22 @@ class Recurrent(OwnState):
         """
         return Stream(self, batch_size)
 
-    def _check(self, inputs: tuple[Any, ...], state: State, batch_first: bool) -> None:
+    def _check(self, inputs: tuple[Any, ...], state: State, batch_first: bool, memories: Banks = None) -> None:
         """Refuse inputs and states that do not fit."""
+        rows = check_inputs(self.cell, self.layers[0], inputs, self._first_weight, batch_first, memories)
+        directions, first = self.wiring.directions, self._first_weight
+        check_state(self.cell, self.layers, directions, state, rows, self.same_sizes, first, memories)
+
+    @property
+    def _first_weight(self) -> Tensor | None:
         stored = self.layers[0].stored
-        first = getattr(self, f"{stored[0].key}_l0") if stored else None
-        rows = check_inputs(self.cell, self.layers[0], inputs, first, batch_first)
-        check_state(self.cell, self.layers, self.wiring.directions, state, rows, self.same_sizes, first)
+        return getattr(self, f"{stored[0].key}_l0") if stored else None
+
+    def _remembering(self, batch: SequenceBatch, memories: Banks, lengths: Lengths) -> SequenceBatch:
+        """Add the memories to a batch."""
+        if memories is None and lengths is None and not self.cell.memories:
+            return batch
+        return with_memories(batch, self.cell, self.layers[0], memories, lengths, self._first_weight)
 
     def _run(
         self, batch: SequenceBatch, state: State, names: tuple[str, ...]
@@ -391,6 +419,8 @@ class Recurrent(OwnState):
             record=names,
             backend=self.backend,
             memory=self.memory,
+            banks=batch.banks,
+            extents=batch.extents,
         )
 
     def _fresh_states(self, batch: SequenceBatch) -> list[tuple[Tensor, ...]]:
@@ -400,7 +430,7 @@ class Recurrent(OwnState):
             learned = (
                 getattr(self, f"initial_{name}{suffix_of(number, direction)}", None) for name in self.cell.states
             )
-            sizes = (layer.size(name) for name in self.cell.states)
+            sizes = (width_of(layer, name, batch) for name in self.cell.states)
             fresh.append(
                 tuple(
                     batch.inputs[0].new_zeros(batch.rows, size) if value is None else value.expand(batch.rows, -1)
@@ -429,7 +459,7 @@ class Recurrent(OwnState):
         defaults = {"bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False, "proj_size": 0}
         defaults |= {"init": "torch", "forget_bias": None, "learn_initial_state": False, "input_projection": False}
         defaults |= {"below_projection": False, "skip": None, "connection": None, "tie_layers": False}
-        defaults |= {"sizes": {}, "backend": "auto", "memory": "fast"}
+        defaults |= {"sizes": {}, "memory_size": None, "backend": "auto", "memory": "fast"}
         shown = [self.cell.name, str(self.input_size), str(self.hidden_size)]
         if self.num_layers > 1 and isinstance(self.hidden_size, int):
             shown.append(f"num_layers={self.num_layers}")

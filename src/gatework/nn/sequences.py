@@ -29,6 +29,8 @@ class SequenceBatch:
         batched: Whether the given inputs had a batch axis.
         batch_first: Whether the batch axis came first.
         packed: The packed sequence from which the batch was made; None if the inputs were not packed.
+        banks: The memories, [B, L, size] each.
+        extents: For each memory, the number of positions of each row, int64 [B] on the CPU; None if all rows have L.
     """
 
     inputs: tuple[Tensor, ...]
@@ -38,6 +40,8 @@ class SequenceBatch:
     batched: bool = True
     batch_first: bool = False
     packed: PackedSequence | None = None
+    banks: tuple[Tensor, ...] = ()
+    extents: tuple[Tensor | None, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -69,7 +73,7 @@ class SequenceBatch:
             return PackedSequence(data, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices)
         missing = self.steps - sequence.shape[0]
         if missing:
-            sequence = functional.pad(sequence, (0, 0, 0, 0, 0, missing))
+            sequence = functional.pad(sequence, (*(0, 0) * (sequence.dim() - 1), 0, missing))
         if not self.batched:
             return sequence.squeeze(1)
         return sequence.transpose(0, 1) if self.batch_first else sequence

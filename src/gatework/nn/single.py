@@ -10,6 +10,7 @@ from gatework.errors import SizeError
 from gatework.kernels.reference.single import run_single
 from gatework.language.spelling import BELOW
 from gatework.nn.layers import follows_output, outer_inputs
+from gatework.nn.memories import Banks, Lengths
 from gatework.nn.sequences import SequenceBatch, arrange, as_tuple
 from gatework.nn.states import State, given_back, taken
 from gatework.nn.wiring import dropped, enter, leave
@@ -20,7 +21,9 @@ _KEYS = {
 }
 
 
-def step(layer: Any, input: Any, state: State) -> tuple[Tensor, State]:
+def step(
+    layer: Any, input: Any, state: State, memories: Banks = None, memory_lengths: Lengths = None
+) -> tuple[Tensor, State]:
     """Run a single step of a :class:`gatework.Recurrent`; see its method ``step``."""
     if layer.bidirectional:
         raise SizeError("step() was called on a bidirectional layer, whose output needs steps to come. Use forward().")
@@ -38,24 +41,28 @@ def step(layer: Any, input: Any, state: State) -> tuple[Tensor, State]:
         types = ", ".join(type(one).__name__ for one in inputs)
         raise SizeError(f"step() was given {types}; expected a tensor [B, I] or [I], or a tuple of them.")
     if by_torch:
-        return _by_torch(layer, inputs, state)
+        return _by_torch(layer, inputs, state, memories, memory_lengths)
     sequences = tuple(one.unsqueeze(0) for one in inputs)
-    layer._check(sequences, state, False)
-    output, final, _ = layer._run(arrange(sequences, batch_first=False, lengths=None, reset=None), state, ())
+    layer._check(sequences, state, False, memories)
+    batch = arrange(sequences, batch_first=False, lengths=None, reset=None)
+    output, final, _ = layer._run(layer._remembering(batch, memories, memory_lengths), state, ())
     return output.squeeze(0), final
 
 
-def _by_torch(layer: Any, inputs: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
+def _by_torch(
+    layer: Any, inputs: tuple[Tensor, ...], state: State, memories: Banks, memory_lengths: Lengths
+) -> tuple[Tensor, State]:
     """Run a step of any cell, in any number of layers."""
     batched = inputs[0].dim() == 2
     if not (batched and _fits(layer, inputs, state)):
-        layer._check(tuple(one.unsqueeze(0) for one in inputs), state, False)
+        layer._check(tuple(one.unsqueeze(0) for one in inputs), state, False, memories)
     if not batched:
         inputs = tuple(one.unsqueeze(0) for one in inputs)
     batch = SequenceBatch(tuple(one.unsqueeze(0) for one in inputs), None, None, 1, batched)
+    batch = layer._remembering(batch, memories, memory_lengths)
     count, together = len(layer.cell.states), layer.same_sizes
     before = layer._fresh_states(batch) if state is None else taken(batch, state, count, together)
-    output, finals = _stack(layer, inputs, before)
+    output, finals = _stack(layer, inputs, before, batch)
     return output if batched else output.squeeze(0), given_back(batch, finals, together)
 
 
@@ -85,7 +92,7 @@ def _at_once(layer: Any, input: Any, state: State) -> tuple[Tensor, State] | Non
 def _fits(layer: Any, inputs: tuple[Tensor, ...], state: State) -> bool:
     """Check the common case quickly; False means that a full check is needed."""
     first = layer.layers[0]
-    if len(inputs) > 1 or first.projected_from is not None or not first.stored:
+    if len(inputs) > 1 or layer.cell.memories or first.projected_from is not None or not first.stored:
         return False
     dtype = getattr(layer, first.stored[0].key + "_l0").dtype
     rows, width = inputs[0].shape
@@ -103,7 +110,7 @@ def _fits(layer: Any, inputs: tuple[Tensor, ...], state: State) -> bool:
 
 
 def _stack(
-    layer: Any, inputs: tuple[Tensor, ...], before: list[tuple[Tensor, ...]]
+    layer: Any, inputs: tuple[Tensor, ...], before: list[tuple[Tensor, ...]], batch: SequenceBatch
 ) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
     """Run the layers one after the other; return the output and the states of each."""
     given = dict(zip(outer_inputs(layer.cell), inputs, strict=True))
@@ -112,7 +119,7 @@ def _stack(
     for number, states in enumerate(before):
         below = given[first]
         enter(layer, number, given, outside, lambda sequence: sequence)
-        finals.append(_layer(layer, number, given, states))
+        finals.append(_layer(layer, number, given, states, batch))
         given |= {f"{name}{BELOW}": part for name, part in zip(layer.cell.states, finals[-1], strict=True)}
         passed.append(leave(layer, number, below, finals[-1][0]))
         if follows_output(layer.cell):
@@ -120,7 +127,9 @@ def _stack(
     return torch.cat(passed, -1) if layer.wiring.skips_out else passed[-1], finals
 
 
-def _layer(layer: Any, number: int, given: dict[str, Tensor], states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def _layer(
+    layer: Any, number: int, given: dict[str, Tensor], states: tuple[Tensor, ...], batch: SequenceBatch
+) -> tuple[Tensor, ...]:
     """Run one layer; return its states."""
     one, first = layer.layers[number], layer.first_input
     if layer._operation:
@@ -129,7 +138,7 @@ def _layer(layer: Any, number: int, given: dict[str, Tensor], states: tuple[Tens
         return torch_step(layer._operation, given[first], states, weights)
     inputs = tuple([given[name] for name in one.step.inputs])
     draws = layer._drawn(one, given[first]) if layer.training and one.step.draws else None
-    return run_single(one.step, layer.weights(number), inputs, states, draws)
+    return run_single(one.step, layer.weights(number), inputs, states, draws, batch.banks, batch.extents)
 
 
 def torch_step(

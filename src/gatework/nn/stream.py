@@ -61,6 +61,11 @@ class Stream:
     def __init__(self, layer: Any, batch_size: int = 1) -> None:
         if layer.bidirectional:
             raise SizeError("stream() was called on a bidirectional layer, whose output needs steps to come.")
+        if layer.cell.memories:
+            raise SizeError(
+                f"stream() was called on a layer whose cell `{layer.cell.name}` reads a memory, which a stream does "
+                "not take. Use layer.step(x, state, memories=m), which does."
+            )
         if not layer.wiring.is_plain:
             raise SizeError(
                 "stream() was called on a layer with skip, connection or below_projection, which a stream does not "

@@ -51,6 +51,8 @@ def run(
     record: tuple[str, ...] = (),
     backend: str = "auto",
     memory: str = "fast",
+    banks: tuple[Tensor, ...] = (),
+    extents: tuple[Tensor | None, ...] = (),
 ) -> Result:
     """Run a step over a whole sequence.
 
@@ -71,6 +73,8 @@ def run(
         backend: A row of :data:`BACKENDS`, or ``auto``.
         memory: What the forward pass saves for the backward pass, a row of :data:`MEMORY`. It has no effect if
             autograd decides, as for the reference.
+        banks: One tensor [B, L, size] for each of the step's memories.
+        extents: For each memory, the number of positions of each row, int64 [B] on the CPU; None for L.
 
     Returns:
         The output, the last states and the recorded values.
@@ -91,7 +95,8 @@ def run(
     if memory not in MEMORY:
         raise ConfigError(f"memory is {memory!r}. Choose one of {', '.join(MEMORY)}.")
     held = Weights.of(weights)
-    return run_call(Call(step, held, inputs, state, lengths, restart, initial, reverse, draws, record, memory), backend)
+    rows = (lengths, restart, initial, reverse, draws)
+    return run_call(Call(step, held, inputs, state, *rows, record, memory, banks, extents), backend)
 
 
 def run_call(call: Call, backend: str) -> Result:

@@ -16,7 +16,7 @@ from gatework.kernels.reference.builder import program_for
 from gatework.kernels.reference.program import CALL, Program, Registers
 from gatework.kernels.reference.survey import Kind
 from gatework.kernels.traced import is_traced
-from gatework.language.nodes import ONE_NUMBER, Step
+from gatework.language.nodes import Step
 
 
 def prepare(step: Step) -> None:
@@ -142,16 +142,12 @@ def _initial(call: Call) -> tuple[Tensor, ...] | None:
 
 def with_numbers(step: Step, name: str, values: Tensor) -> Tensor:
     """Give values with one number at each position an axis for that number."""
-    return values.unsqueeze(-1) if _is_bare(step, name) else values
+    return values.unsqueeze(-1) if step.is_bare(name) else values
 
 
 def without_numbers(step: Step, name: str, values: Tensor) -> Tensor:
     """Undo :func:`with_numbers`."""
-    return values.squeeze(-1) if _is_bare(step, name) else values
-
-
-def _is_bare(step: Step, name: str) -> bool:
-    return name in step.positions and step.sizes_of[name] == ONE_NUMBER
+    return values.squeeze(-1) if step.is_bare(name) else values
 
 
 def _shape_of(call: Call, name: str) -> tuple[int, ...]:
@@ -160,7 +156,7 @@ def _shape_of(call: Call, name: str) -> tuple[int, ...]:
     if name not in step.positions:
         return (size,)
     count = call.banks[step.banks.index(step.positions[name])].shape[1]
-    return (count,) if _is_bare(step, name) else (count, size)
+    return (count,) if step.is_bare(name) else (count, size)
 
 
 def _held_together(result: Result, call: Call) -> Result:

@@ -15,6 +15,8 @@ def run_single(
     inputs: tuple[Tensor, ...],
     state: tuple[Tensor, ...],
     draws: dict[str, Tensor] | None = None,
+    banks: tuple[Tensor, ...] = (),
+    extents: tuple[Tensor | None, ...] = (),
 ) -> tuple[Tensor, ...]:
     """Run one step: the reference without an axis for time.
 
@@ -24,6 +26,8 @@ def run_single(
         inputs: [B, size] each.
         state: The states before, [B, size] each.
         draws: In training, the step's masks [B, size]; None in evaluation, where every mask equals its probability.
+        banks: The memories, [B, L, size] each.
+        extents: For each memory, the number of positions of each row, [B]; None for L.
 
     Returns:
         The states after, [B, size] each.
@@ -35,7 +39,7 @@ def run_single(
         (tensor([[1.5000]]),)
     """
     program = program_for(step, draws is not None)
-    registers = begun(program, Call(step, weights, inputs, state, draws=draws))
+    registers = begun(program, Call(step, weights, inputs, state, draws=draws, banks=banks, extents=extents))
     for whole, part in (*program.sequences, *program.rows):
         registers[part] = registers[whole]
     for register, name, before in zip(program.before, step.states, state, strict=True):
