@@ -227,8 +227,6 @@ def only_the_reference(call: Call) -> str | None:
         return "a transformation of torch.func (vmap, jvp, ...) is at work, which kernels do not know"
     if torch.autograd.forward_ad._current_level >= 0:
         return "gradients are taken forward (forward_ad), for which there are no kernels: use backward()"
-    if call.step.memories:
-        return "the cell reads a memory"
     if call.step.outputs:
         return "the step is an adjoint, and kernels take a forward step"
     return None

@@ -31,8 +31,8 @@ class Call:
             evaluation, where every mask equals its probability.
         record: Names in the equations whose values are also returned.
         memory: What the forward pass saves for the backward pass, a row of :data:`gatework.kernels.MEMORY`.
-        banks: One tensor [B, L, size] for each of the step's memories.
-        extents: For each memory, the number of positions of each row, int64 [B] on the CPU; None if all rows have L.
+        banks: One tensor for each of the step's banks: [B, L, size], or [B, L] with one number at each position.
+        extents: For each of the step's places, the number of positions of each row, int64 [B] on the CPU; None if all rows have L.
 
     Example:
         >>> from gatework.language import parse
@@ -60,6 +60,10 @@ class Call:
     def drawn(self) -> bool:
         """Whether masks are drawn."""
         return self.draws is not None and bool(self.step.draws)
+
+    def bank(self, name: str) -> Tensor:
+        """Return a bank by its name."""
+        return self.banks[self.step.banks.index(name)]
 
     @property
     def packed(self) -> bool:

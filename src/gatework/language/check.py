@@ -4,7 +4,7 @@ Nothing is declared twice. A name that is no input and that no line assigns is a
 vector elsewhere. Sizes follow from use: quantities that are added or multiplied elementwise have the same size.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from gatework.errors import EquationError, did_you_mean
@@ -102,14 +102,14 @@ def check(
     checker = _Checker(text, equations, given)
     carried = checker.carried(states)
     entries, held = checker.memories(memories)
-    banks = tuple(dict.fromkeys(held.values()))
+    banks = tuple(name for name in held if name not in given)
     resolved, positions = find_positions(checker.resolve(carried), held, carried, checker.fault)
     sizes = Sizes(checker.fault)
     for name in held:
         sizes.of(name)
     parameters = _parameters(resolved, (*given, *banks), sizes, checker)
     delivers = checker.delivered(delivered)
-    checker.used(resolved, (*carried, *outputs, *delivers), () if outputs else banks)
+    checker.used(resolved, (*carried, *outputs, *delivers), banks if text and not outputs else ())
     for name in given:
         if name.endswith(BELOW) and name.removesuffix(BELOW) in carried:
             sizes.same(sizes.of(name), sizes.of(name.removesuffix(BELOW)), None)
@@ -123,7 +123,8 @@ def check(
     own = checker.sized(sized, [*names, *(one.name for one in parameters if one.columns is None)], sizes)
     keys = name_sizes(sizes, made, given, carried, own, banks)
     checker.own_sizes(own, parameters, (*given, *carried, *banks), sizes, keys)
-    checker.whole(keys, positions, (*given, *banks, carried[0]), sizes)
+    if text and not outputs:
+        checker.whole(keys, positions, (*given, *banks, carried[0]), sizes)
     if text and not outputs:  # an adjoint has the periods of a step that was checked, and other size keys
         _check_periods(resolved, sizes, keys, checker)
     located = tuple(_located(parameter, sizes, keys, made) for parameter in parameters)
@@ -149,21 +150,26 @@ def rechecked(step: Step, equations: Iterable[Equation], inputs: Iterable[str] |
     left = {*given, *(line.target for line in lines)}
     alike = ([name for name in entry.split("=") if name in left] for entry in step.sized)
     sized = ["=".join(names) for names in alike if names]
-    memories = remaining(step.memories, lines, given)
+    memories = remaining(step.memories, lines, given, places=True)
     return check(lines, step.states, given, step.outputs, delivered=step.delivered, sized=sized, memories=memories)
 
 
-def remaining(memories: Iterable[str], lines: Iterable[Equation], inputs: Iterable[str]) -> list[str]:
+def remaining(
+    memories: Sequence[str], lines: Iterable[Equation], inputs: Iterable[str], places: bool = False
+) -> list[str]:
     """Return the entries of the memories that lines read, each with those of its inputs that are left.
 
     Args:
         memories: Entries as in ``Step.memories``.
         lines: The lines.
         inputs: The inputs that are left.
+        places: Whether an entry keeps its first name, by which its positions are known, even if nothing reads it.
     """
     read_names = {node.name for line in lines for node in walk(line.value) if isinstance(node, Name)}
-    parts = [entry.split("=") for entry in memories]
-    return ["=".join([bank, *(name for name in tied if name in inputs)]) for bank, *tied in parts if bank in read_names]
+    kept = [[name for name in entry.split("=") if name in read_names or name in inputs] for entry in memories]
+    pairs = zip(memories, kept, strict=True)
+    kept = [[entry.partition("=")[0], *names] if names and places else names for entry, names in pairs]
+    return ["=".join(dict.fromkeys(names)) for names in kept if names]
 
 
 class _Checker:
@@ -296,12 +302,9 @@ class _Checker:
         _words("=".join(entries).split("="), "memories")
         held = {name: entry.partition("=")[0] for entry in entries for name in entry.split("=")}
         for name, bank in held.items():
-            if name == bank and (name in self.inputs or name in self.lines):
+            if name in self.lines or (name == bank and name in self.inputs):
                 what = "an input" if name in self.inputs else "given an equation"
                 raise EquationError(f"`{name}` is both a memory and {what}; name one of them differently.")
-            if name != bank and name not in self.inputs:
-                hint = did_you_mean(name, self.inputs)
-                raise EquationError(f"`{name}` is named beside the memory `{bank}`, and is no input.{hint}")
         return entries, held
 
     def whole(self, keys: Mapping[str, str], positions: Mapping[str, str], names: Iterable[str], sizes: Sizes) -> None:

@@ -188,8 +188,9 @@ class _Deriver:
     def memories(self, lines: tuple[Equation, ...], inputs: tuple[str, ...]) -> tuple[str, ...]:
         """List the memories that the adjoint reads, each with the forward values at its positions."""
         reads = {node.name for line in lines for node in walk(line.value) if isinstance(node, Name)}
-        tied = {bank: [name for name in inputs if self.positions.get(name) == bank] for bank in self.forward.banks}
-        return tuple("=".join((bank, *names)) for bank, names in tied.items() if bank in reads or names)
+        banks = [name for name in self.forward.banks if name in reads]
+        held = {one: [name for name in (*banks, *inputs) if self.positions.get(name) == one] for one in self.positions}
+        return tuple("=".join(dict.fromkeys((one, *held[one]))) for one in self.forward.places if held[one])
 
     def equation(self, equation: Equation) -> None:
         """Pass the gradient of one line's name on to everything that the line reads."""

@@ -149,7 +149,8 @@ class Step:
         sized: Names with sizes that the user chooses, apart from those of inputs and states. An entry such as
             ``z=mu0`` names several of one size.
         memories: The memories, each a vector for every one of its positions, given once for all steps. An entry such as
-            ``m=pick`` says that the input ``pick`` has a number for each position of m.
+            ``m=k=pick`` says that k and pick have values at the positions of m: k is another bank of vectors, and the
+            input ``pick`` has a number for each position at every step.
         positions: For every name that has a value at each position of a memory, the memory.
     """
 
@@ -166,7 +167,7 @@ class Step:
 
     def __post_init__(self) -> None:
         # Built at once: in Python 3.11 the first access takes a lock, which torch's compiler cannot follow.
-        _ = self.draws, self.banks
+        _ = self.draws, self.banks, self.places
 
     @cached_property
     def draws(self) -> dict[str, float]:
@@ -211,7 +212,12 @@ class Step:
 
     @cached_property
     def banks(self) -> tuple[str, ...]:
-        """The names of the memories."""
+        """The names of all banks: the memories, and what is given at their positions once for all steps."""
+        return tuple(name for entry in self.memories for name in entry.split("=") if name not in self.inputs)
+
+    @cached_property
+    def places(self) -> tuple[str, ...]:
+        """The names of the memories, each with positions of its own."""
         return tuple(entry.partition("=")[0] for entry in self.memories)
 
 

@@ -95,7 +95,7 @@ class _TorchLayer(Recurrent):
             for number, direction, layer in self._runs()
         ]
 
-    def _check(self, inputs: tuple[Any, ...], state: Any, batch_first: bool) -> None:
+    def _check(self, inputs: tuple[Any, ...], state: Any, batch_first: bool, memories: None = None) -> None:
         """Refuse what torch's layer refuses, with the same exceptions."""
         (given,) = inputs
         packed = isinstance(given, PackedSequence)

@@ -44,13 +44,20 @@ def with_memories(
             f"The cell `{cell.name}` reads the memories {', '.join(names)}, and {', '.join(missing)} was not given. "
             "Give a tensor [B, L, size], as in layer(x, memories=m)."
         )
-    banks, extents = [], []
-    for name in names:
-        bank = _checked(name, given[name], batch, layer.size(name), like)
-        extents.append(_extents(name, known.get(name), batch.rows, bank.shape[-2]))
-        banks.append(bank)
     if not names:
         return batch
+    step, banks, extents = layer.step, [], []
+    for name in step.banks:
+        banks.append(_checked(name, given[name], batch, layer.size(name), like))
+    for name in step.places:
+        count = count_of(step, name, banks)
+        extents.append(_extents(name, known.get(name), batch.rows, count))
+        for other in step.banks:
+            if step.positions[other] == name and count_of(step, other, banks, own=True) != count:
+                raise SizeError(
+                    f"The memory `{other}` has {count_of(step, other, banks, own=True)} positions and `{name}` "
+                    f"{count}; expected equally many, because their positions meet."
+                )
     order = None if batch.packed is None else batch.packed.sorted_indices
     if order is not None:
         banks = [bank.index_select(0, order) for bank in banks]
@@ -64,9 +71,9 @@ def width_of(layer: Layer, name: str, batch: SequenceBatch) -> int:
     return count_of(step, name, batch.banks) if step.is_bare(name) else layer.size(name)
 
 
-def count_of(step: Step, name: str, banks: Sequence[Tensor]) -> int:
-    """Return the number of positions of the memory that a name belongs to."""
-    return banks[step.banks.index(step.positions[name])].shape[1]
+def count_of(step: Step, name: str, banks: Sequence[Tensor], own: bool = False) -> int:
+    """Return the number of positions of the memory that a name belongs to; with ``own``, of the bank itself."""
+    return banks[step.banks.index(name if own else step.positions[name])].shape[1]
 
 
 def _named(cell: Cell, given: Any, what: str) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ from gatework.kernels.backend import Account
 from gatework.kernels.call import Call
 from gatework.kernels.cpu import cache
 from gatework.kernels.cpu.build import object_key
+from gatework.kernels.cpu.hoisting import hoisted
 from gatework.kernels.cpu.kernel import generate, is_compiled, kernel_for
 from gatework.kernels.cpu.rows import even_rows
 from gatework.kernels.cpu.workspace import Sized, Workspace, sized
@@ -24,6 +25,7 @@ def account(call: Call, differentiated: bool, reason: str) -> Account:
     Raises:
         KernelError: If no kernel can be made for the equations.
     """
+    call = hoisted(call)
     keep = call.memory if differentiated else "nothing"
     spec = read_spec(write_spec(call.step, call.drawn, False, keep, call.lines, ()))
     plan, *_ = plans(spec)
@@ -33,6 +35,7 @@ def account(call: Call, differentiated: bool, reason: str) -> Account:
     steps, rows = call.inputs[0].shape[:2]
     # A size that no tensor from outside has may have any value.
     sizes = dict.fromkeys(call.step.size_keys, call.state[0].shape[-1]) | call.sizes
+    sizes |= {f"positions_{place}": call.bank(place).shape[1] for place in call.step.places}
     known = sized(kernel_for(plan, name), sizes)
     work = Workspace(known, even_rows(1, rows, False), dtype, rows, False, ())
     by_units = bool(work.table.numbers[known.kernel.slots["split"]])

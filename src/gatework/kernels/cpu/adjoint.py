@@ -22,11 +22,13 @@ class Gradients:
         inputs: For each input with a gradient, its gradient [flat rows, size].
         state: For each state, the gradient of its value before the first step [B, size].
         initial: For each state, the sum of the gradients at restarts [B, size]; empty without restarts.
+        banks: For each bank, its gradient [B * L, size], or [B, L] with one number at each position.
     """
 
     inputs: dict[str, Tensor] = field(default_factory=dict)
     state: dict[str, Tensor] = field(default_factory=dict)
     initial: dict[str, Tensor] = field(default_factory=dict)
+    banks: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Backward:
@@ -43,6 +45,7 @@ class Backward:
     def __init__(self, recipe: Recipe, sized: Sized, replay: Sized | None, batch: KernelInputs, kept: Kept) -> None:
         self.recipe, self.sized, self.rows, self.kept = recipe, sized, batch.rows, kept
         self.weights, self.inputs, rows = batch.weights, batch.inputs, batch.rows
+        self.banks, self.extents = batch.banks, batch.extents
         self.plan = sized.kernel.plan
         self.dtype = next(iter(kept.states.values())).dtype
         self.outputs = tuple(name for name in self.plan.step.outputs if self.plan.homes.get(name) == "sequence")
@@ -71,9 +74,11 @@ class Backward:
             The other gradients.
         """
         work, rows, names = self.work, self.rows, self.recipe.adjoint.gradients
-        alive = [work.load(self.weights), self._given(work, grads)]
+        alive = [work.load(self.weights), work.remember(self.banks, self.extents), self._given(work, grads)]
         if self.replay is not None:
-            alive += [self.replay.load(self.weights), self._given(self.replay, {})]
+            alive += [self.replay.load(self.weights), self.replay.remember(self.banks, self.extents)]
+            alive.append(self._given(self.replay, {}))
+        banks = self._banks()
         states = self._states(grad_state)
         outputs = {name: work.empty(rows.flat, name) for name in self.outputs}
         for name, tensor in outputs.items():
@@ -89,7 +94,7 @@ class Backward:
         ]
         for begin, end, start, stop in work.chunks:
             work.chunk(start, stop)
-            self._replay(start, stop)
+            self._replay(begin, end, start, stop)
             work.flat("before")
             work.loop(begin, end)
             for entry in (*after, *sums):
@@ -102,14 +107,30 @@ class Backward:
         if self.replay is not None:
             put_back(self.replay)
         del alive
-        return self._result(states, outputs, asked)
+        result = self._result(states, outputs, asked)
+        result.banks = {name: grad[:, : self.banks[name].shape[-1]] for name, grad in banks.items()}
+        return result
 
-    def _replay(self, start: int, stop: int) -> None:
+    def _banks(self) -> dict[str, Tensor]:
+        """Make the tensors that the gradients of banks are added to."""
+        grads = {}
+        for name, bank in self.banks.items():
+            gradient = self.recipe.adjoint.gradients.get(name)
+            rows = bank.shape[0] * (bank.shape[1] if bank.dim() == 3 else 1)
+            width = self.sized.width(gradient) if gradient in self.plan.sizes_of else bank.shape[-1]
+            grads[name] = torch.zeros(rows, width, dtype=self.dtype, device="cpu")
+            if gradient in self.plan.gathered:
+                self.work.table.point(gradient, grads[name])
+        return grads
+
+    def _replay(self, begin: int, end: int, start: int, stop: int) -> None:
         """Recompute, for a chunk, what the forward pass did not save."""
         if self.replay is None:
             return
         self.replay.chunk(start, stop)
         self.replay.flat("before")
+        if self.replay.plan.phase("each"):  # what goes over memories runs step by step
+            self.replay.loop(begin, end)
         for name in self.recipe.saved:
             self.work.table.point(name, self.replay.rooms[name], start)
 

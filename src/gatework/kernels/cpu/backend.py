@@ -5,12 +5,12 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gatework.errors import ConfigError
 from gatework.kernels.backend import Account, Level, Listing, only_the_reference
 from gatework.kernels.call import Call, Result
-from gatework.kernels.cpu import account, build, cache, fused, streaming
+from gatework.kernels.cpu import account, build, cache, fused, hoisting, streaming
 from gatework.kernels.cpu.kernel import generate, kernel_for
 from gatework.kernels.cpu.team import team
 from gatework.kernels.llvm.target import host
@@ -33,7 +33,7 @@ class Cpu:
         Raises:
             KernelError: If no kernel can be made for the equations.
         """
-        return only_the_reference(call) or _strange_tensors(call) or _not_recorded(call)
+        return only_the_reference(call) or _strange_tensors(call) or _strange_memories(call) or _not_recorded(call)
 
     def declines(self, call: Call) -> None:
         """Decline nothing."""
@@ -141,9 +141,25 @@ def _strange_tensors(call: Call) -> str | None:
     return None
 
 
+def _strange_memories(call: Call) -> str | None:
+    """Say why the memories of a call need the reference."""
+    if not call.step.memories:
+        return None
+    if torch.compiler.is_compiling():
+        return "torch.compile or torch.export is at work, and the cell reads a memory: the reference is compiled"
+    like = call.state[0]
+    if any(type(one) not in (Tensor, nn.Parameter) or one.device != like.device for one in call.banks):
+        return "a memory is no plain tensor on the CPU: move it with .to('cpu')"
+    if any(one.dtype != like.dtype for one in call.banks):
+        return "memory and state are of different types: convert one of them"
+    if any(not one.numel() for one in call.banks):
+        return "a memory is empty: there is nothing to go over"
+    return hoisting.refusal(call.step, call.lines)
+
+
 def _not_recorded(call: Call) -> str | None:
     """Say which recorded name has no value at each step in a kernel; None if there is none."""
-    if call.record and not fused.can_record(call.step, call.draws is not None, call.record):
+    if call.record and not fused.can_record(hoisting.lowered_step(call), call.draws is not None, call.record):
         wanted = ", ".join(call.record)
         return f"what is recorded ({wanted}) has a part that is constant in a kernel: record less"
     return None

@@ -5,6 +5,7 @@ the machine code uses too, say how far. Every address in a table is noted with t
 of that memory is an error, and the kernel does not run.
 """
 
+import ctypes
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,8 +19,8 @@ from gatework.errors import KernelError
 from gatework.kernels.cpu.kernel import Kernel
 from gatework.kernels.cpu.library import GATHER, OUTER, PACK
 from gatework.kernels.cpu.stages import period_name
-from gatework.kernels.planning.plan import Columns, Moments, Stage
-from gatework.language.nodes import Apply, Equation, Name, walk
+from gatework.kernels.planning.plan import Columns, Moments, Stage, Sweep
+from gatework.language.nodes import ONE_NUMBER, Apply, Equation, Name, walk
 
 VARIABLE = "GATEWORK_CHECK"
 
@@ -185,7 +186,8 @@ class Bounds:
     def _stage(self, number: int, stage: Stage, reach: Reach, threads: int) -> None:
         """Check a stage."""
         vectors = self._number(f"vectors:{stage.size}" if stage.groups else f"blocks:{number}")
-        self._lines(stage.lines, {Name(name) for group in stage.groups for name in group.sums}, reach, vectors)
+        known = {Name(name) for group in stage.groups for name in group.sums}
+        self._lines(stage.lines, known, reach, vectors, stage.size)
         for name in stage.stores:
             self._rows(Name(name), reach, vectors * self._lanes, True)
         segments = sum(len(group.segments) for group in stage.groups)
@@ -200,15 +202,22 @@ class Bounds:
             self._products(number, stage, which, reach)
         for moments in stage.moments:
             self._moments(moments, reach)
+        for sweep in stage.sweeps:
+            self._sweep(sweep, reach)
 
-    def _lines(self, lines: Iterable[Equation], known: set[Name], reach: Reach, vectors: int) -> None:
+    def _lines(
+        self, lines: Iterable[Equation], known: set[Name], reach: Reach, vectors: int, size: str
+    ) -> None:
         """Check the reads of equations, in whole registers."""
         for line in lines:
             for node in walk(line.value):
                 if isinstance(node, Apply) and node.function == "period":
                     self._vector(period_name(node), vectors * self._lanes)
                 elif isinstance(node, Name) and node not in known:
-                    self._rows(node, reach, vectors * self._lanes, False)
+                    if self._plan.sizes_of.get(node.name, "") in (size, ""):
+                        self._rows(node, reach, vectors * self._lanes, False)
+                    elif self._plan.sizes_of[node.name] == ONE_NUMBER:  # a single number for all units
+                        self._rows(node, reach, 1, False)
             known.add(Name(line.target))
 
     def _products(self, number: int, stage: Stage, which: int, reach: Reach) -> None:
@@ -234,10 +243,50 @@ class Bounds:
             if name is not None:
                 self._scalar(name, reach)
 
+    def _sweep(self, sweep: Sweep, reach: Reach) -> None:
+        """Check what goes over the positions of a memory: no row has more of them than the memory."""
+        count = self._number(f"size:positions_{sweep.memory}")
+        extents = self._tables_of(f"extents:{sweep.memory}", reach.rows[1])
+        if len(extents) and not 0 <= int(extents.min()) <= int(extents.max()) <= count:
+            raise self._fault(f"extents:{sweep.memory}", f"a row has {int(extents.max())} positions of {count}")
+        for line in sweep.lines:
+            for node in walk(line.value):
+                if isinstance(node, Name):
+                    self._swept(node.name, sweep, reach, False)
+            if line.target in self._plan.gathered:
+                self._bank(line.target, sweep, reach, self._padded(sweep.size), whole=sweep.kind == "gather")
+            else:
+                self._rows(Name(line.target), reach, self._padded(self._plan.sizes_of[line.target]), True)
+
+    def _swept(self, name: str, sweep: Sweep, reach: Reach, written: bool) -> None:
+        """Check a name that a sweep reads."""
+        key = self._plan.sizes_of.get(name, "")
+        if name in self._plan.step.banks:
+            along = key == f"positions_{sweep.memory}"
+            self._bank(name, sweep, reach, self._padded(key), whole=not along)
+        else:
+            self._rows(Name(name), reach, 1 if key == ONE_NUMBER else self._padded(key), written)
+
+    def _bank(self, name: str, sweep: Sweep, reach: Reach, columns: int, whole: bool = True) -> None:
+        """Check all positions of a bank, or of its gradient, in the rows that are accessed."""
+        count = self._number(f"size:positions_{sweep.memory}") if whole else 1
+        base, stride = self._number(f"base:{name}"), self._number(f"stride:{name}")
+        self._inside(f"base:{name}", base, base + ((reach.rows[1] * count - 1) * stride + columns) * self._bytes)
+
+    def _padded(self, key: str) -> int:
+        known = f"size:{key}" in self._kernel.slots  # otherwise the code goes over no units of this size
+        return -(-self._number(f"size:{key}") // self._lanes) * self._lanes if known else self._lanes
+
+    def _tables_of(self, slot: str, count: int) -> Numbers:
+        """Return the first numbers of a table that a tensor holds."""
+        begin = self._number(slot)
+        self._inside(slot, begin, begin + 8 * count)
+        return np.ctypeslib.as_array((ctypes.c_int64 * count).from_address(begin))
+
     def _columns(self, number: int, columns: Columns, reach: Reach) -> None:
         """Check sums over steps and rows."""
         vectors = self._number(f"column_blocks:{number}")
-        self._lines(columns.lines, set(), reach, vectors)
+        self._lines(columns.lines, set(), reach, vectors, columns.size)
         for name, _ in columns.sums:
             self._vector(name, vectors * self._lanes)
 
@@ -252,7 +301,8 @@ class Bounds:
         if not node.previous and home == "scalar":
             self._scalar(name, reach)
             return
-        (first, last), flat = reach.rows if home == "row" else reach.flat, reach.flat
+        by_row = home == "row" or name in self._plan.step.banks
+        (first, last), flat = reach.rows if by_row else reach.flat, reach.flat
         table = ""
         if home == "state":
             table = f"{'before' if node.previous else 'here'}:{name}"

@@ -35,12 +35,16 @@ class KernelInputs(NamedTuple):
         room: The number of flat rows to reserve for saved values, at least as many as there are.
         weights: The parameters.
         inputs: For each input and drawn mask, its values [flat rows, size].
+        banks: The banks, [B, L, size], or [B, L] with one number at each position.
+        extents: For each memory, the number of positions of each row, int64 [B].
     """
 
     rows: Rows
     room: int
     weights: Mapping[str, Tensor]
     inputs: Mapping[str, Tensor]
+    banks: Mapping[str, Tensor]
+    extents: Mapping[str, Tensor]
 
 
 class Start(NamedTuple):
@@ -75,7 +79,8 @@ def forward(
     rows, output = batch.rows, sized.kernel.plan.step.states[0]
     dtype = start.state[output].dtype
     work = take(sized, rows, dtype, CHUNK * team().threads() // sized.passing(wanted), False, wanted)
-    alive = [work.load(batch.weights), [work.given(name, sequence) for name, sequence in batch.inputs.items()]]
+    alive = [work.load(batch.weights), work.remember(batch.banks, batch.extents)]
+    alive.append([work.given(name, sequence) for name, sequence in batch.inputs.items()])
     stores = {name: rows.kept if keep_states or name == output else rows.passing for name in start.state}
     lengths = {
         **{name: store.rows + (batch.room - rows.flat if store is rows.kept else 0) for name, store in stores.items()},

@@ -8,10 +8,11 @@ from torch import Tensor
 from gatework.errors import KernelError
 from gatework.kernels.call import Call, Result
 from gatework.kernels.cpu.gradients import Fused
+from gatework.kernels.cpu.hoisting import hoisted
 from gatework.kernels.cpu.kernel import kernel_for
 from gatework.kernels.cpu.operators import run_forward
 from gatework.kernels.planning.planned import explained_planning, plans
-from gatework.kernels.planning.spec import constant, read_spec, write_spec
+from gatework.kernels.planning.spec import constant, extent_name, read_spec, write_spec
 from gatework.language.nodes import Step
 
 
@@ -21,11 +22,14 @@ def run(call: Call) -> Result:
     Raises:
         KernelError: If no kernel can be made for the equations.
     """
+    call = hoisted(call)
     step, lines, given = call.step, call.lines, [*call.inputs]
     if call.drawn and call.draws is not None:
         given += [call.draws[name] for name in step.draws]
     begin = [] if call.initial is None or call.restart is None else [*call.initial]
     layout, stacks = call.weights.stacks({parameter.name for parameter in step.parameters})
+    if step.memories:
+        layout, stacks = _with_banks(call, layout, stacks)
     parts = (given, [*call.state], stacks, begin)
     differentiated = torch.is_grad_enabled() and any(one.requires_grad for part in parts for one in part)
     keep = call.memory if differentiated else "nothing"
@@ -42,6 +46,19 @@ def run(call: Call) -> Result:
     for name in (name for name in call.record if name not in recorded):
         recorded[name] = _without_padding(given[(*step.inputs, *step.draws).index(name)], call.lengths)
     return Result(results[0], tuple(results[1:last]), {name: recorded[name] for name in call.record})
+
+
+def _with_banks(
+    call: Call, layout: tuple[tuple[str, ...], ...], stacks: list[Tensor]
+) -> tuple[tuple[tuple[str, ...], ...], list[Tensor]]:
+    """Add the banks, and the numbers of positions of their rows, to what is the same at all steps."""
+    step = call.step
+    layout = (*layout, *((name,) for name in step.banks), *((extent_name(place),) for place in step.places))
+    extents = []
+    for place, given in zip(step.places, call.extents, strict=True):
+        bank = call.bank(place)
+        extents.append(torch.full((bank.shape[0],), bank.shape[1], dtype=torch.int64) if given is None else given)
+    return layout, [*stacks, *call.banks, *extents]
 
 
 def _operate(spec: str, call: Call, parts: tuple[list[Tensor], ...], differentiated: bool) -> Sequence[Tensor]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gatework.kernels.call import Call
 from gatework.kernels.cpu.operators import Tensors, run_backward, run_forward
-from gatework.kernels.planning.spec import read_spec
+from gatework.kernels.planning.spec import extent_name, read_spec
 from gatework.kernels.reference import derivative
 from gatework.kernels.weights import Weights
 
@@ -82,9 +82,12 @@ def _call_of(
 
     def make(tensors: list[Tensor]) -> Call:
         given, state, weights, initial, _ = _parted(tensors, counts)
+        held = dict(zip(run.layout, weights, strict=True))
+        banks = tuple(held.pop((name,)) for name in step.banks)
+        extents = tuple(held.pop((extent_name(place),)) for place in step.places)
         return Call(
             step,
-            Weights(zip(run.layout, weights, strict=True)),
+            Weights(held.items()),
             tuple(given[: len(step.inputs)]),
             tuple(state),
             lengths=lengths,
@@ -93,6 +96,8 @@ def _call_of(
             reverse=run.reverse,
             draws=dict(zip(step.draws, given[len(step.inputs) :], strict=True)) if drawn else None,
             record=run.recipe.record,
+            banks=banks,
+            extents=extents,
         )
 
     return make

@@ -9,6 +9,7 @@ from gatework.kernels.cpu.build import LOCK, Library, build
 from gatework.kernels.cpu.library import library_text
 from gatework.kernels.cpu.slots import Slots
 from gatework.kernels.cpu.stages import STAGE, StageWriter, vectors_per_block, write_columns, write_moments
+from gatework.kernels.cpu.sweeps import write_sweep
 from gatework.kernels.llvm.code import Code
 from gatework.kernels.llvm.target import Target, host
 from gatework.kernels.planning.plan import Plan
@@ -130,8 +131,11 @@ def generate(plan: Plan, target: Target, dtype: str) -> Generated:
         for which, moments in enumerate(stage.moments):
             code = Code(target, dtype, f"define internal void @moments_{number}_{which}({_ROWS})", declarations)
             parts.append(write_moments(plan, moments, code, slots))
+        for which, sweep in enumerate(stage.sweeps, len(stage.moments)):
+            code = Code(target, dtype, f"define internal void @moments_{number}_{which}({_ROWS})", declarations)
+            parts.append(write_sweep(plan, sweep, code, slots))
         if stage.phase == "each":
-            looped.append((number, len(stage.moments)))
+            looped.append((number, len(stage.moments) + len(stage.sweeps)))
         else:
             parts.append(drivers.write_flat(target, dtype, slots, number, len(stage.moments), declarations))
     for number, columns in enumerate(plan.columns):

@@ -13,6 +13,7 @@ from functools import partial
 from math import prod
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,9 +21,10 @@ from gatework.kernels.cpu.adjoint import Backward, Gradients
 from gatework.kernels.cpu.execute import Kept, KernelInputs, Start, forward, last_states
 from gatework.kernels.cpu.kernel import kernel_for
 from gatework.kernels.cpu.layout import Layout
+from gatework.kernels.cpu.rows import Rows
 from gatework.kernels.cpu.workspace import Sized, sized
 from gatework.kernels.planning.recipe import Recipe
-from gatework.kernels.planning.spec import Spec, read_spec
+from gatework.kernels.planning.spec import Spec, extent_name, read_spec
 from gatework.kernels.reference.arithmetic import upper_blocks
 
 Tensors = Sequence[Tensor]
@@ -55,11 +57,14 @@ class Given(NamedTuple):
 
     def batch(self, run: Spec, layout: Layout) -> KernelInputs:
         """Return the arguments that both passes read by name, in the layout of the kernels."""
+        held, step = run.by_name([one.detach() for one in self.weights]), run.recipe.step
         return KernelInputs(
             layout.rows,
             layout.room,
-            run.by_name([one.detach() for one in self.weights]),
+            held,
             dict(zip(run.sequences, map(layout.sequence, self.inputs), strict=True)),
+            {name: layout.state(held[name]) for name in step.banks},
+            {place: layout.state(held[extent_name(place)]) for place in step.places},
         )
 
     def start(self, run: Spec, layout: Layout) -> Start:
@@ -137,6 +142,9 @@ def run_forward(*arguments: Any, apart: bool = False) -> list[Tensor]:
     alone = (*states, *wanted) if apart else states[:1] if shared else ()
     batch, start = given.batch(run, layout), given.start(run, layout)
     kept = forward(known, batch, start, wanted, run.keeps_states, alone)
+    for name in run.recipe.record:
+        if run.recipe.step.is_bare(name):
+            _clear(kept.saved[name], layout.rows, batch.extents[run.recipe.step.positions[name]])
     return _as_the_caller_has_them(run, known, layout, kept, shared)
 
 
@@ -159,6 +167,14 @@ def _as_the_caller_has_them(run: Spec, known: Sized, layout: Layout, kept: Kept,
     return results
 
 
+def _clear(numbers: Tensor, rows: Rows, extents: Tensor) -> None:
+    """Set numbers at positions that a row does not have to zero."""
+    steps = np.repeat(np.arange(len(rows.counts)), rows.counts)
+    row = torch.from_numpy(np.arange(rows.flat) - rows.offsets[steps])
+    beyond = torch.arange(numbers.shape[1], device="cpu") >= extents[row][:, None]
+    numbers[: rows.flat].masked_fill_(beyond, 0)
+
+
 def _part(store: Tensor, first: int, count: int, size: int) -> Tensor:
     return store[first : first + count, :size]
 
@@ -178,6 +194,9 @@ def run_backward(*arguments: Any) -> list[Tensor]:
         for one, wanted in zip(given.weights, needed[first : first + len(given.weights)], strict=True)
     ]
     into = _by_name(run, stacks)
+    banks = {name: into.pop(name) for name in run.recipe.step.banks if name in into}
+    for place in run.recipe.step.places:
+        into.pop(extent_name(place), None)
     gradients = Backward(
         recipe,
         known,
@@ -196,6 +215,8 @@ def run_backward(*arguments: Any) -> list[Tensor]:
     for parameter in run.recipe.step.parameters:
         if parameter.structure == "block_upper" and parameter.name in into:
             into[parameter.name].copy_(upper_blocks(into[parameter.name], parameter.blocks))
+    for name, stack in banks.items():
+        stack.copy_(layout.give_back_state(gradients.banks[name].reshape(stack.shape)))
     results = _given_back(run, given, layout, gradients, stacks)
     return [one if wanted else one.new_empty(0) for one, wanted in zip(results, needed, strict=True)]
 

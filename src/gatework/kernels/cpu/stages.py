@@ -14,7 +14,7 @@ from gatework.kernels.llvm.code import Code
 from gatework.kernels.llvm.functions import emit
 from gatework.kernels.planning.plan import Columns, Moments, Plan, Stage
 from gatework.language.functions import NORM_EPSILON
-from gatework.language.nodes import Apply, Equation, Name, Node, Number, walk
+from gatework.language.nodes import ONE_NUMBER, Apply, Equation, Name, Node, Number, walk
 
 STAGE = "ptr %table, i64 %flat, i64 %row, i64 %count, i64 %step, i64 %first, i64 %last, i64 %thread"
 
@@ -71,7 +71,7 @@ class StageWriter:
         self.slots = slots
         self.block = vectors_per_block(stage, code.target.tile_vectors)
         self.width = code.target.tile_vectors * code.lanes  # the numbers side by side in a tile
-        self.values = StageValues(plan, code, slots)
+        self.values = StageValues(plan, code, slots, stage.size)
 
     def write(self) -> str:
         """Write the stage's function."""
@@ -207,10 +207,12 @@ class StageValues:
         plan: The plan.
         code: The function to write to.
         slots: The table's slots.
+        size: The key of the size of the units.
     """
 
-    def __init__(self, plan: Plan, code: Code, slots: Slots) -> None:
+    def __init__(self, plan: Plan, code: Code, slots: Slots, size: str) -> None:
         self.plan = plan
+        self.size = size
         self.code = code
         self.slots = slots
         self._wanted: dict[Name, None] = {}  # in order of first use
@@ -245,12 +247,18 @@ class StageValues:
                 self._rows[node] = self.code.broadcast(self.code.load(self.code.offset(base, flat), self.code.scalar))
             else:
                 self._rows[node] = self.row_address(node, flat, row)
+                if self._is_single(node):
+                    self._rows[node] = self.code.broadcast(self.code.load(self._rows[node], self.code.scalar))
 
     def _is_vector(self, node: Name) -> bool:
         return not node.previous and node.name in self._vectors
 
     def _is_scalar(self, node: Name) -> bool:
         return not node.previous and self.plan.homes.get(node.name) == "scalar"
+
+    def _is_single(self, node: Name) -> bool:
+        """Tell whether a name is one number for a row, and meets units of another size."""
+        return self.plan.sizes_of.get(node.name) == ONE_NUMBER != self.size
 
     def at_unit(self, unit: str, sums: dict[str, str]) -> None:
         """Move to a vector of units."""
@@ -271,9 +279,14 @@ class StageValues:
             value = self._load(node)
         elif isinstance(node, Apply) and node.function == "period":
             value = self._vector(period_name(node))
+        elif isinstance(node, Apply) and node.function == "exists":
+            value = self.code.splat(1.0)
+        elif isinstance(node, Apply) and node.function == "place":
+            value = self._places()
         else:
             assert isinstance(node, Apply)  # products and reductions have their own lines
-            value = emit(self.code, node.function, [self.value(part) for part in node.arguments])
+            function = "mul" if node.function == "spread" else node.function
+            value = emit(self.code, function, [self.value(part) for part in node.arguments])
         self._known[node] = value
         return value
 
@@ -283,19 +296,30 @@ class StageValues:
 
     def _load(self, node: Name) -> str:
         if self._is_vector(node):
+            if self._is_single(node):
+                base = self.slots.pointer(self.code, f"base:{node.name}")
+                return self.code.broadcast(self.code.load(base, self.code.scalar))
             return self._vector(node.name)
-        if self._is_scalar(node):
+        if self._is_scalar(node) or self._is_single(node):
             return self._rows[node]
         return self.code.load(self.code.offset(self._rows[node], self._unit))
 
     def _vector(self, name: str) -> str:
         return self.code.load(self.code.offset(self.slots.pointer(self.code, f"base:{name}"), self._unit))
 
+    def _places(self) -> str:
+        """Return the places of a vector of positions: 1, 2, ... from its first unit."""
+        code = self.code
+        first = code.broadcast(code.let(f"sitofp i64 {self._unit} to {code.scalar}"))
+        lanes = ", ".join(f"{code.scalar} {code.number(lane + 1.0)}" for lane in range(code.lanes))
+        return code.let(f"fadd {code.vector} {first}, <{lanes}>")
+
     def row_address(self, node: Name, flat: str, row: str) -> str:
         """Return the address of a row of a value."""
         code, slots, name = self.code, self.slots, node.name
         home = self.plan.homes.get(name, "given")
-        index = row if home == "row" else flat
+        # A bank with one number at each position is the same at all steps.
+        index = row if home == "row" or name in self.plan.step.banks else flat
         if home == "state":
             table = slots.pointer(code, f"{'before' if node.previous else 'here'}:{name}")
             index = self._indexed(table, flat)
@@ -321,7 +345,7 @@ def write_moments(plan: Plan, moments: Moments, code: Code, slots: Slots) -> str
 
     It reads the row twice, to avoid cancellation: first for the mean, then for the squared distances from it.
     """
-    values = StageValues(plan, code, slots)
+    values = StageValues(plan, code, slots, plan.sizes_of[moments.source.name])
     key = plan.sizes_of[moments.source.name]
     with code.loop("0", "%count") as index:
         ahead = code.mul(index, "%step")
@@ -376,7 +400,7 @@ def write_columns(plan: Plan, columns: Columns, code: Code, slots: Slots) -> str
 
     It takes ``(table, begin, end, first, last)``, and adds to the stored sums.
     """
-    values = StageValues(plan, code, slots)
+    values = StageValues(plan, code, slots, columns.size)
     values.prepare(columns.lines, (), ())
     with code.loop("%first", "%last") as block:
         unit = code.mul(block, str(code.lanes))

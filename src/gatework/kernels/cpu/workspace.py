@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from gatework.kernels.cpu import memory
 from gatework.kernels.cpu.kernel import Kernel
@@ -268,6 +269,19 @@ class Workspace:
             sequence = readable(sequence, rows=True)
         self.table.point(name, sequence)
         return sequence
+
+    def remember(self, banks: Mapping[str, Tensor], extents: Mapping[str, Tensor]) -> list[object]:
+        """Pass banks and extents to the kernel. Return what must live until the end of the run."""
+        alive: list[object] = [extents]
+        for place in self.plan.step.places:
+            self.table.lay(f"extents:{place}", readable(extents[place]))
+        for name in self.plan.step.banks:
+            bank, width = banks[name], self.sized.width(name)
+            bank = bank.flatten(0, 1) if bank.dim() == 3 else bank
+            bank = functional.pad(bank, (0, width - bank.shape[1])) if bank.shape[1] < width else readable(bank)
+            self.table.point(name, bank)
+            alive.append(bank)
+        return alive
 
     def chunk(self, start: int, stop: int) -> None:
         """Move to a chunk of flat rows."""

@@ -73,8 +73,8 @@ def run(
         backend: A row of :data:`BACKENDS`, or ``auto``.
         memory: What the forward pass saves for the backward pass, a row of :data:`MEMORY`. It has no effect if
             autograd decides, as for the reference.
-        banks: One tensor [B, L, size] for each of the step's memories.
-        extents: For each memory, the number of positions of each row, int64 [B] on the CPU; None for L.
+        banks: One tensor for each of the step's banks: [B, L, size], or [B, L] with one number at each position.
+        extents: For each of the step's places, the number of positions of each row, int64 [B] on the CPU; None for L.
 
     Returns:
         The output, the last states and the recorded values.

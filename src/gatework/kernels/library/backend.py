@@ -27,6 +27,8 @@ class Library:
             return reason
         if torch.compiler.is_compiling():
             return "torch.compile or torch.export is at work, which takes the reference apart and fuses it itself"
+        if call.step.memories:
+            return "the cell reads a memory, and none of torch's operators does"
         match = recognised(call.step, call.drawn)
         if isinstance(match, str):
             return match

@@ -1,19 +1,35 @@
 """The normal form: each line is of one kind, and every product multiplies a name.
 
-A line of a normal step is one of four kinds: a sum of products, a reduction of a name, a gradient of a matrix (outer
-products of names), or pointwise arithmetic without any of these. The planner reads only steps in this form.
+A line of a normal step is one of five kinds: a sum of products, a reduction of a name, a sweep over the positions of a
+memory, a gradient of a matrix (outer products of names), or pointwise arithmetic without any of these. The planner reads
+only steps in this form.
 """
 
 from collections.abc import Iterable
 
 from gatework.language.anatomy import addends, is_matrix, written_out
-from gatework.language.check import check, rechecked
+from gatework.language.check import check, rechecked, remaining
 from gatework.language.folding import folded
-from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product, Step, children, rebuild, walk
+from gatework.language.nodes import (
+    Apply,
+    Equation,
+    Name,
+    Node,
+    Number,
+    Outer,
+    Product,
+    Step,
+    along,
+    children,
+    rebuild,
+    walk,
+)
 from gatework.language.simplify import added, needed
 from gatework.language.spelling import Names
 
 REDUCTIONS = ("mean", "rstd")
+SWEEPS = ("match", "weigh", "softmax")
+"""The functions that go over the positions of a memory."""
 
 
 def settled(step: Step, drawn: bool, record: Iterable[str] = ()) -> Step:
@@ -38,7 +54,8 @@ def settled(step: Step, drawn: bool, record: Iterable[str] = ()) -> Step:
     inputs = (*step.inputs, *step.draws) if drawn else step.inputs
     read = {node.name for line in left for node in walk(line.value) if isinstance(node, Name)}
     given = [name for name in inputs if name in read]
-    return check(left, step.states, given, step.outputs, delivered=delivered)
+    memories = remaining(step.memories, left, given, places=True)
+    return check(left, step.states, given, step.outputs, delivered=delivered, memories=memories)
 
 
 def named(step: Step, *avoid: Step) -> Step:
@@ -76,6 +93,7 @@ class _Namer:
         self.learned = {parameter.name for parameter in step.parameters}
         self.late: set[str] = set()  # lines that depend on a state, directly or through others
         self.single: set[str] = set()  # lines that are reductions: one number for each row
+        self.positions = dict(step.positions)  # of new lines too
         self.vectors = {*step.states, *step.outputs}  # lines that must have a number for each unit
         self.owned: dict[Node, str] = {}  # expressions that have their own line already
         self._lines: list[Equation] = []
@@ -86,12 +104,16 @@ class _Namer:
     def line(self, line: Equation) -> None:
         value = written_out(line.value) if self.split else line.value
         value = self.outer(value, line.target) if is_matrix(value) else self.tree(value, line.target, root=True)
-        if line.target in self.vectors and _is_reduction(value):
+        if line.target in self.vectors and (_is_reduction(value) or _is_sweep(value)):
             value = self.own(value, line.target)
         self.put(line.target, value, line.comment)
 
     def put(self, target: str, value: Node, comment: str = "") -> None:
-        if self.is_late(value):
+        memory = along(value, self.positions)
+        if memory is not None:
+            self.positions[target] = memory
+        # What goes over a memory runs step by step.
+        if memory is not None or _is_sweep(value) or self.is_late(value):
             self.late.add(target)
         if _is_reduction(value):
             self.single.add(target)
@@ -124,7 +146,32 @@ class _Namer:
             inner = self.name_of(node.arguments[0], target)
             value = Apply(node.function, (inner,))
             return value if root else self.own(value, target)
+        if isinstance(node, Apply) and node.function in (*SWEEPS, "total"):
+            value = Apply(node.function, tuple(self.swept(node, place, target) for place in range(len(node.arguments))))
+            return value if root else self.own(value, target)
+        if along(node, self.positions):
+            return rebuild(node, tuple(self.beside(child, target) for child in children(node)))
         return rebuild(node, tuple(self.tree(child, target) for child in children(node)))
+
+    def swept(self, node: Apply, place: int, target: str) -> Node:
+        """Rewrite an argument of what goes over positions: an expression with vectors at them, or else a name."""
+        argument = node.arguments[place]
+        inside = place == (1 if node.function == "weigh" else 0) and node.function != "softmax"
+        if inside:
+            return argument if isinstance(argument, Name) else self.tree(argument, target)
+        if isinstance(argument, Name) and argument.name not in self.single:
+            return argument
+        if isinstance(argument, Apply) and argument.function == "exists":
+            memory = along(argument, self.positions)
+            assert memory is not None
+            return Apply("exists", (Name(memory),))
+        return self.own(self.tree(argument, target, root=True), target)
+
+    def beside(self, node: Node, target: str) -> Node:
+        """Rewrite a part of an expression with values at positions. A vector in it is computed once, on its own line."""
+        if isinstance(node, Name | Number) or along(node, self.positions):
+            return self.tree(node, target)
+        return self.own(self.tree(node, target, root=True), target)
 
     def sum(self, terms: list[Node], target: str, root: bool) -> Node:
         """Rewrite a sum that contains products."""
@@ -150,6 +197,10 @@ class _Namer:
             left, right = self.name_of(node.left, target), self.name_of(node.right, target)
             return Outer(left, right, node.structure, node.blocks)
         return rebuild(node, tuple(self.outer(child, target) for child in children(node)))
+
+
+def _is_sweep(node: Node) -> bool:
+    return isinstance(node, Apply) and node.function in (*SWEEPS, "total")
 
 
 def _is_reduction(node: Node) -> bool:

@@ -11,12 +11,30 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from gatework.kernels.planning.normal import REDUCTIONS
+from gatework.kernels.planning.normal import REDUCTIONS, SWEEPS
 from gatework.language.anatomy import addends, is_sum_of_products
-from gatework.language.nodes import Apply, Equation, Name, Node, Number, Outer, Product, Step, walk
+from gatework.language.nodes import (
+    ONE_NUMBER,
+    Apply,
+    Equation,
+    Name,
+    Node,
+    Number,
+    Outer,
+    Product,
+    Step,
+    along,
+    children,
+    walk,
+)
 from gatework.language.show import show_node
 
 PHASES = ("before", "each", "after")
+SWEEP_KINDS = ("match", "softmax", "total", "gather")
+"""The kinds of sweeps: numbers from a sum over units at each position; numbers normalised over positions; one number
+from a sum over positions; and vectors summed over positions. The last two also add up gradients of banks."""
+
+GOING_OVER = ("sweep", "bank")  # the kinds of lines that go over the positions of a memory
 
 
 @dataclass(frozen=True)
@@ -54,6 +72,23 @@ class Moments:
 
 
 @dataclass(frozen=True)
+class Sweep:
+    """What goes over the positions of a memory, row by row. All lines of a sweep go over them together.
+
+    Args:
+        kind: A row of :data:`SWEEP_KINDS`.
+        memory: The memory.
+        size: The key of the number of units that it goes over at each position.
+        lines: The lines: ``match``, ``weigh`` or ``softmax`` of something, or the gradient of a bank.
+    """
+
+    kind: str
+    memory: str
+    size: str
+    lines: tuple[Equation, ...]
+
+
+@dataclass(frozen=True)
 class Stage:
     """A part of a phase that is computed unit by unit, once the products are complete.
 
@@ -64,6 +99,7 @@ class Stage:
         lines: The pointwise lines, in order; a line that another stage has too is computed twice.
         stores: The sums and lines that are stored.
         moments: The reductions, computed when all units are complete.
+        sweeps: What goes over the positions of memories. A stage with sweeps has nothing else.
     """
 
     phase: str
@@ -72,6 +108,7 @@ class Stage:
     lines: tuple[Equation, ...]
     stores: tuple[str, ...]
     moments: tuple[Moments, ...]
+    sweeps: tuple[Sweep, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,6 +139,8 @@ class Plan:
         homes: Where each stored value is: ``row`` (until the end of the step, [B, size]), ``sequence`` ([T, B, size]),
             ``scalar`` (one number for each step and row) or ``state``.
         indexed: Inputs whose rows are found by an index: in an adjoint, the previous step's states.
+
+    The gradient of a bank is added up in memory of its own, and has no home.
     """
 
     step: Step
@@ -111,6 +150,12 @@ class Plan:
     outers: tuple[tuple[str, tuple[Outer, ...]], ...]
     homes: Mapping[str, str]
     indexed: frozenset[str] = frozenset()
+
+    @cached_property
+    def gathered(self) -> frozenset[str]:
+        """The gradients of banks."""
+        lines = [line for stage in self.stages for sweep in stage.sweeps for line in sweep.lines]
+        return frozenset(line.target for line in lines if line.target not in self.homes)
 
     def phase(self, name: str) -> tuple[Stage, ...]:
         """Return the stages of a phase."""
@@ -130,6 +175,7 @@ class Plan:
     def register_reads(self) -> frozenset[str]:
         """The names that lines or reductions read in whole registers. Products alone read no whole registers."""
         lines = [line for part in (*self.stages, *self.columns) for line in part.lines]
+        lines += [line for stage in self.stages for sweep in stage.sweeps for line in sweep.lines]
         read = {node.name for line in lines for node in walk(line.value) if isinstance(node, Name)}
         return frozenset(read | {moments.source.name for stage in self.stages for moments in stage.moments})
 
@@ -168,10 +214,20 @@ class _Planner:
         self.wanted = wanted
         self.summed = summed
         self.lines = {line.target: line for line in step.equations}
-        self.kinds = {name: _kind(line.value) for name, line in self.lines.items()}
+        self.kinds = {name: self._kind(line) for name, line in self.lines.items()}
         self.phases = self._phases()
         self.materialised = self._materialised()
         self.levels = self._levels()
+
+    def _kind(self, line: Equation) -> str:
+        gathered = line.target in self.step.outputs and line.target not in self.wanted
+        if line.target in self.step.positions and (gathered or not self.step.is_bare(line.target)):
+            return "bank"
+        return _kind(line.value)
+
+    def _steps_over(self, name: str) -> bool:
+        """Tell whether a line goes over the positions of a memory, or has numbers at them."""
+        return self.kinds[name] in GOING_OVER or name in self.step.positions
 
     # --- dependencies
 
@@ -192,14 +248,18 @@ class _Planner:
     def _phases(self) -> dict[str, str]:
         late: set[str] = set()
         for name, line in self.lines.items():
-            if name in self.step.states or any(part.previous or part.name in late for part in _names(line.value)):
+            reads_late = any(part.previous or part.name in late for part in _names(line.value))
+            if name in self.step.states or reads_late or self._steps_over(name):
                 late.add(name)
         # A state is stored for one step longer. A line that reads it directly is computed in that time.
         direct = [
             name
             for name, line in self.lines.items()
-            if self.kinds[name] != "outer"
-            and any(part.previous or part.name in self.step.states for part in _names(line.value))
+            if self._steps_over(name)
+            or (
+                self.kinds[name] != "outer"
+                and any(part.previous or part.name in self.step.states for part in _names(line.value))
+            )
         ]
         each = self._closure((*self.step.states, *self.wanted, *direct), late) | set(self.step.states)
         changed = True
@@ -219,7 +279,7 @@ class _Planner:
         """Find the pointwise lines outside the loop that must be stored. Readers compute the others."""
         lasting = set(self.wanted) | ({*self.step.outputs} - self.summed)
         for name, kind in self.kinds.items():
-            if kind in ("sum", "reduction", "outer"):
+            if kind in ("sum", "reduction", "outer", *GOING_OVER):
                 lasting |= {part.name for part in _names(self.lines[name].value)}
         return {name for name in lasting if self.kinds.get(name) == "point"}
 
@@ -235,7 +295,8 @@ class _Planner:
             level = 0
             for read in self.reads(name):
                 if self.phases[read] == self.phases[name]:
-                    complete = self.kinds[name] in ("sum", "outer") or self.kinds[read] == "reduction"
+                    complete = self.kinds[name] in ("sum", "outer", *GOING_OVER)
+                    complete |= self.kinds[read] in ("reduction", "sweep")
                     level = max(level, levels[read] + (1 if complete and not self._inlined(read) else 0))
                     if self.sizes_of[read] != self.sizes_of.get(name, self.sizes_of[read]):
                         level = max(level, levels[read] + 1)
@@ -254,16 +315,44 @@ class _Planner:
                 and name not in self.summed
                 and not self._inlined(name)
             ]
-            keys = sorted({(self.levels[name], self._size(name)) for name in members})
-            for level, size in keys:
-                chosen = [name for name in members if (self.levels[name], self._size(name)) == (level, size)]
-                stages.append(self._stage(phase, size, chosen, homes))
+            keys = sorted({(self.levels[name], *self._place(name)) for name in members})
+            for level, sweeps, size in keys:
+                chosen = [name for name in members if (self.levels[name], *self._place(name)) == (level, sweeps, size)]
+                stages.append(self._swept(size, chosen) if sweeps else self._stage(phase, size, chosen, homes))
         sizes = dict(self.sizes_of)
         return Plan(self.step, sizes, tuple(stages), self._columns(), self._outers(), homes)
+
+    def _place(self, name: str) -> tuple[bool, str]:
+        """Return whether a line belongs to a stage of sweeps, and the size of the stage."""
+        return self.kinds[name] in GOING_OVER, self._size(name)
+
+    def _swept(self, size: str, names: list[str]) -> Stage:
+        """Make a stage of sweeps. What goes over the same positions and units in one way goes over them together."""
+        groups: dict[tuple[str, str], list[Equation]] = {}
+        for name in names:
+            groups.setdefault((self._sweep_kind(name), self._memory(name)), []).append(self.lines[name])
+        sweeps = tuple(Sweep(kind, memory, size, tuple(lines)) for (kind, memory), lines in groups.items())
+        return Stage("each", size, (), (), (), (), sweeps)
+
+    def _sweep_kind(self, name: str) -> str:
+        value = self.lines[name].value
+        if isinstance(value, Apply) and value.function in ("match", "softmax") and self.kinds[name] == "sweep":
+            return value.function
+        return "total" if self.sizes_of[name] == ONE_NUMBER or self.step.is_bare(name) else "gather"
+
+    def _memory(self, name: str) -> str:
+        """Return the memory whose positions a line goes over."""
+        value = self.lines[name].value
+        held = (along(part, self.step.positions) for part in (value, *children(value)))
+        return next(memory for memory in held if memory)
 
     def _size(self, name: str) -> str:
         """Return the size of the stage of a line. A reduction belongs to the stage of its operand."""
         line = self.lines[name].value
+        if self.kinds[name] == "sweep" and isinstance(line, Apply) and line.function == "match":
+            vector = line.arguments[1]
+            assert isinstance(vector, Name)
+            return self.sizes_of[vector.name]
         if self.kinds[name] == "reduction":
             assert isinstance(line, Apply)
             source = line.arguments[0]
@@ -317,7 +406,7 @@ class _Planner:
     def _homes(self) -> dict[str, str]:
         homes: dict[str, str] = {}
         for name in self.lines:
-            if self.kinds[name] == "outer" or name in self.summed or self._inlined(name):
+            if self.kinds[name] in ("outer", "bank") or name in self.summed or self._inlined(name):
                 continue
             if name in self.step.states:
                 homes[name] = "state"
@@ -355,7 +444,7 @@ class _Planner:
 
     def _apart(self, name: str, reader: str) -> bool:
         """Tell whether a line is read in another stage than its own."""
-        if self.kinds[reader] in ("outer", "reduction") or reader in self.summed:
+        if self.kinds[reader] in ("outer", "reduction", *GOING_OVER) or reader in self.summed:
             return True
         return (self.levels[name], self._size(name)) != (self.levels[reader], self._size(reader))
 
@@ -389,6 +478,8 @@ def _operand(product: Product) -> Name:
 
 
 def _kind(node: Node) -> str:
+    if isinstance(node, Apply) and node.function in SWEEPS:
+        return "sweep"
     if any(isinstance(part, Outer) for part in walk(node)):
         return "outer"
     if is_sum_of_products(node):
@@ -419,6 +510,8 @@ def show_plan(plan: Plan) -> str:
             for moments in stage.moments:
                 names = ", ".join(name for name in (moments.mean, moments.rstd) if name)
                 parts.append(f"  reduce     {names} of {show_node(moments.source)}")
+            for sweep in stage.sweeps:
+                parts += [f"  {sweep.kind:9}  {line.target} = {show_node(line.value)}" for line in sweep.lines]
             if stage.stores:
                 parts.append("  keep       " + ", ".join(f"{name} ({plan.homes[name]})" for name in stage.stores))
     for columns in plan.columns:

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from gatework.kernels.planning.lowering import inlined
 from gatework.kernels.planning.normal import REDUCTIONS, named, normal, settled
 from gatework.kernels.planning.plan import Plan, make_plan
 from gatework.kernels.planning.verify import verified
-from gatework.language.check import check
+from gatework.language.check import check, remaining
 from gatework.language.derive import Adjoint, differentiate, reached
-from gatework.language.nodes import Apply, Name, Node, Outer, Product, Step, children, walk
+from gatework.language.functions import FUNCTIONS
+from gatework.language.nodes import ONE_NUMBER, Apply, Name, Node, Outer, Product, Step, children, walk
 from gatework.language.simplify import needed, substitute
 
 
@@ -66,7 +68,7 @@ class Recipe:
     @cached_property
     def reverse(self) -> Step:
         """The adjoint in normal form. A reduction that the forward step has computed is an input."""
-        step = normal(self.adjoint.step, self.step, self.forward)
+        step = normal(inlined(self.adjoint.step), self.step, self.forward)
         made = {
             line.value: line.target
             for line in self.forward.equations
@@ -77,7 +79,7 @@ class Recipe:
         )
         reads = dict.fromkeys(node.name for line in lines for node in walk(line.value) if isinstance(node, Name))
         inputs = dict.fromkeys(name for name in (*step.inputs, *made.values()) if name in reads)
-        return check(lines, step.states, inputs, step.outputs)
+        return check(lines, step.states, inputs, step.outputs, memories=remaining(step.memories, lines, inputs, True))
 
     @cached_property
     def inference(self) -> Plan:
@@ -124,8 +126,8 @@ class Recipe:
         )
         made = {line.target for line in lines}
         reads = dict.fromkeys(node.name for line in lines for node in walk(line.value) if isinstance(node, Name))
-        vectors = {parameter.name for parameter in self.step.parameters}
-        inputs = tuple(name for name in reads if name not in made and name not in vectors)
+        given = {*self.forward.banks, *(parameter.name for parameter in self.step.parameters)}
+        inputs = tuple(name for name in reads if name not in made and name not in given)
         forward = self._sizes(self.forward, {})
         step = replace(self.forward, inputs=inputs, states=(), equations=lines, outputs=self.saved)
         known = self._sizes(step, {name: forward[state] for state, name in last.items()} | forward)
@@ -144,12 +146,18 @@ class Recipe:
 
     def _sizes(self, step: Step, known: Mapping[str, str]) -> dict[str, str]:
         """Return the size key of every vector of a derived step, in the keys of the original step."""
+        # A size of 1 is one number for each position of a memory, or a single one.
+        ones = [name for name, key in step.sizes_of.items() if key == ONE_NUMBER]
+        known = {**known, **{name: _places(step, name) for name in ones}}
         matrices = {parameter.name: parameter for parameter in self.step.parameters if parameter.columns is not None}
         sizes = {**self._known, **known}
 
         def size(node: Node) -> str | None:
             if isinstance(node, Name):
                 return sizes.get(node.name)
+            if isinstance(node, Apply) and FUNCTIONS[node.function].takes:
+                # The numbers that weigh a bank, or are spread over a vector, say nothing of the vector's size.
+                return size(node.arguments[-1]) if node.function in ("weigh", "spread") else None
             if isinstance(node, Product):
                 matrix = matrices[node.matrix]
                 return matrix.columns if node.transposed else matrix.rows
@@ -168,4 +176,10 @@ class Recipe:
     @property
     def _known(self) -> dict[str, str]:
         vectors = {parameter.name: parameter.rows for parameter in self.step.parameters if parameter.columns is None}
-        return {**self.step.sizes_of, **vectors}
+        ones = [name for name, key in self.step.sizes_of.items() if key == ONE_NUMBER]
+        return {**self.step.sizes_of, **vectors, **{name: _places(self.step, name) for name in ones}}
+
+
+def _places(step: Step, name: str) -> str:
+    """Return the size key of what has a size of 1: ``one``, or that of the positions of a memory."""
+    return f"positions_{step.positions[name]}" if name in step.positions else ONE_NUMBER

@@ -11,7 +11,7 @@ from gatework.errors import SizeError
 from gatework.kernels.planning.recipe import Recipe
 from gatework.kernels.recent import Recent
 from gatework.language.check import parse
-from gatework.language.nodes import Step
+from gatework.language.nodes import ONE_NUMBER, Step
 from gatework.language.parse import DERIVED
 from gatework.language.show import show
 
@@ -99,6 +99,12 @@ class Spec:
             if parameter.columns is not None:
                 blocks = parameter.blocks if parameter.structure == "block_diagonal" else 1
                 sizes.setdefault(parameter.columns, int(tensor.shape[-1]) * blocks)
+        for name in step.banks:
+            bank = held[(name,)]
+            sizes.setdefault(step.sizes_of[name], 1 if step.is_bare(name) else int(bank.shape[-1]))
+            sizes.setdefault(f"positions_{step.positions[name]}", int(bank.shape[1]))
+        if step.memories:
+            sizes[ONE_NUMBER] = 1
         for key in step.size_keys:  # a key that no tensor from outside has may have any value
             sizes.setdefault(key, int(state[0].shape[-1]))
         for name, tensor in named.items():
@@ -107,6 +113,8 @@ class Spec:
                     f"`{name}` has the size {int(tensor.shape[-1])}; expected {sizes[step.sizes_of[name]]}, the "
                     f"{step.sizes_of[name]} of the other tensors."
                 )
+        for name in step.banks:
+            _check_bank(name, held[(name,)], step, sizes, state[0])
         for parameter, names, tensor in stored:
             rows, *columns = parameter.shape(sizes)
             expected = (rows * len(names), *columns)
@@ -121,6 +129,22 @@ class Spec:
                     f"{state[0].dtype} on {state[0].device}. Convert the layer with .to()."
                 )
         return sizes
+
+
+def _check_bank(name: str, bank: Tensor, step: Step, sizes: dict[str, int], like: Tensor) -> None:
+    """Refuse a bank that does not fit the others."""
+    size = () if step.is_bare(name) else (sizes[step.sizes_of[name]],)
+    expected = (int(like.shape[0]), sizes[f"positions_{step.positions[name]}"], *size)
+    if tuple(map(int, bank.shape)) != expected or bank.dtype != like.dtype or bank.device != like.device:
+        raise SizeError(
+            f"The memory `{name}` has the shape {tuple(bank.shape)} of {bank.dtype} on {bank.device}; expected "
+            f"{expected} of {like.dtype} on {like.device}, as the state has. Give a memory that fits."
+        )
+
+
+def extent_name(place: str) -> str:
+    """Return the name under which the numbers of positions of a memory are passed among the weights."""
+    return f"{place}.extents"  # no name of equations has a dot
 
 
 _texts: dict[tuple[object, ...], tuple[Step, str]] = {}
@@ -153,6 +177,7 @@ def write_spec(
             "outputs": step.outputs,
             "delivered": step.delivered,
             "sized": step.sized,
+            "memories": step.memories,
             "drawn": drawn,
             "record": record,
             "reverse": reverse,
@@ -186,12 +211,13 @@ constant(_written)
 def read_spec(text: str) -> Spec:
     """Read the description of a run."""
     parts = json.loads(text)
-    names = (tuple(parts[kind]) for kind in ("states", "inputs", "outputs", "delivered", "sized"))
+    names = (tuple(parts[kind]) for kind in ("states", "inputs", "outputs", "delivered", "sized", "memories"))
     recipe = _recipe(parts["equations"], tuple(names), parts["drawn"], tuple(parts["record"]))
     return Spec(recipe, parts["reverse"], parts["keep"], tuple(map(tuple, parts["weights"])))
 
 
 @lru_cache(maxsize=_MOST)
 def _recipe(equations: str, names: tuple[tuple[str, ...], ...], drawn: bool, record: tuple[str, ...]) -> Recipe:
-    states, inputs, outputs, delivered, sized = names
-    return Recipe(parse(equations, states, inputs, outputs, DERIVED, delivered=delivered, sized=sized), drawn, record)
+    states, inputs, outputs, delivered, sized, memories = names
+    named = {"delivered": delivered, "sized": sized, "memories": memories}
+    return Recipe(parse(equations, states, inputs, outputs, DERIVED, **named), drawn, record)

@@ -8,8 +8,18 @@ from typing import Any
 
 from gatework.errors import PlanError
 from gatework.kernels.planning.normal import REDUCTIONS
-from gatework.kernels.planning.plan import PHASES, Columns, Moments, Plan, ProductGroup, Stage, show_plan
-from gatework.language.nodes import Apply, Equation, Name, Node, Outer, Product, walk
+from gatework.kernels.planning.plan import (
+    PHASES,
+    SWEEP_KINDS,
+    Columns,
+    Moments,
+    Plan,
+    ProductGroup,
+    Stage,
+    Sweep,
+    show_plan,
+)
+from gatework.language.nodes import ONE_NUMBER, Apply, Equation, Name, Node, Outer, Product, walk
 
 HOMES = ("row", "sequence", "scalar", "state")
 INSIDE = ("row", "state")
@@ -40,6 +50,7 @@ class _Verifier:
         self.plan = plan
         self.parameters = {parameter.name: parameter for parameter in plan.step.parameters}
         self.vectors = {parameter.name for parameter in plan.step.parameters if parameter.columns is None}
+        self.given = {*plan.step.inputs, *plan.step.banks}
         self.leads: dict[str, tuple[str, str]] = {}  # matrix -> the size keys of its columns and of its rows
         self.kept: set[str] = set()  # what the stages so far have stored
         self.where = ""
@@ -103,7 +114,7 @@ class _Verifier:
         if name.previous:
             self._demand(name.name in plan.step.states, f"{name.name!r} of last step is read, and is no state")
             self._demand(looped, f"the state {name.name!r} is read outside the loop")
-        elif name.name not in here and name.name not in self.vectors and name.name not in plan.step.inputs:
+        elif name.name not in here and name.name not in self.vectors and name.name not in self.given:
             self._demand(name.name in self.kept, f"{name.name!r} is read, and no stage before has kept it")
             self._demand(looped or home not in INSIDE, f"{name.name!r} ({home}) is read outside the loop")
 
@@ -141,6 +152,8 @@ class _Verifier:
         self._stores(stage, made)
         for moments in stage.moments:
             self._moments(moments, stage, looped)
+        for sweep in stage.sweeps:
+            self._sweep(sweep, looped)
 
     def _group(self, group: ProductGroup, size: str, looped: bool) -> None:
         for segment in group.segments:
@@ -169,7 +182,9 @@ class _Verifier:
                     isinstance(node, Apply) and (node.function in REDUCTIONS or node.function == "bernoulli")
                 )
                 self._demand(not whole, f"the line of {line.target!r} is not pointwise")
-                if isinstance(node, Name) and not self._is_scalar(node):
+                single = isinstance(node, Name) and self.plan.sizes_of.get(node.name) == ONE_NUMBER
+                place = isinstance(node, Name) and node.name in self.plan.step.places  # of what places or exists take
+                if isinstance(node, Name) and not (self._is_scalar(node) or single or place):
                     self._whole(node, size, f"the line of {line.target!r}")
             self._reads(line.value, made, looped)
             own = self.plan.sizes_of.get(line.target)
@@ -196,6 +211,26 @@ class _Verifier:
                 self._demand(home == "scalar", f"the reduction {name!r} has the home {home!r}")
                 self._keep(name)
 
+    def _sweep(self, sweep: Sweep, looped: bool) -> None:
+        """Check what goes over the positions of a memory: all that it reads is complete, and rows have their memory."""
+        self._demand(looped, "positions are gone over outside the loop")
+        self._demand(sweep.kind in SWEEP_KINDS, f"there is no sweep {sweep.kind!r}")
+        self._demand(sweep.memory in self.plan.step.places, f"{sweep.memory!r} is no memory")
+        along = {f"positions_{sweep.memory}", ONE_NUMBER}
+        units = along if sweep.kind in ("softmax", "total") else {sweep.size, *along}
+        for line in sweep.lines:
+            for node in walk(line.value):
+                whole = isinstance(node, Product | Outer) or (isinstance(node, Apply) and node.function in REDUCTIONS)
+                self._demand(not whole, f"the line of {line.target!r} is not pointwise")
+                if isinstance(node, Name) and node.name not in self.plan.step.places:
+                    own = self.plan.sizes_of.get(node.name)
+                    self._demand(own in units, f"the line of {line.target!r} takes {node.name!r} of size {own!r}")
+            self._reads(line.value, (), looped)
+            if line.target in self.plan.homes:
+                self._keep(line.target)
+            else:
+                self._demand(line.target in self.plan.step.outputs, f"{line.target!r} is gathered, and is no output")
+
     # --- over time and batch
 
     def _columns(self, columns: Columns) -> None:
@@ -216,7 +251,7 @@ class _Verifier:
     def _outputs(self) -> None:
         plan = self.plan
         summed = [output for columns in plan.columns for output, _ in columns.sums]
-        delivered = [*summed, *(name for name, _ in plan.outers)]
+        delivered = [*summed, *(name for name, _ in plan.outers), *plan.gathered]
         for name in plan.step.outputs:
             ways = delivered.count(name) + (plan.homes.get(name) in ("sequence", "scalar"))
             self._demand(ways == 1, f"the output {name!r} is delivered in {ways} ways; expected one")

@@ -55,6 +55,7 @@ class _Builder:
         self.stepwise: dict[int, int] = {}  # register of a whole sequence -> register of its value at one step
         self.program.inputs = tuple(self._input(name) for name in step.inputs)
         self.program.banks = tuple(self._bank(name) for name in step.banks)
+        self.program.extents = tuple(self.register() for _ in step.places)
         self.program.before = tuple(self._state(name) for name in step.states)
         self.drawn = step.draws if drawn else {}
         for name in self.survey.values:
@@ -182,8 +183,8 @@ class _Builder:
 
     def _mask(self, memory: str, kind: Kind) -> int:
         """Return the register of the mask of a memory, as an action of some kind reads it."""
-        number = self.survey.step.banks.index(memory)
-        return self.at(Location(Kind.ROWS, self.program.banks[number][1]), kind)
+        number = self.survey.step.places.index(memory)
+        return self.at(Location(Kind.ROWS, self.program.extents[number]), kind)
 
     def _show_rows(self) -> None:
         """Let what is the same at all steps, but not for all rows, be recorded like what changes from step to step."""
@@ -209,10 +210,10 @@ class _Builder:
         self.places[Name(name)] = self.program.places[name] = place
         return place.register
 
-    def _bank(self, name: str) -> tuple[int, int]:
+    def _bank(self, name: str) -> int:
         bank = Location(Kind.ROWS, self.register(), at_positions=True)
         self.places[Name(name)] = self.program.places[name] = bank
-        return bank.register, self.register()
+        return bank.register
 
     def _state(self, name: str) -> int:
         at_positions = name in self.survey.step.positions

@@ -11,24 +11,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gatework.kernels.call import Call
-
 Mask = Tensor | None
 
 
-def prepared(call: Call, number: int) -> tuple[Tensor, Mask]:
-    """Return a memory with nothing of what lies beyond the rows' positions, and its mask.
-
-    Args:
-        call: The call.
-        number: The number of the memory among those of the step.
-    """
-    bank, extents = call.banks[number], call.extents[number]
+def mask_of(bank: Tensor, extents: Tensor | None) -> Mask:
+    """Return the mask of the positions that rows have."""
     if extents is None:
-        return bank, None
-    mask = (torch.arange(bank.shape[1], device=bank.device) < extents.to(bank.device)[:, None])[..., None]
+        return None
+    return (torch.arange(bank.shape[1], device=bank.device) < extents.to(bank.device)[:, None])[..., None]
+
+
+def without_rest(bank: Tensor, mask: Mask) -> Tensor:
+    """Return a bank [B, L, size] with nothing of what lies beyond the rows' positions."""
+    if mask is None:
+        return bank
     first = torch.where(mask[:, :1], bank[:, :1], 0)
-    return torch.where(mask, bank, first), mask
+    return torch.where(mask, bank, first)
 
 
 def spread_out(vector: Any) -> Any:

@@ -41,7 +41,8 @@ class Program:
         rows: Pairs of registers: a value for each row [B, ...], and its part for the rows of each step.
         places: The location of each named value.
         inputs: The register of each input.
-        banks: For each memory, its register and that of its mask, which is None if all rows have all positions.
+        banks: The register of each bank.
+        extents: For each memory, the register of its mask, which is None if all rows have all positions.
         masks: For each name at the positions of a memory, the register of the mask at each step.
         before: The register of each state before the step.
         after: The register of each state after the step.
@@ -54,7 +55,8 @@ class Program:
     rows: list[tuple[int, int]] = field(default_factory=list)
     places: dict[str, Location] = field(default_factory=dict)
     inputs: tuple[int, ...] = ()
-    banks: tuple[tuple[int, int], ...] = ()
+    banks: tuple[int, ...] = ()
+    extents: tuple[int, ...] = ()
     masks: dict[str, int] = field(default_factory=dict)
     before: tuple[int, ...] = ()
     after: tuple[int, ...] = ()

@@ -126,8 +126,12 @@ def begun(program: Program, call: Call) -> Registers:
     registers[CALL] = call
     for register, name, sequence in zip(program.inputs, call.step.inputs, call.inputs, strict=True):
         registers[register] = with_numbers(call.step, name, sequence)
-    for number, (bank, mask) in enumerate(program.banks):
-        registers[bank], registers[mask] = memories.prepared(call, number)
+    step = call.step
+    for register, name, extents in zip(program.extents, step.places, call.extents, strict=True):
+        registers[register] = memories.mask_of(call.bank(name), extents)
+    for register, name in zip(program.banks, step.banks, strict=True):
+        mask = registers[program.extents[step.places.index(step.positions[name])]]
+        registers[register] = memories.without_rest(with_numbers(step, name, call.bank(name)), mask)
     for action in program.once:
         action(registers)
     return registers
@@ -155,7 +159,7 @@ def _shape_of(call: Call, name: str) -> tuple[int, ...]:
     step, size = call.step, call.sizes[call.step.sizes_of[name]]
     if name not in step.positions:
         return (size,)
-    count = call.banks[step.banks.index(step.positions[name])].shape[1]
+    count = call.bank(step.positions[name]).shape[1]
     return (count,) if step.is_bare(name) else (count, size)
 
 
