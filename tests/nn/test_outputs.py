@@ -133,6 +133,20 @@ def test_other_transformations_keep_outputs_and_sizes():
     assert copy.copy(VRNN) == VRNN
 
 
+def test_a_learned_vector_keeps_its_size():
+    """Transformations, a lowest layer without what lies below, and layers without biases read the equations anew."""
+    step = cell(
+        "h = tanh(W @ x + V @ q + R @ h + U @ h_below + b)", states="h", inputs="x h_below", sizes="q", init={"q": 1.0}
+    )
+    assert gatework.layer_norm(step).own_sizes == gatework.zoneout(step, h=0.1).own_sizes == ("q",)
+    layer = Recurrent(step, 3, 5, 2, bias=False, sizes={"q": 2}, dtype=torch.float64)
+    assert [layer.named_weights(number)["V"].shape for number in range(2)] == [(5, 2), (5, 2)]
+    x, w = torch.randn(1, 1, 3, dtype=torch.float64), layer.named_weights(0)
+    below = torch.tanh(w["W"] @ x[0, 0] + w["V"] @ w["q"])
+    w = layer.named_weights(1)
+    assert_close(layer(x)[0][0, 0], torch.tanh(w["W"] @ below + w["V"] @ w["q"] + w["U"] @ below))
+
+
 def test_reductions_and_constants_can_be_delivered():
     step = "m = mean(h)\nk = 2 * 3\nh = tanh(W @ x + R @ h)"
     layer = Recurrent(cell(step, states="h", outputs="m k"), 3, 5, dtype=torch.float64)

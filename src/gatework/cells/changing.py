@@ -9,6 +9,7 @@ from gatework.language.nodes import Equation, Name, Node, walk
 from gatework.language.parse import DERIVED
 from gatework.language.show import show_equations
 from gatework.language.simplify import needed
+from gatework.language.sizes import still_sized
 
 
 def lines_of(cell: Cell) -> dict[str, Equation]:
@@ -51,10 +52,8 @@ def changed(
     states, inputs = states or cell.states, cell.inputs if inputs is None else inputs
     outputs = cell.outputs if outputs is None else outputs
     lines = arranged(needed(tuple(equations), (*states, *outputs)))
-    left = {*inputs, *(line.target for line in lines)}
     memories = remaining(cell.memories if memories is None else memories, lines, inputs)
-    sizes = [[name for name in entry.split("=") if name in left] for entry in cell.own_sizes]
-    sized = ["=".join(names) for names in sizes if names]
+    sized = still_sized(cell.own_sizes, lines, inputs)
     step = check(lines, states, inputs, delivered=outputs, sized=sized, memories=memories)
     known = {one.name for one in step.parameters}
     facts = cell.facts | {

@@ -25,7 +25,7 @@ from gatework.language.nodes import (
 )
 from gatework.language.parse import NOT_NAMES, WRITTEN, Limits, normalised, read
 from gatework.language.positions import find_positions
-from gatework.language.sizes import Sizes, name_sizes
+from gatework.language.sizes import Sizes, name_sizes, still_sized
 from gatework.language.spelling import BELOW
 
 
@@ -147,9 +147,7 @@ def rechecked(step: Step, equations: Iterable[Equation], inputs: Iterable[str] |
         EquationError: If something does not fit.
     """
     lines, given = tuple(equations), step.inputs if inputs is None else tuple(inputs)
-    left = {*given, *(line.target for line in lines)}
-    alike = ([name for name in entry.split("=") if name in left] for entry in step.sized)
-    sized = ["=".join(names) for names in alike if names]
+    sized = still_sized(step.sized, lines, given)
     memories = remaining(step.memories, lines, given, places=True)
     return check(lines, step.states, given, step.outputs, delivered=step.delivered, sized=sized, memories=memories)
 

@@ -1,6 +1,6 @@
 """The sizes of vectors: which ones are equal, found by union of sets, and the name of each size."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from gatework.errors import EquationError
 from gatework.language.anatomy import is_matrix
@@ -192,6 +192,25 @@ def name_sizes(
         if inside != output and inside not in keys and output not in others and output not in keys:
             keys[output] = "proj_size"
     return keys
+
+
+def still_sized(entries: Iterable[str], lines: Iterable[Equation], inputs: Iterable[str]) -> list[str]:
+    """Return the names with sizes of their own that are left, as inputs, as lines or as vectors that lines read.
+
+    Args:
+        entries: Entries as in ``Step.sized``.
+        lines: The lines.
+        inputs: The inputs that are left.
+
+    Example:
+        >>> from gatework.language.parse import read
+        >>> still_sized(["z=mu0", "q", "b"], read("z = W @ x + b"), ["x"])
+        ['z', 'b']
+    """
+    left = {*inputs, *(line.target for line in lines)}
+    left |= {node.name for line in lines for node in walk(line.value) if isinstance(node, Name)}
+    alike = ([name for name in entry.split("=") if name in left] for entry in entries)
+    return ["=".join(names) for names in alike if names]
 
 
 class Keys(dict[str, str]):
