@@ -147,6 +147,16 @@ def test_a_learned_vector_keeps_its_size():
     assert_close(layer(x)[0][0, 0], torch.tanh(w["W"] @ below + w["V"] @ w["q"] + w["U"] @ below))
 
 
+def test_a_projection_brings_the_input_to_a_size_of_its_own():
+    step = cell("z = tanh(R @ z + x)\nh = tanh(V @ z + U @ h)", states="h z", sizes="z")
+    layer = Recurrent(step, 3, 5, 2, sizes={"z": 2}, input_projection=True, dtype=torch.float64)
+    assert (layer.weight_in_l0.shape, layer.weight_in_l1.shape) == ((2, 3), (2, 5))
+    x, w = torch.randn(1, 1, 3, dtype=torch.float64), layer.named_weights(0)
+    below = torch.tanh(w["V"] @ torch.tanh(layer.weight_in_l0 @ x[0, 0] + layer.bias_in_l0))
+    above = torch.tanh(layer.weight_in_l1 @ below + layer.bias_in_l1)
+    assert_close(layer(x)[0][0, 0], torch.tanh(layer.named_weights(1)["V"] @ above))
+
+
 def test_reductions_and_constants_can_be_delivered():
     step = "m = mean(h)\nk = 2 * 3\nh = tanh(W @ x + R @ h)"
     layer = Recurrent(cell(step, states="h", outputs="m k"), 3, 5, dtype=torch.float64)

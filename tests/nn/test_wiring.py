@@ -123,6 +123,47 @@ def test_tied_layers_are_layers_with_the_same_weights():
     assert_close(tied.stream(ROWS).step(given()[0]), tied(given()[:1])[0][0])
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cell": "gru", "connection": "highway"},
+        {"cell": "gru", "connection": "highway", "skip": "in"},
+        {"cell": "gru", "connection": "highway", "bidirectional": True},
+        {"cell": GRID, "connection": "highway", "below_projection": True},
+        {"cell": "h = relu(x + u * h + b)", "input_projection": True, "bidirectional": True},
+    ],
+    ids=str,
+)
+def test_tied_layers_share_their_learned_maps(options):
+    """A free stack with the same values gives the same bits, and the gradients of its layers add up to those."""
+    torch.manual_seed(0)
+    tied, free = (
+        Recurrent(input_size=4, hidden_size=6, num_layers=4, tie_layers=tie, dtype=torch.float64, **options)
+        for tie in (True, False)
+    )
+    held = dict(tied.named_parameters())
+    for name, parameter in free.named_parameters():
+        parameter.data.copy_(held[_shared(name, held)])
+    assert {"weight_gate_l2", "weight_in_l2"}.isdisjoint(held)
+    x = given()
+    assert_same(tied(x)[0], free(x)[0])
+    found, parts = (_grads(stack, x) for stack in (tied, free))
+    for name, grad in found.items():
+        assert_close(grad, torch.stack([part for one, part in parts.items() if _shared(one, held) == name]).sum(0))
+
+
+def _grads(stack: Recurrent, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    names, parameters = zip(*stack.named_parameters(), strict=True)
+    return dict(zip(names, torch.autograd.grad(stack(x)[0].square().sum(), parameters), strict=True))
+
+
+def _shared(name: str, held: dict) -> str:
+    """Name the parameter of a tied stack that stands for one of a free stack: of its own, the second or first layer."""
+    stem, layer = name.split("_l")
+    number, *reverse = layer.split("_")
+    return next(one for n in (number, 1, 0) if (one := "_".join([f"{stem}_l{n}", *reverse])) in held)
+
+
 @pytest.mark.parametrize("tie_layers", [False, True])
 @pytest.mark.parametrize("memory", ["fast", "small"])
 def test_the_grid_of_time_and_depth_runs_on_the_kernels(tie_layers, memory):
@@ -213,6 +254,18 @@ def test_options_that_do_not_fit_are_refused(options, message):
         return
     with pytest.raises(SizeError, match=message.replace("(", r"\(")):
         Recurrent("gru", 4, **options)
+
+
+def test_a_cell_without_an_input_of_its_own_cannot_read_it_in_every_layer():
+    with pytest.raises(SizeError, match="skip='in' joins the input to what each layer reads; the cell `grid` has no"):
+        Recurrent(GRID, 4, 6, 2, below_projection=True, skip="in")
+
+
+def test_what_a_layer_reads_and_its_output_have_one_size():
+    """The first input may be another state of the layer below than its output, of another size."""
+    step = gatework.cell("c = c + tanh(c_below)\nh = tanh(V @ c + U @ h)", states="h c", inputs="c_below", sizes="c")
+    with pytest.raises(SizeError, match=r"connection='residual' joins .* the sizes 2 and 5 in layer 1"):
+        Recurrent(step, 3, 5, 2, below_projection=True, sizes={"c": 2}, connection="residual")
 
 
 def test_a_stream_refuses_connections():

@@ -65,14 +65,9 @@ def reset(layer: Any) -> None:
     draw = scheme(layer.init)
     for number, direction, one in layer._runs():
         suffix = suffix_of(number, direction)
+        if direction == 0 and layer.wiring.maps_owner(number) == number:
+            _reset_maps(layer, number, one)
         if layer.wiring.owner(number) == number:
-            for key, (_, columns) in one.maps.items() if direction == 0 else ():
-                bound = 1 / math.sqrt(columns)
-                for kind in ("weight", "bias") if layer.bias else ("weight",):
-                    nn.init.uniform_(getattr(layer, f"{kind}_{key}_l{number}"), -bound, bound)
-                if key == "gate" and layer.bias:
-                    # Srivastava et al. 2015, section 2.2: a negative bias, so that layers first pass on what they read.
-                    nn.init.constant_(getattr(layer, f"bias_gate_l{number}"), -1.0)
             parts = [(stored, getattr(layer, stored.key + suffix)) for stored in one.stored]
             for stored, tensor in parts:
                 draw(stored, tensor, one.hidden_size)
@@ -80,6 +75,17 @@ def reset(layer: Any) -> None:
                 write(parts, name, value)
         for state in learnable_states(one.step) if layer.learn_initial_state else ():
             nn.init.zeros_(getattr(layer, f"initial_{state}{suffix}"))
+
+
+def _reset_maps(layer: Any, number: int, one: Layer) -> None:
+    """Draw the learned maps of one of a stack's layers."""
+    for key, (_, columns) in one.maps.items():
+        bound = 1 / math.sqrt(columns)
+        for kind in ("weight", "bias") if layer.bias else ("weight",):
+            nn.init.uniform_(getattr(layer, f"{kind}_{key}_l{number}"), -bound, bound)
+        if key == "gate" and layer.bias:
+            # Srivastava et al. 2015, section 2.2: a negative bias, so that layers first pass on what they read.
+            nn.init.constant_(getattr(layer, f"bias_gate_l{number}"), -1.0)
 
 
 def _fixed(layer: Any, one: Layer) -> dict[str, float | str | Tensor]:

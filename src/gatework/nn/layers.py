@@ -102,7 +102,8 @@ def plan_layers(
         input_size: Number of features of the input; one entry for each input of a cell with several inputs.
         hidden_sizes: Number of units of each layer.
         wiring: How the layers are connected. A learned map also comes before every layer above the first whose cell
-            reads its input elementwise and whose input has another size, if one comes before the first.
+            reads its input elementwise and whose input has another size, if one comes before the first. It brings the
+            input to ``hidden_size``, or to the size that the equations give it.
         bias: Whether the layers have biases.
         proj_size: Size of the projected output; 0 for no projection, or for the cell's own size.
         second_bias: As for :func:`gatework.nn.storage.layout`.
@@ -121,20 +122,19 @@ def plan_layers(
     elementwise = not cell.step.sizes_of[first].startswith("input_size")
     layers: list[Layer] = []
     for number, hidden_size in enumerate(hidden_sizes):
-        given = _passed_up(cell, layers[-1], wiring) if number else sizes[first]
+        given = _read_from(cell, layers[-1], wiring) if number else sizes[first]
         if number and wiring.skips_in:
             given += sizes[first]
         from_below = wiring.below_projection and not number
-        maps = wiring.input_projection and (number == 0 or (elementwise and given != hidden_size))
+        own = own_sizes or {}
+        follow = _following(cell, hidden_size, proj_size, own)
+        maps = wiring.input_projection and (number == 0 or (elementwise and given != follow[first]))
         maps |= from_below and first in wired(cell)
-        named = {**sizes, first: hidden_size if maps else given}
+        named = {**sizes, first: follow[first] if maps else given}
         if number:
             named |= {name: layers[-1].size(name.removesuffix(BELOW)) for name in wired(cell)}
         if from_below:
             named = {name: size for name, size in named.items() if name not in wired(cell)}
-        own = own_sizes or {}
-        follow = {name: own.get(cell.step.sizes_of[name].removeprefix("size_"), hidden_size) for name in cell.inputs}
-        follow |= {name: 1 for name in cell.inputs if cell.step.is_bare(name)}
         all_sizes = cell.sizes(tuple((follow | named).values()), hidden_size, proj_size or None, own, memory_size)
         step = cell.step if number or from_below else without(cell.step, wired(cell))
         if not bias:
@@ -153,13 +153,27 @@ def plan_layers(
     return tuple(layers)
 
 
+def _following(cell: Cell, hidden_size: int, proj_size: int, own: Mapping[str, int]) -> dict[str, int]:
+    """Return the sizes of the inputs that follow from the equations; what nothing decides is hidden_size."""
+    known = {"proj_size": proj_size or cell.proj_size or hidden_size, **{f"size_{name}": own[name] for name in own}}
+    sizes = {name: known.get(cell.step.sizes_of[name], hidden_size) for name in cell.inputs}
+    return sizes | {name: 1 for name in cell.inputs if cell.step.is_bare(name)}
+
+
 def _passed_up(cell: Cell, layer: Layer, wiring: Wiring) -> int:
     return layer.size(cell.states[0]) * wiring.directions
 
 
+def _read_from(cell: Cell, layer: Layer, wiring: Wiring) -> int:
+    """Return the size of what the first input of the layer above reads."""
+    if follows_output(cell):
+        return _passed_up(cell, layer, wiring)
+    return layer.size(first_input(cell).removesuffix(BELOW))
+
+
 def _connect(cell: Cell, wiring: Wiring, below: Layer, layer: Layer, number: int) -> dict[str, tuple[int, int]]:
     """Refuse to connect what a layer reads with an output of another size; return the shape of a highway's gate."""
-    size, size_below = (_passed_up(cell, one, wiring) for one in (layer, below))
+    size, size_below = _passed_up(cell, layer, wiring), _read_from(cell, below, wiring)
     if size != size_below:
         raise SizeError(
             f"connection={wiring.connection!r} joins the input of a layer with its output, and these have the sizes "
@@ -180,6 +194,11 @@ def _check_wiring(cell: Cell, wiring: Wiring) -> None:
             f"below_projection is True, and maps the input to states of a layer below; the cell `{cell.name}` reads "
             f"none, such as `{cell.states[0]}{BELOW}`. Leave below_projection out."
         )
+    if wiring.skips_in and first_input(cell) in wired(cell):
+        raise SizeError(
+            f"skip={wiring.skip!r} joins the input to what each layer reads; the cell `{cell.name}` has no input for "
+            f"it, because {names} come from the layer below. Use skip='out', or give the cell an input of its own."
+        )
 
 
 def _check_tied(layers: Sequence[Layer], wiring: Wiring) -> None:
@@ -187,10 +206,9 @@ def _check_tied(layers: Sequence[Layer], wiring: Wiring) -> None:
     if not wiring.tie_layers:
         return
     for number, layer in enumerate(layers):
-        owner = layers[wiring.owner(number)]
+        owner, mapping = layers[wiring.owner(number)], layers[wiring.maps_owner(number)]
         shapes, owned = ([one.shape(each.sizes) for one in each.stored] for each in (layer, owner))
-        maps, maps_owned = ({k: v for k, v in each.maps.items() if k == "gate"} for each in (layer, owner))
-        if shapes != owned or (number and maps != maps_owned):
+        if shapes != owned or layer.maps != mapping.maps:
             raise SizeError(
                 f"tie_layers is True, so that layers share one set of weights; layer {number} needs others than the "
                 "layers below it. Give all layers the same hidden_size."

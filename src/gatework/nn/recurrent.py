@@ -167,13 +167,13 @@ class Recurrent(OwnState):
             self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
 
         for number, direction, layer in self._runs():
-            if self.wiring.owner(number) == number:
-                for key, (rows, columns) in layer.maps.items() if direction == 0 else ():
-                    register(f"weight_{key}_l{number}", rows, columns)
-                    if self.bias:
-                        register(f"bias_{key}_l{number}", rows)
-                for stored in layer.stored:
-                    register(stored.key + suffix_of(number, direction), *stored.shape(layer.sizes))
+            mapped = direction == 0 and self.wiring.maps_owner(number) == number
+            for key, (rows, columns) in layer.maps.items() if mapped else ():
+                register(f"weight_{key}_l{number}", rows, columns)
+                if self.bias:
+                    register(f"bias_{key}_l{number}", rows)
+            for stored in layer.stored if self.wiring.owner(number) == number else ():
+                register(stored.key + suffix_of(number, direction), *stored.shape(layer.sizes))
             for state in learnable_states(layer.step) if self.learn_initial_state else ():
                 register(f"initial_{state}{suffix_of(number, direction)}", layer.size(state))
 

@@ -296,9 +296,10 @@ def _levels(layer: Any) -> tuple[list[Level], list[int], list[int]]:
     places: list[int] = []
     for number, one in enumerate(layer.layers):
         if one.projected_from is not None:
-            held = {"W": getattr(layer, f"weight_in_l{number}").detach()}
+            owner = layer.wiring.maps_owner(number)
+            held = {"W": getattr(layer, f"weight_in_l{owner}").detach()}
             if layer.bias:
-                held["b"] = getattr(layer, f"bias_in_l{number}").detach()
+                held["b"] = getattr(layer, f"bias_in_l{owner}").detach()
             known = {"input_size": one.projected_from, "hidden_size": one.size(first)}
             levels.append(Level(_MAPS[layer.bias], Weights.of(held), known, {"x": sources[first]}))
             sources[first] = (len(levels) - 1, "h")

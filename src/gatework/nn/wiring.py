@@ -71,6 +71,10 @@ class Wiring:
         """
         return number if not self.tie_layers else 0 if self.below_projection else min(number, 1)
 
+    def maps_owner(self, number: int) -> int:
+        """Return the layer whose learned maps a layer uses. Those of the first layer are maps of the input."""
+        return min(number, 1) if self.tie_layers else number
+
     @property
     def is_plain(self) -> bool:
         """Whether a layer reads only the output of the layer below, and its states if the equations name them."""
@@ -129,5 +133,6 @@ def dropped(stack: Any, number: int, output: Tensor, packed: PackedSequence | No
 
 def mapped(stack: Any, key: str, number: int, value: Tensor) -> Tensor:
     """Apply one of the learned maps of a layer."""
-    bias = getattr(stack, f"bias_{key}_l{number}") if stack.bias else None
-    return functional.linear(value, getattr(stack, f"weight_{key}_l{number}"), bias)
+    owner = stack.wiring.maps_owner(number)
+    bias = getattr(stack, f"bias_{key}_l{owner}") if stack.bias else None
+    return functional.linear(value, getattr(stack, f"weight_{key}_l{owner}"), bias)
