@@ -36,7 +36,7 @@ def main() -> int:
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(report.plain(), indent=2) + "\n", encoding="utf-8")
     print(report.line())
-    for name, count in report.calls.most_common():
+    for name, count in (*report.calls.most_common(), *report.features.most_common()):
         print(f"{count:8,} {name}")
     for name, count in report.findings.most_common():
         print(f"found {count:,} x {name}")

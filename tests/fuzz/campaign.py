@@ -19,6 +19,7 @@ from tests.fuzz.judge import Finding
 from tests.fuzz.shrink import shrink
 
 ATTEMPTS = 60  # of one target in one process
+_COUNTERS = ("counts", "calls", "features", "notes", "findings")
 MOST_ALIKE = 3  # findings of one kind that are made small; the rest are counted
 
 
@@ -32,6 +33,7 @@ class Report:
         sessions: How many processes there were.
         counts: How many cases there were, by what became of them.
         calls: How many cases were compared, by call.
+        features: How many of these have outputs, sizes of their own, and each connection of layers.
         notes: Why cases were refused or not compared in every number.
         findings: How many there were, by kind and place.
         scripts: Where the small ones are written down.
@@ -43,6 +45,7 @@ class Report:
     sessions: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     calls: Counter[str] = field(default_factory=Counter)
+    features: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
     findings: Counter[str] = field(default_factory=Counter)
     scripts: list[str] = field(default_factory=list)
@@ -56,6 +59,7 @@ class Report:
             self.counts["fenced"] += session.fenced
             if verdict.what in ("right", "doubtful"):
                 self.calls[case.call] += 1
+                self.features.update(case.features)
             if verdict.note:
                 self.notes[f"{verdict.what}: {verdict.note.splitlines()[0][:70]}"] += 1
         if outcome.trouble:
@@ -69,7 +73,7 @@ class Report:
     def join(self, other: "Report") -> None:
         """Add what another campaign came to, which ran at the same time or after this one."""
         self.sessions += other.sessions
-        for name in ("counts", "calls", "notes", "findings"):
+        for name in _COUNTERS:
             getattr(self, name).update(getattr(other, name))
         self.scripts += other.scripts
         self.trouble += other.trouble
@@ -79,7 +83,7 @@ class Report:
         return {
             **{name: getattr(self, name) for name in ("seed", "sessions", "scripts", "trouble")},
             "seconds": round(self.seconds, 1),
-            **{name: dict(getattr(self, name).most_common()) for name in ("counts", "calls", "notes", "findings")},
+            **{name: dict(getattr(self, name).most_common()) for name in _COUNTERS},
         }
 
 
@@ -195,7 +199,7 @@ def _noted(
 def read(plain: dict[str, Any]) -> Report:
     """Read what :meth:`Report.plain` gave."""
     report = Report(plain["seed"], plain["seconds"], plain["sessions"])
-    for name in ("counts", "calls", "notes", "findings"):
+    for name in _COUNTERS:
         getattr(report, name).update(plain[name])
     report.scripts, report.trouble = plain["scripts"], plain["trouble"]
     return report

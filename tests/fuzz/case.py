@@ -1,18 +1,25 @@
 """One situation: a cell, a layer, a batch and a call, as plain data that can be written down and made smaller."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-CALLS = ("train", "forward", "record", "stream", "step", "trace")
+CALLS = ("train", "forward", "record", "deliver", "stream", "step", "trace")
 STRIDES = ("plain", "cut", "transposed", "alternate", "expanded")
 SPECIAL = ("", "zero", "inf", "nan", "huge", "denormal")
+SKIPS = (None, "in", "out", "both")
+CONNECTIONS = (None, "residual", "highway")
 
 
 def comes_from_below(name: str, states: Collection[str]) -> bool:
     """Say whether an input is a state of the layer below, so that nobody gives it."""
     return name.endswith("_below") and name.removesuffix("_below") in states
+
+
+def outer_inputs(inputs: Sequence[str], states: Collection[str]) -> list[str]:
+    """Name the inputs that a user gives; where all come from below, the first stands for what is given."""
+    return [name for name in inputs if not comes_from_below(name, states)] or list(inputs[:1])
 
 
 @dataclass
@@ -23,6 +30,8 @@ class Case:
         equations: The cell's text.
         states: Its states; None for those that the text shows.
         inputs: Its inputs.
+        outputs: Names of lines that it delivers.
+        own_sizes: Names with sizes of their own, as its argument ``sizes``.
         transforms: Pairs of a function from cell to cell and its arguments.
         input_size: One size for each input that a user gives.
         hidden_size: One for each layer.
@@ -31,6 +40,11 @@ class Case:
         batch_first: See ``bias``.
         learn_initial_state: See ``bias``.
         input_projection: See ``bias``.
+        below_projection: See ``bias``.
+        skip: See ``bias``.
+        connection: See ``bias``.
+        tie_layers: See ``bias``.
+        sizes: See ``bias``.
         proj_size: See ``bias``.
         dtype: The type of layer and input.
         backend: See ``bias``.
@@ -55,6 +69,8 @@ class Case:
     equations: str
     states: list[str] | None = None
     inputs: list[str] = field(default_factory=lambda: ["x"])
+    outputs: list[str] = field(default_factory=list)
+    own_sizes: list[str] = field(default_factory=list)
     transforms: list[list[Any]] = field(default_factory=list)
     input_size: list[int] = field(default_factory=lambda: [3])
     hidden_size: list[int] = field(default_factory=lambda: [4])
@@ -63,6 +79,11 @@ class Case:
     batch_first: bool = False
     learn_initial_state: bool = False
     input_projection: bool = False
+    below_projection: bool = False
+    skip: str | None = None
+    connection: str | None = None
+    tie_layers: bool = False
+    sizes: dict[str, int] = field(default_factory=dict)
     proj_size: int = 0
     dtype: str = "float64"
     backend: str = "auto"
@@ -106,9 +127,32 @@ class Case:
     @property
     def layer(self) -> tuple[Any, ...]:
         """Give all that decides about the layer: two cases of which it is the same can share one."""
-        names = ["equations", "states", "inputs", "transforms", "input_size", "hidden_size", "bias", "bidirectional"]
-        names += ["batch_first", "learn_initial_state", "input_projection", "proj_size", "dtype", "weights", "scale"]
-        return (json.dumps([getattr(self, name) for name in names]), self.seed)
+        return (json.dumps([getattr(self, name) for name in (*_CELL, *_LAYER)]), self.seed)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a layer reads only the output of the layer below, and its states if the equations name them."""
+        return not (self.skip or self.connection or self.below_projection)
+
+    def owner(self, number: int) -> int:
+        """Say whose weights a layer has: tied layers have those of the second one, or of the first if it is alike."""
+        return number if not self.tie_layers else 0 if self.below_projection else min(number, 1)
+
+    def maps_owner(self, number: int) -> int:
+        """Say whose learned maps a layer has: those of the first one read the stack's input, so it has its own."""
+        return min(number, 1) if self.tie_layers else number
+
+    @property
+    def features(self) -> list[str]:
+        """Say in words which of the rarer things the case has."""
+        told = {"outputs": self.outputs, "own sizes": self.own_sizes, "ties": self.tie_layers}
+        told |= {"maps below": self.below_projection, f"skip {self.skip}": self.skip}
+        told |= {f"{self.connection}": self.connection}
+        return [name for name, has in told.items() if has]
 
 
+_CELL = ("equations", "states", "inputs", "outputs", "own_sizes", "transforms")
+_LAYER = ("input_size", "hidden_size", "bias", "bidirectional", "batch_first", "learn_initial_state")
+_LAYER += ("input_projection", "below_projection", "skip", "connection", "tie_layers", "sizes", "proj_size")
+_LAYER += ("dtype", "weights", "scale")
 NAMES = tuple(one.name for one in fields(Case))

@@ -1,13 +1,12 @@
 """What a layer must give for a case, by the meaning of its equations."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from tests.fuzz.case import Case, comes_from_below
+from tests.fuzz.case import Case, comes_from_below, outer_inputs
 from tests.fuzz.meaning import Doubts, Meaning, Noise, Run, written_out
 from torch import Tensor
-from torch.nn import functional
 
 # How near a jump, how large and how small is too much for a type; and the largest relative error of a number in it.
 WORTH = {"float64": (1e-9, 1e200, 1e-200, 2.3e-16), "float32": (2e-4, 1e25, 1e-30, 1.2e-7)}
@@ -21,7 +20,8 @@ class Given:
         inputs: [T, B, size] each, zero in padding.
         state: For each layer and direction one tensor [B, size] for each state.
         weights: For each layer and direction the parameters by name; ``initial_<state>`` among them.
-        maps: For each layer the learned map before it, weight and bias; empty without.
+        maps: For each layer its learned maps, weight and bias, by name: ``in`` before the layer, ``gate`` of a
+            highway, and the inputs from below for which a map of the stack's input stands.
         masks: For each layer and direction the drawn masks [T, B, size]; None in evaluation.
         reset: bool [T, B], or None.
         lengths: One for each row.
@@ -30,19 +30,24 @@ class Given:
     inputs: list[Tensor]
     state: list[list[Tensor]]
     weights: list[dict[str, Tensor]]
-    maps: list[list[Tensor]]
+    maps: list[dict[str, list[Tensor]]]
     masks: list[dict[str, Tensor]] | None
     reset: Tensor | None
     lengths: list[int]
 
-    def leaves(self) -> dict[str, Tensor]:
-        """Give everything that a gradient may reach, by name."""
+    def leaves(self, case: Case) -> dict[str, Tensor]:
+        """Give everything that a gradient may reach, by name; what layers share, once."""
+        directions = 2 if case.bidirectional else 1
         found = {f"input {place}": one for place, one in enumerate(self.inputs)}
         for place, (states, weights) in enumerate(zip(self.state, self.weights, strict=True)):
             found |= {f"state {number} of {place}": one for number, one in enumerate(states)}
-            found |= {f"{name} of {place}": one for name, one in weights.items()}
-        for place, one in enumerate(self.maps):
-            found |= {f"map {number} of {place}": part for number, part in enumerate(one)}
+            shared = case.owner(place // directions) != place // directions
+            kept = [name for name in weights if not shared or name.startswith("initial_")]
+            found |= {f"{name} of {place}": weights[name] for name in kept}
+        for number, maps in enumerate(self.maps):
+            if case.maps_owner(number) == number:
+                named = ((f"map {key} {part} of {number}", one) for key in maps for part, one in enumerate(maps[key]))
+                found |= dict(named)
         return found
 
 
@@ -79,9 +84,14 @@ def numbers(seed: int, name: str, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=generator, dtype=torch.float32).double()
 
 
-def loss_of(case: Case, output: Tensor, state: list[list[Tensor]]) -> Tensor:
-    """Weigh all that the loss of a case looks at."""
+def loss_of(
+    case: Case, output: Tensor, state: list[list[Tensor]], records: Sequence[Mapping[str, Tensor]] = ()
+) -> Tensor:
+    """Weigh all that the loss of a case looks at; of records always all."""
     total = output.new_zeros(())
+    for place, record in enumerate(records):
+        for name, one in record.items():
+            total = total + (one * numbers(case.seed, f"loss {name} {place}", *one.shape).to(one.dtype)).sum()
     if case.looks_at in ("both", "output"):
         total = total + (output * numbers(case.seed, "loss output", *output.shape).to(output.dtype)).sum()
     if case.looks_at in ("both", "state"):
@@ -93,7 +103,7 @@ def loss_of(case: Case, output: Tensor, state: list[list[Tensor]]) -> Tensor:
 
 
 def expected(
-    case: Case, meaning: Meaning, given: Given, names: list[str], grads: bool, noise: Noise
+    case: Case, meaning: Meaning, given: Given, names: Sequence[Collection[str]], grads: bool, noise: Noise
 ) -> tuple[Found, Doubts]:
     """Evaluate a case.
 
@@ -101,7 +111,7 @@ def expected(
         case: The case.
         meaning: Its equations, as they are after all transformations.
         given: Its numbers.
-        names: Quantities to record.
+        names: Quantities to record, for each layer and direction.
         grads: Whether gradients are wanted.
         noise: What every result is put off by.
 
@@ -112,21 +122,31 @@ def expected(
         Undefined: Where sizes do not fit.
     """
     doubts = Doubts(*WORTH[case.dtype][:3])
-    leaves = {name: one.clone().requires_grad_(grads) for name, one in given.leaves().items()}
-    below: dict[str, Tensor] = {}
-    outer = [name for name in meaning.inputs if not comes_from_below(name, meaning.states)]
-    for place, name in enumerate(outer):
-        below[name] = leaves[f"input {place}"]
+    leaves = {name: one.clone().requires_grad_(grads) for name, one in given.leaves(case).items()}
+    outer = outer_inputs(meaning.inputs, meaning.states)
+    below = {name: leaves[f"input {place}"] for place, name in enumerate(outer)}
+    first, outside, run = outer[0], below[outer[0]], Run({}, noise, doubts)
     directions = 2 if case.bidirectional else 1
-    found = Found(torch.zeros(()), [], [])
+    found, passed = Found(torch.zeros(()), [], []), []
     for number, hidden in enumerate(case.hidden_size):
-        if given.maps[number]:
-            weight, *bias = (leaves[f"map {place} of {number}"] for place in range(len(given.maps[number])))
-            below[meaning.inputs[0]] = functional.linear(below[meaning.inputs[0]], weight, *bias)
+        before = below[first]
+        maps = {
+            key: [leaves[f"map {key} {part} of {case.maps_owner(number)}"] for part in range(len(parts))]
+            for key, parts in given.maps[number].items()
+        }
+        if number and case.skip in ("in", "both"):
+            below[first] = torch.cat([below[first], outside], -1)
+        if "in" in maps:
+            below[first] = _mapped(run, below[first], *maps["in"])
+        below |= {key: _mapped(run, outside, *parts) for key, parts in maps.items() if key in meaning.inputs}
         outputs, kept = [], {}
         for direction in range(directions):
             place = len(found.state)
-            weights = {name: leaves[f"{name} of {place}"] for name in given.weights[place]}
+            owner = case.owner(number) * directions + direction
+            weights = {
+                name: leaves[f"{name} of {place if name.startswith('initial_') else owner}"]
+                for name in given.weights[place]
+            }
             states = [leaves[f"state {index} of {place}"] for index in range(len(meaning.states))]
             if not case.given_state:  # what is learned is the first state
                 learned = [weights.get(f"initial_{name}") for name in meaning.states]
@@ -140,13 +160,20 @@ def expected(
             )
             outputs.append(values[meaning.states[0]])
             found.state.append(last)
-            found.records.append({name: values[name] for name in names if name in values})
+            found.records.append({name: values[name] for name in names[place]} if names else {})
             kept = kept or values
         below |= {f"{state}_below": kept[state] for state in meaning.states}
-        below[meaning.inputs[0]] = torch.cat(outputs, -1)
-    found.output = below[meaning.inputs[0]]
+        passed.append(torch.cat(outputs, -1))
+        if number and case.connection == "residual":
+            passed[-1] = run.note(passed[-1] + before)
+        if number and case.connection == "highway":
+            gate = run.note(torch.sigmoid(_mapped(run, before, *maps["gate"])))
+            passed[-1] = run.note(run.note(gate * passed[-1]) + run.note(run.note(1 - gate) * before))
+        if not comes_from_below(first, meaning.states[1:]):
+            below[first] = passed[-1]
+    found.output = torch.cat(passed, -1) if case.skip in ("out", "both") else passed[-1]
     if grads:
-        total = loss_of(case, found.output, found.state)
+        total = loss_of(case, found.output, found.state, found.records if case.call == "deliver" else ())
         wanted = (
             torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
             if total.requires_grad
@@ -157,6 +184,12 @@ def expected(
             for (name, leaf), grad in zip(leaves.items(), wanted, strict=True)
         }
     return found, doubts
+
+
+def _mapped(run: Run, value: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Apply a learned map, [..., columns] to [..., rows]."""
+    sums = run.note(run.noise(weight * value.unsqueeze(-2)).sum(-1))
+    return sums if bias is None else run.note(sums + bias)
 
 
 def _run(
@@ -178,6 +211,7 @@ def _run(
     known = {name: one.shape[0] for name, one in weights.items() if one.dim() == 1 and name in meaning.vectors}
     known |= {name: below[name].shape[-1] for name in meaning.inputs if name in below}
     known |= dict(zip(meaning.states, (one.shape[-1] for one in state), strict=True))
+    known |= {f"{name}.own": case.sizes.get(name, hidden) for name in meaning.sized}
     written: dict[str, Tensor] = {name: weights[name] for name in meaning.vectors if name in weights}
     for name, (structure, blocks) in meaning.matrices.items():
         if name not in weights:  # it meets an input that the lowest layer has not

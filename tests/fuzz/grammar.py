@@ -2,11 +2,13 @@
 
 import math
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from tests.fuzz.case import CALLS, SPECIAL, STRIDES, Case, comes_from_below
+from tests.fuzz.case import CALLS, CONNECTIONS, SKIPS, SPECIAL, STRIDES, Case, comes_from_below, outer_inputs
+from tests.fuzz.meaning import Meaning
 
 _SMOOTH = ("sigmoid", "tanh", "sin", "cos", "erf", "softplus", "log_sigmoid", "gelu")
 _BENT = ("relu", "abs", "hard_sigmoid", "sign")
@@ -34,7 +36,9 @@ _NAMES = (
     *("b", "zero", "row", "flat", "step", "tmp", "t0", "v1", "before", "here", "stride", "hidden_size", "input_size"),
     *("rows", "columns", "split", "jobs", "panels", "times", "begin", "end", "rule", "mean_", "outer_", "weight_ih"),
 )
-HIDDEN, INPUT, FREE, OUTPUT = "hidden", "input", "free", "output"
+HIDDEN, INPUT, FREE, OUTPUT, SECOND = "hidden", "input", "free", "output", "second"
+OWN = ("own", "own too")
+_CLASSES = (HIDDEN, INPUT, OUTPUT, SECOND, *OWN)
 
 
 @dataclass
@@ -197,40 +201,106 @@ class _Writer:
 def draw_cell(random: Random) -> Case:
     """Draw a cell, in a case without anything else."""
     writer = _Writer(random, wild=random.random() < 0.25)
-    inputs = ["x"]
-    elementwise = random.random() < 0.3
-    writer.sizes["x"] = HIDDEN if elementwise else INPUT
+    own = random.choice([OWN, OWN[:1]]) if random.random() < 0.3 else ()
+    states = _draw_states(writer, own)
+    inputs = _draw_inputs(writer, states, own)
+    lines, order = [], _draw_order(writer, states)
+    writer.late = set(states)
+    for name in order:
+        size = writer.previous.get(name) or random.choice([HIDDEN, HIDDEN, HIDDEN, INPUT, *own, *own])
+        lines.append(f"{name} = {_right_side(writer, name, size, name in states)}")
+        writer.late.discard(name)
+        writer.sizes[name] = size
+    outputs = []
+    if random.random() < 0.3:
+        outputs = random.sample(order, min(len(order), random.choice([1, 1, 2, 3])))
+    lines = _all_read(writer, lines, order, inputs, states, outputs)
+    transforms = _transforms(random, states, lines)
+    # Where the text is to show the states, it may show fewer; then no input may count on one of the others.
+    given = states if random.random() < 0.85 or any(comes_from_below(name, states) for name in inputs) else None
+    sizes = _input_sizes(writer, inputs, states, 4, random)
+    case = Case("\n".join(lines), given, inputs, outputs, [], transforms, sizes, [4])
+    named = _own_sizes(writer, case, own)
+    return following(case.but(own_sizes=named, sizes={name: _own_size(random) for name in _first_names(named)}))
+
+
+def _draw_states(writer: _Writer, own: Sequence[str]) -> list[str]:
+    random = writer.random
     writer.taken |= {"x", "h"}
     states = ["h"]
     for _ in range(random.choice([0, 0, 1, 1, 2, 3])):
         states.append(writer.name(random.choice(["c", "s", "", ""])))
-    if random.random() < 0.25:
-        name = writer.name(random.choice(["u", "w", ""]))
-        inputs.append(name)
-        writer.sizes[name] = random.choice([HIDDEN, "second", "second"])
-    if random.random() < 0.08:
-        inputs.append(writer.name(f"{random.choice(states)}_below"))
-        writer.sizes[inputs[-1]] = HIDDEN
     projected = random.random() < 0.12
-    writer.previous = {name: OUTPUT if projected and name == "h" else HIDDEN for name in states}
-    lines, extra = [], [writer.name() for _ in range(random.choice([0, 1, 1, 2, 2, 3, 4]))]
-    order = [*extra, *(name for name in states if name != "h")]
+    for name in states:
+        writer.previous[name] = random.choice(own) if own and random.random() < 0.3 else HIDDEN
+    if projected:
+        writer.previous["h"] = OUTPUT
+    return states
+
+
+def _draw_inputs(writer: _Writer, states: list[str], own: Sequence[str]) -> list[str]:
+    random = writer.random
+    inputs = ["x"] if random.random() < 0.94 else []
+    if inputs:
+        writer.sizes["x"] = random.choice([HIDDEN, *own]) if random.random() < 0.3 else INPUT
+    if random.random() < 0.25:
+        inputs.append(writer.name(random.choice(["u", "w", ""])))
+        writer.sizes[inputs[-1]] = random.choice([HIDDEN, SECOND, SECOND, *own, *own])
+    for state in states if not inputs else random.sample(states, random.random() < 0.18):
+        inputs.append(writer.name(f"{state}_below"))
+        writer.sizes[inputs[-1]] = writer.previous[state]
+    if random.random() < 0.1:
+        random.shuffle(inputs)
+    return inputs
+
+
+def _draw_order(writer: _Writer, states: list[str]) -> list[str]:
+    """Draw the names of the lines in their order."""
+    random = writer.random
+    order = [writer.name() for _ in range(random.choice([0, 1, 1, 2, 2, 3, 4]))]
+    order += [name for name in states if name != "h"]
     random.shuffle(order)
     if random.random() < 0.8:
         order.append("h")
     else:
         order.insert(random.randrange(len(order) + 1), "h")
-    writer.late = set(states)
-    for name in order:
-        size = writer.previous.get(name) or random.choice([HIDDEN, HIDDEN, HIDDEN, INPUT])
-        lines.append(f"{name} = {_right_side(writer, name, size, name in states)}")
-        writer.late.discard(name)
-        writer.sizes[name] = size
-    lines = _all_read(writer, lines, order, inputs, states)
-    transforms = _transforms(random, states, lines)
-    # Where the text is to show the states, it may show fewer; then no input may count on one of the others.
-    given = states if random.random() < 0.85 or any(comes_from_below(name, states) for name in inputs) else None
-    return Case("\n".join(lines), given, inputs, transforms, _input_sizes(writer, inputs, states, 4, random), [4])
+    return order
+
+
+def _own_sizes(writer: _Writer, case: Case, own: Sequence[str]) -> list[str]:
+    """Name most of the sizes that are neither the inputs' nor the states': one name for all that have one size."""
+    random, meaning = writer.random, Meaning(case.equations, case.states, case.inputs)
+    alike: dict[str, list[str]] = {}
+    for name, size in {**writer.sizes, **writer.previous, **writer.vectors}.items():
+        known = name in meaning.place or name in meaning.inputs or name in meaning.vectors
+        if known and (size in own or (size == FREE and random.random() < 0.5)):
+            alike.setdefault(meaning.root(name), []).append(name)
+    entries: list[str] = []
+    for names in alike.values():
+        if entries and random.random() < 0.3:  # the equations do not say that these have one size
+            entries[-1] += f"={random.choice(names)}"
+        elif random.random() < 0.9:
+            entries.append("=".join(random.sample(names, min(len(names), random.choice([1, 1, 2])))))
+    return entries
+
+
+def _first_names(entries: Iterable[str]) -> list[str]:
+    return [entry.split("=")[0] for entry in entries]
+
+
+def _own_size(random: Random) -> int:
+    return random.choice([1, 2, 3, 5, 6, 8, 9, 16, 17])
+
+
+def following(case: Case) -> Case:
+    """Give inputs that have one of the cell's own sizes that size."""
+    if not case.own_sizes:
+        return case
+    meaning = Meaning(case.equations, case.states, case.inputs, case.own_sizes)
+    roots = {meaning.root(name): case.sizes.get(name, case.hidden_size[0]) for name in meaning.sized}
+    outer = outer_inputs(meaning.inputs, meaning.states)
+    given = zip(outer, case.input_size, strict=False)
+    return case.but(input_size=[roots.get(meaning.root(name), size) for name, size in given])
 
 
 def _right_side(writer: _Writer, name: str, size: str, state: bool) -> str:
@@ -250,7 +320,9 @@ def _right_side(writer: _Writer, name: str, size: str, state: bool) -> str:
     return body
 
 
-def _all_read(writer: _Writer, lines: list[str], order: list[str], inputs: list[str], states: list[str]) -> list[str]:
+def _all_read(
+    writer: _Writer, lines: list[str], order: list[str], inputs: list[str], states: list[str], outputs: list[str]
+) -> list[str]:
     """Let the last line that may read what nothing reads; lines and inputs must be read."""
     text = "\n".join(lines)
     fit = [
@@ -259,7 +331,7 @@ def _all_read(writer: _Writer, lines: list[str], order: list[str], inputs: list[
     if not fit:
         return lines
     last = fit[-1]
-    names = [name for name in (*inputs, *order[:last]) if name not in states]
+    names = [name for name in (*inputs, *order[:last]) if name not in (*states, *outputs)]
     for name in names:
         if not _reads(text, name):
             size, here = writer.sizes[name], writer.sizes[order[last]]
@@ -270,7 +342,7 @@ def _all_read(writer: _Writer, lines: list[str], order: list[str], inputs: list[
                 term = f"{matrix} @ {name}"
             lines[last] = f"{lines[last]} + 0.5 * ({term})"
     for name in order[last + 1 :]:
-        if name not in states and not _reads("\n".join(lines), name):
+        if name not in (*states, *outputs) and not _reads("\n".join(lines), name):
             lines = [line for line in lines if not line.startswith(f"{name} = ")]
     return lines
 
@@ -286,7 +358,7 @@ def _transforms(random: Random, states: list[str], lines: list[str]) -> list[lis
     if random.random() < 0.25:
         for _ in range(random.choice([1, 1, 2])):
             kind = random.choice(
-                ["layer_norm", "zoneout", "zoneout", "recurrent_dropout", "peephole", "project", "coupled"]
+                ["layer_norm", "zoneout", "zoneout", "recurrent_dropout", "peephole", "project", "coupled", "replace"]
             )
             options: dict = {}
             if kind == "zoneout":
@@ -295,6 +367,8 @@ def _transforms(random: Random, states: list[str], lines: list[str]) -> list[lis
                 options = {"rate": 0.25, "on": random.choice(lines).split(" = ")[0]}
             elif kind == "peephole":
                 options = {"gates": [random.choice(lines).split(" = ")[0]], "state": random.choice(states)}
+            elif kind == "replace":
+                options = {random.choice(lines).split(" = ")[0]: random.choice(lines).split(" = ")[0]}
             elif kind == "coupled":
                 options = {
                     "forget": random.choice(lines).split(" = ")[0],
@@ -306,8 +380,8 @@ def _transforms(random: Random, states: list[str], lines: list[str]) -> list[lis
 
 def _input_sizes(writer: _Writer, inputs: list[str], states: list[str], hidden: int, random: Random) -> list[int]:
     """Give a size for each input that a user gives."""
-    outer = [name for name in inputs if not comes_from_below(name, states)]
-    return [hidden if writer.sizes[name] == HIDDEN else random.choice([1, 2, 3, 5, 8, 9, 17]) for name in outer]
+    drawn = {size: hidden if size == HIDDEN else random.choice([1, 2, 3, 5, 8, 9, 17]) for size in _CLASSES}
+    return [drawn[writer.sizes[name]] for name in outer_inputs(inputs, states)]
 
 
 # --- what a cell meets
@@ -331,8 +405,13 @@ def draw_session(random: Random, length: int = 7) -> list[Case]:
     if any(name == "project" for name, _ in case.transforms) or _projects(case):
         case.proj_size = random.choice([1, 2, 3, 5, 8, 9, 16, 17])
     case.call = random.choice(["train", "train", "train", *CALLS])
+    if case.outputs and random.random() < 0.4:
+        case.call = "deliver"
+    if random.random() < 0.3 or any(comes_from_below(name, case.states or ()) for name in case.inputs):
+        case = _stacked(random, case)
+    case = fitted(case)
     for _ in range(random.choice([0, 1, 2, 4])):
-        case = changed(random, fitted(case))
+        case = changed(random, case)
     session = [case]
     while len(session) < length:
         session.append(changed(random, case))
@@ -341,12 +420,29 @@ def draw_session(random: Random, length: int = 7) -> list[Case]:
     return session
 
 
+def _stacked(random: Random, case: Case) -> Case:
+    """Give a case layers, and what connects them."""
+    below = [name for name in case.inputs if comes_from_below(name, case.states or ())]
+    skip = random.choice(SKIPS)
+    widened = skip in ("in", "both") and case.input_size[0] == case.hidden_size[0]  # elementwise, as a rule
+    return case.but(
+        hidden_size=case.hidden_size * random.choice([2, 2, 3]),
+        skip=skip,
+        input_projection=case.input_projection or (widened and random.random() < 0.8),
+        connection=random.choice(CONNECTIONS),
+        tie_layers=random.random() < 0.4,
+        below_projection=bool(below) and (len(below) == len(case.inputs) or random.random() < 0.4),
+    )
+
+
 def known_cell(random: Random) -> Case:
     """Take one of the papers' cells, written here once more, with a transformation or two."""
-    equations, states, inputs = random.choice(KNOWN)
-    lines = equations.split("\n")
-    sizes = [4] * len([name for name in inputs if not comes_from_below(name, states.split())])
-    return Case(equations, states.split(), inputs, _transforms(random, states.split(), lines), sizes, [4])
+    equations, states, inputs, *more = random.choice(KNOWN)
+    outputs, own = [words.split() for words in more] or ([], [])
+    transforms = _transforms(random, states.split(), equations.split("\n"))
+    sizes = [4] * len(outer_inputs(inputs, states.split()))
+    case = Case(equations, states.split(), inputs, outputs, own, transforms, sizes, [4])
+    return following(case.but(sizes={name: _own_size(random) for name in _first_names(own)}))
 
 
 def _projects(case: Case) -> bool:
@@ -373,6 +469,19 @@ def changed(random: Random, case: Case) -> Case:
         new = case.but(hidden_size=case.hidden_size[:1] * random.choice([1, 2, 2, 3]))
     elif what == "input_size":
         new = case.but(input_size=[random.choice([1, 2, 3, 5, 8, 16, 17]), *case.input_size[1:]])
+    elif what == "sizes" and case.own_sizes:
+        name = random.choice(_first_names(case.own_sizes))
+        new = case.but(sizes={**case.sizes, name: _own_size(random)})
+    elif what == "fewer sizes" and case.sizes:  # what is left out is hidden_size
+        gone = random.choice(list(case.sizes))
+        new = case.but(sizes={name: size for name, size in case.sizes.items() if name != gone})
+    elif what == "outputs":
+        name = random.choice(case.equations.split("\n")).split(" = ")[0]
+        new = case.but(outputs=[one for one in case.outputs if one != name] + [name] * (name not in case.outputs))
+    elif what == "skip":
+        new = case.but(skip=random.choice(SKIPS))
+    elif what == "connection":
+        new = case.but(connection=random.choice(CONNECTIONS), hidden_size=case.hidden_size[:1] * len(case.hidden_size))
     elif what == "proj_size":
         new = case.but(proj_size=random.choice([0, 1, 2, 3, 4, 8, 9, 17]))
     elif what == "steps":
@@ -403,6 +512,8 @@ def changed(random: Random, case: Case) -> Case:
         new = case.but(memory="small" if case.memory == "fast" else "fast")
     elif what == "seed":
         new = case.but(seed=case.seed + 1)
+    elif what in ("sizes", "fewer sizes"):
+        new = case
     else:
         new = case.but(**{what: not getattr(case, what)})
     return fitted(new)
@@ -412,12 +523,18 @@ _CHANGES = (
     *("hidden_size", "hidden_size", "one hidden_size", "num_layers", "input_size", "proj_size", "steps", "rows"),
     *("lengths", "packed", "dtype", "call", "call", "call", "weights", "weights", "given", "special", "looks_at"),
     *("threads", "backend", "memory", "seed", "bias", "bidirectional", "batch_first", "learn_initial_state"),
-    *("input_projection", "training", "reset", "given_state"),
+    *("input_projection", "training", "reset", "given_state", "sizes", "sizes", "fewer sizes", "outputs"),
+    *("skip", "connection", "tie_layers", "below_projection"),
 )
 
 
 def fitted(case: Case) -> Case:
-    """Take back options that a call does not have."""
+    """Take back options that a call does not have, and what cannot go with the cell."""
+    case = following(case)
+    if case.below_projection and not any(comes_from_below(name, case.states or ()) for name in case.inputs):
+        case = case.but(below_projection=False)
+    if case.call == "stream" and not case.is_plain:
+        case = case.but(call="step")
     if case.call in ("stream", "step"):
         case = case.but(bidirectional=False, lengths=None, packed=False, reset=False, batch_first=False)
         if (
@@ -444,7 +561,7 @@ def _gate(letter: str, more: str = "") -> str:
 
 
 _MEMORY = "g = tanh(W_g @ x + R_g @ h + b_g)\nc = f * c + i * g\n"
-KNOWN = (
+KNOWN: tuple[tuple[Any, ...], ...] = (  # equations, states, inputs; outputs and own sizes where there are any
     (_gate("i") + _gate("f") + _gate("o") + _MEMORY + "h = o * tanh(c)", "h c", ["x"]),
     (_gate("i", " + p_i * c") + _gate("f", " + p_f * c") + _MEMORY + _gate("o", " + p_o * c") + "h = o * tanh(c)",
      "h c", ["x"]),

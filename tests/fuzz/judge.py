@@ -3,7 +3,7 @@
 import copy
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,7 @@ FOLDED = 0.2  # one that noise moves by so much of itself need not move by less 
 # Found now, so that the processes of a campaign, which are copies of one, need not look for them.
 TRANSFORMS: dict[str, Callable[..., Any]] = {
     name: getattr(gatework, name)
-    for name in ("layer_norm", "zoneout", "recurrent_dropout", "peephole", "project", "coupled")
+    for name in ("layer_norm", "zoneout", "recurrent_dropout", "peephole", "project", "coupled", "replace")
 }
 TRACE, LAYER, READ = gatework.trace, gatework.Recurrent, gatework.cell
 # What a comparison with NaN gives is nobody's law. Nor is, of a matrix of blocks, whether an infinite number of one
@@ -101,17 +101,20 @@ class Judge:
     def _judge(self, case: Case) -> Verdict:
         layer = self._layer(case)
         text, states, inputs = layer.cell.equations, list(layer.cell.states), list(layer.cell.inputs)
-        meaning = Meaning(text, states, inputs)
+        meaning = Meaning(text, states, inputs, layer.cell.own_sizes)
         try:
             given, call = prepare(case, layer, meaning)
-            with_grads = case.call in ("train", "step")
-            names = list(meaning.place) if case.call in ("record", "trace") else []
+            with_grads = case.call in ("train", "step", "deliver")
+            names = list(meaning.place) if case.call in ("record", "trace", "deliver") else []
             torch.set_num_threads(case.threads)
             found = _said(lambda: CALLS[case.call](case, layer, call, names), "late", case.call, case)
             torch.set_num_threads(1)
             given.masks = call.masks
-            true, doubts = expected(case, meaning, given, names, with_grads, Noise())
-            moved = [expected(case, meaning, given, names, with_grads, Noise(NOISE, seed))[0] for seed in (1, 2)]
+            kept = [tuple(record) for record in found.records]
+            if case.call in ("record", "trace", "deliver"):
+                _all_delivered(case, layer.cell.outputs, kept)
+            true, doubts = expected(case, meaning, given, kept, with_grads, Noise())
+            moved = [expected(case, meaning, given, kept, with_grads, Noise(NOISE, seed))[0] for seed in (1, 2)]
         except Undefined as undefined:
             raise _Caught(Finding("undefined", "sizes", str(undefined))) from None
         return compare(case, found, true, moved, doubts)
@@ -125,13 +128,23 @@ class Judge:
         return layer.train(case.training)
 
 
+def _all_delivered(case: Case, outputs: Sequence[str], kept: Sequence[Collection[str]]) -> None:
+    """See that every layer delivers what the cell names; of other lines it has those that its options leave it."""
+    for place, names in enumerate(kept):
+        missing = [name for name in outputs if name not in names]
+        if missing:
+            raise _Caught(Finding("wrong", f"names by {case.call}", f"{', '.join(missing)} is missing in {place}"))
+
+
 def make(case: Case) -> Any:
     """Make the layer of a case, its parameters drawn and laid out as the case says."""
     cell = _said(lambda: _cell(case), "foreign", "cell")
     meaning = Meaning(case.equations, case.states, case.inputs)
     if list(cell.states) != meaning.states and not case.transforms:
         raise _Caught(Finding("wrong", "states", f"{cell.states} for {meaning.states}"))
-    again = _said(lambda: parse(str(cell), cell.states, cell.inputs), "printing", "cell", case)
+    _still_named(case, cell)
+    kept = {"delivered": cell.outputs, "sized": cell.own_sizes}
+    again = _said(lambda: parse(str(cell), cell.states, cell.inputs, **kept), "printing", "cell", case)
     if again != cell.step:
         raise _Caught(Finding("printing", "cell", f"{cell} is not read as what it was printed from"))
     _said(cell.latex, "printing", "latex", case)
@@ -148,6 +161,11 @@ def make(case: Case) -> Any:
             proj_size=case.proj_size,
             learn_initial_state=case.learn_initial_state,
             input_projection=case.input_projection,
+            below_projection=case.below_projection,
+            skip=case.skip,
+            connection=case.connection,
+            tie_layers=case.tie_layers,
+            sizes=case.sizes,
             backend=case.backend,
             memory=case.memory,
             dtype=getattr(torch, case.dtype),
@@ -168,10 +186,22 @@ def make(case: Case) -> Any:
 
 
 def _cell(case: Case) -> Any:
-    cell = READ(case.equations, states=case.states, inputs=case.inputs)
+    named = {"outputs": case.outputs, "sizes": case.own_sizes}
+    cell = READ(case.equations, states=case.states, inputs=case.inputs, **named)
     for name, options in case.transforms:
         cell = TRANSFORMS[name](cell, **options)
     return cell
+
+
+def _still_named(case: Case, cell: Any) -> None:
+    """See that a transformed cell delivers what it did, and names the same sizes, as far as it has these names."""
+    meaning = Meaning(cell.equations, list(cell.states), list(cell.inputs))
+    known = {*meaning.place, *meaning.inputs, *meaning.vectors}
+    own = [[name for name in entry.split("=") if name in known] for entry in case.own_sizes]
+    right = [name for name in case.outputs if name in known], ["=".join(names) for names in own if names]
+    if (list(cell.outputs), list(cell.own_sizes)) != right:
+        given = f"{list(cell.outputs)} and {list(cell.own_sizes)}"
+        raise _Caught(Finding("wrong", "names of a cell", f"{given} for {right[0]} and {right[1]}"))
 
 
 def _said(call: Callable[[], Any], kind: str, where: str, case: Case | None = None) -> Any:
@@ -260,13 +290,7 @@ def prepare(case: Case, layer: Any, meaning: Meaning) -> tuple[Given, Call]:
         leaves.append(_like(_strided(leaf, case.given), torch.zeros((), dtype=dtype)).requires_grad_())
     state, held, weights, maps = [], [], [], []
     for number, one in enumerate(layer.layers):
-        maps.append(
-            [
-                getattr(layer, f"{key}_in_l{number}")
-                for key in ("weight", "bias")
-                if hasattr(layer, f"{key}_in_l{number}")
-            ]
-        )
+        maps.append(_maps(case, layer, number))
         for direction in range(2 if case.bidirectional else 1):
             place = len(state)
             suffix = f"_l{number}" + "_reverse" * direction
@@ -291,12 +315,23 @@ def prepare(case: Case, layer: Any, meaning: Meaning) -> tuple[Given, Call]:
         inputs,
         state,
         [{name: _double(one) for name, one in named.items()} for named in weights],
-        [[_double(one) for one in parts] for parts in maps],
+        [{key: [_double(one) for one in parts] for key, parts in found.items()} for found in maps],
         None,
         reset,
         lengths,
     )
     return given, Call(leaves, held if case.given_state else None, case.lengths, reset)
+
+
+def _maps(case: Case, layer: Any, number: int) -> dict[str, list[Tensor]]:
+    """Find the learned maps of a layer."""
+    found: dict[str, list[Tensor]] = {}
+    for key in ("in", "gate", *case.inputs):
+        names = (f"{kind}_{key}_l{case.maps_owner(number)}" for kind in ("weight", "bias"))
+        parts = [getattr(layer, name) for name in names if hasattr(layer, name)]
+        if parts and (key in ("in", "gate") or number == 0):
+            found[key] = parts
+    return found
 
 
 def _double(tensor: Tensor) -> Tensor:
@@ -384,7 +419,7 @@ def _train(case: Case, layer: Any, call: Call, names: list[str]) -> Found:
 
 def _with_grads(case: Case, layer: Any, call: Call, found: Found) -> Found:
     """Add the gradients of everything, by name."""
-    total = loss_of(case, found.output, found.state)
+    total = loss_of(case, found.output, found.state, found.records if case.call == "deliver" else ())
     leaves = [*call.inputs, *(one for states in call.state or [] for one in states)]
     parameters = list(layer.parameters())
     everything = [*leaves, *parameters]
@@ -403,19 +438,19 @@ def _with_grads(case: Case, layer: Any, call: Call, found: Found) -> Found:
     carrier = copy.deepcopy(layer)
     for (name, _), grad in zip(layer.named_parameters(), filled[len(leaves) :], strict=True):
         setattr(carrier, name, nn.Parameter(grad.detach().contiguous()))
-    place = 0
+    directions = 2 if case.bidirectional else 1
     for number in range(len(layer.layers)):
-        for key, part in (("weight", 0), ("bias", 1)):
-            if hasattr(carrier, f"{key}_in_l{number}"):
-                found.grads[f"map {part} of {number}"] = getattr(carrier, f"{key}_in_l{number}").detach()
-        for direction in range(2 if case.bidirectional else 1):
-            suffix = f"_l{number}" + "_reverse" * direction
-            named = carrier.named_weights(number, direction)
-            found.grads |= {f"{name} of {place}": one.detach() for name, one in named.items()}
+        if case.maps_owner(number) == number:
+            for key, parts in _maps(case, carrier, number).items():
+                found.grads |= {f"map {key} {part} of {number}": one.detach() for part, one in enumerate(parts)}
+        for direction in range(directions):
+            place, suffix = number * directions + direction, f"_l{number}" + "_reverse" * direction
+            if case.owner(number) == number:
+                named = carrier.named_weights(number, direction)
+                found.grads |= {f"{name} of {place}": one.detach() for name, one in named.items()}
             for name in layer.cell.states:
                 if hasattr(carrier, f"initial_{name}{suffix}"):
                     found.grads[f"initial_{name} of {place}"] = getattr(carrier, f"initial_{name}{suffix}").detach()
-            place += 1
     return found
 
 
@@ -446,6 +481,17 @@ def _record(case: Case, layer: Any, call: Call, names: list[str]) -> Found:
     output, final, records = _allowing_auto(case, layer, lambda: layer.record(given, state, names=names, **options))
     kept = [{name: _sequence(case, one) for name, one in record.items()} for record in records]
     return Found(_sequence(case, output), _states_of(case, layer, final), kept)
+
+
+def _deliver(case: Case, layer: Any, call: Call, names: list[str]) -> Found:
+    """Record with gradients: what the cell delivers, or all lines where it names none."""
+    given, state, options = _arguments(case, layer, call)
+    _masks(case, layer, call, given, state, options)
+    wanted = None if layer.cell.outputs else names
+    torch.manual_seed(case.seed)
+    output, final, records = _allowing_auto(case, layer, lambda: layer.record(given, state, names=wanted, **options))
+    kept = [{name: _sequence(case, one) for name, one in record.items()} for record in records]
+    return _with_grads(case, layer, call, Found(_sequence(case, output), _states_of(case, layer, final), kept))
 
 
 def _step(case: Case, layer: Any, call: Call, names: list[str]) -> Found:
@@ -489,6 +535,7 @@ CALLS: dict[str, Callable[[Case, Any, Call, list[str]], Found]] = {
     "train": _train,
     "forward": _forward,
     "record": _record,
+    "deliver": _deliver,
     "stream": _stream,
     "step": _step,
     "trace": _trace,

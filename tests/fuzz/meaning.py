@@ -10,7 +10,7 @@ collects what rounding decides: which side of a jump a value falls on, and what 
 
 import ast
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,9 +119,10 @@ class Meaning:
         text: One equation a line.
         states: Names carried from step to step, the output first; None for those read before their own line.
         inputs: Names given at every step.
+        own_sizes: Names with sizes of their own; ``z=mu`` says that mu has the size of z.
     """
 
-    def __init__(self, text: str, states: list[str] | None, inputs: list[str]) -> None:
+    def __init__(self, text: str, states: list[str] | None, inputs: list[str], own_sizes: Sequence[str] = ()) -> None:
         source = "\n".join(line.strip() for line in text.splitlines())
         self.lines: list[Line] = []
         for place, statement in enumerate(ast.parse(source).body):
@@ -148,6 +149,10 @@ class Meaning:
         for name in inputs:
             if comes_from_below(name, self.states):
                 self._join(name, name.removesuffix("_below"))
+        self.sized = [entry.split("=")[0] for entry in own_sizes]
+        for first, *others in (entry.split("=") for entry in own_sizes):
+            for other in (*others, f"{first}.own"):
+                self._join(first, other)
 
     @property
     def biases(self) -> set[str]:

@@ -2,15 +2,16 @@
 
 import ast
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 
-from tests.fuzz.case import NAMES, Case, comes_from_below
+from tests.fuzz.case import NAMES, Case, outer_inputs
 from tests.fuzz.children import Outcome, Session, run
 from tests.fuzz.grammar import fitted
 
 _SIGNS: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 _SIZES = (1, 2, 3, 4, 5, 8, 9, 16, 17)
+_NOT_PLAIN = ("equations", "states", "inputs", "transforms", "input_size", "hidden_size", "call", "seed", "own_sizes")
 
 
 def shrink(session: Session, seconds: float = 40.0) -> tuple[Session, Outcome]:
@@ -70,9 +71,18 @@ def _changes(case: Case) -> Iterator[Callable[[Case], Case]]:
         for place in range(len(case.transforms)):
             yield lambda one, place=place: one.but(transforms=one.transforms[:place] + one.transforms[place + 1 :])
     for name in NAMES:
-        plain = name not in ("equations", "states", "inputs", "transforms", "input_size", "hidden_size", "call", "seed")
+        plain = name not in _NOT_PLAIN
         if plain and getattr(case, name) != getattr(default, name):
             yield lambda one, name=name: one.but(**{name: getattr(default, name)})
+    for place in range(len(case.outputs)):
+        yield lambda one, place=place: one.but(outputs=one.outputs[:place] + one.outputs[place + 1 :])
+    if case.own_sizes:
+        yield lambda one: _with_own_sizes(one, ())
+    for entry in case.own_sizes:
+        names = {name for other in case.own_sizes if other != entry for name in other.split("=")}
+        yield lambda one, names=names: _with_own_sizes(one, names)
+        for last in entry.split("=")[1:]:
+            yield lambda one, last=last: _with_own_sizes(one, {*"=".join(one.own_sizes).split("=")} - {last})
     for text in texts(case.equations):
         yield lambda one, text=text: _with_text(one, text)
     if len(case.hidden_size) > 1:
@@ -90,6 +100,10 @@ def _changes(case: Case) -> Iterator[Callable[[Case], Case]]:
                 yield lambda one, place=place, size=size: replace(
                     one, input_size=[*one.input_size[:place], size, *one.input_size[place + 1 :]]
                 )
+    for name, had in case.sizes.items():
+        for size in _SIZES:
+            if size < had:
+                yield lambda one, name=name, size=size: one.but(sizes={**one.sizes, name: size})
     for steps in (1, 2, 3):
         if steps < case.steps:
             yield lambda one, steps=steps: replace(
@@ -105,17 +119,29 @@ def _changes(case: Case) -> Iterator[Callable[[Case], Case]]:
 
 
 def _with_text(case: Case, text: str) -> Case:
-    """Give the case other equations, and drop the states and inputs that they lack."""
+    """Give the case other equations, and drop the states, inputs, outputs and sizes that they lack."""
     lines = [line.split(" = ")[0] for line in text.split("\n")]
     states = case.states if case.states is None else [name for name in case.states if name in lines]
     names = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
     kept = [name for name in case.inputs if name in names]
-    given = [name for name in case.inputs if not comes_from_below(name, case.states or ())]
-    had = dict(zip(given, case.input_size, strict=False))
+    had = dict(zip(outer_inputs(case.inputs, case.states or ()), case.input_size, strict=False))
     # An input from below whose state is gone is an input like others.
-    outer = [name for name in kept if not comes_from_below(name, states or ())]
-    sizes = [had.get(name, case.hidden_size[0]) for name in outer]
-    return case.but(equations=text, states=states, inputs=kept or ["x"], input_size=sizes or case.input_size[:1])
+    sizes = [had.get(name, case.hidden_size[0]) for name in outer_inputs(kept, states or ())]
+    outputs = [name for name in case.outputs if name in lines]
+    new = case.but(equations=text, states=states, inputs=kept or ["x"], outputs=outputs)
+    return _with_own_sizes(new.but(input_size=sizes or case.input_size[:1]), names)
+
+
+def _with_own_sizes(case: Case, names: Collection[str]) -> Case:
+    """Keep those of the cell's own sizes that any of these names has."""
+    entries, sizes = [], {}
+    for entry in case.own_sizes:
+        first, *_ = had = entry.split("=")
+        left = [name for name in had if name in names]
+        if left:
+            entries.append("=".join(left))
+            sizes |= {left[0]: case.sizes[first]} if first in case.sizes else {}
+    return case.but(own_sizes=entries, sizes=sizes)
 
 
 def texts(equations: str) -> Iterator[str]:

@@ -5,17 +5,23 @@ import math
 import os
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 import torch
 from tests.fuzz.case import Case
-from tests.fuzz.grammar import draw_session
+from tests.fuzz.grammar import draw_session, fitted
 from tests.fuzz.hostile import TARGETS, Target, attempts
 from tests.fuzz.judge import Judge, judge
 from tests.fuzz.meaning import _FUNCTIONS, Doubts, Meaning, Noise, Run, Undefined, written_out
-from tests.fuzz.shrink import _with_text, texts
+from tests.fuzz.shrink import _with_own_sizes, _with_text, texts
+
+from gatework.cells import changing
+from gatework.nn import recurrent, wiring
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="sessions run in forked processes")
@@ -105,6 +111,17 @@ def test_the_whole_grammar_is_drawn():
     assert not [one for one in written if one not in text]
 
 
+def test_the_options_of_cells_and_layers_are_drawn():
+    cases = [case for seed in range(300) for case in draw_session(Random(seed), 3)]
+    counts = Counter(feature for case in cases for feature in case.features)
+    words = ("outputs", "own sizes", "ties", "maps below", "skip in", "skip out", "skip both", "residual", "highway")
+    assert not [word for word in words if counts[word] < 20]
+    assert any(len(case.hidden_size) > 2 and case.connection for case in cases)
+    assert any("=" in entry for case in cases for entry in case.own_sizes)
+    assert any(set(case.own_sizes) & set(case.states or ()) for case in cases)
+    assert any(case.call == "deliver" for case in cases)
+
+
 def test_the_meaning_by_hand():
     """Small numbers that can be checked on paper."""
     run = Run(Meaning("h = x", ["h"], ["x"]).sizes({}, 2), Noise(), Doubts(1e-9, 1e200, 1e-200))
@@ -158,6 +175,55 @@ def test_a_right_case_is_right_and_a_wrong_one_is_not():
     assert verdict.finding.where == "output by train"
 
 
+GATED = "f = sigmoid(W @ x + R @ h)\nq = V @ f + U @ p\nh = tanh(f * h + S @ q)"
+WIRED = "c = c + tanh(W @ x + c_below)\nh = tanh(R @ h + V @ c)"
+_STACK: dict[str, Any] = {"equations": GATED, "states": ["h"], "hidden_size": [4, 4, 4]}
+STACKS: dict[str, dict[str, Any]] = {
+    "outputs": {"outputs": ["q", "f"], "own_sizes": ["q", "p"], "sizes": {"q": 2, "p": 3}, "call": "deliver"},
+    "all lines": {"call": "deliver", "bidirectional": True, "lengths": [3, 1]},
+    "skips": {"skip": "both", "call": "step"},
+    "residual": {"connection": "residual", "lengths": [3, 0]},
+    "highway": {"connection": "highway", "bidirectional": True, "reset": True},
+    "ties": {"connection": "highway", "tie_layers": True, "learn_initial_state": True, "skip": "in"},
+    "maps below": {"equations": WIRED, "states": ["h", "c"], "inputs": ["x", "c_below"], "below_projection": True},
+}
+
+
+@pytest.mark.parametrize("options", STACKS.values(), ids=STACKS)
+def test_stacks_are_judged(options):
+    assert judge(Case(**_STACK | options)).what == "right"
+
+
+_WRONG: dict[str, Callable[..., Any]] = {
+    "leave": lambda stack, number, before, output: output,  # nothing is connected
+    "enter": lambda stack, number, given, outside, whole: wiring.enter(stack, number, given, outside * 0, whole),
+}
+
+
+@pytest.mark.parametrize(("options", "what"), [("residual", "leave"), ("highway", "leave"), ("ties", "enter")])
+def test_a_fault_in_what_connects_layers_is_found(options, what, monkeypatch):
+    monkeypatch.setattr(recurrent, what, _WRONG[what])
+    finding = judge(Case(**_STACK | STACKS[options])).finding
+    assert finding is not None
+    assert finding.where == "output by train"
+
+
+def test_a_name_that_is_not_delivered_and_a_size_that_is_not_kept_are_found(monkeypatch):
+    case = Case(**_STACK | STACKS["outputs"])
+    right = recurrent.Recurrent.record
+
+    def without_f(layer: Any, *given: Any, names: None, **options: Any) -> Any:
+        return right(layer, *given, names=["q"], **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recurrent.Recurrent, "record", without_f)
+        finding = judge(case).finding
+    assert (finding and finding.detail) == "f is missing in 0"
+    monkeypatch.setattr(changing, "still_sized", lambda entries, lines: [])
+    finding = judge(case.but(transforms=[["layer_norm", {}]])).finding
+    assert (finding and finding.where) == "names of a cell"
+
+
 def test_texts_become_shorter():
     found = list(texts("c = sigmoid(W @ x)\nh = tanh(R @ h + c)"))
     assert "h = tanh(R @ h + sigmoid(W @ x))" in found
@@ -178,3 +244,15 @@ def test_a_smaller_case_has_a_size_for_each_input():
     case = Case("due = prev(h)\nh = x + due_below + due", ["h", "due"], ["x", "due_below"], input_size=[1])
     smaller = _with_text(case, "h = x + due_below")
     assert (smaller.states, smaller.inputs, len(smaller.input_size)) == (["h"], ["x", "due_below"], 2)
+
+
+def test_a_smaller_case_keeps_the_outputs_and_sizes_that_its_text_has():
+    case = Case(GATED, ["h"], outputs=["q", "f"], own_sizes=["q=u", "p"], sizes={"q": 2, "p": 3})
+    smaller = _with_text(case, "f = sigmoid(W @ x + U @ p)\nh = f * h")
+    assert (smaller.outputs, smaller.own_sizes, smaller.sizes) == (["f"], ["p"], {"p": 3})
+    smaller = _with_own_sizes(case, {"u"})  # the entry's first name is gone, and its size stays
+    assert (smaller.own_sizes, smaller.sizes) == (["u"], {"u": 2})
+    eps = Case(
+        "z = eps * x\nh = R @ h + U @ z", ["h"], ["eps", "x"], own_sizes=["z"], sizes={"z": 2}, input_size=[7, 7]
+    )
+    assert fitted(eps).input_size == [2, 2]
