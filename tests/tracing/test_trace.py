@@ -372,6 +372,16 @@ def test_saved_and_loaded(tmp_path):
                 assert_bits(getattr(mine, kind)[name], value)
 
 
+def test_what_a_cell_delivers_and_its_own_sizes_are_saved_too(tmp_path):
+    """Nothing reads q, so that the equations alone would be refused."""
+    step = gatework.cell("u = V @ x\nq = R @ h\nh = tanh(W @ u + U @ h)", states="h", outputs="q", sizes="u q")
+    trace = gatework.trace(gatework.Recurrent(step, 3, 4, sizes={"u": 2, "q": 5}), torch.randn(4, 2, 3))
+    trace.save(tmp_path / "trace.safetensors")
+    found = gatework.Trace.load(tmp_path / "trace.safetensors")
+    assert found.layers[0].step == trace.layers[0].step
+    assert_bits(found["q"], trace["q"])
+
+
 def test_files_that_are_no_traces(tmp_path):
     missing, other = tmp_path / "missing.safetensors", tmp_path / "other.safetensors"
     with pytest.raises(DataError, match="cannot be read"):

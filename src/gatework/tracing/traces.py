@@ -19,6 +19,7 @@ from gatework.reading.nested import parse_json
 from gatework.reading.tensors import read_safetensors
 
 FORMAT = "gatework trace 1"
+_NAMED = {"delivered", "sized", "memories"}  # what a step says of names, which its equations do not show
 OUTPUT = ".output"  # no quantity begins with a dot
 
 
@@ -284,6 +285,7 @@ def metadata_of(trace: Trace) -> dict[str, str]:
             "equations": layer.equations,
             "states": layer.step.states,
             "inputs": layer.step.inputs,
+            **{name: getattr(layer.step, name) for name in sorted(_NAMED)},
             "parts": dict(layer.parts),
         }
         for layer in trace.layers
@@ -305,6 +307,9 @@ class _Told(BaseModel):
     equations: str
     states: list[str]
     inputs: list[str]
+    delivered: list[str] = []  # a file of an older version has none of these
+    sized: list[str] = []
+    memories: list[str] = []
     parts: dict[str, str]
 
 
@@ -326,8 +331,8 @@ def _rebuilt(facts: _Facts, tensors: dict[str, Tensor]) -> Trace:
             held[kind] = {key.removeprefix(start): one for key, one in tensors.items() if key.startswith(start)}
         layers.append(
             TracedLayer(
-                **told.model_dump(exclude={"equations", "states", "inputs"}),
-                step=parse(told.equations, told.states, told.inputs, limits=DERIVED),
+                **told.model_dump(exclude={"equations", "states", "inputs", *_NAMED}),
+                step=parse(told.equations, told.states, told.inputs, limits=DERIVED, **told.model_dump(include=_NAMED)),
                 inputs=held["inputs"],
                 before=held["before"],
                 fresh=held["fresh"],
