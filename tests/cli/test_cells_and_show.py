@@ -97,6 +97,31 @@ def test_show_reads_a_file_of_equations(gatework, tmp_path):
     assert outcome.out.startswith("mine\n\n  h = tanh(W @ x + R @ h + b)  # Zustand größer\n")
 
 
+def test_show_reads_a_file_with_a_header(gatework, tmp_path):
+    path = tmp_path / "latent.txt"
+    lines = ("mu = W @ x + R_mu @ h", "mu0 = R_0 @ h", "z = mu + v * eps", "h = tanh(U @ z + R @ h)")
+    path.write_text("\n".join(["inputs: x eps v", "outputs: mu0", "sizes: z=mu0", "source: Chung 2015", *lines]))
+    shown = gatework("show", path).out
+    assert shown.startswith("latent\nChung 2015\n\n  mu = W @ x + R_mu @ h\n")
+    assert "It also delivers mu0 at every step.\nSizes of their own, here that of the state: z = mu0." in shown
+    told = gatework("show", path, "--input-size", 3, "--hidden-size", 8, "--json").json
+    assert (told["inputs"], told["outputs"], told["sizes"]) == (["x", "eps", "v"], ["mu0"], ["z=mu0"])
+    assert {row["name"]: row["shape"] for row in told["parameters"]}["W"] == [8, 3]
+
+
+def test_show_gives_each_input_a_size(gatework, tmp_path):
+    """The inputs need not be called x, and those that the states do not decide get a size each."""
+    path = tmp_path / "two.txt"
+    path.write_text("inputs: a b c\nh = tanh(W @ a + V @ b + c + R @ h)")
+    shapes = {
+        row["name"]: row["shape"] for row in gatework("show", path, "--input-size", 3, "--json").json["parameters"]
+    }
+    assert (shapes["W"], shapes["V"]) == ([128, 3], [128, 3])
+    path.write_text("output: h\nh = tanh(W @ x + R @ h)")
+    outcome = gatework("show", path)
+    assert (outcome.code, outcome.err.splitlines()[0][:47]) == (2, "gatework: `output:` is no line of a header; the")
+
+
 def test_a_file_of_equations_may_have_any_ending(gatework, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.eq").write_text("h = tanh(W @ x + R @ h)")

@@ -108,6 +108,7 @@ _PIECES = (
         "99999999999999999999",
         "lambda: 0",
         "__import__('os')",
+        "outputs: h\n",
         "[h]",
         "'",
         '"',
@@ -156,7 +157,13 @@ def changed_text(text: str, random: Random) -> str:
 
 def _text_of_a_cell(random: Random) -> str:
     known = random.choice([*CELLS])
-    return CELLS[known].equations if random.random() < 0.5 else draw_cell(random).equations
+    if random.random() < 0.5:
+        return CELLS[known].equations
+    cell = draw_cell(random)
+    said = {"states": cell.states, "inputs": cell.inputs, "outputs": cell.outputs, "sizes": cell.own_sizes}
+    said |= {"init": ["b0=1"], "source": ["Elman 1990"], "memories": ["m"]}
+    header = [f"{word}: {' '.join(names)}\n" for word, names in said.items() if names and random.random() < 0.4]
+    return "".join(header) + cell.equations
 
 
 def _try_text(held: Any, folder: Path, random: Random, said: list[str]) -> None:

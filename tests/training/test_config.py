@@ -3,8 +3,9 @@
 import pytest
 
 from gatework.cells import CELLS
-from gatework.errors import ConfigError
+from gatework.errors import CellError, ConfigError
 from gatework.training.config import TrainConfig, make_config, read_toml
+from gatework.training.jobs.build import build_cell
 from gatework.training.jobs.memory_check import available_memory
 from gatework.training.jobs.text import build_model, count_parameters
 from gatework.training.parallel import pick_device
@@ -81,6 +82,18 @@ def test_files_of_editors_that_begin_with_a_mark(tmp_path):
     (tmp_path / "mine.txt").write_bytes(b"\xef\xbb\xbfh = tanh(W @ x + R @ h)\n")
     assert read_toml(tmp_path / "mine.toml") == {"hidden_size": 64}
     assert make_config({"cell": str(tmp_path / "mine.txt")}).cell == "h = tanh(W @ x + R @ h)\n"
+
+
+def test_a_file_of_equations_brings_its_header_along(tmp_path):
+    (tmp_path / "mine.txt").write_text("outputs: q\nsizes: q\nq = R_q @ h\nh = tanh(W @ x + R @ h)")
+    cell = build_cell(make_config({"cell": str(tmp_path / "mine.txt"), "zoneout": "h=0.1"}))
+    assert (cell.outputs, cell.own_sizes) == (("q",), ("q",))
+
+
+def test_a_run_has_one_input_to_give():
+    config = make_config({"cell": "inputs: x eps v\nh = tanh(W @ x + eps + v)"})
+    with pytest.raises(CellError, match=r"has the inputs x, eps, v, and a run has one to give\. Take eps, v out of"):
+        build_cell(config)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "cp1252"])

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 
+from gatework.cells.header import read_header
 from gatework.cells.remembering import biases_that_remember
 from gatework.errors import CellError, EquationWarning, SizeError, printable
 from gatework.language import Step, latex, parse, show
@@ -370,7 +371,8 @@ def cell(
     """Make a cell from equations.
 
     Args:
-        text: One equation per line; see :class:`Cell`.
+        text: One equation per line; see :class:`Cell`. Lines above the equations may say what the arguments say:
+            ``states: h c``, ``outputs: mu sd``, ``init: b_f=1``, and so on.
         name: A short name.
         states: Names that are carried from step to step, the output first. None takes the names that are read before
             their own line, ``h`` first.
@@ -401,17 +403,9 @@ def cell(
         >>> mine.count(input_size=4, hidden_size=8)
         136
     """
-    made = Cell(
-        name=name,
-        equations=text,
-        states=states,
-        inputs=inputs,
-        outputs=outputs,
-        sizes=sizes,
-        memories=memories,
-        init=init,
-        source=source,
-    )
+    given = {"states": states, "inputs": inputs, "outputs": outputs, "sizes": sizes, "memories": memories}
+    facts, equations = read_header(text, given | {"init": init, "source": source})
+    made = Cell(name=name, equations=equations, **facts)
     for suspect in suspects(made.step, made.init):
         warnings.warn(
             f"{suspect} If it is meant to be learned, another name, or a value in init, ends this warning.",

@@ -1,5 +1,6 @@
 """The parameters of a cell as rows of a table: the name, the equation and the shape of each."""
 
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
 from gatework.cells import Cell
@@ -10,7 +11,7 @@ from gatework.language.nodes import walk
 class Sizes(TypedDict):
     """The sizes of one layer, as ``Cell.count`` and ``Cell.parameters`` take them."""
 
-    input_size: int
+    input_size: int | tuple[int, ...]
     hidden_size: int
     proj_size: int | None
 
@@ -25,7 +26,8 @@ def fitting_sizes(cell: Cell, input_size: int, hidden_size: int, proj_size: int 
         proj_size: Size of a projected output; half the hidden size if the cell needs one and None is given.
 
     Returns:
-        The keyword arguments for ``cell.count`` and ``cell.parameters``.
+        The keyword arguments for ``cell.count`` and ``cell.parameters``; of a cell with several inputs, a tuple with
+        the sizes that do not follow from others.
 
     Example:
         >>> from gatework.cells import CELLS
@@ -34,19 +36,21 @@ def fitting_sizes(cell: Cell, input_size: int, hidden_size: int, proj_size: int 
     """
     if "proj_size" in cell.step.size_keys and proj_size is None:
         proj_size = cell.proj_size or max(1, hidden_size // 2)
-    tied = {"hidden_size": hidden_size, "proj_size": proj_size}.get(cell.step.sizes_of["x"])
-    return {"input_size": input_size if tied is None else tied, "hidden_size": hidden_size, "proj_size": proj_size}
+    first, *others = (cell.step.sizes_of[name] for name in cell.inputs)
+    known = {"input_size": input_size, "proj_size": proj_size}
+    given = known.get(first) or hidden_size, *(input_size for key in others if key.startswith("input_size"))
+    return {"input_size": given if len(given) > 1 else given[0], "hidden_size": hidden_size, "proj_size": proj_size}
 
 
 def parameter_table(
-    cell: Cell, input_size: int, hidden_size: int, proj_size: int | None = None
+    cell: Cell, input_size: int | Sequence[int], hidden_size: int, proj_size: int | None = None
 ) -> list[dict[str, Any]]:
     """List the parameters of one layer, each with the equation it belongs to.
 
     Args:
         cell: The cell.
-        input_size: Number of input features.
-        hidden_size: Number of hidden units.
+        input_size: Number of input features; a sequence for several inputs.
+        hidden_size: Number of hidden units, and the size of every name that has one of its own.
         proj_size: Size of the output, if the cell projects it.
 
     Returns:

@@ -32,7 +32,7 @@ def show_cell(
 
     Args:
         cell: A name (see `gatework cells`), or a file of equations.
-        input_size: Units of the input, for the parameter table; by default 64, or what the equations need.
+        input_size: Units of each input, for the parameter table; by default 64, or what the equations need.
         hidden_size: Units of the state, for the parameter table.
         proj_size: Units of the output, where the cell projects it; by default half of the hidden size.
         latex: Print the equations as LaTeX; with --adjoint, those of the gradient.
@@ -55,9 +55,10 @@ def show_cell(
         return
     chosen = find_cell(cell, files=True)
     console = out()
-    sizes = fitting_sizes(chosen, 64, hidden_size, proj_size)
+    sizes = fitting_sizes(chosen, input_size or 64, hidden_size, proj_size)
     if input_size is not None:
-        sizes["input_size"] = input_size
+        several = sizes["input_size"]
+        sizes["input_size"] = (input_size, *several[1:]) if isinstance(several, tuple) else input_size
     if json:
         print_json(_described(chosen, parameter_table(chosen, **sizes)))
     elif latex:
@@ -76,6 +77,8 @@ def _described(cell: Cell, parameters: list[dict[str, Any]]) -> dict[str, Any]:
         "source": cell.source,
         "states": list(cell.states),
         "inputs": list(cell.inputs),
+        "outputs": list(cell.outputs),
+        "sizes": list(cell.own_sizes),
         "equations": str(cell),
         "latex": cell.latex(),
         "adjoint": show(derive(cell.step)),
@@ -116,6 +119,11 @@ def _print(console: Console, cell: Cell, parameters: list[dict[str, Any]]) -> No
         "step's value.",
         soft_wrap=True,
     )
+    if cell.outputs:
+        console.print(f"It also delivers {', '.join(cell.outputs)} at every step.", soft_wrap=True)
+    if cell.own_sizes:
+        entries = ", ".join(entry.replace("=", " = ") for entry in cell.own_sizes)
+        console.print(f"Sizes of their own, here that of the state: {entries}.", soft_wrap=True)
     if cell.notes:
         console.print(f"\n{escape(cell.notes)}")
 

@@ -6,6 +6,8 @@ import torch
 
 from gatework import cells
 from gatework.cells import CELLS, Cell, find_cell, is_equations, is_file
+from gatework.errors import CellError
+from gatework.nn.layers import outer_inputs
 from gatework.training.jobs.settings import Settings
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
@@ -15,10 +17,16 @@ def build_cell(config: Settings) -> Cell:
     """Build the cell of a configuration, with the transformations that its settings request.
 
     Raises:
-        CellError: If the cell lacks the part that a transformation changes.
+        CellError: If the cell lacks the part that a transformation changes, or has several inputs.
         EquationError: If the user's own equations are invalid.
     """
     cell = find_cell(config.cell, name="own-cell")
+    first, *others = outer_inputs(cell)
+    if others:
+        raise CellError(
+            f"The cell has the inputs {', '.join((first, *others))}, and a run has one to give. Take "
+            f"{', '.join(others)} out of the equations, or run the cell in a loop of your own."
+        )
     if config.layer_norm:
         cell = cells.layer_norm(cell)
     if config.recurrent_dropout:
