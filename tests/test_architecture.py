@@ -28,6 +28,7 @@ FLOORS = {
     "runs": 2,
     "cells": 2,
     "kernels": 2,
+    "heads": 3,
     "nn": 3,
     "tracing": 4,
     "exporting": 4,

@@ -13,7 +13,14 @@ LISTED = re.findall(r"^\.\. auto(?:function|class|data|exception):: (\S+)$", PAG
 MEMBERS = re.findall(r"^\.\. autoclass:: (\S+)\n   :members: (\S.*)$", PAGE, re.MULTILINE)
 # No class and no function. The errors have a section, and `gatework draw --help` lists kinds and languages of pictures.
 ELSEWHERE = {"__version__", "errors", "KINDS", "LANGUAGES"}
-PACKAGES = ("gatework.nn", "gatework.tracing", "gatework.diagram", "gatework.training", "gatework.search")
+PACKAGES = (
+    "gatework.nn",
+    "gatework.heads",
+    "gatework.tracing",
+    "gatework.diagram",
+    "gatework.training",
+    "gatework.search",
+)
 
 
 def find(path):

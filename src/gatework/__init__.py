@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gatework.cells import zoneout as zoneout
     from gatework.diagram import Picture as Picture
     from gatework.diagram import draw as draw
+    from gatework.heads import HEADS as HEADS
     from gatework.nn import GRU as GRU
     from gatework.nn import LSTM as LSTM
     from gatework.nn import RNN as RNN
@@ -69,6 +70,7 @@ _PUBLIC = {
     "GRU": "gatework.nn",
     "GRUCell": "gatework.nn",
     "Gap": "gatework.tasks.task",
+    "HEADS": "gatework.heads",
     "LSTM": "gatework.nn",
     "LSTMCell": "gatework.nn",
     "LoadedRun": "gatework.training",

@@ -10,12 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gatework.cells import Cell
+from gatework.errors import SizeError
+from gatework.heads import HEADS, Head
 from gatework.models.loss import widened
 from gatework.models.state import State
 from gatework.nn import Recurrent
 from gatework.nn.dropout import LockedDropout
 from gatework.nn.layers import read_cell
-from gatework.tasks.task import Batch, Kind, Task
+from gatework.tasks.task import Batch, Task
 
 # The number of steps to measure at once if all sequences are equally long; the state is carried to the next part.
 _PART = 2048
@@ -33,13 +35,12 @@ class Score:
         right: The number of steps with a correct answer.
         sequences: The number of sequences with a target.
         solved: The number of sequences with only correct answers.
-        off: The sum of absolute errors for the kind ``number`` (averaged over the numbers of a step).
+        off: The sum of absolute errors of answers with a distance (averaged over the numbers of a step).
         judged: Whether it is defined which answers are correct.
-        numbers: Whether the kind is ``number``.
+        numbers: Whether answers have a distance from their targets.
         baseline: The sum of the errors of the trivial predictor on the same steps: wrong answers, or squared errors for
             the kind ``number``. None if the sequences define no such predictor.
-        scaled: The sum of the absolute errors of the kind ``number``, weighted as the sequences say. None if they do
-            not say it.
+        scaled: The sum of these absolute errors, weighted as the sequences say. None if they do not say it.
     """
 
     loss: float = 0.0
@@ -58,9 +59,9 @@ class Score:
         """Make a score from the result of :meth:`sums`, or from the total of several such results."""
         loss, off, *counts, baseline, scaled = sums
         asked, right, sequences, solved = map(int, counts)
-        judged, numbers = task.kind != "number" or task.tolerance is not None, task.kind == "number"
+        head = HEADS[task.kind]
         rest = (None if isnan(value) else value for value in (baseline, scaled))
-        return cls(loss, asked, right, sequences, solved, off, judged, numbers, *rest)
+        return cls(loss, asked, right, sequences, solved, off, head.judged(task.tolerance), head.distances, *rest)
 
     def sums(self) -> list[float]:
         """Return the sums, which add up over the parts of a split; NaN represents a missing one."""
@@ -134,7 +135,7 @@ class SequenceModel(nn.Module):
 
     Args:
         inputs: The number of input features; for symbols, the number of different symbols.
-        outputs: The number of scores.
+        outputs: The number of scores; or the head that they are for, which knows their number.
         cell: Any cell that :class:`gatework.nn.Recurrent` takes.
         hidden_size: The number of units of each layer.
         num_layers: The number of layers.
@@ -153,7 +154,7 @@ class SequenceModel(nn.Module):
     def __init__(
         self,
         inputs: int,
-        outputs: int,
+        outputs: int | Head,
         cell: Any,
         hidden_size: int,
         num_layers: int = 1,
@@ -183,7 +184,8 @@ class SequenceModel(nn.Module):
             **options,
         )
         self.dropout = LockedDropout(dropout) if locked_dropout else nn.Dropout(dropout)
-        self.head = nn.Linear(proj_size or hidden_size, outputs)
+        self.answers = outputs if isinstance(outputs, Head) else None
+        self.head = nn.Linear(proj_size or hidden_size, outputs.numbers if isinstance(outputs, Head) else outputs)
 
     def read(self, inputs: Tensor, lengths: Tensor | None = None, state: State = None) -> tuple[Tensor, State]:
         """Run the layers.
@@ -219,79 +221,57 @@ class SequenceModel(nn.Module):
         output, state = self.read(inputs, lengths, state)
         return self.head(output), state
 
-    def loss(self, batch: Batch, kind: Kind, state: State = None) -> tuple[Tensor, int, State]:
-        """Sum the loss over the steps with a target.
+    def answering(self, kind: str) -> Head:
+        """Find the head of the scores.
+
+        Args:
+            kind: The name of the head.
+
+        Returns:
+            The head that the model was built with, if it is this one; otherwise one with an answer for every score.
+
+        Raises:
+            ConfigError: If there is no such head.
+            SizeError: If the head wants another number of scores.
+        """
+        if self.answers is not None and self.answers.name == kind:
+            return self.answers
+        found = HEADS[kind](self.head.out_features)
+        if found.numbers != self.head.out_features:
+            raise SizeError(
+                f"The model gives {self.head.out_features:,} scores, and was built without the head '{kind}', which "
+                f"wants {found.numbers:,} for answers of that size. Build it with the head in place of the number."
+            )
+        return found
+
+    def loss(self, batch: Batch, kind: str, state: State = None) -> tuple[Tensor, int, State]:
+        """Sum the loss over the targets.
 
         Args:
             batch: The sequences.
-            kind: The kind of the targets.
+            kind: The name of the head.
             state: The state before the first step; None for the initial state.
 
         Returns:
-            The sum, the number of steps with a target, and the state at the end.
+            The sum, the number of targets, and the state at the end.
         """
         output, state = self.read(batch.inputs, batch.lengths, state)
-        asked = batch.asked
-        # The head is computed only at steps with a target, which in some tasks is one step of a thousand.
-        scores, targets = self.head(output[asked]), batch.targets[asked]
-        return losses(scores, targets, kind).sum(), len(targets), state
-
-
-def losses(scores: Tensor, targets: Tensor, kind: Kind) -> Tensor:
-    """Return the loss of each answer.
-
-    Args:
-        scores: The scores ``[n, O]``.
-        targets: Classes ``[n]``, or for the other kinds ``[n, O]``.
-        kind: The kind of the targets.
-
-    Returns:
-        The losses ``[n]`` in nats, or for the kind ``number`` the squared errors, averaged over the numbers.
-    """
-    if kind == "choice":
-        return functional.cross_entropy(scores, targets, reduction="none")
-    if kind == "bits":
-        return functional.binary_cross_entropy_with_logits(scores, targets, reduction="none").sum(dim=-1)
-    return (scores - targets).square().mean(dim=-1)
-
-
-def right(scores: Tensor, targets: Tensor, kind: Kind, legal: Tensor | None, tolerance: float | None) -> Tensor:
-    """Tell which answers are correct.
-
-    Args:
-        scores: The scores ``[n, O]``.
-        targets: Classes ``[n]``, or for the other kinds ``[n, O]``.
-        kind: The kind of the targets.
-        legal: For the kind ``choice``, the classes that count as correct ``[n, O]``.
-        tolerance: For the kind ``number``, the largest error of a correct answer.
-
-    Returns:
-        ``[n]``, bool. An answer with a score that is not finite is never correct.
-    """
-    sound = torch.isfinite(scores).all(dim=-1)
-    if kind == "choice" and legal is not None:
-        worst = scores.masked_fill(~legal, float("inf")).amin(dim=-1)
-        return sound & (worst > scores.masked_fill(legal, float("-inf")).amax(dim=-1))
-    if kind == "choice":
-        return sound & (scores.argmax(dim=-1) == targets)
-    if kind == "bits":
-        return sound & ((scores > 0) == (targets > 0.5)).all(dim=-1)
-    if tolerance is None:
-        return torch.zeros_like(sound)
-    return sound & ((scores - targets).abs() < tolerance).all(dim=-1)
+        losses = self.answering(kind).losses(output, batch.targets, batch.lengths, self.head)
+        return losses.sum(), int(batch.asked.sum()), state
 
 
 class _Tally:
     """The counts of a measurement that reads sequences part by part.
 
     Args:
-        task: The task.
+        head: The head of the scores.
+        tolerance: The largest error of a correct answer, for numbers.
         size: The number of sequences.
         device: The device of the sequences.
     """
 
-    def __init__(self, task: Task, size: int, device: torch.device) -> None:
-        self.task = task
+    def __init__(self, head: Head, tolerance: float | None, size: int, device: torch.device) -> None:
+        self.head, self.tolerance = head, tolerance
         self.wrong = torch.zeros(size, dtype=torch.int64, device=device)
         self.asked = torch.zeros_like(self.wrong)
         self.loss = self.off = 0.0
@@ -299,20 +279,17 @@ class _Tally:
 
     def take(self, scores: Tensor, batch: Batch) -> None:
         """Count one part of the steps, with scores ``[T, B, O]``."""
-        kind, asked = self.task.kind, batch.asked
-        answers, targets = scores[asked], batch.targets[asked]
-        legal = None if batch.legal is None else batch.legal[asked]
-        self.loss += float(widened(losses(answers, targets, kind)).sum())
-        if kind == "number":
-            away = (answers - targets).abs()
+        head, asked = self.head, batch.asked
+        self.loss += float(widened(head.losses(scores, batch.targets, batch.lengths)).sum())
+        if head.distances:
+            away = head.distance(scores[asked], batch.targets[asked])
             self.off += float(widened(away.mean(dim=-1)).sum())
             if batch.weights is not None:
                 self.scaled = (0.0 if isnan(self.scaled) else self.scaled) + _scaled(away, asked, batch.weights)
         if batch.baseline is not None:
-            self.baseline = (0.0 if isnan(self.baseline) else self.baseline) + _errors(targets, kind, batch.baseline)
-        correct = torch.zeros_like(asked)
-        correct[asked] = right(answers, targets, kind, legal, self.task.tolerance)
-        self.wrong += (asked & ~correct).sum(dim=0)
+            errors = _errors(batch.targets[asked], head, batch.baseline)
+            self.baseline = (0.0 if isnan(self.baseline) else self.baseline) + errors
+        self.wrong += head.wrong(scores, batch.targets, batch.lengths, batch.legal, self.tolerance)
         self.asked += asked.sum(dim=0)
 
     def sums(self, which: Tensor | None = None) -> list[float]:
@@ -332,9 +309,9 @@ def _scaled(away: Tensor, asked: Tensor, weights: Tensor) -> float:
     return float(widened((of_row * weights[asked.nonzero()[:, 1]]).mean(dim=-1)).sum())
 
 
-def _errors(targets: Tensor, kind: Kind, answer: int) -> float:
+def _errors(targets: Tensor, head: Head, answer: int) -> float:
     """Sum the errors of a predictor that always gives the same answer: wrong classes, or squared errors."""
-    if kind == "choice":
+    if head.counted:
         return float((targets != answer).sum())
     return float(widened((targets - answer).square().mean(dim=-1)).sum())
 
@@ -355,14 +332,16 @@ def measure_sequences(model: SequenceModel, batch: Batch, task: Task) -> tuple[S
     model.eval()
     weight = model.head.weight
     total, groups = torch.zeros(8, dtype=torch.float64), {}
+    head = model.answering(task.kind)
     longest = batch.inputs.shape[0]
     columns = max(1, _MOST_OUTPUTS // (min(_PART, longest) * max(weight.shape)))
     for first in range(0, batch.size, columns):
         part = batch.columns(slice(first, first + columns)).to(weight.device, weight.dtype)
-        tally = _Tally(task, part.size, weight.device)
+        tally = _Tally(head, task.tolerance, part.size, weight.device)
         state: State = None
-        # Sequences of different lengths are read as a whole; those of equal length part by part.
-        length = part.inputs.shape[0] if part.lengths is not None else _PART
+        # Sequences of different lengths are read as a whole, and so are those that are judged as a whole; others of
+        # equal length part by part.
+        length = part.inputs.shape[0] if part.lengths is not None or head.whole else _PART
         for begin in range(0, part.inputs.shape[0], length):
             window = part.window(begin, begin + length)
             scores, state = model(window.inputs, part.lengths, state)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from gatework.errors import ConfigError
+from gatework.heads import HEADS
 from gatework.tasks.registry import TASKS
 from gatework.tasks.task import Batch, Recording, Split, Synthetic, Task
 
@@ -29,7 +30,8 @@ def knowing(*tasks: Task | None) -> Iterator[None]:
         tasks: The tasks; None and the tasks of gatework are passed over.
 
     Raises:
-        ConfigError: If one is not a task, or its name is taken or cannot be part of the name of a directory.
+        ConfigError: If one is not a task, its name is taken or cannot be part of the name of a directory, or it has no
+            head that there is.
 
     Example:
         >>> from dataclasses import replace
@@ -93,6 +95,12 @@ def _check_card(task: Task) -> None:
                     f"Task '{task.name}' has {name}={size!r}; expected a whole number of 1 or more, because its "
                     "sequences are drawn."
                 )
+        task.head()
+        if HEADS[task.kind].whole and task.examples.windows > 1:
+            raise ConfigError(
+                f"Task '{task.name}' cuts its sequences into {task.examples.windows} windows, and head '{task.kind}' "
+                "judges sequences as a whole. Leave windows out."
+            )
 
 
 def check_draw(task: Task, gap: int) -> None:
@@ -127,6 +135,7 @@ def check_recording(task: Task, recording: Recording) -> Recording:
             "expected a gatework.Recording with the splits train, valid and test."
         )
     sized = replace(task, inputs=recording.inputs, outputs=recording.outputs)
+    sized.head()
     for batch in splits.values():
         check_batch(sized, batch, batch.size)
     return recording
@@ -140,10 +149,10 @@ def check_batch(task: Task, batch: Batch, size: int) -> None:
         if not isinstance(getattr(batch, name), torch.Tensor):
             raise _refused(task, f"returned {name} of the type {type(getattr(batch, name)).__name__}", "a torch.Tensor")
     steps = batch.inputs.shape[0] if batch.inputs.dim() else 0
-    whole, real = torch.int64, torch.float32
+    head, whole, real = HEADS[task.kind], torch.int64, torch.float32
     forms = {
         "inputs": ((steps, size), whole) if task.symbols else ((steps, size, task.inputs), real),
-        "targets": ((steps, size), whole) if task.kind == "choice" else ((steps, size, task.outputs), real),
+        "targets": ((steps, size), whole) if head.counted else ((steps, size, task.outputs), real),
         "lengths": ((size,), whole),
         "legal": ((steps, size, task.outputs), torch.bool),
         "groups": ((size,), whole),
@@ -154,10 +163,12 @@ def check_batch(task: Task, batch: Batch, size: int) -> None:
             given = f"{list(tensor.shape)} of {str(tensor.dtype).removeprefix('torch.')}"
             wanted = f"{list(shape)} of {str(dtype).removeprefix('torch.')}, with at least one step, time first"
             raise _refused(task, f"returned {name} {given}", wanted)
+    if batch.baseline is not None and not head.skilled:
+        raise _refused(task, "returned a baseline", f"none for head '{task.kind}', whose errors it has no measure of")
     if not bool(batch.asked.any()):
-        nothing = "-100" if task.kind == "choice" else "NaN"
+        nothing = "-100" if head.counted else "NaN"
         raise _refused(task, f"returned only targets of {nothing}", "a target at one step or more")
-    if task.kind == "choice":
+    if head.counted:
         _check_range(task, "class", batch.targets[batch.asked], task.outputs)
     if task.symbols:
         _check_range(task, "symbol", batch.inputs, task.inputs)

@@ -6,6 +6,7 @@ loop and the comparisons are elsewhere, exist once, and do not depend on the nam
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from inspect import signature
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -15,8 +16,8 @@ from torch import Tensor
 
 from gatework.data.targets import IGNORED
 from gatework.errors import ConfigError
+from gatework.heads import HEADS, Head
 
-Kind = Literal["choice", "bits", "number"]
 Split = Literal["train", "valid", "test"]
 
 # The metrics of no trivial predictor.
@@ -29,8 +30,9 @@ class Batch:
 
     Args:
         inputs: The inputs: numbers ``[T, B, I]`` float32, or symbols ``[T, B]`` int64.
-        targets: The targets. For the kind ``choice`` the right class ``[T, B]`` int64, -100 at steps without a target;
-            for the other kinds ``[T, B, O]`` float32, NaN at steps without a target.
+        targets: The targets. For the heads ``choice`` and ``words`` the right class ``[T, B]`` int64, -100 at steps
+            without a target; for ``transcript`` the labels in their order from the first step on ``[T, B]`` int64, then
+            -100; for the other heads ``[T, B, O]`` float32, NaN at steps without a target.
         lengths: The number of steps of each sequence ``[B]`` int64; None if all have T. There must be no target beyond
             the end.
         legal: For the kind ``choice``, if several answers count as correct: True for those ``[T, B, O]``. A step is
@@ -282,11 +284,13 @@ class Task:
         title: The title for people.
         asks: The question, in a sentence or two.
         source: The paper, with section or table.
-        kind: ``choice`` picks one of several classes (cross entropy in nats), ``bits`` answers several yes-no questions
-            (nats, summed over the questions), ``number`` answers numbers (squared error, averaged over the numbers).
+        kind: The head, by its name in :data:`gatework.heads.HEADS`: ``choice`` picks one of several classes (cross
+            entropy in nats), ``bits`` answers several yes-no questions (nats, summed over the questions), ``number``
+            answers numbers (squared error, averaged over the numbers), and so on.
+        options: Further options of the head, such as the number of ``components`` of a mixture.
         inputs: The number of input features; for symbols, the number of different symbols. None if recorded data
             determine it.
-        outputs: The number of classes, questions or numbers. None if recorded data determine it.
+        outputs: The number of classes, questions or numbers of an answer. None if recorded data determine it.
         symbols: True if the inputs are symbols: one-hot vectors, or learned embeddings if the model has an
             ``embedding_size``.
         gap: The adjustable difficulty.
@@ -305,12 +309,13 @@ class Task:
     title: str
     asks: str = ""
     source: str = ""
-    kind: Kind
+    kind: str
     gap: Gap
     success: Success
     examples: Synthetic | Recorded
     inputs: int | None = None
     outputs: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     symbols: bool = False
     chance: Callable[[int], Mapping[str, float]] = lambda gap: {}
     published: tuple[Published, ...] = ()
@@ -319,6 +324,31 @@ class Task:
     classes: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
     notes: str = ""
+
+    def head(self, outputs: int | None = None) -> Head:
+        """Make the head of the task.
+
+        Args:
+            outputs: The size of an answer; by default the one that the task says.
+
+        Raises:
+            ConfigError: If there is no such head, or it has no such option.
+            SizeError: If the size or an option is out of its range.
+
+        Example:
+            >>> from gatework.tasks.registry import TASKS
+            >>> TASKS["parity"].head()
+            Choice(2, numbers=2)
+        """
+        found = HEADS[self.kind]
+        known = [name for name in signature(found).parameters if name != "size"]
+        for name in self.options:
+            if name not in known:
+                raise ConfigError(
+                    f"Task '{self.name}' has the option '{name}', which head '{self.kind}' does not have; expected "
+                    f"{', '.join(known) or 'none'}."
+                )
+        return found(int(self.outputs or 0) if outputs is None else outputs, **self.options)
 
     def check_gap(self, gap: int | None) -> int:
         """Check a gap, and return it or the default.

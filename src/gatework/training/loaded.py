@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gatework.data.targets import IGNORED
 from gatework.data.vocabulary import Vocabulary
 from gatework.errors import RunError
+from gatework.heads import Head
 from gatework.tasks.task import Task
 from gatework.tracing import Trace
 from gatework.tracing import trace as trace_model
@@ -36,50 +39,64 @@ class Prediction:
     Args:
         scores: The output of the model, ``[T, B, O]`` or, for one step of each sequence, ``[B, O]``: unnormalised
             log-probabilities of classes or symbols, log-odds of yes-no questions, or numbers.
-        kind: ``choice`` for one of several classes, ``bits`` for yes-no questions, ``number`` for numbers.
+        head: The head of the model, which says what the scores mean.
         names: The names of the scores; empty if they have none.
         lengths: The number of steps of each sequence ``[B]``; None if all have T.
     """
 
     scores: Tensor
-    kind: str
+    head: Head
     names: tuple[str, ...] = ()
     lengths: Tensor | None = None
+
+    @property
+    def kind(self) -> str:
+        """The name of the head: ``choice`` for one of several classes, ``bits`` for yes-no questions, and so on."""
+        return self.head.name
 
     @property
     def probabilities(self) -> Tensor:
         """The probability of each class, or of each yes, in the shape of the scores.
 
         Raises:
-            RunError: If the answers are numbers.
+            RunError: If the answers have none, such as numbers.
         """
-        if self.kind == "choice":
-            return self.scores.float().softmax(-1)
-        if self.kind == "bits":
-            return self.scores.float().sigmoid()
-        raise RunError("The answers of this model are numbers, which have no probabilities. Take `answers`.")
+        found = self.head.probabilities(self.scores.float())
+        if found is None:
+            raise RunError(
+                f"The answers of this model are {self.head.gives}, which have no probabilities. Take `answers`."
+            )
+        return found
 
     @property
     def answers(self) -> Tensor:
-        """The most probable class ``[T, B]``, the more probable of yes and no ``[T, B, O]``, or the numbers."""
-        if self.kind == "choice":
-            return self.scores.argmax(-1)
-        return self.scores > 0 if self.kind == "bits" else self.scores
+        """The most probable class ``[T, B]``, the more probable of yes and no ``[T, B, O]``, or the numbers.
+
+        For transcripts, the labels of each sequence from the first step on, then -100.
+        """
+        found = self.head.answer_all(self.scores, self.lengths)
+        return found.bool() if self.head.questions else found
 
     @property
     def named(self) -> Any:
-        """The names of the most probable classes, as nested lists in the shape of ``answers``.
+        """The names of the most probable classes, as nested lists in the shape of ``answers``, without -100.
 
         Raises:
             RunError: If the answers are not classes.
         """
-        if self.kind != "choice":
+        if not self.head.counted:
             raise RunError("The answers of this model are not classes, so they have no names. Take `answers`.")
         return _renamed(self.answers.tolist(), self.names)
 
     @property
     def last(self) -> "Prediction":
-        """The answers at the last step of each sequence: ``[B, O]``."""
+        """The answers at the last step of each sequence: ``[B, O]``.
+
+        Raises:
+            RunError: If the answers are those of whole sequences.
+        """
+        if self.head.whole:
+            raise RunError(f"The answers of this model are {self.head.gives}, and no step has its own. Take `answers`.")
         if self.scores.dim() == 2:
             return self
         if self.lengths is None:
@@ -90,7 +107,7 @@ class Prediction:
 
 def _renamed(numbers: Any, names: tuple[str, ...]) -> Any:
     if isinstance(numbers, list):
-        return [_renamed(number, names) for number in numbers]
+        return [_renamed(number, names) for number in numbers if number != IGNORED]
     return names[numbers] if names else str(numbers)
 
 
@@ -185,7 +202,7 @@ class LoadedRun:
         reading, answers = self._read(inputs, lengths), self._kind.answers(self._restored)
         options = {} if reading.lengths is None else {"lengths": reading.lengths}
         scores, _ = self.model(reading.inputs, **options)
-        return Prediction(scores.cpu(), answers.kind, answers.names, reading.lengths)
+        return Prediction(scores.cpu(), deepcopy(answers.head).cpu(), answers.names, reading.lengths)
 
     def trace(
         self, inputs: Any, names: Iterable[str] | str | None = None, *, parts: bool = False, lengths: Any = None

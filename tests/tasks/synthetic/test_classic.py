@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from gatework.errors import ConfigError
-from gatework.models.sequences import SequenceModel, losses, right
+from gatework.heads import Choice
+from gatework.models.sequences import SequenceModel
 from gatework.tasks.synthetic.adding import adding
 from gatework.tasks.synthetic.latch import latch
 from gatework.tasks.synthetic.multiplication import multiplication
@@ -187,7 +188,7 @@ def test_who_reads_step_by_step_answers_all(task, gap):
     asked = batch.asked
     assert torch.equal(asked, ~scores.isnan().any(dim=-1))
     legal = None if batch.legal is None else batch.legal[asked]
-    correct = right(scores[asked], batch.targets[asked], task.kind, legal, task.tolerance)
+    correct = task.head(scores.shape[-1]).right(scores[asked], batch.targets[asked], legal, task.tolerance)
     if task is two_sequence_noise:  # its noise may turn the signal round, once in 9,000 sequences
         assert (~correct).sum() <= 1
     else:
@@ -234,7 +235,7 @@ def best_ranking(batch: Batch) -> torch.Tensor:
     rankings = torch.eye(7)[:, None] * 2 + torch.eye(7)[None]
     best = max(
         rankings.flatten(0, 1),
-        key=lambda scores: int(right(scores.expand(len(targets), -1), targets, "choice", legal, None).sum()),
+        key=lambda scores: int(Choice(scores.shape[-1]).right(scores.expand(len(targets), -1), targets, legal).sum()),
     )
     return best.expand(len(targets), -1)
 
@@ -261,11 +262,12 @@ def measured(task: Task, batch: Batch, metric: str, scores: torch.Tensor) -> tup
     """Give a metric and its standard error, from its sums over each sequence."""
     asked = batch.asked
     targets = batch.targets[asked]
+    head = task.head(scores.shape[-1])
     legal = None if batch.legal is None else batch.legal[asked]
     values = {
-        "loss": lambda: losses(scores, targets, task.kind),
+        "loss": lambda: head.loss(scores, targets),
         "mean_absolute_error": lambda: (scores - targets).abs().mean(dim=-1),
-    }.get(metric, lambda: right(scores, targets, task.kind, legal, task.tolerance))()
+    }.get(metric, lambda: head.right(scores, targets, legal, task.tolerance))()
     spread = torch.zeros(asked.shape, dtype=torch.float64)
     spread[asked] = values.double()
     sums, counts = spread.sum(dim=0), asked.sum(dim=0)

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from gatework.models.sequences import losses, right
 from gatework.tasks.synthetic import periodic
 from gatework.tasks.synthetic.adding_arjovsky import adding_arjovsky
 from gatework.tasks.synthetic.copy_memory import copy
@@ -70,9 +69,10 @@ def judged(task: Task, batch: Batch, scores: Tensor) -> tuple[Tensor, Tensor]:
     asked = batch.asked
     legal = None if batch.legal is None else batch.legal[asked]
     answers = scores.expand(*asked.shape, -1)[asked]
+    head = task.head(scores.shape[-1])
     correct, lost = torch.zeros(asked.shape), torch.zeros(asked.shape, dtype=torch.float64)
-    correct[asked] = right(answers, batch.targets[asked], task.kind, legal, task.tolerance).float()
-    lost[asked] = losses(answers, batch.targets[asked], task.kind).double()
+    correct[asked] = head.right(answers, batch.targets[asked], legal, task.tolerance).float()
+    lost[asked] = head.loss(answers, batch.targets[asked]).double()
     return correct, lost
 
 

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from gatework.data.vocabulary import Symbols, Vocabulary
 from gatework.errors import RunError
+from gatework.heads import Head
 from gatework.models.language import LanguageModel
-from gatework.tasks.task import NOTHING, Kind
+from gatework.tasks.task import NOTHING
 from gatework.training.jobs.evaluation import Evaluation, Question
 from gatework.training.jobs.protocol import Job
 from gatework.training.jobs.settings import Settings
@@ -119,11 +120,11 @@ class Answers:
     """The meaning of a model's scores.
 
     Args:
-        kind: ``choice`` for one of several classes, ``bits`` for yes-no questions, ``number`` for numbers.
+        head: The head of the model.
         names: The name of each score; empty if they have none.
     """
 
-    kind: Kind
+    head: Head
     names: tuple[str, ...] = ()
 
 

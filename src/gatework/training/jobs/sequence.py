@@ -160,7 +160,8 @@ class SequenceJob:
     @property
     def shape(self) -> SequenceShape:
         """The sizes of the model, apart from its cell and its units; the projection depends on the cell."""
-        return SequenceShape(self.inputs, self.outputs, self.config.num_layers, self.task.symbols, self._embedding_size)
+        head = self.task.head(self.outputs)
+        return SequenceShape(self.inputs, head, self.config.num_layers, self.task.symbols, self._embedding_size)
 
     def describe(self) -> dict[str, Any]:
         """Describe the task and its source."""
@@ -379,7 +380,7 @@ class SequenceKind(JobKind):
         """Return the kind of the task, and its classes."""
         job: SequenceJob = restored.trained
         named = job.recording.facts.get("classes", ()) if job.recording else ()
-        return Answers(job.task.kind, tuple(map(str, named)) or job.task.classes)
+        return Answers(restored.model.answering(job.task.kind), tuple(map(str, named)) or job.task.classes)
 
     def check_question(self, run: str, question: Question) -> None:
         """Refuse options that are only for text."""

@@ -18,7 +18,7 @@ class ModelSizes:
 
     Args:
         inputs: The number of input features; for symbols, the number of different symbols.
-        outputs: The number of scores at each step.
+        outputs: The size of an answer.
         places: The number of steps of the longest sequence.
         gap: The gap of the task.
     """
@@ -45,14 +45,15 @@ def build_sequence_model(config: Settings, task: Task, sizes: ModelSizes, device
     cell, learned = build_cell(config), config.embedding_size if task.symbols else None
     width = learned or sizes.inputs
     maps = maps_input(config, cell, width)
-    layers, head = count_layers(config, cell, width, input_projection=maps), config.output_size + 1
-    parameters = layers + sizes.inputs * (learned or 0) + sizes.outputs * head
+    layers, head = count_layers(config, cell, width, input_projection=maps), task.head(sizes.outputs)
+    own = sum(parameter.numel() for parameter in head.parameters())
+    parameters = layers + sizes.inputs * (learned or 0) + head.numbers * (config.output_size + 1) + own
     read = width + (config.hidden_size if maps else 0)
-    needs = Needs(parameters, sizes.places * config.batch_size, read, sizes.outputs)
+    needs = Needs(parameters, sizes.places * config.batch_size, read, head.numbers)
     check_memory(config, cell, needs, device, f"gap ({sizes.gap})")
     model = SequenceModel(
         sizes.inputs,
-        sizes.outputs,
+        head,
         cell,
         config.hidden_size,
         config.num_layers,

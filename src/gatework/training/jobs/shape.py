@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from gatework.cells import Cell
+from gatework.heads import Head
 from gatework.models.sequences import SequenceModel
 from gatework.training.jobs.build import own_projection
 
@@ -15,7 +16,7 @@ class SequenceShape:
 
     Args:
         inputs: The number of input features; for symbols, the number of different symbols.
-        outputs: The number of scores.
+        outputs: The number of scores, or the head that they are for.
         num_layers: The number of layers.
         symbols: Whether the inputs are symbols.
         embedding_size: The size of learned embeddings of symbols; None for one-hot vectors.
@@ -23,7 +24,7 @@ class SequenceShape:
     """
 
     inputs: int
-    outputs: int
+    outputs: int | Head
     num_layers: int = 1
     symbols: bool = False
     embedding_size: int | None = None

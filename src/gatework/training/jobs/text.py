@@ -17,6 +17,7 @@ from gatework.data.corpus import WHOLE, read_corpus
 from gatework.data.streams import Streams
 from gatework.data.vocabulary import Symbols, Vocabulary
 from gatework.errors import ConfigError, DataError, RunError
+from gatework.heads import HEADS
 from gatework.models.language import LanguageModel, Metric, bits_name, count_text, measure
 from gatework.models.sampling import write_on
 from gatework.models.state import State
@@ -317,7 +318,8 @@ class TextKind(JobKind):
     def answers(self, restored: Restored) -> Answers:
         """Return the symbols of the vocabulary: each score is that of the next symbol."""
         vocabulary = self.vocabulary(restored)
-        return Answers("choice", vocabulary.symbols or tuple(repr(piece)[2:-1] for piece in vocabulary.pieces))
+        names = vocabulary.symbols or tuple(repr(piece)[2:-1] for piece in vocabulary.pieces)
+        return Answers(HEADS["choice"](len(vocabulary)), names)
 
     def vocabulary(self, restored: Restored) -> Vocabulary:
         """Return the vocabulary of the run."""
