@@ -28,6 +28,7 @@ FLOORS = {
     "runs": 2,
     "cells": 2,
     "kernels": 2,
+    "decoding": 3,
     "heads": 3,
     "nn": 3,
     "tracing": 4,

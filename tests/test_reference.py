@@ -16,6 +16,7 @@ ELSEWHERE = {"__version__", "errors", "KINDS", "LANGUAGES"}
 PACKAGES = (
     "gatework.nn",
     "gatework.heads",
+    "gatework.decoding",
     "gatework.tracing",
     "gatework.diagram",
     "gatework.training",

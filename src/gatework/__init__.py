@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gatework.cells import recurrent_dropout as recurrent_dropout
     from gatework.cells import replace as replace
     from gatework.cells import zoneout as zoneout
+    from gatework.decoding import beam_search as beam_search
     from gatework.diagram import Picture as Picture
     from gatework.diagram import draw as draw
     from gatework.heads import HEADS as HEADS
@@ -86,6 +87,7 @@ _PUBLIC = {
     "Task": "gatework.tasks.task",
     "Trace": "gatework.tracing",
     "TrainConfig": "gatework.training",
+    "beam_search": "gatework.decoding",
     "blocks": "gatework.cells",
     "cell": "gatework.cells",
     "clamp": "gatework.tracing",

@@ -1,6 +1,7 @@
 """``gatework generate``: let a run's model write."""
 
 import sys
+from typing import Any
 
 from rich.text import Text
 
@@ -20,6 +21,7 @@ def generate(
     top_k: Whole = 0,
     length: Whole = 500,
     seed: Whole = 0,
+    beams: Whole = 0,
     checkpoint: Checkpoint = "last",
     device: str = "cpu",
     json: Json = False,
@@ -34,12 +36,20 @@ def generate(
         top_k: Sample from this number of most likely symbols; 0 for no limit.
         length: Number of bytes, characters, words or pieces to generate; with --json at most 10,000,000.
         seed: Seed of the random generator; the same seed gives the same text.
+        beams: Write the most probable text that a search with this number of beams finds; 0 draws symbols.
         checkpoint: The weights to use: last, best (lowest held-out loss), or the step of a checkpoint.
         device: cpu, cuda, cuda:N, mps, or auto.
         json: Print JSON, for programs.
     """
     sampling = {"temperature": temperature, "top_p": top_p, "top_k": top_k}
-    asked = {"length": length, "seed": seed, "step": checkpoint_step(checkpoint), "device": device, **sampling}
+    asked: dict[str, Any] = {
+        "length": length,
+        "seed": seed,
+        "beams": beams,
+        "step": checkpoint_step(checkpoint),
+        "device": device,
+    }
+    asked |= sampling
     if json:
         print_json(write(run, prompt, **asked).to_json())
         return

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gatework.data.vocabulary import Vocabulary
+from gatework.decoding import beam_search
 from gatework.errors import ConfigError
 from gatework.models.language import LanguageModel
 from gatework.models.state import State
@@ -121,15 +122,51 @@ def write_on(
     return symbols()
 
 
-@torch.no_grad()
+def write_best(model: LanguageModel, vocabulary: Vocabulary, prompt: Tensor, length: int, beams: int) -> list[int]:
+    """Let a model continue a text by the symbols that a beam search finds most probable. It never writes ``<unk>``.
+
+    Args:
+        model: The model. It is in evaluation mode while it computes, and otherwise in its own mode.
+        vocabulary: The vocabulary of the numbers.
+        prompt: The numbers of the text so far ``[n]``; the model reads a line end before it.
+        length: The number of symbols to add.
+        beams: The number of beams.
+
+    Returns:
+        The numbers of the added symbols.
+
+    Raises:
+        SizeError: If a number is below 1.
+    """
+    device, state = model.embedding.weight.device, None
+    read = torch.cat([prompt.new_tensor([vocabulary.start]), prompt]).long().to(device)
+    if len(read) > 1:
+        _, state = _score(model, read[:-1, None], None)
+
+    def step(symbols: Tensor, state: State) -> tuple[Tensor, State]:
+        scores, state = _scores(model, symbols[None], state)
+        logs = scores[-1].float().log_softmax(dim=-1)
+        if vocabulary.unknown is not None:
+            logs[:, vocabulary.unknown] = float("-inf")
+        return logs, state
+
+    return list(beam_search(step, read[-1:], state, width=beams, length=length)[0][0].symbols)
+
+
 def _score(model: LanguageModel, read: Tensor, state: State) -> tuple[Tensor, State]:
     """Read symbols ``[T, 1]``; return the scores of the next one ``[V]`` on the CPU, and the state."""
+    scores, state = _scores(model, read, state)
+    return scores[-1, 0].float().cpu(), state
+
+
+@torch.no_grad()
+def _scores(model: LanguageModel, read: Tensor, state: State) -> tuple[Tensor, State]:
+    """Read symbols ``[T, B]`` in evaluation mode; return the scores ``[T, B, V]`` and the state."""
     training = model.training
     if training:
         model.eval()
     try:
-        scores, state = model(read, state)
+        return model(read, state)
     finally:
         if training:
             model.train()
-    return scores[-1, 0].float().cpu(), state

@@ -8,11 +8,13 @@ from torch import Tensor
 
 from gatework.data.vocabulary import Writer
 from gatework.errors import ConfigError, DataError
-from gatework.models.sampling import check_sampling, write_on
+from gatework.models.sampling import check_sampling, write_best, write_on
 from gatework.training.restore import Loaded, Step, load_model
 
 MOST_AT_ONCE = 10_000_000
 """The most symbols of a text that is returned as a whole."""
+# The most symbols of a search, whose every step copies what its beams have written.
+_MOST_SEARCHED = 10_000
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ def generate(
     top_p: float = 1.0,
     top_k: int = 0,
     seed: int = 0,
+    beams: int = 0,
     step: Step = None,
     device: str = "cpu",
 ) -> Generation:
@@ -76,6 +79,7 @@ def generate(
         top_p: Choose among the most likely symbols that together have this probability.
         top_k: Choose among this number of the most likely symbols; 0 for no limit.
         seed: The seed of the random generator; the same seed gives the same text.
+        beams: The number of beams of a search for the most probable text, in place of drawing; 0 for none.
         step: The step of the checkpoint; ``best`` for the lowest held-out loss; ``last`` or None for the newest.
         device: ``cpu``, ``cuda``, ``cuda:N``, ``mps`` or ``auto``.
 
@@ -93,8 +97,8 @@ def generate(
             f"length is {length:,}; expected at most {MOST_AT_ONCE:,} symbols where the text is returned as a whole. "
             "`gatework generate` without --json writes any length as it goes."
         )
-    sampling = {"temperature": temperature, "top_p": top_p, "top_k": top_k}
-    found = stream(run, prompt, length=length, seed=seed, step=step, device=device, **sampling)
+    sampling: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "top_k": top_k}
+    found = stream(run, prompt, length=length, seed=seed, beams=beams, step=step, device=device, **sampling)
     name = str(run.directory.path) if isinstance(run, Loaded) else str(run)
     return Generation(name, found.step, prompt, found.prompt + "".join(found.parts), seed)
 
@@ -108,12 +112,14 @@ def stream(
     top_p: float = 1.0,
     top_k: int = 0,
     seed: int = 0,
+    beams: int = 0,
     step: Step = None,
     device: str = "cpu",
 ) -> Stream:
     """Continue a prompt with the model of a run, and return the text part by part while it is computed.
 
-    The arguments are those of :func:`generate`, with any length, and together the parts are the same text.
+    The arguments are those of :func:`generate`, with any length, and together the parts are the same text. A search
+    computes it all before the first part.
 
     Returns:
         The prompt, and the parts of its continuation. A part has whole characters only.
@@ -129,12 +135,31 @@ def stream(
         raise ConfigError(f"length is {length}; expected 1 or more.")
     if not 0 <= seed < 2**63:
         raise ConfigError(f"seed is {seed}; expected a whole number from 0 to 2**63 - 1.")
+    if beams:
+        _check_beams(beams, length, {"temperature": (temperature, 0.8), "top_p": (top_p, 1.0), "top_k": (top_k, 0)})
     loaded = run if isinstance(run, Loaded) else load_model(run, step=step, device=device)
     start, writer = _prompted(loaded, prompt), Writer(loaded.vocabulary)
     shown = "".join(map(writer.write, start.tolist()))
-    sampling = {"temperature": temperature, "top_p": top_p, "top_k": top_k}
-    numbers = write_on(loaded.model, loaded.vocabulary, start, length, seed=seed, **sampling)
+    sampling: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "top_k": top_k}
+    if beams:
+        numbers = iter(write_best(loaded.model, loaded.vocabulary, start, length, beams))
+    else:
+        numbers = write_on(loaded.model, loaded.vocabulary, start, length, seed=seed, **sampling)
     return Stream(loaded.step, shown, _written(writer, numbers))
+
+
+def _check_beams(beams: int, length: int, sampling: dict[str, tuple[float, float]]) -> None:
+    """Refuse settings of a search that are out of range, and those of drawing, which it has no use for."""
+    if beams < 0:
+        raise ConfigError(f"beams is {beams}; expected 0 (draw symbols) or a number of beams.")
+    if length > _MOST_SEARCHED:
+        raise ConfigError(f"length is {length:,}; expected at most {_MOST_SEARCHED:,} symbols for a search with beams.")
+    for name, (given, default) in sampling.items():
+        if given != default:
+            raise ConfigError(
+                f"{name} is {given}, and beams is {beams}: a search for the most probable text draws nothing. Leave "
+                "one of them out."
+            )
 
 
 def _written(writer: Writer, numbers: Iterator[int]) -> Iterator[str]:
