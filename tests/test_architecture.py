@@ -326,6 +326,7 @@ def test_public_table_keeps_its_word(package):
 
 def test_unknown_public_name_lists_the_known_ones():
     with pytest.raises(
-        AttributeError, match=r"no attribute 'LTSM'; it has Batch, CELLS, Cell, CompareConfig, GRU, GRUCell, Gap"
+        AttributeError,
+        match=r"no attribute 'LTSM'; it has Attention, Batch, CELLS, Cell, CompareConfig, GRU, GRUCell, Gap",
     ):
         gatework.LTSM  # noqa: B018

@@ -23,6 +23,7 @@ MANY_PARAMETERS = {
     "kernels/door/launch.py:run": "what a layer gives, by name; everything behind it takes one Call",
     "models/language.py:LanguageModel.__init__": "torch.nn.LSTM's own arguments, and the vocabulary's",
     "models/sequences.py:SequenceModel.__init__": "torch.nn.LSTM's own arguments, and the task's",
+    "nn/attention.py:Attention.__init__": "the sizes of all kinds, each named where it is given",
     "nn/drop_in.py:LSTM.__init__": "torch.nn.LSTM's own arguments, and ours after them",
     "nn/drop_in.py:GRU.__init__": "torch.nn.GRU's own arguments, and ours after them",
     "nn/drop_in.py:RNN.__init__": "torch.nn.RNN's own arguments, and ours after them",

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from gatework.nn import GRU as GRU
     from gatework.nn import LSTM as LSTM
     from gatework.nn import RNN as RNN
+    from gatework.nn import Attention as Attention
     from gatework.nn import GRUCell as GRUCell
     from gatework.nn import LSTMCell as LSTMCell
     from gatework.nn import Recurrent as Recurrent
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
 
 # Public name -> the module that defines it. A public module maps to itself.
 _PUBLIC = {
+    "Attention": "gatework.nn",
     "Batch": "gatework.tasks.task",
     "CELLS": "gatework.cells",
     "Cell": "gatework.cells",

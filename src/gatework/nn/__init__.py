@@ -1,20 +1,26 @@
-"""Layers: any cell over whole sequences, and drop-in replacements for torch's recurrent layers."""
+"""Layers: any cell over whole sequences, drop-in replacements for torch's recurrent layers, and attention."""
 
+from gatework.nn.attention import Attention
 from gatework.nn.drop_in import GRU, LSTM, RNN
 from gatework.nn.drop_in_cells import GRUCell, LSTMCell, RNNCell
 from gatework.nn.explanation import Explanation, explain
+from gatework.nn.hard_attention import draw_position
 from gatework.nn.recurrent import Recurrent
+from gatework.nn.scores import Keys
 from gatework.nn.stream import Stream
 
 __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "Attention",
     "Explanation",
     "GRUCell",
+    "Keys",
     "LSTMCell",
     "RNNCell",
     "Recurrent",
     "Stream",
+    "draw_position",
     "explain",
 ]

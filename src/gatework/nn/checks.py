@@ -32,12 +32,9 @@ def check_options(
         SizeError: For an invalid option.
     """
     for name, flag in flags.items():
-        if not isinstance(flag, bool):
-            raise SizeError(f"{name} is {flag!r}; expected True or False.")
-    if isinstance(num_layers, bool) or not isinstance(num_layers, int) or num_layers < 1:
-        raise SizeError(f"num_layers is {num_layers!r}; expected a whole number of at least 1.")
-    if isinstance(dropout, bool) or not isinstance(dropout, numbers.Real) or not 0 <= dropout <= 1:
-        raise SizeError(f"dropout is {dropout!r}; expected a probability, from 0 to 1.")
+        check_flag(name, flag)
+    check_count("num_layers", num_layers)
+    check_rate("dropout", dropout)
     if isinstance(proj_size, bool) or not isinstance(proj_size, int) or proj_size < 0:
         raise SizeError(f"proj_size is {proj_size!r}; expected a whole number, 0 for no projection.")
     if isinstance(hidden_size, int):
@@ -50,6 +47,24 @@ def check_options(
             "make them agree."
         )
     return tuple(hidden_size)
+
+
+def check_flag(name: str, flag: object) -> None:
+    """Refuse what is neither true nor false."""
+    if not isinstance(flag, bool):
+        raise SizeError(f"{name} is {flag!r}; expected True or False.")
+
+
+def check_count(name: str, count: object) -> None:
+    """Refuse what is no whole number of at least 1."""
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise SizeError(f"{name} is {count!r}; expected a whole number of at least 1.")
+
+
+def check_rate(name: str, rate: float) -> None:
+    """Refuse what is no probability."""
+    if isinstance(rate, bool) or not isinstance(rate, numbers.Real) or not 0 <= rate <= 1:
+        raise SizeError(f"{name} is {rate!r}; expected a probability, from 0 to 1.")
 
 
 def check_names(cell: Cell, names: Sequence[str]) -> None:

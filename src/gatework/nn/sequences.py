@@ -129,7 +129,7 @@ def arrange(
     elif batch_first:
         tensors = tuple(tensor.transpose(0, 1) for tensor in tensors)
     steps, rows = tensors[0].shape[:2]
-    known = None if lengths is None else _checked_lengths(lengths, steps, rows)
+    known = None if lengths is None else check_lengths(lengths, steps, rows)
     starts = _checked_reset(reset, steps, rows, batched, batch_first and batched)
     if known is not None and is_traced():  # the longest length is known only when the graph runs
         starts = _among_steps(starts, known)
@@ -152,7 +152,21 @@ def _among_steps(reset: Tensor | None, lengths: Tensor) -> Tensor | None:
     return None if reset is None else reset & ~_padding(lengths, len(reset)).to(reset.device)
 
 
-def _checked_lengths(lengths: Tensor | Sequence[int], steps: int, rows: int) -> Tensor:
+def check_lengths(lengths: Tensor | Sequence[int], most: int, rows: int, counted: str = "steps in the input") -> Tensor:
+    """Check the lengths of a padded batch.
+
+    Args:
+        lengths: One for each row.
+        most: The length of the padded batch.
+        rows: The number of rows B.
+        counted: What the lengths count, for the message of an error.
+
+    Returns:
+        A copy of the lengths, int64 [B] on the CPU.
+
+    Raises:
+        SizeError: If the lengths do not fit. In a graph that torch writes, values are checked when it runs.
+    """
     try:
         known = torch.as_tensor(lengths, device="cpu")
     except (TypeError, ValueError, RuntimeError):
@@ -166,13 +180,13 @@ def _checked_lengths(lengths: Tensor | Sequence[int], steps: int, rows: int) -> 
     known = known.to(torch.int64, copy=True)  # the caller may change lengths before the backward pass reads them
     if is_traced() and isinstance(lengths, Tensor):
         if torch.compiler.is_compiling():  # a traced graph can hold no assertion
-            # The number of steps may be symbolic, so the message does not show it.
-            told = "lengths are out of range; expected 0 to the number of steps in the input."
-            torch._assert_async(((known >= 0) & (known <= steps)).all(), told)
+            # The number may be symbolic, so the message does not show it.
+            told = f"lengths are out of range; expected 0 to the number of {counted}."
+            torch._assert_async(((known >= 0) & (known <= most)).all(), told)
         return known
     for row, length in enumerate(known.tolist() if isinstance(lengths, Tensor) else lengths):
-        if not 0 <= length <= steps:
-            raise SizeError(f"lengths[{row}] is {length}; expected 0 to {steps}, the number of steps in the input.")
+        if not 0 <= length <= most:
+            raise SizeError(f"lengths[{row}] is {length}; expected 0 to {most}, the number of {counted}.")
     return known
 
 
