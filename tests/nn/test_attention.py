@@ -20,7 +20,7 @@ from gatework.nn.scores import KINDS
 
 STEPS, ROWS, POSITIONS, QUERY, MEMORY = 3, 5, 6, 4, 4
 LENGTHS = [6, 1, 0, 4, 6]
-SMALL = {"components": 2, "filters": 3, "width": 5}  # of a kind's options, those that the papers set high
+SMALL = {"components": 2, "filters": 3, "width": 5}  # of the options whose defaults are large
 HEADS: dict[str, Any] = {"kind": "dot", "heads": 2, "attention_size": 6}
 WITH_STATE = ("window", "location")
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -270,8 +270,9 @@ def test_one_position_has_all_the_weight_and_no_score_a_gradient(options):
 
 @every_form
 @pytest.mark.parametrize("need_weights", [False, True])
+@pytest.mark.filterwarnings("ignore:Anomaly Detection has been enabled:UserWarning")
 def test_a_row_without_positions(options, need_weights):
-    """Context and weights are 0, and nothing is 0/0: neither values nor gradients."""
+    """Context and weights are 0, and nothing is 0/0: neither values nor gradients, nor what comes between them."""
     attention, (query, memory) = module(options), given()
     query.requires_grad_()
     memory.requires_grad_()
@@ -280,7 +281,8 @@ def test_a_row_without_positions(options, need_weights):
     assert_same(context, torch.zeros_like(context))
     assert weights is None or not weights.any()
     total = context.sum() + (0 if weights is None else weights.sum()) + sum(one.sum() for one in state)
-    gradients = torch.autograd.grad(total, [query, memory, *attention.parameters()], allow_unused=True)
+    with torch.autograd.detect_anomaly():
+        gradients = torch.autograd.grad(total, [query, memory, *attention.parameters()], allow_unused=True)
     moves = {"weight_query", "bias_query"} if options["kind"] == "window" else set()  # kappa goes on
     names = ["query", "memory", *(name for name, _ in attention.named_parameters())]
     for name, gradient in zip(names, gradients, strict=True):
@@ -784,6 +786,12 @@ def test_shapes_that_do_not_fit_are_refused():
         ),
         "state is (5, 3); expected the shape [B, L] = (5, 6).": lambda: module(OPTIONS["location"])(
             query, memory, state=torch.zeros(5, 3)
+        ),
+        "These keys hold values of the shape (2, 3); expected (4,). Make them with this module's `keys`.": lambda: (
+            attention(query, module(HEADS).keys(memory))
+        ),
+        "memory has the type torch.int64; expected a floating type.": lambda: module(OPTIONS["dot"])(
+            query.long(), memory.long()
         ),
         "query has the type torch.float32 and memory torch.float64.": lambda: module(OPTIONS["dot"])(
             query.float(), memory

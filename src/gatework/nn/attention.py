@@ -220,6 +220,12 @@ class Attention(nn.Module):
             return self.keys(memory, lengths)
         if lengths is not None:
             raise SizeError("lengths were given beside keys, which know their own. Leave lengths out.")
+        shape = (self.heads, self.attention_size // self.heads) if self.heads else (self.memory_size,)
+        seen = (*memory.values.shape[1:-2], memory.values.shape[-1])
+        if seen != shape:
+            raise SizeError(
+                f"These keys hold values of the shape {seen}; expected {shape}. Make them with this module's `keys`."
+            )
         return memory
 
     # --- running
@@ -370,6 +376,8 @@ class Attention(nn.Module):
     # --- checks
 
     def _check_type(self, name: str, given: Tensor) -> None:
+        if not given.is_floating_point():
+            raise SizeError(f"{name} has the type {given.dtype}; expected a floating type. Convert it: {name}.float().")
         weight = getattr(self, self._names[0]) if self._names else None
         if weight is not None and given.dtype != weight.dtype and not _autocasts(given):
             raise SizeError(
