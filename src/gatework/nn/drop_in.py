@@ -17,6 +17,7 @@ from gatework.cells import layer_norm as with_layer_norm
 from gatework.cells import recurrent_dropout as with_recurrent_dropout
 from gatework.cells import zoneout as with_zoneout
 from gatework.errors import CellError
+from gatework.nn.memories import Banks
 from gatework.nn.recurrent import Recurrent
 
 Device = torch.device | str | int | None
@@ -95,7 +96,7 @@ class _TorchLayer(Recurrent):
             for number, direction, layer in self._runs()
         ]
 
-    def _check(self, inputs: tuple[Any, ...], state: Any, batch_first: bool, memories: None = None) -> None:
+    def _check(self, inputs: tuple[Any, ...], state: Any, batch_first: bool, memories: Banks = None) -> None:
         """Refuse what torch's layer refuses, with the same exceptions."""
         (given,) = inputs
         packed = isinstance(given, PackedSequence)

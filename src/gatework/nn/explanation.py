@@ -12,6 +12,7 @@ from gatework.kernels import Call
 from gatework.kernels.backend import Account
 from gatework.kernels.door.account import account
 from gatework.nn.foreign import counterpart
+from gatework.nn.layers import read_above
 from gatework.nn.recurrent import Recurrent
 from gatework.nn.sequences import arrange, as_tuple
 
@@ -125,7 +126,7 @@ def explain(layer: Recurrent, input: Any) -> Explanation:
             tuple(sequence(one.size(name)) for name in one.step.inputs),
             tuple(sequence(one.size(name))[0] for name in one.step.states),
             draws={name: sequence(one.size(name)) for name in one.step.draws} if layer.training else None,
-            record=layer._read_above(number),
+            record=read_above(layer.cell, layer.layers, number),
             memory=layer.memory,
         )
         told = account(call, layer.backend, differentiated)

@@ -231,6 +231,12 @@ def wired(cell: Cell) -> tuple[str, ...]:
     return tuple(name for name in cell.inputs if name.endswith(BELOW) and name.removesuffix(BELOW) in cell.states)
 
 
+def read_above(cell: Cell, layers: Sequence[Layer], number: int) -> tuple[str, ...]:
+    """Name the states of a layer that the layer above reads."""
+    inputs = layers[number + 1].step.inputs if number + 1 < len(layers) else ()
+    return tuple(state for state in cell.states if f"{state}{BELOW}" in inputs)
+
+
 def outer_inputs(cell: Cell) -> tuple[str, ...]:
     """Name the inputs that the user gives. If all inputs come from below, the first one stands for what is given."""
     return tuple(name for name in cell.inputs if name not in wired(cell)) or cell.inputs[:1]

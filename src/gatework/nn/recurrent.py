@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -22,11 +22,13 @@ from gatework.nn.layers import (
     learnable_states,
     outer_inputs,
     plan_layers,
+    read_above,
     read_cell,
 )
-from gatework.nn.memories import Banks, Lengths, width_of, with_memories
+from gatework.nn.memories import Banks, Lengths, with_memories
+from gatework.nn.options import Options, shown
 from gatework.nn.sequences import SequenceBatch, arrange, as_tuple
-from gatework.nn.states import State, given_back, taken
+from gatework.nn.states import State, fresh_states, given_back, taken
 from gatework.nn.stream import Stream
 from gatework.nn.wiring import Wiring, dropped, enter, leave, suffix_of
 
@@ -264,8 +266,7 @@ class Recurrent(OwnState):
             SizeError: If shapes or types do not fit the layer.
         """
         given = {"lengths": lengths, "reset": reset, "memories": memories, "memory_lengths": memory_lengths}
-        output, final, _ = self.record(input, state, names=(), **given)
-        return output, final
+        return self._run(self._arranged(input, state, **given), state, ())[:2]
 
     def record(
         self,
@@ -273,10 +274,7 @@ class Recurrent(OwnState):
         state: State = None,
         *,
         names: Sequence[str] | None = None,
-        lengths: Tensor | Sequence[int] | None = None,
-        reset: Tensor | None = None,
-        memories: Banks = None,
-        memory_lengths: Lengths = None,
+        **options: Unpack[Options],
     ) -> tuple[Any, State, list[dict[str, Any]]]:
         """Run over whole sequences and record named quantities at every step.
 
@@ -284,10 +282,7 @@ class Recurrent(OwnState):
             input: As in :meth:`forward`.
             state: As in :meth:`forward`.
             names: Names in the cell's equations, such as ``("i", "f")``; None for those that the cell delivers.
-            lengths: As in :meth:`forward`.
-            reset: As in :meth:`forward`.
-            memories: As in :meth:`forward`.
-            memory_lengths: As in :meth:`forward`.
+            **options: The further arguments of :meth:`forward`.
 
         Returns:
             The output, the final state, and for each layer and direction the named quantities that its equations have,
@@ -303,10 +298,7 @@ class Recurrent(OwnState):
         """
         names = self.cell.outputs if names is None else names
         check_names(self.cell, names)
-        inputs = as_tuple(input)
-        self._check(inputs, state, self.batch_first, memories)
-        batch = arrange(inputs, batch_first=self.batch_first, lengths=lengths, reset=reset)
-        return self._run(self._remembering(batch, memories, memory_lengths), state, tuple(names))
+        return self._run(self._arranged(input, state, **options), state, tuple(names))
 
     def step(
         self, input: Any, state: State = None, *, memories: Banks = None, memory_lengths: Lengths = None
@@ -343,6 +335,21 @@ class Recurrent(OwnState):
         """
         return Stream(self, batch_size)
 
+    def _arranged(
+        self,
+        input: Any,
+        state: State,
+        lengths: Tensor | Sequence[int] | None = None,
+        reset: Tensor | None = None,
+        memories: Banks = None,
+        memory_lengths: Lengths = None,
+    ) -> SequenceBatch:
+        """Check what a run is given, and bring it into the form of the kernels."""
+        inputs = as_tuple(input)
+        self._check(inputs, state, self.batch_first, memories)
+        batch = arrange(inputs, batch_first=self.batch_first, lengths=lengths, reset=reset)
+        return self._remembering(batch, memories, memory_lengths)
+
     def _check(self, inputs: tuple[Any, ...], state: State, batch_first: bool, memories: Banks = None) -> None:
         """Refuse inputs and states that do not fit."""
         rows = check_inputs(self.cell, self.layers[0], inputs, self._first_weight, batch_first, memories)
@@ -364,7 +371,7 @@ class Recurrent(OwnState):
         self, batch: SequenceBatch, state: State, names: tuple[str, ...]
     ) -> tuple[Any, State, list[dict[str, Any]]]:
         """Run the layers one above the other."""
-        fresh = self._fresh_states(batch)
+        fresh = fresh_states(self, batch)
         states = fresh if state is None else taken(batch, state, len(self.cell.states), self.same_sizes)
         given = dict(zip(outer_inputs(self.cell), batch.inputs, strict=True))
         finals: list[tuple[Tensor, ...]] = []
@@ -374,7 +381,7 @@ class Recurrent(OwnState):
         for number, layer in enumerate(self.layers):
             before = given[first]
             enter(self, number, given, outside, batch.without_padding)
-            above = self._read_above(number)
+            above = read_above(self.cell, self.layers, number)
             wanted = tuple(dict.fromkeys((*(name for name in names if name in layer.step.sizes_of), *above)))
             results = []
             for direction in range(self.wiring.directions):
@@ -423,22 +430,6 @@ class Recurrent(OwnState):
             extents=batch.extents,
         )
 
-    def _fresh_states(self, batch: SequenceBatch) -> list[tuple[Tensor, ...]]:
-        """Return the states before the first step, for every layer and direction."""
-        fresh = []
-        for number, direction, layer in self._runs():
-            learned = (
-                getattr(self, f"initial_{name}{suffix_of(number, direction)}", None) for name in self.cell.states
-            )
-            sizes = (width_of(layer, name, batch) for name in self.cell.states)
-            fresh.append(
-                tuple(
-                    batch.inputs[0].new_zeros(batch.rows, size) if value is None else value.expand(batch.rows, -1)
-                    for value, size in zip(learned, sizes, strict=True)
-                )
-            )
-        return fresh
-
     def _drawn(self, layer: Layer, like: Tensor) -> dict[str, Tensor]:
         """Draw the masks of every step."""
         lead = like.shape[:-1]
@@ -447,22 +438,6 @@ class Recurrent(OwnState):
             for name, rate in layer.step.draws.items()
         }
 
-    def _read_above(self, number: int) -> tuple[str, ...]:
-        """Name the states of a layer that the layer above reads."""
-        if number + 1 == len(self.layers):
-            return ()
-        inputs = self.layers[number + 1].step.inputs
-        return tuple(state for state in self.cell.states if f"{state}{BELOW}" in inputs)
-
     def extra_repr(self) -> str:
         """Print the options that differ from their defaults, as torch's layers do."""
-        defaults = {"bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False, "proj_size": 0}
-        defaults |= {"init": "torch", "forget_bias": None, "learn_initial_state": False, "input_projection": False}
-        defaults |= {"below_projection": False, "skip": None, "connection": None, "tie_layers": False}
-        defaults |= {"sizes": {}, "memory_size": None, "backend": "auto", "memory": "fast"}
-        shown = [self.cell.name, str(self.input_size), str(self.hidden_size)]
-        if self.num_layers > 1 and isinstance(self.hidden_size, int):
-            shown.append(f"num_layers={self.num_layers}")
-        held = {key: getattr(self.wiring if hasattr(self.wiring, key) else self, key) for key in defaults}
-        shown += [f"{key}={held[key]!r}" for key, value in defaults.items() if held[key] != value]
-        return ", ".join(shown)
+        return shown(self)

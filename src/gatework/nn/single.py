@@ -12,7 +12,7 @@ from gatework.language.spelling import BELOW
 from gatework.nn.layers import follows_output, outer_inputs
 from gatework.nn.memories import Banks, Lengths
 from gatework.nn.sequences import SequenceBatch, arrange, as_tuple
-from gatework.nn.states import State, given_back, taken
+from gatework.nn.states import State, fresh_states, given_back, taken
 from gatework.nn.wiring import dropped, enter, leave
 
 _KEYS = {
@@ -61,7 +61,7 @@ def _by_torch(
     batch = SequenceBatch(tuple(one.unsqueeze(0) for one in inputs), None, None, 1, batched)
     batch = layer._remembering(batch, memories, memory_lengths)
     count, together = len(layer.cell.states), layer.same_sizes
-    before = layer._fresh_states(batch) if state is None else taken(batch, state, count, together)
+    before = fresh_states(layer, batch) if state is None else taken(batch, state, count, together)
     output, finals = _stack(layer, inputs, before, batch)
     return output if batched else output.squeeze(0), given_back(batch, finals, together)
 

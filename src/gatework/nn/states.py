@@ -10,9 +10,35 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gatework.nn.memories import width_of
 from gatework.nn.sequences import SequenceBatch
+from gatework.nn.wiring import suffix_of
 
 State = Any  # a tensor, a tuple of tensors, or a tuple of tuples of tensors
+
+
+def fresh_states(layer: Any, batch: SequenceBatch) -> list[tuple[Tensor, ...]]:
+    """Return the states before the first step: zeros, or the learned ones.
+
+    Args:
+        layer: The :class:`gatework.nn.Recurrent`.
+        batch: The batch that it runs.
+
+    Returns:
+        The states of every layer and direction, [B, H] each.
+    """
+    fresh = []
+    for number, direction, one in layer._runs():
+        end = suffix_of(number, direction)
+        learned = (getattr(layer, f"initial_{name}{end}", None) for name in layer.cell.states)
+        sizes = (width_of(one, name, batch) for name in layer.cell.states)
+        fresh.append(
+            tuple(
+                batch.inputs[0].new_zeros(batch.rows, size) if value is None else value.expand(batch.rows, -1)
+                for value, size in zip(learned, sizes, strict=True)
+            )
+        )
+    return fresh
 
 
 def taken(batch: SequenceBatch, state: State, count: int, together: bool) -> list[tuple[Tensor, ...]]:
