@@ -61,6 +61,7 @@ class _TorchLayer(Recurrent):
         *,
         lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
+        mask: Tensor | None = None,
     ) -> tuple[Any, Any]:
         """Run over whole sequences, as torch's layer does.
 
@@ -69,6 +70,7 @@ class _TorchLayer(Recurrent):
             hx: The state before the first step, [L * D, B, H], for an LSTM the pair (h, c); None for zeros.
             lengths: The number of steps of each row; the rest is padding, which has no influence.
             reset: bool, with the input's first two axes: True where a new sequence starts from zeros.
+            mask: bool, as reset: False at steps that count as deleted. They keep the row's state; the output is zero.
 
         Returns:
             The output, [T, B, D * H] in the form of the input, and the state after the last step of each row.
@@ -76,9 +78,9 @@ class _TorchLayer(Recurrent):
         Raises:
             ValueError: For an input of another type than the weights, or without 2 or 3 dimensions.
             RuntimeError: For an input or a state of the wrong size.
-            SizeError: For lengths or a reset that do not fit the input.
+            SizeError: For lengths, a reset or a mask that do not fit the input.
         """
-        output, final = super().forward(input, hx, lengths=lengths, reset=reset)
+        output, final = super().forward(input, hx, lengths=lengths, reset=reset, mask=mask)
         return (output, final) if (low := self._lowered(output)) is None else (output.to(low), _to(final, low))
 
     def _lowered(self, output: Any) -> torch.dtype | None:

@@ -33,6 +33,7 @@ class Options(TypedDict, total=False):
 
     lengths: Tensor | Sequence[int] | None
     reset: Tensor | None
+    mask: Tensor | None
     memories: Banks
     memory_lengths: Lengths
 

@@ -240,6 +240,7 @@ class Recurrent(OwnState):
         *,
         lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
+        mask: Tensor | None = None,
         memories: Banks = None,
         memory_lengths: Lengths = None,
     ) -> tuple[Any, State]:
@@ -254,6 +255,7 @@ class Recurrent(OwnState):
             lengths: The number of steps of each row; the rest is padding. Padding has no influence, and the output is
                 zero there. A row of length 0 keeps its state.
             reset: bool [T, B], or [B, T] if ``batch_first``: True where a new sequence starts from the initial state.
+            mask: bool as reset: False at steps that count as deleted. They keep the row's state; the output is zero.
             memories: For a cell with a memory, a vector for each of its positions, [B, L, size]; [L, size] without a
                 batch; a mapping by name if the cell has several.
             memory_lengths: The number of positions of each row, [B]; the rest has no influence. None for L.
@@ -265,8 +267,8 @@ class Recurrent(OwnState):
         Raises:
             SizeError: If shapes or types do not fit the layer.
         """
-        given = {"lengths": lengths, "reset": reset, "memories": memories, "memory_lengths": memory_lengths}
-        return self._run(self._arranged(input, state, **given), state, ())[:2]
+        batch = self._arranged(input, state, lengths, reset, mask, memories, memory_lengths)
+        return self._run(batch, state, ())[:2]
 
     def record(
         self,
@@ -341,13 +343,14 @@ class Recurrent(OwnState):
         state: State,
         lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
+        mask: Tensor | None = None,
         memories: Banks = None,
         memory_lengths: Lengths = None,
     ) -> SequenceBatch:
         """Check what a run is given, and bring it into the form of the kernels."""
         inputs = as_tuple(input)
         self._check(inputs, state, self.batch_first, memories)
-        batch = arrange(inputs, batch_first=self.batch_first, lengths=lengths, reset=reset)
+        batch = arrange(inputs, batch_first=self.batch_first, lengths=lengths, reset=reset, mask=mask)
         return self._remembering(batch, memories, memory_lengths)
 
     def _check(self, inputs: tuple[Any, ...], state: State, batch_first: bool, memories: Banks = None) -> None:

@@ -15,6 +15,9 @@ from torch.nn.utils.rnn import PackedSequence
 
 from gatework.errors import SizeError
 from gatework.kernels.traced import is_traced
+from gatework.nn.holes import move_back, move_starts, move_up, places
+
+_MARKED = {"reset": "a new sequence starts", "mask": "a step counts"}
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class SequenceBatch:
         packed: The packed sequence from which the batch was made; None if the inputs were not packed.
         banks: The memories, [B, L, size] each.
         extents: For each memory, the number of positions of each row, int64 [B] on the CPU; None if all rows have L.
+        place: Where each of the given steps is among those of the batch, int64 [T, B]; None if no mask hides steps.
     """
 
     inputs: tuple[Tensor, ...]
@@ -42,6 +46,7 @@ class SequenceBatch:
     packed: PackedSequence | None = None
     banks: tuple[Tensor, ...] = ()
     extents: tuple[Tensor | None, ...] = ()
+    place: Tensor | None = None
 
     @property
     def rows(self) -> int:
@@ -72,7 +77,9 @@ class SequenceBatch:
             data = sequence if self.lengths is not None else sequence.flatten(0, 1)
             return PackedSequence(data, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices)
         missing = self.steps - sequence.shape[0]
-        if missing:
+        if self.place is not None:
+            sequence = move_back(sequence, self.place)
+        elif missing:
             sequence = functional.pad(sequence, (*(0, 0) * (sequence.dim() - 1), 0, missing))
         if not self.batched:
             return sequence.squeeze(1)
@@ -102,25 +109,36 @@ def arrange(
     batch_first: bool,
     lengths: Tensor | Sequence[int] | None,
     reset: Tensor | None,
+    mask: Tensor | None = None,
 ) -> SequenceBatch:
     """Bring the user's sequences into the form of the kernels.
 
     Args:
         inputs: [T, B, size] each, [B, T, size] if ``batch_first``, [T, size] without a batch, or packed.
-        batch_first: Whether B is the first axis of inputs and reset.
+        batch_first: Whether B is the first axis of inputs, reset and mask.
         lengths: The number of steps of each row; the rest is padding. None for no padding.
         reset: Where a new sequence starts: bool [T, B], [B, T] if ``batch_first``, [T] without a batch.
+        mask: Which steps count, in the form of reset; None if all do.
 
     Returns:
         The batch.
 
     Raises:
-        SizeError: If lengths or reset do not fit the inputs.
+        SizeError: If lengths, reset or mask do not fit the inputs.
     """
+    if mask is not None and lengths is not None:
+        raise SizeError(
+            "lengths were given beside a mask, which already says which steps of a row count. Leave one of them out."
+        )
     packed = inputs[0] if isinstance(inputs[0], PackedSequence) else None
     if packed is not None:
         if lengths is not None:
             raise SizeError("lengths were given beside a packed sequence, which knows its own. Leave lengths out.")
+        if mask is not None:
+            raise SizeError(
+                "A mask was given beside a packed sequence, which has no place for hidden steps. Give a tensor "
+                "[T, B, size] with the mask."
+            )
         return _unpacked(tuple(one for one in inputs if isinstance(one, PackedSequence)), reset, batch_first)
     tensors = tuple(one for one in inputs if isinstance(one, Tensor))
     batched = tensors[0].dim() == 3
@@ -130,7 +148,13 @@ def arrange(
         tensors = tuple(tensor.transpose(0, 1) for tensor in tensors)
     steps, rows = tensors[0].shape[:2]
     known = None if lengths is None else check_lengths(lengths, steps, rows)
-    starts = _checked_reset(reset, steps, rows, batched, batch_first and batched)
+    form = (steps, rows, batched, batch_first and batched)
+    starts, counted = _checked_marks("reset", reset, *form), _checked_marks("mask", mask, *form)
+    place = None
+    if counted is not None and (is_traced() or not bool(counted.all())):
+        place, known = places(counted), counted.sum(0, dtype=torch.int64).cpu()
+        tensors = tuple(move_up(tensor, place) for tensor in tensors)
+        starts = None if starts is None else move_starts(starts, place)
     if known is not None and is_traced():  # the longest length is known only when the graph runs
         starts = _among_steps(starts, known)
     elif known is not None:
@@ -139,7 +163,7 @@ def arrange(
         # If no row is shorter, lengths are not needed any more.
         known = None if bool((known == longest).all()) else known
         starts = starts if known is None else _among_steps(starts, known)
-    return SequenceBatch(tensors, known, starts, steps, batched, batch_first)
+    return SequenceBatch(tensors, known, starts, steps, batched, batch_first, place=place)
 
 
 def _padding(lengths: Tensor, steps: int) -> Tensor:
@@ -149,7 +173,8 @@ def _padding(lengths: Tensor, steps: int) -> Tensor:
 
 def _among_steps(reset: Tensor | None, lengths: Tensor) -> Tensor | None:
     """Remove the starts that lie in padding. In reverse, they would be taken for the last step of a row."""
-    return None if reset is None else reset & ~_padding(lengths, len(reset)).to(reset.device)
+    # The length of a tensor is a plain number, which a graph would hold for good; its shape may be a symbol.
+    return None if reset is None else reset & ~_padding(lengths, reset.shape[0]).to(reset.device)
 
 
 def check_lengths(lengths: Tensor | Sequence[int], most: int, rows: int, counted: str = "steps in the input") -> Tensor:
@@ -190,24 +215,27 @@ def check_lengths(lengths: Tensor | Sequence[int], most: int, rows: int, counted
     return known
 
 
-def _checked_reset(reset: Tensor | None, steps: int, rows: int, batched: bool, batch_first: bool) -> Tensor | None:
-    if reset is None:
+def _checked_marks(
+    name: str, marks: Tensor | None, steps: int, rows: int, batched: bool, batch_first: bool
+) -> Tensor | None:
+    """Check a reset or a mask, and bring it into the form [T, B]."""
+    if marks is None:
         return None
     shape, axes = ((rows, steps), "[B, T]") if batch_first else ((steps, rows), "[T, B]")
     if not batched:
         shape, axes = (steps,), "[T]"
-    if not isinstance(reset, Tensor):
+    if not isinstance(marks, Tensor):
         raise SizeError(
-            f"reset is a {type(reset).__name__}; expected a tensor of torch.bool, of shape {axes} = {shape}."
+            f"{name} is a {type(marks).__name__}; expected a tensor of torch.bool, of shape {axes} = {shape}."
         )
-    if reset.dtype != torch.bool:
-        raise SizeError(f"reset has the type {reset.dtype}; expected torch.bool, True where a new sequence starts.")
-    if reset.shape != shape:
-        raise SizeError(f"reset has the shape {tuple(reset.shape)}; expected {axes} = {shape}, as the input has.")
-    reset = reset.clone()  # the caller may change reset before the backward pass reads it
+    if marks.dtype != torch.bool:
+        raise SizeError(f"{name} has the type {marks.dtype}; expected torch.bool, True where {_MARKED[name]}.")
+    if marks.shape != shape:
+        raise SizeError(f"{name} has the shape {tuple(marks.shape)}; expected {axes} = {shape}, as the input has.")
+    marks = marks.clone()  # the caller may change them before the backward pass reads them
     if not batched:
-        return reset.unsqueeze(1)
-    return reset.transpose(0, 1) if batch_first else reset
+        return marks.unsqueeze(1)
+    return marks.transpose(0, 1) if batch_first else marks
 
 
 def _unpacked(inputs: tuple[PackedSequence, ...], reset: Tensor | None, batch_first: bool) -> SequenceBatch:
@@ -215,7 +243,7 @@ def _unpacked(inputs: tuple[PackedSequence, ...], reset: Tensor | None, batch_fi
     packed = inputs[0]
     sizes = packed.batch_sizes
     steps, rows = len(sizes), int(sizes[0])
-    starts = _checked_reset(reset, steps, rows, True, batch_first)
+    starts = _checked_marks("reset", reset, steps, rows, True, batch_first)
     if starts is not None:
         starts = _permuted(starts, packed.sorted_indices)
     if int(sizes[-1]) == rows:

@@ -123,6 +123,11 @@ class _Doors:
         ) -> Result:
             return _further(visitors, Visit(batch, number, direction, step, weights, inputs, state, options, held))
 
+        if visitors and batch.place is not None:
+            raise SizeError(
+                "A layer was given a mask while gatework.tracing looked inside, which reads only padded or packed rows "
+                "without holes. Give the steps that count as a padded tensor with lengths."
+            )
         return door if visitors else run
 
 
