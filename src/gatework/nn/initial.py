@@ -1,4 +1,4 @@
-"""Initial values of a layer's parameters: named schemes, and values that a cell's paper fixes."""
+"""A layer's parameters and their initial values: named schemes, and values that a cell's paper fixes."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -14,6 +14,30 @@ from gatework.nn.storage import Stored
 from gatework.nn.wiring import suffix_of
 
 Draw = Callable[[Stored, Tensor, int], None]
+
+
+def register(layer: Any, device: torch.device | str | int | None, dtype: torch.dtype | None) -> None:
+    """Register the parameters of a :class:`gatework.nn.Recurrent`, without values.
+
+    Args:
+        layer: The layer.
+        device: The device of the parameters.
+        dtype: The type of the parameters.
+    """
+
+    def add(name: str, *shape: int) -> None:
+        layer.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
+
+    for number, direction, one in layer._runs():
+        mapped = direction == 0 and layer.wiring.maps_owner(number) == number
+        for key, (rows, columns) in one.maps.items() if mapped else ():
+            add(f"weight_{key}_l{number}", rows, columns)
+            if layer.bias:
+                add(f"bias_{key}_l{number}", rows)
+        for stored in one.stored if layer.wiring.owner(number) == number else ():
+            add(stored.key + suffix_of(number, direction), *stored.shape(one.sizes))
+        for state in learnable_states(one.step) if layer.learn_initial_state else ():
+            add(f"initial_{state}{suffix_of(number, direction)}", one.size(state))
 
 
 def uniform(stored: Stored, tensor: Tensor, hidden_size: int) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gatework.cells import Cell
 from gatework.kernels import CHOICES, MEMORY, Result, Weights, run
@@ -19,7 +19,6 @@ from gatework.nn.layers import (
     Layer,
     first_input,
     follows_output,
-    learnable_states,
     outer_inputs,
     plan_layers,
     read_above,
@@ -161,23 +160,8 @@ class Recurrent(OwnState):
         self.first_input = first_input(self.cell)
         for layer in self.layers:
             prepare(layer.step)
-        self._register(device, dtype)
+        initial.register(self, device, dtype)
         self.reset_parameters()
-
-    def _register(self, device: torch.device | str | int | None, dtype: torch.dtype | None) -> None:
-        def register(name: str, *shape: int) -> None:
-            self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
-
-        for number, direction, layer in self._runs():
-            mapped = direction == 0 and self.wiring.maps_owner(number) == number
-            for key, (rows, columns) in layer.maps.items() if mapped else ():
-                register(f"weight_{key}_l{number}", rows, columns)
-                if self.bias:
-                    register(f"bias_{key}_l{number}", rows)
-            for stored in layer.stored if self.wiring.owner(number) == number else ():
-                register(stored.key + suffix_of(number, direction), *stored.shape(layer.sizes))
-            for state in learnable_states(layer.step) if self.learn_initial_state else ():
-                register(f"initial_{state}{suffix_of(number, direction)}", layer.size(state))
 
     def _runs(self) -> Iterator[tuple[int, int, Layer]]:
         """Yield every layer and direction, in the order of torch's states."""
