@@ -62,15 +62,18 @@ class _TorchLayer(Recurrent):
         lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
         mask: Tensor | None = None,
+        cu_seqlens: Tensor | None = None,
     ) -> tuple[Any, Any]:
         """Run over whole sequences, as torch's layer does.
 
         Args:
-            input: [T, B, I], [B, T, I] if ``batch_first``, [T, I] without a batch, or a ``PackedSequence``.
+            input: [T, B, I], [B, T, I] if ``batch_first``, [T, I] without a batch, [N, I] with ``cu_seqlens``, a
+                ``PackedSequence`` or a jagged nested tensor.
             hx: The state before the first step, [L * D, B, H], for an LSTM the pair (h, c); None for zeros.
             lengths: The number of steps of each row; the rest is padding, which has no influence.
             reset: bool, with the input's first two axes: True where a new sequence starts from zeros.
             mask: bool, as reset: False at steps that count as deleted. They keep the row's state; the output is zero.
+            cu_seqlens: int32 or int64 [B + 1]: the first of the N rows of each sequence, and N at the end.
 
         Returns:
             The output, [T, B, D * H] in the form of the input, and the state after the last step of each row.
@@ -78,9 +81,10 @@ class _TorchLayer(Recurrent):
         Raises:
             ValueError: For an input of another type than the weights, or without 2 or 3 dimensions.
             RuntimeError: For an input or a state of the wrong size.
-            SizeError: For lengths, a reset or a mask that do not fit the input.
+            SizeError: For lengths, marks or offsets that do not fit the input.
         """
-        output, final = super().forward(input, hx, lengths=lengths, reset=reset, mask=mask)
+        given = {"lengths": lengths, "reset": reset, "mask": mask, "cu_seqlens": cu_seqlens}
+        output, final = super().forward(input, hx, **given)
         return (output, final) if (low := self._lowered(output)) is None else (output.to(low), _to(final, low))
 
     def _lowered(self, output: Any) -> torch.dtype | None:
@@ -98,17 +102,19 @@ class _TorchLayer(Recurrent):
             for number, direction, layer in self._runs()
         ]
 
-    def _check(self, inputs: tuple[Any, ...], state: Any, batch_first: bool, memories: Banks = None) -> None:
+    def _check(
+        self, inputs: tuple[Any, ...], state: Any, batch_first: bool, memories: Banks = None, rows: int | None = None
+    ) -> None:
         """Refuse what torch's layer refuses, with the same exceptions."""
         (given,) = inputs
         packed = isinstance(given, PackedSequence)
         tensor: Tensor = given.data if packed else given
-        name = type(self).__name__
+        name, flat = type(self).__name__, packed or rows is not None
         if not packed and tensor.dim() not in (2, 3):
             raise ValueError(f"{name}: Expected input to be 2D or 3D, got {tensor.dim()}D instead")
-        batched = packed or tensor.dim() == 3
+        batched = flat or tensor.dim() == 3
         parts = () if state is None else (state,) if isinstance(state, Tensor) else tuple(state)
-        if not packed and any(part.dim() != tensor.dim() for part in parts):
+        if not flat and any(part.dim() != tensor.dim() for part in parts):
             what = "hx" if len(parts) == 1 else "hx and cx"
             dimensions = ", ".join(f"{part.dim()}-D" for part in parts)
             dimensions = f"{dimensions} tensor" if len(parts) == 1 else f"({dimensions}) tensors"
@@ -124,10 +130,11 @@ class _TorchLayer(Recurrent):
             raise RuntimeError(
                 f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {tensor.shape[-1]}"
             )
-        if not packed and not tensor.shape[1 if batched and batch_first else 0]:
+        if not flat and not tensor.shape[1 if batched and batch_first else 0]:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
         if state is not None:
-            rows = int(given.batch_sizes[0]) if packed else tensor.shape[0 if batch_first else 1] if batched else None
+            if rows is None and batched:
+                rows = int(given.batch_sizes[0]) if packed else tensor.shape[0 if batch_first else 1]
             self._check_sizes(parts, rows)
 
     def _check_sizes(self, parts: tuple[Tensor, ...], rows: int | None) -> None:

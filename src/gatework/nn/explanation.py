@@ -11,6 +11,7 @@ from gatework.errors import SizeError
 from gatework.kernels import Call
 from gatework.kernels.backend import Account
 from gatework.kernels.door.account import account
+from gatework.nn.concatenated import opened
 from gatework.nn.foreign import counterpart
 from gatework.nn.layers import read_above
 from gatework.nn.recurrent import Recurrent
@@ -107,9 +108,9 @@ def explain(layer: Recurrent, input: Any) -> Explanation:
     """
     if not isinstance(layer, Recurrent):
         raise SizeError(_no_layer(layer))
-    inputs = as_tuple(input)
-    layer._check(inputs, None, layer.batch_first)
-    batch = arrange(inputs, batch_first=layer.batch_first, lengths=None, reset=None)
+    inputs, joined = opened(as_tuple(input), None)
+    layer._check(inputs, None, layer.batch_first, rows=None if joined is None else joined.rows)
+    batch = arrange(inputs, batch_first=layer.batch_first, lengths=None, reset=None, joined=joined)
     like = batch.inputs[0].detach()
     tensors = [one.data if isinstance(one, PackedSequence) else one for one in inputs]
     differentiated = torch.is_grad_enabled() and any(one.requires_grad for one in (*tensors, *layer.parameters()))

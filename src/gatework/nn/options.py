@@ -34,6 +34,7 @@ class Options(TypedDict, total=False):
     lengths: Tensor | Sequence[int] | None
     reset: Tensor | None
     mask: Tensor | None
+    cu_seqlens: Tensor | None
     memories: Banks
     memory_lengths: Lengths
 

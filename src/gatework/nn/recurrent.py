@@ -14,6 +14,7 @@ from gatework.language.spelling import BELOW
 from gatework.nn import initial, single, storage
 from gatework.nn.checks import check_inputs, check_names, check_options, check_state
 from gatework.nn.choices import Choice
+from gatework.nn.concatenated import opened
 from gatework.nn.foreign import OwnState
 from gatework.nn.layers import (
     Layer,
@@ -225,14 +226,15 @@ class Recurrent(OwnState):
         lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
         mask: Tensor | None = None,
+        cu_seqlens: Tensor | None = None,
         memories: Banks = None,
         memory_lengths: Lengths = None,
     ) -> tuple[Any, State]:
         """Run over whole sequences.
 
         Args:
-            input: [T, B, I], [B, T, I] if ``batch_first``, [T, I] without a batch, or a ``PackedSequence``; for a cell
-                with several inputs a tuple of these.
+            input: [T, B, I], [B, T, I] if ``batch_first``, [T, I] without a batch, [N, I] with ``cu_seqlens``, a
+                ``PackedSequence`` or a jagged nested tensor; for a cell with several inputs a tuple of these.
             state: The state before the first step: a tensor [L * D, B, H], or a tuple of them in the order of
                 ``cell.states``; [L * D, H] without a batch. If the hidden sizes differ, each is a tuple of tensors
                 [B, H], one for each layer. None for zeros, or for the learned initial state.
@@ -240,6 +242,8 @@ class Recurrent(OwnState):
                 zero there. A row of length 0 keeps its state.
             reset: bool [T, B], or [B, T] if ``batch_first``: True where a new sequence starts from the initial state.
             mask: bool as reset: False at steps that count as deleted. They keep the row's state; the output is zero.
+            cu_seqlens: int32 or int64 [B + 1]: the input holds all sequences one after the other, [N, I]; this is the
+                first row of each, and N at the end.
             memories: For a cell with a memory, a vector for each of its positions, [B, L, size]; [L, size] without a
                 batch; a mapping by name if the cell has several.
             memory_lengths: The number of positions of each row, [B]; the rest has no influence. None for L.
@@ -251,7 +255,7 @@ class Recurrent(OwnState):
         Raises:
             SizeError: If shapes or types do not fit the layer.
         """
-        batch = self._arranged(input, state, lengths, reset, mask, memories, memory_lengths)
+        batch = self._arranged(input, state, lengths, reset, mask, cu_seqlens, memories, memory_lengths)
         return self._run(batch, state, ())[:2]
 
     def record(
@@ -328,18 +332,23 @@ class Recurrent(OwnState):
         lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
         mask: Tensor | None = None,
+        cu_seqlens: Tensor | None = None,
         memories: Banks = None,
         memory_lengths: Lengths = None,
     ) -> SequenceBatch:
         """Check what a run is given, and bring it into the form of the kernels."""
-        inputs = as_tuple(input)
-        self._check(inputs, state, self.batch_first, memories)
-        batch = arrange(inputs, batch_first=self.batch_first, lengths=lengths, reset=reset, mask=mask)
+        inputs, joined = opened(as_tuple(input), cu_seqlens)
+        self._check(inputs, state, self.batch_first, memories, None if joined is None else joined.rows)
+        form = {"batch_first": self.batch_first, "joined": joined}
+        batch = arrange(inputs, lengths=lengths, reset=reset, mask=mask, **form)
         return self._remembering(batch, memories, memory_lengths)
 
-    def _check(self, inputs: tuple[Any, ...], state: State, batch_first: bool, memories: Banks = None) -> None:
-        """Refuse inputs and states that do not fit."""
-        rows = check_inputs(self.cell, self.layers[0], inputs, self._first_weight, batch_first, memories)
+    def _check(
+        self, inputs: tuple[Any, ...], state: State, batch_first: bool, memories: Banks = None, rows: int | None = None
+    ) -> None:
+        """Refuse inputs and states that do not fit; ``rows`` is B if the inputs are concatenated, [N, size]."""
+        known = check_inputs(self.cell, self.layers[0], inputs, self._first_weight, batch_first, memories)
+        rows = known if rows is None else rows
         directions, first = self.wiring.directions, self._first_weight
         check_state(self.cell, self.layers, directions, state, rows, self.same_sizes, first, memories)
 

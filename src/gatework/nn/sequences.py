@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from gatework.errors import SizeError
 from gatework.kernels.traced import is_traced
+from gatework.nn.concatenated import Concatenated
 from gatework.nn.holes import move_back, move_starts, move_up, places
 
 _MARKED = {"reset": "a new sequence starts", "mask": "a step counts"}
@@ -35,6 +36,8 @@ class SequenceBatch:
         banks: The memories, [B, L, size] each.
         extents: For each memory, the number of positions of each row, int64 [B] on the CPU; None if all rows have L.
         place: Where each of the given steps is among those of the batch, int64 [T, B]; None if no mask hides steps.
+        joined: The concatenated sequences from which the batch was packed; None if it was not.
+        index: The row in the concatenated sequences of each row of the packed ones, int64 [N].
     """
 
     inputs: tuple[Tensor, ...]
@@ -47,11 +50,13 @@ class SequenceBatch:
     banks: tuple[Tensor, ...] = ()
     extents: tuple[Tensor | None, ...] = ()
     place: Tensor | None = None
+    joined: Concatenated | None = None
+    index: Tensor | None = None
 
     @property
     def rows(self) -> int:
         """The number of rows B."""
-        return int(self.packed.batch_sizes[0]) if self.packed is not None else self.inputs[0].shape[1]
+        return self.inputs[0].shape[1] if self.lengths is None else self.lengths.shape[0]
 
     def restart(self, reverse: bool) -> Tensor | None:
         """Mark the steps that start from the initial state, bool [T, B].
@@ -75,6 +80,8 @@ class SequenceBatch:
         packed = self.packed
         if packed is not None:
             data = sequence if self.lengths is not None else sequence.flatten(0, 1)
+            if self.joined is not None and self.index is not None:
+                return self.joined.give_back(data, self.index)
             return PackedSequence(data, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices)
         missing = self.steps - sequence.shape[0]
         if self.place is not None:
@@ -110,6 +117,7 @@ def arrange(
     lengths: Tensor | Sequence[int] | None,
     reset: Tensor | None,
     mask: Tensor | None = None,
+    joined: Concatenated | None = None,
 ) -> SequenceBatch:
     """Bring the user's sequences into the form of the kernels.
 
@@ -119,6 +127,7 @@ def arrange(
         lengths: The number of steps of each row; the rest is padding. None for no padding.
         reset: Where a new sequence starts: bool [T, B], [B, T] if ``batch_first``, [T] without a batch.
         mask: Which steps count, in the form of reset; None if all do.
+        joined: Where the sequences of inputs [N, size] begin and end; None if they are not concatenated.
 
     Returns:
         The batch.
@@ -130,6 +139,14 @@ def arrange(
         raise SizeError(
             "lengths were given beside a mask, which already says which steps of a row count. Leave one of them out."
         )
+    if joined is not None:
+        further = {"lengths": lengths, "reset": reset, "mask": mask}
+        if (name := next((name for name, given in further.items() if given is not None), None)) is not None:
+            raise SizeError(
+                f"`{name}` was given beside concatenated sequences (cu_seqlens, nested tensors), which already say "
+                "where sequences begin and end. Leave it out."
+            )
+        return _packed(tuple(one for one in inputs if isinstance(one, Tensor)), joined)
     packed = inputs[0] if isinstance(inputs[0], PackedSequence) else None
     if packed is not None:
         if lengths is not None:
@@ -254,6 +271,18 @@ def _unpacked(inputs: tuple[PackedSequence, ...], reset: Tensor | None, batch_fi
     return SequenceBatch(
         tuple(one.data for one in inputs), lengths, _among_steps(starts, lengths), steps, packed=packed
     )
+
+
+def _packed(inputs: tuple[Tensor, ...], joined: Concatenated) -> SequenceBatch:
+    """Pack concatenated sequences [N, size], or take them as [T, B, size] if all have the same length."""
+    lengths, order, sizes, index = joined.ranked()
+    moved, order = index.to(inputs[0].device), order.to(inputs[0].device)
+    data = tuple(one.index_select(0, moved) for one in inputs)
+    packed = PackedSequence(data[0], sizes, order, order.argsort())
+    steps, known = len(sizes), lengths
+    if steps * joined.rows == len(index):
+        data, known = tuple(one.reshape(steps, joined.rows, one.shape[-1]) for one in data), None
+    return SequenceBatch(data, known, None, steps, packed=packed, joined=joined, index=moved)
 
 
 def _permuted(tensor: Tensor, order: Tensor | None) -> Tensor:

@@ -123,10 +123,11 @@ class _Doors:
         ) -> Result:
             return _further(visitors, Visit(batch, number, direction, step, weights, inputs, state, options, held))
 
-        if visitors and batch.place is not None:
+        if visitors and (batch.place is not None or batch.joined is not None):
+            given = "a mask" if batch.joined is None else "concatenated sequences"
             raise SizeError(
-                "A layer was given a mask while gatework.tracing looked inside, which reads only padded or packed rows "
-                "without holes. Give the steps that count as a padded tensor with lengths."
+                f"A layer was given {given} while gatework.tracing looked inside, which reads only padded or packed "
+                "rows without holes. Give the steps that count as a padded tensor with lengths."
             )
         return door if visitors else run
 
