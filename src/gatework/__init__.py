@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gatework import errors as errors
     from gatework.cells import CELLS as CELLS
     from gatework.cells import Cell as Cell
+    from gatework.cells import attend as attend
     from gatework.cells import blocks as blocks
     from gatework.cells import cell as cell
     from gatework.cells import coupled as coupled
@@ -90,6 +91,7 @@ _PUBLIC = {
     "Trace": "gatework.tracing",
     "TrainConfig": "gatework.training",
     "beam_search": "gatework.decoding",
+    "attend": "gatework.cells",
     "blocks": "gatework.cells",
     "cell": "gatework.cells",
     "clamp": "gatework.tracing",

@@ -1,5 +1,6 @@
 """The cells, one file each, and the functions that transform cells. Standard library only."""
 
+from gatework.cells.attending import attend
 from gatework.cells.cell import Cell, cell
 from gatework.cells.files import read_equations
 from gatework.cells.finding import find_cell, is_equations, is_file
@@ -10,6 +11,7 @@ from gatework.cells.transform import blocks, coupled, layer_norm, peephole, proj
 __all__ = [
     "CELLS",
     "Cell",
+    "attend",
     "blocks",
     "cell",
     "coupled",

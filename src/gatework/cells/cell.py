@@ -260,10 +260,10 @@ class Cell:
             key = self.step.sizes_of[name]
             if name not in named and key not in sizes:
                 raise SizeError(
-                    f"The cell `{self.name}` has the memory `{name}` and needs the size of its vectors: memory_size=64, "
-                    "say."
+                    f"The cell `{self.name}` has the memory `{name}` and needs the size of its vectors, such as "
+                    "memory_size=64."
                 )
-            size = named.get(name, sizes.get(key))
+            size = named[name] if name in named else sizes[key]
             if sizes.setdefault(key, size) != size:
                 raise SizeError(
                     f"The memory `{name}` has the size {size}; the cell `{self.name}` needs {sizes[key]}, the {key}, "

@@ -41,19 +41,25 @@ def changed(
     what: str,
     equations: Iterable[Equation],
     *,
-    states: tuple[str, ...] | None = None,
-    inputs: tuple[str, ...] | None = None,
-    outputs: tuple[str, ...] | None = None,
-    memories: tuple[str, ...] | None = None,
     init: Mapping[str, float | str] | None = None,
     proj_size: int | None = None,
+    **names: tuple[str, ...],
 ) -> Cell:
-    """Make the new cell, with those facts of the old cell that still hold."""
-    states, inputs = states or cell.states, cell.inputs if inputs is None else inputs
-    outputs = cell.outputs if outputs is None else outputs
+    """Make the new cell, with those facts of the old cell that still hold.
+
+    Args:
+        cell: The old cell.
+        what: What changed, for its name.
+        equations: Its new equations, in any order.
+        init: Further initial values.
+        proj_size: The size of its output, if it projects it now.
+        **names: Its new ``states``, ``inputs``, ``outputs``, ``memories`` or ``sizes``, where these changed.
+    """
+    states, inputs = names.get("states", cell.states), names.get("inputs", cell.inputs)
+    outputs = names.get("outputs", cell.outputs)
     lines = arranged(needed(tuple(equations), (*states, *outputs)))
-    memories = remaining(cell.memories if memories is None else memories, lines, inputs)
-    sized = still_sized(cell.own_sizes, lines, inputs)
+    memories = remaining(names.get("memories", cell.memories), lines, inputs)
+    sized = still_sized(names.get("sizes", cell.own_sizes), lines, inputs)
     step = check(lines, states, inputs, delivered=outputs, sized=sized, memories=memories)
     known = {one.name for one in step.parameters}
     facts = cell.facts | {

@@ -12,6 +12,7 @@ from gatework.cells.changing import changed, lines_of
 from gatework.errors import CellError
 from gatework.language.anatomy import before_mask, find_activations
 from gatework.language.nodes import (
+    ONE_NUMBER,
     Apply,
     Equation,
     Name,
@@ -120,11 +121,11 @@ def layer_norm(cell: Cell) -> Cell:
     init: dict[str, float | str] = {}
     names = Names(cell.step)
     gains: dict[tuple[str, bool], str] = {}  # R @ h and R.T @ h may differ in size
-    projections = {parameter.name for parameter in cell.step.parameters if parameter.role == "projection"}
+    projections = {one.name for one in cell.step.parameters if one.role == "projection" or one.rows == ONE_NUMBER}
 
     def gained(node: Node) -> Node:
         node = rebuild(node, tuple(gained(child) for child in children(node)))
-        if not isinstance(node, Product) or node.matrix in projections:
+        if not isinstance(node, Product) or node.matrix in projections:  # nor single numbers, which have no variance
             return node
         key = (node.matrix, node.transposed)
         gain = gains[key] = gains.get(key) or names.fresh(f"a_{node.matrix}")

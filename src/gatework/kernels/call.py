@@ -32,7 +32,8 @@ class Call:
         record: Names in the equations whose values are also returned.
         memory: What the forward pass saves for the backward pass, a row of :data:`gatework.kernels.MEMORY`.
         banks: One tensor for each of the step's banks: [B, L, size], or [B, L] with one number at each position.
-        extents: For each of the step's places, the number of positions of each row, int64 [B] on the CPU; None if all rows have L.
+        extents: For each of the step's places, the number of positions of each row, int64 [B] on the CPU; None if all
+            rows have L.
 
     Example:
         >>> from gatework.language import parse

@@ -40,7 +40,7 @@ def find_positions(
             _refuse(equation.value, fault)
         return equations, {}
     places = {equation.target: index for index, equation in enumerate(equations)}
-    known, size = dict(memories), 0
+    known, size, changed = dict(memories), 0, list(equations)
     while len(known) != size:  # a state may get its positions from a line further down
         size, changed = len(known), []
         for index, equation in enumerate(equations):

@@ -114,7 +114,7 @@ class Sizes:
             if size is None:
                 raise self._fault(f"`{node.function}` needs a vector, not a plain number.", node)
         if node.function == "match":
-            self.same(*held, node)
+            self.same(held[0], held[1], node)
         elif node.function == "softmax" or (len(takes) == 2 and node.function != "shift"):
             self.same(held[0], self.one(), node)
         if node.function in ("match", "softmax", "exists"):

@@ -205,9 +205,7 @@ class Bounds:
         for sweep in stage.sweeps:
             self._sweep(sweep, reach)
 
-    def _lines(
-        self, lines: Iterable[Equation], known: set[Name], reach: Reach, vectors: int, size: str
-    ) -> None:
+    def _lines(self, lines: Iterable[Equation], known: set[Name], reach: Reach, vectors: int, size: str) -> None:
         """Check the reads of equations, in whole registers."""
         for line in lines:
             for node in walk(line.value):

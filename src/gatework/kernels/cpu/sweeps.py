@@ -1,7 +1,7 @@
 """Turn what goes over the positions of a memory into code, row by row.
 
-A bank is stored as [B * L, size]: its row for a position is ``row * L + position``. Numbers at positions are stored like
-any vector, as [rows, L]. Each row has its own number of positions, its extent, and no position beyond it is read.
+A bank is stored as [B * L, size]: its row for a position is ``row * L + position``. Numbers at positions are stored
+like any vector, as [rows, L]. Each row has its own number of positions, its extent, and no position beyond it is read.
 """
 
 from gatework.kernels.cpu.slots import Slots
@@ -87,7 +87,7 @@ class _Writer:
 
     def __init__(self, plan: Plan, sweep: Sweep, code: Code, slots: Slots) -> None:
         self.plan, self.sweep, self.code, self.slots = plan, sweep, code, slots
-        self.values = _Values(plan, sweep, code, slots)
+        self.values = self.made_values()
         self.count = "0"  # L
         self.batch_row = "0"
         self.outs: dict[str, str] = {}  # the addresses of the results in the current row
@@ -108,6 +108,10 @@ class _Writer:
             self.batch_row = row
             self.outs = {name.name: self.values.row_address(name, flat, row) for name in stored}
             self.row(code.let(f"load i64, ptr {code.offset(extents, row, 'i64')}"))
+
+    def made_values(self) -> StageValues:
+        """Make what loads values: for numbers side by side at neighbouring positions."""
+        return StageValues(self.plan, self.code, self.slots, f"positions_{self.sweep.memory}")
 
     def row(self, extent: str) -> None:
         """Write the work of a row with some number of positions."""
@@ -153,7 +157,15 @@ class _Writer:
         )
 
 
-class _Match(_Writer):
+class _Within(_Writer):
+    """What goes over units at each position."""
+
+    def made_values(self) -> StageValues:
+        self.at = _Values(self.plan, self.sweep, self.code, self.slots)
+        return self.at
+
+
+class _Match(_Within):
     """Numbers from a sum over units, at each position."""
 
     def row(self, extent: str) -> None:
@@ -162,7 +174,7 @@ class _Match(_Writer):
         with code.loop("0", extent) as position:
             places = self.accumulators(self.zero)
             with code.loop("0", size, str(code.lanes)) as unit:
-                self.values.at_position(position, unit)
+                self.at.at_position(position, unit)
                 for line, place in zip(self.sweep.lines, places, strict=True):
                     left, right = (self.values.value(part) for part in self.parts(line))
                     product = code.let(f"fmul {code.vector} {left}, {right}")
@@ -172,7 +184,7 @@ class _Match(_Writer):
                 code.do(f"store {code.scalar} {total}, ptr {code.offset(self.out(line), position)}")
 
 
-class _Gather(_Writer):
+class _Gather(_Within):
     """Vectors summed over positions, and gradients of banks, for a vector of units at a time."""
 
     def row(self, extent: str) -> None:
@@ -181,10 +193,10 @@ class _Gather(_Writer):
         with code.loop("0", size, str(code.lanes)) as unit:
             places = self.accumulators(self.zero)
             with code.loop("0", extent) as position:
-                self.values.at_position(position, unit)
+                self.at.at_position(position, unit)
                 for line, place in zip(self.sweep.lines, places, strict=True):
                     if line.target in self.plan.gathered:
-                        address = self.values.at_place(line.target)
+                        address = self.at.at_place(line.target)
                         value = self.values.value(line.value)
                         code.store(code.let(f"fadd {code.vector} {code.load(address)}, {value}"), address)
                     else:
@@ -201,15 +213,7 @@ class _Gather(_Writer):
         return self.code.let(f"fmul {self.code.vector} {left}, {right}")
 
 
-class _Along(_Writer):
-    """What runs along positions, with a number at each: a vector holds the numbers of neighbouring positions."""
-
-    def __init__(self, plan: Plan, sweep: Sweep, code: Code, slots: Slots) -> None:
-        super().__init__(plan, sweep, code, slots)
-        self.values = StageValues(plan, code, slots, f"positions_{sweep.memory}")
-
-
-class _Total(_Along):
+class _Total(_Writer):
     """One number from a sum over positions, stored in every lane; and gradients of banks with a number at each."""
 
     def row(self, extent: str) -> None:
@@ -238,7 +242,7 @@ class _Total(_Along):
         code.store(code.let(f"fadd {code.vector} {code.load(address)}, {value}"), address)
 
 
-class _Softmax(_Along):
+class _Softmax(_Writer):
     """Numbers normalised over positions; 0 beyond a row's extent. The greatest number is taken off first."""
 
     def row(self, extent: str) -> None:

@@ -1,7 +1,7 @@
 """Take out of a step what its memories alone decide, and bring the rest into the form that kernels run.
 
-What depends on memories and parameters alone, such as ``U @ m``, is the same at all steps: it becomes a bank of its own,
-which is computed once. In the rest, a line with a vector at each position of a memory is never stored: its readers
+What depends on memories and parameters alone, such as ``U @ m``, is the same at all steps: it becomes a bank of its
+own, which is computed once. In the rest, a line with a vector at each position of a memory is never stored: its readers
 compute it. So a kernel sees only numbers at positions, and expressions that it computes position by position.
 """
 

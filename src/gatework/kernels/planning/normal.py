@@ -1,8 +1,8 @@
 """The normal form: each line is of one kind, and every product multiplies a name.
 
-A line of a normal step is one of five kinds: a sum of products, a reduction of a name, a sweep over the positions of a
-memory, a gradient of a matrix (outer products of names), or pointwise arithmetic without any of these. The planner reads
-only steps in this form.
+A line of a normal step is one of five kinds: a sum of products, a reduction of a name, a sweep over the positions of
+a memory, a gradient of a matrix (outer products of names), or pointwise arithmetic without any of these. The planner
+reads only steps in this form.
 """
 
 from collections.abc import Iterable
@@ -168,7 +168,7 @@ class _Namer:
         return self.own(self.tree(argument, target, root=True), target)
 
     def beside(self, node: Node, target: str) -> Node:
-        """Rewrite a part of an expression with values at positions. A vector in it is computed once, on its own line."""
+        """Rewrite a part of an expression with values at positions. A vector in it gets its own line, computed once."""
         if isinstance(node, Name | Number) or along(node, self.positions):
             return self.tree(node, target)
         return self.own(self.tree(node, target, root=True), target)

@@ -1,8 +1,8 @@
 """Functions of a memory's positions in torch.
 
 What has a value at each position has the shape [B, L, size], and [B, L, 1] if that is one number. A mask, bool
-[B, L, 1], says which positions a row has; None if all rows have all of them. Positions that a row does not have are held
-like its first one, so that no infinite value comes up there; nothing reads them.
+[B, L, 1], says which positions a row has; None if all rows have all of them. Positions that a row does not have are
+held like its first one, so that no infinite value comes up there; nothing reads them.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def without_rest(bank: Tensor, mask: Mask) -> Tensor:
 
 
 def spread_out(vector: Any) -> Any:
-    """Give a vector for each row, [B, size], an axis for positions. A number, or one vector for all rows, needs none."""
+    """Give a vector for each row, [B, size], an axis for positions. A number, or a vector for all rows, needs none."""
     return vector.unsqueeze(-2) if isinstance(vector, Tensor) and vector.dim() > 1 else vector
 
 
