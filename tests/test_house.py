@@ -16,6 +16,7 @@ MOST_PARAMETERS = 8
 # What may take more parameters, and why. Whatever else does is too much to read at a call.
 MANY_PARAMETERS = {
     "cells/cell.py:Cell.__init__": "a cell's card: every field is optional and named where it is written",
+    "cells/cell.py:cell": "a cell's card, for a cell that is typed",
     "cli/draw.py:draw_cell": "the command's flags",
     "cli/evaluate.py:evaluate": "the command's flags",
     "cli/generate.py:generate": "the command's flags",

@@ -1,45 +1,75 @@
 """Let a cell attend to a memory: the equations of attention, added to the equations of any cell."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from gatework.cells.cell import Cell
 from gatework.cells.changing import changed, lines_of
 from gatework.errors import CellError, did_you_mean
-from gatework.language.nodes import Apply, Equation, Name, Node, Number, Product, children, rebuild
-from gatework.language.simplify import added
+from gatework.language.nodes import Apply, Equation, Name, Node, Product, children, rebuild, walk
+from gatework.language.parse import read
+from gatework.language.positions import find_positions
 from gatework.language.spelling import Names
 
 MOST_WIDTH = 101  # positions that location attention looks at
 
 
 @dataclass(frozen=True)
-class _Scored:
-    """The lines of a kind of attention, up to the weights."""
-
-    lines: tuple[Equation, ...]
-    states: tuple[str, ...] = ()
-    sizes: tuple[str, ...] = ()
-    init: Mapping[str, float | str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Names:
-    """What the equations of attention are written with.
+class _Kind:
+    """A kind of attention. In its equations m is the memory, and q the query; the last line is the sum.
 
     Args:
-        fresh: Makes up names.
-        memory: The memory.
-        query: The previous step's output.
-        weights: The name of the weights.
-        width: The number of positions that location attention looks at.
+        equations: The equations.
+        states: Names that are carried from step to step.
+        sizes: Names with sizes of their own.
     """
 
-    fresh: Callable[[str], str]
-    memory: Name
-    query: Name
-    weights: str
-    width: int
+    equations: str
+    states: tuple[str, ...] = ()
+    sizes: tuple[str, ...] = ()
+
+
+_WEIGHTS = """
+    a = softmax(score)  # weight of each position
+    z = a @ m           # sum of the positions
+"""
+_ADDITIVE = "score = v_a @ tanh(U_a @ m + V_a @ q + b_a)  # score of each position"
+
+KINDS: Mapping[str, _Kind] = {
+    "additive": _Kind(_ADDITIVE + _WEIGHTS, sizes=("b_a",)),
+    "dot": _Kind("score = m @ q  # score of each position" + _WEIGHTS),
+    "general": _Kind("score = m @ (U_a @ q)  # score of each position" + _WEIGHTS),
+    # A matrix on [q; m] is a matrix on each.
+    "concat": _Kind("score = v_a @ tanh(U_a @ m + V_a @ q)  # score of each position" + _WEIGHTS),
+    "gated": _Kind(
+        _ADDITIVE
+        + """
+        a = softmax(score)              # weight of each position
+        beta = sigmoid(f_a @ q + f_b)   # how much of the memory is read
+        gated = beta * a                # scaled weight of each position
+        z = gated @ m                   # sum of the positions
+        """,
+        sizes=("b_a",),
+    ),
+    "window": _Kind(
+        """
+        alpha = exp(V_alpha @ q + b_alpha)                           # height of each Gaussian
+        beta = exp(V_beta @ q + b_beta)                              # narrowness of each Gaussian
+        kappa = prev(kappa) + exp(V_kappa @ q + b_kappa)             # centre of each Gaussian
+        near = exp(-beta * (kappa - place(m)) * (kappa - place(m)))  # each Gaussian at each position
+        a = near @ alpha                                             # weight of each position, not normalised
+        z = a @ m                                                    # sum of the positions
+        """,
+        states=("kappa",),
+        sizes=("kappa",),
+    ),
+    "location": _Kind(
+        "score = v_a @ tanh(U_a @ m + V_a @ q + SEEN + b_a)  # score of each position" + _WEIGHTS,
+        states=("a",),
+        sizes=("b_a",),
+    ),
+}
+"""The kinds of attention, each as equations."""
 
 
 def attend(cell: Cell, kind: str = "additive", memory: str = "m", *, width: int = 11) -> Cell:
@@ -58,7 +88,7 @@ def attend(cell: Cell, kind: str = "additive", memory: str = "m", *, width: int 
         width: For ``location``: over how many neighbouring positions it sees the previous weights, an odd number.
 
     Returns:
-        The cell with a memory. Its inner size, of the sum inside tanh, has the name of its bias, ``b_a``.
+        The cell with a memory. The size of the sum inside tanh is named by its bias, ``b_a``.
 
     Raises:
         CellError: If there is no such kind, the name is taken, or no matrix reads the input.
@@ -85,24 +115,50 @@ def attend(cell: Cell, kind: str = "additive", memory: str = "m", *, width: int 
             f"The memory cannot be named {memory!r}: expected a name that the cell `{cell.name}` does not have. Choose "
             "another, such as memory='bank'."
         )
-    names = Names(cell.step, taken=[memory])
-    given = _Names(names.fresh, Name(memory), Name(cell.states[0], previous=True), names.fresh("a"), width)
-    scored = KINDS[kind](given)
-    context = names.fresh("z")
-    summed, gate = Apply("weigh", (Name(given.weights), given.memory)), scored.lines[-1]
-    if gate.target != given.weights:  # what scales the sum comes last
-        summed = Apply("weigh", (Name(gate.target), given.memory))
-    lines = (*scored.lines, Equation(context, summed, "sum of the positions"))
-    fed = _fed(cell, context, names)
+    row, names = KINDS[kind], Names(cell.step, taken=[memory])
+    lines = read(row.equations.replace("SEEN", _seen(width)))
+    known = {"m": Name(memory), "q": Name(cell.states[0], previous=True)}
+    known |= {name: Name(names.fresh(name)) for name in _names_of(lines) if name not in known}
+    lines = tuple(replace(line, target=known[line.target].name, value=_renamed(line.value, known)) for line in lines)
+    lines, _ = find_positions(lines, {memory: memory}, _unexpected)
     return changed(
         cell,
         f"attend({kind})",
-        (*lines, *fed),
-        states=(*cell.states, *scored.states),
+        (*lines, *_fed(cell, lines[-1].target, names)),
+        states=(*cell.states, *(known[name].name for name in row.states)),
         memories=(*cell.memories, memory),
-        sizes=(*cell.own_sizes, *scored.sizes),
-        init=scored.init,
+        sizes=(*cell.own_sizes, *(known[name].name for name in row.sizes)),
     )
+
+
+def _unexpected(message: str, node: Node | None) -> CellError:
+    """Make the error for equations of attention that do not fit together. The names may be the user's."""
+    return CellError(message)
+
+
+def _seen(width: int) -> str:
+    """Write the convolution over the previous step's weights: a vector for each neighbouring position."""
+    half = width // 2
+    moved = [f"shift(prev(a), {by})" if by else "prev(a)" for by in range(-half, half + 1)]
+    return " + ".join(f"spread({weights}, F_{number})" for number, weights in enumerate(moved))
+
+
+def _names_of(lines: tuple[Equation, ...]) -> dict[str, None]:
+    """Name everything in equations, in order."""
+    named: dict[str, None] = {}
+    for line in lines:
+        for node in walk(line.value):
+            if isinstance(node, Name | Product):
+                named.setdefault(node.name if isinstance(node, Name) else node.matrix)
+        named.setdefault(line.target)
+    return named
+
+
+def _renamed(node: Node, names: Mapping[str, Name]) -> Node:
+    if isinstance(node, Name):
+        return Name(names[node.name].name, node.previous or names[node.name].previous)
+    node = rebuild(node, tuple(_renamed(below, names) for below in children(node)))
+    return replace(node, matrix=names[node.matrix].name) if isinstance(node, Product) else node
 
 
 def _fed(cell: Cell, context: str, names: Names) -> list[Equation]:
@@ -125,96 +181,3 @@ def _fed(cell: Cell, context: str, names: Names) -> list[Equation]:
             "has nowhere to enter. Give it one, as in `W @ x`."
         )
     return lines
-
-
-def _additive(given: _Names, *, bias: bool = True, further: tuple[Node, ...] = ()) -> _Scored:
-    """V . tanh(U m + V h + b), with further terms inside."""
-    row, on_memory, on_query = (given.fresh(name) for name in ("v_a", "U_a", "V_a"))
-    terms: list[Node] = [Product(on_memory, given.memory), Product(on_query, given.query), *further]
-    sized: tuple[str, ...] = ()
-    if bias:
-        sized = (given.fresh("b_a"),)
-        terms.append(Name(sized[0]))
-    score = Product(row, Apply("tanh", (added(terms),)))
-    return _Scored(_normalised(given, score), sizes=sized)
-
-
-def _normalised(given: _Names, score: Node) -> tuple[Equation, ...]:
-    name = given.fresh("score")
-    return (
-        Equation(name, score, "score of each position"),
-        Equation(given.weights, Apply("softmax", (Name(name),)), "weight of each position"),
-    )
-
-
-def _dot(given: _Names) -> _Scored:
-    """The product of every position with the query: both have one size."""
-    return _Scored(_normalised(given, Apply("match", (given.memory, given.query))))
-
-
-def _general(given: _Names) -> _Scored:
-    """The product of every position with the query, mapped to the size of the memory."""
-    return _Scored(_normalised(given, Apply("match", (given.memory, Product(given.fresh("U_a"), given.query)))))
-
-
-def _concat(given: _Names) -> _Scored:
-    """V . tanh(W [h; m]): a matrix on both is a matrix on each, and there is no bias."""
-    return _additive(given, bias=False)
-
-
-def _gated(given: _Names) -> _Scored:
-    """Additive, and a number between 0 and 1 scales the sum of the positions."""
-    scored, gate, weights = _additive(given), given.fresh("beta"), given.fresh("gated")
-    value = Apply("sigmoid", (Apply("add", (Product(given.fresh("f_a"), given.query), Name(given.fresh("f_b")))),))
-    lines = (
-        Equation(gate, value, "how much of the memory is read"),
-        Equation(weights, Apply("mul", (Name(gate), Name(given.weights))), "scaled weight of each position"),
-    )
-    return replace(scored, lines=(*scored.lines, *lines))
-
-
-def _window(given: _Names) -> _Scored:
-    """A mixture of Gaussians over positions, whose centres only move forward."""
-    alpha, beta, kappa, near = (given.fresh(name) for name in ("alpha", "beta", "kappa", "near"))
-
-    def positive(name: str) -> Node:
-        return Apply(
-            "exp", (Apply("add", (Product(given.fresh(f"V_{name}"), given.query), Name(given.fresh(f"b_{name}")))),)
-        )
-
-    away = Apply("sub", (Name(kappa), Apply("place", (given.memory,))))
-    square = Apply("mul", (Apply("mul", (Apply("neg", (Name(beta),)), away)), away))
-    lines = (
-        Equation(alpha, positive("alpha"), "height of each Gaussian"),
-        Equation(beta, positive("beta"), "narrowness of each Gaussian"),
-        Equation(kappa, Apply("add", (Name(kappa, previous=True), positive("kappa"))), "centre of each Gaussian"),
-        Equation(near, Apply("exp", (square,)), "each Gaussian at each position"),
-        Equation(given.weights, Apply("match", (Name(near), Name(alpha))), "weight of each position, not normalised"),
-    )
-    return _Scored(lines, states=(kappa,), sizes=(kappa,))
-
-
-def _location(given: _Names) -> _Scored:
-    """Additive, with a convolution over the previous step's weights: a vector for each neighbouring position."""
-    half = given.width // 2
-    before: Node = Name(given.weights, previous=True)
-    terms = tuple(
-        Apply(
-            "spread",
-            (Apply("shift", (before, Number(float(by)))) if by else before, Name(given.fresh(f"F_{by + half}"))),
-        )
-        for by in range(-half, half + 1)
-    )
-    return replace(_additive(given, further=terms), states=(given.weights,))
-
-
-KINDS: Mapping[str, Callable[[_Names], _Scored]] = {
-    "additive": _additive,
-    "dot": _dot,
-    "general": _general,
-    "concat": _concat,
-    "gated": _gated,
-    "window": _window,
-    "location": _location,
-}
-"""The equations of each kind of attention, up to the weights of the positions."""

@@ -103,7 +103,9 @@ def check(
     carried = checker.carried(states)
     entries, held = checker.memories(memories)
     banks = tuple(name for name in held if name not in given)
-    resolved, positions = find_positions(checker.resolve(carried), held, carried, checker.fault)
+    resolved, positions = find_positions(checker.resolve(carried), held, checker.fault)
+    if carried[0] in positions:
+        raise checker.many(carried[0], positions[carried[0]])
     sizes = Sizes(checker.fault)
     for name in held:
         sizes.of(name)
@@ -291,6 +293,14 @@ class _Checker:
                 raise EquationError(
                     f"`{name}` is named in sizes, but no parameter, input or state has its size. Leave `{name}` out."
                 )
+
+    def many(self, output: str, memory: str) -> EquationError:
+        """Make the error for an output with a value at each position of a memory."""
+        return self.at_line(
+            f"The output `{output}` has a value at each position of `{memory}`; the first state of a cell is one "
+            f"vector. Sum over the positions, as in `a @ {memory}`.",
+            self.equations[self.lines[output]],
+        )
 
     def memories(self, names: Iterable[str] | str) -> tuple[tuple[str, ...], dict[str, str]]:
         """Check the memories. Return their entries, and the memory of each of them and of the inputs tied to it."""

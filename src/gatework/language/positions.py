@@ -5,28 +5,27 @@ position. A bank and a vector are added position by position. ``m @ q`` compares
 one number for each; ``a @ m`` sums the positions, each with its number.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from gatework.errors import EquationError
+from gatework.errors import GateworkError
 from gatework.language.functions import FUNCTIONS, MOST_SHIFT
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Product, along, children, rebuild
 
 BESIDE = ("match", "weigh")
 """The functions that are written with ``@`` beside a name."""
 
-Fault = Callable[[str, Node | None], EquationError]
+Fault = Callable[[str, Node | None], GateworkError]
 
 
 def find_positions(
-    equations: tuple[Equation, ...], memories: Mapping[str, str], states: Iterable[str], fault: Fault
+    equations: tuple[Equation, ...], memories: Mapping[str, str], fault: Fault
 ) -> tuple[tuple[Equation, ...], dict[str, str]]:
     """Find which names have a value at each position of a memory, and turn ``@`` beside such names into functions.
 
     Args:
         equations: The lines, their names resolved.
         memories: For every memory, and every input with a number for each of its positions, the memory.
-        states: The names carried from step to step.
         fault: Makes the error for a message and the node at fault.
 
     Returns:
@@ -51,14 +50,6 @@ def find_positions(
                 known[equation.target] = memory
     for equation in changed:
         _check(equation.value, known, fault)
-    output = next(iter(states))
-    if output in known:
-        line = next(equation for equation in changed if equation.target == output)
-        raise fault(
-            f"The output `{output}` has a value at each position of `{known[output]}`; the first state of a cell is "
-            f"one vector. Sum over the positions, as in `a @ {known[output]}`.",
-            line.value,
-        )
     return tuple(changed), known
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
 
 from gatework.cells import Cell, find_cell, project
 from gatework.errors import SizeError
@@ -92,8 +94,7 @@ def plan_layers(
     bias: bool,
     proj_size: int,
     second_bias: Mapping[str, str] | None,
-    own_sizes: Mapping[str, int] | None = None,
-    memory_size: int | Mapping[str, int] | None = None,
+    named_sizes: Mapping[str, Any] = MappingProxyType({"own": {}}),
 ) -> tuple[Layer, ...]:
     """Plan the layers of a stack.
 
@@ -107,8 +108,7 @@ def plan_layers(
         bias: Whether the layers have biases.
         proj_size: Size of the projected output; 0 for no projection, or for the cell's own size.
         second_bias: As for :func:`gatework.nn.storage.layout`.
-        own_sizes: The sizes that the cell names.
-        memory_size: The size of the vectors of the cell's memories.
+        named_sizes: What :meth:`gatework.Cell.sizes` is told by name: ``own`` and ``memory_size``.
 
     Returns:
         The layers, lowest first.
@@ -126,8 +126,7 @@ def plan_layers(
         if number and wiring.skips_in:
             given += sizes[first]
         from_below = wiring.below_projection and not number
-        own = own_sizes or {}
-        follow = _following(cell, hidden_size, proj_size, own)
+        follow = _following(cell, hidden_size, proj_size, named_sizes["own"])
         maps = wiring.input_projection and (number == 0 or (elementwise and given != follow[first]))
         maps |= from_below and first in wired(cell)
         named = {**sizes, first: follow[first] if maps else given}
@@ -135,7 +134,7 @@ def plan_layers(
             named |= {name: layers[-1].size(name.removesuffix(BELOW)) for name in wired(cell)}
         if from_below:
             named = {name: size for name, size in named.items() if name not in wired(cell)}
-        all_sizes = cell.sizes(tuple((follow | named).values()), hidden_size, proj_size or None, own, memory_size)
+        all_sizes = cell.sizes(tuple((follow | named).values()), hidden_size, proj_size or None, **named_sizes)
         step = cell.step if number or from_below else without(cell.step, wired(cell))
         if not bias:
             step = without(step, [parameter.name for parameter in step.parameters if parameter.role == "bias"])

@@ -131,17 +131,21 @@ class Recurrent(OwnState):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        flags = {"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional}
-        flags |= {"learn_initial_state": learn_initial_state, "input_projection": input_projection}
+        flags = {"learn_initial_state": learn_initial_state, "input_projection": input_projection}
         flags |= {"locked_dropout": locked_dropout, "below_projection": below_projection, "tie_layers": tie_layers}
+        flags = {"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional, **flags}
         hidden_sizes = check_options(hidden_size, num_layers, dropout, proj_size, **flags)
         if dropout > 0 and len(hidden_sizes) == 1:
             told = f"dropout option adds dropout between layers, so dropout={dropout} does nothing with num_layers=1"
             warnings.warn(told, stacklevel=2)
         self.cell, self.sizes, self.memory_size = read_cell(cell, proj_size), dict(sizes or {}), memory_size
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, len(hidden_sizes)
-        self.bias, self.batch_first = bias, batch_first
-        self.dropout, self.locked_dropout = float(dropout), locked_dropout
+        self.bias, self.batch_first, self.dropout, self.locked_dropout = (
+            bias,
+            batch_first,
+            float(dropout),
+            locked_dropout,
+        )
         self.bidirectional, self.proj_size = bidirectional, proj_size
         self.init, self.chrono_steps, self.forget_bias = init, chrono_steps, forget_bias
         self.learn_initial_state, self.input_projection = learn_initial_state, input_projection
@@ -155,8 +159,7 @@ class Recurrent(OwnState):
             bias=bias,
             proj_size=proj_size,
             second_bias=self._second_bias,
-            own_sizes=self.sizes,
-            memory_size=memory_size,
+            named_sizes={"own": self.sizes, "memory_size": memory_size},
         )
         self.first_input = first_input(self.cell)
         for layer in self.layers:

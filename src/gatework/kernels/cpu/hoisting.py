@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gatework.errors import KernelError
 from gatework.kernels.call import Call
-from gatework.kernels.planning.lowering import Lowered, lower
+from gatework.kernels.planning.lowering import Lowered, NotLowered, lower
 from gatework.kernels.reference import arithmetic, memories
 from gatework.kernels.weights import Weights
 from gatework.language.anatomy import written_out
@@ -51,7 +51,7 @@ def hoisted(call: Call) -> Call:
 def _known(call: Call) -> Lowered:
     told = _lowered(call.step, call.lines)
     if isinstance(told, str):
-        raise KernelError(told)
+        raise KernelError(f"No kernel runs this cell: {told}. Choose backend='auto', which takes the reference here.")
     return told
 
 
@@ -76,8 +76,8 @@ def _lowered(step: Step, record: tuple[str, ...]) -> Lowered | str:
 def _lowered_once(key: _ByIdentity, record: tuple[str, ...]) -> Lowered | str:
     try:
         return lower(key.step, record)
-    except KernelError as error:
-        return str(error)
+    except NotLowered as reason:
+        return str(reason)
 
 
 class _Computed:

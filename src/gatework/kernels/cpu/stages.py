@@ -12,6 +12,7 @@ from math import gcd
 from gatework.kernels.cpu.slots import Slots
 from gatework.kernels.llvm.code import Code
 from gatework.kernels.llvm.functions import emit
+from gatework.kernels.llvm.lanes import sum_of, within
 from gatework.kernels.planning.plan import Columns, Moments, Plan, Stage
 from gatework.language.functions import NORM_EPSILON
 from gatework.language.nodes import ONE_NUMBER, Apply, Equation, Name, Node, Number, walk
@@ -374,25 +375,15 @@ def _reduced(code: Code, address: str, size: str, centre: str | None) -> str:
     """Sum a row, or the squares of its distances from a centre. Lanes beyond the size count as zero."""
     total = code.slot(code.vector)
     code.do(f"store {code.vector} zeroinitializer, ptr {total}")
-    lanes = ", ".join(f"i64 {lane}" for lane in range(code.lanes))
     with code.loop("0", size, str(code.lanes)) as unit:
         value = code.load(code.offset(address, unit))
         if centre is not None:
             away = code.let(f"fsub {code.vector} {value}, {centre}")
             value = code.let(f"fmul {code.vector} {away}, {away}")
-        left = code.let(f"sub i64 {size}, {unit}")
-        first = code.let(f"insertelement <{code.lanes} x i64> poison, i64 {left}, i64 0")
-        zeros = f"<{code.lanes} x i32> zeroinitializer"
-        spread = code.let(f"shufflevector <{code.lanes} x i64> {first}, <{code.lanes} x i64> poison, {zeros}")
-        inside = code.let(f"icmp slt <{code.lanes} x i64> <{lanes}>, {spread}")
-        kept = code.let(f"select {code.mask} {inside}, {code.vector} {value}, {code.vector} zeroinitializer")
+        kept = within(code, code.let(f"sub i64 {size}, {unit}"), value, "zeroinitializer")
         old = code.load(total)
         code.do(f"store {code.vector} {code.let(f'fadd {code.vector} {old}, {kept}')}, ptr {total}")
-    summed = code.load(total)
-    symbol = f"llvm.vector.reduce.fadd.v{code.lanes}f{8 * code.bytes}"
-    # `reassoc` adds lanes in pairs: the order is fixed and quick.
-    code.declarations[symbol] = f"declare {code.scalar} @{symbol}({code.scalar}, {code.vector})"
-    return code.let(f"call reassoc {code.scalar} @{symbol}({code.scalar} {code.number(0.0)}, {code.vector} {summed})")
+    return sum_of(code, code.load(total))
 
 
 def write_columns(plan: Plan, columns: Columns, code: Code, slots: Slots) -> str:

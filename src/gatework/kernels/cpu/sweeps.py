@@ -7,7 +7,7 @@ like any vector, as [rows, L]. Each row has its own number of positions, its ext
 from gatework.kernels.cpu.slots import Slots
 from gatework.kernels.cpu.stages import StageValues
 from gatework.kernels.llvm.code import Code
-from gatework.kernels.llvm.functions import emit
+from gatework.kernels.llvm.lanes import exponential_below, greater_of, greatest_of, sum_of, within
 from gatework.kernels.planning.plan import Plan, Sweep
 from gatework.language.nodes import Apply, Equation, Name, Node, walk
 
@@ -92,8 +92,6 @@ class _Writer:
         self.batch_row = "0"
         self.outs: dict[str, str] = {}  # the addresses of the results in the current row
         self.zero = code.splat(0.0)
-        lanes = ", ".join(f"i64 {lane}" for lane in range(code.lanes))
-        self.lanes = f"<{lanes}>"
 
     def write(self) -> None:
         code = self.code
@@ -127,14 +125,8 @@ class _Writer:
         return line.value.arguments
 
     def inside(self, first: str, size: str, value: str, other: str) -> str:
-        """Replace the lanes of a vector that lie beyond a size."""
-        code = self.code
-        left = code.let(f"sub i64 {size}, {first}")
-        one = code.let(f"insertelement <{code.lanes} x i64> poison, i64 {left}, i64 0")
-        zeros = f"<{code.lanes} x i32> zeroinitializer"
-        spread = code.let(f"shufflevector <{code.lanes} x i64> {one}, <{code.lanes} x i64> poison, {zeros}")
-        mask = code.let(f"icmp slt <{code.lanes} x i64> {self.lanes}, {spread}")
-        return code.let(f"select {code.mask} {mask}, {code.vector} {value}, {code.vector} {other}")
+        """Replace the lanes of a vector that lie beyond a size; ``first`` is the number of its first lane."""
+        return within(self.code, self.code.let(f"sub i64 {size}, {first}"), value, other)
 
     def accumulators(self, start: str) -> list[str]:
         """Reserve a vector for each line, and set it."""
@@ -146,15 +138,6 @@ class _Writer:
     def accumulate(self, place: str, value: str) -> None:
         code = self.code
         code.do(f"store {code.vector} {code.let(f'fadd {code.vector} {code.load(place)}, {value}')}, ptr {place}")
-
-    def summed(self, vector: str) -> str:
-        """Sum the lanes of a vector, in pairs: the order is fixed and quick."""
-        code = self.code
-        symbol = f"llvm.vector.reduce.fadd.v{code.lanes}f{8 * code.bytes}"
-        code.declarations[symbol] = f"declare {code.scalar} @{symbol}({code.scalar}, {code.vector})"
-        return code.let(
-            f"call reassoc {code.scalar} @{symbol}({code.scalar} {code.number(0.0)}, {code.vector} {vector})"
-        )
 
 
 class _Within(_Writer):
@@ -180,7 +163,7 @@ class _Match(_Within):
                     product = code.let(f"fmul {code.vector} {left}, {right}")
                     self.accumulate(place, self.inside(unit, size, product, self.zero))
             for line, place in zip(self.sweep.lines, places, strict=True):
-                total = self.summed(code.load(place))
+                total = sum_of(code, code.load(place))
                 code.do(f"store {code.scalar} {total}, ptr {code.offset(self.out(line), position)}")
 
 
@@ -232,7 +215,7 @@ class _Total(_Writer):
                 self.accumulate(place, self.inside(position, extent, value, self.zero))
         for line, place in zip(self.sweep.lines, places, strict=True):
             if line.target not in self.plan.gathered:
-                code.store(code.broadcast(self.summed(code.load(place))), self.out(line))
+                code.store(code.broadcast(sum_of(code, code.load(place))), self.out(line))
 
     def _gather(self, line: Equation, position: str, extent: str) -> None:
         code, slots = self.code, self.slots
@@ -257,16 +240,15 @@ class _Softmax(_Writer):
         with code.loop("0", extent, str(code.lanes)) as position:
             self.values.at_unit(position, {})
             value = self.inside(position, extent, self.values.value(numbers), least)
-            code.do(f"store {code.vector} {code.intrinsic('maximum', code.load(most), value)}, ptr {most}")
-        symbol = f"llvm.vector.reduce.fmaximum.v{code.lanes}f{8 * code.bytes}"
-        greatest = code.broadcast(code.call(code.scalar, symbol, (code.vector, code.load(most))))
+            code.do(f"store {code.vector} {greater_of(code, code.load(most), value)}, ptr {most}")
+        greatest = code.broadcast(greatest_of(code, code.load(most)))
         with code.loop("0", extent, str(code.lanes)) as position:
             self.values.at_unit(position, {})
-            less = code.let(f"fsub {code.vector} {self.values.value(numbers)}, {greatest}")
-            value = self.inside(position, extent, emit(code, "exp", [less]), self.zero)
+            value = exponential_below(code, self.values.value(numbers), greatest)
+            value = self.inside(position, extent, value, self.zero)
             code.store(value, code.offset(self.out(line), position))
             self.accumulate(total, value)
-        scale = code.broadcast(code.let(f"fdiv {code.scalar} {code.number(1.0)}, {self.summed(code.load(total))}"))
+        scale = code.broadcast(code.let(f"fdiv {code.scalar} {code.number(1.0)}, {sum_of(code, code.load(total))}"))
         with code.loop("0", self.count, str(code.lanes)) as position:
             address = code.offset(self.out(line), position)
             value = code.let(f"fmul {code.vector} {code.load(address)}, {scale}")

@@ -8,7 +8,6 @@ compute it. So a kernel sees only numbers at positions, and expressions that it 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from gatework.errors import KernelError
 from gatework.language.anatomy import addends
 from gatework.language.check import check, rechecked
 from gatework.language.functions import FUNCTIONS
@@ -28,6 +27,10 @@ from gatework.language.nodes import (
 )
 from gatework.language.simplify import added, needed, substitute
 from gatework.language.spelling import Names
+
+
+class NotLowered(Exception):
+    """The reason, as a clause, why kernels cannot run a step. Another backend runs it."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +59,14 @@ def lower(step: Step, record: Iterable[str] = ()) -> Lowered:
         The lowered step.
 
     Raises:
-        KernelError: If kernels cannot run the step; the message is a clause that says why.
+        NotLowered: If kernels cannot run the step.
     """
     for name in (*step.states, *step.inputs):
         if name in step.positions:
-            raise KernelError(f"`{name}` has a number for each position of a memory, from step to step")
+            raise NotLowered(f"`{name}` has a number for each position of a memory, from step to step")
     kept = {name for name in (*record, *step.delivered) if name in step.positions and not step.is_bare(name)}
     if kept:
-        raise KernelError(f"what is recorded ({', '.join(sorted(kept))}) has a vector for each position of a memory")
+        raise NotLowered(f"what is recorded ({', '.join(sorted(kept))}) has a vector for each position of a memory")
     return _Lowerer(step).lowered
 
 
@@ -109,7 +112,7 @@ class _Lowerer:
             return node
         if isinstance(node, Product):
             if node.matrix not in self.rows or node.transposed:
-                raise KernelError(f"`{node.matrix}` multiplies vectors at positions that change from step to step")
+                raise NotLowered(f"`{node.matrix}` multiplies vectors at positions that change from step to step")
             return self.scored(node, target)
         return self.at_positions(node, target)
 
@@ -117,7 +120,7 @@ class _Lowerer:
         assert isinstance(node, Apply)
         function, row = node.function, FUNCTIONS[node.function]
         if function == "shift" or row.kind == "reduction":
-            raise KernelError(f"`{function}` of what a memory's positions have runs in no kernel")
+            raise NotLowered(f"`{function}` of what a memory's positions have runs in no kernel")
         if function == "add":
             return self.sum(node, target)
         return Apply(function, tuple(self.part(child, target) for child in node.arguments))

@@ -6,7 +6,8 @@ from functools import cached_property
 
 from gatework.kernels.planning.lowering import inlined
 from gatework.kernels.planning.normal import REDUCTIONS, named, normal, settled
-from gatework.kernels.planning.plan import Plan, make_plan
+from gatework.kernels.planning.plan import Plan
+from gatework.kernels.planning.planner import make_plan
 from gatework.kernels.planning.verify import verified
 from gatework.language.check import check, remaining
 from gatework.language.derive import Adjoint, differentiate, reached
