@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from gatework.cells import recurrent_dropout as recurrent_dropout
     from gatework.cells import replace as replace
     from gatework.cells import zoneout as zoneout
+    from gatework.decoding import NGram as NGram
     from gatework.decoding import beam_search as beam_search
+    from gatework.decoding import ctc_best_path as ctc_best_path
+    from gatework.decoding import ctc_prefix_search as ctc_prefix_search
     from gatework.diagram import Picture as Picture
     from gatework.diagram import draw as draw
     from gatework.heads import HEADS as HEADS
@@ -78,6 +81,7 @@ _PUBLIC = {
     "LSTM": "gatework.nn",
     "LSTMCell": "gatework.nn",
     "LoadedRun": "gatework.training",
+    "NGram": "gatework.decoding",
     "Picture": "gatework.diagram",
     "RNN": "gatework.nn",
     "RNNCell": "gatework.nn",
@@ -97,6 +101,8 @@ _PUBLIC = {
     "clamp": "gatework.tracing",
     "compare": "gatework.search",
     "coupled": "gatework.cells",
+    "ctc_best_path": "gatework.decoding",
+    "ctc_prefix_search": "gatework.decoding",
     "draw": "gatework.diagram",
     "errors": "gatework.errors",
     "evaluate": "gatework.training",

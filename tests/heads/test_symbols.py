@@ -86,7 +86,7 @@ def test_the_answer_of_a_chord_is_the_more_probable_one_in_turn():
         for k in range(4):
             # Of all patterns that begin as the answer does, the next question is more probably answered so.
             same = patterns(4)[(patterns(4)[:, :k] == answer[:k]).all(dim=1)]
-            shares = (-head.loss(row.expand(len(same), -1), same)).exp()
+            shares = (-head.loss(row.expand(len(same), -1), same)).exp().detach()
             yes = float(shares[same[:, k] == 1].sum() / shares.sum())
             assert bool(answer[k]) is (yes > 0.5)
 

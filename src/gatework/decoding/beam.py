@@ -21,15 +21,15 @@ class Hypothesis:
 
     Args:
         symbols: The symbols, without the end symbol.
-        score: What hypotheses are ranked by: the log-probability, divided by the penalty of its length.
+        score: What hypotheses are ranked by, such as the log-probability divided by the penalty of its length.
         log_probability: The logarithm of the probability of the symbols, with that of the end symbol if there is one.
-        ended: Whether the end symbol came, or else the search has stopped at the greatest length.
+        ended: Whether they are complete, or else a search has stopped at the greatest length.
     """
 
     symbols: tuple[int, ...]
     score: float
     log_probability: float
-    ended: bool
+    ended: bool = True
 
 
 @torch.no_grad()
@@ -182,12 +182,14 @@ def _best(totals: Tensor, width: int) -> tuple[Tensor, Tensor]:
     ``torch.topk`` does not promise which of equal numbers it takes, and a sort of all would take much longer.
     """
     count = min(width, totals.shape[1])
-    least = totals.topk(count, dim=1).values[:, -1:]
-    same = totals == least
-    above = totals > least
-    # Of those that equal the least one, as many as there is room for.
-    kept = above | (same & (same.cumsum(dim=1) <= count - above.sum(dim=1, keepdim=True)))
-    places = kept.nonzero()[:, 1].view(len(totals), count)
+    values, places = totals.topk(min(count + 1, totals.shape[1]), dim=1)
+    least = values[:, count - 1 : count]
+    if bool(((values[:, count:] == least) & (least > float("-inf"))).any()):
+        same, above = totals == least, totals > least
+        # Of those that equal the least one, as many as there is room for.
+        kept = above | (same & (same.cumsum(dim=1) <= count - above.sum(dim=1, keepdim=True)))
+        places = kept.nonzero()[:, 1].view(len(totals), count)
+    places = places[:, :count].sort(dim=1).values
     values, order = totals.gather(1, places).sort(dim=1, descending=True, stable=True)
     places = places.gather(1, order)
     if count < width:  # fewer continuations than beams

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gatework.data.targets import IGNORED
+from gatework.decoding.ctc import collapse, ctc_best_path
 from gatework.errors import DataError
 from gatework.heads.head import Head, check_size, draw_class, unchanged, wide
 
@@ -130,8 +131,7 @@ class Transcript(Head):
         Returns:
             The labels of each sequence.
         """
-        found = self.answer_all(scores, lengths).T.tolist()
-        return [[label for label in row if label != IGNORED] for row in found]
+        return ctc_best_path(scores, lengths)
 
     def sample(self, scores: Tensor, generator: torch.Generator) -> Tensor:
         """Draw a path, and give its labels in the form of the targets ``[T, B]``."""
@@ -151,13 +151,9 @@ class Transcript(Head):
             >>> Transcript(2).collapse(torch.tensor([[0], [0], [2], [0], [1]])).T
             tensor([[   0,    0,    1, -100, -100]])
         """
-        kept = paths != self.blank
-        kept[1:] &= paths[1:] != paths[:-1]
-        if lengths is not None:
-            kept &= torch.arange(len(paths), device=paths.device)[:, None] < lengths.to(paths.device)
-        # A stable sort brings what is kept to the front, in its order.
-        order = torch.argsort(kept.to(torch.int8), dim=0, descending=True, stable=True)
-        return torch.where(kept, paths, IGNORED).gather(0, order)
+        labels, counts = collapse(paths, self.blank, lengths)
+        place = torch.arange(len(paths), device=paths.device)[:, None]
+        return torch.where(place < counts, labels, IGNORED)
 
     def wrong(
         self,
