@@ -124,6 +124,9 @@ def test_words_are_smoothed_in_training_only_and_padding_counts_nothing():
     assert_close(head.loss(scores, targets), torch.tensor(plain, dtype=torch.float64))
     assert head.loss(scores.view(2, 3, 7), targets.view(2, 3)).shape == (2, 3)
     assert head.losses(scores[:, None], targets[:, None]).shape == (4,)
+    measured = head.train().measure(scores[:, None], targets[:, None])["loss"]
+    assert measured == pytest.approx(sum(plain) / 4)
+    assert head.training
 
 
 def test_what_is_read_is_the_text_one_step_late():
@@ -165,7 +168,7 @@ def test_every_row_keeps_what_the_table_says(name):
     assert all(math.isfinite(value) for value in found.values())
     assert ("accuracy" in found) is head.judged()
     asked = head.losses(given, targets)
-    assert found["loss"] == pytest.approx(float(asked.sum()) / max(1, int(head.asked(targets).sum())))
+    assert found["loss"] == pytest.approx(float(asked.detach().sum()) / max(1, int(head.asked(targets).sum())))
     assert asked.shape == ((2,) if head.whole else (int(head.asked(targets).sum()),))
     if not head.whole:
         # Steps without a target count nothing.

@@ -162,5 +162,14 @@ def test_labels_that_no_path_has_are_refused(rows, lengths, message):
 
 def test_no_sequences_have_no_losses():
     head = Transcript(2)
+    none = torch.zeros(0, 2, dtype=torch.long)
+    # Without steps there are no labels, and that is certain; without labels every step is a blank.
+    assert head.losses(torch.zeros(0, 2, 3), none).tolist() == [0.0, 0.0]
+    scores = drawn(3, 2, 2)
+    expected = -scores.log_softmax(-1)[..., 2].cumsum(0)
+    found = head.losses(scores, none, torch.tensor([3, 0]))
+    assert_close(found, torch.stack([expected[2, 0], torch.zeros_like(expected[0, 0])]))
+    with pytest.raises(DataError, match="Sequence 0 has 0 steps, and its 1 labels with 0 repeats need 1"):
+        head.losses(scores, padded([[1], []], 2), torch.tensor([0, 3]))
     assert head.losses(torch.zeros(3, 0, 3), torch.zeros(3, 0, dtype=torch.long)).shape == (0,)
     assert head.answers(torch.zeros(3, 0, 3)) == []

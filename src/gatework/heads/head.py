@@ -224,6 +224,7 @@ class Head(nn.Module):
         correct[asked] = self.right(scores[asked], targets[asked], picked, tolerance)
         return (asked & ~correct).sum(dim=0)
 
+    @torch.no_grad()
     def measure(
         self,
         scores: Tensor,
@@ -244,18 +245,20 @@ class Head(nn.Module):
             only correct answers, where it is defined which answers are correct; ``mean_absolute_error`` where answers
             have a distance. Each is 0 if there is no target.
         """
-        with torch.no_grad():
-            asked = self.asked(targets)
-            count, some = int(asked.sum()), asked.any(dim=0)
-            found = {"loss": float(self.losses(scores, targets, lengths).double().sum()) / max(1, count)}
-            if self.judged(tolerance):
-                wrong = self.wrong(scores, targets, lengths, tolerance=tolerance)
-                found["accuracy"] = (count - int(wrong.sum())) / max(1, count)
-                found["solved"] = int((some & (wrong == 0)).sum()) / max(1, int(some.sum()))
-            if self.distances:
-                away = self.distance(scores[asked], targets[asked]).mean(dim=-1)
-                found["mean_absolute_error"] = float(away.double().sum()) / max(1, count)
-            return found
+        asked, training = self.asked(targets), self.training
+        count, some = int(asked.sum()), asked.any(dim=0)
+        self.eval()  # what applies in training only, such as smoothing, is not measured
+        losses = self.losses(scores, targets, lengths)
+        self.train(training)
+        found = {"loss": float(losses.double().sum()) / max(1, count)}
+        if self.judged(tolerance):
+            wrong = self.wrong(scores, targets, lengths, tolerance=tolerance)
+            found["accuracy"] = (count - int(wrong.sum())) / max(1, count)
+            found["solved"] = int((some & (wrong == 0)).sum()) / max(1, int(some.sum()))
+        if self.distances:
+            away = self.distance(scores[asked], targets[asked]).mean(dim=-1)
+            found["mean_absolute_error"] = float(away.double().sum()) / max(1, count)
+        return found
 
 
 def check_size(name: str, size: int, least: int = 1) -> int:

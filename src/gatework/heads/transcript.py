@@ -80,13 +80,13 @@ class Transcript(Head):
         """
         scores = functional.log_softmax(wide(read(output)), dim=-1)
         steps, size = scores.shape[:2]
-        if not size:
-            return scores.sum(dim=(0, 2))
         labels = (targets != IGNORED).sum(dim=0).cpu()
         last = torch.full((size,), steps) if lengths is None else lengths.cpu()
         self._check(targets, labels, last)
+        if not steps or not size:
+            return scores.sum(dim=(0, 2))  # 0 for each sequence: no steps have no labels
         # Places after the last label are not read, but have to hold a label.
-        filled = targets.clamp(min=0).T.contiguous()
+        filled = functional.pad(targets.clamp(min=0).T, (0, 1))  # one more, because torch takes no empty tensor
         return functional.ctc_loss(scores, filled, last, labels, blank=self.blank, reduction="none")
 
     def _check(self, targets: Tensor, labels: Tensor, lengths: Tensor) -> None:
