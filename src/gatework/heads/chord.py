@@ -52,12 +52,16 @@ class Chord(Head):
     def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Return the negative logarithm of the probability of all answers together ``[...]``, in nats."""
         questions, units = wide(scores).split([self.size, self.hidden], dim=-1)  # [..., K] and [..., H]
+        inward, outward = self.weight_in.to(questions.dtype), self.weight_out.to(questions.dtype)
         targets = targets.to(questions.dtype)
-        given = targets[..., None] * self.weight_in.to(questions.dtype)  # [..., K, H]
-        # What the units read before each question: the sum over all questions before it, without its own.
-        before = functional.pad(given[..., :-1, :].cumsum(dim=-2), (0, 0, 1, 0))
-        heard = torch.sigmoid(units[..., None, :] + before)
-        asked = questions + (heard * self.weight_out.to(questions.dtype)).sum(dim=-1)
+        # The units change only where the answer is yes. So they are computed once for each number of yeses before a
+        # question, 0 to M, and most chords have few of them.
+        before = (targets.cumsum(dim=-1) - targets).long()  # [..., K]
+        most = int(targets.sum(dim=-1).max()) if targets.numel() else 0
+        rank = torch.arange(most, device=targets.device)[:, None]  # [M, 1]
+        given = (targets[..., None, :] * (before[..., None, :] == rank)) @ inward  # [..., M, H]: what each yes adds
+        heard = torch.sigmoid(units[..., None, :] + functional.pad(given.cumsum(dim=-2), (0, 0, 1, 0)))
+        asked = questions + (heard @ outward.t()).gather(-2, before[..., None, :]).squeeze(-2)
         return functional.binary_cross_entropy_with_logits(asked, targets, reduction="none").sum(dim=-1)
 
     def answer(self, scores: Tensor) -> Tensor:
