@@ -140,12 +140,8 @@ class Recurrent(OwnState):
             warnings.warn(told, stacklevel=2)
         self.cell, self.sizes, self.memory_size = read_cell(cell, proj_size), dict(sizes or {}), memory_size
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, len(hidden_sizes)
-        self.bias, self.batch_first, self.dropout, self.locked_dropout = (
-            bias,
-            batch_first,
-            float(dropout),
-            locked_dropout,
-        )
+        self.bias, self.batch_first = bias, batch_first
+        self.dropout, self.locked_dropout = float(dropout), locked_dropout
         self.bidirectional, self.proj_size = bidirectional, proj_size
         self.init, self.chrono_steps, self.forget_bias = init, chrono_steps, forget_bias
         self.learn_initial_state, self.input_projection = learn_initial_state, input_projection
@@ -161,7 +157,6 @@ class Recurrent(OwnState):
             second_bias=self._second_bias,
             named_sizes={"own": self.sizes, "memory_size": memory_size},
         )
-        self.first_input = first_input(self.cell)
         for layer in self.layers:
             prepare(layer.step)
         initial.register(self, device, dtype)
@@ -172,6 +167,11 @@ class Recurrent(OwnState):
         for number, layer in enumerate(self.layers):
             for direction in range(self.wiring.directions):
                 yield number, direction, layer
+
+    @property
+    def first_input(self) -> str:
+        """The input that the stack's input enters."""
+        return first_input(self.cell)
 
     @property
     def output_size(self) -> int:
