@@ -146,7 +146,7 @@ class Recurrent(OwnState):
         self.init, self.chrono_steps, self.forget_bias = init, chrono_steps, forget_bias
         self.learn_initial_state, self.input_projection = learn_initial_state, input_projection
         self.wiring = Wiring(bidirectional, input_projection, below_projection, skip, connection, tie_layers)
-        self.backend, self.memory = backend, memory
+        self.backend, self.memory, self.first_input = backend, memory, first_input(self.cell)
         self.layers = plan_layers(
             self.cell,
             input_size,
@@ -167,11 +167,6 @@ class Recurrent(OwnState):
         for number, layer in enumerate(self.layers):
             for direction in range(self.wiring.directions):
                 yield number, direction, layer
-
-    @property
-    def first_input(self) -> str:
-        """The input that the stack's input enters."""
-        return first_input(self.cell)
 
     @property
     def output_size(self) -> int:
