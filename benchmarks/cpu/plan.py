@@ -20,6 +20,7 @@ class Sizes:
     cells: tuple[Shape, ...]
     share: Shape
     options: Shape
+    attention: Shape
     ragged: Shape  # T is the longest; the shortest is a tenth
     streaming: tuple[int, ...]
     memory: Shape
@@ -39,6 +40,7 @@ FULL = Sizes(
     cells=((16, 128, 128), (32, 128, 256)),
     share=(32, 128, 512),
     options=(32, 128, 256),
+    attention=(64, 20, 256),
     ragged=(32, 1000, 128),
     streaming=(128, 512),
     memory=(32, 128, 512),
@@ -49,6 +51,7 @@ QUICK = Sizes(
     cells=((3, 8, 16),),
     share=(4, 12, 64),
     options=(3, 8, 16),
+    attention=(4, 5, 16),
     ragged=(5, 40, 16),
     streaming=(16,),
     memory=(8, 32, 128),

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from benchmarks.cpu import jax_peer, onnx_peer, torchrecurrent_peer
+from benchmarks.cpu.attention import attention, stacks
 from benchmarks.cpu.contestants import (
     Network,
     Shape,
@@ -356,4 +357,6 @@ TABLES: Mapping[str, Callable[[Plan], list[Table]]] = {
     "streaming": streaming,
     "share": share,
     "options": options,
+    "attention": attention,
+    "stacks": stacks,
 }
