@@ -103,7 +103,7 @@ def lstm_flops(shape: Shape, mode: str) -> float:
     return 2.0 * steps * rows * 4 * units * (units + units) * (3 if mode == "training" else 1)
 
 
-def recurrent(plan: Plan, cell: str, units: int, **options: Any) -> gatework.Recurrent:
+def recurrent(plan: Plan, cell: gatework.Cell | str, units: int, **options: Any) -> gatework.Recurrent:
     """Make one of our layers with random weights, the same every time."""
     torch.manual_seed(0)
     return gatework.Recurrent(cell, units, units, **options, backend=plan.backend)

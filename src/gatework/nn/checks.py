@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 from gatework.cells import Cell
 from gatework.errors import SizeError
 from gatework.nn.layers import Layer, outer_inputs
+from gatework.nn.memories import Remembered, count_of
 
 
 def check_options(
@@ -149,6 +150,8 @@ def _width(layer: Layer, name: str, memories: Any) -> int:
     step = layer.step
     if not step.is_bare(name):
         return layer.size(name)
+    if isinstance(memories, Remembered):
+        return count_of(step, name, memories.banks)
     given = memories.get(step.positions[name]) if isinstance(memories, Mapping) else memories
     if not isinstance(given, Tensor) or given.dim() < 2:
         raise SizeError(

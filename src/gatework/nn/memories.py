@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Union
 
 import torch
 from torch import Tensor
@@ -14,12 +14,34 @@ from gatework.language.nodes import Step
 from gatework.nn.layers import Layer
 from gatework.nn.sequences import SequenceBatch
 
-Banks = Tensor | Mapping[str, Tensor] | None
+Banks = Union[Tensor, Mapping[str, Tensor], "Remembered", None]
 Lengths = Tensor | Sequence[int] | Mapping[str, Tensor | Sequence[int]] | None
 
 
+class Remembered:
+    """Memories for single steps: what the layer computes of them alone, such as ``U @ m``, is computed at the first.
+
+    Made by :meth:`gatework.nn.Recurrent.remember`, and given to ``step`` as its memories. It holds for the parameters
+    as they were at the first step; after they change, make another.
+
+    Args:
+        banks: The checked memories, [B, L, size] each.
+        extents: For each memory, the number of positions of each row.
+        layers: The number of layers.
+    """
+
+    def __init__(self, banks: tuple[Tensor, ...], extents: tuple[Tensor | None, ...], layers: int) -> None:
+        self.banks, self.extents = banks, extents
+        self.kept: Mapping[int, dict[bool, list[Any]]] = {number: {} for number in range(layers)}
+
+
 def with_memories(
-    batch: SequenceBatch, cell: Cell, layer: Layer, memories: Banks, lengths: Lengths, like: Tensor | None
+    batch: SequenceBatch,
+    cell: Cell,
+    layer: Layer,
+    memories: Banks,
+    lengths: Lengths,
+    like: Tensor | None,
 ) -> SequenceBatch:
     """Add the memories to a batch.
 
@@ -38,6 +60,8 @@ def with_memories(
         SizeError: If the memories do not fit the cell or the batch.
     """
     names = cell.step.banks
+    if isinstance(memories, Remembered):
+        return _remembering(batch, memories)
     given, known = _named(cell, memories, "memories"), _named(cell, lengths, "memory_lengths")
     if missing := [name for name in names if name not in given]:
         raise SizeError(
@@ -63,6 +87,32 @@ def with_memories(
         banks = [bank.index_select(0, order) for bank in banks]
         extents = [one if one is None else one.index_select(0, order.cpu()) for one in extents]
     return replace(batch, banks=tuple(banks), extents=tuple(extents))
+
+
+def remembered(
+    cell: Cell, layers: Sequence[Layer], memories: Banks, lengths: Lengths, like: Tensor | None
+) -> Remembered:
+    """Hold memories for single steps; arguments and errors as for :func:`with_memories`, with all layers."""
+    given = tuple(memories.values()) if isinstance(memories, Mapping) else (memories,)
+    if not given or not isinstance(given[0], Tensor) or given[0].dim() not in (2, 3):
+        raise SizeError(
+            f"The memories to remember are {type(memories).__name__}; expected a tensor [B, L, size], or [L, size] "
+            "without a batch, or a mapping of them by name."
+        )
+    batched = given[0].dim() == 3
+    empty = given[0].new_zeros(1, given[0].shape[0] if batched else 1, 0)
+    batch = with_memories(SequenceBatch((empty,), None, None, 1, batched), cell, layers[0], memories, lengths, like)
+    return Remembered(batch.banks, batch.extents, len(layers))
+
+
+def _remembering(batch: SequenceBatch, memories: Remembered) -> SequenceBatch:
+    rows = memories.banks[0].shape[0]
+    if rows != batch.rows or batch.packed is not None:
+        raise SizeError(
+            f"The remembered memories have {rows} rows and the batch {batch.rows}; expected equally many, and no "
+            "packed sequence. Remember memories for this batch."
+        )
+    return replace(batch, banks=memories.banks, extents=memories.extents, kept=memories.kept)
 
 
 def width_of(layer: Layer, name: str, batch: SequenceBatch) -> int:

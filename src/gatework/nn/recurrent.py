@@ -25,7 +25,7 @@ from gatework.nn.layers import (
     read_above,
     read_cell,
 )
-from gatework.nn.memories import Banks, Lengths, with_memories
+from gatework.nn.memories import Banks, Lengths, Remembered, remembered, with_memories
 from gatework.nn.options import Options, shown
 from gatework.nn.sequences import SequenceBatch, arrange, as_tuple
 from gatework.nn.states import State, fresh_states, given_back, taken
@@ -314,6 +314,18 @@ class Recurrent(OwnState):
             >>> output, state = layer.step(torch.zeros(2, 3), state)
         """
         return single.step(self, input, state, memories, memory_lengths)
+
+    def remember(self, memories: Banks, memory_lengths: Lengths = None) -> Remembered:
+        """Hold memories for many calls of :meth:`step`, which then compute only once what memories alone decide.
+
+        Args:
+            memories: As in :meth:`forward`.
+            memory_lengths: As in :meth:`forward`.
+
+        Returns:
+            What ``step`` takes as its memories, as long as the parameters do not change.
+        """
+        return remembered(self.cell, self.layers, memories, memory_lengths, self._first_weight)
 
     def stream(self, batch_size: int = 1) -> Stream:
         """Prepare to run step by step at full speed; see :class:`gatework.nn.Stream`.

@@ -4,7 +4,7 @@ The kernels take [T, B, size], with the time axis cut to the longest row, or pac
 nor the amount of padding has any influence, and no gradient flows into padding.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,7 @@ class SequenceBatch:
         packed: The packed sequence from which the batch was made; None if the inputs were not packed.
         banks: The memories, [B, L, size] each.
         extents: For each memory, the number of positions of each row, int64 [B] on the CPU; None if all rows have L.
+        kept: For each layer, what single steps computed of the memories before; None keeps nothing.
         place: Where each of the given steps is among those of the batch, int64 [T, B]; None if no mask hides steps.
         joined: The concatenated sequences from which the batch was packed; None if it was not.
         index: The row in the concatenated sequences of each row of the packed ones, int64 [N].
@@ -49,6 +50,7 @@ class SequenceBatch:
     packed: PackedSequence | None = None
     banks: tuple[Tensor, ...] = ()
     extents: tuple[Tensor | None, ...] = ()
+    kept: Mapping[int, dict[bool, list[Any]]] | None = None
     place: Tensor | None = None
     joined: Concatenated | None = None
     index: Tensor | None = None

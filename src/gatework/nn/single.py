@@ -138,7 +138,8 @@ def _layer(
         return torch_step(layer._operation, given[first], states, weights)
     inputs = tuple([given[name] for name in one.step.inputs])
     draws = layer._drawn(one, given[first]) if layer.training and one.step.draws else None
-    return run_single(one.step, layer.weights(number), inputs, states, draws, batch.banks, batch.extents)
+    kept = None if batch.kept is None else batch.kept[number]
+    return run_single(one.step, layer.weights(number), inputs, states, draws, batch.banks, batch.extents, kept)
 
 
 def torch_step(

@@ -64,7 +64,7 @@ class Stream:
         if layer.cell.memories:
             raise SizeError(
                 f"stream() was called on a layer whose cell `{layer.cell.name}` reads a memory, which a stream does "
-                "not take. Use layer.step(x, state, memories=m), which does."
+                "not take. Use layer.step(x, state, memories=layer.remember(m)), which does."
             )
         if not layer.wiring.is_plain:
             raise SizeError(

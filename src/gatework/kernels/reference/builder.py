@@ -71,7 +71,10 @@ class _Builder:
         return len(self.program.start) - 1
 
     def do(self, kind: Kind, action: Action) -> None:
-        (self.program.each if kind == Kind.STEP else self.program.once).append(action)
+        if kind == Kind.STEP:
+            self.program.each.append(action)
+        else:
+            (self.program.once if kind == Kind.SEQUENCE else self.program.fixed).append(action)
 
     def at(self, place: Location, kind: Kind) -> int:
         """Return the register from which an action of some kind reads a value."""

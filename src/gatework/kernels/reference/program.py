@@ -31,10 +31,11 @@ class Location(NamedTuple):
 
 @dataclass
 class Program:
-    """Actions that run once, and actions that run at every step.
+    """Actions that run once for a memory, actions that run once for a sequence, and actions that run at every step.
 
     Args:
         start: The registers before a run: plain numbers, and None for all others.
+        fixed: Actions on parameters and memories alone.
         once: Actions for the whole sequence.
         each: Actions for every step.
         sequences: Pairs of registers: a whole sequence [T, B, size], and its value at each step.
@@ -49,6 +50,7 @@ class Program:
     """
 
     start: Registers = field(default_factory=lambda: [None])
+    fixed: list[Action] = field(default_factory=list)
     once: list[Action] = field(default_factory=list)
     each: list[Action] = field(default_factory=list)
     sequences: list[tuple[int, int]] = field(default_factory=list)

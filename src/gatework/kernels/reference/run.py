@@ -120,19 +120,33 @@ def _run(program: Program, call: Call, flow: "_Flow") -> Result:
     return result if flow.steps else _held_together(result, call)
 
 
-def begun(program: Program, call: Call) -> Registers:
-    """Return the registers of a run, with everything that is computed once."""
-    registers = [*program.start]
+def begun(program: Program, call: Call, held: Registers | None = None) -> Registers:
+    """Return the registers of a run, with everything that is computed once.
+
+    Args:
+        program: The program.
+        call: The call.
+        held: What :func:`fixed` returned for the same parameters and memories; None computes it.
+    """
+    registers = fixed(program, call) if held is None else [*held]
     registers[CALL] = call
     for register, name, sequence in zip(program.inputs, call.step.inputs, call.inputs, strict=True):
         registers[register] = with_numbers(call.step, name, sequence)
-    step = call.step
+    for action in program.once:
+        action(registers)
+    return registers
+
+
+def fixed(program: Program, call: Call) -> Registers:
+    """Return registers with all that parameters and memories alone decide."""
+    registers, step = [*program.start], call.step
+    registers[CALL] = call
     for register, name, extents in zip(program.extents, step.places, call.extents, strict=True):
         registers[register] = memories.mask_of(call.bank(name), extents)
     for register, name in zip(program.banks, step.banks, strict=True):
         mask = registers[program.extents[step.places.index(step.positions[name])]]
         registers[register] = memories.without_rest(with_numbers(step, name, call.bank(name)), mask)
-    for action in program.once:
+    for action in program.fixed:
         action(registers)
     return registers
 

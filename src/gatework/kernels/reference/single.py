@@ -4,7 +4,8 @@ from torch import Tensor
 
 from gatework.kernels.call import Call
 from gatework.kernels.reference.builder import program_for
-from gatework.kernels.reference.run import begun, with_numbers, without_numbers
+from gatework.kernels.reference.program import Registers
+from gatework.kernels.reference.run import begun, fixed, with_numbers, without_numbers
 from gatework.kernels.weights import Weights
 from gatework.language.nodes import Step
 
@@ -17,6 +18,7 @@ def run_single(
     draws: dict[str, Tensor] | None = None,
     banks: tuple[Tensor, ...] = (),
     extents: tuple[Tensor | None, ...] = (),
+    kept: dict[bool, Registers] | None = None,
 ) -> tuple[Tensor, ...]:
     """Run one step: the reference without an axis for time.
 
@@ -28,6 +30,7 @@ def run_single(
         draws: In training, the step's masks [B, size]; None in evaluation, where every mask equals its probability.
         banks: The memories, [B, L, size] each.
         extents: For each memory, the number of positions of each row, [B]; None for L.
+        kept: What earlier steps computed of the same parameters and memories; this step adds to it. None keeps nothing.
 
     Returns:
         The states after, [B, size] each.
@@ -39,7 +42,13 @@ def run_single(
         (tensor([[1.5000]]),)
     """
     program = program_for(step, draws is not None)
-    registers = begun(program, Call(step, weights, inputs, state, draws=draws, banks=banks, extents=extents))
+    call = Call(step, weights, inputs, state, draws=draws, banks=banks, extents=extents)
+    held = None
+    if kept is not None:
+        held = kept.get(draws is not None)
+        if held is None:
+            held = kept[draws is not None] = fixed(program, call)
+    registers = begun(program, call, held)
     for whole, part in (*program.sequences, *program.rows):
         registers[part] = registers[whole]
     for register, name, before in zip(program.before, step.states, state, strict=True):
