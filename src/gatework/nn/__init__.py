@@ -5,6 +5,7 @@ from gatework.nn.drop_in import GRU, LSTM, RNN
 from gatework.nn.drop_in_cells import GRUCell, LSTMCell, RNNCell
 from gatework.nn.explanation import Explanation, explain
 from gatework.nn.hard_attention import draw_position
+from gatework.nn.joined_weights import JoinedWeights
 from gatework.nn.recurrent import Recurrent
 from gatework.nn.scores import Keys
 from gatework.nn.stream import Stream
@@ -16,6 +17,7 @@ __all__ = [
     "Attention",
     "Explanation",
     "GRUCell",
+    "JoinedWeights",
     "Keys",
     "LSTMCell",
     "RNNCell",

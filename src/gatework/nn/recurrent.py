@@ -16,6 +16,7 @@ from gatework.nn.checks import check_inputs, check_names, check_options, check_s
 from gatework.nn.choices import Choice
 from gatework.nn.concatenated import opened
 from gatework.nn.foreign import OwnState
+from gatework.nn.joined_weights import Joinable
 from gatework.nn.layers import (
     Layer,
     first_input,
@@ -33,7 +34,7 @@ from gatework.nn.stream import Stream
 from gatework.nn.wiring import Wiring, dropped, enter, leave, suffix_of
 
 
-class Recurrent(OwnState):
+class Recurrent(Joinable, OwnState):
     """Run any cell over sequences, with the interface of ``torch.nn.LSTM``.
 
     Args:
