@@ -14,7 +14,7 @@ from gatework.errors import SizeError
 from gatework.heads import HEADS, Head
 from gatework.models.loss import widened
 from gatework.models.state import State
-from gatework.nn import Recurrent
+from gatework.nn import Recurrent, last_states
 from gatework.nn.dropout import LockedDropout
 from gatework.nn.layers import read_cell
 from gatework.tasks.task import Batch, Task
@@ -144,7 +144,12 @@ class SequenceModel(nn.Module):
         proj_size: The size of a projected output; 0 for none.
         dropout: The probability of dropout between the layers and before the head.
         locked_dropout: Whether dropout zeroes the same features at every step of a sequence (Gal & Ghahramani 2016).
+        asked_last: Whether a sequence is asked at its last step alone. Layers of two directions then answer from the
+            last states of both, each of which has read the whole sequence.
         options: Further keyword options of :class:`gatework.nn.Recurrent`.
+
+    Raises:
+        SizeError: If sizes or options do not fit, as for the layers.
 
     Example:
         >>> SequenceModel(2, 1, "mut1", 8).recurrent
@@ -164,10 +169,11 @@ class SequenceModel(nn.Module):
         proj_size: int = 0,
         dropout: float = 0.0,
         locked_dropout: bool = False,
+        asked_last: bool = False,
         **options: Any,
     ) -> None:
         super().__init__()
-        self.inputs = inputs
+        self.inputs, self.asked_last = inputs, asked_last
         self.embedding = nn.Embedding(inputs, embedding_size) if symbols and embedding_size else None
         between = dropout if num_layers > 1 else 0.0
         width = embedding_size if self.embedding is not None and embedding_size else inputs
@@ -183,9 +189,14 @@ class SequenceModel(nn.Module):
             proj_size=proj_size,
             **options,
         )
+        if asked_last and self.recurrent.bidirectional and not self.recurrent.wiring.is_plain:
+            raise SizeError(
+                "asked_last is True for layers of two directions with skip or connection, whose output at the end is "
+                "more than their last states. Leave these options out, or asked_last."
+            )
         self.dropout = LockedDropout(dropout) if locked_dropout else nn.Dropout(dropout)
         self.answers = outputs if isinstance(outputs, Head) else None
-        self.head = nn.Linear(proj_size or hidden_size, outputs.numbers if isinstance(outputs, Head) else outputs)
+        self.head = nn.Linear(self.recurrent.output_size, outputs.numbers if isinstance(outputs, Head) else outputs)
 
     def read(self, inputs: Tensor, lengths: Tensor | None = None, state: State = None) -> tuple[Tensor, State]:
         """Run the layers.
@@ -205,6 +216,8 @@ class SequenceModel(nn.Module):
         else:
             signal = inputs
         output, state = self.recurrent(signal, state, lengths=lengths)
+        if self.asked_last and self.recurrent.bidirectional:
+            output = _with_last(output, last_states(self.recurrent, state), lengths)
         return self.dropout(output), state
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None, state: State = None) -> tuple[Tensor, State]:
@@ -258,6 +271,13 @@ class SequenceModel(nn.Module):
         output, state = self.read(batch.inputs, batch.lengths, state)
         losses = self.answering(kind).losses(output, batch.targets, batch.lengths, self.head)
         return losses.sum(), int(batch.asked.sum()), state
+
+
+def _with_last(output: Tensor, last: Tensor, lengths: Tensor | None) -> Tensor:
+    """Put vectors ``[B, H]`` in place of the outputs ``[T, B, H]`` at the last step of each sequence."""
+    steps = torch.arange(output.shape[0], device=output.device)[:, None]
+    ends = output.shape[0] if lengths is None else lengths.to(output.device)
+    return torch.where((steps == ends - 1)[..., None], last, output)
 
 
 class _Tally:
@@ -339,9 +359,10 @@ def measure_sequences(model: SequenceModel, batch: Batch, task: Task) -> tuple[S
         part = batch.columns(slice(first, first + columns)).to(weight.device, weight.dtype)
         tally = _Tally(head, task.tolerance, part.size, weight.device)
         state: State = None
-        # Sequences of different lengths are read as a whole, and so are those that are judged as a whole; others of
-        # equal length part by part.
-        length = part.inputs.shape[0] if part.lengths is not None or head.whole else _PART
+        # Sequences of different lengths are read as a whole, and so are those that are judged as a whole or read in
+        # both directions; others of equal length part by part.
+        whole = part.lengths is not None or head.whole or model.recurrent.bidirectional
+        length = part.inputs.shape[0] if whole else _PART
         for begin in range(0, part.inputs.shape[0], length):
             window = part.window(begin, begin + length)
             scores, state = model(window.inputs, part.lengths, state)

@@ -8,6 +8,7 @@ from gatework.nn.hard_attention import draw_position
 from gatework.nn.joined_weights import JoinedWeights
 from gatework.nn.recurrent import Recurrent
 from gatework.nn.scores import Keys
+from gatework.nn.states import last_states
 from gatework.nn.stream import Stream
 
 __all__ = [
@@ -25,4 +26,5 @@ __all__ = [
     "Stream",
     "draw_position",
     "explain",
+    "last_states",
 ]

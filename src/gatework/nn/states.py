@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gatework.errors import SizeError
 from gatework.nn.memories import width_of
 from gatework.nn.sequences import SequenceBatch
 from gatework.nn.wiring import suffix_of
@@ -69,3 +70,38 @@ def given_back(batch: SequenceBatch, finals: list[tuple[Tensor, ...]], together:
     else:
         parts = tuple(tuple(batch.give_back_state(one) for one in part) for part in each)
     return parts[0] if len(parts) == 1 else parts
+
+
+def last_states(layer: Any, state: State) -> Tensor:
+    """Join the states in which both directions of the highest layer end: what one reads of a sequence as a whole.
+
+    At the last step, the output of the reverse direction has seen that step alone. Its last state, after the first
+    step, has seen all of them. For a layer of one direction, this is the output at the last step of each row.
+
+    Args:
+        layer: A :class:`gatework.nn.Recurrent`.
+        state: The state that it returned.
+
+    Returns:
+        [B, D * H]: the last output of the forward and of the reverse direction; [D * H] without a batch. Connections
+        between layers and ``skip`` are not part of it.
+
+    Raises:
+        SizeError: If the state is not one of this layer.
+
+    Example:
+        >>> import gatework
+        >>> layer = gatework.LSTM(3, 4, num_layers=2, bidirectional=True)
+        >>> output, state = layer(torch.zeros(5, 2, 3))
+        >>> last_states(layer, state).shape
+        torch.Size([2, 8])
+    """
+    names, directions = layer.cell.states, layer.wiring.directions
+    outputs = state if len(names) == 1 else state[0] if isinstance(state, tuple | list) and state else None
+    if not isinstance(outputs, Tensor | tuple | list) or len(outputs) != len(layer.layers) * directions:
+        told = "None" if state is None else f"a {type(state).__name__}"
+        raise SizeError(
+            f"state is {told} that does not have the {len(layer.layers)} layers in {directions} directions of this "
+            "layer. Give the state that it returned."
+        )
+    return torch.cat([*outputs[-directions:]], -1)
