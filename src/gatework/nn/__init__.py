@@ -1,6 +1,7 @@
 """Layers: any cell over whole sequences, drop-in replacements for torch's recurrent layers, and attention."""
 
 from gatework.nn.attention import Attention
+from gatework.nn.delayed import DelayedStream
 from gatework.nn.drop_in import GRU, LSTM, RNN
 from gatework.nn.drop_in_cells import GRUCell, LSTMCell, RNNCell
 from gatework.nn.explanation import Explanation, explain
@@ -16,6 +17,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "Attention",
+    "DelayedStream",
     "Explanation",
     "GRUCell",
     "JoinedWeights",

@@ -15,6 +15,7 @@ from gatework.nn import initial, single, storage
 from gatework.nn.checks import check_inputs, check_names, check_options, check_state
 from gatework.nn.choices import Choice
 from gatework.nn.concatenated import opened
+from gatework.nn.delayed import Streamable
 from gatework.nn.foreign import OwnState
 from gatework.nn.joined_weights import Joinable
 from gatework.nn.layers import (
@@ -30,11 +31,10 @@ from gatework.nn.memories import Banks, Lengths, Remembered, remembered, with_me
 from gatework.nn.options import Options, shown
 from gatework.nn.sequences import SequenceBatch, arrange, as_tuple
 from gatework.nn.states import State, fresh_states, given_back, taken
-from gatework.nn.stream import Stream
 from gatework.nn.wiring import Wiring, dropped, enter, leave, suffix_of
 
 
-class Recurrent(Joinable, OwnState):
+class Recurrent(Joinable, Streamable, OwnState):
     """Run any cell over sequences, with the interface of ``torch.nn.LSTM``.
 
     Args:
@@ -327,14 +327,6 @@ class Recurrent(Joinable, OwnState):
             What ``step`` takes as its memories, as long as the parameters do not change.
         """
         return remembered(self.cell, self.layers, memories, memory_lengths, self._first_weight)
-
-    def stream(self, batch_size: int = 1) -> Stream:
-        """Prepare to run step by step at full speed; see :class:`gatework.nn.Stream`.
-
-        Args:
-            batch_size: B, the number of sequences that run side by side.
-        """
-        return Stream(self, batch_size)
 
     def _arranged(
         self,

@@ -60,7 +60,10 @@ class Stream:
 
     def __init__(self, layer: Any, batch_size: int = 1) -> None:
         if layer.bidirectional:
-            raise SizeError("stream() was called on a bidirectional layer, whose output needs steps to come.")
+            raise SizeError(
+                "stream() was called on a bidirectional layer, whose output needs steps to come. Say how many of them "
+                "its reverse direction may read, as in layer.stream(look_ahead=8); outputs are late by as many."
+            )
         if layer.cell.memories:
             raise SizeError(
                 f"stream() was called on a layer whose cell `{layer.cell.name}` reads a memory, which a stream does "
