@@ -67,6 +67,21 @@ def test_several_inputs(backend):
 
 
 @every_backend
+def test_inference_mode_does_not_bind_a_stream(backend):
+    """A stream that was made in this mode also runs and starts anew outside of it."""
+    layer, sequence = stack_of(gatework.CELLS["lstm"], backend=backend), torch.randn(STEPS, ROWS, 3).double()
+    with torch.inference_mode():
+        stream = layer.stream(ROWS)
+        stream.step(sequence[0])
+    stream.reset()
+    assert_close(outputs_of(stream, sequence), whole(layer, sequence)[0])
+    with torch.inference_mode():
+        stream.refresh()
+    stream.state = None
+    assert_close(outputs_of(stream, sequence), whole(layer, sequence)[0])
+
+
+@every_backend
 def test_evaluation_is_what_runs(backend):
     """In training mode too: masks are their probabilities, and nothing is dropped between layers."""
     cell = gatework.zoneout(gatework.CELLS["lstm"], c=0.3, h=0.2)

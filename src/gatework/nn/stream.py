@@ -227,6 +227,7 @@ class Stream:
             for name, part in self._chain.state(place).items():
                 part.copy_(held[name])
 
+    @torch.inference_mode(False)  # what is made here is also written outside of this mode
     @torch.no_grad()
     def _prepare(self, output: Tensor | None = None) -> None:
         """Choose the backend of the steps, and prepare everything."""
