@@ -216,6 +216,8 @@ ERRORS = [
     ({"bias": None}, r"bias is None, and the gates of the layer have one; expected \(16,\)"),
     ({"weight": "many"}, "weight is a str; expected a tensor or an array of numbers"),
     ({"gates": "ifg"}, r"gates is 'ifg'; the cell `lstm` has the gates i, f, g, o\. Name each of them once"),
+    ({"weight": torch.zeros(16, 7, dtype=torch.complex64)}, r"weight has the type torch\.complex64; expected real num"),
+    ({"gates": 4}, r"gates is 4; the cell `lstm` has the gates i, f, g, o"),
     ({"gates": "ifgg"}, r"gates is 'ifgg'; the cell `lstm` has the gates i, f, g, o"),
     ({"layer": 1}, "layer is 1; expected a whole number from 0 to 0"),
     ({"layer": -1}, "layer is -1; expected a whole number from 0 to 0"),

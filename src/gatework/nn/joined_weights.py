@@ -122,8 +122,8 @@ class Joinable:
             True
         """
         known = self.joined_weights(layer, direction)
-        order = known.gates if gates is None else tuple(gates)
-        if sorted(order) != sorted(known.gates):
+        order = known.gates if gates is None else tuple(gates) if isinstance(gates, Sequence) else ()
+        if len(order) != len(known.gates) or any(order.count(gate) != 1 for gate in known.gates):
             raise SizeError(
                 f"gates is {gates!r}; the cell `{self.cell.name}` has the gates {', '.join(known.gates)}. Name each of "
                 "them once, in the order of the matrix's rows."
@@ -165,15 +165,17 @@ def _checked(name: str, given: Any, like: Tensor) -> Tensor:
     if given is None:
         raise SizeError(f"{name} is None, and the gates of the layer have one; expected {tuple(like.shape)}.")
     try:
-        value = torch.as_tensor(given, dtype=like.dtype, device=like.device)
+        value = torch.as_tensor(given)
     except (TypeError, ValueError, RuntimeError):
         raise SizeError(f"{name} is a {type(given).__name__}; expected a tensor or an array of numbers.") from None
+    if value.is_complex():
+        raise SizeError(f"{name} has the type {value.dtype}; expected real numbers, as {like.dtype}.")
     if value.shape != like.shape:
         raise SizeError(
             f"{name} has the shape {tuple(value.shape)}; expected {tuple(like.shape)}: the rows of each gate, and for "
             "the matrix the columns of h and then those of x."
         )
-    return value
+    return value.to(like)
 
 
 def _check_place(layer: Any, number: int, direction: int) -> None:
