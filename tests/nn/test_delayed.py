@@ -189,6 +189,32 @@ def test_inputs_may_be_changed_after_the_step():
     assert_same(torch.cat([torch.stack(found), stream.flush()]), streamed(layer, sequence, 2))
 
 
+def test_another_type_in_the_middle_of_a_sequence():
+    layer = stack_of(gatework.CELLS["lstm"], dtype=torch.float32)
+    sequence, stream = inputs_for(layer, STEPS, ROWS), layer.stream(ROWS, look_ahead=2)
+    first = [stream.step(x) for x in sequence[:4]]
+    assert first == [None] * 4
+    layer.double()
+    stream.refresh()
+    found = [output.clone() for x in sequence[4:].double() if (output := stream.step(x)) is not None]
+    found = torch.cat([torch.stack(found), stream.flush()])
+    assert found.dtype == torch.float64
+    torch.testing.assert_close(found.float(), by_windows(layer, sequence.double(), 2).float())
+
+
+@pytest.mark.parametrize("made", [False, True], ids=["outside", "inside"])
+def test_inference_mode_does_not_bind_a_stream(made):
+    layer = stack_of(gatework.CELLS["lstm"])
+    sequence = inputs_for(layer, STEPS, ROWS)
+    with torch.inference_mode(made):
+        stream = layer.stream(ROWS, look_ahead=2)
+        stream.step(sequence[0])
+    with torch.inference_mode():
+        stream.step(sequence[1])
+    found = [output.clone() for x in sequence[2:] if (output := stream.step(x)) is not None]
+    assert_same(torch.cat([torch.stack(found), stream.flush()]), streamed(layer, sequence, 2))
+
+
 # --- errors
 
 

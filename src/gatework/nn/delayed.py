@@ -100,8 +100,7 @@ class DelayedStream:
     def refresh(self) -> None:
         """Read the layer's weights, type, device and backend again; see :meth:`Stream.refresh`."""
         for level in self._levels:
-            level.forward.refresh()
-            level.reverse.refresh()
+            level.refresh()
 
     def _up(self, number: int, inputs: tuple[Any, ...]) -> Tensor | None:
         """Run a step of a layer and of those above it, as far as they have an output."""
@@ -131,8 +130,8 @@ class _Level:
         self.look_ahead = look_ahead
         # The last look_ahead + 1 steps, each at its number modulo their count: the inputs, and the forward outputs.
         self.held: list[tuple[Tensor, ...]] = [()] * (look_ahead + 1)
-        self.output = torch.cat([self.forward.output, self.reverse.output], -1)
         self.fed = self.given = 0
+        self._join()
 
     def step(self, inputs: tuple[Any, ...]) -> tuple[Tensor, ...] | None:
         """Feed a step; return what the layer above reads at the step ``look_ahead`` ago, or None before the first."""
@@ -147,17 +146,33 @@ class _Level:
             yield self._give()
 
     def reset(self) -> None:
+        """Forget all steps."""
         self.forward.reset()
         self.fed = self.given = 0
 
+    def refresh(self) -> None:
+        """Follow a layer that was changed, with the steps that are held."""
+        self.forward.refresh()
+        self.reverse.refresh()
+        self.held = [tuple(one.to(self.forward.output) for one in kept) for kept in self.held]
+        self._join()
+
+    def _join(self) -> None:
+        """Make a place for the output, and name its halves."""
+        halves = self.forward.output, self.reverse.output
+        with torch.inference_mode(False):
+            self.output = torch.empty_like(torch.cat(halves, -1))
+        self.halves = self.output.split([one.shape[-1] for one in halves], -1)
+
     def _hold(self, tensors: tuple[Tensor, ...]) -> None:
         place = self.fed % len(self.held)
-        kept = self.held[place]
-        if kept and all(map(_alike, kept, tensors)):
+        kept, output = self.held[place], tensors[0]
+        if kept and kept[0].dtype == output.dtype and kept[0].device == output.device:
             for one, other in zip(kept, tensors, strict=True):
-                one.copy_(other)
+                one.copy_(other.detach())
         else:
-            self.held[place] = tuple(one.detach().clone() for one in tensors)
+            with torch.inference_mode(False):
+                self.held[place] = tuple(torch.empty_like(one).copy_(one.detach()) for one in tensors)
 
     def _give(self) -> tuple[Tensor, ...]:
         """Run the reverse direction back to the next step without an output, and return both halves."""
@@ -168,15 +183,11 @@ class _Level:
             half = self.reverse.step(inputs if len(inputs) > 1 else inputs[0])
         output, _, *others = self.held[self.given % len(self.held)]
         self.given += 1
-        if self.output.dtype != output.dtype or self.output.device != output.device:
-            self.output = torch.cat([output, half], -1)
-        else:
-            torch.cat([output, half], -1, out=self.output)
+        if self.output.dtype != half.dtype or self.output.device != half.device:  # a cell without parameters
+            self._join()
+        self.halves[0].copy_(output)
+        self.halves[1].copy_(half)
         return (self.output, *others)
-
-
-def _alike(one: Tensor, other: Tensor) -> bool:
-    return one.shape == other.shape and one.dtype == other.dtype and one.device == other.device
 
 
 class _Direction:
@@ -200,6 +211,8 @@ class _Direction:
     def __getattr__(self, name: str) -> Any:
         """Find what a layer has: its own parameters under the names of a single layer, and the rest in the stack."""
         if name.startswith("initial_") and name.endswith("_l0"):
+            if not self._stack.learn_initial_state:  # asked at every reset, and a search in the stack would take longer
+                raise AttributeError(name)
             name = name.removesuffix("_l0") + suffix_of(self._number, self._direction)
         elif name.endswith("_l0"):  # the learned map before a layer, the same in both directions
             name = name.removesuffix("_l0") + suffix_of(self._number, 0)
