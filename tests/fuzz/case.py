@@ -129,11 +129,6 @@ class Case:
         """Give all that decides about the layer: two cases of which it is the same can share one."""
         return (json.dumps([getattr(self, name) for name in (*_CELL, *_LAYER)]), self.seed)
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether a layer reads only the output of the layer below, and its states if the equations name them."""
-        return not (self.skip or self.connection or self.below_projection)
-
     def owner(self, number: int) -> int:
         """Say whose weights a layer has: tied layers have those of the second one, or of the first if it is alike."""
         return number if not self.tie_layers else 0 if self.below_projection else min(number, 1)

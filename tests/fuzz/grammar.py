@@ -531,10 +531,10 @@ _CHANGES = (
 def fitted(case: Case) -> Case:
     """Take back options that a call does not have, and what cannot go with the cell."""
     case = following(case)
-    if case.below_projection and not any(comes_from_below(name, case.states or ()) for name in case.inputs):
-        case = case.but(below_projection=False)
-    if case.call == "stream" and not case.is_plain:
-        case = case.but(call="step")
+    below = [name for name in case.inputs if comes_from_below(name, case.states or ())]
+    case = case.but(bidirectional=False) if below else case.but(below_projection=False)
+    if below and len(below) == len(case.inputs):  # nothing else is there to read the input
+        case = case.but(below_projection=True, skip="out" if case.skip else None)
     if case.call in ("stream", "step"):
         case = case.but(bidirectional=False, lengths=None, packed=False, reset=False, batch_first=False)
         if (

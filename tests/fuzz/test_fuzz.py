@@ -219,7 +219,7 @@ def test_a_name_that_is_not_delivered_and_a_size_that_is_not_kept_are_found(monk
         patch.setattr(recurrent.Recurrent, "record", without_f)
         finding = judge(case).finding
     assert (finding and finding.detail) == "f is missing in 0"
-    monkeypatch.setattr(changing, "still_sized", lambda entries, lines: [])
+    monkeypatch.setattr(changing, "still_sized", lambda entries, lines, inputs: [])
     finding = judge(case.but(transforms=[["layer_norm", {}]])).finding
     assert (finding and finding.where) == "names of a cell"
 

@@ -208,6 +208,73 @@ def test_what_fits_is_not_looked_at_twice(monkeypatch):
     assert len(looked) == 1
 
 
+CONNECTED = {
+    "skips": ("gru", {"skip": "both"}),
+    "residual": ("lstm", {"connection": "residual"}),
+    "highway": ("gru", {"connection": "highway", "tie_layers": True, "learn_initial_state": True}),
+    "all of them": ("lstm_projected", {"skip": "both", "connection": "highway", "proj_size": 5}),
+    "a map before each layer": ("h = relu(x + u * h + b)", {"skip": "in", "input_projection": True}),
+    "maps below": ("depth_gated", {"below_projection": True, "skip": "out", "connection": "residual"}),
+    "nothing but below": (
+        gatework.cell("c = c + tanh(W @ c_below)\nh = tanh(V @ c + R @ h)", states="h c", inputs="c_below"),
+        {"below_projection": True, "tie_layers": True},
+    ),
+    "own sizes": (
+        gatework.cell("z = tanh(W @ x + R @ z)\nh = tanh(V @ z + U @ h)", states="h z", sizes="z"),
+        {"sizes": {"z": 2}, "connection": "residual"},
+    ),
+}
+
+
+def connected(which: str, **options) -> gatework.Recurrent:
+    torch.manual_seed(0)
+    cell, wiring = CONNECTED[which]
+    layer = gatework.Recurrent(cell, 4, 5, 3, **wiring, **options)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.normal_(0.0, 0.5)
+    return layer.eval()
+
+
+@pytest.mark.parametrize("which", CONNECTED)
+@every_backend
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_connected_layers_have_the_bits_of_the_layer_step_by_step(which, backend, dtype):
+    layer = connected(which, dtype=dtype, backend=backend)
+    for rows in (1, ROWS):
+        sequence, state, stream = torch.randn(STEPS, rows, 4, dtype=dtype), None, layer.stream(rows)
+        assert (stream.backend, stream.output.shape) == (backend, (rows, layer.output_size))
+        for given in sequence:
+            expected, state = whole(layer, given.unsqueeze(0), state)
+            assert_same(stream.step(given), expected[0])
+            assert_same(as_tuple(stream.state), as_tuple(state))
+        assert_close(expected[0], whole(layer, sequence)[0][-1])
+
+
+@every_backend
+def test_connected_layers_have_a_state_and_follow_their_weights(backend):
+    layer = connected("all of them", backend=backend)
+    sequence, stream = torch.randn(STEPS, ROWS, 4), layer.stream(ROWS)
+    state = whole(layer, sequence[:3])[1]
+    stream.state = state
+    second = torch.stack([stream.step(one).clone() for one in sequence[3:]])
+    assert_close(second, whole(layer, sequence[3:], state)[0])
+    stream.reset(rows=[1])
+    assert not any(bool(part[:, 1].any()) for part in stream.state)
+    assert all(bool(part[:, 0].any()) for part in stream.state)
+    held = stream.output
+    with torch.no_grad():
+        layer.weight_gate_l1.mul_(-2)
+        layer.weight_hh_l2.mul_(-2)
+    stream.reset()
+    assert_close(outputs_of(stream, sequence), whole(layer, sequence)[0])
+    assert stream.step(sequence[0]) is held
+    assert not stream.step(sequence[0].clone().requires_grad_()).requires_grad
+    assert len(stream.threads) == (3 if backend == "cpu" else 0)
+    with pytest.raises(SizeError, match="was given `x` of the shape"):
+        stream.step(torch.zeros(ROWS, 5))
+
+
 # --- the state
 
 

@@ -266,8 +266,3 @@ def test_what_a_layer_reads_and_its_output_have_one_size():
     step = gatework.cell("c = c + tanh(c_below)\nh = tanh(V @ c + U @ h)", states="h c", inputs="c_below", sizes="c")
     with pytest.raises(SizeError, match=r"connection='residual' joins .* the sizes 2 and 5 in layer 1"):
         Recurrent(step, 3, 5, 2, below_projection=True, sizes={"c": 2}, connection="residual")
-
-
-def test_a_stream_refuses_connections():
-    with pytest.raises(SizeError, match="which a stream does not run"):
-        stack_of(connection="residual").stream()

@@ -1,4 +1,4 @@
-"""Run a layer step by step, for data that arrives in real time: no step allocates, and the stream keeps the state."""
+"""Run a layer step by step, for data that arrives in real time: no kernel allocates, and the stream keeps the state."""
 
 import weakref
 from collections.abc import Iterable, Sequence
@@ -12,11 +12,12 @@ from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 from gatework.errors import SizeError
 from gatework.kernels import Weights
-from gatework.kernels.backend import Level
+from gatework.kernels.backend import Chain, Level
 from gatework.kernels.door import stepping
 from gatework.language import parse
 from gatework.language.spelling import BELOW
 from gatework.nn.checks import check_state
+from gatework.nn.connected import connect
 from gatework.nn.layers import outer_inputs
 from gatework.nn.states import State
 
@@ -29,7 +30,7 @@ class Stream:
 
     A stream computes what the layer computes in evaluation mode over a whole sequence: masks are replaced by their
     probabilities, and nothing is dropped between layers. There is no gradient. Only one thread at a time may use a
-    stream.
+    stream. Between layers with ``skip``, ``connection`` or ``below_projection`` a few of torch's operations run.
 
     The stream packs the weights when it is made, and again in the first step after they changed: by one of torch's
     optimisers, fused or not, by ``load_state_dict``, in place, or because other parameters replaced them. Some changes
@@ -68,11 +69,6 @@ class Stream:
             raise SizeError(
                 f"stream() was called on a layer whose cell `{layer.cell.name}` reads a memory, which a stream does "
                 "not take. Use layer.step(x, state, memories=layer.remember(m)), which does."
-            )
-        if not layer.wiring.is_plain:
-            raise SizeError(
-                "stream() was called on a layer with skip, connection or below_projection, which a stream does not "
-                "run. Use layer.step(), which does."
             )
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise SizeError(f"batch_size is {batch_size!r}; expected a whole number of at least 1.")
@@ -244,9 +240,15 @@ class Stream:
             self._watched = self._own.values()  # a live view, so each step checks the current parameters
         if parameters:
             self._like = parameters[0].detach()
-        levels, self._places, self._sizes = _levels(layer)
-        prepared = stepping.prepare(levels, self.batch_size, self._like, layer.backend, output)
-        self._chain, self.backend, self.reason = prepared
+        self._sizes = _input_sizes(layer)
+        if layer.wiring.is_plain:
+            levels, self._places = _levels(layer)
+            prepared = stepping.prepare(levels, self.batch_size, self._like, layer.backend, output)
+        else:
+            self._places = [*range(len(layer.layers))]
+            prepared = connect(layer, self.batch_size, self._like, output)
+        self._chain: Chain = prepared[0]
+        self.backend, self.reason = prepared[1:]
         self.output = self._chain.output
         self._dtype = self._like.dtype
         # The shape of an input that needs no copy; None if every input must be copied.
@@ -287,15 +289,17 @@ def _parameters(layer: Any) -> list[Tensor]:
     return [one for _, one in layer.named_parameters(remove_duplicate=False)]
 
 
-def _levels(layer: Any) -> tuple[list[Level], list[int], list[int]]:
-    """Split a layer into levels; return the levels, the level of each layer, and the sizes of the inputs."""
-    names = outer_inputs(layer.cell)
-    first = layer.first_input
-    sources: dict[str, int | tuple[int, str]] = {name: number for number, name in enumerate(names)}
+def _input_sizes(layer: Any) -> list[int]:
+    """Return the sizes of the inputs that the user gives."""
     bottom = layer.layers[0]
-    sizes = [bottom.size(name) for name in names]
-    if bottom.projected_from is not None:
-        sizes[0] = bottom.projected_from
+    first, *others = (bottom.size(name) for name in outer_inputs(layer.cell))
+    return [first if bottom.projected_from is None else bottom.projected_from, *others]
+
+
+def _levels(layer: Any) -> tuple[list[Level], list[int]]:
+    """Split a layer into levels; return the levels, and the level of each layer."""
+    first = layer.first_input
+    sources: dict[str, int | tuple[int, str]] = {name: place for place, name in enumerate(outer_inputs(layer.cell))}
     levels: list[Level] = []
     places: list[int] = []
     for number, one in enumerate(layer.layers):
@@ -312,7 +316,7 @@ def _levels(layer: Any) -> tuple[list[Level], list[int], list[int]]:
         places.append(len(levels) - 1)
         sources |= {f"{state}{BELOW}": (places[-1], state) for state in layer.cell.states}
         sources[first] = (places[-1], layer.cell.states[0])
-    return levels, places, sizes
+    return levels, places
 
 
 # --- optimisers, whose fused steps do not increase the version counters
