@@ -59,6 +59,38 @@ def test_gradients(cell):
     assert torch.autograd.gradcheck(run, (given, *movable.values(), *parameters.values()), fast_mode=True)
 
 
+def delivering(cell):
+    """The same cell, which delivers every line that is neither a state nor a mask."""
+    other = {*cell.states, *cell.step.draws}
+    lines = [line.target for line in cell.step.equations if line.target not in other]
+    return gatework.Cell(**cell.facts | {"outputs": lines})
+
+
+def connected(cell):
+    """Three layers, two of which share their weights, and all that connects layers."""
+    elementwise = cell.step.sizes_of[cell.inputs[0]] == "hidden_size"
+    wiring = {"skip": "both", "connection": "residual", "tie_layers": True}
+    return layer_of(cell, 3, input_projection=elementwise, **wiring)
+
+
+@every_cell
+@pytest.mark.parametrize("make", [lambda cell: layer_of(delivering(cell)), connected], ids=["delivering", "connected"])
+def test_kernels_deliver_and_connect_as_the_reference_does(cell, make):
+    """Output, last state, what is delivered, and the gradients of all of these by the input and all parameters."""
+    layer, found = make(cell), []
+    for backend in ("cpu", "reference"):
+        layer.backend = backend
+        given = inputs_for(layer, STEPS, ROWS).requires_grad_()
+        torch.manual_seed(0)  # the same masks
+        output, state, records = layer.record(given)
+        values = [output, *as_tuple(state), *(one for record in records for one in record.values())]
+        total = sum(one.square().sum() for one in values)
+        found.append([*values, *torch.autograd.grad(total, (given, *layer.parameters()))])
+    assert len(records[0]) == len(layer.cell.outputs)
+    for one, other in zip(*found, strict=True):
+        assert_close(one, other)
+
+
 @every_cell
 def test_whole_is_step_by_step(cell):
     layer = layer_of(cell, 2).eval()
