@@ -275,6 +275,16 @@ def test_connected_layers_have_a_state_and_follow_their_weights(backend):
         stream.step(torch.zeros(ROWS, 5))
 
 
+@every_backend
+def test_connected_layers_are_not_narrowed_by_autocast(backend):
+    """The kernels would read what a map gives in bfloat16 as float32."""
+    layer, given = connected("a map before each layer", backend=backend), torch.randn(ROWS, 4)
+    stream, other = layer.stream(ROWS), layer.stream(ROWS)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = stream.step(given)
+    assert_same(found, other.step(given))
+
+
 # --- the state
 
 

@@ -44,8 +44,13 @@ class Connected:
         Args:
             inputs: The outer inputs, [B, size] each.
         """
+        with torch.autocast(self.output.device.type, enabled=False):  # chains read memory of their own type
+            passed = self._passed(dict(zip(outer_inputs(self._layer.cell), inputs, strict=True)))
+            self.output.copy_(torch.cat(passed, -1) if self._layer.wiring.skips_out else passed[-1])
+
+    def _passed(self, given: dict[str, Tensor]) -> list[Tensor]:
+        """Run the layers one above the other; return what each passes up, [B, H]."""
         layer, first, passed = self._layer, self._layer.first_input, []
-        given = dict(zip(outer_inputs(layer.cell), inputs, strict=True))
         outside = given[first]
         for number, chain in enumerate(self._chains):
             before = given[first]
@@ -55,7 +60,7 @@ class Connected:
             passed.append(leave(layer, number, before, chain.output))
             if follows_output(layer.cell):
                 given[first] = passed[-1]
-        self.output.copy_(torch.cat(passed, -1) if layer.wiring.skips_out else passed[-1])
+        return passed
 
 
 def connect(layer: Any, batch: int, like: Tensor, output: Tensor | None) -> tuple[Connected, str, str]:
