@@ -68,7 +68,7 @@ from tests.fuzz.campaign import campaign
 def plant():
     {plant}
 
-report = campaign(300, "0", Path("found"), print, sessions=5, patch=plant, small=6)
+report = campaign(300, "3", Path("found"), print, sessions=5, patch=plant, small=6)
 assert not report.trouble, report.trouble
 assert any(name.startswith("{name}") for name in report.findings), report.findings
 script = Path(report.scripts[0]).read_text()
