@@ -146,6 +146,15 @@ def test_without_drops_what_no_longer_matters():
         without(CELLS["lstm"].step, ["W_i"])
 
 
+def test_a_state_that_gets_its_positions_from_a_line_further_down_is_summed_over():
+    """Until then it must not pass for a matrix, whose product would give its line positions too."""
+    text = "e = 0.9 * e + a\na = softmax(m @ (V @ h))\nz = a @ m\nh = tanh(W @ x + C @ z + D @ (e @ m))"
+    step = parse(text, memories="m")
+    assert step.positions == {"m": "m", "a": "m", "e": "m"}
+    assert show(step) == text
+    assert [one.name for one in step.parameters] == ["V", "W", "C", "D"]
+
+
 def test_division_by_zero_is_left_for_the_target():
     node = Apply("div", (Number(1.0), Number(0.0)))
     assert simplify(node) == node

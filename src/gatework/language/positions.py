@@ -56,11 +56,14 @@ def find_positions(
 def _converted(node: Node, known: Mapping[str, str], places: Mapping[str, int], index: int) -> Node:
     """Turn ``m @ q`` and ``a @ m`` into functions. The left name follows the reading rule, as every name does."""
     node = rebuild(node, tuple(_converted(below, known, places, index) for below in children(node)))
-    if not isinstance(node, Product) or node.matrix not in known or node.transposed or node.structure != "dense":
+    if not isinstance(node, Product) or node.transposed or node.structure != "dense":
         return node
-    own = places.get(node.matrix)
+    own, operand = places.get(node.matrix), along(node.operand, known)
+    # A line's name is no matrix, so left of a bank it is summed over, even before it is known to be at positions.
+    if node.matrix not in known and (own is None or operand is None):
+        return node
     left = Name(node.matrix, own is not None and own >= index, node.at)
-    return Apply("weigh" if along(node.operand, known) else "match", (left, node.operand), node.at)
+    return Apply("weigh" if operand else "match", (left, node.operand), node.at)
 
 
 def _refuse(node: Node, fault: Fault) -> None:
