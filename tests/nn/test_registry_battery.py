@@ -84,7 +84,7 @@ def test_kernels_deliver_and_connect_as_the_reference_does(cell, make):
         torch.manual_seed(0)  # the same masks
         output, state, records = layer.record(given)
         values = [output, *as_tuple(state), *(one for record in records for one in record.values())]
-        total = sum(one.square().sum() for one in values)
+        total = torch.stack([one.square().sum() for one in values]).sum()
         found.append([*values, *torch.autograd.grad(total, (given, *layer.parameters()))])
     assert len(records[0]) == len(layer.cell.outputs)
     for one, other in zip(*found, strict=True):

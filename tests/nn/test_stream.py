@@ -208,7 +208,7 @@ def test_what_fits_is_not_looked_at_twice(monkeypatch):
     assert len(looked) == 1
 
 
-CONNECTED = {
+CONNECTED: dict[str, tuple[Any, dict[str, Any]]] = {
     "skips": ("gru", {"skip": "both"}),
     "residual": ("lstm", {"connection": "residual"}),
     "highway": ("gru", {"connection": "highway", "tie_layers": True, "learn_initial_state": True}),
