@@ -52,8 +52,8 @@ class DelayedStream:
             )
         if layer.cell.memories or not layer.wiring.is_plain:
             raise SizeError(
-                "stream() was called on a bidirectional layer with a memory, skip or connection, which a stream does "
-                "not run. Use forward() on whole sequences."
+                "stream() was called on a bidirectional layer with a memory, skip or connection, which no stream runs "
+                "with a delay. Use forward() on whole sequences."
             )
         if isinstance(look_ahead, bool) or not isinstance(look_ahead, int) or look_ahead < 0:
             raise SizeError(f"look_ahead is {look_ahead!r}; expected a whole number of at least 0.")

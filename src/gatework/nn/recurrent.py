@@ -141,13 +141,12 @@ class Recurrent(Joinable, Streamable, OwnState):
             warnings.warn(told, stacklevel=2)
         self.cell, self.sizes, self.memory_size = read_cell(cell, proj_size), dict(sizes or {}), memory_size
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, len(hidden_sizes)
-        self.bias, self.batch_first = bias, batch_first
+        self.bias, self.batch_first, self.backend, self.memory = bias, batch_first, backend, memory
         self.dropout, self.locked_dropout = float(dropout), locked_dropout
         self.bidirectional, self.proj_size = bidirectional, proj_size
         self.init, self.chrono_steps, self.forget_bias = init, chrono_steps, forget_bias
         self.learn_initial_state, self.input_projection = learn_initial_state, input_projection
         self.wiring = Wiring(bidirectional, input_projection, below_projection, skip, connection, tie_layers)
-        self.backend, self.memory, self.first_input = backend, memory, first_input(self.cell)
         self.layers = plan_layers(
             self.cell,
             input_size,
@@ -158,6 +157,7 @@ class Recurrent(Joinable, Streamable, OwnState):
             second_bias=self._second_bias,
             named_sizes={"own": self.sizes, "memory_size": memory_size},
         )
+        self.first_input = first_input(self.cell)
         for layer in self.layers:
             prepare(layer.step)
         initial.register(self, device, dtype)
