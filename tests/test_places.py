@@ -42,8 +42,9 @@ KNOWN_FUNCTIONS = {
     "tanh": {"nn"},  # options of torch's own layers
     "relu": {"nn"},
 }
-# Words that are spelled like a function and mean something else: the scale of an axis, what a task computes.
-WORDS = {"log": {"search", "training"}, "tanh": {"tasks"}, "exp": {"diagram"}}
+# Words that are spelled like a function and mean something else: the scale of an axis, what a task computes, how many
+# states are saved.
+WORDS = {"log": {"search", "training"}, "tanh": {"tasks"}, "exp": {"diagram"}, "sqrt": {"kernels/planning"}}
 
 
 def strings() -> dict[str, set[str]]:

@@ -509,7 +509,7 @@ def changed(random: Random, case: Case) -> Case:
     elif what == "backend":
         new = case.but(backend=random.choice(["auto", "cpu", "reference"]))
     elif what == "memory":
-        new = case.but(memory="small" if case.memory == "fast" else "fast")
+        new = case.but(memory=random.choice([one for one in ("fast", "small", "sqrt") if one != case.memory]))
     elif what == "seed":
         new = case.but(seed=case.seed + 1)
     elif what in ("sizes", "fewer sizes"):

@@ -24,6 +24,7 @@ from gatework.kernels.cpu.fused import can_record
 from gatework.kernels.cpu.outers import Outers
 from gatework.kernels.cpu.table import ArgumentTable
 from gatework.kernels.cpu.workspace import Workspace
+from gatework.kernels.door.launch import MEMORY
 from gatework.language import parse
 
 # Sizes that fill no register, so that rows are padded.
@@ -98,7 +99,7 @@ def test_two_threads_stay_inside(counts, name, rows):
 
 def test_long_sequences_stay_inside(counts):
     """Time is cut into chunks, forward and backward."""
-    for kept in ("fast", "small"):
+    for kept in MEMORY:
         Case(STEPS["lstm"], 700, 3, 70, lengths=[700, 650, 90], memory=kept).run("cpu", torch.float32)
     assert counts["checks"] == counts["calls"] > 20
 

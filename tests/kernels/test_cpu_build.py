@@ -364,7 +364,11 @@ def test_a_machine_without_a_known_vector_unit(monkeypatch):
 
 @pytest.mark.parametrize(
     ("keep", "plans"),
-    [("nothing", ["inference"]), ("fast", ["training", "backward"]), ("small", ["inference", "backward", "replay"])],
+    [
+        ("nothing", ["inference"]),
+        ("fast", ["training", "backward"]),
+        *((keep, ["inference", "backward", "replay"]) for keep in ("small", "sqrt")),
+    ],
 )
 def test_ready_compiles_the_way_back_too(monkeypatch, keep, plans):
     step, asked = CELLS["rnn"].step, []

@@ -12,6 +12,7 @@ from tests.kernels.test_cpu_functions import TARGETS
 from tests.tolerances import assert_all_near, assert_same
 
 from gatework.kernels.cpu import adjoint, execute, kernel
+from gatework.kernels.door.launch import MEMORY
 
 DTYPES = (torch.float32, torch.float64)
 LEVELS = {name: target for name, target in TARGETS.items() if name != "neon"}
@@ -131,7 +132,7 @@ def test_a_spoilt_row_spoils_no_other(name, where, what):
 
 @every_dtype
 @every_cell
-@pytest.mark.parametrize("memory", ["fast", "small"])
+@pytest.mark.parametrize("memory", MEMORY)
 def test_chunks_change_no_row(name, memory, dtype, monkeypatch):
     """However time is cut: the same bits, and sums over time that differ by rounding alone."""
     broken: dict[str, Any] = {"lengths": [23, 5, 0, 17, 1, 23, 9], "reverse": True, "restart": True}

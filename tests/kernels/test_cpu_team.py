@@ -272,6 +272,7 @@ options = [
     {"bidirectional": True, "num_layers": 2, "dropout": 0.5},
     {"proj_size": 40, "learn_initial_state": True},
     {"memory": "small"},
+    {"memory": "sqrt"},
 ]
 layers = [gatework.Recurrent("lstm", 128, 130, **one) for one in options]
 # So large that torch, too, shares its work among threads.

@@ -28,6 +28,8 @@ SAMPLES = {
     "gru_v3, lengths": Case(STEPS["gru_v3"], 3, 4, 5, lengths=[3, 0, 2, 1]),
     "all options": Case(STEPS["all options"], 3, 2, 5, drawn=True, restart=True, learned=True, reverse=True),
     "small": Case(STEPS["lstm_layer_norm"], 3, 2, 5, memory="small", lengths=[2, 3]),
+    "sqrt": Case(STEPS["lstm_layer_norm"], 9, 2, 5, memory="sqrt", lengths=[4, 9], restart=True, learned=True),
+    "sqrt, packed": Case(STEPS["lstm"], 9, 3, 5, memory="sqrt", lengths=[9, 2, 1], packed=True, record=("c", "f")),
     "packed": Case(STEPS["lstm"], 3, 3, 5, lengths=[3, 2, 1], packed=True, record=("f",)),
     "recorded": Case(STEPS["lstm"], 3, 2, 5, record=("i", "h", "c")),
     "nothing kept": Case(STEPS["structures"], 3, 2, 8, memory="nothing"),
@@ -144,10 +146,11 @@ def test_compiled_with_lengths():
         assert_close(trained(layer, compiled, input), trained(layer, call, input), "gradients")
 
 
-def test_compiled_for_any_number_of_steps_and_rows():
+@pytest.mark.parametrize("memory", MEMORY)
+def test_compiled_for_any_number_of_steps_and_rows(memory):
     """One graph for all shapes."""
     torch._dynamo.reset()
-    layer, count = gatework.GRU(3, 5), torch._dynamo.testing.CompileCounterWithBackend("aot_eager")
+    layer, count = gatework.GRU(3, 5, memory=memory), torch._dynamo.testing.CompileCounterWithBackend("aot_eager")
     compiled = torch.compile(layer, fullgraph=True, backend=count)
     for steps, rows in ((4, 2), (7, 3), (2, 9), (11, 5)):
         input = torch.randn(steps, rows, 3)

@@ -71,17 +71,20 @@ def test_text_of_the_reference():
     )
 
 
-@pytest.mark.parametrize("options", [{}, {"memory": "small"}, {"bidirectional": True, "num_layers": 2}])
+@pytest.mark.parametrize(
+    "options", [{}, {"memory": "small"}, {"memory": "sqrt"}, {"bidirectional": True, "num_layers": 2}]
+)
 @pytest.mark.parametrize("cell", ["lstm", "gru", "lstm_layer_norm", "peephole"])
 def test_what_is_said_to_be_kept_is_kept(cell, options):
     """Against the bytes that autograd holds after a forward pass, beside inputs, states and weights."""
-    layer, input = gatework.Recurrent(cell, 5, 24, **options), torch.randn(50, 4, 5)
+    layer, input = gatework.Recurrent(cell, 5, 24, **options), torch.randn(500, 4, 5)
     known = {one.untyped_storage().data_ptr() for one in (input, *layer.parameters())}
     found = {}
 
     def hold(tensor):
         place = tensor.untyped_storage().data_ptr()
-        if place not in known and tensor.shape[0] >= 50 * 4:  # flat rows of steps and batch, as kernels keep them
+        # Flat rows of steps and batch, as kernels keep them, or the states at checkpoints.
+        if place not in known and (tensor.shape[0] >= 500 * 4 or (tensor.dim() == 3 and tensor.shape[0] < 500)):
             found[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
         return tensor
 

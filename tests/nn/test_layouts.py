@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import gatework
 from gatework.errors import SizeError
+from gatework.kernels import MEMORY
 
 OWN = "h = P @ tanh(W @ x + R @ h + b)"
 OPTIONS = {
@@ -20,7 +21,7 @@ OPTIONS = {
     "proj_size": [0, 2, 3, 4],
     "bias": [True, False],
     "bidirectional": [False, True],
-    "memory": ["fast", "small"],
+    "memory": MEMORY,
     "dtype": [torch.float64, torch.float32],
     "learn_initial_state": [False, True],
 }

@@ -10,6 +10,7 @@ from tests.tolerances import assert_close, assert_same
 import gatework
 from gatework import Recurrent, cell
 from gatework.errors import CellError, EquationError, SizeError
+from gatework.kernels import MEMORY
 
 # Chung et al. 2015, as their code has it: everything reads the h of the previous step.
 VRNN = cell(
@@ -57,7 +58,7 @@ def results(layer: Recurrent, **options) -> list[Any]:
     return [output.detach(), *record.values(), x.grad, eps.grad, *(one.grad for one in layer.parameters())]
 
 
-@pytest.mark.parametrize("memory", ["fast", "small"])
+@pytest.mark.parametrize("memory", MEMORY)
 @pytest.mark.parametrize("options", [{}, {"lengths": [7, 2, 5]}], ids=str)
 def test_a_variational_network_runs_on_the_kernels(memory, options):
     layer = vrnn(memory=memory)

@@ -7,6 +7,7 @@ from torch import nn
 from torch.func import functional_call, grad, jacfwd, jacrev, jvp, stack_module_state, vmap
 
 import gatework
+from gatework.kernels import MEMORY
 
 # torch compiles its own forward derivatives with what it calls deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
@@ -197,7 +198,7 @@ def gradient_batches(layer, input):
     return [*once, jacobian, hessian, mapped]
 
 
-@pytest.mark.parametrize("memory", ["fast", "small"])
+@pytest.mark.parametrize("memory", MEMORY)
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
 def test_batches_of_gradients_are_torchs(kind, memory):
     torch.manual_seed(0)

@@ -8,6 +8,7 @@ from torch.nn import functional
 import gatework
 from gatework import Recurrent
 from gatework.errors import SizeError
+from gatework.kernels import MEMORY
 
 STEPS, ROWS = 5, 3
 GRID = gatework.cell(
@@ -165,7 +166,7 @@ def _shared(name: str, held: dict) -> str:
 
 
 @pytest.mark.parametrize("tie_layers", [False, True])
-@pytest.mark.parametrize("memory", ["fast", "small"])
+@pytest.mark.parametrize("memory", MEMORY)
 def test_the_grid_of_time_and_depth_runs_on_the_kernels(tie_layers, memory):
     torch.manual_seed(0)
     grid = Recurrent(GRID, 4, 6, 3, below_projection=True, tie_layers=tie_layers, memory=memory, dtype=torch.float64)

@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 import gatework
 from gatework.errors import SizeError
+from gatework.kernels import MEMORY
 from gatework.models.language import LanguageModel
 from gatework.nn.layers import wired
 
@@ -98,7 +99,7 @@ def test_held_gates_do_what_equations_with_held_gates_do(backend):
     assert_close(gradients, torch.autograd.grad(expected.square().sum(), list(layer.parameters())), "gradients")
 
 
-@pytest.mark.parametrize("memory", ["fast", "small"])
+@pytest.mark.parametrize("memory", MEMORY)
 def test_a_value_can_be_learned(memory):
     """A gradient enters a value that is a tensor: which forget gate would have been best?"""
     layer = layer_of(gatework.CELLS["lstm"], memory=memory)

@@ -68,7 +68,8 @@ class Recurrent(Joinable, Streamable, OwnState):
         backend: ``auto``, ``cpu`` (compiled kernels), ``library`` (torch's own operators) or ``reference``; can be
             set at any time.
         memory: With ``fast``, the forward pass saves everything that the backward pass reads. With ``small``, it saves
-            inputs and states, and the backward pass recomputes the rest. Can be set at any time.
+            inputs and states, and the backward pass recomputes the rest. With ``sqrt``, it saves inputs and the states
+            of about sqrt(T) steps. Can be set at any time.
         locked_dropout: Whether dropout zeroes the same outputs at every step of a sequence.
         device: The device of the parameters.
         dtype: The type of the parameters.

@@ -2,7 +2,7 @@
 
 from gatework.kernels.backend import Account
 from gatework.kernels.call import Call
-from gatework.kernels.cpu import cache
+from gatework.kernels.cpu import cache, checkpoints
 from gatework.kernels.cpu.build import object_key
 from gatework.kernels.cpu.hoisting import hoisted
 from gatework.kernels.cpu.kernel import generate, is_compiled, kernel_for
@@ -57,6 +57,8 @@ def _saved(spec: Spec, known: Sized, steps: int, rows: int) -> int:
     """Count the numbers that a forward pass saves for the backward pass."""
     if spec.keep == "nothing":
         return 0
+    if spec.checkpointed:
+        return checkpoints.count(steps, rows) * rows * sum(known.size(state) for state in spec.states)
     stored = (2 + steps) * rows * sum(known.width(state) for state in spec.states)
     return stored + steps * rows * sum(known.width(name) for name in spec.saved)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,6 +15,28 @@ from gatework.kernels.planning.recipe import Recipe
 DEEPEST = 512  # steps and rows summed at once: a panel of this depth stays in the cache
 
 
+def deepest(replayed: bool) -> int:
+    """Return how many flat rows a chunk has at most, unless one step has more.
+
+    Args:
+        replayed: Whether the backward pass recomputes what the forward pass did not save. With little memory, the
+            memory for a chunk matters too.
+    """
+    return DEEPEST // 2 if replayed else DEEPEST
+
+
+class Restarted(NamedTuple):
+    """The gradients of the values from which rows restart, for one state.
+
+    Args:
+        values: The gradient at each restart, in the order of the flat rows, [restarts, size].
+        rows: The row of the batch of each restart, [restarts].
+    """
+
+    values: Tensor
+    rows: Tensor
+
+
 @dataclass
 class Gradients:
     """The gradients from a backward pass, without those of parameters.
@@ -21,13 +44,24 @@ class Gradients:
     Args:
         inputs: For each input with a gradient, its gradient [flat rows, size].
         state: For each state, the gradient of its value before the first step [B, size].
-        initial: For each state, the sum of the gradients at restarts [B, size]; empty without restarts.
-        banks: For each bank, its gradient [B * L, size], or [B, L] with one number at each position.
+        initial: For each state, the gradients at restarts; empty without restarts.
     """
 
     inputs: dict[str, Tensor] = field(default_factory=dict)
     state: dict[str, Tensor] = field(default_factory=dict)
-    initial: dict[str, Tensor] = field(default_factory=dict)
+    initial: dict[str, Restarted] = field(default_factory=dict)
+
+
+@dataclass
+class Totals:
+    """Sums over time. Each pass adds to what they hold, because sums of passes would be rounded differently.
+
+    Args:
+        columns: The sums over time and batch, by the adjoint's names, padded.
+        banks: For each bank, its gradient [B * L, size], or [B, L] with one number at each position; padded.
+    """
+
+    columns: dict[str, Tensor] = field(default_factory=dict)
     banks: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -49,8 +83,7 @@ class Backward:
         self.plan = sized.kernel.plan
         self.dtype = next(iter(kept.states.values())).dtype
         self.outputs = tuple(name for name in self.plan.step.outputs if self.plan.homes.get(name) == "sequence")
-        # With little memory, the memory for a chunk matters too.
-        depth = DEEPEST if replay is None else DEEPEST // 2
+        depth = deepest(replay is not None)
         self.work = take(sized, rows, self.dtype, depth, True, self.outputs)
         self.replay = None if replay is None else take(replay, rows, self.dtype, depth, True, ())
 
@@ -60,6 +93,7 @@ class Backward:
         grad_state: Mapping[str, Tensor | None],
         asked: frozenset[str],
         into: Mapping[str, Tensor],
+        totals: Totals,
     ) -> Gradients:
         """Run the backward pass.
 
@@ -69,6 +103,7 @@ class Backward:
             asked: Inputs whose gradients are needed.
             into: For each parameter whose gradient is needed, a tensor to add it to; block-diagonal matrices in the
                 form of the stored ones.
+            totals: The sums that this pass goes on with.
 
         Returns:
             The other gradients.
@@ -78,12 +113,12 @@ class Backward:
         if self.replay is not None:
             alive += [self.replay.load(self.weights), self.replay.remember(self.banks, self.extents)]
             alive.append(self._given(self.replay, {}))
-        banks = self._banks()
+        self._banks(totals.banks)
         states = self._states(grad_state)
         outputs = {name: work.empty(rows.flat, name) for name in self.outputs}
         for name, tensor in outputs.items():
             work.table.point(name, tensor)
-        columns = self._columns()
+        self._columns(totals.columns)
         targets = {names[name]: tensor for name, tensor in into.items() if name in names}
         outers = self._outers(targets)
         after = self._after({names[name] for name in asked if name in names})
@@ -100,28 +135,22 @@ class Backward:
             for entry in (*after, *sums):
                 work.table.run(entry, work.threads)
             outers.add(start, stop)
-        for name, tensor in columns.items():
-            if name in targets:
-                targets[name] += tensor[: self.sized.size(name)]
         put_back(work)
         if self.replay is not None:
             put_back(self.replay)
         del alive
-        result = self._result(states, outputs, asked)
-        result.banks = {name: grad[:, : self.banks[name].shape[-1]] for name, grad in banks.items()}
-        return result
+        return self._result(states, outputs, asked)
 
-    def _banks(self) -> dict[str, Tensor]:
-        """Make the tensors that the gradients of banks are added to."""
-        grads = {}
+    def _banks(self, grads: dict[str, Tensor]) -> None:
+        """Point the kernel to the tensors that the gradients of banks are added to, and make those that are missing."""
         for name, bank in self.banks.items():
             gradient = self.recipe.adjoint.gradients.get(name)
-            rows = bank.shape[0] * (bank.shape[1] if bank.dim() == 3 else 1)
-            width = self.sized.width(gradient) if gradient in self.plan.sizes_of else bank.shape[-1]
-            grads[name] = torch.zeros(rows, width, dtype=self.dtype, device="cpu")
+            if name not in grads:
+                rows = bank.shape[0] * (bank.shape[1] if bank.dim() == 3 else 1)
+                width = self.sized.width(gradient) if gradient in self.plan.sizes_of else bank.shape[-1]
+                grads[name] = torch.zeros(rows, width, dtype=self.dtype, device="cpu")
             if gradient in self.plan.gathered:
                 self.work.table.point(gradient, grads[name])
-        return grads
 
     def _replay(self, begin: int, end: int, start: int, stop: int) -> None:
         """Recompute, for a chunk, what the forward pass did not save."""
@@ -177,14 +206,13 @@ class Backward:
             states[name] = store
         return states
 
-    def _columns(self) -> dict[str, Tensor]:
-        """Make the tensors for the sums over time and batch."""
-        totals = {}
+    def _columns(self, totals: dict[str, Tensor]) -> None:
+        """Point the kernel to the tensors for the sums over time and batch, and make those that are missing."""
         for part in self.plan.columns:
             for name, _ in part.sums:
-                totals[name] = torch.zeros(self.sized.width(name), dtype=self.dtype, device="cpu")
+                if name not in totals:
+                    totals[name] = torch.zeros(self.sized.width(name), dtype=self.dtype, device="cpu")
                 self.work.table.lay(f"base:{name}", totals[name])
-        return totals
 
     def _outers(self, targets: Mapping[str, Tensor]) -> Outers:
         """Prepare the products over time for the needed gradients."""
@@ -204,8 +232,7 @@ class Backward:
             result.state[name] = rows.back.last(store, size)
             if len(rows.restarts[0]):
                 sinks = store.index_select(0, torch.from_numpy(rows.back.sinks))[:, :size]
-                room = store.new_zeros(rows.batch, size)
-                result.initial[name] = room.index_add_(0, torch.from_numpy(rows.restarts[1]), sinks)
+                result.initial[name] = Restarted(sinks, torch.from_numpy(rows.restarts[1]))
         for name in asked:
             if names.get(name) in outputs:
                 result.inputs[name] = outputs[names[name]][:, : self.sized.size(names[name])]

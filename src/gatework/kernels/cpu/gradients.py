@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from gatework.kernels.call import Call
-from gatework.kernels.cpu.operators import Tensors, run_backward, run_forward
+from gatework.kernels.cpu.operators import run_backward, run_forward
+from gatework.kernels.cpu.passes import Tensors
 from gatework.kernels.planning.spec import extent_name, read_spec
 from gatework.kernels.reference import derivative
 from gatework.kernels.weights import Weights

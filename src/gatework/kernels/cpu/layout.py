@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatework.kernels.cpu.rows import even_rows, lay_out
+from gatework.kernels.cpu.rows import count_rows, even_rows, lay_out
 
 
 class Layout:
@@ -22,10 +22,18 @@ class Layout:
         reverse: Whether time runs from the last step to the first.
         lengths: The number of steps of each row; None if all rows have T steps.
         restart: Where rows restart, bool [T, B]; None if none does.
+        order: The rows by length, the longest first; None to sort them. Of a stretch of a longer sequence, the order
+            is that of the whole.
     """
 
     def __init__(
-        self, lead: Sequence[int], batch: int, reverse: bool, lengths: Tensor | None, restart: Tensor | None
+        self,
+        lead: Sequence[int],
+        batch: int,
+        reverse: bool,
+        lengths: Tensor | None,
+        restart: Tensor | None,
+        order: Tensor | None = None,
     ) -> None:
         self.lead, self.batch = tuple(lead), batch
         self.room = prod(self.lead)  # the number of rows in a tensor of the user's form
@@ -41,10 +49,10 @@ class Layout:
         packed = len(self.lead) == 1
         steps = int(lengths.max()) if packed else self.lead[0]
         if not packed:
-            self.order = torch.argsort(lengths, descending=True, stable=True)
+            self.order = sorted_rows(lengths) if order is None else order
             lengths = lengths[self.order]
             anew = None if anew is None else anew[:, self.order.numpy()]
-        counts = (lengths.numpy()[None, :] > np.arange(steps)[:, None]).sum(1)
+        counts = count_rows(lengths.numpy(), steps)
         self.rows = lay_out(counts, batch, reverse, anew)
         if self.order is not None:
             time = np.repeat(np.arange(steps), counts)
@@ -75,6 +83,14 @@ class Layout:
 
     def give_back_state(self, tensor: Tensor) -> Tensor:
         """Undo :meth:`state`."""
-        if self.order is None:
-            return tensor
-        return torch.empty_like(tensor).index_copy_(0, self.order, tensor)
+        return unsorted(tensor, self.order)
+
+
+def sorted_rows(lengths: Tensor) -> Tensor:
+    """Return the rows of a batch by length, the longest first."""
+    return torch.argsort(lengths, descending=True, stable=True)
+
+
+def unsorted(tensor: Tensor, order: Tensor | None) -> Tensor:
+    """Return rows of a batch in the caller's order; ``order`` is theirs, None if it is the caller's."""
+    return tensor if order is None else torch.empty_like(tensor).index_copy_(0, order, tensor)

@@ -7,6 +7,7 @@ give the position of its new state and of its previous state. So lengths, direct
 kernel.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -194,6 +195,37 @@ def _back(
     sinks = 4 * batch + np.arange(len(marked))
     store = Store(4 * batch + len(marked), _index(here), _index(before), _index(final), _index(sinks))
     return store, (_index(marked), _index(row[marked]))
+
+
+def count_rows(lengths: NDArray[np.int64], steps: int) -> NDArray[np.int64]:
+    """Count the rows that have each step, [T].
+
+    Args:
+        lengths: The number of steps of each row, [B].
+        steps: T, at least every length.
+    """
+    return len(lengths) - np.cumsum(np.bincount(lengths, minlength=steps))[:steps]
+
+
+def cut(times: NDArray[np.int64], most: int) -> Iterator[tuple[int, int, int, int]]:
+    """Cut time into chunks.
+
+    Args:
+        times: The first flat row and the number of rows of each step, in the order in which they run, [T, 2].
+        most: How many flat rows a chunk has at most, unless one step has more.
+
+    Yields:
+        Of each chunk the first position in ``times`` and the one after the last, and its range of flat rows.
+    """
+    begin = 0
+    while begin < len(times):
+        end, total = begin, 0
+        while end < len(times) and (end == begin or total + times[end, 1] <= most):
+            total += int(times[end, 1])
+            end += 1
+        first = int(min(times[begin, 0], times[end - 1, 0]))
+        yield begin, end, first, first + total
+        begin = end
 
 
 def _index(values: NDArray[np.int64] | NDArray[np.bool_]) -> Index:

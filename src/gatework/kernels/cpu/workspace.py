@@ -5,7 +5,7 @@ different workspaces.
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from torch.nn import functional
 from gatework.kernels.cpu import memory
 from gatework.kernels.cpu.kernel import Kernel
 from gatework.kernels.cpu.panels import Panels, dense, lay_out_panels, readable, stage_columns
-from gatework.kernels.cpu.rows import Rows
+from gatework.kernels.cpu.rows import Rows, cut
 from gatework.kernels.cpu.table import ArgumentTable
 from gatework.kernels.cpu.team import team
 from gatework.kernels.recent import Recent
@@ -120,7 +120,7 @@ class Workspace:
         self.key = (rows, dtype, most, backward, lasting, self.table.team.threads())
         self.threads = self._threads()
         self.times = np.ascontiguousarray(rows.times[::-1]) if backward else rows.times
-        self.chunks = list(self._chunks(max(most, rows.batch)))
+        self.chunks = list(cut(self.times, max(most, rows.batch)))
         self.longest = max((stop - start for *_, start, stop in self.chunks), default=0)
         self.extra: Recent[object, Extra] = Recent(MOST_EXTRA)  # what a kind of run holds here
         self._lasting: list[Tensor] = []  # tensors that the table always points to
@@ -156,18 +156,6 @@ class Workspace:
         by_units = most > 1 and self.rows.batch < FEW_ROWS * most
         self.table.set("split", int(by_units))
         return max(1, min(most, self.sized.blocks)) if by_units else most
-
-    def _chunks(self, most: int) -> Iterator[tuple[int, int, int, int]]:
-        """Cut time into chunks of at most so many flat rows. Yield positions in ``times``, and the flat range."""
-        times, begin = self.times, 0
-        while begin < len(times):
-            end, total = begin, 0
-            while end < len(times) and (end == begin or total + times[end, 1] <= most):
-                total += int(times[end, 1])
-                end += 1
-            first = int(min(times[begin, 0], times[end - 1, 0]))
-            yield begin, end, first, first + total
-            begin = end
 
     def empty(self, rows: int, name: str) -> Tensor:
         """Allocate a vector for a number of rows, padded to whole registers."""

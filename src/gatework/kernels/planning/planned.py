@@ -44,7 +44,7 @@ def plans(spec: Spec) -> list[Plan]:
         followed = [recipe.training if keep == "fast" else recipe.inference]
         if keep != "nothing":
             followed.append(recipe.backward)
-        if keep == "small":
+        if spec.replays:
             followed.append(recipe.replay)
     return followed
 

@@ -17,8 +17,9 @@ from gatework.language.show import show
 
 _MOST = 512
 _MOST_SIZES = 64  # of tensors that a run is known for at a time
-MEMORY = ("fast", "small")
-"""What the forward pass saves for the backward pass: everything it reads, or what the rest can be recomputed from."""
+MEMORY = ("fast", "small", "sqrt")
+"""What the forward pass saves for the backward pass: everything it reads, or what the rest can be recomputed from: the
+states of all steps, or those before each of about sqrt(T) stretches of time."""
 
 KEEP = ("nothing", *MEMORY)
 """What a forward pass saves for the backward pass; nothing where no gradient is asked for."""
@@ -59,8 +60,18 @@ class Spec:
         return self.recipe.saved if self.keep == "fast" else ()
 
     @property
+    def replays(self) -> bool:
+        """Whether the backward pass recomputes what it reads beside the states."""
+        return self.keep == "small" or self.checkpointed
+
+    @property
+    def checkpointed(self) -> bool:
+        """Whether only the states before each stretch of time are saved."""
+        return self.keep == "sqrt"
+
+    @property
     def keeps_states(self) -> bool:
-        """Whether the states of all steps are saved."""
+        """Whether one pass saves the states of all its steps."""
         return self.keep != "nothing" or bool(self.recipe.record)
 
     def by_name(self, weights: Sequence[Tensor]) -> dict[str, Tensor]:
