@@ -122,7 +122,7 @@ def test_cells_learn_from_the_same_sequences_and_are_measured_on_the_same(told):
     trials = [Trial(cell, 10, "final", rate, 1) for cell, rate in (("rnn", 0.1), ("lstm", 0.01))]
     one, other = (SequenceJob(plan.train_config(trial)) for trial in trials)
     for step in (0, 7):
-        mine, theirs = one._training_batch(step), other._training_batch(step)
+        mine, theirs = one.batches.training(step)[0], other.batches.training(step)[0]
         assert torch.equal(mine.inputs, theirs.inputs)
         assert torch.equal(mine.targets.nan_to_num(), theirs.targets.nan_to_num())
     assert torch.equal(one.held("test").inputs, other.held("test").inputs)

@@ -61,9 +61,10 @@ def send(number):
         {"proj_size": 5, "layer_norm": True},
         {"dtype": "bfloat16"},
         {"cell": "slstm", "window": 7},
+        {"cell": "gru", "num_layers": 2, "dropout": 0.3, "tbptt": [5, 17], "window": 5},
         {"cell": "clockwork", "hidden_size": 16},
     ],
-    ids=["lstm", "gru", "dropout", "zaremba", "mine", "projected", "bfloat16", "slstm", "clockwork"],
+    ids=["lstm", "gru", "dropout", "zaremba", "mine", "projected", "bfloat16", "slstm", "tbptt", "clockwork"],
 )
 def test_killed_twice_and_the_same_to_the_bit(configure, same, changes):
     straight = train(configure("straight", **changes))

@@ -65,6 +65,7 @@ class KillAt(Quiet):
     [
         {"task": "adding", "gap": 20},
         {"task": "continual_reber", "gap": 60},  # windows of a stream: the state goes on over a kill
+        {"task": "continual_reber", "gap": 60, "tbptt": "5,20", "steps": 24},
         {"task": "embedded_reber", "cell": "gru", "dropout": 0.3},
         {"task": "verb_number", "embedding_size": 6, "num_layers": 2},
         {"task": "forecast", "gap": 3},
@@ -108,7 +109,7 @@ def test_seed_decides_the_data_and_nothing_else_does(configure):
     def first(**changes):
         job = open_job(configure(task="adding", gap=20, **changes))
         assert isinstance(job, SequenceJob)
-        return job._training_batch(0).inputs, job.held("test").inputs
+        return job.batches.training(0)[0].inputs, job.held("test").inputs
 
     for one, other in zip(first(cell="rnn", hidden_size=5), first(cell="gru"), strict=True):
         assert torch.equal(one, other)
@@ -120,7 +121,7 @@ def test_seed_decides_the_data_and_nothing_else_does(configure):
 def test_gaps_of_training_are_drawn_from_the_shortest_on(configure):
     job = open_job(configure(task="copy", gap=100, shortest_gap=3))
     assert isinstance(job, SequenceJob)
-    gaps = np.array([job._training_batch(step).inputs.shape[0] - 20 for step in range(2000)])
+    gaps = np.array([job.batches.training(step)[0].inputs.shape[0] - 20 for step in range(2000)])
     assert (gaps.min(), gaps.max()) == (3, 100)
     # Even in its logarithm: as many below the geometric middle as above it.
     assert 0.45 < (gaps < np.sqrt(4 * 102) - 1).mean() < 0.55
@@ -129,7 +130,7 @@ def test_gaps_of_training_are_drawn_from_the_shortest_on(configure):
     assert job.about()[0].endswith(", in training 3 and more")
     alone = open_job(configure(task="copy", gap=5, shortest_gap=5))
     assert isinstance(alone, SequenceJob)
-    assert {alone._training_batch(step).inputs.shape[0] for step in range(50)} == {25}
+    assert {alone.batches.training(step)[0].inputs.shape[0] for step in range(50)} == {25}
 
 
 def test_every_drawn_task_takes_a_shorter_gap_in_training():
@@ -174,7 +175,7 @@ def test_recorded_sequences_are_all_seen_once_a_pass(configure, table):
     assert job.steps_per_epoch == everything.shape[1] // 7
     one, two = (
         torch.cat(
-            [job._training_batch(epoch * job.steps_per_epoch + step).inputs for step in range(job.steps_per_epoch)],
+            [job.batches.training(epoch * job.steps_per_epoch + step)[0].inputs for step in range(job.steps_per_epoch)],
             dim=1,
         )
         for epoch in (0, 1)

@@ -46,7 +46,19 @@ class Streams:
             The inputs and the targets of the model, each ``[T, B]``, int64.
         """
         begin = self.length * index // self.windows_per_epoch
-        end = self.length * (index + 1) // self.windows_per_epoch
+        return self.between(begin, self.length * (index + 1) // self.windows_per_epoch, rows)
+
+    def between(self, begin: int, end: int, rows: slice) -> tuple[Tensor, Tensor]:
+        """Return some steps of some of the streams.
+
+        Args:
+            begin: The first step.
+            end: The one after the last.
+            rows: The streams to select.
+
+        Returns:
+            The inputs and the targets of the model, each ``[T, B]``, int64.
+        """
         targets = self.rows[rows, begin:end]
         if begin:
             read = self.rows[rows, begin - 1 : end - 1]

@@ -125,7 +125,7 @@ class LanguageModel(nn.Module):
 
         Args:
             tokens: The symbols read ``[T, B]``, int64.
-            targets: The symbols to predict ``[T, B]``; -100 for none.
+            targets: The symbols to predict ``[T, B]``; -100 for none. Of fewer steps, those of the last ones.
             state: The state at the end of the previous window; None at the start of a text.
             reset: ``[T, B]``, True where another text starts.
 
@@ -133,6 +133,10 @@ class LanguageModel(nn.Module):
             The sum in nats, and the state at the end of the window. The sum can be differentiated only once.
         """
         output, state = self._read(tokens, state, reset)
+        if not len(targets):
+            return output.new_zeros(()), state
+        if len(targets) < len(output):
+            output = output[-len(targets) :]
         # On a GPU, torch's own loss takes fewer passes. Half precision would need a copy in float32.
         lean = output.device.type == "cpu" and output.dtype in (torch.float32, torch.float64)
         if lean and self.head.out_features >= _LARGE_VOCABULARY:

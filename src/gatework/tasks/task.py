@@ -7,6 +7,7 @@ loop and the comparisons are elsewhere, exist once, and do not depend on the nam
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from inspect import signature
+from math import nan
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -79,6 +80,12 @@ class Batch:
         """Select a window of steps; all sequences must have T steps."""
         legal = None if self.legal is None else self.legal[begin:end]
         return replace(self, inputs=self.inputs[begin:end], targets=self.targets[begin:end], legal=legal)
+
+    def asked_from(self, step: int) -> "Batch":
+        """Leave out the targets of the steps before one; all sequences must have T steps."""
+        targets = self.targets.clone()
+        targets[:step] = nan if targets.is_floating_point() else IGNORED
+        return replace(self, targets=targets)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "Batch":
         """Move everything to a device, and convert numbers to a type. Lengths stay on the CPU, as torch needs."""

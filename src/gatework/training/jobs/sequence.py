@@ -7,21 +7,21 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from gatework.cells import Cell
 from gatework.errors import ConfigError, DataError
 from gatework.models.sequences import Score, SequenceModel, measure_sequences
 from gatework.models.state import State
 from gatework.runs.files import digest
-from gatework.runs.seeds import mixed_seed
 from gatework.tasks.own import check_draw, find_task, is_own, is_task
 from gatework.tasks.task import NOTHING, Batch, Recorded, Recording, Split, Success, Synthetic, Task, name_predictor
+from gatework.training.jobs.batches import Batches
 from gatework.training.jobs.build import build_cell, known_cell, own_projection
 from gatework.training.jobs.evaluation import Evaluation, Question
-from gatework.training.jobs.gaps import another_gap, draw_gap
+from gatework.training.jobs.gaps import another_gap
 from gatework.training.jobs.kind import Answers, Ending, JobKind, Kept, Reading, Restored
 from gatework.training.jobs.protocol import StepLoss
 from gatework.training.jobs.reading import read_sequences, remembered
@@ -31,10 +31,8 @@ from gatework.training.jobs.settings import Settings
 from gatework.training.jobs.shape import SequenceShape
 from gatework.training.jobs.table import TableSettings, refuse_forecast_settings, refuse_table_settings
 from gatework.training.jobs.trivial import measure_predictors
+from gatework.training.jobs.truncation import run_piece, uncut, windows_of
 
-# The uses of random generators, each with its own seed.
-_FOR: dict[Split, int] = {"train": 0, "valid": 1, "test": 2}
-_SHUFFLE = 3
 # The number of held-out sequences for evaluations during training.
 _VALID_SIZE = 500
 
@@ -63,6 +61,8 @@ class SequenceSettings(TableSettings, Settings):
         task.check_data(self.data)
         if self.shortest_gap is not None:
             task.check_shortest_gap(self.shortest_gap, gap)
+        if self.tbptt is not None and windows_of(task) == 1:
+            raise ConfigError(uncut(self.tbptt, self.task))
         if not (isinstance(task.examples, Recorded) and task.examples.own):
             refuse_table_settings(self, self.task)
         elif not task.examples.ahead:
@@ -92,27 +92,26 @@ class SequenceJob:
         self.quantity = "loss"
         self.splits: tuple[Split, ...] = ("train", "valid", "test")
         self._held: dict[str, Batch] = {}
-        self._drawn: tuple[int, Batch] | None = None
         examples = self.task.examples
-        if recording is not None:
-            self.steps_per_epoch, self.recording = None, recording
-        elif isinstance(examples, Synthetic):
+        self.recording = recording
+        if recording is None and isinstance(examples, Synthetic):
             if config.epochs is not None:
                 raise ConfigError(
                     f"epochs is {config.epochs}: task '{self.task.name}' draws new sequences for ever. Give --steps."
                 )
-            self.steps_per_epoch, self.recording = None, None
             if is_own(self.task.name):
                 check_draw(self.task, self.gap)
-        else:
+        elif recording is None:
             self.recording = load_recording(self.task, self.gap, config, as_before=as_before)
-            count = self.recording.splits["train"].size
-            self.steps_per_epoch = count // config.batch_size
-            if not self.steps_per_epoch:
-                raise DataError(
-                    f"Task '{self.task.name}' has {count:,} sequences to train on, and batch_size is "
-                    f"{config.batch_size}; expected no more than there are."
-                )
+        self.batches = Batches(
+            config.seed, config.batch_size, self.task, self.gap, config.shortest_gap, self.recording, config.tbptt
+        )
+        self.steps_per_epoch = self.batches.per_pass
+        if self.recording is not None and self.steps_per_epoch == 0:
+            raise DataError(
+                f"Task '{self.task.name}' has {self.recording.splits['train'].size:,} sequences to train on, and "
+                f"batch_size is {config.batch_size}; expected no more than there are."
+            )
 
     @property
     def inputs(self) -> int:
@@ -127,7 +126,7 @@ class SequenceJob:
     @cached_property
     def fingerprint(self) -> str:
         """The fingerprint of the data; for drawn sequences, that of the method of drawing them."""
-        splits = self.recording.splits.values() if self.recording else [self._draw("test", 4, 0)]
+        splits = self.recording.splits.values() if self.recording else [self.batches.draw("test", 4, 0)]
         parts = [digest(json.dumps([self.task.name, self.gap]).encode())]
         for batch in splits:
             tensors = (batch.inputs, batch.targets, batch.lengths, batch.legal, batch.groups)
@@ -231,53 +230,26 @@ class SequenceJob:
         """Return the number of steps of the longest sequence; 1 if the data are not read, and nothing is trained."""
         if self.recording is not None:
             return self.recording.splits["train"].inputs.shape[0] if self.recording.splits else 1
-        return self._draw("valid", 1, 0).inputs.shape[0]
+        return self.batches.draw("valid", 1, 0).inputs.shape[0]
 
     def train(self, model: SequenceModel, step: int, rows: slice, state: State) -> StepLoss:
         """Draw the sequences of a step, or read the next recorded ones."""
-        windows = self._windows_per_batch
-        batch, window = self._training_batch(step // windows), step % windows
-        steps = batch.inputs.shape[0]
-        if windows > 1:
-            batch = batch.window(steps * window // windows, steps * (window + 1) // windows)
-        weight = model.head.weight
-        mine = batch.columns(rows).to(weight.device, weight.dtype)
-        total, _, state = model.loss(mine, self.task.kind, state if window else None)
-        last = window + 1 == windows
-        return StepLoss(total, int(batch.asked.sum()), batch.size if last else 0, None if last else state)
+        batch, piece = self.batches.training(step)
+        steps, whole, weight = len(batch.inputs), self.batches.pieces == 1, model.head.weight
+        counted = batch if whole else batch.window(piece.begin, piece.end).asked_from(piece.first - piece.begin)
+        mine = counted.columns(rows).to(weight.device, weight.dtype)
 
-    def _training_batch(self, number: int) -> Batch:
-        """Return the batch with a number. The last one is cached, because its windows are read one after the other."""
-        if self._drawn is None or self._drawn[0] != number:
-            self._drawn = number, self._next_batch(number)
-        return self._drawn[1]
+        def run(begin: int, end: int, state: State) -> tuple[Tensor, State]:
+            part = mine if whole else mine.window(begin - piece.begin, end - piece.begin)
+            total, _, state = model.loss(part, self.task.kind, state)
+            return total, state
 
-    def _next_batch(self, number: int) -> Batch:
-        size = self.config.batch_size
-        if self.recording is None or self.steps_per_epoch is None:
-            return self._draw("train", size, number)
-        epoch, index = divmod(number, self.steps_per_epoch)
-        rng = np.random.default_rng(mixed_seed(self.config.seed, _SHUFFLE, epoch))
-        # Each pass has another order, so the few sequences that do not fill a batch differ from pass to pass.
-        order = rng.permutation(self.recording.splits["train"].size)[index * size : (index + 1) * size]
-        return self.recording.splits["train"].columns(torch.from_numpy(order))
-
-    def _draw(self, split: Split, size: int, number: int) -> Batch:
-        examples = self.task.examples
-        assert isinstance(examples, Synthetic)
-        rng = np.random.default_rng(mixed_seed(self.config.seed, _FOR[split], number))
-        shortest = self.config.shortest_gap if split == "train" else None
-        gap = self.gap if shortest is None else draw_gap(rng, shortest, self.gap)
-        return examples.draw(rng, size, gap, split)
+        total, state = run_piece(piece, state, run)
+        return StepLoss(total, int(counted.asked.sum()), batch.size if piece.end == steps else 0, state)
 
     def carries(self, step: int) -> bool:
-        """Tell whether the sequences continue after a step."""
-        return step % self._windows_per_batch != 0
-
-    @property
-    def _windows_per_batch(self) -> int:
-        """The number of windows into which a batch is cut, each of which is one step."""
-        return self.task.examples.windows if isinstance(self.task.examples, Synthetic) else 1
+        """Tell whether a state is carried to the next step."""
+        return self.batches.carries(step)
 
     def trained(self, total: float, asked: int) -> Score:
         """Turn the sum of the training loss into a score."""
@@ -299,7 +271,7 @@ class SequenceJob:
             assert isinstance(examples, Synthetic)
             size = examples.test_size if chosen == "test" else min(_VALID_SIZE, examples.test_size)
             # No training sequence is ever repeated, so these are new ones drawn in the same way.
-            self._held[chosen] = self._draw(chosen, size, -1)
+            self._held[chosen] = self.batches.draw(chosen, size, -1)
         return self._held[chosen]
 
     def measure(self, model: SequenceModel, split: str, share: tuple[int, int]) -> Score:

@@ -16,6 +16,7 @@ from gatework.reading.nested import expectation
 DEFAULT_STEPS = 4000
 DEVICE = r"cpu|cuda(:\d+)?|mps|auto"
 
+_MOST_STEPS = 2**20  # that a gradient goes back over
 _LONGEST_SHOWN = 200  # the most characters of an invalid value in a message
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -101,6 +102,10 @@ class Settings(BaseModel):
         description="The loss of a step: the mean over its symbols, or over its streams of their sums over time.",
     )
 
+    tbptt: tuple[int, int] | None = Field(
+        None,
+        description="With k1,k2, read k1 new steps and go back over k2 (Williams & Peng 1990); by default windows.",
+    )
     batch_size: int = Field(
         32, ge=1, le=2**20, description="Sequences or streams of text in a batch, over all processes."
     )
@@ -159,6 +164,20 @@ class Settings(BaseModel):
             return {name.strip(): float(rate) for name, _, rate in pairs}
         except ValueError as error:
             raise ValueError(f"zoneout is '{value}'; expected a number per state, such as c=0.5,h=0.05.") from error
+
+    @field_validator("tbptt", mode="before")
+    @classmethod
+    def _tbptt_in_words(cls, value: Any) -> Any:
+        """Parse ``32,128``, the form of the command line, or a list, the form of TOML and JSON."""
+        if value is None:
+            return None
+        numbers: list[Any] = list(value) if isinstance(value, list | tuple) else str(value).split(",")
+        numbers = [int(one) if isinstance(one, str) and one.strip().isdecimal() else one for one in numbers]
+        if len(numbers) != 2 or any(type(one) is not int for one in numbers):
+            raise ValueError(f"tbptt is {value!r}; expected two whole numbers k1,k2, such as 32,128.")
+        if not 1 <= numbers[0] <= numbers[1] <= _MOST_STEPS:
+            raise ValueError(f"tbptt is {value!r}; expected 1 <= k1 <= k2 <= {_MOST_STEPS:,}, such as 32,128.")
+        return tuple(numbers)
 
     @field_validator("device")
     @classmethod

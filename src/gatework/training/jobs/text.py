@@ -39,6 +39,7 @@ from gatework.training.jobs.text_data import (
     read_other,
     read_text,
 )
+from gatework.training.jobs.truncation import Piece, cut_piece, run_piece
 
 SAMPLE_LENGTH = {"byte": 600, "char": 600, "word": 120, "bpe": 200}
 _MOST_HELD_OUT = 1 << 24  # the most held-out symbols that are kept for looking at them
@@ -71,9 +72,9 @@ def build_model(config: TextSettings, vocabulary_size: int, device: torch.device
         SizeError: If sizes do not fit the cell.
     """
     cell = build_cell(config)
-    parameters, places = count_parameters(config, cell, vocabulary_size), config.window * config.batch_size
+    parameters, places = count_parameters(config, cell, vocabulary_size), config.reach * config.batch_size
     needs = Needs(parameters, places, config.input_size, vocabulary_size)
-    length = f"window ({config.window})"
+    length = f"window ({config.window})" if config.tbptt is None else f"tbptt ({config.advance},{config.reach})"
     if vocabulary_size > LARGE_VOCABULARY:
         length = f"vocabulary_size ({vocabulary_size}) or {length}"
     check_memory(config, cell, needs, device, length)
@@ -90,7 +91,7 @@ def build_model(config: TextSettings, vocabulary_size: int, device: torch.device
         init_range=config.init_range,
         init=config.init,
         forget_bias=config.forget_bias,
-        chrono_steps=config.window if config.init == "chrono" else None,
+        chrono_steps=config.reach if config.init == "chrono" else None,
     )
     return model.to(device=device, dtype=DTYPES[config.dtype])
 
@@ -113,7 +114,7 @@ class TextJob:
         self.unit = text.vocabulary.unit
         self.quantity = "perplexity" if config.level == "word" else bits_name(config.level)
         self.splits = tuple(text.tokens)
-        self.streams = Streams(text.tokens["train"], text.vocabulary.start, config.batch_size, config.window)
+        self.streams = Streams(text.tokens["train"], text.vocabulary.start, config.batch_size, config.advance)
         self.steps_per_epoch = self.streams.windows_per_epoch
 
     success = None
@@ -166,16 +167,25 @@ class TextJob:
 
     def train(self, model: LanguageModel, step: int, rows: slice, state: State) -> StepLoss:
         """Read the next window of some of the streams."""
-        window = step % self.steps_per_epoch
-        read, targets = self.streams.window(window, rows)
-        device = model.embedding.weight.device
-        nats, state = model.surprise(read.to(device), targets.to(device), state if window else None)
-        tokens = targets.shape[0] * self.config.batch_size
-        return StepLoss(nats, tokens, tokens, state if window + 1 < self.steps_per_epoch else None)
+        piece, device = self._piece(step), model.embedding.weight.device
+        read, targets = (part.to(device) for part in self.streams.between(piece.begin, piece.end, rows))
+
+        def run(begin: int, end: int, state: State) -> tuple[Tensor, State]:
+            counted = slice(max(begin, piece.first) - piece.begin, end - piece.begin)
+            return model.surprise(read[begin - piece.begin : end - piece.begin], targets[counted], state)
+
+        nats, state = run_piece(piece, state, run)
+        tokens = (piece.end - piece.first) * self.config.batch_size
+        return StepLoss(nats, tokens, tokens, state)
+
+    def _piece(self, step: int) -> Piece:
+        """Return the symbols of the streams that a step reads."""
+        windows = self.steps_per_epoch
+        return cut_piece(self.streams.length, windows, step % windows, self.config.reach - self.config.advance)
 
     def carries(self, step: int) -> bool:
-        """Tell whether a pass over the text continues after a step."""
-        return step % self.steps_per_epoch != 0
+        """Tell whether a state is carried to the next step."""
+        return self._piece(step).begin > 0
 
     def trained(self, total: float, asked: int) -> Metric:
         """Turn the sum of the training loss into a metric."""

@@ -79,6 +79,11 @@ class TextSettings(Settings):
                 f"tie_weights needs an embedding of the layer's output size {self.output_size}, and embedding_size is "
                 f"{self.embedding_size}. Leave embedding_size out, or set it to {self.output_size}."
             )
+        if self.tbptt is not None and self.window not in (TextSettings.model_fields["window"].default, self.tbptt[0]):
+            raise ValueError(
+                f"window is {self.window} and tbptt is {self.tbptt[0]},{self.tbptt[1]}, with which a step reads "
+                f"{self.tbptt[0]} new symbols. Leave window out."
+            )
         if self.init_range is not None and self.init != "torch":
             raise ValueError(f"init is '{self.init}' and init_range {self.init_range:g}; expected one of the two.")
         if self.vocabulary_size is not None and self.level == "byte":
@@ -94,6 +99,16 @@ class TextSettings(Settings):
             raise ValueError(f"words is '{self.words}', which has a meaning at level word only. Leave it out.")
         if self.errors != "strict" and self.level == "byte":
             raise ValueError(f"errors is '{self.errors}', but level byte takes bytes as they are. Leave it out.")
+
+    @property
+    def advance(self) -> int:
+        """The number of new symbols that a step reads of each stream."""
+        return self.window if self.tbptt is None else self.tbptt[0]
+
+    @property
+    def reach(self) -> int:
+        """The number of symbols of each stream that the gradient of a step goes back over."""
+        return self.window if self.tbptt is None else self.tbptt[1]
 
     @property
     def input_size(self) -> int:
