@@ -5,12 +5,13 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from gatework.cells import CELLS, Cell
+from gatework.cells import CELLS, LATENT, Cell
 from gatework.cli.parameters import fitting_sizes, parameter_table
 from gatework.diagram import Picture, draw, notation_scene
 from gatework.language import FUNCTIONS, Function, derive, show
 
 INPUT_SIZE, HIDDEN_SIZE = 64, 128
+EVERY: dict[str, Cell] = {**CELLS, **LATENT}
 # Under a folder that is never in git, seen from the pages in cells/ and guide/.
 PICTURES = "../_build/pictures"
 
@@ -24,7 +25,7 @@ def write_pages(app: Sphinx) -> None:
     source = Path(app.srcdir)
     folder = source / "cells"
     folder.mkdir(exist_ok=True)
-    pages = {f"{name}.md": cell_page(cell) for name, cell in CELLS.items()}
+    pages = {f"{name}.md": cell_page(cell) for name, cell in EVERY.items()}
     pages["index.md"] = index_page()
     for old in folder.glob("*.md"):
         if old.name not in pages:
@@ -50,7 +51,7 @@ def pictures() -> dict[str, str]:
     for dark in (False, True):
         paper = "dark" if dark else "light"
         drawn = {
-            f"{name}-{kind}": draw(cell, kind, dark=dark) for name, cell in CELLS.items() for kind in ("cell", "walk")
+            f"{name}-{kind}": draw(cell, kind, dark=dark) for name, cell in EVERY.items() for kind in ("cell", "walk")
         }
         drawn |= {f"lstm-{kind}": draw("lstm", kind, dark=dark) for kind in ("chain", "unrolled", "memory")}
         drawn["lstm-compare"] = draw("lstm", "compare", other="peephole", dark=dark)
@@ -70,7 +71,7 @@ def image(name: str, description: str) -> str:
 def index_page() -> str:
     rows = [
         [f"[`{name}`]({name}.md)", cell.title, str(cell.year or ""), ", ".join(cell.states), size_of(cell)]
-        for name, cell in CELLS.items()
+        for name, cell in EVERY.items()
     ]
     return "\n".join(
         [
@@ -86,7 +87,7 @@ def index_page() -> str:
             "```{toctree}",
             ":hidden:",
             "",
-            *CELLS,
+            *EVERY,
             "```",
             "",
         ]

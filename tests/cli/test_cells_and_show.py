@@ -2,7 +2,7 @@
 
 import pytest
 
-from gatework.cells import CELLS
+from gatework.cells import CELLS, LATENT
 from gatework.cli.parameters import fitting_sizes, parameter_table
 from gatework.language import latex_adjoint, parse
 
@@ -10,7 +10,7 @@ from gatework.language import latex_adjoint, parse
 def test_cells_lists_every_cell_with_its_size(gatework):
     outcome = gatework("cells")
     rows = {line.split()[0]: line for line in outcome.out.splitlines() if line.strip()}
-    assert set(CELLS) <= set(rows)
+    assert {*CELLS, *LATENT} <= set(rows)
     # 4 * s * (s + d) + 4 * s for s = 128 and d = 64.
     assert rows["lstm"].split()[-4:] == ["2000", "h", "c", "98,816"]
     assert "* mut1, mut2: with 128 inputs, since x stands elementwise in the equations." in outcome.out
@@ -19,7 +19,8 @@ def test_cells_lists_every_cell_with_its_size(gatework):
 
 def test_cells_with_other_sizes(gatework):
     listed = {row["name"]: row for row in gatework("cells", "--input-size", 3, "--hidden-size", 5, "--json").json}
-    assert list(listed) == list(CELLS)
+    assert list(listed) == [*CELLS, *LATENT]
+    assert listed["storn"]["inputs"] == ["x", "before", "eps"]
     assert listed["lstm"]["parameters"] == 4 * 5 * (5 + 3) + 4 * 5
     assert listed["rnn"] == {
         "name": "rnn",

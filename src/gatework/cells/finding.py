@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gatework.cells.cell import Cell, cell
 from gatework.cells.files import read_equations
-from gatework.cells.registry import CELLS
+from gatework.cells.registry import CELLS, LATENT
 from gatework.errors import CellError
 
 
@@ -38,7 +38,12 @@ def find_cell(given: Cell | str, *, name: str | None = None, files: bool = False
         )
     if files and is_file(given):
         return cell(read_equations(given), name=name or Path(given).stem)
-    return cell(given, name=name or "cell") if is_equations(given) else CELLS[given]
+    return cell(given, name=name or "cell") if is_equations(given) else LATENT.get(given) or CELLS[given]
+
+
+def is_name(given: str) -> bool:
+    """Tell whether a cell of the library has this name."""
+    return given in CELLS or given in LATENT
 
 
 def is_equations(given: str) -> bool:

@@ -1,4 +1,8 @@
-"""The registry: every cell by name. A new cell is one file in this folder, and one import and one entry here."""
+"""The registry: every cell by name. A new cell is one file in this folder, and one import and one entry here.
+
+Cells with latent variables have a table of their own. They read their noise as a second input, so what runs, compares
+or draws "every cell" on one sequence of inputs cannot run them; and they are found by their names in the same way.
+"""
 
 from gatework.cells.cifg import cifg
 from gatework.cells.clockwork import clockwork
@@ -28,6 +32,8 @@ from gatework.cells.peephole import peephole
 from gatework.cells.rnn import rnn
 from gatework.cells.rnn_relu import rnn_relu
 from gatework.cells.slstm import slstm
+from gatework.cells.storn import storn
+from gatework.cells.vrnn import vrnn
 from gatework.errors import CellError
 from gatework.registry import Registry
 
@@ -41,4 +47,11 @@ CELLS = Registry(
     unknown="There is no cell `{name}`.{hint} The cells are: {names}.", hint=" Did you mean `{near}`?",
     error=CellError, kind="cells",
 )  # fmt: skip
-"""Every cell of the library, by name."""
+"""Every cell of the library that reads one sequence of inputs, by name."""
+
+LATENT = Registry(
+    storn, vrnn,
+    unknown="There is no cell `{name}` with latent variables.{hint} They are: {names}.", hint=" Did you mean `{near}`?",
+    error=CellError, kind="cells with latent variables",
+)  # fmt: skip
+"""Every cell of the library with latent variables, by name; see :mod:`gatework.cells.latent`."""

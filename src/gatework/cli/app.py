@@ -28,7 +28,7 @@ from cyclopts import (
 from rich.markup import escape
 
 from gatework import __version__
-from gatework.cells import CELLS
+from gatework.cells import is_name
 from gatework.cli.output import err, out, program
 from gatework.errors import GateworkError, GateworkWarning, did_you_mean, nearest, sentences
 
@@ -254,7 +254,7 @@ def _flag_for(word: str, verb: str) -> str:
     if flags is None:
         return ""
     data, cell, config = flags
-    if word.split(",")[0] in CELLS:
+    if is_name(word.split(",")[0]):
         return cell
     if word.endswith(".toml"):
         return config

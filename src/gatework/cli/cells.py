@@ -2,7 +2,7 @@
 
 from rich.markup import escape
 
-from gatework.cells import CELLS, Cell
+from gatework.cells import CELLS, LATENT, Cell
 from gatework.cli.output import Json, Size, grid, out, print_json, program
 from gatework.cli.parameters import fitting_sizes
 from gatework.errors import SizeError
@@ -16,7 +16,7 @@ def list_cells(*, input_size: Size = 64, hidden_size: Size = 128, json: Json = F
         hidden_size: Number of hidden units, for the count of parameters.
         json: Print JSON, for programs.
     """
-    listed = [_row(cell, input_size, hidden_size) for cell in CELLS.values()]
+    listed = [_row(cell, input_size, hidden_size) for cell in (*CELLS.values(), *LATENT.values())]
     if json:
         print_json(listed)
         return
@@ -24,7 +24,7 @@ def list_cells(*, input_size: Size = 64, hidden_size: Size = 128, json: Json = F
     console = out()
     console.print(grid(columns, [_shown(row, input_size) for row in listed], right=("year", "parameters")))
     console.print(f"Parameters for {input_size} inputs and {hidden_size} hidden units.")
-    widened = [row["name"] for row in listed if row["input_size"] != input_size]
+    widened = [row["name"] for row in listed if _is_wider(row, input_size)]
     if widened:
         console.print(
             f"* {', '.join(widened)}: with {hidden_size} inputs, since x stands elementwise in the equations."
@@ -55,7 +55,13 @@ def _row(cell: Cell, input_size: int, hidden_size: int) -> dict:
     }
 
 
+def _is_wider(row: dict, input_size: int) -> bool:
+    """Tell whether the cell needs inputs of another size; some read several."""
+    given = row["input_size"]
+    return any(size != input_size for size in (given if isinstance(given, tuple) else (given,)))
+
+
 def _shown(row: dict, input_size: int) -> list[str]:
-    special = row["input_size"] != input_size or row["proj_size"] is not None
+    special = _is_wider(row, input_size) or row["proj_size"] is not None
     count = "-" if row["parameters"] is None else f"{row['parameters']:,}{'*' if special else ' '}"
     return [row["name"], escape(row["title"]), str(row["year"] or ""), " ".join(row["states"]), count]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from gatework.cells import CELLS, Cell, find_cell, is_equations, is_file, read_equations
+from gatework.cells import CELLS, LATENT, Cell, find_cell, is_equations, is_file, is_name, read_equations
 from gatework.errors import ConfigError
 from gatework.training.config import make_config, nearest
 from gatework.training.jobs.settings import fault_in_words, may_name_files, refused_file
@@ -149,10 +149,10 @@ class CompareConfig(TableSettings):
     def _fits_together(self) -> "CompareConfig":
         for gap in self.gaps:  # the job checks whether the task accepts the gap and the data
             make_config({"task": self.task, "gap": gap, **{name: getattr(self, name) for name in ("data", *OF_TABLE)}})
-        if self.reference and self.reference not in self.cells and self.reference not in CELLS:
+        if self.reference and self.reference not in self.cells and not is_name(self.reference):
             raise ValueError(
                 f"reference is '{self.reference}'; expected one of {', '.join(self.cells)}, or another cell's name. "
-                f"{nearest(self.reference, {**self.cells, **CELLS})}"
+                f"{nearest(self.reference, {**self.cells, **CELLS, **LATENT})}"
             )
         return self
 

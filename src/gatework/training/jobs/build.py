@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from gatework import cells
-from gatework.cells import CELLS, Cell, find_cell, is_equations, is_file
+from gatework.cells import Cell, find_cell, is_equations, is_file, is_name
 from gatework.errors import CellError
 from gatework.nn.layers import outer_inputs
 from gatework.training.jobs.settings import Settings
@@ -47,6 +47,7 @@ def own_projection(cell: Cell, hidden_size: int) -> int:
         Half of the units if the equations project the output and leave its size open; otherwise 0, for no projection.
 
     Example:
+        >>> from gatework.cells import CELLS
         >>> own_projection(CELLS["lstm_projected"], 32), own_projection(CELLS["lstm"], 32)
         (16, 0)
     """
@@ -63,6 +64,6 @@ def known_cell(given: Any, files: bool) -> Cell | None:
     Returns:
         The cell; None if there is none, which the check of the settings refuses later.
     """
-    if not isinstance(given, str) or not (files if is_file(given) else is_equations(given) or given in CELLS):
+    if not isinstance(given, str) or not (files if is_file(given) else is_equations(given) or is_name(given)):
         return None
     return find_cell(given, files=files)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from gatework.cells import CELLS, is_equations, is_file, read_equations
+from gatework.cells import find_cell, is_equations, is_file, read_equations
 from gatework.errors import ConfigError, sentences
 from gatework.reading.nested import expectation
 
@@ -148,7 +148,7 @@ class Settings(BaseModel):
             return read_equations(value)
         if is_equations(value):
             return value
-        CELLS[value]  # raises CellError, with the nearest name
+        find_cell(value)  # raises CellError, with the nearest name
         return value
 
     @field_validator("zoneout", mode="before")
