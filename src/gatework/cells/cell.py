@@ -185,7 +185,8 @@ class Cell:
             hidden_size: Number of units.
             proj_size: Size of the output, if the cell projects it; None takes the cell's own.
             own: The sizes of the names in ``own_sizes``; those that are left out are ``hidden_size``.
-            memory_size: The size of the vectors of the memory; a mapping by name for a cell with several.
+            memory_size: The size of the vectors of the memory; a mapping by name for a cell with several. What has one
+                number at each position needs none.
 
         Returns:
             ``input_size``, ``hidden_size`` and all other keys in the step's ``sizes_of``.
@@ -250,13 +251,19 @@ class Cell:
             if given is not None:
                 raise SizeError(f"memory_size is {given!r}, and the cell `{self.name}` has no memory. Leave it out.")
             return
-        named = given if isinstance(given, Mapping) else {} if given is None else dict.fromkeys(banks, given)
+        vectors = [name for name in banks if not self.step.is_bare(name)]
+        named = given if isinstance(given, Mapping) else {} if given is None else dict.fromkeys(vectors, given)
         if unknown := [name for name in named if name not in banks]:
             raise SizeError(
                 f"memory_size names {', '.join(unknown)}; the memories of the cell `{self.name}` are "
                 f"{', '.join(banks)}."
             )
-        for name in banks:
+        if bare := [name for name in named if name not in vectors]:
+            raise SizeError(
+                f"memory_size names {', '.join(bare)}, which the cell `{self.name}` uses as one number at each "
+                "position. Leave it out."
+            )
+        for name in vectors:
             key = self.step.sizes_of[name]
             if name not in named and key not in sizes:
                 raise SizeError(

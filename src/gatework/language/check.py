@@ -107,8 +107,8 @@ def check(
     if carried[0] in positions:
         raise checker.many(carried[0], positions[carried[0]])
     sizes = Sizes(checker.fault)
-    for name in held:
-        sizes.of(name)
+    for name in held:  # an input at positions has one number at each
+        sizes.same(sizes.of(name), sizes.one() if name in given and text and not outputs else None, None)
     parameters = _parameters(resolved, (*given, *banks), sizes, checker)
     delivers = checker.delivered(delivered)
     checker.used(resolved, (*carried, *outputs, *delivers), banks if text and not outputs else ())

@@ -14,6 +14,7 @@ from gatework.kernels.door.account import account
 from gatework.nn.concatenated import opened
 from gatework.nn.foreign import counterpart
 from gatework.nn.layers import read_above
+from gatework.nn.memories import Banks, width_of
 from gatework.nn.recurrent import Recurrent
 from gatework.nn.sequences import arrange, as_tuple
 
@@ -85,7 +86,7 @@ class Explanation:
         return "\n".join([head, *map(str, self.parts), *([tail] if tail else [])])
 
 
-def explain(layer: Recurrent, input: Any) -> Explanation:
+def explain(layer: Recurrent, input: Any, memories: Banks = None) -> Explanation:
     """Explain what would run a layer on an input, and why, without computing anything.
 
     Kernels that are not yet compiled are compiled, as in the first call. The explanation is valid for the current mode
@@ -94,12 +95,14 @@ def explain(layer: Recurrent, input: Any) -> Explanation:
     Args:
         layer: The layer.
         input: As for the layer's ``forward``. Only its shape and type matter, not its values.
+        memories: For a cell with a memory, as for the layer's ``forward``.
 
     Returns:
         The explanation; print it to read it.
 
     Raises:
-        SizeError: If the input does not fit the layer, or if it is no layer; the message names the layers of a model.
+        SizeError: If the input or the memories do not fit the layer, or if it is no layer; the message names the layers
+            of a model.
 
     Example:
         >>> explanation = explain(Recurrent("lstm", 3, 4, dtype=torch.bfloat16), torch.zeros(5, 2, 3).bfloat16())
@@ -109,11 +112,13 @@ def explain(layer: Recurrent, input: Any) -> Explanation:
     if not isinstance(layer, Recurrent):
         raise SizeError(_no_layer(layer))
     inputs, joined = opened(as_tuple(input), None)
-    layer._check(inputs, None, layer.batch_first, rows=None if joined is None else joined.rows)
+    layer._check(inputs, None, layer.batch_first, memories, rows=None if joined is None else joined.rows)
     batch = arrange(inputs, batch_first=layer.batch_first, lengths=None, reset=None, joined=joined)
+    batch = layer._remembering(batch, memories, None)
     like = batch.inputs[0].detach()
     tensors = [one.data if isinstance(one, PackedSequence) else one for one in inputs]
-    differentiated = torch.is_grad_enabled() and any(one.requires_grad for one in (*tensors, *layer.parameters()))
+    learned = (*tensors, *batch.banks, *layer.parameters())
+    differentiated = torch.is_grad_enabled() and any(one.requires_grad for one in learned)
     steps, rows = batch.steps, batch.rows
 
     def sequence(size: int) -> Tensor:
@@ -124,11 +129,13 @@ def explain(layer: Recurrent, input: Any) -> Explanation:
         call = Call(
             one.step,
             layer.weights(number, direction),
-            tuple(sequence(one.size(name)) for name in one.step.inputs),
-            tuple(sequence(one.size(name))[0] for name in one.step.states),
+            tuple(sequence(width_of(one, name, batch)) for name in one.step.inputs),
+            tuple(sequence(width_of(one, name, batch))[0] for name in one.step.states),
             draws={name: sequence(one.size(name)) for name in one.step.draws} if layer.training else None,
             record=read_above(layer.cell, layer.layers, number),
             memory=layer.memory,
+            banks=batch.banks,
+            extents=batch.extents,
         )
         told = account(call, layer.backend, differentiated)
         parts.append(LayerRun(number, "backward" if direction else "forward", told))

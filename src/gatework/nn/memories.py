@@ -49,7 +49,8 @@ def with_memories(
         batch: The batch.
         cell: The cell.
         layer: A layer, whose sizes the memories must have.
-        memories: One tensor [B, L, size], or [L, size] without a batch; a mapping by name if the cell has several.
+        memories: One tensor [B, L, size], or [B, L] if the equations use it as one number at each position; without a
+            batch [L, size] or [L]. A mapping by name if the cell has several.
         lengths: The number of positions of each row, [B], as one tensor or list, or as a mapping by name; None for L.
         like: One of the layer's parameters, whose type the memories must have; None without parameters.
 
@@ -72,7 +73,8 @@ def with_memories(
         return batch
     step, banks, extents = layer.step, [], []
     for name in step.banks:
-        banks.append(_checked(name, given[name], batch, layer.size(name), like))
+        size = () if step.is_bare(name) else (layer.size(name),)
+        banks.append(_checked(name, given[name], batch, size, like))
     for name in step.places:
         count = count_of(step, name, banks)
         extents.append(_extents(name, known.get(name), batch.rows, count))
@@ -146,12 +148,13 @@ def _named(cell: Cell, given: Any, what: str) -> Mapping[str, Any]:
     return given
 
 
-def _checked(name: str, bank: Any, batch: SequenceBatch, size: int, like: Tensor | None) -> Tensor:
-    if not isinstance(bank, Tensor):
-        raise SizeError(f"The memory `{name}` is a {type(bank).__name__}; expected a tensor [B, L, {size}].")
+def _checked(name: str, bank: Any, batch: SequenceBatch, size: tuple[int, ...], like: Tensor | None) -> Tensor:
     lead = (batch.rows,) if batch.batched else ()
-    if bank.dim() != len(lead) + 2 or bank.shape[: len(lead)] != lead or bank.shape[-1] != size:
-        expected = f"[{batch.rows}, L, {size}]" if lead else f"[L, {size}]"
+    expected = f"[{', '.join(map(str, (*lead, 'L', *size)))}]"
+    if not isinstance(bank, Tensor):
+        raise SizeError(f"The memory `{name}` is a {type(bank).__name__}; expected a tensor {expected}.")
+    around = (*bank.shape[: len(lead)], *bank.shape[len(lead) + 1 :])
+    if bank.dim() != len(lead) + 1 + len(size) or around != (*lead, *size):
         raise SizeError(f"The memory `{name}` has the shape {tuple(bank.shape)}; expected {expected}.")
     if like is not None and bank.dtype != like.dtype and not torch.is_autocast_enabled(bank.device.type):
         raise SizeError(

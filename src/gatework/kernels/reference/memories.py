@@ -69,7 +69,7 @@ def _place(bank: Tensor, mask: Mask) -> Tensor:
 
 def _shift(bank: Tensor, by: float, mask: Mask) -> Tensor:
     count, by = bank.shape[-2], int(by)
-    kept = _existing(bank, mask).narrow(-2, max(0, -by), max(0, count - abs(by)))
+    kept = _existing(bank, mask).narrow(-2, min(count, max(0, -by)), max(0, count - abs(by)))
     room = bank.new_zeros(*bank.shape[:-2], min(abs(by), count), bank.shape[-1])
     return torch.cat([room, kept] if by > 0 else [kept, room], -2)
 
