@@ -104,13 +104,13 @@ def attend(cell: Cell, kind: str = "additive", memory: str = "m", *, width: int 
         z = a @ m                                    # sum of the positions
         h = tanh(W_h @ x + C_h @ z + R_h @ h + b_h)  # hidden state
     """
-    if kind not in KINDS:
-        known = ", ".join(KINDS)
-        raise CellError(f"There is no kind of attention {kind!r}. Choose one of {known}.{did_you_mean(kind, KINDS)}")
+    if not isinstance(kind, str) or kind not in KINDS:
+        known, hint = ", ".join(KINDS), did_you_mean(str(kind), KINDS)
+        raise CellError(f"There is no kind of attention {kind!r}. Choose one of {known}.{hint}")
     if isinstance(width, bool) or not isinstance(width, int) or not 1 <= width <= MOST_WIDTH or width % 2 == 0:
         raise CellError(f"width is {width!r}; expected an odd whole number of positions from 1 to {MOST_WIDTH}.")
     taken = {*cell.step.sizes_of, *(one.name for one in cell.step.parameters)}
-    if not isinstance(memory, str) or memory in taken:
+    if not isinstance(memory, str) or not memory.isidentifier() or memory in taken:
         raise CellError(
             f"The memory cannot be named {memory!r}: expected a name that the cell `{cell.name}` does not have. Choose "
             "another, such as memory='bank'."
