@@ -166,7 +166,8 @@ class _FencedTable(ArgumentTable):
         """Copy what is only read; what is written must have been made between guard pages."""
         fence = self.fence
         if tensor.numel() and not fence.holds(tensor.data_ptr()):
-            if name not in self.kernel.plan.step.inputs and f"base:{name}" in self.kernel.slots:
+            step = self.kernel.plan.step
+            if name not in (*step.inputs, *step.banks) and f"base:{name}" in self.kernel.slots:
                 raise AssertionError(f"`{name}` is written by a kernel and lies outside of the fence")
             tensor = self._fenced[name] = fence.copy(tensor)
         super().point(name, tensor, first, index)

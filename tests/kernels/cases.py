@@ -10,13 +10,14 @@ from tests.kernels.test_reference import STEPS
 from torch import Tensor
 from torch.utils import deterministic
 
-from gatework.cells import CELLS, layer_norm, peephole, project, recurrent_dropout, zoneout
+from gatework.cells import CELLS, attend, layer_norm, peephole, project, recurrent_dropout, zoneout
 from gatework.kernels import Weights, run
 from gatework.kernels.cpu import memory
 from gatework.language import Step, parse
 
+OPTIONS_CELL = zoneout(recurrent_dropout(layer_norm(peephole(CELLS["lstm"])), 0.2), c=0.3, h=0.1)
 OPTIONS = {
-    "all options": zoneout(recurrent_dropout(layer_norm(peephole(CELLS["lstm"])), 0.2), c=0.3, h=0.1).step,
+    "all options": OPTIONS_CELL.step,
     "zoneout gru": zoneout(CELLS["gru"], h=0.4).step,
     "projected peephole": project(peephole(CELLS["lstm"]), 3).step,
     "heads": parse("h = tanh(block_diagonal(R, 3) @ h + block_diagonal(W, 3) @ x + block_upper(S, 3) @ h + b)"),
@@ -25,6 +26,30 @@ OPTIONS = {
     ),
 }
 STEPS = STEPS | OPTIONS
+READS = "h = tanh(W @ x + C @ z + R @ h + b)"
+MEMORIES = {
+    "additive": attend(CELLS["lstm"]).step,
+    "gated gru": attend(CELLS["gru"], "gated").step,
+    "window": attend(CELLS["rnn"], "window").step,
+    "projected": attend(project(peephole(CELLS["lstm"]), 3), "general").step,
+    "all options and a memory": attend(OPTIONS_CELL, "dot").step,
+    # A bank beside the memory with one number at each position, one with a vector, and a memory of its own.
+    "several banks": parse(
+        "a = softmax(s + m @ (V @ h) + v @ tanh(k + U @ m + K @ n0))\nz = a @ k\n"
+        "e = softmax(n @ tanh(n0))\nn0 = tanh(P @ (e @ n) + Q @ x + n0)\n" + READS,
+        "h n0",
+        memories="m=k=s n",
+    ),
+    # Numbers at positions that meet vectors, what is constant, and what is read by several lines.
+    "numbers at positions": parse(
+        "e = exp(-0.1 * place(m)) * exists(m)\ng = sigmoid(m @ h) + e * (v @ x)\n"
+        "z = total(spread(g, h) * tanh(m + q)) + weigh(e, m)\nu = greater(g, 0.5) * g\n"
+        "h = tanh(R @ z + W @ x + T @ total(u))",
+        "h",
+        memories="m",
+    ),
+    "a memory alone": parse("z = total(tanh(U @ m))\n" + READS, "h", memories="m"),
+}
 MEMORY_OF_TORCH: Any = deterministic
 PADDED = 1000.0  # what inputs hold beyond a row's end: finite, and wrong wherever it is seen
 
@@ -38,7 +63,6 @@ class Case:
         steps: T.
         rows: B.
         hidden_size: H, made a multiple of what the step asks for.
-        other_sizes: Sizes by name that are not to follow from H.
         seed: What the numbers are drawn from.
         lengths: How many steps of each row count; None for all.
         restart: Whether rows start anew here and there, and at the first step.
@@ -49,6 +73,10 @@ class Case:
         shifted: Whether every tensor that is given begins one number after where memory is aligned.
         record: Further names that are wanted.
         memory: What the forward pass saves for the backward pass.
+        packed: Whether sequences are given without their padding; lengths must not rise.
+        other_sizes: Sizes by name that are not to follow from H.
+        positions: L of every memory.
+        extents: How many positions of each row of a memory count; None for all. What lies beyond is NaN.
     """
 
     step: Step
@@ -65,8 +93,10 @@ class Case:
     shifted: bool = False
     record: tuple[str, ...] = ()
     memory: str = "fast"
-    packed: bool = False  # the same sequences without their padding; lengths must not rise
+    packed: bool = False
     other_sizes: dict[str, int] = field(default_factory=dict)
+    positions: int = 6
+    extents: list[int] | None = None
 
     def fitting(self, key: str, least: int) -> int:
         """Give the least size, from one on, that the step's blocks divide."""
@@ -82,13 +112,16 @@ class Case:
             "input_size": self.fitting("input_size", size + 3),
             "proj_size": self.fitting("proj_size", size // 2 + 1),
         }
-        self.sizes |= {f"input_size_{name}": size + 1 for name in step.inputs} | self.other_sizes
+        self.sizes |= {f"input_size_{name}": size + 1 for name in step.inputs}
+        self.sizes |= {"one": 1, "memory_size": size // 2 + 2} | {f"memory_size_{name}": size for name in step.banks}
+        self.sizes |= {f"size_{entry.partition('=')[0]}": 3 for entry in step.sized} | self.other_sizes
         weights = {p.name: self.random(*p.shape(self.sizes)) for p in step.parameters}
         self.weights = {
             name: one * (0.6 * one.shape[-1] ** -0.5 if one.dim() == 2 else 0.4) for name, one in weights.items()
         }
         shape = (self.steps, self.rows)
         self.inputs = {name: self.random(*shape, self.width(name)) for name in step.inputs}
+        self.banks = {name: self.bank(name) for name in step.banks}
         if self.lengths is not None:
             ended = torch.arange(self.steps)[:, None] >= torch.tensor(self.lengths)
             self.inputs = {name: one.masked_fill(ended[..., None], PADDED) for name, one in self.inputs.items()}
@@ -109,20 +142,38 @@ class Case:
         return torch.randn(*shape, generator=self.generator)
 
     def width(self, name: str) -> int:
-        return self.sizes[self.step.sizes_of[name]]
+        return self.positions if self.step.is_bare(name) else self.sizes[self.step.sizes_of[name]]
+
+    def bank(self, name: str) -> Tensor:
+        size = () if self.step.is_bare(name) else (self.width(name),)
+        drawn = self.random(self.rows, self.positions, *size)
+        if self.extents is None:
+            return drawn
+        return drawn.masked_fill(self.beyond.view(self.rows, self.positions, *(1 for _ in size)), torch.nan)
+
+    @property
+    def beyond(self) -> Tensor:
+        """Say which positions rows do not have, bool [B, L]."""
+        return torch.arange(self.positions) >= torch.tensor(self.extents)[:, None]
 
     def plausible(self) -> dict[str, Tensor]:
         """Draw states that the cell itself comes to, so that no normaliser is negative and no counter is broken."""
         states = tuple(torch.zeros(self.rows, self.width(name)).double() for name in self.step.states)
         inputs = tuple(self.random(3, self.rows, self.width(name)).double() for name in self.step.inputs)
         weights = {name: one.double() for name, one in self.weights.items()}
-        found = run(self.step, weights, inputs, states, backend="reference").state
+        banks = {"banks": tuple(one.double() for one in self.banks.values()), "extents": self.ends}
+        found = run(self.step, weights, inputs, states, backend="reference", **banks).state
         return {name: one.float() for name, one in zip(self.step.states, found, strict=True)}
+
+    @property
+    def ends(self) -> tuple[Tensor | None, ...]:
+        extents = None if self.extents is None else torch.tensor(self.extents)
+        return tuple(extents for _ in self.step.places)
 
     @property
     def names(self) -> tuple[str, ...]:
         """Name everything that may have a gradient."""
-        groups = (self.inputs, self.weights, {f"first {name}": None for name in self.state})
+        groups = (self.inputs, self.banks, self.weights, {f"first {name}": None for name in self.state})
         return tuple(name for group in (*groups, {f"initial {name}": None for name in self.initial}) for name in group)
 
     def leaf(self, tensor: Tensor, dtype: torch.dtype, needed: bool) -> Tensor:
@@ -155,7 +206,8 @@ class Case:
     def run(self, backend: str, dtype: torch.dtype, needed: tuple[str, ...] | None = None) -> dict[str, Tensor]:
         """Run, and give all that comes out: the results, then the gradient of what is needed, None meaning all."""
         needed = self.names if needed is None else needed
-        leaves = {name: self.leaf(one, dtype, name in needed) for name, one in {**self.inputs, **self.weights}.items()}
+        given_once = {**self.inputs, **self.banks, **self.weights}
+        leaves = {name: self.leaf(one, dtype, name in needed) for name, one in given_once.items()}
         for kind, states in (("first", self.state), ("initial", self.initial)):
             leaves |= {
                 f"{kind} {name}": self.leaf(one, dtype, f"{kind} {name}" in needed) for name, one in states.items()
@@ -175,6 +227,8 @@ class Case:
             record=self.record,
             backend=backend,
             memory=self.memory,
+            banks=tuple(leaves[name] for name in self.banks),
+            extents=self.ends,
         )
         found = {"output": back(result.output)}
         found |= {f"state {name}": one for name, one in zip(self.step.states, result.state, strict=True)}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.kernels.cases import OPTIONS, Case
+from tests.kernels.cases import MEMORIES, OPTIONS, Case
 from tests.kernels.cases import STEPS as RUN
 from tests.kernels.test_cpu_rows import LEVELS
 from tests.nn.sizes import layer_of
@@ -71,6 +71,15 @@ def test_every_cell_stays_inside(counts, name, variant):
     step = STEPS[name]
     varies = tuple(line.target for line in step.equations if can_record(step, False, (line.target,)))
     Case(step, record=varies if variant == "all kept" else (), **VARIANTS[variant]).run("cpu", torch.float32)
+    assert counts["checks"] == counts["calls"] > 2
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("name", MEMORIES)
+def test_memories_stay_inside(counts, name, variant):
+    for positions, extents in ((6, [6, 0, 2]), (21, None)):
+        options: dict[str, Any] = {"positions": positions, "extents": extents}
+        Case(MEMORIES[name], **options, **VARIANTS[variant]).run("cpu", torch.float32)
     assert counts["checks"] == counts["calls"] > 2
 
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from gatework.errors import KernelError, PlanError
+from gatework.kernels.planning.lowering import NotLowered, lower
 from gatework.kernels.planning.plan import Plan
 from gatework.kernels.planning.recipe import Recipe
 from gatework.kernels.planning.spec import Spec
@@ -26,8 +27,15 @@ def plan_of(step: Step, which: str) -> Plan:
         which: A row of :data:`PASSES_OF_A_CELL`. In the last two, masks are drawn.
 
     Returns:
-        The plan.
+        The plan. What a step's memories alone decide is computed before, and in no plan.
+
+    Raises:
+        KernelError: If no kernel runs a step with memories.
     """
+    try:
+        step = lower(step).step if step.memories else step
+    except NotLowered as reason:
+        raise KernelError(f"No kernel runs this cell, so there is no plan: {reason}.") from None
     recipe = Recipe(step, which != "inference" and bool(step.draws))
     plan: Plan = getattr(recipe, which)
     return plan
