@@ -16,6 +16,7 @@ from gatework.cells import CELLS, layer_norm, peephole, project, recurrent_dropo
 from gatework.errors import ConfigError
 from gatework.kernels import BACKENDS, Weights, run
 from gatework.kernels.reference import arithmetic
+from gatework.kernels.reference.memories import POSITIONAL
 from gatework.language import Step, derive, parse, without
 
 STEPS = {name: cell.step for name, cell in CELLS.items()} | {
@@ -341,3 +342,14 @@ def test_backends_can_be_named(backend):
     case = Case(STEPS["lstm"])
     named = run(case.step, case.weights, case.inputs, case.state, backend=backend)
     assert_close(named.output, run(case.step, case.weights, case.inputs, case.state, backend="reference").output)
+
+
+@pytest.mark.parametrize("by", [-7, -3, -2, 0, 1, 3, 7])
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_shift_by_more_than_there_are_positions_leaves_nothing(by, count):
+    bank = torch.randn(2, count, 4)
+    expected = torch.zeros_like(bank)
+    for place in range(count):
+        if 0 <= place - by < count:
+            expected[:, place] = bank[:, place - by]
+    assert torch.equal(POSITIONAL["shift"](bank, by, None), expected)
