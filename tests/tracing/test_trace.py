@@ -413,6 +413,7 @@ def test_forged_traces_are_refused(tmp_path):
     forged += [facts | {"layers": [layer | {name: value}]} for name in layer for value in (None, 10**30, [[]])]
     older = {"delivered", "sized", "memories"}  # a file of an older version has none of these
     forged += [facts | {"layers": [{key: layer[key] for key in layer if key != name}]} for name in {*layer} - older]
+    forged += [facts | {"layers": [layer | {"memories": ["m"]}]}]
     for told in forged:
         save_file(tensors, path, metadata | {"trace": json.dumps(told)})
         with pytest.raises(DataError, match=r"trace\.safetensors'"):

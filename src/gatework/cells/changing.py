@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 
 from gatework.cells.cell import Cell
 from gatework.errors import CellError
-from gatework.language.check import check, remaining
+from gatework.language.check import check
 from gatework.language.nodes import Equation, Name, Node, walk
 from gatework.language.parse import DERIVED
+from gatework.language.positions import remaining
 from gatework.language.show import show_equations
 from gatework.language.simplify import needed
 from gatework.language.sizes import still_sized

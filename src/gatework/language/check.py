@@ -24,7 +24,7 @@ from gatework.language.nodes import (
     walk,
 )
 from gatework.language.parse import NOT_NAMES, WRITTEN, Limits, normalised, read
-from gatework.language.positions import find_positions
+from gatework.language.positions import find_positions, remaining
 from gatework.language.sizes import Sizes, name_sizes, still_sized
 from gatework.language.spelling import BELOW
 
@@ -104,7 +104,7 @@ def check(
     entries, held = checker.memories(memories)
     banks = tuple(name for name in held if name not in given)
     resolved, positions = find_positions(checker.resolve(carried), held, checker.fault)
-    if carried[0] in positions:
+    if text and not outputs and carried[0] in positions:
         raise checker.many(carried[0], positions[carried[0]])
     sizes = Sizes(checker.fault)
     for name in held:  # an input at positions has one number at each
@@ -134,13 +134,19 @@ def check(
     return Step(given, carried, resolved, located, vectors, tuple(outputs), delivers, own, entries, positions)
 
 
-def rechecked(step: Step, equations: Iterable[Equation], inputs: Iterable[str] | None = None) -> Step:
+def rechecked(
+    step: Step,
+    equations: Iterable[Equation],
+    inputs: Iterable[str] | None = None,
+    memories: Sequence[str] | None = None,
+) -> Step:
     """Check other equations in place of a step's own. All that the user chose for the step stays.
 
     Args:
         step: The step whose states, outputs, sizes and memories stay.
         equations: The other equations.
         inputs: The inputs that they read; None for the step's own.
+        memories: The entries of the memories, with further inputs tied to them; None for the step's own.
 
     Returns:
         The checked Step.
@@ -150,26 +156,8 @@ def rechecked(step: Step, equations: Iterable[Equation], inputs: Iterable[str] |
     """
     lines, given = tuple(equations), step.inputs if inputs is None else tuple(inputs)
     sized = still_sized(step.sized, lines, given)
-    memories = remaining(step.memories, lines, given, places=True)
+    memories = remaining(step.memories if memories is None else memories, lines, given, places=True)
     return check(lines, step.states, given, step.outputs, delivered=step.delivered, sized=sized, memories=memories)
-
-
-def remaining(
-    memories: Sequence[str], lines: Iterable[Equation], inputs: Iterable[str], places: bool = False
-) -> list[str]:
-    """Return the entries of the memories that lines read, each with those of its inputs that are left.
-
-    Args:
-        memories: Entries as in ``Step.memories``.
-        lines: The lines.
-        inputs: The inputs that are left.
-        places: Whether an entry keeps its first name, by which its positions are known, even if nothing reads it.
-    """
-    read_names = {node.name for line in lines for node in walk(line.value) if isinstance(node, Name)}
-    kept = [[name for name in entry.split("=") if name in read_names or name in inputs] for entry in memories]
-    pairs = zip(memories, kept, strict=True)
-    kept = [[entry.partition("=")[0], *names] if names and places else names for entry, names in pairs]
-    return ["=".join(dict.fromkeys(names)) for names in kept if names]
 
 
 class _Checker:

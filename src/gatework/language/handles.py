@@ -142,8 +142,8 @@ def overridden(step: Step, names: tuple[str, ...]) -> Overridden:
         free, chosen[line.target], value[line.target] = (fresh.numbered(kind) for kind in ("free", "chosen", "value"))
         taken = (Name(chosen[line.target]), Name(value[line.target]), Name(free))
         lines += [replace(line, target=free, comment=""), replace(line, value=Apply("where", taken))]
-    inputs = (*step.inputs, *(name for target in chosen for name in (chosen[target], value[target])))
-    return Overridden(rechecked(step, lines, inputs), chosen, value)
+    made = {name: target for target in chosen for name in (chosen[target], value[target])}
+    return Overridden(rechecked(step, lines, (*step.inputs, *made), tied(step, made)), chosen, value)
 
 
 @lru_cache(maxsize=_MOST)
@@ -172,8 +172,29 @@ def pushed(step: Step) -> Pushed:
         free, push[line.target] = fresh.numbered("free"), fresh.numbered("push")
         total = Apply("add", (Name(free), Name(push[line.target])))
         lines += [replace(line, target=free, comment=""), replace(line, value=total)]
-    given = tuple(push[state] for state in step.states)
-    return Pushed(rechecked(step, lines, (*step.inputs, *given)), push)
+    made = {push[state]: state for state in step.states}
+    return Pushed(rechecked(step, lines, (*step.inputs, *made), tied(step, made)), push)
+
+
+def tied(step: Step, inputs: Mapping[str, str]) -> tuple[str, ...]:
+    r"""Name further inputs among the memories at whose positions they have values.
+
+    Args:
+        step: The checked equations.
+        inputs: For each input, the name whose values it is like.
+
+    Returns:
+        The entries of the memories, as in ``Step.memories``.
+
+    Example:
+        >>> from gatework.language import parse
+        >>> step = parse("a = softmax(m @ h)\nh = tanh(W @ x + a @ m)", memories="m")
+        >>> tied(step, {"value1": "a", "value2": "h"})
+        ('m=value1',)
+    """
+    held = {given: step.positions.get(name) for given, name in inputs.items()}
+    entries = [(entry, entry.partition("=")[0]) for entry in step.memories]
+    return tuple("=".join((entry, *(given for given in held if held[given] == place))) for entry, place in entries)
 
 
 def _check_lines(step: Step, names: Iterable[str]) -> None:

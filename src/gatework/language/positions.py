@@ -5,12 +5,12 @@ position. A bank and a vector are added position by position. ``m @ q`` compares
 one number for each; ``a @ m`` sums the positions, each with its number.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from gatework.errors import GateworkError
 from gatework.language.functions import FUNCTIONS, MOST_SHIFT
-from gatework.language.nodes import Apply, Equation, Name, Node, Number, Product, along, children, rebuild
+from gatework.language.nodes import Apply, Equation, Name, Node, Number, Product, along, children, rebuild, walk
 
 BESIDE = ("match", "weigh")
 """The functions that are written with ``@`` beside a name."""
@@ -51,6 +51,24 @@ def find_positions(
     for equation in changed:
         _check(equation.value, known, fault)
     return tuple(changed), known
+
+
+def remaining(
+    memories: Sequence[str], lines: Iterable[Equation], inputs: Iterable[str], places: bool = False
+) -> list[str]:
+    """Return the entries of the memories that lines read, each with those of its inputs that are left.
+
+    Args:
+        memories: Entries as in ``Step.memories``.
+        lines: The lines.
+        inputs: The inputs that are left.
+        places: Whether an entry keeps its first name, by which its positions are known, even if nothing reads it.
+    """
+    read_names = {node.name for line in lines for node in walk(line.value) if isinstance(node, Name)}
+    kept = [[name for name in entry.split("=") if name in read_names or name in inputs] for entry in memories]
+    pairs = zip(memories, kept, strict=True)
+    kept = [[entry.partition("=")[0], *names] if names and places else names for entry, names in pairs]
+    return ["=".join(dict.fromkeys(names)) for names in kept if names]
 
 
 def _converted(node: Node, known: Mapping[str, str], places: Mapping[str, int], index: int) -> Node:

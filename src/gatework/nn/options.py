@@ -28,15 +28,20 @@ _DEFAULTS = {
 }
 
 
-class Options(TypedDict, total=False):
+class MemoryOptions(TypedDict, total=False):
+    """The memories that a layer reads; see :meth:`gatework.nn.Recurrent.forward`."""
+
+    memories: Banks
+    memory_lengths: Lengths
+
+
+class Options(MemoryOptions, total=False):
     """What a run of a layer may be given beside its input and state; see :meth:`gatework.nn.Recurrent.forward`."""
 
     lengths: Tensor | Sequence[int] | None
     reset: Tensor | None
     mask: Tensor | None
     cu_seqlens: Tensor | None
-    memories: Banks
-    memory_lengths: Lengths
 
 
 def shown(layer: Any) -> str:

@@ -2,15 +2,17 @@
 
 import json
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from gatework.errors import DataError, SizeError, sentences
 from gatework.nn import Recurrent
+from gatework.nn.options import MemoryOptions
 from gatework.system import replace
 from gatework.tracing.doors import recurrent_layers
 from gatework.tracing.recording import trace
@@ -31,6 +33,7 @@ def trace_chunks(
     reset: Tensor | None = None,
     *,
     chunk: int = 10_000,
+    **options: Unpack[MemoryOptions],
 ) -> Iterator[Trace]:
     """Trace a long sequence in chunks. Each chunk starts from the final state of the chunk before.
 
@@ -47,6 +50,7 @@ def trace_chunks(
         state: The state before the first step; None for the layer's own.
         reset: As for :func:`gatework.trace`.
         chunk: The largest number of steps in memory at once.
+        **options: As for :func:`gatework.trace`. Every chunk reads the same memories.
 
     Yields:
         The traces, in order.
@@ -61,7 +65,8 @@ def trace_chunks(
         [10, 10, 5]
     """
     axis = _time_axis(layer_or_model, input, chunk)
-    return _chunks(layer_or_model, input, names, parts, state, reset, chunk, axis)
+    run = partial(trace, layer_or_model, names=names, parts=parts, **options)
+    return _chunks(layer_or_model, run, input, state, reset, chunk, axis)
 
 
 def save_trace(
@@ -74,6 +79,7 @@ def save_trace(
     reset: Tensor | None = None,
     *,
     chunk: int = 10_000,
+    **options: Unpack[MemoryOptions],
 ) -> None:
     """Trace a long sequence into a file, without holding the whole trace in memory.
 
@@ -89,13 +95,15 @@ def save_trace(
         state: As for :func:`trace_chunks`.
         reset: As for :func:`gatework.trace`.
         chunk: As for :func:`trace_chunks`.
+        **options: As for :func:`trace_chunks`.
 
     Raises:
         SizeError: As for :func:`trace_chunks`.
         DataError: If the file cannot be written.
     """
     axis = _time_axis(layer_or_model, input, chunk)
-    chunks = _chunks(layer_or_model, input, names, parts, state, reset, chunk, axis)
+    run = partial(trace, layer_or_model, names=names, parts=parts, **options)
+    chunks = _chunks(layer_or_model, run, input, state, reset, chunk, axis)
     path, begun = Path(path), Path(f"{path}.part")
     try:
         with begun.open("wb") as file:
@@ -127,9 +135,8 @@ def _time_axis(model: nn.Module, input: Any, chunk: int) -> int:
 
 def _chunks(
     model: nn.Module,
+    run: Callable[..., Trace],
     input: Tensor,
-    names: Iterable[str] | str | None,
-    parts: bool,
     state: Any,
     reset: Tensor | None,
     chunk: int,
@@ -138,7 +145,7 @@ def _chunks(
     for begin in range(0, input.shape[axis], chunk):
         count = min(chunk, input.shape[axis] - begin)
         starts = None if reset is None else reset.narrow(axis, begin, count)
-        traced = trace(model, input.narrow(axis, begin, count), names, parts, state, None, starts)
+        traced = run(input.narrow(axis, begin, count), state=state, reset=starts)
         if isinstance(model, Recurrent):
             state = traced.state
         elif isinstance(traced.output, tuple) and len(traced.output) == 2:
@@ -169,14 +176,14 @@ def _write(file: BinaryIO, chunks: Iterator[Trace], steps: int, axis: int) -> No
             if _in_time(name):
                 file.seek(places[name] + done * tensor[:1].numel() * tensor.element_size())
                 file.write(_raw(tensor))
-            elif first:  # the states before the first step
+            elif first:  # the states before the first step, and the memories
                 file.seek(places[name])
                 file.write(_raw(tensor))
         done += len(next(iter(traced.layers[0].inputs.values())))
 
 
 def _in_time(name: str) -> bool:
-    return not name.startswith((".before.", ".fresh."))
+    return not name.startswith((".before.", ".fresh.", ".banks.", ".extents."))
 
 
 def _write_head(file: BinaryIO, trace: Trace, tensors: dict[str, Tensor], steps: int) -> dict[str, int]:

@@ -52,7 +52,7 @@ class Visit:
         return replace(self, step=step, inputs=(*self.inputs, *further))
 
     def outward(self, sequence: Tensor) -> Tensor:
-        """Bring a sequence from the form of the kernels into [T, B, size], with rows in the user's order.
+        """Bring a sequence from the form of the kernels into [T, B, ...], with rows in the user's order.
 
         T is the number of steps of the user's input. Values beyond the length of a row are zero.
         """
@@ -64,12 +64,13 @@ class Visit:
             return given.unsqueeze(1)
         return given.transpose(0, 1) if batch.batch_first else given
 
-    def outward_state(self, state: Tensor) -> Tensor:
-        """Bring a state [..., B, size] from the row order of the kernels into the user's order."""
-        return self.batch.give_back_state(state).reshape(state.shape)
+    def outward_rows(self, values: Tensor) -> Tensor:
+        """Bring values for each row [B, ...] from the row order of the kernels into the user's order."""
+        order = None if self.batch.packed is None else self.batch.packed.unsorted_indices
+        return values if order is None else values.index_select(0, order.to(values.device))
 
     def inward(self, sequence: Tensor) -> Tensor:
-        """Bring the user's sequence [T, B, size] into the form of the kernels; see :meth:`outward`."""
+        """Bring the user's sequence [T, B, ...] into the form of the kernels; see :meth:`outward`."""
         batch, like = self.batch, self.inputs[0]
         if batch.packed is not None and batch.packed.sorted_indices is not None:
             sequence = sequence.index_select(1, batch.packed.sorted_indices)
@@ -84,16 +85,16 @@ class Visit:
         """The number of steps of each row in the user's order, int64 [B]; None if all rows have all steps."""
         if self.batch.lengths is None or self.batch.packed is None:
             return self.batch.lengths
-        return self.outward(self.full(1, 1.0)).sum((0, 2)).long().cpu()
+        return self.outward(self.full(1.0, 1)).sum((0, 2)).long().cpu()
 
-    def full(self, size: int, value: float) -> Tensor:
-        """Make a constant sequence, in the form of the kernels; it is zero in padding."""
+    def full(self, value: float, *shape: int) -> Tensor:
+        """Make a constant sequence, in the form of the kernels; it is zero in padding. ``shape`` is that of one row."""
         like, lengths = self.inputs[0], self.batch.lengths
-        sequence = like.new_full((*like.shape[:-1], size), value, dtype=self.state[0].dtype)
+        sequence = like.new_full((*like.shape[:-1], *shape), value, dtype=self.state[0].dtype)
         if lengths is None or like.dim() == 2:  # packed rows have no padding
             return sequence
         ended = torch.arange(len(like), device=like.device)[:, None] >= lengths.to(like.device)
-        return sequence.masked_fill(ended[..., None], 0)
+        return sequence.masked_fill(ended.reshape(*ended.shape, *(1,) * len(shape)), 0)
 
 
 Further = Callable[[Visit], Result]

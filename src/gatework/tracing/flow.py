@@ -152,7 +152,7 @@ class _Pushes:
         self.prefixes.append(prefix)
         taken = pushed(visit.step)
         zeros = {
-            state: visit.full(before.shape[-1], 0.0).requires_grad_()
+            state: visit.full(0.0, *before.shape[1:]).requires_grad_()
             for state, before in zip(visit.step.states, visit.state, strict=True)
         }
         # Both directions share this tensor, so their gradients with respect to the input add up.

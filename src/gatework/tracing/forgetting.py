@@ -7,10 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from gatework.cells import Cell
+from gatework.kernels.reference.run import with_numbers, without_numbers
 from gatework.language import Name
+from gatework.language.nodes import ONE_NUMBER
 from gatework.nn import initial
 from gatework.nn.layers import read_cell
-from gatework.tracing.adjoints import elementwise, sequence, state_of
+from gatework.tracing.adjoints import elementwise, given_masks, sequence, state_of
 from gatework.tracing.doors import traced_layer
 from gatework.tracing.evaluation import Values
 from gatework.tracing.traces import Trace
@@ -30,7 +32,8 @@ def half_lives(layer_or_model: nn.Module, trace: Trace, of: str | None = None) -
             one, otherwise the first.
 
     Returns:
-        The half-lives in steps, float64 [H]: infinite if nothing is lost, 0 if some step kept nothing.
+        The half-lives in steps, float64 [H]: infinite if nothing is lost, 0 if some step kept nothing. With a value at
+        each position of a memory, [L] or [L, H], over the rows that have the position; NaN if none has.
 
     Raises:
         CellError: For a state whose units are mixed, such as the h of a plain RNN.
@@ -47,16 +50,23 @@ def half_lives(layer_or_model: nn.Module, trace: Trace, of: str | None = None) -
     told = trace.layer(of) if of is not None else trace.layers[0]
     name = state_of(told.step, trace.bare(of) if of is not None else None)
     layer = traced_layer(layer_or_model, told.module)
-    values = Values(layer.named_weights(told.number, told.direction), layer.layers[told.number].hidden_size)
-    state = trace[f"{told.prefix}.{name}"]
+    weights, units = layer.named_weights(told.number, told.direction), layer.layers[told.number].hidden_size
+    state = with_numbers(told.step, name, trace[f"{told.prefix}.{name}"])
     adjoint = elementwise(told.step, name)
+    masks = given_masks(told)
+    values = Values(weights, units, positions=adjoint.positions, masks=masks)
     for read, source in adjoint.reads.items():
         values.names[Name(read)] = sequence(trace, told, source).double()
     logs = adjoint.factor(values).abs().log().expand(state.shape)
-    if told.lengths is None:
-        return _halved(logs.mean((0, 1)))
-    counted = torch.arange(len(logs), device=logs.device)[:, None] < told.lengths.to(logs.device)
-    return _halved(logs[counted].mean(0))
+    counted = torch.ones_like(logs[..., :1], dtype=torch.bool)
+    mask = masks.get(told.step.positions.get(name, ""))
+    if mask is not None:
+        counted = counted & mask
+    if told.lengths is not None:
+        inside = torch.arange(len(logs), device=logs.device)[:, None] < told.lengths.to(logs.device)
+        counted = counted & inside.reshape(*inside.shape, *(1,) * (logs.dim() - 2))
+    mean = logs.masked_fill(~counted, 0).sum((0, 1)) / counted.sum((0, 1))
+    return without_numbers(told.step, name, torch.where(counted.any(0).any(0), _halved(mean), torch.nan))
 
 
 def _halved(logs: Tensor) -> Tensor:
@@ -65,7 +75,7 @@ def _halved(logs: Tensor) -> Tensor:
 
 
 def half_life(cell: Cell | str, forget_bias: float | None = None, of: str | None = None) -> float:
-    """Compute the half-life of an untrained cell's state, in steps, for zero input and zero state.
+    """Compute the half-life of an untrained cell's state, in steps, for zero input, zero state and zero memory.
 
     Before training, the weights are taken as zero, so the biases alone determine how much a step keeps: in an LSTM,
     f = sigmoid(forget_bias), and the half-life is ln(1/2) / ln f. Biases that the cell's paper does not fix are zero.
@@ -97,13 +107,15 @@ def half_life(cell: Cell | str, forget_bias: float | None = None, of: str | None
         name, value = initial.forget_bias(cell, forget_bias)
         fixed[name] = value
     step, units = cell.step, math.lcm(*cell.step.multiples.values())  # one size for all vectors
-    sizes = defaultdict(lambda: units)
+    sizes = defaultdict(lambda: units) | {ONE_NUMBER: 1}
     weights = {one.name: torch.full(one.shape(sizes), fixed.get(one.name, 0.0)) for one in step.parameters}
-    zero = torch.zeros(units)
-    values = Values(weights, units, {Name(name): zero for name in step.inputs})
-    values.names |= {Name(name, True): zero.double() for name in step.states}
+    given = (*(Name(name) for name in (*step.inputs, *step.banks)), *(Name(name, True) for name in step.states))
+    # A memory has one position.
+    zeros = {one: torch.zeros(*(1,) * (one.name in step.positions), sizes[step.sizes_of[one.name]]) for one in given}
+    values = Values(weights, units, zeros, step.positions)
     for line in step.equations:
         values.names[Name(line.target)] = values(line.value)
     adjoint = elementwise(step, state)
     values.names |= {Name(read): values.names[source] for read, source in adjoint.reads.items()}
-    return float(_halved(adjoint.factor(values).abs().log().expand(units))[-1])
+    values.positions = adjoint.positions
+    return float(_halved(adjoint.factor(values).abs().log()).flatten()[-1])

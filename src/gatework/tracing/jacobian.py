@@ -7,15 +7,17 @@ own line alone.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
 
 from gatework.errors import SizeError
+from gatework.kernels.reference.run import with_numbers, without_numbers
 from gatework.language import Name
 from gatework.nn import Recurrent
-from gatework.tracing.adjoints import StepAdjoint, adjoint_of, own_adjoint, sequence, state_of
+from gatework.nn.options import MemoryOptions
+from gatework.tracing.adjoints import StepAdjoint, adjoint_of, given_masks, own_adjoint, sequence, state_of
 from gatework.tracing.evaluation import Values
 from gatework.tracing.recording import trace
 from gatework.tracing.traces import TracedLayer
@@ -61,6 +63,7 @@ def state_jacobian(
     number: int = 0,
     state: Any = None,
     reset: Tensor | None = None,
+    **options: Unpack[MemoryOptions],
 ) -> StateJacobian:
     """Split the derivative of a state with respect to its past into the direct part and the paths through the gates.
 
@@ -73,12 +76,15 @@ def state_jacobian(
         number: The layer of the stack, counted from 0 at the input, in the forward direction.
         state: The state before the first step; None for the layer's own.
         reset: As for ``forward``; no gradient flows back across a reset.
+        **options: ``memories`` and ``memory_lengths``, as for ``forward``.
 
     Returns:
-        The derivative and its parts, in float64.
+        The derivative and its parts, in float64. The units of a state with a number at each position of a memory are
+        the positions.
 
     Raises:
-        SizeError: If ``layer`` is not a layer, and for a state, a step or a layer number that does not exist.
+        SizeError: If ``layer`` is not a layer, for a state, a step or a layer number that does not exist, and for a
+            state with a vector at each position of a memory.
 
     Source:
         Hochreiter & Schmidhuber 1997, section 3.2 (the constant error carousel); Gers, Schmidhuber & Cummins 2000.
@@ -100,7 +106,12 @@ def state_jacobian(
     if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < layer.num_layers:
         raise SizeError(f"number is {number!r}; the stack has the layers 0 to {layer.num_layers - 1}.")
     step = layer.layers[number].step
-    kept = trace(layer, input, [line.target for line in step.equations], state=state, reset=reset)
+    if name in step.positions and not step.is_bare(name):
+        raise SizeError(
+            f"`{name}` has a vector at each position of the memory `{step.positions[name]}`; state_jacobian() takes a "
+            "state with one vector, or with one number at each position."
+        )
+    kept = trace(layer, input, [line.target for line in step.equations], state=state, reset=reset, **options)
     told = next(one for one in kept.layers if (one.number, one.direction) == (number, 0))
     steps = len(kept[f"{told.prefix}.{name}"])
     last = steps - 1 if at is None else at
@@ -109,7 +120,8 @@ def state_jacobian(
     last %= steps
     if isinstance(since, bool) or not isinstance(since, int) or not 0 <= since <= last:
         raise SizeError(f"since is {since!r}; expected a step from 0 to at={last}.")
-    values = Values(layer.named_weights(number), layer.layers[number].hidden_size)
+    beside = {place: None if mask is None else mask.unsqueeze(1) for place, mask in given_masks(told).items()}
+    values = Values(layer.named_weights(number), layer.layers[number].hidden_size, masks=beside)
     sequences = partial(sequence, kept, told)
     times = range(since, last + 1)
     whole = _backward(adjoint_of(step, name), values, sequences, told, name, times)
@@ -129,21 +141,31 @@ def _backward(
 
     The differentiated units are handled as rows side by side, so every forward value is read once for all of them.
     """
-    window = slice(times.start, times.stop)
-    given = {name: sequences(source)[window].double().unsqueeze(2) for name, source in adjoint.reads.items()}
+
+    def windowed(sequence: Tensor) -> Tensor:  # a memory is the same at all steps, and has an axis of 1 for them
+        return (sequence if len(sequence) == 1 else sequence[times.start : times.stop]).double().unsqueeze(2)
+
+    given = {name: windowed(sequences(source)) for name, source in adjoint.reads.items()}
     rows, size = told.before[state].shape  # B, H
     eye = torch.eye(size, dtype=torch.float64, device=told.before[state].device).expand(rows, -1, -1)
-    back = {
-        name: eye if name == state else eye.new_zeros(rows, size, told.before[name].shape[1]) for name in adjoint.back
-    }
+    back = {name: eye.new_zeros(rows, size, *told.before[name].shape[1:]) for name in adjoint.back} | {state: eye}
+    back = {name: with_numbers(told.step, name, value) for name, value in back.items()}
+    mask = values.masks.get(told.step.positions.get(state, ""))
+    if mask is not None:  # beyond a row's positions there is nothing to differentiate
+        back[state] = back[state] * mask
     derivatives = eye.new_empty(len(times), rows, size, size)
+    values.positions = adjoint.positions
     for place in reversed(range(len(times))):
-        values.names = {Name(name): sequence[place] for name, sequence in given.items()}
+        values.names = {Name(name): sequence[place % len(sequence)] for name, sequence in given.items()}
         values.names |= {Name(adjoint.back[name], True): value for name, value in back.items()}
         adjoint.step(values)
-        derivatives[place] = values.names[Name(adjoint.gradient)]
-        back = {name: values.names[Name(carrier)] for name, carrier in adjoint.back.items()}
+        derivatives[place] = without_numbers(
+            told.step, state, values.names[Name(adjoint.gradient)].expand_as(back[state])
+        )
+        # A gradient may be one number for all units.
+        back = {name: values.names[Name(adjoint.back[name])].expand_as(value) for name, value in back.items()}
         if told.restart is not None:
-            starts = told.restart[times[place]][:, None, None]
-            back = {name: torch.where(starts, 0.0, value) for name, value in back.items()}
+            for name, value in back.items():
+                starts = told.restart[times[place]].reshape(-1, *(1,) * (value.dim() - 1))
+                back[name] = torch.where(starts, 0.0, value)
     return derivatives

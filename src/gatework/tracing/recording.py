@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from gatework.kernels import Result
 from gatework.language import Step
 from gatework.language.handles import Parted, fixed, parted
 from gatework.nn import Recurrent
+from gatework.nn.options import MemoryOptions
 from gatework.nn.sequences import as_tuple
 from gatework.tracing.doors import Further, Visit, Visitor, prefix_of, recurrent_layers, visited
 from gatework.tracing.traces import Trace, TracedLayer
@@ -28,6 +29,7 @@ def trace(
     state: Any = None,
     lengths: Tensor | Sequence[int] | None = None,
     reset: Tensor | None = None,
+    **options: Unpack[MemoryOptions],
 ) -> Trace:
     """Run a layer or a model, and record what its equations compute at every step.
 
@@ -39,15 +41,18 @@ def trace(
         input: The input of the layer or the model; a tuple for a model with several arguments, or for a cell with
             several inputs.
         names: The quantities to record, such as ``["c", "f * c"]`` or ``["l1.c"]``, or a single name as a string.
-            Inputs may be named too. None for all quantities that have a line.
+            Inputs may be named too. None for all quantities that have a line, but for those with a vector at each
+            position of a memory, which kernels do not write.
         parts: Whether to record the addends of the states' equations as well, such as ``f * c``.
         state: As for the ``forward`` of the layer or the model; None is not passed on.
         lengths: As for the ``forward`` of the layer or the model; None is not passed on.
         reset: As for the ``forward`` of the layer or the model; None is not passed on.
+        **options: ``memories`` and ``memory_lengths``, as for the ``forward`` of the layer or the model.
 
     Returns:
         The trace, a mapping from keys such as ``l0.i`` to tensors [T, B, H]. Time comes first for every form of the
-        input, and runs forward for both directions.
+        input, and runs forward for both directions. What has a number at each position of a memory is [T, B, L], and
+        [T, B, L, H] with a vector at each; it is 0 beyond a row's positions.
 
     Raises:
         SizeError: For a name that no equation has, for an input that is not a tensor, and for a layer that the model
@@ -68,7 +73,7 @@ def trace(
     with ExitStack() as stack:
         for path, layer in layers.items():
             stack.enter_context(visited(layer, recorder.visitor(path, layer)))
-        output = run_model(layer_or_model, input, state, lengths=lengths, reset=reset)
+        output = run_model(layer_or_model, input, state, lengths=lengths, reset=reset, **options)
     final = None
     if isinstance(layer_or_model, Recurrent):
         output, final = output
@@ -134,13 +139,15 @@ class _Recorder:
         taken = parted(visit.step)
         lines = {name: taken.parts.get(name, name) for name in self.wanted(prefix, taken, drawn)}
         step = taken.step if any(name in taken.parts for name in lines) else visit.step
-        numbers = {name: number for name, number in fixed(step, drawn).items() if name not in visit.held}
+        # What is at positions is recorded even if it is the same number at all: it is 0 beyond those of a row.
+        away = {*visit.held, *step.positions}
+        numbers = {name: number for name, number in fixed(step, drawn).items() if name not in away}
         asked = [line for line in lines.values() if line not in numbers]
         record = tuple(dict.fromkeys((*options["record"], *asked)))
         result = further(replace(visit, step=step, options={**options, "record": record}))
         for name, line in lines.items():
             size = layer.layers[visit.number].size(taken.of.get(name, name))
-            known = visit.full(size, numbers[line]) if line in numbers else result.recorded[line].detach()
+            known = visit.full(numbers[line], size) if line in numbers else result.recorded[line].detach()
             self.tensors[f"{prefix}.{name}"] = visit.outward(known)
         self.layers.append(_described(prefix, path, layer, visit, taken))
         return result
@@ -152,9 +159,9 @@ class _Recorder:
         named = {name.removeprefix(f"{prefix}.") for name in self.names or ()}
         parts = [part for part in taken.parts if self.parts or part in named]
         if self.names is None:
-            # A mask that is not drawn is just its probability.
-            masks = () if drawn else step.draws
-            return [*(name for name in own if name not in masks), *parts]
+            # A mask that is not drawn is just its probability. Vectors at positions would keep a run from the kernels.
+            left_out = {*(() if drawn else step.draws), *(set(step.positions) - set(step.states))}
+            return [*(name for name in own if name not in left_out or step.is_bare(name)), *parts]
         return [*(name for name in (*own, *step.inputs) if name in named), *parts]
 
 
@@ -163,6 +170,7 @@ def _described(prefix: str, path: str, layer: Recurrent, visit: Visit, taken: Pa
     restart, fresh = visit.options["restart"], visit.options["initial"]
     step = visit.step
     fresh = [torch.zeros_like(one) for one in visit.state] if fresh is None else fresh
+    banks, known = visit.options["banks"], zip(step.places, visit.options["extents"], strict=True)
     return TracedLayer(
         prefix=prefix,
         module=path,
@@ -175,13 +183,15 @@ def _described(prefix: str, path: str, layer: Recurrent, visit: Visit, taken: Pa
         inputs={name: visit.outward(one.detach()) for name, one in zip(step.inputs, visit.inputs, strict=True)},
         before=_by_name(step, visit, visit.state),
         fresh=_by_name(step, visit, fresh),
-        restart=None if restart is None else visit.outward_state(restart[..., None].float())[..., 0] > 0,
+        restart=None if restart is None else visit.outward_rows(restart.mT).mT,
         lengths=visit.lengths,
+        banks={name: visit.outward_rows(one.detach()) for name, one in zip(step.banks, banks, strict=True)},
+        extents={name: visit.outward_rows(one) for name, one in known if one is not None},
     )
 
 
 def _by_name(step: Step, visit: Visit, states: Sequence[Tensor]) -> dict[str, Tensor]:
-    return {name: visit.outward_state(one.detach()) for name, one in zip(step.states, states, strict=True)}
+    return {name: visit.outward_rows(one.detach()) for name, one in zip(step.states, states, strict=True)}
 
 
 def _known(layers: Mapping[str, Recurrent]) -> Iterator[tuple[str, str]]:

@@ -20,6 +20,7 @@ from gatework.reading.tensors import read_safetensors
 
 FORMAT = "gatework trace 1"
 _NAMED = {"delivered", "sized", "memories"}  # what a step says of names, which its equations do not show
+_KINDS = ("inputs", "before", "fresh", "banks", "extents")  # tensors by name that a layer holds beside its quantities
 OUTPUT = ".output"  # no quantity begins with a dot
 
 
@@ -41,6 +42,8 @@ class TracedLayer:
         fresh: The states from which a new sequence in a row starts, [B, size] by name.
         restart: Where a new sequence starts in a row, bool [T, B]; None if nowhere.
         lengths: The number of steps of each row, int64 [B]; None if all rows have T steps.
+        banks: The memories, [B, L, size] by name; [B, L] with one number at each position.
+        extents: The number of positions of each row, int64 [B], for each memory that some row has only a part of.
     """
 
     prefix: str
@@ -56,18 +59,20 @@ class TracedLayer:
     fresh: Mapping[str, Tensor] = field(repr=False)
     restart: Tensor | None = field(repr=False)
     lengths: Tensor | None = field(repr=False)
+    banks: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
+    extents: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
 
     def last(self, state: str, values: Tensor, begin: int = 0, end: int | None = None) -> Tensor:
         """Return the value that a state had before each step.
 
         Args:
             state: The state.
-            values: The traced values of the state, [T, B, H].
+            values: The traced values of the state, [T, B, H]; [T, B, L] or [T, B, L, H] at positions of a memory.
             begin: The first step of the result.
             end: The step after the last step of the result; None for the end.
 
         Returns:
-            [end - begin, B, H].
+            The values, [end - begin, B, ...].
         """
         steps = len(values)
         times = torch.arange(begin, steps if end is None else end, device=values.device)
@@ -75,13 +80,13 @@ class TracedLayer:
         inside = ((earlier >= 0) & (earlier < steps))[:, None].expand(-1, values.shape[1])
         if self.direction and self.lengths is not None:  # in reverse, each row begins at its own last step
             inside = inside & (earlier[:, None] < self.lengths.to(values.device))
-        previous = torch.where(inside[..., None], values[earlier.clamp(0, steps - 1)], self.before[state])
+        previous = torch.where(_beside(inside, values), values[earlier.clamp(0, steps - 1)], self.before[state])
         if self.restart is None:
             return previous
         # The mask ends with the longest row. Beyond it there is only padding, in which no sequence starts.
         starts = self.restart.new_zeros(steps, values.shape[1])
         starts[: len(self.restart)] = self.restart
-        return torch.where(starts[times][..., None], self.fresh[state], previous)
+        return torch.where(_beside(starts[times], values), self.fresh[state], previous)
 
     @property
     def equations(self) -> str:
@@ -92,6 +97,11 @@ class TracedLayer:
     def comments(self) -> dict[str, str]:
         """The comment of every line, by name; an empty text for a line without a comment."""
         return {line.target: line.comment for line in self.step.equations}
+
+
+def _beside(marks: Tensor, values: Tensor) -> Tensor:
+    """Give marks [T, B] the axes of values [T, B, ...]."""
+    return marks.reshape(*marks.shape, *(1,) * (values.dim() - marks.dim()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +160,9 @@ class Keyed(Mapping[str, Tensor]):
 @dataclass(frozen=True, eq=False)
 class Trace(Keyed):
     """The quantities that a run computed: a mapping from keys to tensors [T, B, H].
+
+    What has a value at each position of a memory is [T, B, L], and [T, B, L, H] if that is a vector; it is 0 beyond a
+    row's positions.
 
     A key consists of the layer and the quantity: ``l0.i``, ``l1_reverse.c``. If a model has several stacks of layers,
     the path of the stack comes first: ``encoder.l0.i``. If one layer in one direction was traced, the quantity is
@@ -241,7 +254,8 @@ class Trace(Keyed):
             facts = parse_json(metadata.get("trace", "").encode(errors="replace"), path, _Facts, inside="trace")
         except FileError as error:
             raise DataError(f"The trace cannot be read: {error}") from None
-        if missing := [key for key in facts.names if key not in tensors]:
+        wanted = [*facts.names, *(f".banks.{told.prefix}.{name}" for told in facts.layers for name in told.banks)]
+        if missing := [key for key in wanted if key not in tensors]:
             raise DataError(f"The trace '{path}' is damaged: it has no values of '{missing[0]}'.")
         return _rebuilt(facts, tensors)
 
@@ -252,7 +266,7 @@ def tensors_of(trace: Trace) -> dict[str, Tensor]:
     if isinstance(trace.output, Tensor):
         tensors[OUTPUT] = trace.output
     for layer in trace.layers:
-        for kind in ("inputs", "before", "fresh"):
+        for kind in _KINDS:
             tensors |= {f".{kind}.{layer.prefix}.{name}": one for name, one in getattr(layer, kind).items()}
         for kind in ("restart", "lengths"):
             if getattr(layer, kind) is not None:
@@ -312,6 +326,11 @@ class _Told(BaseModel):
     memories: list[str] = []
     parts: dict[str, str]
 
+    @property
+    def banks(self) -> list[str]:
+        """The names of the memories."""
+        return [name for entry in self.memories for name in entry.split("=") if name not in self.inputs]
+
 
 class _Facts(BaseModel):
     """The contents of a file besides its tensors."""
@@ -326,7 +345,7 @@ def _rebuilt(facts: _Facts, tensors: dict[str, Tensor]) -> Trace:
     layers = []
     for told in facts.layers:
         held: dict[str, dict[str, Tensor]] = {}
-        for kind in ("inputs", "before", "fresh"):
+        for kind in _KINDS:
             start = f".{kind}.{told.prefix}."
             held[kind] = {key.removeprefix(start): one for key, one in tensors.items() if key.startswith(start)}
         layers.append(
@@ -336,6 +355,8 @@ def _rebuilt(facts: _Facts, tensors: dict[str, Tensor]) -> Trace:
                 inputs=held["inputs"],
                 before=held["before"],
                 fresh=held["fresh"],
+                banks=held["banks"],
+                extents=held["extents"],
                 restart=tensors.get(f".restart.{told.prefix}"),
                 lengths=tensors.get(f".lengths.{told.prefix}"),
             )

@@ -8,7 +8,7 @@ reads only steps in this form.
 from collections.abc import Iterable
 
 from gatework.language.anatomy import addends, is_matrix, written_out
-from gatework.language.check import check, rechecked, remaining
+from gatework.language.check import check, rechecked
 from gatework.language.folding import folded
 from gatework.language.nodes import (
     Apply,
@@ -24,6 +24,7 @@ from gatework.language.nodes import (
     rebuild,
     walk,
 )
+from gatework.language.positions import remaining
 from gatework.language.simplify import added, needed
 from gatework.language.spelling import Names
 

@@ -9,10 +9,11 @@ from gatework.kernels.planning.normal import REDUCTIONS, named, normal, settled
 from gatework.kernels.planning.plan import Plan
 from gatework.kernels.planning.planner import make_plan
 from gatework.kernels.planning.verify import verified
-from gatework.language.check import check, remaining
+from gatework.language.check import check
 from gatework.language.derive import Adjoint, differentiate, reached
 from gatework.language.functions import FUNCTIONS
 from gatework.language.nodes import ONE_NUMBER, Apply, Name, Node, Outer, Product, Step, children, walk
+from gatework.language.positions import remaining
 from gatework.language.simplify import needed, substitute
 
 

@@ -1,0 +1,421 @@
+"""Attention in a cell's equations is seen like everything else: traced, saved, taken apart and differentiated."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from tests.tolerances import assert_close
+from tests.tracing.attended import CELLS, EXTENTS, ON_THE_REFERENCE, PLACES, ROWS, STEPS, given_for, layer_of
+from tests.tracing.test_trace import assert_bits
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence
+
+import gatework
+from gatework.errors import DataError, SizeError
+from gatework.language import FUNCTIONS, Name
+from gatework.language.handles import overridden, parted, pushed
+from gatework.language.nodes import ONE_NUMBER, walk
+from gatework.tracing import half_life, half_lives, save_trace, state_jacobian, terms, trace_chunks
+from gatework.tracing.adjoints import given_masks, sequence
+from gatework.tracing.evaluation import Values
+
+every_cell = pytest.mark.parametrize("name", CELLS)
+both_backends = pytest.mark.parametrize("backend", ["cpu", "reference"])
+
+
+def layer_for(name, backend="reference", **options):
+    if backend == "cpu" and name in ON_THE_REFERENCE:
+        pytest.skip("a state at positions is the reference's")
+    return layer_of(CELLS[name], backend=backend, **options)
+
+
+def lines_of(layer):
+    return [line.target for line in layer.cell.step.equations]
+
+
+# --- traces
+
+
+@both_backends
+@every_cell
+def test_a_traced_run_is_the_untraced_one(name, backend):
+    layer = layer_for(name, backend, num_layers=1 if name == "covered" else 2)
+    given, options = given_for(layer)
+    output, final = layer(given, **options)
+    trace = gatework.trace(layer, given, parts=True, **options)
+    assert_bits(trace.output, output.detach())
+    for mine, other in zip(as_tuple(trace.state), as_tuple(final), strict=True):
+        assert_bits(mine, other.detach())
+    top = f"l{layer.num_layers - 1}"
+    for state, part in zip(layer.cell.states, as_tuple(final), strict=True):
+        assert_bits(trace[f"{top}.{state}"][-1], part[-1].detach())
+    _, _, records = layer.record(given, names=recorded_in(trace), **options)
+    for key, value in records[0].items():
+        assert_bits(trace[f"l0.{key}"], value.detach())
+
+
+def recorded_in(trace):
+    """The names of the lines in a trace, without those of parts."""
+    return [line.target for line in trace.layers[0].step.equations if f"l0.{line.target}" in trace]
+
+
+def as_tuple(state):
+    return state if isinstance(state, tuple) else (state,)
+
+
+@both_backends
+@every_cell
+def test_what_is_at_positions_has_a_value_at_each_and_none_beyond(name, backend):
+    layer = layer_for(name, backend)
+    given, options = given_for(layer)
+    trace = gatework.trace(layer, given, **options)
+    step = layer.cell.step
+    held = [one for one in lines_of(layer) if step.is_bare(one)]
+    assert "a" in held
+    for one in held:
+        assert trace[one].shape == (STEPS, ROWS, PLACES)
+        for row, count in enumerate(EXTENTS):
+            assert trace[one][:, row, :count].any() or not count
+            assert trace[one][:, row, count:].eq(0).all()
+    # The weights and the sum are those of the scores, worked out by hand.
+    bank = options["memories"]["k" if name == "covered" else "m"]
+    context = {"on a GRU": "z_", "two": "y"}.get(name, "z")
+    weights = trace["gated"] if name == "gated" else trace["a"]
+    assert_close(trace[context], torch.einsum("tbl,bld->tbd", weights, bank))
+    assert not trace[context][:, 2].any()  # the row without positions
+
+
+@both_backends
+@every_cell
+def test_a_row_is_what_it_is_alone(name, backend):
+    """With only the positions that it has, so what lies beyond has no influence, be it NaN."""
+    layer = layer_for(name, backend)
+    given, options = given_for(layer)
+    for bank in options["memories"].values():
+        for row, count in enumerate(EXTENTS):
+            bank[row, count:] = torch.nan
+    trace = gatework.trace(layer, given, **options)
+    layer.backend = "auto"  # kernels go over no empty memory
+    for row, count in enumerate(EXTENTS):
+        inputs = tuple(one[:, row : row + 1] for one in as_tuple(given))
+        inputs = (inputs[0], *(one[..., :count] for one in inputs[1:]))
+        memories = {key: bank[row : row + 1, :count] for key, bank in options["memories"].items()}
+        alone = gatework.trace(layer, inputs, memories=memories)
+        for key, value in alone.items():
+            seen = trace[key][:, row : row + 1]
+            assert_close(seen[..., :count] if layer.cell.step.is_bare(key.removeprefix("l0.")) else seen, value)
+
+
+@every_cell
+def test_forms_of_the_input(name):
+    layer = layer_for(name, "auto", bidirectional=True)
+    turned = layer_for(name, "auto", bidirectional=True, batch_first=True)
+    given, options = given_for(layer)
+    lengths = [3, 5, 2]
+    expected = gatework.trace(layer, given, lengths=lengths, **options)
+    swapped = tuple(one.transpose(0, 1) for one in as_tuple(given))
+    packed = tuple(pack_padded_sequence(one, torch.tensor(lengths), enforce_sorted=False) for one in as_tuple(given))
+    others = [
+        gatework.trace(turned, swapped, lengths=lengths, **options),
+        gatework.trace(layer, packed if len(packed) > 1 else packed[0], **options),
+    ]
+    for other in others:
+        assert list(other) == list(expected)
+        for key in expected:
+            assert_close(other[key], expected[key])
+        for one, same in zip(other.layers, expected.layers, strict=True):
+            for bank in same.banks:
+                assert_bits(one.banks[bank], options["memories"][bank])
+            assert {place: known.tolist() for place, known in one.extents.items()} == options["memory_lengths"]
+            for state in layer.cell.states:
+                assert_close(
+                    one.last(state, other[f"{one.prefix}.{state}"]),
+                    same.last(state, expected[f"{same.prefix}.{state}"]),
+                )
+    row = 1
+    inputs = tuple(one[:, row] for one in as_tuple(given))
+    memories = {key: bank[row, : EXTENTS[row]] for key, bank in options["memories"].items()}
+    inputs = (inputs[0], *(one[..., : EXTENTS[row]] for one in inputs[1:]))
+    alone = gatework.trace(layer, inputs, memories=memories)
+    for key, value in alone.items():
+        assert_close(value[..., : value.shape[-1]], expected[key][:, row : row + 1, ..., : value.shape[-1]])
+
+
+def test_vectors_at_positions_where_they_are_asked_for():
+    layer = layer_for("window")
+    given, options = given_for(layer)
+    assert "near" not in gatework.trace(layer, given, **options)  # kernels do not write it, and they run this trace
+    trace = gatework.trace(layer, given, ["near", "kappa", "beta"], **options)
+    assert trace["near"].shape == (STEPS, ROWS, PLACES, 4)
+    places = torch.arange(1, PLACES + 1, dtype=torch.float64)[:, None]
+    kappa, beta = trace["kappa"][:, :, None], trace["beta"][:, :, None]
+    expected = torch.exp(-beta * (kappa - places) ** 2)
+    for row, count in enumerate(EXTENTS):
+        assert_close(trace["near"][:, row, :count], expected[:, row, :count])
+        assert not trace["near"][:, row, count:].any()
+
+
+def test_a_line_that_is_one_number_at_positions_is_none_beyond_them():
+    cell = gatework.cell("k = 0 * place(m) + 0.5\nh = tanh(W @ x + C @ (k @ m) + R @ h)", memories="m")
+    layer = layer_of(cell)
+    given, options = given_for(layer)
+    trace = gatework.trace(layer, given, **options)
+    for row, count in enumerate(EXTENTS):
+        assert trace["k"][:, row, :count].eq(0.5).all()
+        assert not trace["k"][:, row, count:].any()
+
+
+# --- files and chunks
+
+
+@every_cell
+def test_a_trace_saved_and_read_again(name, tmp_path):
+    layer = layer_for(name, "auto")
+    given, options = given_for(layer)
+    trace = gatework.trace(layer, given, lines_of(layer), parts=True, **options)
+    trace.save(tmp_path / "trace.safetensors")
+    again = gatework.Trace.load(tmp_path / "trace.safetensors")
+    assert list(again) == list(trace)
+    for key in trace:
+        assert_bits(again[key], trace[key])
+    told, same = again.layers[0], trace.layers[0]
+    assert told.step == same.step
+    assert told.step.positions == same.step.positions
+    for kind in ("inputs", "before", "fresh", "banks", "extents"):
+        assert set(getattr(told, kind)) == set(getattr(same, kind))
+        assert all(torch.equal(one, getattr(same, kind)[key]) for key, one in getattr(told, kind).items())
+    # What is worked out of the file is what is worked out of the run.
+    assert terms(layer, again, "a", 1, 1, 0, position=1) == terms(layer, trace, "a", 1, 1, 0, position=1)
+
+
+def test_a_trace_without_its_memory_is_refused(tmp_path):
+    layer = layer_for("dot")
+    given, options = given_for(layer)
+    trace = gatework.trace(layer, given, **options)
+    trace = replace(trace, layers=tuple(replace(told, banks={}) for told in trace.layers))
+    trace.save(tmp_path / "trace.safetensors")
+    with pytest.raises(DataError, match=r"is damaged: it has no values of '\.banks\.l0\.m'\.$"):
+        gatework.Trace.load(tmp_path / "trace.safetensors")
+
+
+@both_backends
+@pytest.mark.parametrize("name", [name for name in CELLS if name != "covered"])  # a chunk takes one tensor
+def test_chunks_are_the_whole(name, backend, tmp_path):
+    layer = layer_for(name, backend, num_layers=2)
+    given, options = given_for(layer)
+    whole = gatework.trace(layer, given, parts=True, **options)
+    chunks = list(trace_chunks(layer, given, parts=True, chunk=2, **options))
+    save_trace(tmp_path / "trace.safetensors", layer, given, parts=True, chunk=2, **options)
+    saved = gatework.Trace.load(tmp_path / "trace.safetensors")
+    assert list(saved) == list(whole)
+    for key in whole:
+        joined = torch.cat([one[key] for one in chunks])
+        assert_close(joined, whole[key])
+        assert_bits(saved[key], joined)
+    for told in saved.layers:
+        assert_bits(told.banks["m"], options["memories"]["m"])
+        assert told.extents["m"].tolist() == EXTENTS
+
+
+# --- equations
+
+
+@every_cell
+def test_handles_keep_what_names_mean(name):
+    step = CELLS[name].step
+    names = tuple(lines_of(layer_for(name)))
+    changed = [parted(step).step, overridden(step, names).step, pushed(step).step]
+    changed.append(pushed(overridden(parted(step).step, names).step).step)
+    for one in changed:
+        assert one.banks == step.banks
+        assert one.places == step.places
+        assert {key: one.positions[key] for key in step.positions} == step.positions
+        assert one.inputs[: len(step.inputs)] == step.inputs
+    taken = overridden(step, names)
+    for target in names:
+        for given in (taken.chosen[target], taken.value[target]):
+            assert taken.step.positions.get(given) == step.positions.get(target)
+            assert taken.step.sizes_of[given] == taken.step.sizes_of[target]
+            assert (taken.step.sizes_of[given] == ONE_NUMBER) == (step.sizes_of[target] == ONE_NUMBER)
+    for state, push in pushed(step).push.items():
+        assert pushed(step).step.positions.get(push) == step.positions.get(state)
+
+
+@every_cell
+def test_expressions_come_to_what_was_traced(name):
+    """Every line, worked out at all steps and rows in float64 from the values that it reads."""
+    layer = layer_for(name)
+    given, options = given_for(layer)
+    trace = gatework.trace(layer, given, lines_of(layer), **options)
+    told = trace.layers[0]
+    values = Values(layer.named_weights(0), 4, positions=told.step.positions, masks=given_masks(told))
+    for line in told.step.equations:
+        for read in [one for one in walk(line.value) if isinstance(one, Name) and one.name not in values.weights]:
+            values.names[read] = sequence(trace, told, read)
+        expected = sequence(trace, told, Name(line.target))
+        found = values(line.value).expand(expected.shape)
+        for row, count in enumerate(EXTENTS):
+            kept = slice(count if line.target in told.step.positions else None)
+            assert_close(found[:, row, kept], expected[:, row, kept])
+
+
+@every_cell
+def test_terms_come_to_what_was_traced(name):
+    layer = layer_for(name)
+    given, options = given_for(layer)
+    trace = gatework.trace(layer, given, lines_of(layer), parts=True, **options)
+    step, told = layer.cell.step, trace.layers[0]
+    for key, values in trace.items():
+        bare = told.parts.get(trace.bare(key), trace.bare(key))
+        for time, row in ((0, 0), (2, 1), (3, 0)):
+            places = range(EXTENTS[row]) if bare in step.positions else [None]
+            for place in places:
+                unit = 0 if step.is_bare(bare) else values.shape[-1] - 1
+                at = [one for one in (place, None if step.is_bare(bare) else unit) if one is not None]
+                term = terms(layer, trace, key, time, row, unit, position=place)
+                assert term.value == float(values[(time, row, *at)])
+                checked(term)
+
+
+def checked(term):
+    """Compute a term from its parts, where that is a matter of one unit at one position."""
+    for part in term.parts:
+        checked(part)
+    values = [part.value for part in term.parts]
+    head = term.text.split("(")[0]
+    if not values or head in ("softmax", "spread", "where"):
+        return
+    if head in FUNCTIONS and term.text.endswith(")") and len(values) == FUNCTIONS[head].arity:
+        value = FUNCTIONS[head].value
+        assert value is not None
+        assert term.value == pytest.approx(value(*values))
+    elif " @ " in term.text and all(part.text.endswith("]") for part in term.parts):
+        assert term.value == pytest.approx(sum(values))
+    elif len(values) == 2 and term.text == f"{term.parts[0].text} * {term.parts[1].text}":
+        assert term.value == pytest.approx(values[0] * values[1])
+    elif term.text == " + ".join(part.text for part in term.parts):
+        assert term.value == pytest.approx(sum(values))
+
+
+def test_terms_of_a_sum_over_positions():
+    layer = layer_for("additive")
+    given, options = given_for(layer)
+    trace = gatework.trace(layer, given, **options)
+    term = terms(layer, trace, "z", 3, 1, 4)
+    assert term.text == "a @ m"
+    assert [part.text for part in term.parts] == ["a[0] * m[0]", "a[1] * m[1]"]  # the positions that the row has
+    expected = trace["a"][3, 1] * options["memories"]["m"][1, :, 4]
+    assert [part.value for part in term.parts] == pytest.approx(expected[:2].tolist())
+    # A score is what its products come to, and a weight is one of all scores.
+    term = terms(layer, trace, "score", 3, 1, 0, position=1)
+    assert term.parts == ()
+    weight = terms(layer, trace, "a", 3, 1, 0, position=1)
+    assert [(part.text, part.value) for part in weight.parts] == [("score", float(trace["score"][3, 1, 1]))]
+    assert terms(layer, trace, "z", 0, 2, 0).parts == ()  # a row without positions
+
+
+def test_terms_of_what_there_is_not():
+    layer = layer_for("window")
+    given, options = given_for(layer)
+    trace = gatework.trace(layer, given, **options)
+    faults = {
+        "`l0.a` has a value at each position of the memory `m`. Name one, as in position=0.": ("a", 0, 0, 0, None),
+        "position is 4; `l0.a` has 4, so expected 0 to 3.": ("a", 0, 0, 0, 4),
+        "position is 2; row 1 has 2 positions, and what follows is padding.": ("a", 0, 1, 0, 2),
+        "position is 0; `l0.h` has no value at each position of a memory.": ("h", 0, 0, 0, 0),
+        "unit is 1; `l0.a` has 1, so expected 0 to 0.": ("a", 0, 0, 1, 0),
+        "The equation of `l0.a` reads `near`, which the trace lacks. Trace it too: name it.": ("a", 0, 0, 0, 0),
+    }
+    for message, asked in faults.items():
+        with pytest.raises(SizeError) as caught:
+            terms(layer, trace, *asked)
+        assert str(caught.value) == message
+
+
+# --- derivatives
+
+
+@every_cell
+def test_the_jacobian_is_autograds(name):
+    """The derivative of the output by the state from which the rest of the sequence starts."""
+    layer = layer_for(name)
+    given, options = given_for(layer)
+    states, at, since = layer.cell.states, 3, 1
+    trace = gatework.trace(layer, given, **options)
+    rest = tuple(one[since + 1 : at + 1] for one in as_tuple(given))
+    found = state_jacobian(layer, given, of="h", at=at, **options)
+
+    def run(value):
+        begun = (value[None], *(trace[one][since][None] for one in states[1:]))
+        return layer(rest, begun if len(begun) > 1 else begun[0], **options)[0][-1]
+
+    whole = torch.autograd.functional.jacobian(run, trace["h"][since])
+    assert_close(found.whole[since], torch.stack([whole[row, :, row] for row in range(ROWS)]), "gradients")
+    assert_close(found.direct + found.rest, found.whole)
+
+
+def test_the_direct_part_keeps_what_is_read_fixed():
+    """Of an LSTM it is the product of forget gates; of what adds weights up, how much of them stays."""
+    layer = layer_for("additive")
+    given, options = given_for(layer)
+    forget = gatework.trace(layer, given, ["f"], **options)["f"]
+    found = state_jacobian(layer, given, of="c", **options)
+    assert_close(found.direct[0], torch.diag_embed(forget[1:].prod(0)))
+    assert found.rest[0].abs().amax() > 0
+    covered = layer_for("covered")
+    given, options = given_for(covered)
+    found = state_jacobian(covered, given, of="seen", **options)
+    for row, count in enumerate(EXTENTS):
+        expected = torch.zeros(PLACES, PLACES, dtype=torch.float64)
+        expected[:count, :count] = 0.75 ** (STEPS - 1) * torch.eye(count)
+        assert_close(found.direct[0, row], expected)
+
+
+def test_a_reset_cuts_what_is_carried():
+    layer = layer_for("location")
+    given, options = given_for(layer)
+    reset = torch.zeros(STEPS, ROWS, dtype=torch.bool)
+    reset[2, 0] = True
+    for state in layer.cell.states:
+        found = state_jacobian(layer, given, of=state, reset=reset, **options)
+        plain = state_jacobian(layer, given, of=state, **options)
+        assert not found.whole[:2, 0].any()
+        assert_close(found.whole[:, 1:], plain.whole[:, 1:])
+        assert_close(found.whole[2:, 0], state_jacobian(layer, given[2:], of=state, **options).whole[:, 0])
+
+
+def test_half_lives():
+    assert half_life(CELLS["additive"], 1.0) == half_life("lstm", 1.0)
+    assert half_life(CELLS["covered"], of="seen") == pytest.approx(torch.tensor(0.5).log() / torch.tensor(0.75).log())
+    assert half_life(CELLS["window"], of="kappa") == torch.inf
+    assert half_life(CELLS["location"], of="a") == 0  # its own line reads no weight of the step before
+    layer = layer_for("covered")
+    given, options = given_for(layer, [3, 2, 0])
+    trace = gatework.trace(layer, given, **options)
+    found = half_lives(layer, trace, "seen")
+    assert_close(found[:3], torch.full((3,), half_life(CELLS["covered"], of="seen"), dtype=torch.float64))
+    assert found[3].isnan()  # no row has a fourth position
+    lstm = layer_for("additive")
+    given, options = given_for(lstm)
+    with gatework.clamp(lstm, f=0.5):
+        trace = gatework.trace(lstm, given, **options)
+    assert_close(half_lives(lstm, trace, "c"), torch.ones(4, dtype=torch.float64))
+
+
+def test_models_hand_memories_on():
+    class Decoder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = layer_for("dot")
+
+        def forward(self, given, memories, memory_lengths):
+            return self.inner(given, memories=memories, memory_lengths=memory_lengths)[0]
+
+    model = Decoder()
+    given, options = given_for(model.inner)
+    trace = gatework.trace(model, given, "a", **options)
+    assert_bits(trace["a"], gatework.trace(model.inner, given, "a", **options)["a"])
+    with pytest.raises(SizeError, match=r"reads the memories m, and m was not given\. Give a tensor \[B, L, size\]"):
+        gatework.trace(model.inner, given)
+    with pytest.raises(SizeError, match="`m` cannot be traced: the equations have `score`, `a`, `z`, "):
+        gatework.trace(model.inner, given, "m", **options)
