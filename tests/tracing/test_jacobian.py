@@ -28,7 +28,7 @@ def by_autograd(layer, given, state, at, since, **options):
         return found[state][at]
 
     whole = torch.autograd.functional.jacobian(run, kept[since])
-    return torch.stack([whole[row, :, row] for row in range(given.shape[1])])
+    return torch.stack([whole[row, :, row] for row in range(kept.shape[1])])
 
 
 @every_cell

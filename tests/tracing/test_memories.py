@@ -6,12 +6,13 @@ import pytest
 import torch
 from tests.tolerances import assert_close
 from tests.tracing.attended import CELLS, EXTENTS, ON_THE_REFERENCE, PLACES, ROWS, STEPS, given_for, layer_of
+from tests.tracing.test_jacobian import by_autograd
 from tests.tracing.test_trace import assert_bits
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 import gatework
-from gatework.errors import DataError, SizeError
+from gatework.errors import ConfigError, DataError, SizeError
 from gatework.language import FUNCTIONS, Name
 from gatework.language.handles import overridden, parted, pushed
 from gatework.language.nodes import ONE_NUMBER, walk
@@ -337,21 +338,18 @@ def test_terms_of_what_there_is_not():
 
 @every_cell
 def test_the_jacobian_is_autograds(name):
-    """The derivative of the output by the state from which the rest of the sequence starts."""
+    """The derivative of every state by the same one held at an earlier step."""
     layer = layer_for(name)
     given, options = given_for(layer)
-    states, at, since = layer.cell.states, 3, 1
-    trace = gatework.trace(layer, given, **options)
-    rest = tuple(one[since + 1 : at + 1] for one in as_tuple(given))
-    found = state_jacobian(layer, given, of="h", at=at, **options)
-
-    def run(value):
-        begun = (value[None], *(trace[one][since][None] for one in states[1:]))
-        return layer(rest, begun if len(begun) > 1 else begun[0], **options)[0][-1]
-
-    whole = torch.autograd.functional.jacobian(run, trace["h"][since])
-    assert_close(found.whole[since], torch.stack([whole[row, :, row] for row in range(ROWS)]), "gradients")
-    assert_close(found.direct + found.rest, found.whole)
+    for state in layer.cell.states:
+        found = state_jacobian(layer, given, of=state, at=3, **options)
+        for since in (0, 2, 3):
+            assert_close(found.whole[since], by_autograd(layer, given, state, 3, since, **options), "gradients")
+        assert_close(found.direct + found.rest, found.whole)
+        if state in layer.cell.step.positions:
+            for row, count in enumerate(EXTENTS):
+                assert not found.whole[:, row, count:].any()
+                assert not found.whole[:, row, :, count:].any()
 
 
 def test_the_direct_part_keeps_what_is_read_fixed():
@@ -419,3 +417,131 @@ def test_models_hand_memories_on():
         gatework.trace(model.inner, given)
     with pytest.raises(SizeError, match="`m` cannot be traced: the equations have `score`, `a`, `z`, "):
         gatework.trace(model.inner, given, "m", **options)
+
+
+# --- what if
+
+
+@every_cell
+def test_every_quantity_can_be_held_at_its_own_values(name):
+    """What a run computed, given to it from outside, changes not a bit of it."""
+    layer = layer_for(name, bidirectional=True)
+    given, options = given_for(layer)
+    free = gatework.trace(layer, given, lines_of(layer), **options)
+    for one in free.layers:
+        values = {line: free[f"{one.prefix}.{line}"] for line in lines_of(layer)}
+        with gatework.clamp(layer, values, direction=one.direction):
+            held = gatework.trace(layer, given, lines_of(layer), **options)
+        for key in free:
+            assert_bits(held[key], free[key])
+
+
+@pytest.mark.parametrize("name", ["additive", "dot", "location", "covered"])
+def test_a_one_hot_gives_a_positions_vector_bit_by_bit(name):
+    layer = layer_for(name, "auto", dtype=torch.float32)
+    given, options = given_for(layer)
+    options["memory_lengths"] = {"m": [4, 2, 3]}
+    chosen = torch.tensor([[0, 1, 2], [3, 0, 0], [1, 1, 1], [2, 0, 2], [0, 1, 0]])  # [T, B]
+    with gatework.clamp(layer, a=torch.nn.functional.one_hot(chosen, PLACES)):
+        trace = gatework.trace(layer, given, **options)
+    bank = options["memories"]["k" if name == "covered" else "m"]
+    expected = bank[torch.arange(ROWS), chosen]
+    assert_bits(trace["z"], expected)
+    # What follows is what follows from that context.
+    with gatework.clamp(layer, z=expected, a=trace["a"]):
+        assert_bits(gatework.trace(layer, given, **options).output, trace.output)
+
+
+def test_what_is_held_beyond_the_positions_of_a_row_has_no_influence():
+    layer = layer_for("additive")
+    given, options = given_for(layer)
+    with gatework.clamp(layer, a=torch.tensor([0.0, 0.0, 1.0, 0.0])):  # rows have 4, 2 and 0 positions
+        trace = gatework.trace(layer, given, **options)
+    assert_bits(trace["z"][:, 0], options["memories"]["m"][0, 2].expand(STEPS, -1))
+    assert not trace["z"][:, 1:].any()
+    assert not trace["a"][:, 1:].any()
+
+
+def test_positions_rows_and_steps():
+    layer = layer_for("general")
+    given, options = given_for(layer)
+    free = gatework.trace(layer, given, **options)
+    with gatework.clamp(layer, a=0.5, units=[1, 3], rows=[0], start=2, stop=4):
+        trace = gatework.trace(layer, given, **options)
+    assert trace["a"][2:4, 0, [1, 3]].eq(0.5).all()
+    assert_close(trace["z"][2, 0], torch.einsum("l,ld->d", trace["a"][2, 0], options["memories"]["m"][0]))
+    assert_bits(trace["a"][2, 0, [0, 2]], free["a"][2, 0, [0, 2]])
+    assert_bits(trace["a"][:, 1:], free["a"][:, 1:])
+    assert_bits(trace["a"][:2], free["a"][:2])
+    window = layer_for("window")
+    given, options = given_for(window)
+    with gatework.clamp(window, near=torch.ones(PLACES, 1), units=[2]):
+        trace = gatework.trace(window, given, ["near"], **options)
+    assert trace["near"][:, 0, :, 2].eq(1).all()
+    assert not trace["near"][:, 1, 2:].any()
+
+
+def test_gradients_of_what_is_held():
+    """A value gets the gradient that the sum over positions gives it, and nothing behind it gets any."""
+    layer = layer_for("additive")
+    given, options = given_for(layer)
+    bank = options["memories"]["m"].requires_grad_()
+    weights = torch.softmax(torch.randn(STEPS, ROWS, PLACES, dtype=torch.float64), -1).requires_grad_()
+    with gatework.clamp(layer, a=weights):
+        loss = layer(given, **options)[0].square().sum()
+    found = torch.autograd.grad(loss, [weights, bank])
+    there = (torch.arange(PLACES) < torch.tensor(EXTENTS)[:, None])[None]
+    context = torch.einsum("tbl,bld->tbd", weights.masked_fill(~there, 0), bank.masked_fill(~there[0, ..., None], 0))
+    with gatework.clamp(layer, z=context):
+        loss = layer(given, **options)[0].square().sum()
+    for mine, other in zip(found, torch.autograd.grad(loss, [weights, bank]), strict=True):
+        assert_close(mine, other, "gradients")
+    with gatework.clamp(layer, a=weights.detach()):
+        layer(given, **options)[0].square().sum().backward()
+    blocked = {"U_a", "V_a", "v_a", "b_a"}
+    for key, value in layer.named_parameters():
+        names = [one for one in blocked if key.startswith(one)]
+        if names:
+            assert value.grad is None or not value.grad.any()
+
+
+def test_forms_of_the_input_of_a_clamped_run():
+    layer, turned = layer_for("additive", "auto"), layer_for("additive", "auto", batch_first=True)
+    given, options = given_for(layer)
+    lengths = [3, 5, 2]
+    value = torch.softmax(torch.randn(STEPS, ROWS, PLACES, dtype=torch.float64), -1)
+    with gatework.clamp(layer, a=value, start=1):
+        expected = gatework.trace(layer, given, lengths=lengths, **options)
+        packed = pack_padded_sequence(given, torch.tensor(lengths), enforce_sorted=False)
+        other = gatework.trace(layer, packed, **options)
+    with gatework.clamp(turned, a=value, start=1):
+        third = gatework.trace(turned, given.transpose(0, 1), lengths=lengths, **options)
+    for key in expected:
+        assert_close(other[key], expected[key])
+        assert_close(third[key], expected[key])
+
+
+def test_values_that_do_not_fit():
+    layer = layer_for("window")
+    given, options = given_for(layer)
+    faults = [
+        ({"a": torch.ones(5)}, None, "The value of `a` has the shape (5,); expected a number, or a shape that "
+         "broadcasts to [T, B, L] = (5, 3, 4)."),
+        ({"near": torch.ones(5)}, None, "The value of `near` has the shape (5,); expected a number, or a shape that "
+         "broadcasts to [T, B, L, units] = (5, 3, 4, 4)."),
+        ({"a": 1.0}, [4], "units of `a` names 4; expected numbers from 0 to 3."),
+    ]  # fmt: skip
+    for values, units, message in faults:
+        with gatework.clamp(layer, values, units=units), pytest.raises(SizeError) as caught:
+            layer(given, **options)
+        assert str(caught.value) == message
+    with (
+        pytest.raises(SizeError, match="`m` cannot be held: the equations have `alpha`, "),
+        gatework.clamp(layer, m=0.0),
+    ):
+        pass
+    layer.backend = "cpu"
+    with gatework.clamp(layer, a=1.0), pytest.raises(ConfigError, match="backend='cpu' cannot run this: "):
+        layer(given, **options)
+    with gatework.clamp(layer, z=1.0):  # what has one vector is held by the kernels
+        layer(given, **options)

@@ -38,14 +38,16 @@ def clamp(
 
     Everything that is computed later uses the value: the rest of the step, later steps, and the layers above. No
     gradient flows through a clamped quantity, but a value that is a tensor receives a gradient. A clamped run uses
-    kernels like any other run. Clamps can be nested; if two of them clamp the same quantity, the inner one wins. A
-    clamp affects only the current thread.
+    kernels like any other run, but for what has values at positions of a memory, which the reference clamps. Clamps can
+    be nested; if two of them clamp the same quantity, the inner one wins. A clamp affects only the current thread.
 
     Args:
         layer_or_model: A layer, or a module that contains one.
         values: The value of each quantity: a number, or a tensor, array or nested list of numbers that broadcasts to
-            [T, B, H], where H is the number of clamped units. NaN is refused.
-        units: The units to clamp, as whole numbers from 0 in a list, an array or a tensor; None for all.
+            [T, B, H], where H is the number of clamped units; to [T, B, L] for one number at each position of a memory,
+            and to [T, B, L, H] for a vector at each. Beyond a row's positions it has no influence. NaN is refused.
+        units: The units to clamp, as whole numbers from 0 in a list, an array or a tensor; None for all. The units of
+            what has one number at each position of a memory are the positions.
         layer: The layer, counted from 0 at the input; None for all layers that have the quantity.
         direction: 0 for forward in time, 1 for backward in time; None for both.
         start: The first step to clamp, in the order of the input.
@@ -104,35 +106,39 @@ def _held(visit: Visit, size_of: Any, where: _Where, values: Mapping[str, float 
     taken = overridden(visit.step, names)
     further: dict[str, Tensor] = {}
     for name in names:
-        chosen, value = _sequences(visit, name, size_of(name), where, values[name])
+        chosen, value = _sequences(visit, name, visit.shape(name, size_of(name)), where, values[name])
         further |= {taken.chosen[name]: visit.inward(chosen), taken.value[name]: visit.inward(value)}
     return visit.with_inputs(taken.step, tuple(further[name] for name in taken.step.inputs[len(visit.inputs) :]))
 
 
-def _sequences(visit: Visit, name: str, size: int, where: _Where, value: float | Tensor) -> tuple[Tensor, Tensor]:
-    """Return where a quantity is clamped (1 or 0), and its values there: [T, B, size] each."""
+def _sequences(
+    visit: Visit, name: str, one: tuple[int, ...], where: _Where, value: float | Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return where a quantity is clamped (1 or 0), and its values there: [T, B, ...] each; ``one`` is a row's shape."""
     like = visit.state[0]
-    shape = (visit.batch.steps, visit.batch.rows, size)
-    units = list(range(size)) if where.units is None else where.units
+    shape = (visit.batch.steps, visit.batch.rows, *one)
+    units = list(range(shape[-1])) if where.units is None else where.units
     rows = list(range(shape[1])) if where.rows is None else where.rows
     _check_inside("rows", rows, shape[1])
+    _check_inside(f"units of `{name}`", units, shape[-1])
     chosen = like.new_zeros(shape)
-    held = like.new_zeros(shape[1], size)
-    held[torch.tensor(rows, dtype=torch.int64)[:, None], torch.tensor(units, dtype=torch.int64)] = 1
+    held = like.new_zeros(shape[1:])
+    held[torch.tensor(rows, dtype=torch.int64)[:, None], ..., torch.tensor(units, dtype=torch.int64)] = 1
     chosen[where.start : where.stop] = held
-    part = (*shape[:2], len(units))
+    part = (*shape[:-1], len(units))
     try:
         given = torch.as_tensor(value, dtype=like.dtype, device=like.device).broadcast_to(part)
     except RuntimeError:
         shape_given = tuple(torch.as_tensor(value).shape)
+        form = "[T, B, L, units]" if len(one) > 1 else "[T, B, L]" if visit.step.is_bare(name) else "[T, B, units]"
         raise SizeError(
-            f"The value of `{name}` has the shape {shape_given}; expected a number, or a shape that broadcasts to [T, "
-            f"B, units] = {part}."
+            f"The value of `{name}` has the shape {shape_given}; expected a number, or a shape that broadcasts to "
+            f"{form} = {part}."
         ) from None
     if where.units is None:
         return chosen, given.contiguous()
     place = torch.tensor(units, dtype=torch.int64, device=like.device)
-    return chosen, like.new_zeros(shape).index_copy(2, place, given.contiguous())
+    return chosen, like.new_zeros(shape).index_copy(-1, place, given.contiguous())
 
 
 def _value(name: str, given: Any) -> float | Tensor:
@@ -207,4 +213,6 @@ def _check_values(
             known = ", ".join(f"`{line}`" for line in dict.fromkeys(lines))
             raise SizeError(f"`{name}` cannot be held: the equations have {known}.")
         for one in having:
+            if one.step.is_bare(name):  # the run tells how many positions there are
+                continue
             _check_inside(f"units of `{name}`", where.units or [], one.size(name))

@@ -18,6 +18,7 @@ from gatework.errors import SizeError
 from gatework.kernels import Result, Weights, run
 from gatework.language import Step
 from gatework.nn import Recurrent
+from gatework.nn.memories import count_of
 from gatework.nn.sequences import SequenceBatch
 
 
@@ -50,6 +51,13 @@ class Visit:
     def with_inputs(self, step: Step, further: tuple[Tensor, ...]) -> "Visit":
         """Return the same run with other equations, which have further inputs after their own."""
         return replace(self, step=step, inputs=(*self.inputs, *further))
+
+    def shape(self, name: str, size: int) -> tuple[int, ...]:
+        """Return the shape of a name's value for one row of one step: [size], [L] or [L, size]."""
+        if name not in self.step.positions:
+            return (size,)
+        count = count_of(self.step, name, self.options["banks"])
+        return (count,) if self.step.is_bare(name) else (count, size)
 
     def outward(self, sequence: Tensor) -> Tensor:
         """Bring a sequence from the form of the kernels into [T, B, ...], with rows in the user's order.

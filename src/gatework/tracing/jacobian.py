@@ -145,25 +145,26 @@ def _backward(
     def windowed(sequence: Tensor) -> Tensor:  # a memory is the same at all steps, and has an axis of 1 for them
         return (sequence if len(sequence) == 1 else sequence[times.start : times.stop]).double().unsqueeze(2)
 
+    def inside(name: str, value: Tensor) -> Tensor:  # beyond a row's positions nothing is read
+        mask = values.masks.get(told.step.positions.get(name, ""))
+        return value if mask is None else torch.where(mask, value, 0.0)
+
     given = {name: windowed(sequences(source)) for name, source in adjoint.reads.items()}
     rows, size = told.before[state].shape  # B, H
     eye = torch.eye(size, dtype=torch.float64, device=told.before[state].device).expand(rows, -1, -1)
     back = {name: eye.new_zeros(rows, size, *told.before[name].shape[1:]) for name in adjoint.back} | {state: eye}
-    back = {name: with_numbers(told.step, name, value) for name, value in back.items()}
-    mask = values.masks.get(told.step.positions.get(state, ""))
-    if mask is not None:  # beyond a row's positions there is nothing to differentiate
-        back[state] = back[state] * mask
+    back = {name: inside(name, with_numbers(told.step, name, value)) for name, value in back.items()}
     derivatives = eye.new_empty(len(times), rows, size, size)
     values.positions = adjoint.positions
     for place in reversed(range(len(times))):
         values.names = {Name(name): sequence[place % len(sequence)] for name, sequence in given.items()}
         values.names |= {Name(adjoint.back[name], True): value for name, value in back.items()}
         adjoint.step(values)
-        derivatives[place] = without_numbers(
-            told.step, state, values.names[Name(adjoint.gradient)].expand_as(back[state])
-        )
         # A gradient may be one number for all units.
-        back = {name: values.names[Name(adjoint.back[name])].expand_as(value) for name, value in back.items()}
+        gradient = inside(state, values.names[Name(adjoint.gradient)].expand_as(back[state]))
+        derivatives[place] = without_numbers(told.step, state, gradient)
+        sent = {name: values.names[Name(carrier)] for name, carrier in adjoint.back.items()}
+        back = {name: inside(name, sent[name].expand_as(value)) for name, value in back.items()}
         if told.restart is not None:
             for name, value in back.items():
                 starts = told.restart[times[place]].reshape(-1, *(1,) * (value.dim() - 1))
