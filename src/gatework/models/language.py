@@ -63,12 +63,6 @@ class LanguageModel(nn.Module):
         **options: Any,
     ) -> None:
         super().__init__()
-        output_size = proj_size or hidden_size
-        if tie_weights and input_size != output_size:
-            raise SizeError(
-                f"Tied weights need an embedding of the layer's output size {output_size}, and input_size is "
-                f"{input_size}. Make them equal, or leave tie_weights out."
-            )
         self.embedding = nn.Embedding(vocabulary_size, input_size)
         between = dropout if num_layers > 1 else 0.0
         self.recurrent = Recurrent(
@@ -81,6 +75,12 @@ class LanguageModel(nn.Module):
             proj_size=proj_size,
             **options,
         )
+        output_size = self.recurrent.output_size
+        if tie_weights and input_size != output_size:
+            raise SizeError(
+                f"Tied weights need an embedding of the layers' output size {output_size}, and input_size is "
+                f"{input_size}. Make them equal, or leave tie_weights out."
+            )
         self.dropout = LockedDropout(dropout) if locked_dropout else nn.Dropout(dropout)
         self.head = nn.Linear(output_size, vocabulary_size)
         # The head may share this matrix, and torch's N(0, 1) would make its initial scores far too large.

@@ -97,7 +97,14 @@ class Score:
 
 
 def needs_projection(
-    cell: Cell | str, input_size: int, hidden_size: int, num_layers: int = 1, proj_size: int = 0
+    cell: Cell | str,
+    input_size: int,
+    hidden_size: int,
+    num_layers: int = 1,
+    proj_size: int = 0,
+    *,
+    bidirectional: bool = False,
+    skip: str | None = None,
 ) -> bool:
     """Tell whether a cell needs a learned map before the first layer.
 
@@ -107,6 +114,8 @@ def needs_projection(
         hidden_size: The number of units of each layer.
         num_layers: The number of layers.
         proj_size: The size of a projected output, which the layers above receive; 0 for none.
+        bidirectional: Whether each layer has a second direction, whose output the layers above receive too.
+        skip: As for :class:`gatework.nn.Recurrent`.
 
     Returns:
         True if the equations combine the input elementwise with the units, and a layer receives an input of another
@@ -124,7 +133,8 @@ def needs_projection(
     # The check of the equations has determined whether the input has the size of the units, so no list of cells is
     # needed.
     elementwise = any(known.step.sizes_of[name] == "hidden_size" for name in known.inputs[:1])
-    above = (proj_size or hidden_size) if num_layers > 1 else hidden_size
+    above = (proj_size or hidden_size) * (2 if bidirectional else 1) + (input_size if skip in ("in", "both") else 0)
+    above = above if num_layers > 1 else hidden_size
     return elementwise and not input_size == above == hidden_size
 
 
@@ -177,7 +187,8 @@ class SequenceModel(nn.Module):
         self.embedding = nn.Embedding(inputs, embedding_size) if symbols and embedding_size else None
         between = dropout if num_layers > 1 else 0.0
         width = embedding_size if self.embedding is not None and embedding_size else inputs
-        if needs_projection(cell, width, hidden_size, num_layers, proj_size):
+        wired = {name: options[name] for name in ("bidirectional", "skip") if name in options}
+        if needs_projection(cell, width, hidden_size, num_layers, proj_size, **wired):
             options.setdefault("input_projection", True)
         self.recurrent = Recurrent(
             cell,
@@ -354,7 +365,8 @@ def measure_sequences(model: SequenceModel, batch: Batch, task: Task) -> tuple[S
     total, groups = torch.zeros(8, dtype=torch.float64), {}
     head = model.answering(task.kind)
     longest = batch.inputs.shape[0]
-    columns = max(1, _MOST_OUTPUTS // (min(_PART, longest) * max(weight.shape)))
+    both = model.recurrent.bidirectional
+    columns = max(1, _MOST_OUTPUTS // ((longest if both else min(_PART, longest)) * max(weight.shape)))
     for first in range(0, batch.size, columns):
         part = batch.columns(slice(first, first + columns)).to(weight.device, weight.dtype)
         tally = _Tally(head, task.tolerance, part.size, weight.device)

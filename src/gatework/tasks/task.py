@@ -66,6 +66,14 @@ class Batch:
             return self.targets != IGNORED
         return ~self.targets.isnan().any(dim=-1)
 
+    @property
+    def asked_last(self) -> bool:
+        """Whether every sequence has one target, at its last step."""
+        asked, steps = self.asked, len(self.inputs)
+        last = torch.full((self.size,), steps) if self.lengths is None else self.lengths
+        rows = torch.arange(self.size)
+        return bool((asked.sum(0) == 1).all()) and bool(asked[(last - 1).clamp(min=0), rows].all())
+
     def columns(self, which: Tensor | slice) -> "Batch":
         """Select some of the sequences, and cut them to the longest of them."""
         lengths = None if self.lengths is None else self.lengths[which]
@@ -306,6 +314,8 @@ class Task:
         published: Published results.
         examples: The source of the sequences.
         tolerance: For the kind ``number``: the largest error of a correct answer.
+        foretells: Whether an answer stands in the inputs of later steps, as that of what comes next does. Its models
+            must not read a sequence from its end.
         alphabet: The names of the input symbols; empty for numeric inputs.
         classes: The names of the classes; empty if they are named by their numbers.
         defaults: Default settings of a training run, by the names of :class:`gatework.TrainConfig`.
@@ -327,6 +337,7 @@ class Task:
     chance: Callable[[int], Mapping[str, float]] = lambda gap: {}
     published: tuple[Published, ...] = ()
     tolerance: float | None = None
+    foretells: bool = False
     alphabet: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)

@@ -15,10 +15,12 @@ from gatework.training.jobs.table import TABLE_SETTINGS, TableSettings
 
 # Settings that say how a table of one's own is read.
 OF_TABLE = ("encoding", *TABLE_SETTINGS)
+# Settings that say how the layers of all cells are stacked.
+OF_STACK = ("num_layers", "bidirectional", "skip", "tie_layers")
 # Settings of a training run that a comparison may fix for all its cells; the task determines the others.
 SHARED = (
     *("batch_size", "clip_norm", "forget_bias", "init", "schedule", "shortest_gap", "steps"),
-    *("evaluate_every", "data", *OF_TABLE),
+    *("evaluate_every", "data", *OF_TABLE, *OF_STACK),
 )
 # Settings that may change when a comparison is resumed.
 MAY_CHANGE = frozenset(("run", "workers", "data"))
@@ -60,6 +62,14 @@ class CompareConfig(TableSettings):
     hidden_size: int | None = Field(
         None, ge=1, le=2**24, description="Units of the reference cell; by default the task's."
     )
+    num_layers: int | None = Field(
+        None, ge=1, le=1024, description="Layers, one above the other; by default the task's."
+    )
+    bidirectional: bool = Field(False, description="Let layers also read from the end.")
+    skip: Literal["in", "out", "both"] | None = Field(
+        None, description="Let every layer read the input, the head read every layer, or both (Graves 2013)."
+    )
+    tie_layers: bool = Field(False, description="Let layers above the first share weights.")
     reference: str = Field(
         "", description="The cell whose parameters are matched; by default lstm where it takes part, else the first."
     )
@@ -147,8 +157,10 @@ class CompareConfig(TableSettings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "CompareConfig":
-        for gap in self.gaps:  # the job checks whether the task accepts the gap and the data
-            make_config({"task": self.task, "gap": gap, **{name: getattr(self, name) for name in ("data", *OF_TABLE)}})
+        checked = {name: getattr(self, name) for name in ("data", *OF_TABLE, *OF_STACK)}
+        checked = {name: value for name, value in checked.items() if value is not None}
+        for gap in self.gaps:  # the job checks whether the task accepts the gap, the data and the layers
+            make_config({"task": self.task, "gap": gap, **checked})
         if self.reference and self.reference not in self.cells and not is_name(self.reference):
             raise ValueError(
                 f"reference is '{self.reference}'; expected one of {', '.join(self.cells)}, or another cell's name. "

@@ -192,6 +192,7 @@ def _side_by_side(parts: list[Batch]) -> Batch:
 
 forecast = Task(
     name="forecast",
+    foretells=True,
     title="Any table of numbers",
     asks="The columns of numbers of your own table are read row by row. How do they go on?",
     source="Your own table or arrays",

@@ -259,6 +259,7 @@ _PUBLISHED = {
 
 ett_h1 = Task(
     name="ett_h1",
+    foretells=True,
     title="Electricity transformer, hourly (ETTh1)",
     asks="The model reads the oil temperature and six loads of a transformer every hour. How do all seven continue?",
     source=f"{_INFORMER}, section 4, multivariate",
@@ -284,6 +285,7 @@ ett_h1 = Task(
 
 airline = Task(
     name="airline",
+    foretells=True,
     title="Airline passengers",
     asks="The model reads the passengers of an airline month by month. How do they continue?",
     source="Box & Jenkins 1976, Time Series Analysis, series G: monthly totals, 1949 to 1960",

@@ -126,6 +126,7 @@ _NOTES = (
 
 jsb_chorales = Task(
     name="jsb_chorales",
+    foretells=True,
     title="Bach's chorales",
     asks="The model reads the chords of a chorale, one per quarter note. Which of 88 keys sound next?",
     source=_SOURCE,
@@ -157,6 +158,7 @@ jsb_chorales = Task(
 
 nottingham = Task(
     name="nottingham",
+    foretells=True,
     title="Nottingham folk tunes",
     asks="The model reads the chords and the melody of a folk tune step by step. Which of 88 keys sound next?",
     source=_SOURCE,

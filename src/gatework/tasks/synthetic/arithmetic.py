@@ -115,6 +115,7 @@ def _published(model: str, accuracy: str) -> Published:
 
 arithmetic = Task(
     name="arithmetic",
+    foretells=True,
     title="Arithmetic",
     asks="A sum or a difference of two numbers, with meaningless letters between the digits. What is the result? The "
     "answer is given character by character, and the model reads the correct characters before it.",

@@ -67,6 +67,7 @@ def guesser(letters: int) -> Callable[[int], dict[str, float]]:
 def _task(name: str, title: str, letters: int, published: tuple[Published, ...]) -> Task:
     return Task(
         name=name,
+        foretells=True,
         title=title,
         asks="Which symbols may come next? The string must have the same number of each letter, and the number is "
         "unknown before the second letter comes.",

@@ -76,6 +76,7 @@ def draw_noisy(rng: np.random.Generator, size: int, gap: int, split: Split) -> B
 
 noise_free_lag = Task(
     name="noise_free_lag",
+    foretells=True,
     title="Long time lag without noise",
     asks="There are two sequences, which differ only in their first and last symbols. What is the next symbol, at "
     "every step?",

@@ -248,6 +248,7 @@ _LENGTHENED = (
 
 reber = Task(
     name="reber",
+    foretells=True,
     title="Reber grammar",
     asks="Which symbols may come next, after each symbol of a string of the Reber grammar?",
     source=f"{_1997}, after Reber 1967 and Cleeremans, Servan-Schreiber & McClelland 1989",
@@ -267,6 +268,7 @@ reber = Task(
 
 embedded_reber = Task(
     name="embedded_reber",
+    foretells=True,
     title="Embedded Reber grammar",
     asks="Which symbols may come next, after each symbol of a string? The second symbol, T or P, is also the second "
     "last; between them is a string of the Reber grammar.",
@@ -300,6 +302,7 @@ embedded_reber = Task(
 
 continual_reber = Task(
     name="continual_reber",
+    foretells=True,
     title="Continual embedded Reber grammar",
     asks="Which symbols may come next, after each symbol of an endless stream of embedded Reber strings, in which the "
     "ends of the strings are not marked?",

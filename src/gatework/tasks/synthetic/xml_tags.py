@@ -103,6 +103,7 @@ def _published(model: str, accuracy: str) -> Published:
 
 xml_tags = Task(
     name="xml_tags",
+    foretells=True,
     title="XML tags",
     asks="Tags with made-up names are opened and closed, nested in one another. Which name does the closing tag have? "
     "The answer is given character by character, and the model reads the correct characters before it.",

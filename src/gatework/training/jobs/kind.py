@@ -157,6 +157,10 @@ class JobKind:
         """Tell whether a task belongs to this kind of job."""
         return task == self.name
 
+    def one_way(self, task: str) -> str:
+        """Say why models of a task must read in one direction, as a clause; empty if they may read in both."""
+        return ""
+
     def defaults(self, values: Mapping[str, Any], *, files: bool) -> Mapping[str, Any]:
         """Return the task's own defaults, which replace the general ones.
 

@@ -36,12 +36,14 @@ def count_layers(config: Settings, cell: Cell, input_size: int, *, input_project
     """
     if config.proj_size and "proj_size" not in cell.step.size_keys:
         cell = project(cell)
-    units, total = config.hidden_size, 0
-    # Layers above the first read the output of the layer below. They need a map only if its size is not their own.
-    above = input_projection and config.output_size != units
-    for layers, size, maps in ((1, input_size, input_projection), (config.num_layers - 1, config.output_size, above)):
+    units, total, directions = config.hidden_size, 0, 2 if config.bidirectional else 1
+    # Layers above the first read the output of the layer below, and perhaps the input. They need a map only if the size
+    # of what they read is not their own.
+    below = directions * config.layer_size + (input_size if config.skip in ("in", "both") else 0)
+    above = min(1, config.num_layers - 1) if config.tie_layers else config.num_layers - 1
+    for layers, size, maps in ((1, input_size, input_projection), (above, below, input_projection and below != units)):
         if layers:
-            total += layers * cell.count(units if maps else size, units, config.proj_size or None)
+            total += layers * directions * cell.count(units if maps else size, units, config.proj_size or None)
             total += layers * units * (size + 1) if maps else 0
     return total
 
@@ -81,7 +83,8 @@ def check_memory(config: Settings, cell: Cell, needs: Needs, device: torch.devic
         ConfigError: If the memory is too small; the message gives the memory needed and the memory available.
     """
     per_parameter = 4 if config.optimizer == "adamw" else 2
-    step = len(cell.step.equations) * config.hidden_size * config.num_layers
+    directions = 2 if config.bidirectional else 1
+    step = len(cell.step.equations) * config.hidden_size * config.num_layers * directions
     numbers = needs.parameters * per_parameter + needs.places * (step + needs.read + 2 * needs.scored)
     needed, free = BYTES[config.dtype] * numbers, available_memory(device)
     if needed > free:

@@ -49,6 +49,8 @@ class TrainConfig(SequenceSettings, TextSettings):
             for name in settings_of(kind) if kind is not own else ():
                 if getattr(self, name) != type(self).model_fields[name].default:
                     raise ValueError(own.refused(name, getattr(self, name), self.task))
+        if self.bidirectional and (reason := own.one_way(self.task)):
+            raise ValueError(f"bidirectional is true, and {reason}. Leave it out.")
         own.settings.check(self)
         return self
 

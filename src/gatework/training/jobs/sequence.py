@@ -35,6 +35,7 @@ from gatework.training.jobs.truncation import run_piece, uncut, windows_of
 
 # The number of held-out sequences for evaluations during training.
 _VALID_SIZE = 500
+_ASKED_LAST = "asked_last"  # among the facts of recorded data
 
 
 class SequenceSettings(TableSettings, Settings):
@@ -137,6 +138,8 @@ class SequenceJob:
         """Return facts about the sequences, as plain data."""
         sizes = {} if self.recording is None else {name: batch.size for name, batch in self.recording.splits.items()}
         facts = {} if self.recording is None else dict(self.recording.facts)
+        if self.recording is not None and self._asked_last:
+            facts[_ASKED_LAST] = True  # for the use of the model without its data
         return {
             "fingerprint": self.fingerprint,
             "task": self.task.name,
@@ -160,7 +163,10 @@ class SequenceJob:
     def shape(self) -> SequenceShape:
         """The sizes of the model, apart from its cell and its units; the projection depends on the cell."""
         head = self.task.head(self.outputs)
-        return SequenceShape(self.inputs, head, self.config.num_layers, self.task.symbols, self._embedding_size)
+        config = self.config
+        return SequenceShape(
+            self.inputs, head, config.num_layers, self.task.symbols, self._embedding_size, wiring=config.wiring
+        )
 
     def describe(self) -> dict[str, Any]:
         """Describe the task and its source."""
@@ -209,8 +215,16 @@ class SequenceJob:
             ConfigError: If it would not fit in memory; checked before anything is allocated.
             SizeError: If sizes do not fit the cell.
         """
-        sizes = ModelSizes(self.inputs, self.outputs, self._places(), self.gap)
+        sizes = ModelSizes(self.inputs, self.outputs, self._places(), self.gap, self._asked_last)
         return build_sequence_model(self.config, self.task, sizes, device)
+
+    @cached_property
+    def _asked_last(self) -> bool:
+        """Whether the model reads in both directions, and each sequence is asked at its last step alone."""
+        if not self.config.bidirectional or self.recording is None:
+            return self.config.bidirectional and self.batches.draw("valid", 4, 0).asked_last
+        splits = self.recording.splits
+        return splits["train"].asked_last if splits else bool(self.recording.facts.get(_ASKED_LAST))
 
     @property
     def _embedding_size(self) -> int | None:
@@ -298,6 +312,13 @@ class SequenceKind(JobKind):
     def takes(self, task: str) -> bool:
         """Tell whether this is the name of a sequence task."""
         return is_task(task)
+
+    def one_way(self, task: str) -> str:
+        """Say that the answers of some tasks stand in later inputs, and that streams have no end."""
+        found = find_task(task)
+        if found.foretells:
+            return f"task '{task}' asks for what comes next, which a model that reads from the end has read"
+        return f"task '{task}' cuts an endless stream, whose end is not there" if windows_of(found) > 1 else ""
 
     def defaults(self, values: Mapping[str, Any], *, files: bool) -> Mapping[str, Any]:
         """Return the task's own defaults, without those that the cell has no use for."""

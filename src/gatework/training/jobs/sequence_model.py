@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from gatework.cells import Cell
+from gatework.errors import ConfigError
 from gatework.models.sequences import SequenceModel, needs_projection
 from gatework.tasks.task import Task
 from gatework.training.jobs.build import DTYPES, build_cell
@@ -21,12 +22,14 @@ class ModelSizes:
         outputs: The size of an answer.
         places: The number of steps of the longest sequence.
         gap: The gap of the task.
+        asked_last: Whether every sequence is asked at its last step alone.
     """
 
     inputs: int
     outputs: int
     places: int
     gap: int
+    asked_last: bool = False
 
 
 def build_sequence_model(config: Settings, task: Task, sizes: ModelSizes, device: torch.device) -> SequenceModel:
@@ -42,6 +45,11 @@ def build_sequence_model(config: Settings, task: Task, sizes: ModelSizes, device
         ConfigError: If it would not fit in memory; checked before anything is allocated.
         SizeError: If sizes do not fit the cell.
     """
+    if config.bidirectional and config.skip and sizes.asked_last:
+        raise ConfigError(
+            f"skip is '{config.skip}' and bidirectional is true, and task '{task.name}' asks at the end of a sequence, "
+            "where the answer comes from the last states of the top layer alone. Leave one of the two out."
+        )
     cell, learned = build_cell(config), config.embedding_size if task.symbols else None
     width = learned or sizes.inputs
     maps = maps_input(config, cell, width)
@@ -65,6 +73,8 @@ def build_sequence_model(config: Settings, task: Task, sizes: ModelSizes, device
         init=config.init,
         forget_bias=config.forget_bias,
         chrono_steps=max(3, sizes.gap) if config.init == "chrono" else None,
+        asked_last=sizes.asked_last,
+        **config.wiring,
     )
     return model.to(device=device, dtype=DTYPES[config.dtype])
 
@@ -77,4 +87,5 @@ def maps_input(config: Settings, cell: Cell, width: int) -> bool:
         cell: The cell, with its transformations.
         width: The number of features that the layers read at each step.
     """
-    return needs_projection(cell, width, config.hidden_size, config.num_layers, config.proj_size)
+    sizes = (width, config.hidden_size, config.num_layers, config.proj_size)
+    return needs_projection(cell, *sizes, bidirectional=config.bidirectional, skip=config.skip)

@@ -55,6 +55,11 @@ class Settings(BaseModel):
     proj_size: int = Field(
         0, ge=0, le=2**24, description="Size of a projected output, smaller than hidden_size; 0: none."
     )
+    bidirectional: bool = Field(False, description="Let layers also read from the end.")
+    skip: Literal["in", "out", "both"] | None = Field(
+        None, description="Let every layer read the input, the head read every layer, or both (Graves 2013)."
+    )
+    tie_layers: bool = Field(False, description="Let layers above the first share weights.")
     init: Literal["torch", "orthogonal", "chrono"] = Field(
         "torch", description="How the recurrent weights are initialised."
     )
@@ -195,6 +200,13 @@ class Settings(BaseModel):
                 f"proj_size is {self.proj_size} and hidden_size {self.hidden_size}; "
                 "expected a projection smaller than hidden_size, or 0 for none."
             )
+        if self.skip is not None and self.num_layers < 2:
+            raise ValueError(f"skip is '{self.skip}' and num_layers is 1; expected 2 or more layers.")
+        if self.tie_layers and self.num_layers < 3:
+            raise ValueError(
+                f"tie_layers is true and num_layers is {self.num_layers}; expected 3 or more, as the first layer has "
+                "weights of its own."
+            )
         if self.device == "mps" and self.dtype == "float64":
             raise ValueError(
                 "device is 'mps' and dtype is float64, which Apple's GPUs do not have; expected dtype float32, or "
@@ -224,9 +236,20 @@ class Settings(BaseModel):
         return Path("runs") / f"{'own-cell' if is_equations(self.cell) else self.cell}-{self.title}"
 
     @property
-    def output_size(self) -> int:
-        """The size of a layer's output."""
+    def layer_size(self) -> int:
+        """The size of a layer's output in one direction."""
         return self.proj_size or self.hidden_size
+
+    @property
+    def output_size(self) -> int:
+        """The size of the output of all layers, which the head reads."""
+        size = self.layer_size * (2 if self.bidirectional else 1)
+        return size * self.num_layers if self.skip in ("out", "both") else size
+
+    @property
+    def wiring(self) -> dict[str, Any]:
+        """The options of the layers that say what they read and share, as :class:`gatework.Recurrent` takes them."""
+        return {"bidirectional": self.bidirectional, "skip": self.skip, "tie_layers": self.tie_layers}
 
     def total_steps(self, steps_per_epoch: int | None) -> int:
         """Return the number of all steps, whether it is given in steps or in epochs."""

@@ -1,6 +1,8 @@
 """The sizes of a model of a sequence task, apart from its cell and its units, and its number of parameters."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -21,6 +23,7 @@ class SequenceShape:
         symbols: Whether the inputs are symbols.
         embedding_size: The size of learned embeddings of symbols; None for one-hot vectors.
         proj_size: The size of a projected output; 0 for none, or for half of the units in a cell that must have one.
+        wiring: Further options of the layers, such as ``bidirectional``.
     """
 
     inputs: int
@@ -29,6 +32,7 @@ class SequenceShape:
     symbols: bool = False
     embedding_size: int | None = None
     proj_size: int = 0
+    wiring: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def width(self) -> int:
@@ -65,9 +69,13 @@ class SequenceShape:
                 symbols=self.symbols,
                 embedding_size=self.embedding_size,
                 proj_size=self.proj_size or own_projection(cell, hidden_size),
+                **self.wiring,
             )
-        layers = model.recurrent.layers
-        inside = sum(parameter.count(layer.sizes) for layer in layers for parameter in layer.step.parameters)
+        wiring = model.recurrent.wiring
+        # Layers that share their weights count once.
+        layers = [layer for number, layer in enumerate(model.recurrent.layers) if wiring.owner(number) == number]
+        one_way = sum(parameter.count(layer.sizes) for layer in layers for parameter in layer.step.parameters)
+        inside = one_way * wiring.directions
         maps = sum(rows * (columns + 1) for layer in layers for rows, columns in layer.maps.values())
         own = {name for name, _ in model.recurrent.named_parameters(prefix="recurrent")}
         return inside + maps + sum(value.numel() for name, value in model.named_parameters() if name not in own)

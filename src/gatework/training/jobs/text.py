@@ -51,8 +51,9 @@ def count_parameters(config: TextSettings, cell: Cell, vocabulary_size: int) -> 
     Raises:
         SizeError: If sizes do not fit the cell.
     """
-    matrices = vocabulary_size * config.input_size * (1 if config.tie_weights else 2)
-    return matrices + vocabulary_size + count_layers(config, cell, config.input_size)
+    head = 0 if config.tie_weights else vocabulary_size * config.output_size
+    embedding = vocabulary_size * config.input_size
+    return embedding + head + vocabulary_size + count_layers(config, cell, config.input_size)
 
 
 def build_model(config: TextSettings, vocabulary_size: int, device: torch.device) -> LanguageModel:
@@ -92,6 +93,7 @@ def build_model(config: TextSettings, vocabulary_size: int, device: torch.device
         init=config.init,
         forget_bias=config.forget_bias,
         chrono_steps=config.reach if config.init == "chrono" else None,
+        **config.wiring,
     )
     return model.to(device=device, dtype=DTYPES[config.dtype])
 
@@ -270,6 +272,10 @@ class TextKind(JobKind):
 
     name = "text"
     settings = TextSettings
+
+    def one_way(self, task: str) -> str:
+        """Say that the model of a text must not read ahead."""
+        return "the model of a text predicts each symbol from those before it, and from its end it would read them all"
 
     def refused(self, name: str, value: Any, task: str) -> str:
         """Return the message that a setting of another kind of job has no meaning here."""

@@ -76,7 +76,7 @@ class TextSettings(Settings):
         """
         if self.tie_weights and self.embedding_size not in (None, self.output_size):
             raise ValueError(
-                f"tie_weights needs an embedding of the layer's output size {self.output_size}, and embedding_size is "
+                f"tie_weights needs an embedding of the layers' output size {self.output_size}, and embedding_size is "
                 f"{self.embedding_size}. Leave embedding_size out, or set it to {self.output_size}."
             )
         if self.tbptt is not None and self.window not in (TextSettings.model_fields["window"].default, self.tbptt[0]):
@@ -113,7 +113,9 @@ class TextSettings(Settings):
     @property
     def input_size(self) -> int:
         """The size of the embedding."""
-        return self.output_size if self.embedding_size is None else self.embedding_size
+        if self.embedding_size is not None:
+            return self.embedding_size
+        return self.output_size if self.tie_weights else self.layer_size
 
     @property
     def form(self) -> Form:
