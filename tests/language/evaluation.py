@@ -1,4 +1,7 @@
-"""The slow, plain meaning of a Step, written once more and independently of the kernels: float64, one vector a name."""
+"""The slow, plain meaning of a Step, written once more and independently of the kernels: float64, one vector a name.
+
+What has a value at each position of a memory has one row for each, [L, size].
+"""
 
 import torch
 from torch import Tensor
@@ -26,6 +29,16 @@ _PLAIN = {
     "mean": lambda a: a.mean() + 0 * a,
     "rstd": lambda a: 0 * a + 1 / torch.sqrt(((a - a.mean()) ** 2).mean() + NORM_EPSILON),
     "norm": lambda a: (a - a.mean()) / torch.sqrt(((a - a.mean()) ** 2).mean() + NORM_EPSILON),
+    "match": lambda a, b: torch.stack([(row * b).sum() for row in a])[:, None],
+    "weigh": lambda a, b: sum((number * row for number, row in zip(a, b, strict=True)), torch.zeros(b.shape[1])),
+    "spread": lambda a, b: torch.stack([number * b for number in a]),
+    "softmax": lambda a: torch.exp(a) / torch.exp(a).sum(),
+    "total": lambda a: sum(a, torch.zeros(a.shape[1])),
+    "exists": lambda a: torch.ones(len(a), 1, dtype=torch.float64),
+    "place": lambda a: torch.arange(1.0, len(a) + 1, dtype=torch.float64)[:, None],
+    "shift": lambda a, b: torch.stack(
+        [a[at] if 0 <= (at := row - int(b)) < len(a) else 0 * a[0] for row in range(len(a))]
+    ),
 }
 
 
@@ -64,9 +77,12 @@ def evaluate_step(
             case Product(matrix, operand, structure, blocks, transposed):
                 full = full_matrix(weights[matrix], structure, blocks)
                 full = full.T if transposed else full
-                return full @ of(operand).expand(full.shape[1])
+                values_of = of(operand)
+                return values_of @ full.T if values_of.dim() == 2 else full @ values_of.expand(full.shape[1])
             case Outer(left, right, structure, blocks):
-                return stored_matrix(torch.outer(of(left), of(right)), structure, blocks)
+                lefts, rights = (side if side.dim() == 2 else side[None] for side in (of(left), of(right)))
+                pairs = zip(lefts.expand(len(rights), -1), rights.expand(len(lefts), -1), strict=True)
+                return stored_matrix(torch.stack([torch.outer(*pair) for pair in pairs]).sum(0), structure, blocks)
             case Apply("period", (Number(blocks),)):
                 return 2.0 ** (torch.arange(size) * int(blocks) // size).to(torch.float64)
             case Apply(function, arguments):

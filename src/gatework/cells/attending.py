@@ -11,7 +11,7 @@ from gatework.language.parse import read
 from gatework.language.positions import find_positions
 from gatework.language.spelling import Names
 
-MOST_WIDTH = 101  # positions that location attention looks at
+MOST_WIDTH = 51  # positions that location attention looks at; more terms are more levels than a text may have
 
 
 @dataclass(frozen=True)

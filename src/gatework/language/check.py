@@ -248,9 +248,9 @@ class _Checker:
 
     def sized(self, names: Iterable[str] | str, vectors: Iterable[str], sizes: Sizes) -> tuple[str, ...]:
         """Check that the names with sizes of their own are vectors, and relate those that have one size."""
-        entries = tuple(names.split()) if isinstance(names, str) else tuple(names)
+        entries = _split(names, "sizes")
         known = tuple(name for name in vectors if not sizes.is_matrix(name))
-        for name in _words("=".join(entries).split("=") if entries else (), "sizes"):
+        for name in _words("=".join(map(str, entries)).split("=") if entries else (), "sizes"):
             if name not in known:
                 hint = did_you_mean(name, known)
                 raise EquationError(f"`{name}` is named in sizes, and no vector of the equations is called so.{hint}")
@@ -292,10 +292,9 @@ class _Checker:
 
     def memories(self, names: Iterable[str] | str) -> tuple[tuple[str, ...], dict[str, str]]:
         """Check the memories. Return their entries, and the memory of each of them and of the inputs tied to it."""
-        entries = tuple(names.split()) if isinstance(names, str) else tuple(names)
-        if not entries:
+        if not (entries := _split(names, "memories")):
             return (), {}
-        _words("=".join(entries).split("="), "memories")
+        _words("=".join(map(str, entries)).split("="), "memories")
         held = {name: entry.partition("=")[0] for entry in entries for name in entry.split("=")}
         for name, bank in held.items():
             if name in self.lines or (name == bank and name in self.inputs):
@@ -333,11 +332,14 @@ class _Checker:
                 raise EquationError(f"The memory `{name}` is never read. Use it, or leave it out of the memories.")
 
 
-def _words(names: Iterable[str] | str, what: str) -> tuple[str, ...]:
+def _split(names: Iterable[str] | str, what: str) -> tuple[str, ...]:
     if not isinstance(names, Iterable):
         raise EquationError(f"{what} is {names!r}; expected names, as words in a string or a sequence of them.")
-    words = tuple(names.split()) if isinstance(names, str) else tuple(names)
-    for word in words:
+    return tuple(names.split()) if isinstance(names, str) else tuple(names)
+
+
+def _words(names: Iterable[str] | str, what: str) -> tuple[str, ...]:
+    for word in (words := _split(names, what)):
         if not isinstance(word, str) or not word.isidentifier() or not word.isascii() or word in NOT_NAMES:
             raise EquationError(
                 f"`{word}` cannot be one of the {what}: a name is letters, digits and _, and no function."
