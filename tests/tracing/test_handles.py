@@ -6,7 +6,7 @@ from tests.nn.test_registry_battery import CELLS
 from gatework.errors import EquationError
 from gatework.language import parse, show
 from gatework.language.anatomy import own_line
-from gatework.language.handles import fixed, overridden, parted, pushed
+from gatework.language.handles import entered, fixed, overridden, parted, pushed
 from gatework.language.show import show_node
 
 every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS.keys())
@@ -55,6 +55,19 @@ def test_lines_that_are_one_number():
     step = parse("k = bernoulli(0.25)\nq = 4 * k - 1\na = q * tanh(W @ x)\nh = k * h + a", states="h")
     assert dict(fixed(step, False)) == {"k": 0.25, "q": 0.0, "a": 0.0}
     assert dict(fixed(step, True)) == {}
+
+
+def test_what_a_step_reads_of_the_step_before():
+    step = parse("read1 = sigmoid(R @ h)\nc = read1 * c + W @ x\nh = tanh(c)", states="h c")
+    assert show(entered(step).step).splitlines() == [
+        "read2 = h + enter1",
+        "read3 = c + enter2",
+        "read1 = sigmoid(R @ read2)",
+        "c = read1 * read3 + W @ x",
+        "h = tanh(c)",
+    ]
+    assert dict(entered(step).enter) == {"h": "enter1", "c": "enter2"}
+    assert dict(entered(parse("h = tanh(R @ h)\nq = W @ x", states="h q")).enter) == {"h": "enter1"}  # q is not read
 
 
 def test_a_states_own_line_has_the_masked_one_in_it():

@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 import gatework
 from gatework.errors import ConfigError, DataError, SizeError
 from gatework.language import FUNCTIONS, Name
-from gatework.language.handles import overridden, parted, pushed
+from gatework.language.handles import entered, overridden, parted, pushed
 from gatework.language.nodes import ONE_NUMBER, walk
 from gatework.tracing import half_life, half_lives, save_trace, state_jacobian, terms, trace_chunks
 from gatework.tracing.adjoints import given_masks, sequence
@@ -225,8 +225,8 @@ def test_chunks_are_the_whole(name, backend, tmp_path):
 def test_handles_keep_what_names_mean(name):
     step = CELLS[name].step
     names = tuple(lines_of(layer_for(name)))
-    changed = [parted(step).step, overridden(step, names).step, pushed(step).step]
-    changed.append(pushed(overridden(parted(step).step, names).step).step)
+    changed = [parted(step).step, overridden(step, names).step, pushed(step).step, entered(step).step]
+    changed.append(entered(pushed(overridden(parted(step).step, names).step).step).step)
     for one in changed:
         assert one.banks == step.banks
         assert one.places == step.places
@@ -240,6 +240,8 @@ def test_handles_keep_what_names_mean(name):
             assert (taken.step.sizes_of[given] == ONE_NUMBER) == (step.sizes_of[target] == ONE_NUMBER)
     for state, push in pushed(step).push.items():
         assert pushed(step).step.positions.get(push) == step.positions.get(state)
+    for source, given in entered(step).enter.items():
+        assert entered(step).step.positions.get(given) == step.positions.get(source)
 
 
 @every_cell
@@ -545,3 +547,96 @@ def test_values_that_do_not_fit():
         layer(given, **options)
     with gatework.clamp(layer, z=1.0):  # what has one vector is held by the kernels
         layer(given, **options)
+
+
+# --- where the gradient goes
+
+
+def by_steps(layer, given, options, direction):
+    """The gradients of the last output by what each step reads of the states and memories, step by step by autograd."""
+    states = layer.cell.states
+    state = tuple(torch.zeros_like(one[0]) for one in as_tuple(layer(given, **options)[1]))
+    read: list[dict[str, torch.Tensor]] = []
+    output = torch.zeros(())
+    for time in range(STEPS):
+        copies = {key: bank.clone().requires_grad_() for key, bank in options["memories"].items()}
+        added = {key: torch.zeros_like(one).requires_grad_() for key, one in zip(states, state, strict=True)}
+        read.append({**added, **copies})
+        begun = tuple((one + added[key])[None] for key, one in zip(states, state, strict=True))
+        output, final = layer.step(
+            tuple(one[time] for one in as_tuple(given)),
+            begun if len(begun) > 1 else begun[0],
+            memories=copies,
+            memory_lengths=options["memory_lengths"],
+        )
+        state = tuple(one[0] for one in as_tuple(final))
+    wanted = [one for named in read for one in named.values()]
+    found = torch.autograd.grad((output @ direction).sum(), wanted, allow_unused=True)
+    gradients = iter(torch.zeros_like(one) if own is None else own for own, one in zip(found, wanted, strict=True))
+    stepwise = [{key: next(gradients) for key in named} for named in read]
+    return {key: torch.stack([named[key] for named in stepwise]) for key in read[0]}
+
+
+@every_cell
+def test_the_gradient_that_goes_to_the_memory_is_autograds(name):
+    layer = layer_for(name)
+    given, options = given_for(layer)
+    flow = gatework.gradient_flow(layer, given, **options)
+    direction = torch.randn(4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = by_steps(layer, given, options, direction / direction.norm())
+    total = torch.stack([one.flatten(2).square().sum(-1) for one in found.values()]).sum(0)
+    banks = layer.cell.step.banks
+    for key in banks:
+        norms = found[key].flatten(2).norm(dim=-1)
+        assert norms[:, :2].any()
+        assert_close(flow[key], norms, "gradients")
+        assert_close(flow.at_positions[f"l0.{key}"], found[key].norm(dim=-1), "gradients")
+        assert_close(flow.shares[f"l0.{key}"], torch.where(total > 0, norms.square() / total, 0), "gradients")
+        for row, count in enumerate(EXTENTS):
+            assert not flow.at_positions[f"l0.{key}"][:, row, count:].any()
+        # The sum over the steps is the gradient of the memory.
+        bank = options["memories"][key].clone().requires_grad_()
+        output = layer(given, **{**options, "memories": {**options["memories"], key: bank}})[0]
+        (whole,) = torch.autograd.grad((output[-1] @ (direction / direction.norm())).sum(), bank)
+        assert_close(found[key].sum(0), whole, "gradients")
+    assert list(flow.shares) == list(flow.at_positions) == [f"l0.{key}" for key in banks]
+
+
+@every_cell
+def test_the_flow_through_states_is_that_of_holding_each(name):
+    layer = layer_for(name)
+    given, options = given_for(layer)
+    trace = gatework.trace(layer, given, **options)
+    flow = gatework.gradient_flow(layer, given, **options)
+    direction = torch.randn(4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for state in layer.cell.states:
+        for time in (1, STEPS - 1):
+            value = trace[state].clone().requires_grad_()
+            with gatework.clamp(layer, {state: value}, start=time, stop=time + 1):
+                loss = (layer(given, **options)[0][-1] @ (direction / direction.norm())).sum()
+            (gradient,) = torch.autograd.grad(loss, value)
+            assert_close(flow[state][time], gradient[time].flatten(1).norm(dim=-1), "gradients")
+
+
+def test_shares_of_stacks_lengths_and_of_nothing():
+    layer = layer_for("additive", bidirectional=True, num_layers=2)
+    given, options = given_for(layer)
+    flow = gatework.gradient_flow(layer, given, lengths=[5, 3, 4], **options)
+    assert list(flow.shares) == ["l0.m", "l0_reverse.m", "l1.m", "l1_reverse.m"]
+    for share in flow.shares.values():
+        assert share.shape == (STEPS, ROWS)
+        assert share.ge(0).all()
+        assert share.le(1).all()
+        assert not share[:, 2].any()  # a row without positions
+        assert not share[3:, 1].any()  # padding
+    flow = gatework.gradient_flow(layer, given, loss=lambda output: 0 * output.sum(), **options)
+    assert not any(share.any() for share in flow.shares.values())
+    plain = gatework.gradient_flow(gatework.LSTM(3, 4), torch.randn(5, 2, 3))
+    assert (dict(plain.shares), dict(plain.at_positions)) == ({}, {})
+    # With all of the weight on the state, nothing goes to the memory.
+    with torch.no_grad():
+        for key, value in layer.named_parameters():
+            if key.startswith("C_"):
+                value.zero_()
+    flow = gatework.gradient_flow(layer, given, **options)
+    assert not any(flow[key].any() for key in flow.shares)

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from gatework.errors import EquationError
 from gatework.language.anatomy import before_mask, separable
 from gatework.language.check import rechecked
-from gatework.language.nodes import Apply, Equation, Name, Node, Number, Step
+from gatework.language.nodes import Apply, Equation, Name, Node, Number, Step, walk
 from gatework.language.show import show_node, show_within
 from gatework.language.simplify import simplify, substitute
 from gatework.language.spelling import Names
@@ -62,6 +62,19 @@ class Pushed:
 
     step: Step
     push: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Entered:
+    """A step that reads the states of the step before, and its memories, with something added.
+
+    Args:
+        step: The step with its further inputs.
+        enter: For each state and each memory that the step reads, the input that is added to it.
+    """
+
+    step: Step
+    enter: Mapping[str, str]
 
 
 @lru_cache(maxsize=_MOST)
@@ -174,6 +187,41 @@ def pushed(step: Step) -> Pushed:
         lines += [replace(line, target=free, comment=""), replace(line, value=total)]
     made = {push[state]: state for state in step.states}
     return Pushed(rechecked(step, lines, (*step.inputs, *made), tied(step, made)), push)
+
+
+@lru_cache(maxsize=_MOST)
+def entered(step: Step) -> Entered:
+    r"""Add an input to what a step reads of the step before and of memories.
+
+    The gradient of the input is the gradient that the step passes on to the state or the memory.
+
+    Args:
+        step: The checked equations.
+
+    Returns:
+        The step: ``prev(c)`` is read from a line ``read1 = prev(c) + enter1``, and ``m`` from ``read2 = m + enter2``.
+
+    Example:
+        >>> from gatework.language import parse, show
+        >>> print(show(entered(parse("a = softmax(m @ h)\nh = tanh(W @ x + a @ m)", memories="m")).step))
+        read1 = h + enter1
+        read2 = m + enter2
+        a = softmax(read2 @ read1)
+        h = tanh(W @ x + a @ read2)
+    """
+    fresh = Names(step)
+    found = {node for line in step.equations for node in walk(line.value) if isinstance(node, Name)}
+    sources = [one for one in (*(Name(name, True) for name in step.states), *map(Name, step.banks)) if one in found]
+    reads: dict[Name, Node] = {}
+    enter: dict[str, str] = {}
+    lines: list[Equation] = []
+    for source in sources:
+        name, enter[source.name] = fresh.numbered("read"), fresh.numbered("enter")
+        reads[source] = Name(name)
+        lines.append(Equation(name, Apply("add", (source, Name(enter[source.name])))))
+    lines += [replace(line, value=substitute(line.value, reads)) for line in step.equations]
+    made = {given: name for name, given in enter.items()}
+    return Entered(rechecked(step, lines, (*step.inputs, *made), tied(step, made)), enter)
 
 
 def tied(step: Step, inputs: Mapping[str, str]) -> tuple[str, ...]:

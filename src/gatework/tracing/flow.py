@@ -1,10 +1,10 @@
 """Measure how gradients flow back through time: how much each earlier step matters to a later output."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +12,10 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from gatework.errors import SizeError
 from gatework.kernels import Result, Weights
-from gatework.language.handles import pushed
+from gatework.kernels.reference.run import with_numbers
+from gatework.language.handles import entered, pushed
 from gatework.nn import Recurrent
+from gatework.nn.options import MemoryOptions
 from gatework.tracing.doors import Further, Visit, Visitor, prefix_of, recurrent_layers, visited
 from gatework.tracing.recording import run_model
 from gatework.tracing.traces import Keyed
@@ -28,15 +30,24 @@ class Flow(Keyed):
     ``flow["l0.c"][t, b]`` is the norm of dL/dc_t for row b. This total derivative includes everything that depends on
     c_t, within the step and later. ``l0.x`` is the input of the layer.
 
+    ``flow["l0.m"][t, b]`` is the norm of what step t alone passes back to the memory m: of dL/dm_t, where m_t is the
+    copy of m that step t reads. The sum of dL/dm_t over the steps is the gradient of the memory.
+
     Args:
         tensors: The norms, by full key.
         prefixes: The beginning of the keys, for each layer and direction.
         at: The step at which the loss is taken, for each row, int64 [B].
         loss: The value of the loss, summed over rows.
+        at_positions: For every memory, the norm of dL/dm_t at each of its positions, [T, B, L]; empty without memories.
+        shares: For every memory, its share of the gradient that step t passes back, [T, B]: the squared norm of dL/dm_t
+            over the sum of the squared norms of what step t passes back to all memories and all states before it. 0
+            where a step passes nothing back; empty without memories.
     """
 
     at: Tensor
     loss: float
+    at_positions: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
+    shares: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
 
     @property
     def memory_length(self) -> float:
@@ -65,6 +76,7 @@ def gradient_flow(
     lengths: Tensor | Sequence[int] | None = None,
     reset: Tensor | None = None,
     seed: int = 0,
+    **options: Unpack[MemoryOptions],
 ) -> Flow:
     """Measure how a gradient flows back from one step: the norms of dL/dh_t, dL/dc_t, dL/dx_t at every step t.
 
@@ -84,9 +96,11 @@ def gradient_flow(
         lengths: As for :func:`gatework.trace`.
         reset: As for :func:`gatework.trace`.
         seed: The seed of the random direction.
+        **options: As for :func:`gatework.trace`. With a memory, the reference runs the layer, and every step gets its
+            own copy of the memory, [T, B, L, size].
 
     Returns:
-        The norms.
+        The norms; for a cell with a memory, also how much of the gradient goes there.
 
     Raises:
         SizeError: For a step beyond the input, for a model whose output has no steps, for a loss that is not a function
@@ -112,15 +126,15 @@ def gradient_flow(
     with torch.enable_grad(), ExitStack() as stack:
         for path, layer in layers.items():
             stack.enter_context(visited(layer, pushes.visitor(path), changes=True))
-        output = run_model(layer_or_model, input, state, lengths=lengths, reset=reset)
+        output = run_model(layer_or_model, input, state, lengths=lengths, reset=reset, **options)
         if isinstance(layer_or_model, Recurrent):
             output = output[0]
         steps = _steps(at, pushes.visits[0])
         total = _at(_time_major(layer_or_model, output), steps, target, seed) if loss is None else loss(output)
         if not isinstance(total, Tensor) or total.numel() != 1 or not total.requires_grad:
             raise SizeError(f"The loss gave {_said(total)}; expected one number that depends on the layers' output.")
-        norms = pushes.norms(total)
-    return Flow(norms, tuple(pushes.prefixes), steps, float(total.detach()))
+        found = pushes.measured(total)
+    return Flow(prefixes=tuple(pushes.prefixes), at=steps, loss=float(total.detach()), **found)
 
 
 class _Pushes:
@@ -135,6 +149,7 @@ class _Pushes:
         self.visits: list[Visit] = []
         self.prefixes: list[str] = []
         self.zeros: dict[str, tuple[Visit, Tensor]] = {}
+        self.passed: dict[str, dict[str, tuple[Visit, Tensor]]] = {}  # by prefix and name, what steps pass back
 
     def visitor(self, path: str) -> Visitor:
         """Return the visitor of one stack of layers."""
@@ -164,16 +179,45 @@ class _Pushes:
         # Detached, because kernels would otherwise compute gradients of parameters, which are not needed.
         weights = Weights.of({name: visit.weights[name].detach() for name in visit.weights.names()})
         changed = replace(visit, inputs=inputs, weights=weights)
-        return further(changed.with_inputs(taken.step, tuple(zeros[state] for state in visit.step.states)))
+        changed = changed.with_inputs(taken.step, tuple(zeros[state] for state in visit.step.states))
+        return further(self.entering(prefix, changed) if visit.step.banks else changed)
 
-    def norms(self, total: Tensor) -> dict[str, Tensor]:
-        """Differentiate, and return the norms [T, B]."""
-        gradients = torch.autograd.grad(total, [zero for _, zero in self.zeros.values()], allow_unused=True)
-        norms = {}
-        for (key, (visit, zero)), gradient in zip(self.zeros.items(), gradients, strict=True):
-            whole = torch.zeros_like(zero) if gradient is None else gradient
-            norms[key] = torch.linalg.vector_norm(visit.outward(whole.detach()), dim=-1)
-        return norms
+    def entering(self, prefix: str, visit: Visit) -> Visit:
+        """Add zeros to what each step reads of the states before it, and of memories."""
+        taken, step = entered(visit.step), visit.step
+        sources = zip((*step.states, *step.banks), (*visit.state, *visit.options["banks"]), strict=True)
+        zeros = {name: visit.full(0.0, *one.shape[1:]).requires_grad_() for name, one in sources if name in taken.enter}
+        self.passed[prefix] = {name: (visit, zero) for name, zero in zeros.items()}
+        return visit.with_inputs(taken.step, tuple(zeros[name] for name in taken.enter))
+
+    def measured(self, total: Tensor) -> dict[str, dict[str, Tensor]]:
+        """Differentiate, and return all norms and shares of a :class:`Flow`."""
+        passed = {(prefix, name): held for prefix, named in self.passed.items() for name, held in named.items()}
+        pairs = [*self.zeros.values(), *passed.values()]
+        gradients = torch.autograd.grad(total, [zero for _, zero in pairs], allow_unused=True)
+        whole = [
+            visit.outward(torch.zeros_like(zero) if gradient is None else gradient.detach())
+            for (visit, zero), gradient in zip(pairs, gradients, strict=True)
+        ]
+        norms = dict(zip(self.zeros, map(_norms, whole[: len(self.zeros)]), strict=True))
+        back = dict(zip(passed, whole[len(self.zeros) :], strict=True))
+        squares = {key: _norms(gradient).square() for key, gradient in back.items()}
+        places: dict[str, Tensor] = {}
+        shares: dict[str, Tensor] = {}
+        for prefix, named in self.passed.items():
+            total = torch.stack([squares[prefix, name] for name in named]).sum(0)
+            for name, (visit, _) in named.items():
+                if name in visit.step.banks:
+                    key, gradient = f"{prefix}.{name}", back[prefix, name]
+                    norms[key] = _norms(gradient)
+                    places[key] = _norms(with_numbers(visit.step, name, gradient), 3)
+                    shares[key] = torch.where(total > 0, squares[prefix, name] / total, 0)
+        return {"tensors": norms, "at_positions": places, "shares": shares}
+
+
+def _norms(gradient: Tensor, axis: int = 2) -> Tensor:
+    """Return the norms of what lies behind the first axes: [T, B], or [T, B, L] with 3 of them."""
+    return torch.linalg.vector_norm(gradient.flatten(axis), dim=-1)
 
 
 def memory_length(norms: Tensor, at: Tensor) -> float:
