@@ -192,3 +192,29 @@ def test_a_comment_in_a_file_steers_no_terminal(gatework, tmp_path):
         shown = gatework("show", file, *arguments).out
         assert not set(shown) & set("\x1b\x9b\u202e")
     assert r"\x1b[2J\x9b31m\u202e" in gatework("show", file).out
+
+
+def test_show_a_cell_with_a_memory(gatework, tmp_path):
+    path = tmp_path / "attended.txt"
+    path.write_text(
+        "inputs: x pick\nmemories: m=k=pick\n"
+        "a = softmax(m @ (U @ h) + log(pick))\nz = a @ k\nh = tanh(W @ x + R @ h + C @ z)"
+    )
+    text = gatework("show", path, "--memory-size", 32, "--hidden-size", 128).out
+    assert "U 32×128" in text
+    assert "C 128×32" in text
+    assert (
+        "It reads the memory m, given once for all steps, and k at the positions of m. The input pick has a number for "
+        "each of its positions." in text
+    )
+    shown = gatework("show", path, "--json").json
+    assert shown["memories"] == ["m=k=pick"]
+    assert parse(shown["equations"], shown["states"], shown["inputs"], memories=shown["memories"]).banks == ("m", "k")
+    assert "softmax" in gatework("show", path, "--latex").out
+    assert "d_m = " in gatework("show", path, "--adjoint").out
+    path.write_text("memories: m\na = softmax(m @ (U @ h))\nh = tanh(W @ x + R @ h + C @ (a @ m))")
+    plan = gatework("show", path, "--plan").out
+    assert "  match      " in plan
+    assert "  softmax    a = softmax(" in plan
+    assert "  gather     " in plan
+    assert "define " in gatework("show", path, "--kernel").out

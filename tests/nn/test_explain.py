@@ -172,3 +172,23 @@ def test_kernels_that_cannot_be_compiled(monkeypatch):
     layer.backend = "cpu"
     told = gatework.explain(layer, input).parts[0].account
     assert (told.backend, told.reason, told.kept) == ("none", "LLVM says no.", 0)
+
+
+def test_text_of_a_layer_with_a_memory():
+    layer = gatework.Recurrent(gatework.attend(gatework.CELLS["rnn"]), 3, 4, memory_size=6)
+    explanation = gatework.explain(layer, torch.zeros(5, 2, 3), memories=torch.zeros(2, 7, 6))
+    told = str(explanation).splitlines()
+    assert told[1] == "memory m: 7 positions of 6 numbers for each row"
+    assert explanation.parts[0].account.backend == "cpu"
+    assert "  once     U_a @ m, for all steps, by torch's operators" in told
+    carried = gatework.Recurrent(gatework.attend(gatework.CELLS["rnn"], "location"), 3, 4, memory_size=6)
+    (part,) = gatework.explain(carried, torch.zeros(5, 2, 3), memories=torch.zeros(2, 7, 6)).parts
+    assert part.account.backend == "reference"
+    assert part.account.reason == "`a` has a number for each position of a memory, from step to step"
+    bare = gatework.cell("a = softmax(s)\nh = tanh(W @ x + R @ h + C @ (a @ m))", memories="m=s")
+    layer = gatework.Recurrent(bare, 3, 4, memory_size=6)
+    given = {"m": torch.zeros(2, 7, 6), "s": torch.zeros(2, 7)}
+    assert str(gatework.explain(layer, torch.zeros(5, 2, 3), memories=given)).splitlines()[1:3] == [
+        "memory m: 7 positions of 6 numbers for each row",
+        "memory s: 7 positions of one number for each row",
+    ]

@@ -50,7 +50,7 @@ def _row(cell: Cell, input_size: int, hidden_size: int) -> dict:
         "states": list(cell.states),
         "inputs": list(cell.inputs),
         "parameters": count,
-        **sizes,
+        **{name: size for name, size in sizes.items() if name != "memory_size"},  # no cell of the list reads one
         "source": cell.source,
     }
 

@@ -20,6 +20,7 @@ def show_cell(
     input_size: Size | None = None,
     hidden_size: Size = 128,
     proj_size: Size | None = None,
+    memory_size: Size = 64,
     latex: Flag = False,
     adjoint: Flag = False,
     plan: Flag = False,
@@ -35,6 +36,7 @@ def show_cell(
         input_size: Units of each input, for the parameter table; by default 64, or what the equations need.
         hidden_size: Units of the state, for the parameter table.
         proj_size: Units of the output, where the cell projects it; by default half of the hidden size.
+        memory_size: Size of the vectors of a memory, where the equations leave it open.
         latex: Print the equations as LaTeX; with --adjoint, those of the gradient.
         adjoint: Print the equations of the gradient, last step to first.
         plan: Print the plans of its kernels: what is hoisted out of time, what each step does, what is kept.
@@ -55,7 +57,7 @@ def show_cell(
         return
     chosen = find_cell(cell, files=True)
     console = out()
-    sizes = fitting_sizes(chosen, input_size or 64, hidden_size, proj_size)
+    sizes = fitting_sizes(chosen, input_size or 64, hidden_size, proj_size, memory_size)
     if input_size is not None:
         several = sizes["input_size"]
         sizes["input_size"] = (input_size, *several[1:]) if isinstance(several, tuple) else input_size
@@ -79,6 +81,7 @@ def _described(cell: Cell, parameters: list[dict[str, Any]]) -> dict[str, Any]:
         "inputs": list(cell.inputs),
         "outputs": list(cell.outputs),
         "sizes": list(cell.own_sizes),
+        "memories": list(cell.memories),
         "equations": str(cell),
         "latex": cell.latex(),
         "adjoint": show(derive(cell.step)),
@@ -121,6 +124,14 @@ def _print(console: Console, cell: Cell, parameters: list[dict[str, Any]]) -> No
     )
     if cell.outputs:
         console.print(f"It also delivers {', '.join(cell.outputs)} at every step.", soft_wrap=True)
+    for entry in cell.memories:
+        place, *others = entry.split("=")
+        banks = [name for name in others if name not in cell.inputs]
+        text = f"It reads the memory {place}, given once for all steps"
+        text += f", and {', '.join(banks)} at the positions of {place}" if banks else ""
+        given = [name for name in others if name in cell.inputs]
+        text += f". The input {', '.join(given)} has a number for each of its positions." if given else "."
+        console.print(text, soft_wrap=True)
     if cell.own_sizes:
         entries = ", ".join(entry.replace("=", " = ") for entry in cell.own_sizes)
         console.print(f"Sizes of their own, here that of the state: {entries}.", soft_wrap=True)

@@ -90,7 +90,8 @@ def _refuse(node: Node, fault: Fault) -> None:
         _refuse(below, fault)
     if isinstance(node, Apply) and FUNCTIONS[node.function].takes:
         raise fault(
-            f"`{node.function}` reads the positions of a memory, and this cell has none. Name it, as in memories='m'.",
+            f"`{node.function}` reads the positions of a memory, and this cell has none. Name it, as in memories='m', "
+            "or in a line `memories: m` above the equations.",
             node,
         )
 

@@ -1,6 +1,7 @@
 """Explain what runs a layer, and why, so that no slow path goes unnoticed."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -64,6 +65,8 @@ class Explanation:
         differentiated: Whether there will be a backward pass.
         memory: The layer's ``memory`` setting, ``fast`` or ``small``.
         parts: One entry for each layer and direction.
+        banks: The shape of each memory that the equations read, [B, L, size], or [B, L] with one number at each
+            position.
     """
 
     layer: str
@@ -72,6 +75,7 @@ class Explanation:
     differentiated: bool
     memory: str
     parts: tuple[LayerRun, ...]
+    banks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def kept(self) -> int | None:
@@ -83,7 +87,8 @@ class Explanation:
         asked = f"with gradients, memory={self.memory!r}" if self.differentiated else "without gradients"
         head = f"{self.layer}: {self.steps} steps of {self.rows} rows, {asked}"
         tail = f"together {_spelt(self.kept)} for the backward pass" if self.kept and len(self.parts) > 1 else ""
-        return "\n".join([head, *map(str, self.parts), *([tail] if tail else [])])
+        banks = [f"memory {name}: {_bank(shape)}" for name, shape in self.banks.items()]
+        return "\n".join([head, *banks, *map(str, self.parts), *([tail] if tail else [])])
 
 
 def explain(layer: Recurrent, input: Any, memories: Banks = None) -> Explanation:
@@ -139,7 +144,15 @@ def explain(layer: Recurrent, input: Any, memories: Banks = None) -> Explanation
         )
         told = account(call, layer.backend, differentiated)
         parts.append(LayerRun(number, "backward" if direction else "forward", told))
-    return Explanation(str(layer), steps, rows, differentiated, layer.memory, tuple(parts))
+    shapes = {name: tuple(bank.shape) for name, bank in zip(layer.cell.step.banks, batch.banks, strict=True)}
+    return Explanation(str(layer), steps, rows, differentiated, layer.memory, tuple(parts), shapes)
+
+
+def _bank(shape: tuple[int, ...]) -> str:
+    """Say how large a memory is."""
+    _, count, *size = shape
+    numbers = f"{size[0]} numbers" if size else "one number"
+    return f"{count} positions of {numbers} for each row"
 
 
 def _no_layer(given: Any) -> str:

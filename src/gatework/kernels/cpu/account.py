@@ -4,7 +4,7 @@ from gatework.kernels.backend import Account
 from gatework.kernels.call import Call
 from gatework.kernels.cpu import cache, checkpoints
 from gatework.kernels.cpu.build import object_key
-from gatework.kernels.cpu.hoisting import hoisted
+from gatework.kernels.cpu.hoisting import hoisted, hoisted_texts
 from gatework.kernels.cpu.kernel import generate, is_compiled, kernel_for
 from gatework.kernels.cpu.rows import even_rows
 from gatework.kernels.cpu.workspace import Sized, Workspace, sized
@@ -25,6 +25,7 @@ def account(call: Call, differentiated: bool, reason: str) -> Account:
     Raises:
         KernelError: If no kernel can be made for the equations.
     """
+    once = ", ".join(hoisted_texts(call))
     call = hoisted(call)
     keep = call.memory if differentiated else "nothing"
     spec = read_spec(write_spec(call.step, call.drawn, False, keep, call.lines, ()))
@@ -50,6 +51,7 @@ def account(call: Call, differentiated: bool, reason: str) -> Account:
         bits=target.bits,
         lanes=target.lanes(name),
         kernel=origin,
+        notes=(("once", f"{once}, for all steps, by torch's operators"),) if once else (),
     )
 
 

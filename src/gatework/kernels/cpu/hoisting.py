@@ -14,6 +14,7 @@ from gatework.kernels.reference import arithmetic, memories
 from gatework.kernels.weights import Weights
 from gatework.language.anatomy import written_out
 from gatework.language.nodes import Apply, Name, Node, Number, Product, Step, along
+from gatework.language.show import show_node
 
 _MOST = 512
 
@@ -27,6 +28,12 @@ def refusal(step: Step, record: tuple[str, ...]) -> str | None:
 def lowered_step(call: Call) -> Step:
     """Return the step that kernels run for a call: without what its memories alone decide."""
     return _known(call).step if call.step.memories else call.step
+
+
+def hoisted_texts(call: Call) -> list[str]:
+    """Write what is computed once for a call, as the equations do."""
+    named = _known(call).banks if call.step.memories else ()
+    return [show_node(node) for _, node in named]
 
 
 def hoisted(call: Call) -> Call:
