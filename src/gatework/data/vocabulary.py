@@ -258,6 +258,17 @@ class Vocabulary:
                 several = []
         yield from self._encoder(several)
 
+    def encode_lines(self, lines: Sequence[str]) -> list[list[int]]:
+        """Turn many short texts into the numbers of their pieces at level ``bpe``.
+
+        Args:
+            lines: The texts.
+
+        Returns:
+            The numbers of each.
+        """
+        return self._encoder(lines)
+
     @cached_property
     def _numbers_of_pieces(self) -> dict[str, int]:
         return {piece.decode("latin-1"): number for number, piece in enumerate(self.pieces)}
