@@ -22,6 +22,7 @@ MANY_PARAMETERS = {
     "cli/generate.py:generate": "the command's flags",
     "cli/show.py:show_cell": "the command's flags",
     "kernels/door/launch.py:run": "what a layer gives, by name; everything behind it takes one Call",
+    "models/translator.py:Translator.__init__": "the sizes and options of an encoder, a decoder and their attention",
     "models/language.py:LanguageModel.__init__": "torch.nn.LSTM's own arguments, and the vocabulary's",
     "models/sequences.py:SequenceModel.__init__": "torch.nn.LSTM's own arguments, and the task's",
     "nn/attention.py:Attention.__init__": "the sizes of all kinds, each named where it is given",
