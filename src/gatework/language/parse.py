@@ -245,9 +245,7 @@ class _Reader:
             blocks = self.count(left.args[1], structure, MOST_BLOCKS)
             left = left.args[0]
         if not isinstance(left, ast.Name) or left.id in NOT_NAMES:
-            weights = (
-                " Weights need a name too: `a = softmax(score)`, then `a @ m`." if isinstance(left, ast.Call) else ""
-            )
+            hint = " Weights need a name too: `a = softmax(score)`, then `a @ m`." if isinstance(left, ast.Call) else ""
             raise self.fault(
                 "Left of `@` stands the name of a matrix; write `p * (W @ x)` for an elementwise factor and "
                 f"`A @ (B @ x)` for two matrices.{hint}",
