@@ -87,6 +87,29 @@ def test_an_n_gram_of_words_counts_as_the_formula_says(seed):
     assert pairs(found) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_only_the_words_of_an_n_gram_without_room_for_others_are_searched_for(seed):
+    space = 1
+    ngram = NGram([[(0,), (0, 2)], [(0,)], []], order=2)
+    scores, weight, bonus = drawn(5, 1, 4, seed), 0.7, 0.4
+    (found,) = ctc_prefix_search(scores, width=2000, ngram=ngram, weight=weight, bonus=bonus, space=space)
+    expected = {}
+    for labels, share in every_labelling(scores[:, 0], 3).items():
+        words = words_of(labels, space)
+        if set(words) <= {(0,), (0, 2)}:
+            expected[labels] = math.log(share) + weight * ngram.log_probability(words) + bonus * len(words)
+    assert len(expected) > 10
+    assert pairs(found) == pytest.approx(expected)
+
+
+def test_a_search_that_keeps_no_whole_word_says_so_by_its_score():
+    scores = torch.full((1, 1, 4), -50.0)
+    scores[0, 0, 0] = 0.0
+    ngram = NGram([[(0, 2)]], order=1)
+    (found,) = ctc_prefix_search(scores, width=1, ngram=ngram, space=1)
+    assert [(one.symbols, one.score) for one in found] == [((0,), -math.inf)]
+
+
 def naive(logs, blank, width):
     """The search of one row as Hannun et al. write it, with a table of two numbers for each prefix."""
     beams = {(): (0.0, -math.inf)}

@@ -91,14 +91,16 @@ def ctc_prefix_search(
         blank: The number of the blank among the K; by default the last.
         width: The number of prefixes W.
         ngram: What says how probable labels are in the texts of a person; its symbols are the numbers of labels. With
-            ``space``, its symbols are words, each a tuple of labels.
+            ``space``, its symbols are words, each a tuple of labels; if it has no room for unknown ones, only its words
+            are searched for.
         weight: What the log-probability by the n-gram counts, beside the one by the scores.
         bonus: What is added for each label, or with ``space`` for each word, because an n-gram prefers short texts.
         space: The label that stands between words, for an n-gram of words.
 
     Returns:
         For each row at most W hypotheses, the best one first. Their ``log_probability`` is the one by the scores, and
-        ``score`` is the sum that they are ranked by.
+        ``score`` is the sum that they are ranked by. If all that were kept end within a word, where only known words
+        are searched for, it is -inf.
 
     Raises:
         SizeError: If a size or a setting does not fit.
@@ -167,6 +169,11 @@ class _Knowledge:
     def __init__(self, ngram: NGram | None, weight: float, bonus: float, space: int | None, labels: list[int]) -> None:
         self.ngram, self.weight, self.bonus, self.space, self.labels = ngram, weight, bonus, space, labels
         self._of_labels = cache(self._after)
+        # What a word can begin with, where only the words of the n-gram are searched for.
+        self._lexicon: set[Labels] | None = None
+        if ngram is not None and space is not None and not ngram.unknown:
+            words = [word for word in ngram.symbols if isinstance(word, tuple)]
+            self._lexicon = {word[:length] for word in words for length in range(len(word) + 1)}
 
     def grown(self, prefix: Labels) -> NDArray[np.float64]:
         """Return what each further label adds to the score of a prefix ``[K - 1]``."""
@@ -175,6 +182,11 @@ class _Knowledge:
             return added + self._of_labels(self.ngram.context(prefix))
         if self.space is not None:
             added[self.labels.index(self.space)] = self._of_word(prefix)
+            if self._lexicon is not None:
+                word = self._last(prefix)
+                for place, label in enumerate(self.labels):
+                    if label != self.space and (*word, label) not in self._lexicon:
+                        added[place] = -inf
         return added
 
     def ended(self, prefix: Labels) -> float:
@@ -183,12 +195,18 @@ class _Knowledge:
             return 0.0
         if self.space is None:
             return self.weight * log(self.ngram.probability(END, prefix))
-        return self._of_word(prefix) + self.weight * log(self.ngram.probability(END, self._words(prefix)))
+        word = self._of_word(prefix)
+        return word if word == -inf else word + self.weight * log(self.ngram.probability(END, self._words(prefix)))
 
     def _after(self, context: tuple[Hashable, ...]) -> NDArray[np.float64]:
         """Return what the n-gram says of each label after others ``[K - 1]``."""
         assert self.ngram is not None
         return np.array([self.weight * log(self.ngram.probability(label, context)) for label in self.labels])
+
+    def _last(self, prefix: Labels) -> Labels:
+        """Return what follows the last space of a prefix."""
+        begin = next((place for place in range(len(prefix), 0, -1) if prefix[place - 1] == self.space), 0)
+        return prefix[begin:]
 
     def _words(self, prefix: Labels) -> list[Labels]:
         """Return the words of a prefix, the last of which need not be complete; there are no empty ones."""
@@ -206,6 +224,8 @@ class _Knowledge:
             return 0.0
         assert self.ngram is not None
         *before, word = self._words(prefix)
+        if self._lexicon is not None and word not in self.ngram.symbols:
+            return -inf
         return self.weight * log(self.ngram.probability(word, before)) + self.bonus
 
 
@@ -252,4 +272,5 @@ def _search(logs: NDArray[np.float64], blank: int, width: int, knowledge: _Knowl
         Hypothesis(prefix, float(nats[place] + known[place] + knowledge.ended(prefix)), float(nats[place]))
         for place, prefix in enumerate(prefixes)
     ]
-    return sorted(found, key=lambda one: -one.score)
+    ended = [one for one in found if one.score > -inf]  # the others end within a word that has to be a known one
+    return sorted(ended or found, key=lambda one: -one.score)
