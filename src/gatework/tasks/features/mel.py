@@ -8,7 +8,7 @@ from torch import Tensor
 BANDS = 40
 # At this sample rate, a spectrum of this many points is fine enough that no mel band lies between two of them.
 _RATE, _POINTS = 8000, 512
-_QUIETEST = 1e-6  # added to every energy, so that silence has a logarithm; a sample at full scale is 1
+QUIETEST = 1e-6  # added to every energy, so that silence has a logarithm; a sample at full scale is 1
 
 
 def window_and_hop(rate: int) -> tuple[int, int]:
@@ -80,4 +80,4 @@ def log_mel(samples: Tensor, rate: int) -> Tensor:
         samples = torch.cat([samples, samples.new_zeros(window - len(samples))])
     frames = samples.unfold(0, window, hop) * torch.hann_window(window)
     energy = torch.fft.rfft(frames, n=spectrum_points(rate)).abs().square()
-    return (energy @ mel_bands(rate) + _QUIETEST).log()
+    return (energy @ mel_bands(rate) + QUIETEST).log()
