@@ -17,7 +17,6 @@ from gatework.language.derive import differentiate
 POSITIONS, SIZE = 3, 4
 READS = "h = tanh(W @ x + C @ z + R @ h)"
 TEXTS = {
-    "a state of vectors": (f"n = 0.5 * n + tanh(m + V @ h)\nz = total(n * n)\n{READS}", "h n", "x", "m"),
     "shifts": (
         f"a = softmax(shift(m @ h, 2) - shift(prev(a), -1))\nz = weigh(shift(a * a, 1), m)\n{READS}",
         "h a",
@@ -155,6 +154,7 @@ NONSENSE = [
     ("h = tanh(x + C @ total(m))", "é", "`é` cannot be one of the memories", 0, 0),
     ("h = tanh(x + C @ total(m))", 3, "memories is 3; expected names, as words in a string or a", 0, 0),
     ("h = tanh(x + C @ total(m))", [3], "`3` cannot be one of the memories", 0, 0),
+    ("n = 0.5 * n + m\nh = tanh(x + C @ total(n))", "m", "The state `n` has a vector at each position of `m`; from", 0, 0),
     ("h = tanh(x + C @ total(pick * m))", "m=pick", "`m` is a vector, and meets what has one number at each po", 0, 0),
 ]
 
@@ -163,7 +163,7 @@ NONSENSE = [
 def test_misuse_has_a_sentence_and_a_caret(text, memories, message, line, column):
     inputs = "x pick" if memories == "m=pick" else "x"
     with pytest.raises(EquationError) as caught:
-        parse(text, "h", inputs, memories=memories)
+        parse(text, None, inputs, memories=memories)
     told = str(caught.value)
     assert told.startswith(message)
     assert told.splitlines()[0].endswith((".", "?"))

@@ -332,6 +332,23 @@ def test_an_input_has_a_number_for_each_position():
         layer(pick)
 
 
+def test_a_learned_state_at_positions_is_one_number_for_all():
+    """Every row and position starts from it, and its gradient is the sum of theirs."""
+    layer, (x, m) = layer_of("location", learn_initial_state=True), given("location")
+    start = tuple(getattr(layer, f"initial_{name}_l0").detach() for name in layer.cell.states)
+    widths = (HIDDEN, HIDDEN, POSITIONS)
+    state = tuple(one.expand(1, ROWS, width).clone() for one, width in zip(start, widths, strict=True))
+    leaves = [one.requires_grad_() for one in state]
+    expected, last = layer(x, tuple(leaves), memories=m, memory_lengths=EXTENTS)
+    output, final = layer(x, memories=m, memory_lengths=EXTENTS)
+    assert_close(output, expected)
+    assert_close(final, last)
+    of_states = torch.autograd.grad(expected.square().sum(), leaves)
+    found = torch.autograd.grad(output.square().sum(), [getattr(layer, f"initial_{n}_l0") for n in layer.cell.states])
+    assert_close(found[2], of_states[2].sum().reshape(1), "gradients")
+    assert_close(found[0], of_states[0].sum((0, 1)), "gradients")
+
+
 def test_what_is_given_stays_as_it_is_until_the_backward_pass():
     layer, (x, m) = layer_of(), given()
     for backend in ("cpu", "reference"):

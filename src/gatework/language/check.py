@@ -10,7 +10,6 @@ from dataclasses import replace
 from gatework.errors import EquationError, did_you_mean
 from gatework.language.anatomy import origin
 from gatework.language.nodes import (
-    ONE_NUMBER,
     Apply,
     Equation,
     Name,
@@ -24,7 +23,7 @@ from gatework.language.nodes import (
     walk,
 )
 from gatework.language.parse import NOT_NAMES, WRITTEN, Limits, normalised, read
-from gatework.language.positions import find_positions, remaining
+from gatework.language.positions import check_sizes, find_positions, remaining
 from gatework.language.sizes import Sizes, name_sizes, still_sized
 from gatework.language.spelling import BELOW
 
@@ -126,7 +125,7 @@ def check(
     keys = name_sizes(sizes, made, given, carried, own, banks)
     checker.own_sizes(own, parameters, (*given, *carried, *banks), sizes, keys)
     if text and not outputs:
-        checker.whole(keys, positions, (*given, *banks, carried[0]), sizes)
+        check_sizes({name: keys[sizes.root(name)] for name in (*given, *banks, *carried)}, positions, carried)
     if text and not outputs:  # an adjoint has the periods of a step that was checked, and other size keys
         _check_periods(resolved, sizes, keys, checker)
     located = tuple(_located(parameter, sizes, keys, made) for parameter in parameters)
@@ -301,15 +300,6 @@ class _Checker:
                 what = "an input" if name in self.inputs else "given an equation"
                 raise EquationError(f"`{name}` is both a memory and {what}; name one of them differently.")
         return entries, held
-
-    def whole(self, keys: Mapping[str, str], positions: Mapping[str, str], names: Iterable[str], sizes: Sizes) -> None:
-        """Refuse vectors that would need the size 1, because a number for each position of a memory meets them."""
-        for name in names:
-            if keys[sizes.root(name)] == ONE_NUMBER and (name not in positions or positions[name] == name):
-                raise EquationError(
-                    f"`{name}` is a vector, and meets what has one number at each position of a memory. Multiply such "
-                    "numbers with a bank, as in `a @ m`, or with a vector by `spread(a, v)`."
-                )
 
     def used(self, equations: tuple[Equation, ...], kept: tuple[str, ...], banks: tuple[str, ...] = ()) -> None:
         """Refuse lines and inputs that nothing reads, unless they are kept. They are nearly always mistakes."""

@@ -8,9 +8,21 @@ one number for each; ``a @ m`` sums the positions, each with its number.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from gatework.errors import GateworkError
+from gatework.errors import EquationError, GateworkError
 from gatework.language.functions import FUNCTIONS, MOST_SHIFT
-from gatework.language.nodes import Apply, Equation, Name, Node, Number, Product, along, children, rebuild, walk
+from gatework.language.nodes import (
+    ONE_NUMBER,
+    Apply,
+    Equation,
+    Name,
+    Node,
+    Number,
+    Product,
+    along,
+    children,
+    rebuild,
+    walk,
+)
 
 BESIDE = ("match", "weigh")
 """The functions that are written with ``@`` beside a name."""
@@ -69,6 +81,32 @@ def remaining(
     pairs = zip(memories, kept, strict=True)
     kept = [[entry.partition("=")[0], *names] if names and places else names for entry, names in pairs]
     return ["=".join(dict.fromkeys(names)) for names in kept if names]
+
+
+def check_sizes(keys: Mapping[str, str], positions: Mapping[str, str], states: Sequence[str]) -> None:
+    """Refuse sizes that do not go with positions.
+
+    Args:
+        keys: The key of the size of every input, bank and state.
+        positions: The memory of every name that has a value at each of its positions.
+        states: The states, the output first.
+
+    Raises:
+        EquationError: If a vector would need the size 1, because a number for each position of a memory meets it, or
+            if a state has a vector at each position.
+    """
+    for name, key in keys.items():
+        if key == ONE_NUMBER and positions.get(name, name) == name and name not in states[1:]:
+            raise EquationError(
+                f"`{name}` is a vector, and meets what has one number at each position of a memory. Multiply such "
+                "numbers with a bank, as in `a @ m`, or with a vector by `spread(a, v)`."
+            )
+        if key != ONE_NUMBER and name in positions and name in states:
+            raise EquationError(
+                f"The state `{name}` has a vector at each position of `{positions[name]}`; from step to step there is "
+                "room for one number at each. Sum over the positions, as in `total`, or over the units, as in `v @ "
+                f"{name}`."
+            )
 
 
 def _converted(node: Node, known: Mapping[str, str], places: Mapping[str, int], index: int) -> Node:

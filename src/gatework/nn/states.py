@@ -35,7 +35,7 @@ def fresh_states(layer: Any, batch: SequenceBatch) -> list[tuple[Tensor, ...]]:
         sizes = (width_of(one, name, batch) for name in layer.cell.states)
         fresh.append(
             tuple(
-                batch.inputs[0].new_zeros(batch.rows, size) if value is None else value.expand(batch.rows, -1)
+                batch.inputs[0].new_zeros(batch.rows, size) if value is None else value.expand(batch.rows, size)
                 for value, size in zip(learned, sizes, strict=True)
             )
         )
