@@ -69,7 +69,7 @@ endef
 	@echo "==> .venv: $(TORCH) (the large one; once only)"
 	@$(PIP) "$(TORCH)"
 	@# Without an index: what gatework needs is there by now, or $(HELD) lacks it, which `make lock` mends.
-	@$(PIP) --no-index --no-build-isolation --editable ".[dev,docs,onnx,explore,tables,text,speech]"
+	@$(PIP) --no-index --no-build-isolation --editable ".[dev,docs,onnx,explore,tables,text,speech,translate]"
 	@touch $@
 
 demo: .venv/.installed
@@ -83,7 +83,7 @@ test: .venv/.installed
 	@echo "==> .venv-lowest: gatework with the lowest versions that pyproject.toml allows"
 	@$(PYTHON) requirements/lowest.py >.venv-lowest/lowest.txt
 	@.venv-lowest/bin/python -m pip --disable-pip-version-check install --quiet \
-	--constraint .venv-lowest/lowest.txt --editable ".[dev,docs,onnx,explore,tables,text,speech]"
+	--constraint .venv-lowest/lowest.txt --editable ".[dev,docs,onnx,explore,tables,text,speech,translate]"
 	@touch $@
 
 test-lowest: .venv-lowest/.installed

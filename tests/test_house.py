@@ -19,6 +19,7 @@ MANY_PARAMETERS = {
     "cells/cell.py:cell": "a cell's card, for a cell that is typed",
     "cli/draw.py:draw_cell": "the command's flags",
     "cli/evaluate.py:evaluate": "the command's flags",
+    "cli/translate.py:translate": "the command's flags",
     "cli/generate.py:generate": "the command's flags",
     "cli/show.py:show_cell": "the command's flags",
     "kernels/door/launch.py:run": "what a layer gives, by name; everything behind it takes one Call",

@@ -6,10 +6,10 @@ from typing import Any
 from sphinx.application import Sphinx
 
 from gatework.tasks.registry import TASKS
-from gatework.tasks.task import Recorded, Synthetic, Task
+from gatework.tasks.task import Pairs, Recorded, Synthetic, Task
 
 # Where the sequences of a group of tasks come from, and what the group is called.
-HEADINGS = {Synthetic: "Drawn from a seed", Recorded: "Recorded"}
+HEADINGS = {Synthetic: "Drawn from a seed", Recorded: "Recorded", Pairs: "Recorded"}
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def task_page(task: Task) -> str:
         ["solved at", str(task.success)],
         ["guessing gets", ", ".join(f"{name} {value}" for name, value in chance.items()) or "what the data say"],
     ]
-    if isinstance(task.examples, Recorded):
+    if isinstance(task.examples, Recorded | Pairs):
         folder = (
             f"the folder `{task.examples.folder}` in `GATEWORK_DATA`, or " if task.examples.folder else "your own: "
         )

@@ -88,7 +88,7 @@ def test_settings_of_another_job_are_refused_whichever_they_are():
     class Wider(TrainConfig, Loud):
         pass
 
-    assert list(listed(Wider))[:2] == ["task", "loudness"]
+    assert list(listed(Wider))[:3] == ["task", "gap", "loudness"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "JOBS", (*JOBS, LoudKind()))
         assert Wider(task="loud", loudness=5).title == "loud"

@@ -72,6 +72,11 @@ VERBS = {
         "Let a trained model write.",
         'gatework generate runs/book --prompt "Once upon" --temperature 0.8',
     ),
+    "translate": Verb(
+        "translate:translate",
+        "Translate lines with a run of task translation.",
+        "gatework translate runs/lstm-translation captions.en --beams 5",
+    ),
     "compare": Verb(
         "compare:compare",
         "Compare cells on a task, over gaps and seeds.",

@@ -18,6 +18,7 @@ def evaluate(
     streams: Size | None = None,
     symbols: Whole | None = None,
     gap: Size | None = None,
+    beams: Size | None = None,
     device: str = "cpu",
     json: Json = False,
 ) -> None:
@@ -26,18 +27,20 @@ def evaluate(
     Args:
         run: The run's directory.
         split: The part of the run's own data: train, valid, or test if there is one.
-        data: A file or folder of text to evaluate on instead.
+        data: A file or folder of text to evaluate on instead; for translation two files, as a.en,a.de.
         checkpoint: The weights to use: last, best (lowest held-out loss), or the step of a checkpoint.
         streams: Number of parts of the text that run side by side; 1 is slowest and carries the state through all of
             it.
         symbols: The most symbols to measure, evenly chosen over the text; 0 for all. By default the run's
             evaluate_symbols.
         gap: Another gap than the one that the model was trained on.
+        beams: For translation, the beams of the searches; 1 is greedy. By default the run's own.
         device: cpu, cuda, cuda:N, mps, or auto.
         json: Print JSON, for programs.
     """
     step = checkpoint_step(checkpoint)
-    result = measure(run, split=split, data=data, streams=streams, symbols=symbols, gap=gap, step=step, device=device)
+    asked = {"split": split, "data": data, "streams": streams, "symbols": symbols, "gap": gap, "beams": beams}
+    result = measure(run, **asked, step=step, device=device)
     if json:
         print_json(result.to_json())
         return
@@ -70,6 +73,8 @@ def _print_task(result: Evaluation) -> None:
     out().print(pairs(values))
     if several:
         out().print(predictor_table(result.metrics, result.trivial))
+    for name, how in result.notes.items():
+        out().print(f"{escape(name)}: {escape(how)}", soft_wrap=True)
     out().print(f"{escape(result.verdict)}.", soft_wrap=True)
     if result.groups:
         names = list(next(iter(result.groups.values())))

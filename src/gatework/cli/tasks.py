@@ -59,7 +59,7 @@ def _heading(task: Task) -> str:
     """Return the heading below which a task is listed."""
     if isinstance(task.examples, Synthetic):
         return "Drawn from a seed"
-    return "Your own data" if task.examples.own else "Recorded"
+    return "Your own data" if isinstance(task.examples, Recorded) and task.examples.own else "Recorded"
 
 
 def _facts(task: Task, gap: int | None) -> dict:
@@ -77,7 +77,7 @@ def _facts(task: Task, gap: int | None) -> dict:
         "chance": dict(task.chance(chosen)),
         "published": [vars(found) for found in task.published],
         "defaults": dict(task.defaults),
-        "data": task.examples.folder if isinstance(task.examples, Recorded) else None,
+        "data": None if isinstance(task.examples, Synthetic) else task.examples.folder,
         "notes": task.notes,
     }
 

@@ -13,6 +13,7 @@ from gatework.tasks.recorded.heartbeats import heartbeats
 from gatework.tasks.recorded.mnist import mnist, mnist_permuted, mnist_rows
 from gatework.tasks.recorded.occupancy import occupancy, occupancy_no_light
 from gatework.tasks.recorded.polyphony import jsb_chorales, nottingham
+from gatework.tasks.recorded.translation import translation
 from gatework.tasks.recorded.vowels import japanese_vowels
 from gatework.tasks.synthetic.adding import adding
 from gatework.tasks.synthetic.adding_arjovsky import adding_arjovsky
@@ -83,6 +84,7 @@ TASKS = Registry(
     heartbeats,
     ett_h1,
     airline,
+    translation,
     # The user's own data.
     classify,
     tag,

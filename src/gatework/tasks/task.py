@@ -165,6 +165,19 @@ class Recorded:
 
 
 @dataclass(frozen=True)
+class Pairs:
+    """Sentences and their translations, in files that belong together line by line.
+
+    Args:
+        folder: The name of the folder of the data; empty if there is none.
+        languages: The endings of the files of sentences and of their translations, such as ``en-de``.
+    """
+
+    folder: str
+    languages: str
+
+
+@dataclass(frozen=True)
 class Gap:
     """The adjustable difficulty: the distance between related parts of a sequence, or the length of a sequence.
 
@@ -329,7 +342,7 @@ class Task:
     kind: str
     gap: Gap
     success: Success
-    examples: Synthetic | Recorded
+    examples: Synthetic | Recorded | Pairs
     inputs: int | None = None
     outputs: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)

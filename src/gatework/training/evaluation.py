@@ -8,6 +8,7 @@ from gatework.tasks.task import Task
 from gatework.training.jobs.evaluation import Evaluation as Evaluation
 from gatework.training.jobs.evaluation import Question as Question
 from gatework.training.jobs.registry import kind_of, knowing_own
+from gatework.training.jobs.translation_data import MOST_BEAMS
 from gatework.training.restore import Step, open_run, restore
 
 
@@ -19,6 +20,7 @@ def evaluate(
     streams: int | None = None,
     gap: int | None = None,
     symbols: int | None = None,
+    beams: int | None = None,
     step: Step = None,
     device: str = "cpu",
     task: Task | None = None,
@@ -29,12 +31,13 @@ def evaluate(
         run: The run directory.
         split: ``train``, ``valid`` or, if the data have one, ``test``.
         data: For a run on text: a file or folder to measure on instead. It is read as a whole, with the level and the
-            encoding of the run.
+            encoding of the run. For a run on translation: two files, as ``a.en,a.de``.
         streams: The number of parts of the text to read in parallel; see :func:`gatework.models.language.measure`. With
             1, the text is read in one pass, which is slowest but exact.
         gap: For a run on a task: another gap than in training.
         symbols: For a run on text: the most symbols to measure, evenly chosen over the text; 0 for all, None for the
             run's own setting ``evaluate_symbols``.
+        beams: For a run on translation: the number of beams of the searches; None for the run's own setting.
         step: The step of the checkpoint; ``best`` for the lowest held-out loss; ``last`` or None for the newest.
         device: ``cpu``, ``cuda``, ``cuda:N``, ``mps`` or ``auto``.
         task: For a run on a task of your own: the task.
@@ -49,7 +52,7 @@ def evaluate(
         DataError: If the data are missing, differ from those of the training, or have no such split.
     """
     began = monotonic()
-    question = Question(split, data, check_streams(streams), gap, check_symbols(symbols))
+    question = Question(split, data, check_streams(streams), gap, check_symbols(symbols), check_beams(beams))
     with knowing_own(task):
         kind = kind_of(open_run(run).read_config().task)
         kind.check_question(run, question)
@@ -66,6 +69,17 @@ def check_streams(streams: int | None) -> int | None:
     if streams is not None and streams < 1:
         raise ConfigError(f"streams is {streams}; expected 1 or more.")
     return streams
+
+
+def check_beams(beams: int | None) -> int | None:
+    """Refuse a number of beams that no search has; return any other.
+
+    Raises:
+        ConfigError: If it is out of range.
+    """
+    if beams is not None and not 1 <= beams <= MOST_BEAMS:
+        raise ConfigError(f"beams is {beams}; expected 1 (greedy) to {MOST_BEAMS:,}.")
+    return beams
 
 
 def check_symbols(symbols: int | None) -> int | None:

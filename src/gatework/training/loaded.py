@@ -1,7 +1,7 @@
 """A finished run in Python: its model, and what one does with it."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,13 +14,13 @@ from torch import Tensor
 
 from gatework.data.targets import IGNORED
 from gatework.data.vocabulary import Vocabulary
-from gatework.errors import RunError
+from gatework.errors import DataError, RunError
 from gatework.heads import Head
 from gatework.tasks.task import Task
 from gatework.tracing import Trace
 from gatework.tracing import trace as trace_model
 from gatework.training.config import TrainConfig
-from gatework.training.evaluation import Evaluation, Question, check_streams, check_symbols
+from gatework.training.evaluation import Evaluation, Question, check_beams, check_streams, check_symbols
 from gatework.training.forecast_stream import ForecastStream
 from gatework.training.forecaster import Source
 from gatework.training.forecasting import Forecast, Forecasting, check_forecasts
@@ -30,6 +30,7 @@ from gatework.training.jobs.kind import JobKind, Reading, Restored
 from gatework.training.jobs.registry import kind_of, knowing_own
 from gatework.training.restore import Loaded, Step, open_run, reopen
 from gatework.training.run import RunDirectory
+from gatework.training.translating import make_wish
 
 
 @dataclass(frozen=True)
@@ -242,6 +243,26 @@ class LoadedRun:
         loaded = Loaded(self._directory, self.config, self.vocabulary, self.model, self.step)
         return generate_text(loaded, prompt, **options)
 
+    def translate(self, sentences: Sequence[str], *, beams: int = 5, penalty: float = 1.0) -> list[str]:
+        """Translate sentences, for a run of task ``translation``.
+
+        Args:
+            sentences: The sentences, one a text without line ends.
+            beams: The number of beams of a search; 1 takes the most probable symbol at every step.
+            penalty: The exponent of the length penalty of :func:`gatework.beam_search`.
+
+        Returns:
+            The translations.
+
+        Raises:
+            RunError: If the models of this job do not translate.
+            ConfigError: If an option is out of range.
+            DataError: If something is not a sentence.
+        """
+        if isinstance(sentences, str):
+            raise DataError("One text was given; expected a list of sentences, as in run.translate(['A man sleeps.']).")
+        return [one.text for one in self._kind.translate(self._restored, sentences, make_wish(beams, penalty))]
+
     def evaluate(
         self,
         split: str = "valid",
@@ -250,6 +271,7 @@ class LoadedRun:
         streams: int | None = None,
         gap: int | None = None,
         symbols: int | None = None,
+        beams: int | None = None,
     ) -> Evaluation:
         """Measure the model; see :func:`gatework.evaluate`. This needs the data of the run.
 
@@ -259,6 +281,7 @@ class LoadedRun:
             streams: For text: the number of parts to read in parallel.
             gap: For a task: another gap than in training.
             symbols: For text: the most symbols to measure; 0 for all.
+            beams: For translation: the number of beams of the searches.
 
         Returns:
             The metrics.
@@ -268,7 +291,7 @@ class LoadedRun:
             DataError: If the data are missing, differ from those of the training, or have no such split.
         """
         began, run = monotonic(), self._restored.run
-        question = Question(split, data, check_streams(streams), gap, check_symbols(symbols))
+        question = Question(split, data, check_streams(streams), gap, check_symbols(symbols), check_beams(beams))
         with knowing_own(self._task):
             self._kind.check_question(run, question)
             trained = self._kind.restore(run, self.config, self._directory)

@@ -35,7 +35,7 @@ WALL_CLOCK = ("seconds", "tokens_per_second", "sequences_per_second")
 
 # Settings that may change when a run is resumed: paths, the frequency of reports, and the length of the run. The text
 # is compared by its content.
-_PLACES = ("run", "data", "pattern", "device", "threads")
+_PLACES = ("run", "data", "pair", "valid_pair", "test_pair", "pattern", "device", "threads")
 _RHYTHMS = ("log_every", "evaluate_every", "evaluate_symbols", "checkpoint_every", "keep_checkpoints")
 MAY_CHANGE = frozenset((*_PLACES, *_RHYTHMS, "steps", "epochs", "patience", "start_from"))
 # The settings of the first version, which are in the fingerprint of every run. A later setting is left out at its
@@ -246,8 +246,13 @@ def check_same(run: RunDirectory, config: TrainConfig, data_fingerprint: str) ->
 def _told(config: TrainConfig) -> dict[str, Any]:
     """Return the configuration as plain data, with absolute paths, which are valid in any folder."""
     paths = {name: getattr(config, name) for name in ("data", "start_from")}
-    whole = {name: str(Path(os.path.expanduser(path)).absolute()) if path else "" for name, path in paths.items()}
-    return config.model_dump(mode="json") | whole
+    whole = {name: _absolute(path) if path else "" for name, path in paths.items()}
+    pairs = {name: [_absolute(path) for path in getattr(config, name)] for name in ("pair", "valid_pair", "test_pair")}
+    return config.model_dump(mode="json") | whole | pairs
+
+
+def _absolute(path: str) -> str:
+    return str(Path(os.path.expanduser(path)).absolute())
 
 
 def _short(value: Any) -> str:

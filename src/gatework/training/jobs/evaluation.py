@@ -15,6 +15,7 @@ class Question:
         streams: The number of parts of a text to read in parallel; None for a number that suits the text.
         gap: Another gap than in training.
         symbols: The most symbols of a text to measure, evenly chosen; 0 for all, None for the number of the run.
+        beams: The number of beams of the searches for translations; None for the number of the run.
     """
 
     split: str = "valid"
@@ -22,6 +23,7 @@ class Question:
     streams: int | None = None
     gap: int | None = None
     symbols: int | None = None
+    beams: int | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Evaluation:
         group_names: The names of the groups, if recorded data define them.
         of: The number of symbols of the whole text, of which ``tokens`` were measured; None for a task.
         replaced: The number of places of a text that were no text and were replaced.
+        notes: How a metric was measured, by its name; empty if nothing needs to be said.
     """
 
     run: str
@@ -67,6 +70,7 @@ class Evaluation:
     group_names: dict[int, str] = field(default_factory=dict)
     of: int | None = None
     replaced: int = 0
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain data, with names that suit a text or a task."""
@@ -82,4 +86,5 @@ class Evaluation:
         }
         judged = {"metrics": self.metrics, "solved": self.solved, "chance": self.chance}
         judged |= {"trivial": {name: dict(found) for name, found in self.trivial.items()}, "groups": groups}
-        return about | judged | {"seconds": self.seconds}
+        told = {"notes": dict(self.notes)} if self.notes else {}
+        return about | judged | told | {"seconds": self.seconds}

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gatework.data.vocabulary import Symbols, Vocabulary
-from gatework.errors import RunError
+from gatework.errors import ConfigError, RunError
 from gatework.heads import Head
 from gatework.models.language import LanguageModel
 from gatework.tasks.task import NOTHING
@@ -129,6 +129,38 @@ class Answers:
 
 
 @dataclass(frozen=True)
+class Wish:
+    """How translations are searched for.
+
+    Args:
+        beams: The number of beams; 1 takes the most probable symbol at every step.
+        penalty: The exponent of the length penalty of :func:`gatework.beam_search`.
+    """
+
+    beams: int = 1
+    penalty: float = 1.0
+
+
+@dataclass(frozen=True)
+class Translation:
+    """The translation of a sentence.
+
+    Args:
+        source: The sentence.
+        text: The translation.
+        log_probability: The logarithm of its probability; 0 for an empty sentence.
+        ended: Whether it is complete, or else the search has stopped at the greatest length.
+        others: Further hypotheses, from the better to the worse.
+    """
+
+    source: str
+    text: str
+    log_probability: float = 0.0
+    ended: bool = True
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Ending:
     """The text that a person reads at the end of a run.
 
@@ -239,6 +271,38 @@ class JobKind:
         """Tell whether models of a run with these settings forecast how a table goes on."""
         return False
 
+    def check_translates(self, run: str, config: Any) -> None:
+        """Refuse a run whose models do not translate.
+
+        Args:
+            run: The run, as the user has named it.
+            config: The settings of the run.
+
+        Raises:
+            RunError: If they do not.
+        """
+        raise RunError(
+            f"Run '{run}' was trained on task '{config.task}'; expected a run of task translation. `gatework evaluate` "
+            "measures it."
+        )
+
+    def translate(self, restored: Restored, sentences: Sequence[str], wish: Wish) -> list[Translation]:
+        """Translate sentences.
+
+        Args:
+            restored: The run.
+            sentences: The sentences.
+            wish: How to search.
+
+        Returns:
+            The translation of each.
+
+        Raises:
+            RunError: If the models of this job do not translate.
+            DataError: If something is not a sentence.
+        """
+        raise RunError(_cannot(restored, "translate"))
+
     def read(self, restored: Restored, given: Any, lengths: Any = None) -> Reading:
         """Turn inputs of a person's own into the form that the model reads.
 
@@ -275,6 +339,8 @@ class JobKind:
         Raises:
             ConfigError: If an option does not apply; the message names it.
         """
+        if question.beams is not None:
+            raise ConfigError(f"beams is {question.beams}, and run '{run}' translates nothing. Leave it out.")
 
     def evaluate(self, restored: Restored, question: Question) -> Evaluation:
         """Measure the model of a finished run.

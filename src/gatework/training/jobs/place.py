@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from gatework.errors import DataError
-from gatework.tasks.task import Recorded, Task
+from gatework.tasks.task import Synthetic, Task
 
 
 def find_data(task: Task, data: str) -> Path:
@@ -21,7 +21,7 @@ def find_data(task: Task, data: str) -> Path:
         DataError: If there is none, or nothing is there.
     """
     examples = task.examples
-    assert isinstance(examples, Recorded)
+    assert not isinstance(examples, Synthetic)
     root = os.environ.get("GATEWORK_DATA", "")
     if not data and (not root or not examples.folder):
         where = f", or set GATEWORK_DATA to the folder that holds '{examples.folder}'" if examples.folder else ""

@@ -17,12 +17,13 @@ from gatework.training.jobs.protocol import Job
 from gatework.training.jobs.sequence import SequenceKind, SequenceSettings
 from gatework.training.jobs.settings import Settings
 from gatework.training.jobs.text import TextKind, TextSettings
+from gatework.training.jobs.translation import TranslationKind, TranslationSettings
 
-JOBS: tuple[JobKind, ...] = (TextKind(), SequenceKind())
-"""Every kind of job; the first one is the default."""
+JOBS: tuple[JobKind, ...] = (TextKind(), TranslationKind(), SequenceKind())
+"""Every kind of job; the first one is the default, and the first one that takes a task has it."""
 
 
-class TrainConfig(SequenceSettings, TextSettings):
+class TrainConfig(TranslationSettings, SequenceSettings, TextSettings):
     """Configure a training run completely; the same configuration always gives the same run.
 
     Build it with :func:`make_config`, whose errors are sentences. It has the settings of all kinds of jobs. Those of

@@ -41,9 +41,8 @@ _ASKED_LAST = "asked_last"  # among the facts of recorded data
 class SequenceSettings(TableSettings, Settings):
     """The settings of a sequence task, besides those that all jobs share."""
 
-    headings: ClassVar[Mapping[str, str]] = {"gap": "Task"}
+    headings: ClassVar[Mapping[str, str]] = {"shortest_gap": "Task"}
 
-    gap: int | None = Field(None, ge=0, le=2**24, description="The length of a task's gap, or of its sequences.")
     shortest_gap: int | None = Field(
         None,
         ge=0,
@@ -377,6 +376,7 @@ class SequenceKind(JobKind):
 
     def check_question(self, run: str, question: Question) -> None:
         """Refuse options that are only for text."""
+        super().check_question(run, question)
         if question.data or question.streams is not None:
             given = f"data is '{question.data}'" if question.data else f"streams is {question.streams}"
             raise ConfigError(f"{given}, and run '{run}' was trained on a task, not on text. Leave it out.")

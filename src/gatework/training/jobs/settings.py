@@ -43,6 +43,7 @@ class Settings(BaseModel):
     }
 
     task: str = Field(description="The job: text is a language model; the others, see `gatework tasks`.")
+    gap: int | None = Field(None, ge=0, le=2**24, description="The length of a task's gap, or of its sequences.")
     data: str = Field(
         "",
         description="A file or a folder; by default the source of Python's own library, or what GATEWORK_DATA holds.",

@@ -5,11 +5,35 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import nn
 
 from gatework.cells import Cell
 from gatework.heads import Head
 from gatework.models.sequences import SequenceModel
+from gatework.nn import Recurrent
 from gatework.training.jobs.build import own_projection
+
+
+def count_learned(model: nn.Module) -> int:
+    """Count the parameters of a model, each once.
+
+    Args:
+        model: A model, which may be on the device ``meta``.
+
+    Returns:
+        The number of parameters. Weights that equations fix at zero, such as blocks of a clockwork network, are not
+        learned and do not count.
+    """
+    inside, own = 0, set[int]()
+    for part in model.modules():
+        if isinstance(part, Recurrent):
+            own |= {id(value) for value in part.parameters()}
+            for number, direction, layer in part._runs():
+                if part.wiring.owner(number) == number:  # layers that share their weights count once
+                    inside += sum(parameter.count(layer.sizes) for parameter in layer.step.parameters)
+                if part.wiring.maps_owner(number) == number and direction == 0:
+                    inside += sum(rows * (columns + 1) for rows, columns in layer.maps.values())
+    return inside + sum(value.numel() for value in model.parameters() if id(value) not in own)
 
 
 @dataclass(frozen=True)
@@ -71,14 +95,7 @@ class SequenceShape:
                 proj_size=self.proj_size or own_projection(cell, hidden_size),
                 **self.wiring,
             )
-        wiring = model.recurrent.wiring
-        # Layers that share their weights count once.
-        layers = [layer for number, layer in enumerate(model.recurrent.layers) if wiring.owner(number) == number]
-        one_way = sum(parameter.count(layer.sizes) for layer in layers for parameter in layer.step.parameters)
-        inside = one_way * wiring.directions
-        maps = sum(rows * (columns + 1) for layer in layers for rows, columns in layer.maps.values())
-        own = {name for name, _ in model.recurrent.named_parameters(prefix="recurrent")}
-        return inside + maps + sum(value.numel() for name, value in model.named_parameters() if name not in own)
+        return count_learned(model)
 
     def fewest(self, cell: Cell) -> int:
         """Return the smallest number of units of a cell, as a multiple of the factor that it requires."""

@@ -343,6 +343,7 @@ class TextKind(JobKind):
 
     def check_question(self, run: str, question: Question) -> None:
         """Refuse a gap, which a text does not have."""
+        super().check_question(run, question)
         if question.gap is not None:
             raise ConfigError(
                 f"gap is {question.gap}, and run '{run}' was trained on text, which has none. Leave it out."

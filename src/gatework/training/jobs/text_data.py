@@ -74,6 +74,8 @@ class TextSettings(Settings):
         Raises:
             ValueError: If settings do not fit; the message names them and what was expected.
         """
+        if self.gap is not None:
+            raise ValueError(f"gap is {self.gap}, and a text has none. Leave it out, or choose a --task.")
         if self.tie_weights and self.embedding_size not in (None, self.output_size):
             raise ValueError(
                 f"tie_weights needs an embedding of the layers' output size {self.output_size}, and embedding_size is "
