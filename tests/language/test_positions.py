@@ -154,7 +154,13 @@ NONSENSE = [
     ("h = tanh(x + C @ total(m))", "é", "`é` cannot be one of the memories", 0, 0),
     ("h = tanh(x + C @ total(m))", 3, "memories is 3; expected names, as words in a string or a", 0, 0),
     ("h = tanh(x + C @ total(m))", [3], "`3` cannot be one of the memories", 0, 0),
-    ("n = 0.5 * n + m\nh = tanh(x + C @ total(n))", "m", "The state `n` has a vector at each position of `m`; from", 0, 0),
+    (
+        "n = 0.5 * n + m\nh = tanh(x + C @ total(n))",
+        "m",
+        "The state `n` has a vector at each position of `m`; from",
+        0,
+        0,
+    ),
     ("h = tanh(x + C @ total(pick * m))", "m=pick", "`m` is a vector, and meets what has one number at each po", 0, 0),
 ]
 
