@@ -4,6 +4,7 @@ from rich.markup import escape
 
 from gatework.cli.output import Checkpoint, Json, Size, Whole, checkpoint_step, grid, out, pairs, print_json
 from gatework.cli.predictors import predictor_table
+from gatework.cli.searching import NO_FLAGS, SearchFlags
 from gatework.training import Evaluation
 from gatework.training import evaluate as measure
 
@@ -19,6 +20,7 @@ def evaluate(
     symbols: Whole | None = None,
     gap: Size | None = None,
     beams: Size | None = None,
+    search: SearchFlags = NO_FLAGS,
     device: str = "cpu",
     json: Json = False,
 ) -> None:
@@ -34,13 +36,17 @@ def evaluate(
         symbols: The most symbols to measure, evenly chosen over the text; 0 for all. By default the run's
             evaluate_symbols.
         gap: Another gap than the one that the model was trained on.
-        beams: For translation, the beams of the searches; 1 is greedy. By default the run's own.
+        beams: For translation, the beams of the searches; 1 is greedy. By default the run's own. For speech, the beams
+            of a search beside the most probable path; by default there is none.
+        search: What a search for transcripts knows.
         device: cpu, cuda, cuda:N, mps, or auto.
         json: Print JSON, for programs.
     """
     step = checkpoint_step(checkpoint)
     asked = {"split": split, "data": data, "streams": streams, "symbols": symbols, "gap": gap, "beams": beams}
-    result = measure(run, **asked, step=step, device=device)
+    result = measure(
+        run, **asked, search=search.chosen(beams) if search != NO_FLAGS else None, step=step, device=device
+    )
     if json:
         print_json(result.to_json())
         return

@@ -7,12 +7,14 @@ from gatework.tasks.generic.forecast import forecast
 from gatework.tasks.generic.regress import regress
 from gatework.tasks.generic.tag import tag
 from gatework.tasks.recorded.agreement import agreement
+from gatework.tasks.recorded.digit_strings import speech_digits
 from gatework.tasks.recorded.digits import spoken_digits
 from gatework.tasks.recorded.forecasting import airline, ett_h1
 from gatework.tasks.recorded.heartbeats import heartbeats
 from gatework.tasks.recorded.mnist import mnist, mnist_permuted, mnist_rows
 from gatework.tasks.recorded.occupancy import occupancy, occupancy_no_light
 from gatework.tasks.recorded.polyphony import jsb_chorales, nottingham
+from gatework.tasks.recorded.speech import speech
 from gatework.tasks.recorded.translation import translation
 from gatework.tasks.recorded.vowels import japanese_vowels
 from gatework.tasks.synthetic.adding import adding
@@ -78,6 +80,8 @@ TASKS = Registry(
     jsb_chorales,
     nottingham,
     spoken_digits,
+    speech,
+    speech_digits,
     japanese_vowels,
     occupancy,
     occupancy_no_light,

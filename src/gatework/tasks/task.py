@@ -135,12 +135,15 @@ class Recording:
         inputs: The number of input features; for symbols, the number of different symbols.
         outputs: The number of scores at each step.
         facts: Facts about the data, as plain data: source, size, scales, baselines.
+        disturb: What changes a training batch each time it is read, with a random generator of the step: noise and
+            masks that a model learns to do without. None for nothing.
     """
 
     splits: Mapping[str, Batch]
     inputs: int
     outputs: int
     facts: Mapping[str, Any] = field(default_factory=dict)
+    disturb: Callable[[Batch, np.random.Generator], Batch] | None = None
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,8 @@ class Recorded:
         ahead: True if rows to come are forecast, so that columns can be known ahead.
         fresh: The function that reads a new table for a trained model, without targets: of the path, the facts of the
             run, the options and the gap it makes a :class:`gatework.tasks.generic.fresh.Fresh`. None if there is none.
+        spoken: True for recordings of speech, whose features are settings: the function also takes the
+            :class:`~gatework.tasks.features.prepared.SpeechOptions`.
     """
 
     folder: str
@@ -162,6 +167,7 @@ class Recorded:
     own: bool = False
     ahead: bool = False
     fresh: Callable[..., Any] | None = None
+    spoken: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from gatework.errors import ConfigError
 from gatework.tasks.task import Task
 from gatework.training.jobs.evaluation import Evaluation as Evaluation
 from gatework.training.jobs.evaluation import Question as Question
+from gatework.training.jobs.evaluation import Search as Search
 from gatework.training.jobs.registry import kind_of, knowing_own
 from gatework.training.jobs.translation_data import MOST_BEAMS
 from gatework.training.restore import Step, open_run, restore
@@ -21,6 +22,7 @@ def evaluate(
     gap: int | None = None,
     symbols: int | None = None,
     beams: int | None = None,
+    search: Search | None = None,
     step: Step = None,
     device: str = "cpu",
     task: Task | None = None,
@@ -37,7 +39,9 @@ def evaluate(
         gap: For a run on a task: another gap than in training.
         symbols: For a run on text: the most symbols to measure, evenly chosen over the text; 0 for all, None for the
             run's own setting ``evaluate_symbols``.
-        beams: For a run on translation: the number of beams of the searches; None for the run's own setting.
+        beams: For a run on translation: the number of beams of the searches; None for the run's own setting. For a run
+            on speech: those of a search beside the most probable path; None for none.
+        search: For a run on speech: what the search knows.
         step: The step of the checkpoint; ``best`` for the lowest held-out loss; ``last`` or None for the newest.
         device: ``cpu``, ``cuda``, ``cuda:N``, ``mps`` or ``auto``.
         task: For a run on a task of your own: the task.
@@ -52,7 +56,7 @@ def evaluate(
         DataError: If the data are missing, differ from those of the training, or have no such split.
     """
     began = monotonic()
-    question = Question(split, data, check_streams(streams), gap, check_symbols(symbols), check_beams(beams))
+    question = Question(split, data, check_streams(streams), gap, check_symbols(symbols), check_beams(beams), search)
     with knowing_own(task):
         kind = kind_of(open_run(run).read_config().task)
         kind.check_question(run, question)

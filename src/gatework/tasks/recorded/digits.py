@@ -14,9 +14,9 @@ from gatework.reading.packed import unpack_tar
 from gatework.reading.sound import parse_wav
 from gatework.tasks.asking import FROM_NOTES, ask_at_the_end, guess
 from gatework.tasks.features.mel import BANDS, log_mel
-from gatework.tasks.task import Gap, Published, Recorded, Recording, Success, Task
+from gatework.tasks.task import Gap, Published, Recorded, Recording, Split, Success, Task
 
-_FILE = "recordings.tar.gz"
+ARCHIVE = "recordings.tar.gz"
 _NAME = re.compile(r"recordings/(?P<digit>[0-9])_(?P<speaker>[a-z]+)_(?P<index>[0-9]{1,3})\.wav")
 # A recording lasts about half a second; anything longer than a minute is refused.
 _MOST_BYTES = 60 * 2 * 8000
@@ -42,15 +42,14 @@ def load(path: Path, gap: int) -> Recording:
     Raises:
         DataError: If the archive is missing, damaged, or holds something else.
     """
-    recordings = read_recordings(path / _FILE)
+    recordings = read_recordings(path / ARCHIVE)
     speakers = sorted({speaker for _, speaker, _ in recordings})
     parts: dict[str, list[tuple[NDArray, int, int]]] = {"train": [], "valid": [], "test": []}
     for (digit, speaker, index), samples in sorted(recordings.items()):
-        split = "test" if index in _TEST else "valid" if index in _VALID else "train"
-        parts[split].append((log_mel(samples, RATE).numpy(), digit, speakers.index(speaker)))
+        parts[split_of(index)].append((log_mel(samples, RATE).numpy(), digit, speakers.index(speaker)))
     for split, part in parts.items():
         if not part:
-            raise DataError(f"'{path / _FILE}' has no recording for {split}; expected indices 0 to 49 of each digit.")
+            raise DataError(f"'{path / ARCHIVE}' has no recording for {split}; expected indices 0 to 49 of each digit.")
     mean, deviation = find_scale(np.concatenate([frames for frames, *_ in parts["train"]]))
     splits = {
         split: ask_at_the_end(
@@ -68,6 +67,16 @@ def load(path: Path, gap: int) -> Recording:
         "chance": guess(splits["train"], splits["test"], 10),
     }
     return Recording(splits, BANDS, 10, facts)
+
+
+def split_of(index: int) -> Split:
+    """Return the split of a recording by its index.
+
+    Example:
+        >>> split_of(0), split_of(7), split_of(49)
+        ('test', 'valid', 'train')
+    """
+    return "test" if index in _TEST else "valid" if index in _VALID else "train"
 
 
 def read_recordings(path: Path) -> dict[tuple[int, str, int], Tensor]:

@@ -12,7 +12,7 @@ from gatework.training.jobs.truncation import Piece, cut_piece, windows_of
 
 # The uses of random generators, each with its own seed.
 _FOR: dict[Split, int] = {"train": 0, "valid": 1, "test": 2}
-_SHUFFLE = 3
+_SHUFFLE, _DISTURB = 3, 4
 
 
 class Batches:
@@ -81,7 +81,10 @@ class Batches:
         train = self.recording.splits["train"]
         # Each pass has another order, so the few sequences that do not fill a batch differ from pass to pass.
         order = rng.permutation(train.size)[index * self.size : (index + 1) * self.size]
-        return train.columns(torch.from_numpy(order))
+        batch = train.columns(torch.from_numpy(order))
+        if self.recording.disturb is None:
+            return batch
+        return self.recording.disturb(batch, np.random.default_rng(mixed_seed(self.seed, _DISTURB, number)))
 
     def carries(self, step: int) -> bool:
         """Tell whether a state is carried to a step."""

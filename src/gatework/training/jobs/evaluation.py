@@ -1,8 +1,66 @@
 """A request to measure a finished run, and the result."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from math import isfinite
+from typing import Any, Literal
+
+from gatework.errors import ConfigError
+
+Knowledge = Literal["words", "letters", "none"]
+"""What an n-gram of the training transcripts counts."""
+
+_MOST_BEAMS, _MOST_ORDER = 4096, 16
+# The weight of an n-gram and the bonus.
+_WEIGHING: Mapping[str, tuple[float, float]] = {"words": (0.7, 4.5), "letters": (1.0, 2.0), "none": (0.0, 0.0)}
+
+
+@dataclass(frozen=True)
+class Search:
+    """How the scores of a model are turned into transcripts.
+
+    Args:
+        beams: The number of prefixes that are kept; 0 for the most probable path, without an n-gram.
+        ngram: Whether an n-gram of the training transcripts counts ``words``, ``letters``, or ``none``.
+        order: The number of words or letters that are counted together.
+        weight: What the log-probability by the n-gram counts, beside the one by the scores; None for 0.7 with words
+            and 1 with letters.
+        bonus: What is added for each word or letter; None for 4.5 for a word and 2 for a letter. These and the weights
+            were the best of a few on the validation part of task ``speech``.
+
+    Raises:
+        ConfigError: If a value is out of its range.
+
+    Example:
+        >>> Search(beams=-1)
+        Traceback (most recent call last):
+        gatework.errors.ConfigError: beams is -1; expected a whole number from 0 to 4,096.
+    """
+
+    beams: int = 0
+    ngram: Knowledge = "words"
+    order: int = 2
+    weight: float | None = None
+    bonus: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, least, most in (("beams", 0, _MOST_BEAMS), ("order", 1, _MOST_ORDER)):
+            value = getattr(self, name)
+            if type(value) is not int or not least <= value <= most:
+                raise ConfigError(f"{name} is {value!r}; expected a whole number from {least} to {most:,}.")
+        if self.ngram not in ("words", "letters", "none"):
+            raise ConfigError(f"ngram is {self.ngram!r}; expected words, letters or none.")
+        weight, bonus = self.weighing
+        if not (isfinite(weight) and isfinite(bonus) and weight >= 0):
+            raise ConfigError(
+                f"weight is {weight!r} and bonus is {bonus!r}; expected finite numbers, the weight 0 or more."
+            )
+
+    @property
+    def weighing(self) -> tuple[float, float]:
+        """The weight and the bonus."""
+        weight, bonus = _WEIGHING[self.ngram]
+        return (weight if self.weight is None else self.weight), (bonus if self.bonus is None else self.bonus)
 
 
 @dataclass(frozen=True)
@@ -15,7 +73,9 @@ class Question:
         streams: The number of parts of a text to read in parallel; None for a number that suits the text.
         gap: Another gap than in training.
         symbols: The most symbols of a text to measure, evenly chosen; 0 for all, None for the number of the run.
-        beams: The number of beams of the searches for translations; None for the number of the run.
+        beams: The number of beams of the searches for translations, or for transcripts; None for the number of the run,
+            or for no search for transcripts.
+        search: What a search for transcripts knows; None for what it knows by itself.
     """
 
     split: str = "valid"
@@ -24,6 +84,14 @@ class Question:
     gap: int | None = None
     symbols: int | None = None
     beams: int | None = None
+    search: Search | None = None
+
+    @property
+    def transcribing(self) -> Search | None:
+        """The search for transcripts; None for none."""
+        if self.beams is None:
+            return self.search
+        return replace(self.search or Search(), beams=self.beams)
 
 
 @dataclass(frozen=True)

@@ -341,6 +341,8 @@ class JobKind:
         """
         if question.beams is not None:
             raise ConfigError(f"beams is {question.beams}, and run '{run}' translates nothing. Leave it out.")
+        if question.search is not None:
+            raise ConfigError(f"A search for transcripts is given, and run '{run}' hears no speech. Leave it out.")
 
     def evaluate(self, restored: Restored, question: Question) -> Evaluation:
         """Measure the model of a finished run.

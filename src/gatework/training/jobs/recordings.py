@@ -10,6 +10,7 @@ from gatework.tasks.own import check_recording, is_own
 from gatework.tasks.task import Recorded, Recording, Task
 from gatework.training.jobs.place import find_data
 from gatework.training.jobs.settings import Settings
+from gatework.training.jobs.sounds import SoundSettings
 from gatework.training.jobs.table import TableSettings
 
 _MOST_FACTS = 1 << 26
@@ -35,6 +36,8 @@ def load_recording(task: Task, gap: int, config: Settings, *, as_before: bool = 
     if is_own(task.name) and not examples.folder and not config.data:
         return check_recording(task, examples.load(Path(), gap))
     path = find_data(task, config.data)
+    if examples.spoken and isinstance(config, SoundSettings):
+        return examples.load(path, gap, config.speech_options())
     if not examples.own or not isinstance(config, TableSettings):
         return examples.load(path, gap)
     return examples.load(path, gap, replace(config.table_options(), as_before=as_before))

@@ -14,7 +14,8 @@ from gatework.tasks.own import find_task, knowing
 from gatework.tasks.task import Task
 from gatework.training.jobs.kind import JobKind
 from gatework.training.jobs.protocol import Job
-from gatework.training.jobs.sequence import SequenceKind, SequenceSettings
+from gatework.training.jobs.sequence import SequenceKind
+from gatework.training.jobs.sequence_settings import SequenceSettings
 from gatework.training.jobs.settings import Settings
 from gatework.training.jobs.text import TextKind, TextSettings
 from gatework.training.jobs.translation import TranslationKind, TranslationSettings

@@ -5,10 +5,9 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from gatework.cells import Cell
@@ -27,46 +26,16 @@ from gatework.training.jobs.protocol import StepLoss
 from gatework.training.jobs.reading import read_sequences, remembered
 from gatework.training.jobs.recordings import is_read_as_before, load_recording
 from gatework.training.jobs.sequence_model import ModelSizes, build_sequence_model, maps_input
+from gatework.training.jobs.sequence_settings import SequenceSettings
 from gatework.training.jobs.settings import Settings
 from gatework.training.jobs.shape import SequenceShape
-from gatework.training.jobs.table import TableSettings, refuse_forecast_settings, refuse_table_settings
+from gatework.training.jobs.transcripts import measure_transcripts, spells
 from gatework.training.jobs.trivial import measure_predictors
-from gatework.training.jobs.truncation import run_piece, uncut, windows_of
+from gatework.training.jobs.truncation import run_piece, windows_of
 
 # The number of held-out sequences for evaluations during training.
 _VALID_SIZE = 500
 _ASKED_LAST = "asked_last"  # among the facts of recorded data
-
-
-class SequenceSettings(TableSettings, Settings):
-    """The settings of a sequence task, besides those that all jobs share."""
-
-    headings: ClassVar[Mapping[str, str]] = {"shortest_gap": "Task"}
-
-    shortest_gap: int | None = Field(
-        None,
-        ge=0,
-        le=2**24,
-        description="Train on gaps from this one to gap, one drawn for each step; by default only gap.",
-    )
-
-    def check(self) -> None:
-        """Refuse settings that do not fit the task.
-
-        Raises:
-            ConfigError: If settings do not fit; the message names them and what was expected.
-        """
-        task = find_task(self.task)
-        gap = task.check_gap(self.gap)
-        task.check_data(self.data)
-        if self.shortest_gap is not None:
-            task.check_shortest_gap(self.shortest_gap, gap)
-        if self.tbptt is not None and windows_of(task) == 1:
-            raise ConfigError(uncut(self.tbptt, self.task))
-        if not (isinstance(task.examples, Recorded) and task.examples.own):
-            refuse_table_settings(self, self.task)
-        elif not task.examples.ahead:
-            refuse_forecast_settings(self, self.task)
 
 
 class SequenceJob:
@@ -375,8 +344,7 @@ class SequenceKind(JobKind):
         return Answers(restored.model.answering(job.task.kind), tuple(map(str, named)) or job.task.classes)
 
     def check_question(self, run: str, question: Question) -> None:
-        """Refuse options that are only for text."""
-        super().check_question(run, question)
+        """Refuse options that are only for text or for translations."""
         if question.data or question.streams is not None:
             given = f"data is '{question.data}'" if question.data else f"streams is {question.streams}"
             raise ConfigError(f"{given}, and run '{run}' was trained on a task, not on text. Leave it out.")
@@ -388,6 +356,13 @@ class SequenceKind(JobKind):
             job = _at_gap(job, question.gap)
         score, groups = measure_sequences(restored.model, job.held(question.split), job.task)
         metrics, trivial = score.named(), job.trivial(question.split)
+        if spells(job.task):
+            facts = job.recording.facts if job.recording else {}
+            more, known = measure_transcripts(restored.model, job.held(question.split), facts, question.transcribing)
+            metrics |= more
+            trivial = {name: {**found, **known[name]} for name, found in trivial.items()}
+        else:
+            super().check_question(restored.run, question)
         names = job.recording.facts.get("groups", ()) if job.recording else ()
         return Evaluation(
             restored.run,
