@@ -15,7 +15,10 @@ from gatework.cli import app as door
 from gatework.cli.app import VERBS, app, main, run
 from gatework.cli.output import program
 
-VERB_NAMES = "cells, show, draw, tasks, train, evaluate, predict, forecast, generate, compare, explore, report, doctor"
+VERB_NAMES = (
+    "cells, show, draw, tasks, train, evaluate, predict, transcribe, forecast, generate, compare, explore, report, "
+    "doctor"
+)
 CELL_NAMES = ", ".join(CELLS)
 
 # Words -> the whole of what standard error says after "gatework: ". Every one leaves with 2 and says nothing on

@@ -62,6 +62,11 @@ VERBS = {
         "Predict classes, tags or numbers of new sequences.",
         "gatework predict runs/mine new.csv -o answers.csv",
     ),
+    "transcribe": Verb(
+        "transcribe:transcribe",
+        "Write what is said in recordings.",
+        "gatework transcribe runs/speech one.wav two.wav",
+    ),
     "forecast": Verb(
         "forecast:forecast",
         "Forecast how a table of your own goes on, with intervals.",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gatework.training.config import make_config as make_config
     from gatework.training.config import read_toml as read_toml
     from gatework.training.evaluation import Evaluation as Evaluation
+    from gatework.training.evaluation import Search as Search
     from gatework.training.evaluation import evaluate as evaluate
     from gatework.training.generation import Generation as Generation
     from gatework.training.generation import generate as generate
@@ -23,16 +24,21 @@ if TYPE_CHECKING:
     from gatework.training.loop import train as train
     from gatework.training.progress import RunReporter as RunReporter
     from gatework.training.progress import make_reporter as make_reporter
+    from gatework.training.transcription import Hearing as Hearing
+    from gatework.training.transcription import Transcription as Transcription
 
 # The use of a finished run does not wait for the modules that draw the curve of a run in training.
 _PUBLIC = {
     "Evaluation": "gatework.training.evaluation",
     "Generation": "gatework.training.generation",
+    "Hearing": "gatework.training.transcription",
     "LoadedRun": "gatework.training.loaded",
     "Prediction": "gatework.training.loaded",
+    "Search": "gatework.training.evaluation",
     "RunReporter": "gatework.training.progress",
     "TrainConfig": "gatework.training.config",
     "TrainResult": "gatework.training.loop",
+    "Transcription": "gatework.training.transcription",
     "evaluate": "gatework.training.evaluation",
     "generate": "gatework.training.generation",
     "load": "gatework.training.loaded",

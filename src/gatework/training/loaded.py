@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, overload
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from gatework.tasks.task import Task
 from gatework.tracing import Trace
 from gatework.tracing import trace as trace_model
 from gatework.training.config import TrainConfig
-from gatework.training.evaluation import Evaluation, Question, check_beams, check_streams, check_symbols
+from gatework.training.evaluation import Evaluation, Question, Search, check_beams, check_streams, check_symbols
 from gatework.training.forecast_stream import ForecastStream
 from gatework.training.forecaster import Source
 from gatework.training.forecasting import Forecast, Forecasting, check_forecasts
@@ -30,6 +30,7 @@ from gatework.training.jobs.kind import JobKind, Reading, Restored
 from gatework.training.jobs.registry import kind_of, knowing_own
 from gatework.training.restore import Loaded, Step, open_run, reopen
 from gatework.training.run import RunDirectory
+from gatework.training.transcription import Hearing, Sound, Transcriber, Transcription
 from gatework.training.translating import make_wish
 
 
@@ -272,6 +273,7 @@ class LoadedRun:
         gap: int | None = None,
         symbols: int | None = None,
         beams: int | None = None,
+        search: Search | None = None,
     ) -> Evaluation:
         """Measure the model; see :func:`gatework.evaluate`. This needs the data of the run.
 
@@ -281,7 +283,9 @@ class LoadedRun:
             streams: For text: the number of parts to read in parallel.
             gap: For a task: another gap than in training.
             symbols: For text: the most symbols to measure; 0 for all.
-            beams: For translation: the number of beams of the searches.
+            beams: For translation: the number of beams of the searches. For speech: those of a search beside the most
+                probable path; None for none.
+            search: For speech: what the search knows.
 
         Returns:
             The metrics.
@@ -291,7 +295,9 @@ class LoadedRun:
             DataError: If the data are missing, differ from those of the training, or have no such split.
         """
         began, run = monotonic(), self._restored.run
-        question = Question(split, data, check_streams(streams), gap, check_symbols(symbols), check_beams(beams))
+        question = Question(
+            split, data, check_streams(streams), gap, check_symbols(symbols), check_beams(beams), search
+        )
         with knowing_own(self._task):
             self._kind.check_question(run, question)
             trained = self._kind.restore(run, self.config, self._directory)
@@ -335,6 +341,63 @@ class LoadedRun:
             DataError: If a table cannot be read, or does not fit the model.
         """
         return ForecastStream(self._forecasting, table, series, ahead)
+
+    @overload
+    def transcribe(self, sounds: Sound, *, beams: int = 0, **options: Any) -> Transcription: ...
+
+    @overload
+    def transcribe(self, sounds: Sequence[Sound], *, beams: int = 0, **options: Any) -> list[Transcription]: ...
+
+    def transcribe(
+        self, sounds: Sound | Sequence[Sound], *, beams: int = 0, **options: Any
+    ) -> Transcription | list[Transcription]:
+        """Transcribe recordings, for a run on speech. The data of the run are not needed.
+
+        Args:
+            sounds: A file (WAV; FLAC and OGG with soundfile; ``.mfc``), samples ``[n]`` at the rate of the run, or a
+                list of these. A file at another rate is resampled, and several channels are mixed.
+            beams: The number of prefixes that are kept in a search; 0 for the most probable path.
+            options: For a search: ``ngram``, ``order``, ``weight`` and ``bonus`` of
+                :class:`gatework.training.Search`.
+
+        Returns:
+            The transcript, with what was done to the recording; for a list, those of all.
+
+        Raises:
+            RunError: If the run is not on speech.
+            ConfigError: If an option is out of its range.
+            DataError: If a recording cannot be read.
+        """
+        transcriber = self.transcriber(Search(beams, **options))
+        if isinstance(sounds, Sequence) and not isinstance(sounds, str):
+            return [transcriber.transcribe(sound) for sound in sounds]
+        return transcriber.transcribe(sounds)
+
+    def transcriber(self, search: Search) -> Transcriber:
+        """Prepare to transcribe one recording after the other; see :meth:`transcribe`.
+
+        Args:
+            search: How scores are turned into transcripts.
+
+        Returns:
+            What transcribes.
+
+        Raises:
+            RunError: If the run is not on speech.
+        """
+        return Transcriber(self._restored, search)
+
+    def listen(self) -> Hearing:
+        """Begin a recording that arrives in pieces, for a run on speech that reads in one direction.
+
+        Returns:
+            What hears it: ``feed(samples)`` gives the letters that samples add, ``finish()`` the last ones.
+
+        Raises:
+            RunError: If the run is not on speech.
+            ConfigError: If its model needs whole recordings.
+        """
+        return Hearing(self.transcriber(Search()))
 
     @cached_property
     def _forecasting(self) -> Forecasting:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,11 +86,13 @@ class Prepared:
         """
         try:
             recipe = Recipe.from_facts(facts)
+            if not _is_whole(recipe):
+                raise _nothing_said()
             if facts["normalize"] == "recording":
                 return cls(recipe)
             mean, deviation = (np.array(facts[name], np.float64) for name in ("mean", "deviation"))
         except (KeyError, TypeError, ValueError) as error:
-            raise DataError("The facts of the run do not say how recordings are read. Train it again.") from error
+            raise _nothing_said() from error
         if mean.shape != (recipe.width // recipe.stack,) or deviation.shape != mean.shape:
             raise DataError(
                 f"The facts of the run have the scale of {mean.size} features; expected {recipe.width // recipe.stack}."
@@ -157,6 +159,16 @@ class Arriving:
 
     def _scaled(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         return (features - self._scale[0]) / self._scale[1]
+
+
+def _is_whole(recipe: Recipe) -> bool:
+    """Tell whether settings can give a recipe."""
+    numbers = ((recipe.deltas, 0, 2), (recipe.stack, 1, 32), (recipe.rate, 1000, 384_000))
+    return recipe.kind in get_args(Kind) and all(type(n) is int and low <= n <= high for n, low, high in numbers)
+
+
+def _nothing_said() -> DataError:
+    return DataError("The facts of the run do not say how recordings are read. Train it again.")
 
 
 def _scale_facts(mean: NDArray[np.float64], deviation: NDArray[np.float64]) -> dict[str, Any]:

@@ -90,7 +90,8 @@ def known_texts(facts: Mapping[str, Any]) -> tuple[tuple[str, ...], dict[str, in
         DataError: If they are not those of a run on transcripts.
     """
     letters, texts = facts.get("classes", ()), facts.get("transcripts", {})
-    fits = isinstance(texts, Mapping) and all(
+    fits = isinstance(texts, Mapping) and all(isinstance(letter, str) and len(letter) == 1 for letter in letters)
+    fits = fits and all(
         isinstance(text, str) and type(count) is int and 0 < count < 1 << 24 and set(text) <= set(letters)
         for text, count in texts.items()
     )
