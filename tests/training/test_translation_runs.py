@@ -14,8 +14,9 @@ from gatework.cli.app import run as command
 from gatework.data.sentences import Sentences
 from gatework.errors import ConfigError, DataError, GateworkError, RunError
 from gatework.heads import HEADS
+from gatework.search import compare, make_compare_config
 from gatework.tasks.registry import TASKS
-from gatework.training import evaluate, make_config, train
+from gatework.training import evaluate, generate, make_config, train
 from gatework.training.jobs.registry import kind_of, open_job
 from gatework.training.jobs.translation_data import Bilingual, Numbered, PairedText, make_text
 from gatework.training.jobs.translation_score import measure_trivial
@@ -94,6 +95,20 @@ def test_it_learns_to_translate(learned, capsys):
     assert model.translate(["3 1"], beams=1) == ["one three"]
     assert command(["translate", run, "--text", "4 2 7"]) == 0
     assert capsys.readouterr().out == "seven two four\n"
+
+
+def test_generate_draws_a_translation_of_the_prompt(learned, capsys):
+    run = str(learned.run)
+    assert generate(run, "4 2 7", temperature=0.0).text == "seven two four"
+    assert generate(run, "4 2 7", beams=3).text == "seven two four"
+    drawn = {generate(run, "4 2 7", temperature=30.0, length=5, seed=seed).text for seed in range(4)}
+    assert len(drawn) == 4
+    assert generate(run, "4 2 7", temperature=30.0, length=5, seed=1).text in drawn
+    assert generate(run, "", temperature=0.0).text == ""
+    assert command(["generate", run, "--prompt", "4 2", "--temperature", "0"]) == 0
+    assert capsys.readouterr().out == "two four\n"
+    with pytest.raises(DataError, match="Sentence 1 has a line end in it"):
+        generate(run, "4\n2")
 
 
 def test_bleu_is_that_of_the_package(learned, folder):
@@ -307,3 +322,26 @@ def test_the_task_tells_its_licence(capsys):
     assert "research and education" in " ".join(capsys.readouterr().out.split())
     assert kind_of("translation").name == "pairs"
     assert TASKS["translation"].success.metric == "bleu"
+
+
+def test_cells_are_compared_by_bleu(folder, tmp_path):
+    """Every cell has as many parameters, encoder, decoder and attention together."""
+    config = make_compare_config(
+        {"task": "translation", "cells": "gru,rnn", "gaps": "2,4", "seeds": 1, "learning_rates": "0.01", "steps": 6}
+        | {"data": str(folder), "languages": "num-word", "pieces": 270, "hidden_size": 16, "batch_size": 16}
+        | {"attention": "general", "attention_place": "after", "evaluate_every": 3, "run": str(tmp_path / "compare")}
+        | {"workers": 1}
+    )
+    found = compare(config)
+    assert {cell: len(config.gaps) for cell, _ in found.summary} == {"gru": 2, "rnn": 2}
+    assert all(0 <= one.median <= 100 for one in found.summary.values() if one.median is not None)
+    assert found.task["success"]["metric"] == "bleu"
+    assert found.task["predictor"] == "copying"
+    sizes = {cell: size.parameters for cell, size in found.sizes.items()}
+    assert abs(sizes["rnn"] - sizes["gru"]) < 0.05 * sizes["gru"]
+    job = opened(make_config(SMALL | {"data": str(folder)}))
+    model = job.build(torch.device("cpu"))
+    counted = job.shape.count(model.encoder.cell, SMALL["hidden_size"])
+    assert counted == sum(value.numel() for value in model.parameters())
+    with pytest.raises(ConfigError, match="attention is 'general', and has no meaning in task 'parity'"):
+        make_compare_config({"task": "parity", "cells": "gru", "gaps": "3", "attention": "general"})

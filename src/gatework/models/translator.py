@@ -1,6 +1,6 @@
 """Translation: an encoder of any cell in both directions, and a decoder of any cell, with or without attention."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -251,6 +251,32 @@ class Translator(nn.Module):
         first = torch.full((len(lengths),), end, device=source.device)
         most = _LONGER * int(lengths.max()) + _MORE
         return beam_search(search, first, search.state, end=end, width=beams, length=most, penalty=penalty)
+
+    @torch.no_grad()
+    def draw(
+        self, source: Tensor, lengths: Tensor, end: int, choose: Callable[[Tensor], int], length: int
+    ) -> Iterator[int]:
+        """Write the translation of one sentence, symbol by symbol.
+
+        Args:
+            source: The symbols of the sentence ``[L, 1]``.
+            lengths: Their number ``[1]``, on the CPU.
+            end: The symbol that begins and ends a sentence.
+            choose: The function that chooses the next symbol from the log-probabilities of all ``[V]`` on the CPU.
+            length: The most symbols.
+
+        Yields:
+            The symbols, as they are chosen, without the end symbol.
+        """
+        device = self.head.weight.device
+        search = Search(self, self.read(source.to(device), lengths))
+        number, state = end, search.state
+        for _ in range(length):
+            logs, state = search(torch.tensor([number], device=device), state)
+            number = choose(logs[0].float().cpu())
+            if number == end:
+                return
+            yield number
 
 
 class Search:

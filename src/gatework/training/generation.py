@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from gatework.data.vocabulary import Writer
 from gatework.errors import ConfigError, DataError
-from gatework.models.sampling import check_sampling, write_best, write_on
-from gatework.training.restore import Loaded, Step, load_model
+from gatework.models.sampling import check_sampling, choose, write_best, write_on
+from gatework.training.jobs.kind import Restored, Wish
+from gatework.training.jobs.registry import kind_of
+from gatework.training.restore import Loaded, Step, load_model, open_run, reopen
 
 MOST_AT_ONCE = 10_000_000
 """The most symbols of a text that is returned as a whole."""
@@ -72,7 +76,8 @@ def generate(
 
     Args:
         run: The run directory, or a model that is loaded.
-        prompt: The text to continue; if empty, the model starts at the beginning of a line.
+        prompt: The text to continue; if empty, the model starts at the beginning of a line. A run on translation
+            translates it.
         length: The number of bytes, characters, words or pieces to add, at most 10,000,000; see :func:`stream` for
             more.
         temperature: Below 1, likely symbols become more likely; with 0, the most likely symbol is always chosen.
@@ -137,15 +142,30 @@ def stream(
         raise ConfigError(f"seed is {seed}; expected a whole number from 0 to 2**63 - 1.")
     if beams:
         _check_beams(beams, length, {"temperature": (temperature, 0.8), "top_p": (top_p, 1.0), "top_k": (top_k, 0)})
+    sampling: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "top_k": top_k}
+    if not isinstance(run, Loaded) and kind_of((config := open_run(run).read_config()).task).translates(config):
+        return _translated(reopen(run, step=step, device=device), prompt, length, beams, seed, sampling)
     loaded = run if isinstance(run, Loaded) else load_model(run, step=step, device=device)
     start, writer = _prompted(loaded, prompt), Writer(loaded.vocabulary)
     shown = "".join(map(writer.write, start.tolist()))
-    sampling: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "top_k": top_k}
     if beams:
         numbers = iter(write_best(loaded.model, loaded.vocabulary, start, length, beams))
     else:
         numbers = write_on(loaded.model, loaded.vocabulary, start, length, seed=seed, **sampling)
     return Stream(loaded.step, shown, _written(writer, numbers))
+
+
+def _translated(
+    restored: Restored, prompt: str, length: int, beams: int, seed: int, sampling: dict[str, Any]
+) -> Stream:
+    """Translate a prompt, which is not a part of the text then: by a search, or by drawing."""
+    kind = kind_of(restored.config.task)
+    if beams:
+        (found,) = kind.translate(restored, [prompt], Wish(beams))
+        return Stream(restored.step, "", iter([found.text]))
+    generator = torch.Generator().manual_seed(seed)
+    chosen = partial(choose, generator=generator, **sampling)
+    return Stream(restored.step, "", kind.draw_translation(restored, prompt, chosen, length))
 
 
 def _check_beams(beams: int, length: int, sampling: dict[str, tuple[float, float]]) -> None:

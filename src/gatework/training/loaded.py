@@ -229,7 +229,7 @@ class LoadedRun:
         return trace_model(self.model, reading.inputs, names, parts, lengths=reading.lengths)
 
     def generate(self, prompt: str = "", **options: Any) -> Generation:
-        """Continue a prompt; see :func:`gatework.generate`.
+        """Continue a prompt, or translate it, for a run of task ``translation``; see :func:`gatework.generate`.
 
         Args:
             prompt: The text to continue.
@@ -241,6 +241,8 @@ class LoadedRun:
         Raises:
             RunError: If the models of this job do not write.
         """
+        if self._kind.translates(self.config):
+            return generate_text(str(self.path), prompt, step=self.step, **options)
         loaded = Loaded(self._directory, self.config, self.vocabulary, self.model, self.step)
         return generate_text(loaded, prompt, **options)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from gatework.errors import ConfigError
+from gatework.errors import ConfigError, RunError
 from gatework.training.evaluation import check_beams
 from gatework.training.jobs.kind import Translation as Translation
 from gatework.training.jobs.kind import Wish
@@ -64,8 +64,13 @@ def translate(
         DataError: If something is not a sentence.
     """
     wish = make_wish(beams, penalty)
-    kind = kind_of(open_run(run).read_config().task)
-    kind.check_translates(run, open_run(run).read_config())
+    config = open_run(run).read_config()
+    kind = kind_of(config.task)
+    if not kind.translates(config):
+        raise RunError(
+            f"Run '{run}' was trained on task '{config.task}'; expected a run of task translation. `gatework evaluate` "
+            "measures it."
+        )
     restored = reopen(run, step=step, device=device)
     return Translations(run, restored.step, beams, tuple(kind.translate(restored, sentences, wish)))
 

@@ -17,10 +17,12 @@ from gatework.training.jobs.table import TABLE_SETTINGS, TableSettings
 OF_TABLE = ("encoding", *TABLE_SETTINGS)
 # Settings that say how the layers of all cells are stacked.
 OF_STACK = ("num_layers", "bidirectional", "skip", "tie_layers")
+# Settings of translations.
+OF_PAIRS = ("attention", "attention_place", "languages", "pieces")
 # Settings of a training run that a comparison may fix for all its cells; the task determines the others.
 SHARED = (
     *("batch_size", "clip_norm", "forget_bias", "init", "schedule", "shortest_gap", "steps"),
-    *("evaluate_every", "data", *OF_TABLE, *OF_STACK),
+    *("evaluate_every", "data", *OF_TABLE, *OF_STACK, *OF_PAIRS),
 )
 # Settings that may change when a comparison is resumed.
 MAY_CHANGE = frozenset(("run", "workers", "data"))
@@ -103,6 +105,10 @@ class CompareConfig(TableSettings):
     )
     data: str = Field("", description="The folder of recorded data, for a task that needs one.")
     encoding: str = Field("utf-8", description="The encoding of your own table.")
+    attention: str | None = Field(None, description="For translation: the kind of attention of every cell.")
+    attention_place: str | None = Field(None, description="For translation: attend inside the cells, or after them.")
+    languages: str | None = Field(None, description="For translation: the endings of the files, such as en-de.")
+    pieces: int | None = Field(None, ge=257, le=2**24, description="For translation: pieces of words a language.")
     seed: int = Field(0, ge=0, lt=2**63, description="The seed of all that is drawn at random.")
     workers: int | None = Field(None, ge=1, le=4096, description="Processes; by default one for each core.")
     run: str = Field("", pattern=r"^[^\x00]*$", description="The directory; by default runs/compare-<task>.")
@@ -157,7 +163,7 @@ class CompareConfig(TableSettings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "CompareConfig":
-        checked = {name: getattr(self, name) for name in ("data", *OF_TABLE, *OF_STACK)}
+        checked = {name: getattr(self, name) for name in ("data", *OF_TABLE, *OF_STACK, *OF_PAIRS)}
         checked = {name: value for name, value in checked.items() if value is not None}
         for gap in self.gaps:  # the job checks whether the task accepts the gap, the data and the layers
             make_config({"task": self.task, "gap": gap, **checked})

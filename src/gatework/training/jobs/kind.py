@@ -4,7 +4,7 @@ A kind implements everything that differs between jobs, and refuses requests tha
 branches on the kind of a job.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +20,8 @@ from gatework.tasks.task import NOTHING
 from gatework.training.jobs.evaluation import Evaluation, Question
 from gatework.training.jobs.protocol import Job
 from gatework.training.jobs.settings import Settings
+
+Choose = Callable[[Tensor], int]
 
 
 class Kept(Protocol):
@@ -271,20 +273,9 @@ class JobKind:
         """Tell whether models of a run with these settings forecast how a table goes on."""
         return False
 
-    def check_translates(self, run: str, config: Any) -> None:
-        """Refuse a run whose models do not translate.
-
-        Args:
-            run: The run, as the user has named it.
-            config: The settings of the run.
-
-        Raises:
-            RunError: If they do not.
-        """
-        raise RunError(
-            f"Run '{run}' was trained on task '{config.task}'; expected a run of task translation. `gatework evaluate` "
-            "measures it."
-        )
+    def translates(self, config: Any) -> bool:
+        """Tell whether models of a run with these settings translate sentences."""
+        return False
 
     def translate(self, restored: Restored, sentences: Sequence[str], wish: Wish) -> list[Translation]:
         """Translate sentences.
@@ -300,6 +291,24 @@ class JobKind:
         Raises:
             RunError: If the models of this job do not translate.
             DataError: If something is not a sentence.
+        """
+        raise RunError(_cannot(restored, "translate"))
+
+    def draw_translation(self, restored: Restored, sentence: str, choose: Choose, length: int) -> Iterator[str]:
+        """Draw a translation, symbol by symbol.
+
+        Args:
+            restored: The run.
+            sentence: The sentence.
+            choose: The function that chooses the next symbol from the scores of all ``[V]``.
+            length: The most symbols.
+
+        Returns:
+            The parts of the translation; each is computed when it is asked for.
+
+        Raises:
+            RunError: If the models of this job do not translate.
+            DataError: If this is not one sentence.
         """
         raise RunError(_cannot(restored, "translate"))
 

@@ -1,7 +1,7 @@
 """Translation as a job: pairs of sentences, read in passes, in batches of similar lengths."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from gatework.tasks.own import find_task, is_task
 from gatework.tasks.task import NOTHING, Pairs, Success
 from gatework.training.jobs.build import DTYPES, build_cell, known_cell, own_projection
 from gatework.training.jobs.evaluation import Evaluation, Question
-from gatework.training.jobs.kind import Ending, JobKind, Kept, Restored, Translation, Wish
+from gatework.training.jobs.kind import Choose, Ending, JobKind, Kept, Restored, Translation, Wish
 from gatework.training.jobs.memory_check import Needs, check_memory
 from gatework.training.jobs.protocol import StepLoss
 from gatework.training.jobs.settings import Settings
@@ -336,20 +336,21 @@ class TranslationKind(JobKind):
         told = {"gap": gap, "solved": solved, "verdict": verdict, "notes": how}
         return replace(found, sequences=len(job.text.splits[split]), **told)
 
-    def check_translates(self, run: str, config: Settings) -> None:
-        """Refuse nothing: these models translate."""
+    def translates(self, config: Settings) -> bool:
+        """Tell that these models translate."""
+        return True
+
+    def draw_translation(self, restored: Restored, sentence: str, choose: Choose, length: int) -> Iterator[str]:
+        """Draw a translation, symbol by symbol."""
+        known: Bilingual = restored.trained.vocabulary
+        (told,) = known.told([sentence], lowercase=restored.config.lowercase)
+        numbers = restored.model.draw(*known.read([told]), known.end, choose, length) if told else iter(())
+        return known.written(numbers)
 
     def translate(self, restored: Restored, sentences: Sequence[str], wish: Wish) -> list[Translation]:
         """Translate sentences, each of which is read as those to train on were."""
         known: Bilingual = restored.trained.vocabulary
-        for number, sentence in enumerate(sentences, start=1):
-            if not isinstance(sentence, str) or "\n" in sentence:
-                kind = type(sentence).__name__
-                what = "has a line end in it" if isinstance(sentence, str) else f"is of the type {kind}"
-                raise DataError(f"Sentence {number:,} {what}; expected a text without line ends for each sentence.")
-        told = [" ".join(sentence.split()) for sentence in sentences]
-        if restored.config.lowercase:
-            told = [sentence.lower() for sentence in told]
+        told = known.told(sentences, lowercase=restored.config.lowercase)
         some = [number for number, sentence in enumerate(told) if sentence]
         found = find_translations(restored.model, known, [told[number] for number in some], wish)
         answers = [Translation(sentence, "") for sentence in sentences]

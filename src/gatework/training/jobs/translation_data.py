@@ -1,7 +1,7 @@
 """The sentences of a translation: the settings, the files, the pieces of words, and batches of equal lengths."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from gatework.data.sentences import Sentences, find_splits, hold_out, read_sentences, split_languages
-from gatework.data.vocabulary import Vocabulary
+from gatework.data.vocabulary import Vocabulary, Writer
 from gatework.errors import ConfigError, DataError
 from gatework.models.translator import NO_ATTENTION
 from gatework.runs.files import digest
@@ -244,6 +244,32 @@ class Bilingual:
         """
         symbols, lengths = Numbered.of(lines, self.source).padded(np.arange(len(lines)), self.end)
         return _ended(symbols, lengths, self.end)
+
+    def told(self, sentences: Sequence[str], *, lowercase: bool) -> list[str]:
+        """Bring sentences of a person's own into the form of those to train on.
+
+        Raises:
+            DataError: If something is not a sentence.
+        """
+        for number, sentence in enumerate(sentences, start=1):
+            if not isinstance(sentence, str) or "\n" in sentence:
+                kind = type(sentence).__name__
+                what = "has a line end in it" if isinstance(sentence, str) else f"is of the type {kind}"
+                raise DataError(f"Sentence {number:,} {what}; expected a text without line ends for each sentence.")
+        whole = [" ".join(sentence.split()) for sentence in sentences]
+        return [sentence.lower() for sentence in whole] if lowercase else whole
+
+    def written(self, numbers: Iterable[int]) -> Iterator[str]:
+        """Turn the symbols of a translation into text, part by part."""
+        writer, begun = Writer(self.target), False
+        for number in numbers:
+            part = writer.write(number)
+            part = part if begun else part.lstrip()
+            begun = begun or bool(part)
+            if part:
+                yield part
+        if end := writer.end():
+            yield end
 
     def write(self, numbers: Sequence[int]) -> str:
         """Turn the symbols of a translation into text."""
