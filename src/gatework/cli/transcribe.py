@@ -34,7 +34,7 @@ def transcribe(
         json: Print JSON, for programs.
     """
     loaded = load(run, step=checkpoint_step(checkpoint), device=device)
-    hearing = loaded.transcriber(search.made(beams))
+    hearing = loaded.transcriber(search.chosen(beams))
     several = [file, *files]
     told = []
     for one in several:
