@@ -99,7 +99,7 @@ def both_ways(recordings, tmp_path_factory) -> Path:
 
 def test_a_model_learns_to_write_what_it_hears(trained, recordings):
     pytest.importorskip("jiwer")
-    found = gatework.evaluate(str(trained), split="test", search=Search(8, "letters"))
+    found = gatework.evaluate(str(trained), split="test", beams=8, search=Search(ngram="letters"))
     assert found.metrics["cer"] < 0.05
     assert found.metrics["accuracy"] == pytest.approx(1 - found.metrics["cer"])
     assert found.metrics["wer_by_search"] < 0.1
@@ -142,6 +142,9 @@ def test_recordings_are_transcribed_without_the_data(trained, tmp_path, recordin
     assert all(0.12 * n - 0.1 < second < 0.12 * n + 0.4 for n, (_, second) in enumerate(first.spikes))
     assert loaded.transcribe(spoken("cab", rng)).text == "cab"
     assert loaded.transcribe(torch.from_numpy(spoken("cab", rng)).float()).text == "cab"
+    assert loaded.transcribe(spoken("cab", rng), beams=4, ngram="letters").text == "cab"
+    with pytest.raises(ConfigError, match=r"ngram is given, and beams is 0\. Give beams, such as 16\."):
+        loaded.transcribe(spoken("cab", rng), ngram="letters")
 
 
 @pytest.mark.parametrize("longest", [3, 100, 777, 20_000])
@@ -228,7 +231,7 @@ def test_runs_on_other_tasks_hear_nothing(tmp_path):
     ).run
     with pytest.raises(RunError, match="was trained on task 'parity', whose models hear no speech"):
         gatework.load(run).transcribe("a.wav")
-    with pytest.raises(ConfigError, match=r"beams is 4, and task 'parity' of run .* has no transcripts\. Leave it out"):
+    with pytest.raises(ConfigError, match=r"A search for transcripts is given, and run .* hears no speech\."):
         gatework.evaluate(str(run), search=Search(4))
 
 
@@ -289,16 +292,11 @@ def test_settings_of_speech_are_for_speech():
         make_config({"task": "speech", "normalize": "none"})
 
 
-def test_both_directions_are_counted_and_refused_where_they_see_the_future(recordings):
+def test_parameters_of_both_directions_are_counted(recordings):
     for settings in ({"bidirectional": True, "num_layers": 2}, {"bidirectional": False}):
         job: Any = open_job(make_config({**SMALL, **settings, "data": str(recordings)}))
         model = job.build(torch.device("cpu"))
         assert job.shape.count(gatework.CELLS["lstm"], 24) == sum(part.numel() for part in model.parameters())
-    for task in ("airline", "reber", "jsb_chorales", "forecast"):
-        with pytest.raises(ConfigError, match=f"bidirectional is true, and task '{task}' may ask for what comes later"):
-            make_config({"task": task, "bidirectional": True})
-    with pytest.raises(ConfigError, match=r"bidirectional is True, and a text has none\."):
-        make_config({"bidirectional": True})
 
 
 def test_the_verb_writes_transcripts(trained, tmp_path, capsys):
@@ -318,6 +316,8 @@ def test_the_verb_writes_transcripts(trained, tmp_path, capsys):
     assert [spike["letter"] for spike in found["transcripts"][0]["spikes"]] == list("ab c")
     assert command(["transcribe", str(trained), str(tmp_path / "none.wav")]) == 2
     assert "none.wav" in capsys.readouterr().err
+    assert command(["transcribe", str(trained), files[0], "--ngram", "letters"]) == 2
+    assert "An n-gram or a bonus is given, and no search that it is for." in capsys.readouterr().err
 
 
 def test_the_verb_measures_error_rates(trained, capsys):

@@ -44,9 +44,8 @@ def evaluate(
     """
     step = checkpoint_step(checkpoint)
     asked = {"split": split, "data": data, "streams": streams, "symbols": symbols, "gap": gap, "beams": beams}
-    result = measure(
-        run, **asked, search=search.chosen(beams) if search != NO_FLAGS else None, step=step, device=device
-    )
+    known = None if search == NO_FLAGS else search.chosen(beams)
+    result = measure(run, **asked, search=known, step=step, device=device)
     if json:
         print_json(result.to_json())
         return

@@ -5,9 +5,9 @@ from pathlib import Path
 from rich.markup import escape
 
 from gatework.cli.output import Checkpoint, Json, Whole, checkpoint_step, err, out, print_json
-from gatework.cli.searching import SearchFlags
+from gatework.cli.searching import NO_FLAGS, SearchFlags
 from gatework.errors import printable
-from gatework.training import load
+from gatework.training import Search, load
 
 
 def transcribe(
@@ -16,7 +16,7 @@ def transcribe(
     /,
     *files: Path,
     beams: Whole = 0,
-    search: SearchFlags = SearchFlags(),  # noqa: B008, it is frozen
+    search: SearchFlags = NO_FLAGS,
     checkpoint: Checkpoint = "last",
     device: str = "cpu",
     json: Json = False,
@@ -34,7 +34,7 @@ def transcribe(
         json: Print JSON, for programs.
     """
     loaded = load(run, step=checkpoint_step(checkpoint), device=device)
-    hearing = loaded.transcriber(search.chosen(beams))
+    hearing = loaded.transcriber(search.chosen(beams) or Search(beams))
     several = [file, *files]
     told = []
     for one in several:

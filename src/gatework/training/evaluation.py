@@ -56,12 +56,29 @@ def evaluate(
         DataError: If the data are missing, differ from those of the training, or have no such split.
     """
     began = monotonic()
-    question = Question(split, data, check_streams(streams), gap, check_symbols(symbols), check_beams(beams), search)
+    question = make_question(split, data, streams, gap, symbols, beams, search)
     with knowing_own(task):
         kind = kind_of(open_run(run).read_config().task)
         kind.check_question(run, question)
         measured = kind.evaluate(restore(run, step=step, device=device), question)
     return replace(measured, seconds=monotonic() - began)
+
+
+def make_question(
+    split: str,
+    data: str,
+    streams: int | None,
+    gap: int | None,
+    symbols: int | None,
+    beams: int | None,
+    search: Search | None,
+) -> Question:
+    """Refuse options that are out of range; return them as a question. They are those of :func:`evaluate`.
+
+    Raises:
+        ConfigError: If one is out of range.
+    """
+    return Question(split, data, check_streams(streams), gap, check_symbols(symbols), check_beams(beams), search)
 
 
 def check_streams(streams: int | None) -> int | None:

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from gatework.data.targets import IGNORED
 from gatework.data.vocabulary import Vocabulary
-from gatework.errors import DataError, RunError
+from gatework.errors import ConfigError, DataError, RunError
 from gatework.heads import Head
 from gatework.tasks.task import Task
 from gatework.tracing import Trace
 from gatework.tracing import trace as trace_model
 from gatework.training.config import TrainConfig
-from gatework.training.evaluation import Evaluation, Question, Search, check_beams, check_streams, check_symbols
+from gatework.training.evaluation import Evaluation, Search, make_question
 from gatework.training.forecast_stream import ForecastStream
 from gatework.training.forecaster import Source
 from gatework.training.forecasting import Forecast, Forecasting, check_forecasts
@@ -297,9 +297,7 @@ class LoadedRun:
             DataError: If the data are missing, differ from those of the training, or have no such split.
         """
         began, run = monotonic(), self._restored.run
-        question = Question(
-            split, data, check_streams(streams), gap, check_symbols(symbols), check_beams(beams), search
-        )
+        question = make_question(split, data, streams, gap, symbols, beams, search)
         with knowing_own(self._task):
             self._kind.check_question(run, question)
             trained = self._kind.restore(run, self.config, self._directory)
@@ -367,9 +365,11 @@ class LoadedRun:
 
         Raises:
             RunError: If the run is not on speech.
-            ConfigError: If an option is out of its range.
+            ConfigError: If an option is out of its range, or there is no search for it.
             DataError: If a recording cannot be read.
         """
+        if options and not beams:
+            raise ConfigError(f"{', '.join(options)} is given, and beams is {beams}. Give beams, such as 16.")
         transcriber = self.transcriber(Search(beams, **options))
         if isinstance(sounds, Sequence) and not isinstance(sounds, str):
             return [transcriber.transcribe(sound) for sound in sounds]
