@@ -48,6 +48,12 @@ MEMORIES = {
         "h",
         memories="m",
     ),
+    # What memories alone decide is one number at each position, and nothing else of the memory is read.
+    "constant numbers": parse(
+        "a = softmax((v @ m) * (w @ h))\nz = total(spread(a * (v @ m), q)) + weigh(a, place(m)) * u\n" + READS,
+        "h",
+        memories="m",
+    ),
     "a memory alone": parse("z = total(tanh(U @ m))\n" + READS, "h", memories="m"),
 }
 MEMORY_OF_TORCH: Any = deterministic

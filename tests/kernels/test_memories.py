@@ -207,6 +207,10 @@ REFUSED = {
         parse("a = shift(softmax(m @ h), 1)\nz = a @ m\nh = tanh(W @ x + C @ z)", "h", memories="m"),
         "`shift` of what a memory's positions have runs in no kernel",
     ),
+    "a size that is known by a memory": (
+        parse("z = total(tanh(U @ m))\nh = tanh(W @ x + C @ z + U @ (V @ h))", "h", memories="m"),
+        "`U` has a size that is known by a memory alone",
+    ),
     "a mean over units": (
         parse("a = softmax(v @ norm(m + V @ h))\nz = a @ m\nh = tanh(W @ x + C @ z)", "h", memories="m"),
         "runs in no kernel",
@@ -216,7 +220,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("by", [-7, -6, -5, -1, 0, 1, 5, 6, 7])
 def test_what_is_shifted_by_more_positions_than_there_are_is_gone(by):
-    step = parse(f"a = softmax(m @ h)\nz = shift(a, {by}) @ m\nh = tanh(W @ x + C @ z)", "h", memories="m")
+    step = parse(f"a = softmax(m @ h)\nz = weigh(shift(a, {by}), m)\nh = tanh(W @ x + C @ z)", "h", memories="m")
     case = Case(step, 3, 2, 4, positions=6, record=("a",))
     found = case.run("reference", torch.float64)
     a, m = found["recorded a"], case.banks["m"].double()

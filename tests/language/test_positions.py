@@ -25,6 +25,12 @@ TEXTS = {
     ),
     "an input": (f"z = weigh(pick * exists(m), tanh(U @ m))\n{READS}", "h", "x pick", "m=pick"),
     "sums": (f"g = match(tanh(U @ m), V @ h)\nz = weigh(g, m) + total(spread(g, h))\n{READS}", "h", "x", "m"),
+    "places": (
+        "p = weigh(softmax(0.1 * place(m) * (v @ h)), place(m))\nz = total(spread(place(m), h) * m) + P @ p\n" + READS,
+        "h",
+        "x",
+        "m",
+    ),
     "blocks": (f"z = total(tanh(block_diagonal(U, 2) @ m + block_upper(V, 2) @ h) * m)\n{READS}", "h", "x", "m"),
 }
 STEPS = MEMORIES | {kind: attend(CELLS["gru"], kind, width=3).step for kind in KINDS}

@@ -67,7 +67,7 @@ class Sizes:
             self._relate_matrix(value)
             return
         size = self._size(value)
-        if size is None and any(isinstance(node, Apply) and node.function == "place" for node in walk(value)):
+        if size is None and _has_places(value):
             size = self.one()  # the places by themselves are one number each
         if size is not None:
             self.same(self.of(equation.target), size, value)
@@ -107,7 +107,7 @@ class Sizes:
 
     def _positional(self, node: Apply) -> str | None:
         """Return the size that a function of a memory's positions has at each position, or sums to."""
-        takes, held = FUNCTIONS[node.function].takes, [self._size(argument) for argument in node.arguments]
+        takes, held = FUNCTIONS[node.function].takes, [self._held(argument) for argument in node.arguments]
         if node.function == "place":  # goes with any size, as a number does
             return None
         for size in held[: 1 if node.function == "shift" else None]:
@@ -120,6 +120,11 @@ class Sizes:
         if node.function in ("match", "softmax", "exists"):
             return self.one()
         return held[-1] if node.function in ("weigh", "spread") else held[0]
+
+    def _held(self, node: Node) -> str | None:
+        """Return the size of an argument with values at positions. Places by themselves are one number each."""
+        size = self._size(node)
+        return self.one() if size is None and _has_places(node) else size
 
     def one(self) -> str:
         """Return the representative of the size of a single number."""
@@ -145,6 +150,10 @@ class Sizes:
         if node.structure == "block_upper":
             self.same(rows, columns, node)
         return self.root(rows)
+
+
+def _has_places(node: Node) -> bool:
+    return any(isinstance(part, Apply) and part.function == "place" for part in walk(node))
 
 
 def name_sizes(

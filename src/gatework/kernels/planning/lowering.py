@@ -169,6 +169,19 @@ class _Lowerer:
             self.positions[self.banks[node]] = memory
         return Name(self.banks[node])
 
+    def sizes_are_kept(self, lowered: Step) -> None:
+        """Refuse a step in which a size was known by what was taken out alone: nothing in the rest tells it."""
+        before = {one.name: (one.rows, one.columns) for one in self.step.parameters}
+        before |= {row: (before[matrix][1], None) for matrix, row in self.vectors.items()}
+        known: dict[str, str] = {}
+        for one in lowered.parameters:
+            for key, had in zip((one.rows, one.columns), before[one.name], strict=True):
+                if key is not None and had is not None and known.setdefault(key, had) != had:
+                    raise NotLowered(f"`{one.name}` has a size that is known by a memory alone")
+        for name in (name for name in lowered.sizes_of if name in self.step.sizes_of):
+            if known.setdefault(lowered.sizes_of[name], self.step.sizes_of[name]) != self.step.sizes_of[name]:
+                raise NotLowered(f"`{name}` has a size that is known by a memory alone")
+
     def finished(self) -> Lowered:
         step = self.step
         lines = needed(tuple(self.made), (*step.states, *step.delivered))
@@ -190,6 +203,7 @@ class _Lowerer:
             sized=[entry for entry in sized if entry],
             memories=entries,
         )
+        self.sizes_are_kept(lowered)
         banks = tuple((name, node) for node, name in self.banks.items() if name in reads)
         vectors = tuple((name, matrix) for matrix, name in self.vectors.items() if name in reads)
         return Lowered(lowered, banks, vectors)

@@ -10,9 +10,9 @@ from torch import Tensor
 from gatework.errors import SizeError
 from gatework.kernels.planning.recipe import Recipe
 from gatework.kernels.recent import Recent
-from gatework.language.check import parse
+from gatework.language.check import check
 from gatework.language.nodes import ONE_NUMBER, Step
-from gatework.language.parse import DERIVED
+from gatework.language.parse import DERIVED, read
 from gatework.language.show import show
 
 _MOST = 512
@@ -231,4 +231,4 @@ def read_spec(text: str) -> Spec:
 def _recipe(equations: str, names: tuple[tuple[str, ...], ...], drawn: bool, record: tuple[str, ...]) -> Recipe:
     states, inputs, outputs, delivered, sized, memories = names
     named = {"delivered": delivered, "sized": sized, "memories": memories}
-    return Recipe(parse(equations, states, inputs, outputs, DERIVED, **named), drawn, record)
+    return Recipe(check(read(equations, DERIVED), states, inputs, outputs, **named), drawn, record)
