@@ -32,6 +32,7 @@ class Case:
         inputs: Its inputs.
         outputs: Names of lines that it delivers.
         own_sizes: Names with sizes of their own, as its argument ``sizes``.
+        memories: Its memories, as its argument.
         transforms: Pairs of a function from cell to cell and its arguments.
         input_size: One size for each input that a user gives.
         hidden_size: One for each layer.
@@ -46,6 +47,10 @@ class Case:
         tie_layers: See ``bias``.
         sizes: See ``bias``.
         proj_size: See ``bias``.
+        memory_size: The size of the vectors of each bank; of those with one number at each position it counts for
+            nothing.
+        positions: L of each memory.
+        extents: For each memory how many positions each row has; None for all.
         dtype: The type of layer and input.
         backend: See ``bias``.
         memory: See ``bias``.
@@ -71,6 +76,7 @@ class Case:
     inputs: list[str] = field(default_factory=lambda: ["x"])
     outputs: list[str] = field(default_factory=list)
     own_sizes: list[str] = field(default_factory=list)
+    memories: list[str] = field(default_factory=list)
     transforms: list[list[Any]] = field(default_factory=list)
     input_size: list[int] = field(default_factory=lambda: [3])
     hidden_size: list[int] = field(default_factory=lambda: [4])
@@ -85,6 +91,9 @@ class Case:
     tie_layers: bool = False
     sizes: dict[str, int] = field(default_factory=dict)
     proj_size: int = 0
+    memory_size: dict[str, int] = field(default_factory=dict)
+    positions: list[int] = field(default_factory=list)
+    extents: list[list[int] | None] = field(default_factory=list)
     dtype: str = "float64"
     backend: str = "auto"
     memory: str = "fast"
@@ -140,14 +149,19 @@ class Case:
     @property
     def features(self) -> list[str]:
         """Say in words which of the rarer things the case has."""
-        told = {"outputs": self.outputs, "own sizes": self.own_sizes, "ties": self.tie_layers}
+        told: dict[str, Any] = {
+            "memories": self.memories,
+            "outputs": self.outputs,
+            "own sizes": self.own_sizes,
+            "ties": self.tie_layers,
+        }
         told |= {"maps below": self.below_projection, f"skip {self.skip}": self.skip}
         told |= {f"{self.connection}": self.connection}
         return [name for name, has in told.items() if has]
 
 
-_CELL = ("equations", "states", "inputs", "outputs", "own_sizes", "transforms")
+_CELL = ("equations", "states", "inputs", "outputs", "own_sizes", "memories", "transforms")
 _LAYER = ("input_size", "hidden_size", "bias", "bidirectional", "batch_first", "learn_initial_state")
 _LAYER += ("input_projection", "below_projection", "skip", "connection", "tie_layers", "sizes", "proj_size")
-_LAYER += ("dtype", "weights", "scale")
+_LAYER += ("memory_size", "dtype", "weights", "scale")
 NAMES = tuple(one.name for one in fields(Case))

@@ -25,6 +25,8 @@ class Given:
         masks: For each layer and direction the drawn masks [T, B, size]; None in evaluation.
         reset: bool [T, B], or None.
         lengths: One for each row.
+        banks: The banks by name, [B, L, size]; positions that a row does not have hold what its first one does.
+        present: For each memory which positions rows have, bool [B, L].
     """
 
     inputs: list[Tensor]
@@ -34,11 +36,14 @@ class Given:
     masks: list[dict[str, Tensor]] | None
     reset: Tensor | None
     lengths: list[int]
+    banks: dict[str, Tensor] = field(default_factory=dict)
+    present: dict[str, Tensor] = field(default_factory=dict)
 
     def leaves(self, case: Case) -> dict[str, Tensor]:
         """Give everything that a gradient may reach, by name; what layers share, once."""
         directions = 2 if case.bidirectional else 1
         found = {f"input {place}": one for place, one in enumerate(self.inputs)}
+        found |= {f"bank {name}": one for name, one in self.banks.items()}
         for place, (states, weights) in enumerate(zip(self.state, self.weights, strict=True)):
             found |= {f"state {number} of {place}": one for number, one in enumerate(states)}
             shared = case.owner(place // directions) != place // directions
@@ -125,6 +130,7 @@ def expected(
     leaves = {name: one.clone().requires_grad_(grads) for name, one in given.leaves(case).items()}
     outer = outer_inputs(meaning.inputs, meaning.states)
     below = {name: leaves[f"input {place}"] for place, name in enumerate(outer)}
+    banks = {name: _only_there(leaves[f"bank {name}"], given.present[meaning.at[name]]) for name in given.banks}
     first, outside, run = outer[0], below[outer[0]], Run({}, noise, doubts)
     directions = 2 if case.bidirectional else 1
     found, passed = Found(torch.zeros(()), [], []), []
@@ -156,7 +162,7 @@ def expected(
                 ]
             masks = None if given.masks is None else given.masks[place]
             values, last = _run(
-                case, meaning, given, below, weights, states, masks, hidden, direction == 1, noise, doubts
+                case, meaning, given, below, weights, states, masks, hidden, direction == 1, noise, doubts, banks
             )
             outputs.append(values[meaning.states[0]])
             found.state.append(last)
@@ -186,6 +192,15 @@ def expected(
     return found, doubts
 
 
+def _only_there(bank: Tensor, present: Tensor) -> Tensor:
+    """Let positions that a row does not have hold its first one, without a gradient."""
+    return torch.where(present[..., None], bank, bank[:, :1].detach())
+
+
+def _zero_beyond(values: Tensor, present: Tensor | None) -> Tensor:
+    return values if present is None else torch.where(present[..., None], values, 0.0)
+
+
 def _mapped(run: Run, value: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Apply a learned map, [..., columns] to [..., rows]."""
     sums = run.note(run.noise(weight * value.unsqueeze(-2)).sum(-1))
@@ -204,12 +219,14 @@ def _run(
     reverse: bool,
     noise: Noise,
     doubts: Doubts,
+    banks: Mapping[str, Tensor],
 ) -> tuple[dict[str, Tensor], list[Tensor]]:
     """Run one layer in one direction: every quantity [T, B, size], and the last states."""
     steps, rows = given.inputs[0].shape[:2]
     initial = [weights.get(f"initial_{name}") for name in meaning.states]
     known = {name: one.shape[0] for name, one in weights.items() if one.dim() == 1 and name in meaning.vectors}
     known |= {name: below[name].shape[-1] for name in meaning.inputs if name in below}
+    known |= {name: one.shape[-1] for name, one in banks.items()}
     known |= dict(zip(meaning.states, (one.shape[-1] for one in state), strict=True))
     known |= {f"{name}.own": case.sizes.get(name, hidden) for name in meaning.sized}
     written: dict[str, Tensor] = {name: weights[name] for name in meaning.vectors if name in weights}
@@ -231,6 +248,7 @@ def _run(
                 f"{name}.kept": torch.ones(shape, dtype=torch.bool),
             }
     run = Run(sizes, noise, doubts)
+    numbers_only = [name for name in meaning.at if meaning.is_number(name)]
     lengths = torch.tensor(given.lengths)
     fresh = [
         torch.zeros_like(one) if learned is None else learned.expand(rows, -1)
@@ -246,11 +264,15 @@ def _run(
         active = torch.nonzero(time < lengths).squeeze(1)
         now = {name: below[name][time][active] for name in meaning.inputs if name in below}
         now |= {name: torch.zeros(len(active), sizes[name]).double() for name in meaning.inputs if name not in below}
+        now |= {name: one[active] for name, one in banks.items()}
+        run.present = {name: one[active] for name, one in given.present.items()}
         now |= {} if masks is None else {name: one[time][active] for name, one in masks.items()}
         held = {name: one[active] for name, one in zip(meaning.states, state, strict=True)}
         values = meaning.step(now, held, written, run)
+        shown = {name: _zero_beyond(one, run.present.get(meaning.at.get(name, ""))) for name, one in values.items()}
+        shown |= {name: shown[name].squeeze(-1) for name in numbers_only if name in shown}
         collected[time] = {
-            name: torch.zeros(rows, one.shape[1]).double().index_copy(0, active, one) for name, one in values.items()
+            name: torch.zeros(rows, *one.shape[1:]).double().index_copy(0, active, one) for name, one in shown.items()
         }
         state = [old.index_copy(0, active, values[name]) for name, old in zip(meaning.states, state, strict=True)]
     whole = {name: torch.stack([collected[time][name] for time in range(steps)]) for name in meaning.place}

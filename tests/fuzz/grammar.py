@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.fuzz.case import CALLS, CONNECTIONS, SKIPS, SPECIAL, STRIDES, Case, comes_from_below, outer_inputs
 from tests.fuzz.meaning import Meaning
+from tests.fuzz.positional import Positional, draw_positions
 
 _SMOOTH = ("sigmoid", "tanh", "sin", "cos", "erf", "softplus", "log_sigmoid", "gelu")
 _BENT = ("relu", "abs", "hard_sigmoid", "sign")
@@ -206,6 +207,7 @@ def draw_cell(random: Random) -> Case:
     inputs = _draw_inputs(writer, states, own)
     lines, order = [], _draw_order(writer, states)
     writer.late = set(states)
+    memories = _draw_memories(writer) if random.random() < 0.25 else []
     for name in order:
         size = writer.previous.get(name) or random.choice([HIDDEN, HIDDEN, HIDDEN, INPUT, *own, *own])
         lines.append(f"{name} = {_right_side(writer, name, size, name in states)}")
@@ -214,14 +216,28 @@ def draw_cell(random: Random) -> Case:
     outputs = []
     if random.random() < 0.3:
         outputs = random.sample(order, min(len(order), random.choice([1, 1, 2, 3])))
-    lines = _all_read(writer, lines, order, inputs, states, outputs)
+    sums = [name for memory in memories for name in memory.sums]
+    lines = _all_read(writer, lines, order, [*inputs, *sums], states, outputs)
+    lines = [line for memory in memories for line in memory.lines] + lines
     transforms = _transforms(random, states, lines)
     # Where the text is to show the states, it may show fewer; then no input may count on one of the others.
     given = states if random.random() < 0.85 or any(comes_from_below(name, states) for name in inputs) else None
     sizes = _input_sizes(writer, inputs, states, 4, random)
-    case = Case("\n".join(lines), given, inputs, outputs, [], transforms, sizes, [4])
+    entries = ["=".join(memory.entry) for memory in memories]
+    case = Case("\n".join(lines), given, inputs, outputs, [], entries, transforms, sizes, [4])
+    banks = [name for memory in memories for name in memory.entry]
+    case = case.but(memory_size={name: random.choice([1, 2, 3, 5, 8, 9]) for name in banks})
+    case = case.but(positions=[random.choice([1, 3, 6]) for _ in memories], extents=[None for _ in memories])
     named = _own_sizes(writer, case, own)
     return following(case.but(own_sizes=named, sizes={name: _own_size(random) for name in _first_names(named)}))
+
+
+def _draw_memories(writer: _Writer) -> list[Positional]:
+    """Draw one memory or two, and the lines that read them; these stand first, so they read the last states."""
+    memories = [Positional(writer, number) for number in range(writer.random.choice([1, 1, 1, 2]))]
+    for memory in memories:
+        memory.write()
+    return memories
 
 
 def _draw_states(writer: _Writer, own: Sequence[str]) -> list[str]:
@@ -269,7 +285,7 @@ def _draw_order(writer: _Writer, states: list[str]) -> list[str]:
 
 def _own_sizes(writer: _Writer, case: Case, own: Sequence[str]) -> list[str]:
     """Name most of the sizes that are neither the inputs' nor the states': one name for all that have one size."""
-    random, meaning = writer.random, Meaning(case.equations, case.states, case.inputs)
+    random, meaning = writer.random, Meaning(case.equations, case.states, case.inputs, (), case.memories)
     alike: dict[str, list[str]] = {}
     for name, size in {**writer.sizes, **writer.previous, **writer.vectors}.items():
         known = name in meaning.place or name in meaning.inputs or name in meaning.vectors
@@ -296,7 +312,7 @@ def following(case: Case) -> Case:
     """Give inputs that have one of the cell's own sizes that size."""
     if not case.own_sizes:
         return case
-    meaning = Meaning(case.equations, case.states, case.inputs, case.own_sizes)
+    meaning = Meaning(case.equations, case.states, case.inputs, case.own_sizes, case.memories)
     roots = {meaning.root(name): case.sizes.get(name, case.hidden_size[0]) for name in meaning.sized}
     outer = outer_inputs(meaning.inputs, meaning.states)
     given = zip(outer, case.input_size, strict=False)
@@ -441,7 +457,7 @@ def known_cell(random: Random) -> Case:
     outputs, own = [words.split() for words in more] or ([], [])
     transforms = _transforms(random, states.split(), equations.split("\n"))
     sizes = [4] * len(outer_inputs(inputs, states.split()))
-    case = Case(equations, states.split(), inputs, outputs, own, transforms, sizes, [4])
+    case = Case(equations, states.split(), inputs, outputs, own, [], transforms, sizes, [4])
     return following(case.but(sizes={name: _own_size(random) for name in _first_names(own)}))
 
 
@@ -482,6 +498,14 @@ def changed(random: Random, case: Case) -> Case:
         new = case.but(skip=random.choice(SKIPS))
     elif what == "connection":
         new = case.but(connection=random.choice(CONNECTIONS), hidden_size=case.hidden_size[:1] * len(case.hidden_size))
+    elif what == "memory_size" and case.memory_size:
+        new = case.but(
+            memory_size={**case.memory_size, random.choice(list(case.memory_size)): random.choice([1, 2, 4, 7])}
+        )
+    elif what in ("positions", "extents") and case.memories:
+        place, drawn = random.randrange(len(case.memories)), draw_positions(random, rows)
+        new = case.but(positions=list(case.positions), extents=list(case.extents))
+        new.positions[place], new.extents[place] = drawn
     elif what == "proj_size":
         new = case.but(proj_size=random.choice([0, 1, 2, 3, 4, 8, 9, 17]))
     elif what == "steps":
@@ -512,7 +536,7 @@ def changed(random: Random, case: Case) -> Case:
         new = case.but(memory=random.choice([one for one in ("fast", "small", "sqrt") if one != case.memory]))
     elif what == "seed":
         new = case.but(seed=case.seed + 1)
-    elif what in ("sizes", "fewer sizes"):
+    elif what in ("sizes", "fewer sizes", "memory_size", "positions", "extents"):
         new = case
     else:
         new = case.but(**{what: not getattr(case, what)})
@@ -524,13 +548,17 @@ _CHANGES = (
     *("lengths", "packed", "dtype", "call", "call", "call", "weights", "weights", "given", "special", "looks_at"),
     *("threads", "backend", "memory", "seed", "bias", "bidirectional", "batch_first", "learn_initial_state"),
     *("input_projection", "training", "reset", "given_state", "sizes", "sizes", "fewer sizes", "outputs"),
-    *("skip", "connection", "tie_layers", "below_projection"),
+    *("skip", "connection", "tie_layers", "below_projection", "memory_size", "positions", "extents", "extents"),
 )
 
 
 def fitted(case: Case) -> Case:
     """Take back options that a call does not have, and what cannot go with the cell."""
     case = following(case)
+    if case.memories and case.call == "stream":  # a stream takes no memory
+        case = case.but(call="step")
+    rows = max(case.rows, 1)  # a row that is new has the positions of the last
+    case = case.but(extents=[None if one is None else (one + one[-1:] * rows)[:rows] for one in case.extents])
     below = [name for name in case.inputs if comes_from_below(name, case.states or ())]
     case = case.but(bidirectional=False) if below else case.but(below_projection=False)
     if below and len(below) == len(case.inputs):  # nothing else is there to read the input

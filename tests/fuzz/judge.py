@@ -4,7 +4,7 @@ import copy
 import math
 import warnings
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
 
@@ -103,7 +103,7 @@ class Judge:
     def _judge(self, case: Case) -> Verdict:
         layer = self._layer(case)
         text, states, inputs = layer.cell.equations, list(layer.cell.states), list(layer.cell.inputs)
-        meaning = Meaning(text, states, inputs, layer.cell.own_sizes)
+        meaning = Meaning(text, states, inputs, layer.cell.own_sizes, layer.cell.memories)
         try:
             given, call = prepare(case, layer, meaning)
             with_grads = case.call in ("train", "step", "deliver")
@@ -143,11 +143,11 @@ def _all_delivered(case: Case, outputs: Sequence[str], kept: Sequence[Collection
 def make(case: Case) -> Any:
     """Make the layer of a case, its parameters drawn and laid out as the case says."""
     cell = _said(lambda: _cell(case), "foreign", "cell")
-    meaning = Meaning(case.equations, case.states, case.inputs)
+    meaning = Meaning(case.equations, case.states, case.inputs, (), case.memories)
     if list(cell.states) != meaning.states and not case.transforms:
         raise _Caught(Finding("wrong", "states", f"{cell.states} for {meaning.states}"))
     _still_named(case, cell)
-    kept = {"delivered": cell.outputs, "sized": cell.own_sizes}
+    kept = {"delivered": cell.outputs, "sized": cell.own_sizes, "memories": cell.memories}
     again = _said(lambda: parse(str(cell), cell.states, cell.inputs, **kept), "printing", "cell", case)
     if again != cell.step:
         raise _Caught(Finding("printing", "cell", f"{cell} is not read as what it was printed from"))
@@ -170,6 +170,7 @@ def make(case: Case) -> Any:
             connection=case.connection,
             tie_layers=case.tie_layers,
             sizes=case.sizes,
+            memory_size=_memory_sizes(case, cell),
             backend=case.backend,
             memory=case.memory,
             dtype=getattr(torch, case.dtype),
@@ -190,16 +191,23 @@ def make(case: Case) -> Any:
 
 
 def _cell(case: Case) -> Any:
-    named = {"outputs": case.outputs, "sizes": case.own_sizes}
+    named = {"outputs": case.outputs, "sizes": case.own_sizes, "memories": case.memories}
     cell = READ(case.equations, states=case.states, inputs=case.inputs, **named)
     for name, options in case.transforms:
         cell = TRANSFORMS[name](cell, **options)
     return cell
 
 
+def _memory_sizes(case: Case, cell: Any) -> dict[str, int] | None:
+    """Give the sizes of the banks that a cell still has, without those with one number at each position."""
+    meaning = Meaning(cell.equations, list(cell.states), list(cell.inputs), cell.own_sizes, cell.memories)
+    named = {name: case.memory_size[name] for name in meaning.banks if not meaning.is_number(name)}
+    return named or None
+
+
 def _still_named(case: Case, cell: Any) -> None:
     """See that a transformed cell delivers what it did, and names the same sizes, as far as it has these names."""
-    meaning = Meaning(cell.equations, list(cell.states), list(cell.inputs))
+    meaning = Meaning(cell.equations, list(cell.states), list(cell.inputs), (), cell.memories)
     known = {*meaning.place, *meaning.inputs, *meaning.vectors}
     own = [[name for name in entry.split("=") if name in known] for entry in case.own_sizes]
     right = [name for name in case.outputs if name in known], ["=".join(names) for names in own if names]
@@ -270,6 +278,8 @@ class Call:
         lengths: As the user gives them.
         reset: bool [T, B].
         masks: The masks that were drawn.
+        banks: The leaves of the banks by name, [B, L, size], or [B, L] with one number at each position.
+        extents: For each memory that is told how many positions each row has.
     """
 
     inputs: list[Tensor]
@@ -277,6 +287,8 @@ class Call:
     lengths: list[int] | None
     reset: Tensor | None
     masks: list[dict[str, Tensor]] | None = None
+    banks: dict[str, Tensor] = field(default_factory=dict)
+    extents: dict[str, list[int]] = field(default_factory=dict)
 
 
 def prepare(case: Case, layer: Any, meaning: Meaning) -> tuple[Given, Call]:
@@ -324,7 +336,31 @@ def prepare(case: Case, layer: Any, meaning: Meaning) -> tuple[Given, Call]:
         reset,
         lengths,
     )
-    return given, Call(leaves, held if case.given_state else None, case.lengths, reset)
+    call = Call(leaves, held if case.given_state else None, case.lengths, reset)
+    _remember(case, meaning, given, call)
+    return given, call
+
+
+def _remember(case: Case, meaning: Meaning, given: Given, call: Call) -> None:
+    """Draw the banks of a case; what stands at positions that a row does not have is NaN."""
+    rows, first = max(case.rows, 1), {entry.split("=")[0]: place for place, entry in enumerate(case.memories)}
+    for name, memory in meaning.banks.items():
+        # A transformation may leave a memory without its first bank; the positions are still those of its entry.
+        own = next(place for place, entry in enumerate(case.memories) if name in entry.split("="))
+        place = first.get(memory, own)
+        count, extents = case.positions[place], case.extents[place]
+        size = 1 if meaning.is_number(name) else case.memory_size[name]
+        drawn = numbers(case.seed, f"bank {name}", rows, count, size)
+        present = torch.arange(count) < torch.tensor([count] * rows if extents is None else extents)[:, None]
+        given.banks[name], given.present[memory] = drawn.masked_fill(~present[..., None], 0.0), present
+        if extents is not None:
+            call.extents[memory] = extents
+        spoilt = drawn.masked_fill(~present[..., None], math.nan)
+        leaf = spoilt.squeeze(-1) if meaning.is_number(name) else spoilt
+        how = "plain" if case.given == "expanded" else case.given
+        call.banks[name] = _like(
+            _strided(leaf, how), torch.zeros((), dtype=getattr(torch, case.dtype))
+        ).requires_grad_()
 
 
 def _maps(case: Case, layer: Any, number: int) -> dict[str, list[Tensor]]:
@@ -357,7 +393,7 @@ def _with_special(case: Case, drawn: Tensor) -> Tensor:
 
 def _arguments(case: Case, layer: Any, call: Call) -> tuple[Any, Any, dict[str, Any]]:
     """Bring what is given into the form of the layer's arguments."""
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = _memories(case, call)
     inputs: list[Any] = list(call.inputs)
     if case.rows == 0:
         inputs = [one.squeeze(1) for one in inputs]
@@ -371,6 +407,18 @@ def _arguments(case: Case, layer: Any, call: Call) -> tuple[Any, Any, dict[str, 
     if call.reset is not None:
         options["reset"] = call.reset.squeeze(1) if case.rows == 0 else call.reset.T if case.batch_first else call.reset
     return inputs[0] if len(inputs) == 1 else tuple(inputs), _state(case, layer, call.state), options
+
+
+def _memories(case: Case, call: Call) -> dict[str, Any]:
+    """Bring the banks into the form of the layer's arguments."""
+    if not call.banks:
+        return {}
+    banks = {name: one.squeeze(0) if case.rows == 0 else one for name, one in call.banks.items()}
+    single = len(banks) == 1 and case.seed % 2 == 0
+    options: dict[str, Any] = {"memories": next(iter(banks.values())) if single else banks}
+    if call.extents:
+        options["memory_lengths"] = next(iter(call.extents.values())) if single else dict(call.extents)
+    return options
 
 
 def _state(case: Case, layer: Any, state: list[list[Tensor]] | None) -> Any:
@@ -401,7 +449,8 @@ def _masks(case: Case, layer: Any, call: Call, given: Any, state: Any, options: 
     """Learn which masks the seed of a case draws, by recording them."""
     if not case.training or case.call in ("stream", "step"):
         return
-    names = list(Meaning(layer.cell.equations, list(layer.cell.states), list(layer.cell.inputs)).masks)
+    cell = layer.cell
+    names = list(Meaning(cell.equations, list(cell.states), list(cell.inputs), (), cell.memories).masks)
     torch.manual_seed(case.seed)
     with torch.no_grad():
         records = _allowing_auto(case, layer, lambda: layer.record(given, state, names=names, **options))[2]
@@ -424,7 +473,7 @@ def _train(case: Case, layer: Any, call: Call, names: list[str]) -> Found:
 def _with_grads(case: Case, layer: Any, call: Call, found: Found) -> Found:
     """Add the gradients of everything, by name."""
     total = loss_of(case, found.output, found.state, found.records if case.call == "deliver" else ())
-    leaves = [*call.inputs, *(one for states in call.state or [] for one in states)]
+    leaves = [*call.inputs, *(one for states in call.state or [] for one in states), *call.banks.values()]
     parameters = list(layer.parameters())
     everything = [*leaves, *parameters]
     grads: Sequence[Tensor | None] = [None] * len(everything)
@@ -438,6 +487,9 @@ def _with_grads(case: Case, layer: Any, call: Call, found: Found) -> Found:
     rest = iter(filled[len(call.inputs) : len(leaves)])
     for place, states in enumerate(call.state or []):
         found.grads |= {f"state {number} of {place}": next(rest) for number in range(len(states))}
+    for name, bank in call.banks.items():
+        grad = next(rest)
+        found.grads[f"bank {name}"] = grad.unsqueeze(-1) if bank.dim() == 2 else grad
     # A layer whose parameters are the gradients gives them by the names of the equations.
     carrier = copy.deepcopy(layer)
     for (name, _), grad in zip(layer.named_parameters(), filled[len(leaves) :], strict=True):
@@ -499,13 +551,15 @@ def _deliver(case: Case, layer: Any, call: Call, names: list[str]) -> Found:
 
 
 def _step(case: Case, layer: Any, call: Call, names: list[str]) -> Found:
-    state, outputs = _state(case, layer, call.state), []
+    state, outputs, read = _state(case, layer, call.state), [], _memories(case, call)
+    if read and case.seed % 3 and case.rows:  # what memories alone decide is computed at the first step
+        read = {"memories": layer.remember(**read)}
     for time in range(case.steps):
         inputs = [one[time].squeeze(0) if case.rows == 0 else one[time] for one in call.inputs]
         output, state = _allowing_auto(
             case,
             layer,
-            lambda given=inputs, last=state: layer.step(given[0] if len(given) == 1 else tuple(given), last),
+            lambda given=inputs, last=state: layer.step(given[0] if len(given) == 1 else tuple(given), last, **read),
         )
         outputs.append(output.unsqueeze(0) if case.rows == 0 else output)
     return _with_grads(case, layer, call, Found(torch.stack(outputs), _states_of(case, layer, state), []))
@@ -638,7 +692,7 @@ def _same_places(case: Case, name: str, one: Tensor, truth: Tensor) -> None:
 def _kind(name: str) -> str:
     """Name what a tensor is, without the names that a case chose."""
     gradient, what = name.startswith("gradient of "), name.removeprefix("gradient of ")
-    kinds = ("output", "last state", "record", "input", "state", "map", "initial")
+    kinds = ("output", "last state", "record", "input", "state", "bank", "map", "initial")
     kind = next((one for one in kinds if what.startswith(one)), "weights")
     return f"gradient of {kind}" if gradient else kind
 

@@ -19,7 +19,7 @@ from tests.fuzz.case import comes_from_below
 from torch import Tensor
 
 EPSILON = 1e-5  # added to a variance
-_STRUCTURES = ("block_diagonal", "block_upper")
+_ONE = ".one"  # the size of one number at each position
 
 
 class Undefined(Exception):
@@ -120,9 +120,17 @@ class Meaning:
         states: Names carried from step to step, the output first; None for those read before their own line.
         inputs: Names given at every step.
         own_sizes: Names with sizes of their own; ``z=mu`` says that mu has the size of z.
+        memories: Names of memories; ``m=k`` says that k is a bank at the positions of m.
     """
 
-    def __init__(self, text: str, states: list[str] | None, inputs: list[str], own_sizes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        text: str,
+        states: list[str] | None,
+        inputs: list[str],
+        own_sizes: Sequence[str] = (),
+        memories: Sequence[str] = (),
+    ) -> None:
         source = "\n".join(line.strip() for line in text.splitlines())
         self.lines: list[Line] = []
         for place, statement in enumerate(ast.parse(source).body):
@@ -137,6 +145,12 @@ class Meaning:
             for line in self.lines
             if isinstance(line.tree, ast.Call) and _called(line.tree) == "bernoulli"
         }
+        self.banks = {name: entry.split("=")[0] for entry in memories for name in entry.split("=")}
+        self.at = dict(self.banks)  # what has a value at each position of which memory
+        for line in self.lines:
+            memory = self._along(line.tree)
+            if memory is not None:
+                self.at[line.name] = memory
         self.matrices: dict[str, tuple[str, int]] = {}
         self.vectors: dict[str, bool] = {}  # whether it is only ever added
         self._above: dict[str, str] = {}
@@ -144,6 +158,8 @@ class Meaning:
             self._collect(line.tree, None)
         for line in self.lines:
             size = self._size(line.tree)
+            if size is None and line.name in self.at:  # nothing but places
+                size = _ONE
             if size is not None:
                 self._join(line.name, size)
         for name in inputs:
@@ -175,16 +191,38 @@ class Meaning:
         found = sorted(early & set(self.place), key=lambda name: (name != "h", self.place[name]))
         return found if "h" in found or "h" not in self.place else ["h", *found]
 
+    def _along(self, tree: ast.expr) -> str | None:
+        """Give the memory at whose positions an expression has values."""
+        if isinstance(tree, ast.Name):
+            return self.at.get(tree.id)
+        if isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.MatMult):
+            below = self._along(tree.right)
+            if isinstance(tree.left, ast.Name) and tree.left.id in self.at:  # numbers @ bank is a sum
+                return None if below else self.at[tree.left.id]
+            return below
+        if isinstance(tree, ast.Call) and _called(tree) in ("weigh", "total"):
+            return None
+        parts = (below for below in ast.iter_child_nodes(tree) if isinstance(below, ast.expr))
+        skipped = (tree.func,) if isinstance(tree, ast.Call) else ()
+        return next((one for below in parts if below not in skipped and (one := self._along(below))), None)
+
+    def is_number(self, name: str) -> bool:
+        """Say whether a name has one number at each position."""
+        return name in self.at and self.root(name) == self.root(_ONE)
+
     # --- what is learned, and what has one size
 
     def _collect(self, tree: ast.expr, parent: ast.expr | None) -> None:
         """Find matrices and learned vectors."""
-        if isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.MatMult):
+        if self._is_sum_or_match(tree):
+            assert isinstance(tree, ast.BinOp)
+            self._collect(tree.right, tree)
+        elif isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.MatMult):
             name, structure, blocks, _ = _matrix(tree.left)
             self.matrices[name] = (structure, blocks)
             self._collect(tree.right, tree)
         elif isinstance(tree, ast.Name):
-            if tree.id not in self.place and tree.id not in self.inputs:
+            if tree.id not in self.place and tree.id not in self.inputs and tree.id not in self.banks:
                 added = isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Add | ast.Sub)
                 added |= isinstance(parent, ast.UnaryOp)
                 self.vectors[tree.id] = self.vectors.get(tree.id, True) and added
@@ -197,6 +235,20 @@ class Meaning:
             for below in ast.iter_child_nodes(tree):
                 if isinstance(below, ast.expr):
                     self._collect(below, tree)
+
+    def _is_sum_or_match(self, tree: ast.expr) -> bool:
+        """Say whether the left of ``@`` is no matrix, but has values at positions."""
+        matmul = isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.MatMult)
+        return matmul and isinstance(tree.left, ast.Name) and tree.left.id in self.at
+
+    def _positional(self, tree: ast.expr) -> tuple[str, list[ast.expr]] | None:
+        """Give the function of a memory's positions that an expression is, and its arguments."""
+        if self._is_sum_or_match(tree):
+            assert isinstance(tree, ast.BinOp)
+            return ("weigh" if self._along(tree.right) else "match"), [tree.left, tree.right]
+        if isinstance(tree, ast.Call) and _called(tree) in _POSITIONAL:
+            return _called(tree), tree.args
+        return None
 
     def root(self, member: str) -> str:
         """Give the name that stands for all that has one size."""
@@ -218,6 +270,21 @@ class Meaning:
             return self.root(tree.id)
         if isinstance(tree, ast.UnaryOp):
             return self._size(tree.operand)
+        positional = self._positional(tree)
+        if positional is not None:
+            name, arguments = positional
+            held = [self._size(argument) for argument in arguments]
+            # Places by themselves are one number at each position.
+            held = [
+                _ONE if size is None and self._along(one) else size for size, one in zip(held, arguments, strict=True)
+            ]
+            if name == "match":
+                self._join(*held)
+            elif name in ("weigh", "spread", "softmax"):
+                self._join(held[0], _ONE)
+            if name in ("match", "softmax", "exists"):
+                return self.root(_ONE)
+            return None if name == "place" else held[-1] if name in ("weigh", "spread") else held[0]
         if isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.MatMult):
             name, structure, _, transposed = _matrix(tree.left)
             rows, columns = f"{name}.rows", f"{name}.columns"
@@ -249,7 +316,7 @@ class Meaning:
         Raises:
             Undefined: Where one thing would have two sizes.
         """
-        found: dict[str, int] = {}
+        found: dict[str, int] = {self.root(_ONE): 1} if self.banks else {}
         for member, size in known.items():
             root = self.root(member)
             if found.setdefault(root, size) != size:
@@ -279,7 +346,8 @@ class Meaning:
                 values[line.name] = given[line.name]
                 continue
             found = self._value(line.tree, line.place, values, given, state, weights, run)
-            values[line.name] = found.expand(rows, run.sizes[line.name])
+            positions = (run.present[self.at[line.name]].shape[1],) if line.name in self.at else ()
+            values[line.name] = found.expand(rows, *positions, run.sizes[line.name])
         return values
 
     def _value(
@@ -302,6 +370,12 @@ class Meaning:
             if tree.id in self.place:
                 return values[tree.id] if self.place[tree.id] < place else state[tree.id]
             return given[tree.id] if tree.id in given else weights[tree.id]
+        positional = self._positional(tree)
+        if positional is not None:
+            memory = self.at[tree.left.id] if isinstance(tree, ast.BinOp) and isinstance(tree.left, ast.Name) else None
+            memory = memory or next(one for part in positional[1] if (one := self._along(part)))
+            back = [run.noise.back(of(argument)) for argument in positional[1]]
+            return run.note(_POSITIONAL[positional[0]](run, run.present[memory][..., None], *back))
         if isinstance(tree, ast.UnaryOp):
             return of(tree.operand) if isinstance(tree.op, ast.UAdd) else -of(tree.operand)
         if isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.MatMult):
@@ -317,7 +391,7 @@ class Meaning:
             terms = torch.where(kept, matrix * torch.where(kept, vector.unsqueeze(-2), 0.0), 0.0)
             return run.note(run.noise(terms).sum(-1))
         if isinstance(tree, ast.BinOp):
-            left, right = run.noise.back(of(tree.left)), run.noise.back(of(tree.right))
+            left, right = _meeting(run.noise.back(of(tree.left)), run.noise.back(of(tree.right)))
             match tree.op:
                 case ast.Add():
                     return run.note(left + right)
@@ -339,7 +413,7 @@ class Meaning:
             return 2.0 ** (torch.arange(size) // (size // parts)).double()
         if name == "bernoulli":
             return torch.tensor(float(ast.literal_eval(tree.args[0])), dtype=torch.float64)
-        return run.note(_FUNCTIONS[name](run, *(run.noise.back(of(argument)) for argument in tree.args)))
+        return run.note(_FUNCTIONS[name](run, *_meeting(*(run.noise.back(of(argument)) for argument in tree.args))))
 
 
 class Sizes(Mapping[str, int]):
@@ -360,16 +434,23 @@ class Sizes(Mapping[str, int]):
 
 @dataclass
 class Run:
-    """What an evaluation carries along."""
+    """What an evaluation carries along; ``present`` says which positions of a memory rows have, bool [B, L]."""
 
     sizes: Mapping[str, int]
     noise: Noise
     doubts: Doubts
+    present: Mapping[str, Tensor] = field(default_factory=dict)
 
     def note(self, value: Tensor) -> Tensor:
         """Note what a result is worth, and put it off by the noise."""
         self.doubts.value(value)
         return self.noise(value)
+
+
+def _meeting(*values: Tensor) -> list[Tensor]:
+    """Let vectors of rows, [B, size], meet what rows have at positions, [B, L, size]."""
+    most = max(value.dim() for value in values)
+    return [value.unsqueeze(-2) if most == 3 and value.dim() == 2 else value for value in values]
 
 
 def written_out(stored: Tensor, structure: str, blocks: int) -> tuple[Tensor, Tensor]:
@@ -495,6 +576,47 @@ def _saturating(
     return apply
 
 
+# --- what reads the positions of a memory: values are [B, L, size], and which positions there are is bool [B, L, 1]
+
+
+def _there(present: Tensor, values: Tensor) -> Tensor:
+    return torch.where(present, values, 0.0)
+
+
+def _softmax(run: Run, present: Tensor, a: Tensor) -> Tensor:
+    if not a.shape[1]:
+        return a
+    most = torch.where(present, a, -math.inf).detach().amax(-2, keepdim=True)
+    apart = run.note(a - torch.where(present.any(-2, keepdim=True), most, 0.0))
+    powers = run.note(_there(present, torch.exp(torch.where(present, apart, 0.0))))
+    total = run.noise(powers).sum(-2, keepdim=True)
+    return run.noise.back(powers) / torch.where(total == 0, 1.0, total)
+
+
+def _match(run: Run, present: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    return run.noise(a * _meeting(a, b)[1]).sum(-1, keepdim=True)
+
+
+def _weigh(run: Run, present: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    return run.noise(_there(present, a) * _there(present, b)).sum(-2)
+
+
+def _shift(run: Run, present: Tensor, a: Tensor, by: Tensor) -> Tensor:
+    count, kept = a.shape[1], _there(present, a)
+    rows = [kept[:, place - int(by)] if 0 <= place - int(by) < count else 0 * a[:, 0] for place in range(count)]
+    return torch.stack(rows, 1) if rows else a
+
+
+_POSITIONAL: dict[str, Callable[..., Tensor]] = {
+    "match": _match,
+    "weigh": _weigh,
+    "spread": lambda run, present, a, b: a * _meeting(a, b)[1],
+    "softmax": _softmax,
+    "total": lambda run, present, a: run.noise(_there(present, a)).sum(-2),
+    "exists": lambda run, present, a: present.double(),
+    "place": lambda run, present, a: torch.arange(1.0, a.shape[1] + 1).double()[None, :, None].expand(len(a), -1, 1),
+    "shift": _shift,
+}
 _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "sigmoid": _saturating(torch.sigmoid, lambda y: y * (1 - y)),
     "tanh": _saturating(torch.tanh, lambda y: 1 - y * y),

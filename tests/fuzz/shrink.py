@@ -12,6 +12,7 @@ from tests.fuzz.grammar import fitted
 _SIGNS: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 _SIZES = (1, 2, 3, 4, 5, 8, 9, 16, 17)
 _NOT_PLAIN = ("equations", "states", "inputs", "transforms", "input_size", "hidden_size", "call", "seed", "own_sizes")
+_NOT_PLAIN += ("memories", "memory_size", "positions", "extents")
 
 
 def shrink(session: Session, seconds: float = 40.0) -> tuple[Session, Outcome]:
@@ -104,6 +105,16 @@ def _changes(case: Case) -> Iterator[Callable[[Case], Case]]:
         for size in _SIZES:
             if size < had:
                 yield lambda one, name=name, size=size: one.but(sizes={**one.sizes, name: size})
+    for place, (count, extents) in enumerate(zip(case.positions, case.extents, strict=True)):
+        if extents is not None:
+            yield lambda one, place=place: _with_positions(one, place, one.positions[place], None)
+        for fewer in _SIZES:
+            if fewer < count:
+                most = None if extents is None else [min(one, fewer) for one in extents]
+                yield lambda one, place=place, fewer=fewer, most=most: _with_positions(one, place, fewer, most)
+    for name, had in case.memory_size.items():
+        if had > 1:
+            yield lambda one, name=name: one.but(memory_size={**one.memory_size, name: 1})
     for steps in (1, 2, 3):
         if steps < case.steps:
             yield lambda one, steps=steps: replace(
@@ -118,6 +129,12 @@ def _changes(case: Case) -> Iterator[Callable[[Case], Case]]:
         yield lambda one: one.but(seed=0)
 
 
+def _with_positions(case: Case, place: int, positions: int, extents: list[int] | None) -> Case:
+    new = case.but(positions=list(case.positions), extents=list(case.extents))
+    new.positions[place], new.extents[place] = positions, extents
+    return new
+
+
 def _with_text(case: Case, text: str) -> Case:
     """Give the case other equations, and drop the states, inputs, outputs and sizes that they lack."""
     lines = [line.split(" = ")[0] for line in text.split("\n")]
@@ -129,7 +146,18 @@ def _with_text(case: Case, text: str) -> Case:
     sizes = [had.get(name, case.hidden_size[0]) for name in outer_inputs(kept, states or ())]
     outputs = [name for name in case.outputs if name in lines]
     new = case.but(equations=text, states=states, inputs=kept or ["x"], outputs=outputs)
-    return _with_own_sizes(new.but(input_size=sizes or case.input_size[:1]), names)
+    return _with_memories(_with_own_sizes(new.but(input_size=sizes or case.input_size[:1]), names), names)
+
+
+def _with_memories(case: Case, names: Collection[str]) -> Case:
+    """Keep those of the banks that any of these names is."""
+    kept = [[name for name in entry.split("=") if name in names] for entry in case.memories]
+    left = [place for place, entry in enumerate(kept) if entry]
+    return case.but(
+        memories=["=".join(kept[place]) for place in left],
+        positions=[case.positions[place] for place in left],
+        extents=[case.extents[place] for place in left],
+    )
 
 
 def _with_own_sizes(case: Case, names: Collection[str]) -> Case:
