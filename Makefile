@@ -7,6 +7,8 @@
 #   make docs     the documentation, into docs/_build/html
 #   make page     the explorer's page, from web/ into src/gatework/explorer/page (with Node, or PyPI's)
 #   make bench    the CPU kernels beside their peers (installs the peers; BENCH="--only lstm --quick" for less)
+#   make translation  train translators of captions and hold their BLEU against bounds, in about an hour on two cores
+#                  (TRANSLATION="--only additive" for half of it); wants Multi30k in the folder that GATEWORK_DATA names
 #   make evidence  measure the essays' claims anew, and docs/evidence.md (EVIDENCE="--only vanishing" for less); two of
 #                  them need recorded data, in the folder that GATEWORK_DATA names
 #   make lock     hold the newest versions of what the targets install, with hashes, in requirements/
@@ -42,11 +44,13 @@ FUZZ ?=
 FENCE ?= tests/kernels tests/nn tests/tracing
 # Flags for the evidence, such as EVIDENCE="--only vanishing".
 EVIDENCE ?=
+# Flags for the translators, such as TRANSLATION="--only additive".
+TRANSLATION ?=
 # Flags for the campaign, such as CAMPAIGN="--only disk,requests".
 CAMPAIGN ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest check docs page bench evidence campaign lock fuzz fence clean
+.PHONY: help demo test test-lowest check docs page bench translation evidence campaign lock fuzz fence clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -113,6 +117,9 @@ bench: .venv/.installed
 	@$(PIP) --requirement benchmarks/requirements.txt || \
 	echo "==> not every peer could be installed; the table of one that is missing says so"
 	@$(BIN)/python -m benchmarks.cpu $(BENCH)
+
+translation: .venv/.installed
+	@$(BIN)/python -m benchmarks.translation $(TRANSLATION)
 
 evidence: .venv/.installed
 	@OMP_NUM_THREADS=1 $(BIN)/python -m evidence $(EVIDENCE)

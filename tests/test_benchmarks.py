@@ -95,3 +95,17 @@ def test_the_memory_of_a_text(tmp_path, monkeypatch):
     found = main["measure"]("char", main["LETTERS"]["chinese"], 200_000, tmp_path)
     assert [verb for verb, _ in sizes] == ["train", "evaluate"] * 2
     assert 7 * 2 < found["train"] == found["evaluate"] < 7 * 3  # a character has three bytes, a blank has one
+
+
+def test_bounds_of_translations_that_are_not_met_are_told():
+    """The whole benchmark takes an hour, so only its verdict is tried."""
+    failures = runpy.run_path(str(ROOT / "benchmarks" / "translation.py"), run_name="translation")["failures"]
+    good = {"beams": 31.5, "greedy": 31.0, "minutes": 25.0}
+    assert failures({"additive": good, "none": {"beams": 20.0}}) == []
+    told = failures({"additive": {"beams": 30.0, "greedy": 31.0, "minutes": 40.0}, "none": {"beams": 25.0}})
+    assert [line.split(" is ")[0].split(" took ")[0].split(" give ")[0] for line in told] == [
+        "BLEU with attention",
+        "Training",
+        "5 beams",
+        "Attention",
+    ]

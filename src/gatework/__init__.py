@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from gatework.tasks.registry import TASKS as TASKS
     from gatework.tasks.task import Batch as Batch
     from gatework.tasks.task import Gap as Gap
+    from gatework.tasks.task import Pairs as Pairs
     from gatework.tasks.task import Recorded as Recorded
     from gatework.tasks.task import Recording as Recording
     from gatework.tasks.task import Success as Success
@@ -85,6 +86,7 @@ _PUBLIC = {
     "Picture": "gatework.diagram",
     "RNN": "gatework.nn",
     "RNNCell": "gatework.nn",
+    "Pairs": "gatework.tasks.task",
     "Recorded": "gatework.tasks.task",
     "Recording": "gatework.tasks.task",
     "Recurrent": "gatework.nn",

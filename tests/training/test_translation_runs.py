@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -345,3 +346,16 @@ def test_cells_are_compared_by_bleu(folder, tmp_path):
     assert counted == sum(value.numel() for value in model.parameters())
     with pytest.raises(ConfigError, match="attention is 'general', and has no meaning in task 'parity'"):
         make_compare_config({"task": "parity", "cells": "gru", "gaps": "3", "attention": "general"})
+
+
+def test_a_task_of_ones_own_over_pairs(folder, tmp_path, monkeypatch):
+    mine = replace(TASKS["translation"], name="mine", examples=gatework.Pairs("", "num-word"), defaults={})
+    small: dict[str, Any] = {name: value for name, value in SMALL.items() if name != "task"}
+    small |= {"data": str(folder), "steps": 2}
+    made = train(task=mine, run=str(tmp_path / "run"), **small)
+    assert len(gatework.load(str(made.run), task=mine).translate(["1 2"])) == 1
+    with pytest.raises(RunError, match="was trained on task 'mine', which is not one of gatework's"):
+        gatework.load(str(made.run))
+    monkeypatch.delenv("GATEWORK_DATA", raising=False)
+    with pytest.raises(DataError, match="Task 'translation' needs recorded data"):
+        opened(make_config({"task": "translation"}))

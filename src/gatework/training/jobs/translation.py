@@ -16,7 +16,7 @@ from gatework.errors import ConfigError, DataError, RunError
 from gatework.models.state import State
 from gatework.models.translator import Translator
 from gatework.runs.seeds import mixed_seed
-from gatework.tasks.own import find_task, is_task
+from gatework.tasks.own import find_task, is_own, is_task
 from gatework.tasks.task import NOTHING, Pairs, Success
 from gatework.training.jobs.build import DTYPES, build_cell, known_cell, own_projection
 from gatework.training.jobs.evaluation import Evaluation, Question
@@ -193,9 +193,9 @@ class TranslationJob:
             name: {"sentences": len(part), "files": [dict(file) for file in part.files]}
             for name, part in self.text.splits.items()
         }
-        sizes = self.text.vocabulary.sizes
+        sizes, own = self.text.vocabulary.sizes, {"own_task": True} if is_own(self.task.name) else {}
         about = {"fingerprint": self.fingerprint, "task": self.task.name, "splits": splits}
-        return about | {"source_pieces": sizes[0], "target_pieces": sizes[1], "bleu": self.signature}
+        return about | {"source_pieces": sizes[0], "target_pieces": sizes[1], "bleu": self.signature} | own
 
     def files(self) -> Mapping[str, Any]:
         """Return the file of the vocabularies."""
