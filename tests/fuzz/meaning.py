@@ -238,8 +238,9 @@ class Meaning:
 
     def _is_sum_or_match(self, tree: ast.expr) -> bool:
         """Say whether the left of ``@`` is no matrix, but has values at positions."""
-        matmul = isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.MatMult)
-        return matmul and isinstance(tree.left, ast.Name) and tree.left.id in self.at
+        if not isinstance(tree, ast.BinOp) or not isinstance(tree.op, ast.MatMult):
+            return False
+        return isinstance(tree.left, ast.Name) and tree.left.id in self.at
 
     def _positional(self, tree: ast.expr) -> tuple[str, list[ast.expr]] | None:
         """Give the function of a memory's positions that an expression is, and its arguments."""

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from gatework.training.generation import Generation as Generation
     from gatework.training.generation import generate as generate
     from gatework.training.loaded import LoadedRun as LoadedRun
-    from gatework.training.loaded import Prediction as Prediction
     from gatework.training.loaded import load as load
     from gatework.training.loop import TrainResult as TrainResult
     from gatework.training.loop import train as train
+    from gatework.training.predicted import Prediction as Prediction
     from gatework.training.progress import RunReporter as RunReporter
     from gatework.training.progress import make_reporter as make_reporter
     from gatework.training.transcription import Hearing as Hearing
@@ -33,7 +33,7 @@ _PUBLIC = {
     "Generation": "gatework.training.generation",
     "Hearing": "gatework.training.transcription",
     "LoadedRun": "gatework.training.loaded",
-    "Prediction": "gatework.training.loaded",
+    "Prediction": "gatework.training.predicted",
     "Search": "gatework.training.evaluation",
     "RunReporter": "gatework.training.progress",
     "TrainConfig": "gatework.training.config",
