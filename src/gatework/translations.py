@@ -44,6 +44,18 @@ TERMS = {
     "the other modules wait": ("其余模块保持不变", "其餘模組保持不變"),
     "the constant error carousel": ("恒定误差传送带", "恆定誤差輸送帶"),
 }
+# What the comments of attention call quantities. The explorer's page shows no cell with a memory, and has no copy.
+_ATTENTION = {
+    "score of each position": ("每个位置的得分", "每個位置的得分"),
+    "weight of each position": ("每个位置的权重", "每個位置的權重"),
+    "scaled weight of each position": ("每个位置缩放后的权重", "每個位置縮放後的權重"),
+    "sum of the positions": ("各位置的加权和", "各位置的加權和"),
+    "how much of the memory is read": ("读取记忆的程度", "讀取記憶的程度"),
+    "height of each Gaussian": ("每个高斯函数的高度", "每個高斯函數的高度"),
+    "narrowness of each Gaussian": ("每个高斯函数的窄度", "每個高斯函數的窄度"),
+    "centre of each Gaussian": ("每个高斯函数的中心", "每個高斯函數的中心"),
+    "each Gaussian at each position": ("每个位置上的高斯函数值", "每個位置上的高斯函數值"),
+}
 # The words of pictures alone: key -> English, simplified Chinese, traditional Chinese.
 _PICTURES = {
     "linear": ("linear", "线性", "線性"),
@@ -79,7 +91,7 @@ _TEXTS = {
     ),
     "recorded": ("the recorded text", "录制的文本", "錄製的文字"),
 }
-_WORDS = _PICTURES | _TEXTS | {term: (term, *translated) for term, translated in TERMS.items()}
+_WORDS = _PICTURES | _TEXTS | {term: (term, *translated) for term, translated in (TERMS | _ATTENTION).items()}
 
 
 def word(key: str, language: str, *parts: object) -> str:
@@ -120,7 +132,7 @@ def said(comment: str, language: str) -> str:
     """
     check_language(language)
     head = comment.partition(":")[0].partition(",")[0].strip()
-    return word(head, language) if head in TERMS and language != LANGUAGES[0] else comment
+    return word(head, language) if head in TERMS | _ATTENTION and language != LANGUAGES[0] else comment
 
 
 def check_language(language: str) -> None:

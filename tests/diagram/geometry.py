@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
+from tests.tracing.attended import CELLS as REMEMBERING
 
 from gatework.cells import CELLS, Cell, blocks, coupled, layer_norm, peephole, project, recurrent_dropout, zoneout
 from gatework.diagram.drawing.scene import Shape
@@ -27,7 +28,8 @@ TRANSFORMED = [
     blocks(CELLS["clockwork"], 4),
     layer_norm(zoneout(recurrent_dropout(peephole(LSTM), 0.2), c=0.1, h=0.1)),
 ]
-EVERY_CELL: dict[str, Cell] = {**CELLS, **{cell.name: cell for cell in TRANSFORMED}}
+ATTENDED = {f"attended: {name}": one for name, one in REMEMBERING.items()}
+EVERY_CELL: dict[str, Cell] = {**CELLS, **{cell.name: cell for cell in TRANSFORMED}, **ATTENDED}
 
 Place = tuple[float, float]
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.tracing.attended import CELLS
+
 import gatework
 from gatework.diagram import Picture
 
@@ -19,6 +21,10 @@ GOLDEN: dict[str, Callable[[], Picture]] = {
     "gru_v3-walk": lambda: gatework.draw("gru_v3", "walk", language="zh-Hant"),
     "lstm-compare-peephole": lambda: gatework.draw("lstm", "compare", other="peephole"),
     "lstm_1997-memory": lambda: gatework.draw("lstm_1997", "memory"),
+    "attended-additive": lambda: gatework.draw(gatework.attend(gatework.CELLS["lstm"])),
+    "attended-location-gru": lambda: gatework.draw(gatework.attend(gatework.CELLS["gru"], "location")),
+    "attended-window-dark": lambda: gatework.draw(gatework.attend(gatework.CELLS["lstm"], "window"), dark=True),
+    "attended-twice": lambda: gatework.draw(CELLS["two"]),
 }
 
 

@@ -110,6 +110,7 @@ def _sign(row: Function) -> str:
     text = row.latex.format(*[""] * row.arity)
     for command, sign in _COMMANDS.items():
         text = text.replace(command, sign)
+    text = re.sub(r"_l\b", "", text)  # a picture says with the names which values are at positions
     text = re.sub(r"\\(?:mathrm|mathit)\{(\w+)\}", r" \1 ", text)
     text = re.sub(r"\\(\w+)", lambda match: f" {GREEK.get(match[1], match[1])} ", text)
     text = re.sub(r"[{}^]|\(\s*(,\s*)*\)", "", text).replace("-1", "⁻¹")

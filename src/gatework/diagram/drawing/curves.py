@@ -4,11 +4,11 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from gatework.diagram.drawing.grid import ARROW, BRIDGE, HEAD_HALF, HEAD_LENGTH, RADIUS, Point
+from gatework.diagram.drawing.grid import ARROW, BRIDGE, HEAD_HALF, HEAD_LENGTH, RADIUS, SLOT_LEFT, Point
 from gatework.diagram.drawing.paper import Paper
 from gatework.diagram.drawing.route import Route, crossings
 from gatework.diagram.drawing.scene import Command
-from gatework.diagram.planning.graph import INPUT, OPERATION, Vertex
+from gatework.diagram.planning.graph import BANK, INPUT, OPERATION, Vertex
 from gatework.diagram.planning.wiring import EXIT, JUNCTION, UP, Wiring
 
 Place = tuple[float, float]
@@ -192,6 +192,8 @@ def _clipped(paper: Paper, vertex: Vertex, place: Place, neighbour: Place) -> Pl
     width, height = paper.sizes[vertex]
     if not width or vertex.kind in (INPUT, UP):
         return place  # a disc stands beyond the end of its line
+    if vertex.kind == BANK:
+        return (SLOT_LEFT + width, place[1])  # a stack stands at the left edge
     if abs(neighbour[0] - place[0]) > abs(neighbour[1] - place[1]):
         centre = place[0]
         return (centre + (width / 2 if neighbour[0] > centre else -width / 2), place[1])

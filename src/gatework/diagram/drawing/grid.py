@@ -13,12 +13,15 @@ ROW = 1 + TRACKS
 
 # Signs: the height of a layer, the diameter of an operation and of the disc of an input or an output.
 LAYER_HEIGHT, CIRCLE, DISC = 30.0, 26.0, 46.0
+SLOTS, SLOT_WIDTH, SLOT_HEIGHT, SLOT_GAP = 5, 26.0, 8.0, 2.0  # the stack that a memory is
+SLOT_LEFT = 8.0  # from the left edge to the stack
 PORT = 13.0  # how far beside the middle of a layer a second line enters
 
 # The frame: its inner margin, and the length of a line outside it, at its sides and above and below it.
 FRAME_MARGIN, OUTSIDE, UPRIGHT = 24.0, 52.0, 34.0
 MARGIN = 6.0  # around a whole picture
 STATE_ABOVE = 17.0  # how far the name of a state stands above its line
+BANK_ABOVE = 12.0  # and that of a memory above its stack
 # The least distance between two neighbours along a row and along a column, by how many of them are signs.
 ROOM_ACROSS = {0: 17.0, 1: 17.0, 2: 26.0}
 ROOM_DOWN = {0: 17.0, 1: 22.0, 2: 32.0}

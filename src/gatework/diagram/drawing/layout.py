@@ -7,6 +7,7 @@ from functools import lru_cache
 from gatework.diagram.drawing.curves import Curve, arrowhead, make_curves
 from gatework.diagram.drawing.grid import (
     AIR,
+    BANK_ABOVE,
     CROWDED,
     DISC_TEXT,
     LABEL_GAP,
@@ -14,6 +15,9 @@ from gatework.diagram.drawing.grid import (
     MARK,
     NAME,
     SIGN,
+    SLOT_GAP,
+    SLOT_HEIGHT,
+    SLOT_LEFT,
     STATE_ABOVE,
     TEXT,
     middle,
@@ -23,7 +27,7 @@ from gatework.diagram.drawing.paper import sign_size, spread
 from gatework.diagram.drawing.route import Route, route
 from gatework.diagram.drawing.scene import Scene, Shape, text_width, within_paper
 from gatework.diagram.planning.arrange import Arrangement, arrange
-from gatework.diagram.planning.graph import INPUT, LAYER, OPERATION, SOURCE, STATE, Vertex, make_graph
+from gatework.diagram.planning.graph import BANK, INPUT, LAYER, OPERATION, SOURCE, STATE, Vertex, make_graph
 from gatework.diagram.planning.notation import Runs, plain, roman, symbol
 from gatework.diagram.planning.wiring import EXIT, JUNCTION, UP, Wiring, make_wiring, vertex_ids
 from gatework.language import Step
@@ -122,8 +126,10 @@ class _Draughtsman:
         paper = self.paper
         frame = Shape("frame", "frame", "cell", box=paper.frame)
         lines = [self._line(number, curve) for number, curve in enumerate(self.curves)]
-        signs = [self._sign(vertex) for vertex in self.wiring.vertices if vertex.kind not in (STATE, JUNCTION, EXIT)]
-        shapes = (frame, *lines, *signs, *self._ends(), *self._names(), *self._marks())
+        signs = [
+            self._sign(vertex) for vertex in self.wiring.vertices if vertex.kind not in (STATE, BANK, JUNCTION, EXIT)
+        ]
+        shapes = (frame, *lines, *signs, *self._stacks(), *self._ends(), *self._names(), *self._marks())
         # The note of a quantity goes with everything that carries it.
         noted = (replace(shape, note=self.notes.get(shape.quantity, "")) for shape in shapes)
         moved = tuple(shape.moved(MARGIN, MARGIN) for shape in noted)
@@ -132,6 +138,8 @@ class _Draughtsman:
     def _box(self, vertex: Vertex) -> tuple[float, float, float, float]:
         x, y = self.centres[vertex]
         width, height = self.paper.sizes[vertex]
+        if vertex.kind == BANK:
+            return (SLOT_LEFT, y - height / 2, width, height)
         if vertex.kind in (INPUT, UP):
             return (x - width / 2, y - height if vertex.kind == UP else y, width, height)
         return (x - width / 2, y - height / 2, width, height)
@@ -149,6 +157,21 @@ class _Draughtsman:
         if kind != "text" and role in ("learned", "pointwise") and len(plain(label)) == 1:
             size = SIGN
         return Shape(self.ids[vertex], kind, role, vertex.quantity, label, self._box(vertex), size=size)
+
+    def _stacks(self) -> list[Shape]:
+        """Draw every memory as a stack of slots. The one in the middle, where the line begins, stands for all."""
+        slots = []
+        for vertex in self.wiring.vertices:
+            if vertex.kind != BANK:
+                continue
+            left, top, width, height = self._box(vertex)
+            pitch = SLOT_HEIGHT + SLOT_GAP
+            count = round((height + SLOT_GAP) / pitch)
+            for place in range(count):
+                name = self.ids[vertex] if place == count // 2 else slot_id(self.ids[vertex], place)
+                box = (left, top + place * pitch, width, SLOT_HEIGHT)
+                slots.append(Shape(name, "box", "memory", vertex.quantity, box=box))
+        return slots
 
     def _line(self, number: int, curve: Curve) -> Shape:
         route = curve.route
@@ -170,6 +193,11 @@ class _Draughtsman:
                 texts.append(
                     Shape(name, "text", "state", vertex.quantity, self.labels[vertex], place, size=NAME, anchor=anchor)
                 )
+            elif vertex.kind == BANK:
+                left, top, width, _ = self._box(vertex)
+                place = (left + width / 2, top - BANK_ABOVE, 0.0, 0.0)
+                name = f"name {self.ids[vertex]}"
+                texts.append(Shape(name, "text", "memory", vertex.quantity, self.labels[vertex], place, size=NAME))
         return texts
 
     def _names(self) -> list[Shape]:
@@ -181,9 +209,9 @@ class _Draughtsman:
             inner = [reader for reader in self.wiring.readers(vertex) if reader.kind not in (EXIT, UP)]
             if name is None and vertex.kind == LAYER and vertex.names and inner and not self.wiring.on_line(vertex):
                 name = vertex.names[0]
-            if name is None or vertex.kind in (STATE, INPUT, EXIT, UP):
+            if name is None or vertex.kind in (STATE, BANK, INPUT, EXIT, UP):
                 continue
-            runs = symbol(name, "t")
+            runs = symbol(name, self.wiring.graph.times[name])
             ways = [curve.corners for curve in self.curves if curve.route.source is vertex]
             (x, y), hidden = self.free.place(runs, NAME, ways)
             wide = text_width(runs, NAME)
@@ -204,6 +232,11 @@ class _Draughtsman:
                 name = f"mark {self.ids[target]} {index}"
                 texts.append(Shape(name, "text", "label", "", roman(mark), (x, y, 0.0, 0.0), size=MARK))
         return texts
+
+
+def slot_id(memory: str, place: int) -> str:
+    """Name a slot of a memory's stack."""
+    return f"slot {place} of {memory}"
 
 
 def _around(places: Sequence[Place]) -> Box:

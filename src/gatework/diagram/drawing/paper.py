@@ -17,6 +17,11 @@ from gatework.diagram.drawing.grid import (
     ROOM_ACROSS,
     ROOM_DOWN,
     ROOM_FOR_NAME,
+    SLOT_GAP,
+    SLOT_HEIGHT,
+    SLOT_LEFT,
+    SLOT_WIDTH,
+    SLOTS,
     TEXT,
     UPRIGHT,
     Point,
@@ -27,7 +32,7 @@ from gatework.diagram.drawing.grid import (
 from gatework.diagram.drawing.route import Route
 from gatework.diagram.drawing.scene import text_width
 from gatework.diagram.planning.arrange import Arrangement
-from gatework.diagram.planning.graph import INPUT, LAYER, OPERATION, SOURCE, STATE, Vertex
+from gatework.diagram.planning.graph import BANK, INPUT, LAYER, OPERATION, SOURCE, STATE, Vertex
 from gatework.diagram.planning.notation import Runs
 from gatework.diagram.planning.wiring import EXIT, UP
 
@@ -72,6 +77,8 @@ def sign_size(vertex: Vertex, label: Runs) -> tuple[float, float]:
         return max(44.0, wide + 18.0), LAYER_HEIGHT
     if vertex.kind in (INPUT, UP):
         return max(DISC, text_width(label, DISC_TEXT) + 12.0), DISC
+    if vertex.kind == BANK:
+        return SLOT_WIDTH, SLOTS * (SLOT_HEIGHT + SLOT_GAP) - SLOT_GAP
     if vertex.kind in (OPERATION, SOURCE):
         return (CIRCLE, CIRCLE) if len(label) == 1 and len(label[0][0]) == 1 else (max(40.0, wide + 22.0), CIRCLE)
     return 0.0, 0.0
@@ -100,8 +107,10 @@ def spread(
     inputs = sum(vertex.kind == INPUT for vertex in arrangement.places)
     outside = OUTSIDE
     for vertex, (column, row) in arrangement.places.items():
-        if vertex.kind in (STATE, EXIT):
+        if vertex.kind in (STATE, EXIT, BANK):
             outside = max(outside, text_width(vertex.label, NAME) + 18.0)
+        if vertex.kind == BANK:
+            outside = max(outside, SLOT_LEFT + SLOT_WIDTH + UPRIGHT)
         # Discs stand outside the frame. The columns only make room for one that has a neighbour there.
         if vertex.kind == UP or (vertex.kind == INPUT and inputs == 1):
             continue
@@ -124,7 +133,7 @@ def spread(
         elif y in used_y:
             slots_y[y] = 0.0
     frame_top = DISC + UPRIGHT
-    named = {row * middle(0, 1)[1] for vertex, (_, row) in arrangement.places.items() if vertex.kind == STATE}
+    named = {row * middle(0, 1)[1] for vertex, (_, row) in arrangement.places.items() if vertex.kind in (STATE, BANK)}
     wanted = {middle(*arrangement.places[vertex])[0]: sides for vertex, sides in room.items()}
     across, frame_right = _cumulated(slots_x, outside, ROOM_ACROSS, FRAME_MARGIN + 8.0, wanted=wanted)
     down, frame_bottom = _cumulated(slots_y, frame_top, ROOM_DOWN, FRAME_MARGIN, named)

@@ -12,11 +12,12 @@ from math import inf
 
 from gatework.diagram.drawing.grid import DIRECTIONS, DOWN, LEFT, RIGHT, ROW, UPWARD, Point, middle
 from gatework.diagram.planning.arrange import Arrangement
-from gatework.diagram.planning.graph import INPUT, LAYER, STATE, Vertex
+from gatework.diagram.planning.graph import BANK, INPUT, LAYER, STATE, Vertex
 from gatework.diagram.planning.wiring import EXIT, JUNCTION, UP, Wiring
 from gatework.errors import CellError
 
 _BEND, _CROSSING, _DETOUR = 2.6, 9.0, 40.0
+_ROUNDS = 6  # of improving each vector among the others
 _ROUNDING = 1e-6  # of costs that are summed in another order
 _OPPOSITE = {RIGHT: LEFT, LEFT: RIGHT, DOWN: UPWARD, UPWARD: DOWN}
 _Connection = tuple[Vertex, Vertex, int]
@@ -61,7 +62,7 @@ def route(wiring: Wiring, arrangement: Arrangement) -> tuple[Route, ...]:
     for connection in connections:
         own.setdefault(connection[0], []).append(connection)
     tried: dict[Vertex, int] = {}  # the number of changes that each attempt has seen
-    for _ in range(2):
+    for _ in range(_ROUNDS):
         for source, wanted in own.items():
             # Among the same lines, a second attempt would end as the first did.
             if tried.get(source) != router.changes:
@@ -217,7 +218,7 @@ class _Router:
     def _body(self, vertex: Vertex) -> Iterator[Point]:
         x, y = self.at[vertex]
         yield (x, y)
-        if vertex.kind not in (JUNCTION, INPUT, EXIT, UP, STATE):
+        if vertex.kind not in (JUNCTION, INPUT, EXIT, UP, STATE, BANK):
             yield (x - 1, y)
             yield (x + 1, y)
 
@@ -275,7 +276,7 @@ class _Router:
             return (DOWN,) if source in self.wiring.hanging else (UPWARD,)
         if source.kind == INPUT:
             return (UPWARD,)
-        if source.kind == STATE or self.wiring.on_line(source):
+        if source.kind in (STATE, BANK) or self.wiring.on_line(source):
             return (RIGHT,)
         return tuple(d for d in DIRECTIONS if not self._is_used(self.at[source], (-d[0], -d[1])))
 

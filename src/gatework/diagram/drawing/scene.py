@@ -21,8 +21,8 @@ class Shape:
     Args:
         id: Its name, unique in the picture.
         kind: ``box``, ``circle`` (an ellipse if wider than high), ``line``, ``text`` or ``frame``.
-        role: ``learned``, ``pointwise``, ``state``, ``input``, ``output``, ``label``, ``cell``, ``vector`` or
-            ``highlight``.
+        role: ``learned``, ``pointwise``, ``state``, ``memory``, ``input``, ``output``, ``label``, ``cell``, ``vector``
+            or ``highlight``.
         quantity: The value in the equations that flows along it or comes out of it.
         text: The text on it.
         box: Left, top, width and height. For a text: its anchor point, and zeros.

@@ -176,7 +176,7 @@ def _veiled(scene: Scene, frame: tuple[float, float, float, float]) -> list[Shap
     left, top, width, height = frame
     shapes = []
     for shape in scene.shapes:
-        outside = shape.role in ("input", "output", "state", "cell")
+        outside = shape.role in ("input", "output", "state", "memory", "cell")
         shapes.append(shape if outside else replace(shape, emphasis="faint"))
         stub = _outside(shape, frame)
         if stub is not None:

@@ -44,11 +44,11 @@ def _marks(scene: Scene) -> dict[str, tuple[str, ...]]:
     labels = {shape.id: tuple(text for text, _ in shape.text) for shape in scene.shapes}
     marks: dict[str, tuple[str, ...]] = {}
     for shape in scene.shapes:
-        if shape.kind in ("box", "circle") and shape.role in ("learned", "pointwise"):
+        if shape.kind in ("box", "circle") and shape.role in ("learned", "pointwise", "memory"):
             marks[shape.id] = (shape.kind, shape.quantity, *labels[shape.id])
         elif shape.kind == "line":
             ends = tuple("join" if end.startswith("join") else end for end in shape.edge)
             marks[shape.id] = ("line", *ends)
-        elif shape.kind == "text" and shape.role == "label":
+        elif shape.kind == "text" and shape.role in ("label", "memory"):
             marks[shape.id] = ("label", shape.quantity)
     return marks

@@ -54,7 +54,7 @@ class _Memory:
         self.wiring: Wiring = make_wiring(make_graph(cell.step))
         equations = self.wiring.graph.equations
         self.notes: Mapping[str, str] = {equation.target: said(equation.comment, language) for equation in equations}
-        self.changing = frozenset((*cell.inputs, *(equation.target for equation in equations)))
+        self.times = self.wiring.graph.times
         self.shapes: list[Shape] = []
         self.right = 0.0
         self.captioned = 0.0  # where the last gate's caption ends
@@ -206,7 +206,7 @@ class _Memory:
         return next((below for below in vertex.inputs if below not in along), vertex.inputs[0])
 
     def _name(self, vertex: Vertex) -> Runs:
-        return symbol(vertex.names[0], "t") if vertex.names else node_runs(_expression(vertex).value, self.changing)
+        return symbol(vertex.names[0], "t") if vertex.names else node_runs(_expression(vertex).value, self.times)
 
     def _openness(self, vertex: Vertex) -> int:
         """Rank a factor by how much it is a gate: 2 if it is between 0 and 1, 1 if it is never negative, else 0."""

@@ -4,10 +4,12 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from gatework.cells import Cell
+from gatework.diagram.drawing.grid import SLOTS
+from gatework.diagram.drawing.layout import slot_id
 from gatework.diagram.drawing.pieces import equation_block
 from gatework.diagram.drawing.scene import Scene, pointed_out
 from gatework.diagram.kinds.cell import cell_scene, described
-from gatework.diagram.planning.graph import STATE, Vertex, make_graph
+from gatework.diagram.planning.graph import BANK, STATE, Vertex, make_graph
 from gatework.diagram.planning.notation import equation_runs
 from gatework.diagram.planning.stages import make_stages
 from gatework.diagram.planning.wiring import EXIT, JUNCTION, UP, Wiring, make_wiring, vertex_ids
@@ -28,19 +30,15 @@ def walk_scenes(cell: Cell, language: str = "en") -> tuple[Scene, ...]:
     """
     whole = cell_scene(cell, language)
     wiring = make_wiring(make_graph(cell.step))
-    changing = frozenset((*cell.inputs, *(equation.target for equation in cell.step.equations)))
     scenes = []
     stages = make_stages(cell.step)
     for number, stage in enumerate(stages, 1):
         bright = _path(wiring, stage.targets)
-        equations = [
-            equation_runs(equation, changing) for equation in wiring.graph.equations if equation.target in stage.targets
-        ]
+        lines = [equation for equation in wiring.graph.equations if equation.target in stage.targets]
+        equations = [equation_runs(equation, wiring.graph.times) for equation in lines]
         heading = word(stage.purpose, language)
         heading = f"{number}  {heading}" if len(stages) > 1 else heading
-        notes = [
-            said(equation.comment, language) for equation in wiring.graph.equations if equation.target in stage.targets
-        ]
+        notes = [said(equation.comment, language) for equation in lines]
         shapes, wide, _ = equation_block(heading, equations, notes)
         picture = pointed_out(whole, bright)
         right = [shape.moved(whole.width + _GAP, whole.height / 2) for shape in shapes]
@@ -72,6 +70,7 @@ def _path(wiring: Wiring, targets: Collection[str]) -> set[str]:
                 pending.append(below)
             else:
                 bright |= {ids[below], f"name {ids[below]}"} if not below.names or below.kind == STATE else set()
+                bright |= {slot_id(ids[below], place) for place in range(SLOTS)} if below.kind == BANK else set()
     for vertex in own:
         if vertex.names:
             ends = [reader for reader in wiring.readers(vertex) if reader.kind in (EXIT, UP)]

@@ -8,9 +8,10 @@ state into the output stand at the right.
 
 from dataclasses import dataclass, field
 
-from gatework.diagram.planning.graph import INPUT, LAYER, OPERATION, SOURCE, STATE, Vertex
+from gatework.diagram.planning.graph import BANK, INPUT, LAYER, OPERATION, SOURCE, STATE, Vertex
 from gatework.diagram.planning.levels import LAYERS, Levels, Row, fork_beside, is_early, make_levels, reads_from_below
 from gatework.diagram.planning.wiring import EXIT, JUNCTION, UP, Wiring
+from gatework.language.functions import FUNCTIONS
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Arrangement:
     """The columns and rows of a picture, and the place of each vertex.
 
     Args:
-        columns: The number of columns; the first and the last are the edges, where states enter and leave.
+        columns: The number of columns; the first and the last are the edges, where states and memories enter and leave.
         rows: The rows, from top to bottom.
         places: For each vertex, its column and its row, counted from 0.
     """
@@ -90,8 +91,8 @@ class _Arranger:
         right = _Column()
         self.columns += [top, right]
         for vertex in wiring.vertices:
-            if vertex.kind in (STATE, EXIT, UP):
-                self._hold({STATE: self.edge, EXIT: right, UP: top}[vertex.kind], vertex)
+            if vertex.kind in (STATE, BANK, EXIT, UP):
+                self._hold({STATE: self.edge, BANK: self.edge, EXIT: right, UP: top}[vertex.kind], vertex)
 
     def _place_operation(self, vertex: Vertex) -> None:
         wiring, row = self.wiring, self.levels.row_of[vertex]
@@ -112,6 +113,13 @@ class _Arranger:
             line = wiring.lines[state]
             before = line[: line.index(vertex)]
             least = max((self._index(other) + 1 for other in before), default=0)
+        if not sides and any(below.kind == BANK for below in wiring.inputs[vertex]):
+            # What reads a memory for the layers stands before them, like what is computed with it.
+            served = [column for column in map(self._index, self._fed(vertex)) if column >= least]
+            column = _Column()
+            self.columns.insert(min(served, default=len(self.columns)), column)
+            self._hold(column, vertex)
+            return
         if not sides:
             self._hold(self._free(row, least), vertex)
             return
@@ -151,12 +159,20 @@ class _Arranger:
         else:
             column = self.column_of[max(inner, key=self._index)]
             column = column if LAYERS not in column.held and column is not self.left else None
+            # The sum over a memory comes down beside its sign, which lines enter from below.
+            column = None if any(map(self._gathers, inner)) else column
         if column is None:
             column = _Column()
             before_reader = min(self._index(reader) for reader in self._served(junction))
             after_inner = max((self._index(below) + 1 for below in inner), default=before_reader)
             self.columns.insert(after_inner, column)
         self._hold(column, junction)
+
+    def _gathers(self, vertex: Vertex) -> bool:
+        """Tell whether a vector is a sum over a memory's positions, or is joined with one."""
+        if vertex.kind == JUNCTION:
+            return any(map(self._gathers, self.wiring.inputs[vertex]))
+        return bool(vertex.function) and FUNCTIONS[vertex.function].kind == "gathering"
 
     def _place_input(self, vertex: Vertex, first: bool) -> None:
         readers = [reader for reader in self.wiring.readers(vertex) if reader in self.column_of]
@@ -176,7 +192,7 @@ class _Arranger:
         seen: dict[Vertex, None] = {}
 
         def visit(vertex: Vertex) -> None:
-            if vertex in seen or vertex.kind in (STATE, INPUT):
+            if vertex in seen or vertex.kind in (STATE, INPUT, BANK):
                 return
             for below in wiring.inputs[vertex]:
                 visit(below)
@@ -212,6 +228,16 @@ class _Arranger:
                 layers.append(reader)
             elif reader.kind == JUNCTION:
                 layers += self._served(reader)
+        return layers
+
+    def _fed(self, vertex: Vertex) -> list[Vertex]:
+        """List the layers that a vertex reaches through operations and junctions."""
+        layers: list[Vertex] = []
+        for reader in self.wiring.readers(vertex):
+            if reader.kind == LAYER:
+                layers += [reader] if reader in self.column_of else []
+            elif reader.kind in (OPERATION, JUNCTION):
+                layers += self._fed(reader)
         return layers
 
     def _free(self, row: Row, least: int) -> _Column:

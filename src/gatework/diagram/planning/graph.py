@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 from gatework.diagram.planning.notation import Runs, function_text, matrix_symbol, roman, symbol
 from gatework.language.anatomy import has_product, signed_addends
 from gatework.language.functions import FUNCTIONS, OPERATORS
-from gatework.language.nodes import Apply, Equation, Name, Node, Number, Product, Step, children
+from gatework.language.nodes import Apply, Equation, Name, Node, Number, Product, Step, along, children
 from gatework.language.show import show_equations
 from gatework.language.simplify import needed, simplify, substitute
 from gatework.language.spelling import MINUS, number
 
 STATE, INPUT, LAYER, OPERATION, SOURCE = "state", "input", "layer", "operation", "source"
+BANK = "bank"
 CONDITION = "if"  # the mark of a condition, which selects values but passes none on
 HOLE = "·"  # the place of the argument in the text of a function
 # The marks beside the arrows of arguments whose order matters.
@@ -29,14 +30,16 @@ class Vertex:
     """One sign of the picture, and the vector that it computes.
 
     Args:
-        kind: ``state`` (the previous step's value), ``input``, ``layer``, ``operation`` or ``source`` (without inputs).
+        kind: ``state`` (the previous step's value), ``bank`` (a memory), ``input``, ``layer``, ``operation`` or
+            ``source`` (without inputs).
         label: The label.
         quantity: The value it computes, as the equations name or write it.
         inputs: The inputs, in order; for a layer, the operands of its matrices and vectors.
         marks: For each input, the mark beside its arrow; empty if it has none.
         names: The targets that have this value.
-        line: The index of the first equation it stands in; -1 for states and inputs.
+        line: The index of the first equation it stands in; -1 for states, memories and inputs.
         function: The sign's row in the table of functions; empty if the sign stands for more than one.
+        at_positions: Whether it has a value at each position of a memory.
     """
 
     kind: str
@@ -47,6 +50,7 @@ class Vertex:
     names: list[str] = field(default_factory=list)
     line: int = -1
     function: str = ""
+    at_positions: bool = False
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.quantity}>"
@@ -72,6 +76,8 @@ class Graph:
         current: For each state, the vertex of its new value.
         inputs: The vertices of the inputs, ``x`` first.
         equations: The lines that are drawn. Lines that are plain numbers are substituted into the others.
+        times: The index of each quantity's name: ``t``, ``t,l`` for a value at each position of a memory, and ``l`` for
+            a memory.
     """
 
     vertices: tuple[Vertex, ...]
@@ -79,6 +85,7 @@ class Graph:
     current: Mapping[str, Vertex]
     inputs: tuple[Vertex, ...]
     equations: tuple[Equation, ...]
+    times: Mapping[str, str]
 
     def readers(self, vertex: Vertex) -> list[Vertex]:
         """List the vertices that read a vertex."""
@@ -113,10 +120,14 @@ class _Grapher:
         self.parameters = {parameter.name for parameter in step.parameters}
         self.made: dict[Node, Vertex] = {}
         self.line = -1
+        self.times = {name: "l" if name in step.banks else times(step, name, "t") for name in step.sizes_of}
         self.previous = {
-            state: self._source(Name(state, True), STATE, symbol(state, f"t{MINUS}1")) for state in step.states
+            state: self._source(Name(state, True), STATE, symbol(state, times(step, state, f"t{MINUS}1")))
+            for state in step.states
         }
-        self.inputs = tuple(self._source(Name(name), INPUT, symbol(name, "t")) for name in step.inputs)
+        for bank in step.banks:
+            self._source(Name(bank), BANK, symbol(bank, self.times[bank]))
+        self.inputs = tuple(self._source(Name(name), INPUT, symbol(name, self.times[name])) for name in step.inputs)
 
     def graph(self) -> Graph:
         """Make all vertices, in the order of the equations."""
@@ -129,7 +140,7 @@ class _Grapher:
         current = {state: self.vertex(Name(state)) for state in self.step.states}
         used = {id(below) for vertex in self.made.values() for below in vertex.inputs}
         kept = [v for v in dict.fromkeys(self.made.values()) if v.kind in (STATE, INPUT) or v.names or id(v) in used]
-        return Graph(tuple(kept), self.previous, current, self.inputs, self.lines)
+        return Graph(tuple(kept), self.previous, current, self.inputs, self.lines, self.times)
 
     def vertex(self, node: Node) -> Vertex:
         """Return the vertex of an expression. The vertex of a name is that of its line."""
@@ -147,6 +158,7 @@ class _Grapher:
         self.made[node] = Vertex(kind, label, node.name if isinstance(node, Name) else "")
         if isinstance(node, Name) and node.previous:
             self.made[node].quantity = f"prev({node.name})"
+        self.made[node].at_positions = along(node, self.step.positions) is not None
         return self.made[node]
 
     def _make(self, node: Node) -> Vertex:
@@ -179,7 +191,9 @@ class _Grapher:
     def _built(
         self, kind: str, label: Runs, node: Node, inputs: tuple[Vertex, ...], marks: tuple[str, ...] = ()
     ) -> Vertex:
-        return Vertex(kind, label, self._written(node), inputs, marks or ("",) * len(inputs), line=self.line)
+        placed = along(node, self.step.positions) is not None
+        marks = marks or ("",) * len(inputs)
+        return Vertex(kind, label, self._written(node), inputs, marks, line=self.line, at_positions=placed)
 
     def _written(self, node: Node) -> str:
         """Write an expression as its equation writes it."""
@@ -206,6 +220,8 @@ class _Grapher:
             return term
         if isinstance(term, Name):
             return term if term.name in self.parameters else None
+        if isinstance(term, Apply) and term.function == "spread":  # a weight on a number at each position
+            return self._weight(term.arguments[1]) if isinstance(term.arguments[1], Name) else None
         if isinstance(term, Apply) and term.function in ("mul", "div", "norm", "neg"):
             # A product with a gain or a constant is learned if its other factor is.
             plain = [below for below in term.arguments if self._weight(below) is None]
@@ -225,6 +241,8 @@ class _Grapher:
                 yield self.vertex(term.operand), ""
             elif isinstance(term, Number) or (isinstance(term, Name) and term.name in self.parameters):
                 continue
+            elif self._weight(term) is not None and isinstance(term, Apply) and term.function == "spread":
+                yield self.vertex(_unshifted(term.arguments[0])), ""
             elif self._weight(term) is not None:
                 divides = isinstance(term, Apply) and term.function == "div"
                 for place, below in enumerate(children(term)):
@@ -261,6 +279,16 @@ def _without_numbers(step: Step) -> tuple[Equation, ...]:
         else:
             lines.append(replace(equation, value=value))
     return needed(lines, step.states)
+
+
+def times(step: Step, name: str, time: str) -> str:
+    """Return the index of a quantity's name: the time, and l for a value at each position of a memory."""
+    return f"{time},l" if name in step.positions else time
+
+
+def _unshifted(node: Node) -> Node:
+    """Return what is shifted: a weight for each shift is a convolution, as learned as a matrix."""
+    return node.arguments[0] if isinstance(node, Apply) and node.function == "shift" else node
 
 
 def _argument(node: Node) -> Node | None:

@@ -1,13 +1,13 @@
 """The row of each vertex: from the inputs at the bottom, through the layers, to the lines of the states.
 
 While a picture is made, a row is known by its name: ``("line", state)``, ``("level", n)`` for operations n steps
-above the layers, ``("layers",)``, ``("bus", n)`` for junctions, ``("low", state)``, and the outer rows ``("sky",)``
-and ``("ground",)``.
+above the layers, ``("layers",)``, ``("bus", n)`` for junctions, ``("bank", memory)``, ``("low", state)``, and the
+outer rows ``("sky",)`` and ``("ground",)``.
 """
 
 from dataclasses import dataclass
 
-from gatework.diagram.planning.graph import INPUT, LAYER, OPERATION, SOURCE, STATE, Vertex
+from gatework.diagram.planning.graph import BANK, INPUT, LAYER, OPERATION, SOURCE, STATE, Vertex
 from gatework.diagram.planning.wiring import EXIT, JUNCTION, UP, Wiring
 
 Row = tuple[str, *tuple[str | int, ...]]
@@ -35,7 +35,7 @@ def fork_beside(wiring: Wiring, vertex: Vertex) -> bool:
 def is_early(wiring: Wiring, vertex: Vertex) -> bool:
     """Return whether an operation on an old state is read by layers only. Such an operation stands before them."""
     readers = wiring.readers(vertex)
-    reads_old = any(below.kind in (STATE, INPUT) for below in wiring.inputs[vertex])
+    reads_old = any(below.kind in (STATE, INPUT, BANK) for below in wiring.inputs[vertex])
     return (
         vertex.kind == OPERATION
         and reads_old
@@ -47,7 +47,9 @@ def is_early(wiring: Wiring, vertex: Vertex) -> bool:
 def reads_from_below(wiring: Wiring, vertex: Vertex) -> bool:
     """Return whether all inputs of an early operation come from below the layers."""
     low = {wiring.graph.previous[state] for state in wiring.low}
-    return is_early(wiring, vertex) and all(below.kind == INPUT or below in low for below in wiring.inputs[vertex])
+    return is_early(wiring, vertex) and all(
+        below.kind in (INPUT, BANK) or below in low for below in wiring.inputs[vertex]
+    )
 
 
 def make_levels(wiring: Wiring, bus_order: tuple[Vertex, ...]) -> Levels:
@@ -87,6 +89,8 @@ def make_levels(wiring: Wiring, bus_order: tuple[Vertex, ...]) -> Levels:
             row_of[vertex] = ("level", level[vertex])
         elif vertex.kind == JUNCTION:
             row_of[vertex] = ("bus", bus_order.index(vertex))
+        elif vertex.kind == BANK:
+            row_of[vertex] = ("bank", vertex.quantity)
         elif vertex.kind == INPUT:
             row_of[vertex] = GROUND
         elif vertex.kind == UP:
@@ -194,5 +198,6 @@ def _ordered(wiring: Wiring, row_of: dict[Vertex, Row], level: dict[Vertex, int]
         rows.append(("level", height))
     rows.append(LAYERS)
     rows += sorted((row for row in used if row[0] == "bus"), key=lambda row: row[1])
+    rows += [row for row in row_of.values() if row[0] == "bank"]
     rows += [UNDER, *(("low", state) for state in wiring.low), GROUND]
     return tuple(row for row in rows if row in used or row in (SKY, GROUND))

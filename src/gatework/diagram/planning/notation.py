@@ -4,6 +4,8 @@ A run is ``(text, style)``. The styles are ``italic`` (quantities), ``roman`` (f
 (an index) and ``word`` (a key of :mod:`gatework.translations`, translated when the picture is made).
 """
 
+from collections.abc import Mapping
+
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Product
 from gatework.language.spelling import ACCENTS, GREEK, MINUS, SPELLINGS, Strength, number, parts_of
 
@@ -82,12 +84,13 @@ def function_text(function: str) -> str:
     return SPELLINGS[function].sign
 
 
-def equation_runs(equation: Equation, changing: frozenset[str]) -> Runs:
+def equation_runs(equation: Equation, times: Mapping[str, str]) -> Runs:
     """Write an equation as a paper prints it, on one line.
 
     Args:
         equation: A resolved line.
-        changing: The names that have their own value at every step; all others are parameters.
+        times: The index of each name that has its own value at every step, as in
+            :class:`gatework.diagram.planning.graph.Graph`; all others are parameters.
 
     Returns:
         Its runs.
@@ -95,41 +98,52 @@ def equation_runs(equation: Equation, changing: frozenset[str]) -> Runs:
     Example:
         >>> from gatework.language import parse
         >>> step = parse("h = tanh(W @ x + R @ h + b)", states="h")
-        >>> plain(equation_runs(step.equations[0], frozenset("xh")))
+        >>> plain(equation_runs(step.equations[0], {"x": "t", "h": "t"}))
         'h_t = tanh(W\u2009x_t + R\u2009h_t−1 + b)'
     """
-    return (*symbol(equation.target, "t"), *roman(" = "), *_text(equation.value, changing))
+    return (*symbol(equation.target, times[equation.target]), *roman(" = "), *_text(equation.value, times))
 
 
-def node_runs(node: Node, changing: frozenset[str]) -> Runs:
+def node_runs(node: Node, times: Mapping[str, str]) -> Runs:
     """Write one expression, as :func:`equation_runs` writes a line."""
-    return _text(node, changing)
+    return _text(node, times)
 
 
-def _text(node: Node, changing: frozenset[str], least: Strength = Strength.NONE) -> Runs:
-    runs, strength = _bare(node, changing)
+def _text(node: Node, times: Mapping[str, str], least: Strength = Strength.NONE) -> Runs:
+    runs, strength = _bare(node, times)
     return (*roman("("), *runs, *roman(")")) if strength < least else runs
 
 
-def _bare(node: Node, changing: frozenset[str]) -> tuple[Runs, Strength]:
+def _bare(node: Node, times: Mapping[str, str]) -> tuple[Runs, Strength]:
     if isinstance(node, Number):
         return roman(number(node.value).replace("-", MINUS)), Strength.SIGN if node.value < 0 else Strength.ATOM
     if isinstance(node, Name):
-        time = "" if node.name not in changing else f"t{MINUS}1" if node.previous else "t"
-        return symbol(node.name, time), Strength.ATOM
+        time = times.get(node.name, "")
+        return symbol(node.name, time.replace("t", f"t{MINUS}1", 1) if node.previous else time), Strength.ATOM
     if isinstance(node, Product):
-        return (*matrix_symbol(node), *roman("\u2009"), *_text(node.operand, changing, Strength.ATOM)), Strength.TERM
+        return (*matrix_symbol(node), *roman("\u2009"), *_text(node.operand, times, Strength.ATOM)), Strength.TERM
     assert isinstance(node, Apply)  # outer products are only in adjoints, which are not drawn
+    if node.function in ("weigh", "total", "match"):
+        return _over_positions(node, times)
     spelling = SPELLINGS[node.function]
     strength = spelling.strength
     if strength == Strength.ATOM:
-        inside = [_text(argument, changing) for argument in node.arguments]
+        inside = [_text(argument, times) for argument in node.arguments]
         joined = tuple(run for place, runs in enumerate(inside) for run in ((*roman(", "), *runs) if place else runs))
         return (*roman(f"{spelling.picture}("), *joined, *roman(")")), strength
     if strength == Strength.SIGN:
-        return (*roman(spelling.picture), *_text(node.arguments[0], changing, strength)), strength
+        return (*roman(spelling.picture), *_text(node.arguments[0], times, strength)), strength
     left, right = node.arguments
     # Only the right side of a minus or a fraction needs parentheses at equal strength.
     least = Strength(strength + 1) if node.function in ("sub", "div") else strength
     sign = roman(f" {spelling.picture} ")
-    return (*_text(left, changing, strength), *sign, *_text(right, changing, least)), strength
+    return (*_text(left, times, strength), *sign, *_text(right, times, least)), strength
+
+
+def _over_positions(node: Apply, times: Mapping[str, str]) -> tuple[Runs, Strength]:
+    """Write a sum over positions, ``Σ_l a_t,l m_l``, or the product with a vector at each, ``⟨m_l, h_t⟩``."""
+    if node.function == "match":
+        left, right = (_text(argument, times) for argument in node.arguments)
+        return (*roman("⟨"), *left, *roman(", "), *right, *roman("⟩")), Strength.ATOM
+    factors = [(*roman("\u2009"), *_text(argument, times, Strength.ATOM)) for argument in node.arguments]
+    return (*roman("Σ"), ("l", "sub"), *(run for runs in factors for run in runs)), Strength.TERM

@@ -6,11 +6,12 @@ layers read together, once for all of them. A vertex *hangs* if it works on a fi
 is drawn below that state's line, flowing down.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from gatework.diagram.planning.graph import CONDITION, INPUT, LAYER, OPERATION, SOURCE, STATE, Graph, Vertex
+from gatework.diagram.planning.graph import BANK, CONDITION, INPUT, LAYER, OPERATION, SOURCE, STATE, Graph, Vertex
 from gatework.diagram.planning.notation import symbol
 
 JUNCTION, EXIT, UP = "junction", "exit", "up"
@@ -78,7 +79,8 @@ def make_wiring(graph: Graph) -> Wiring:
     above = {graph.previous[state] for state in high} | {vertex for state in high for vertex in lines.get(state, ())}
     junctions, inputs, marks = _junctions(graph, above if low else set())
     exits = [
-        Vertex(EXIT, symbol(state, "t"), state, (vertex,), ("",), [state]) for state, vertex in graph.current.items()
+        Vertex(EXIT, symbol(state, graph.times[state]), state, (vertex,), ("",), [state])
+        for state, vertex in graph.current.items()
     ]
     exits.append(Vertex(UP, symbol(output, "t"), output, (graph.current[output],), ("",), [output]))
     inputs |= {vertex: vertex.inputs for vertex in exits}
@@ -149,13 +151,17 @@ def _junctions(
                 rest -= best
     junctions: dict[frozenset[Vertex], Vertex] = {}
     wired = {vertex: vertex.inputs for vertex in graph.vertices}
+    pairs = Counter(frozenset(pair) for group in groups for pair in combinations(group, 2))
+    made: dict[frozenset[Vertex], Vertex] = {}
     for group in sorted(groups, key=len):
         # A junction that contains another takes it in whole.
-        first, *rest = _joined(sorted(group, key=order.__getitem__), junctions)
+        # What is at positions of a memory comes together first.
+        members = sorted(group, key=lambda vertex: (not vertex.at_positions, order[vertex]))
+        first, *rest = _joined(_together(members, pairs), junctions)
         # Two vectors meet at one point; a third meets their junction further on.
         for member in rest:
             pair = (first, member)
-            first = Vertex(JUNCTION, (), "", pair, ("", ""))
+            first = made.setdefault(frozenset(pair), Vertex(JUNCTION, (), "", pair, ("", "")))
             wired[first] = pair
         junctions[group] = first
     marks: dict[Vertex, tuple[str, ...]] = {}
@@ -173,6 +179,14 @@ def _junctions(
         wired[layer] = tuple(vertex for alike in entering.values() for vertex in alike)
         marks[layer] = tuple(mark for mark, alike in entering.items() for _ in alike)
     return [vertex for vertex in wired if vertex.kind == JUNCTION], wired, marks
+
+
+def _together(members: Sequence[Vertex], pairs: Mapping[frozenset[Vertex], int]) -> list[Vertex]:
+    """Put two vectors first that come together in other groups too, so that they meet once for all."""
+    if len(members) < 3:
+        return list(members)
+    pair = max(combinations(members, 2), key=lambda pair: pairs[frozenset(pair)])
+    return [*pair, *(member for member in members if member not in pair)] if pairs[frozenset(pair)] > 1 else [*members]
 
 
 def _marked(layer: Vertex, mark: str) -> tuple[Vertex, ...]:
@@ -249,7 +263,12 @@ def _hanging(
             serving.add(vertex)
     hanging: set[Vertex] = set()
     for vertex in vertices:
-        if vertex not in serving or vertex in on_high or vertex in on_low or vertex.kind in (STATE, INPUT, JUNCTION):
+        if (
+            vertex not in serving
+            or vertex in on_high
+            or vertex in on_low
+            or vertex.kind in (STATE, INPUT, BANK, JUNCTION)
+        ):
             continue
         fed = [below in on_high or below in hanging for below in inputs[vertex]]
         masks = vertex.kind == SOURCE or (fed and all(b.kind == SOURCE for b in inputs[vertex]))
