@@ -12,6 +12,8 @@
 #   make evidence  measure the essays' claims anew, and docs/evidence.md (EVIDENCE="--only vanishing" for less); two of
 #                  them need recorded data, in the folder that GATEWORK_DATA names
 #   make lock     hold the newest versions of what the targets install, with hashes, in requirements/
+#   make speech   train on AN4 in the folder that GATEWORK_DATA names, and fail if the transcripts of its test part miss
+#                  the limits (SPEECH="--seeds 0,1,2 --models blstm,lstm,brnn" for more)
 #   make campaign  disturb training and the explorer with kills, faults, interrupts and hostile requests for MINUTES
 #                  (CAMPAIGN="--only kills --json counts.json" for less, and for the counts)
 #   make fuzz     random cells, texts, files and requests for MINUTES, each held against what it means; ends in scripts
@@ -46,11 +48,13 @@ FENCE ?= tests/kernels tests/nn tests/tracing
 EVIDENCE ?=
 # Flags for the translators, such as TRANSLATION="--only additive".
 TRANSLATION ?=
+# Flags for the limits of speech, such as SPEECH="--seeds 0,1,2".
+SPEECH ?=
 # Flags for the campaign, such as CAMPAIGN="--only disk,requests".
 CAMPAIGN ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest check docs page bench translation evidence campaign lock fuzz fence clean
+.PHONY: help demo test test-lowest check docs page bench translation speech evidence campaign lock fuzz fence clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -123,6 +127,9 @@ translation: .venv/.installed
 
 evidence: .venv/.installed
 	@OMP_NUM_THREADS=1 $(BIN)/python -m evidence $(EVIDENCE)
+
+speech: .venv/.installed
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.speech $(SPEECH)
 
 campaign: .venv/.installed
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.campaign --minutes $(MINUTES) $(CAMPAIGN)
