@@ -276,8 +276,7 @@ class LoadedRun:
             sounds: A file (WAV; FLAC and OGG with soundfile; ``.mfc``), samples ``[n]`` at the rate of the run, or a
                 list of these. A file at another rate is resampled, and several channels are mixed.
             beams: The number of prefixes that are kept in a search; 0 for the most probable path.
-            options: For a search: ``ngram``, ``order``, ``weight`` and ``bonus`` of
-                :class:`gatework.training.Search`.
+            options: For a search: ``ngram``, ``order``, ``weight`` and ``bonus`` of :class:`gatework.training.Search`.
 
         Returns:
             The transcript, with what was done to the recording; for a list, those of all.
@@ -295,13 +294,7 @@ class LoadedRun:
         return transcriber.transcribe(sounds)
 
     def transcriber(self, search: Search) -> Transcriber:
-        """Prepare to transcribe one recording after the other; see :meth:`transcribe`.
-
-        Args:
-            search: How scores are turned into transcripts.
-
-        Returns:
-            What transcribes.
+        """Prepare to transcribe one recording after the other with a search; see :meth:`transcribe`.
 
         Raises:
             RunError: If the run is not on speech.
