@@ -127,6 +127,14 @@ def test_the_prior_takes_the_place_of_the_posterior():
     assert layer.record((torch.zeros(2, 1, 5), torch.zeros(2, 1, 4)))[2][0]["mu0"].shape == (2, 1, 4)
 
 
+def test_a_replacement_without_the_first_input_gives_the_next_one_its_size():
+    step = "a = V @ x\nb = R @ h\nz = a + eps\nh = U @ z"
+    known = cell(step, states="h", inputs="x eps", sizes="z=b", outputs="a b")
+    prior = gatework.replace(known, a="b")
+    assert (prior.inputs, prior.own_sizes) == (("eps",), ())
+    assert prior.parameters(3, 5) == {"R": (3, 5), "U": (5, 3)}
+
+
 def test_other_transformations_keep_outputs_and_sizes():
     normed = gatework.layer_norm(VRNN)
     assert (normed.outputs, normed.own_sizes) == (VRNN.outputs, VRNN.own_sizes)

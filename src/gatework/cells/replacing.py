@@ -51,4 +51,7 @@ def replace(cell: Cell, **names: str) -> Cell:
     reads = {node.name for line in kept for node in walk(line.value) if isinstance(node, Name)}
     told = ",".join(f"{old}={new}" for old, new in names.items())
     inputs = tuple(name for name in cell.inputs if name in reads)
-    return changed(cell, f"replace({told})", kept, inputs=inputs, outputs=outputs)
+    # The size of the first input is given. If another input comes first now, names of its size have none of their own.
+    first = cell.step.sizes_of[inputs[0]] if inputs else ""
+    sizes = tuple(entry for entry in cell.own_sizes if f"size_{entry.partition('=')[0]}" != first)
+    return changed(cell, f"replace({told})", kept, inputs=inputs, outputs=outputs, sizes=sizes)

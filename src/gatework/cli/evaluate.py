@@ -1,5 +1,7 @@
 """``gatework evaluate``: evaluate a run's model on text, or on its task."""
 
+from typing import Any
+
 from rich.markup import escape
 
 from gatework.cli.output import Checkpoint, Json, Size, Whole, checkpoint_step, grid, out, pairs, print_json
@@ -21,6 +23,7 @@ def evaluate(
     gap: Size | None = None,
     beams: Size | None = None,
     search: SearchFlags = NO_FLAGS,
+    draws: Size | None = None,
     device: str = "cpu",
     json: Json = False,
 ) -> None:
@@ -39,11 +42,13 @@ def evaluate(
         beams: For translation, the beams of the searches; 1 is greedy. By default the run's own. For speech, the beams
             of a search beside the most probable path; by default there is none.
         search: What a search for transcripts knows.
+        draws: With latent variables, estimate the loss from this number of draws, by importance weights.
         device: cpu, cuda, cuda:N, mps, or auto.
         json: Print JSON, for programs.
     """
     step = checkpoint_step(checkpoint)
-    asked = {"split": split, "data": data, "streams": streams, "symbols": symbols, "gap": gap, "beams": beams}
+    asked: dict[str, Any] = {"split": split, "data": data, "streams": streams, "symbols": symbols, "gap": gap}
+    asked |= {"beams": beams, "draws": draws}
     known = None if search == NO_FLAGS else search.chosen(beams)
     result = measure(run, **asked, search=known, step=step, device=device)
     if json:

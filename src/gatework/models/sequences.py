@@ -41,6 +41,9 @@ class Score:
         baseline: The sum of the errors of the trivial predictor on the same steps: wrong answers, or squared errors for
             the kind ``number``. None if the sequences define no such predictor.
         scaled: The sum of these absolute errors, weighted as the sequences say. None if they do not say it.
+        kl: For a model with latent variables, whose loss is a bound: the sum of the KL divergence in it. Then no answer
+            is judged. None for other models.
+        estimate: For such a model the sum of the importance-weighted estimates of the loss. None if there is none.
     """
 
     loss: float = 0.0
@@ -53,19 +56,23 @@ class Score:
     numbers: bool = False
     baseline: float | None = None
     scaled: float | None = None
+    kl: float | None = None
+    estimate: float | None = None
 
     @classmethod
     def of_sums(cls, sums: Sequence[float], task: Task) -> "Score":
         """Make a score from the result of :meth:`sums`, or from the total of several such results."""
-        loss, off, *counts, baseline, scaled = sums
+        loss, off, *counts = sums[:6]
         asked, right, sequences, solved = map(int, counts)
-        head = HEADS[task.kind]
-        rest = (None if isnan(value) else value for value in (baseline, scaled))
-        return cls(loss, asked, right, sequences, solved, off, head.judged(task.tolerance), head.distances, *rest)
+        head, answers = HEADS[task.kind], isnan(sums[8])
+        judged, numbers = answers and head.judged(task.tolerance), answers and head.distances
+        rest = (None if isnan(value) else value for value in sums[6:])
+        return cls(loss, asked, right, sequences, solved, off, judged, numbers, *rest)
 
     def sums(self) -> list[float]:
         """Return the sums, which add up over the parts of a split; NaN represents a missing one."""
-        rest = (nan if value is None else value for value in (self.baseline, self.scaled))
+        known = self.baseline, self.scaled, self.kl, self.estimate
+        rest = (nan if value is None else value for value in known)
         return [self.loss, self.off, self.asked, self.right, self.sequences, self.solved, *rest]
 
     def named(self) -> dict[str, float]:
@@ -77,6 +84,7 @@ class Score:
             ``mase``, the mean absolute scaled error, if the sequences have weights for it. If there is a baseline:
             ``skill``, the share of the baseline's errors that the model avoids. It is 1 for a model
             without errors, 0 for a model that is no better than the baseline, and 0 if the baseline has no errors.
+            For a model with latent variables ``kl``, and ``estimate`` if it was asked for, both per step with a target.
 
         Example:
             >>> Score(loss=3.0, asked=4, right=3, sequences=2, solved=1, baseline=2.0).named()
@@ -93,7 +101,8 @@ class Score:
         if self.baseline is not None:
             errors = self.loss if self.numbers else self.asked - self.right
             values["skill"] = 1 - errors / self.baseline if self.baseline else 0.0
-        return values
+        known = {"kl": self.kl, "estimate": self.estimate}
+        return values | {name: value / max(1, self.asked) for name, value in known.items() if value is not None}
 
 
 def needs_projection(
@@ -283,6 +292,10 @@ class SequenceModel(nn.Module):
         losses = self.answering(kind).losses(output, batch.targets, batch.lengths, self.head)
         return losses.sum(), int(batch.asked.sum()), state
 
+    def measure(self, batch: Batch, task: Task) -> "tuple[Score, dict[int, dict[str, float]]]":
+        """Measure the model on sequences; see :func:`measure_sequences`."""
+        return measure_sequences(self, batch, task)
+
 
 def _with_last(output: Tensor, last: Tensor, lengths: Tensor | None) -> Tensor:
     """Put vectors ``[B, H]`` in place of the outputs ``[T, B, H]`` at the last step of each sequence."""
@@ -331,7 +344,7 @@ class _Tally:
             ([self.loss, self.off], [self.baseline, self.scaled]) if which is None else ([0.0] * 2, [nan] * 2)
         )
         counts = asked.sum(), (asked - wrong).sum(), some.sum(), (some & (wrong == 0)).sum()
-        return [*errors, *(float(count) for count in counts), *rest]
+        return [*errors, *(float(count) for count in counts), *rest, nan, nan]
 
 
 def _scaled(away: Tensor, asked: Tensor, weights: Tensor) -> float:
@@ -362,7 +375,7 @@ def measure_sequences(model: SequenceModel, batch: Batch, task: Task) -> tuple[S
     training = model.training
     model.eval()
     weight = model.head.weight
-    total, groups = torch.zeros(8, dtype=torch.float64), {}
+    total, groups = torch.zeros(10, dtype=torch.float64), {}
     head = model.answering(task.kind)
     longest = batch.inputs.shape[0]
     both = model.recurrent.bidirectional

@@ -23,6 +23,7 @@ def evaluate(
     symbols: int | None = None,
     beams: int | None = None,
     search: Search | None = None,
+    draws: int | None = None,
     step: Step = None,
     device: str = "cpu",
     task: Task | None = None,
@@ -42,6 +43,8 @@ def evaluate(
         beams: For a run on translation: the number of beams of the searches; None for the run's own setting. For a run
             on speech: those of a search beside the most probable path; None for none.
         search: For a run on speech: what the search knows.
+        draws: For a model with latent variables: the number of draws of an importance-weighted estimate, the metric
+            ``estimate``; None for none. The bound, which is the ``loss``, is averaged over the same draws.
         step: The step of the checkpoint; ``best`` for the lowest held-out loss; ``last`` or None for the newest.
         device: ``cpu``, ``cuda``, ``cuda:N``, ``mps`` or ``auto``.
         task: For a run on a task of your own: the task.
@@ -56,7 +59,7 @@ def evaluate(
         DataError: If the data are missing, differ from those of the training, or have no such split.
     """
     began = monotonic()
-    question = make_question(split, data, streams, gap, symbols, beams, search)
+    question = make_question(split, data, streams, gap, symbols, beams, search, draws)
     with knowing_own(task):
         kind = kind_of(open_run(run).read_config().task)
         kind.check_question(run, question)
@@ -72,13 +75,15 @@ def make_question(
     symbols: int | None,
     beams: int | None,
     search: Search | None,
+    draws: int | None,
 ) -> Question:
     """Refuse options that are out of range; return them as a question. They are those of :func:`evaluate`.
 
     Raises:
         ConfigError: If one is out of range.
     """
-    return Question(split, data, check_streams(streams), gap, check_symbols(symbols), check_beams(beams), search)
+    checked = check_symbols(symbols), check_beams(beams), search, check_draws(draws)
+    return Question(split, data, check_streams(streams), gap, *checked)
 
 
 def check_streams(streams: int | None) -> int | None:
@@ -112,3 +117,14 @@ def check_symbols(symbols: int | None) -> int | None:
     if symbols is not None and symbols < 0:
         raise ConfigError(f"symbols is {symbols}; expected a number of symbols, or 0 for all.")
     return symbols
+
+
+def check_draws(draws: int | None) -> int | None:
+    """Refuse a number of draws below 1; return any other.
+
+    Raises:
+        ConfigError: If there are too few.
+    """
+    if draws is not None and draws < 1:
+        raise ConfigError(f"draws is {draws}; expected 1 or more.")
+    return draws

@@ -195,6 +195,7 @@ class LoadedRun:
         symbols: int | None = None,
         beams: int | None = None,
         search: Search | None = None,
+        draws: int | None = None,
     ) -> Evaluation:
         """Measure the model; see :func:`gatework.evaluate`. This needs the data of the run.
 
@@ -207,6 +208,7 @@ class LoadedRun:
             beams: For translation: the number of beams of the searches. For speech: those of a search beside the most
                 probable path; None for none.
             search: For speech: what the search knows.
+            draws: For a model with latent variables: the number of draws of an importance-weighted estimate.
 
         Returns:
             The metrics.
@@ -216,7 +218,7 @@ class LoadedRun:
             DataError: If the data are missing, differ from those of the training, or have no such split.
         """
         began, run = monotonic(), self._restored.run
-        question = make_question(split, data, streams, gap, symbols, beams, search)
+        question = make_question(split, data, streams, gap, symbols, beams, search, draws)
         with knowing_own(self._task):
             self._kind.check_question(run, question)
             trained = self._kind.restore(run, self.config, self._directory)

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from gatework import cells
-from gatework.cells import Cell, find_cell, is_equations, is_file, is_name
+from gatework.cells import Cell, find_cell, is_equations, is_file, is_latent, is_name
 from gatework.errors import CellError
 from gatework.nn.layers import outer_inputs
 from gatework.training.jobs.settings import Settings
@@ -22,7 +22,7 @@ def build_cell(config: Settings) -> Cell:
     """
     cell = find_cell(config.cell, name="own-cell")
     first, *others = outer_inputs(cell)
-    if others:
+    if others and not is_latent(cell):
         raise CellError(
             f"The cell has the inputs {', '.join((first, *others))}, and a run has one to give. Take "
             f"{', '.join(others)} out of the equations, or run the cell in a loop of your own."
@@ -33,6 +33,22 @@ def build_cell(config: Settings) -> Cell:
         cell = cells.recurrent_dropout(cell, config.recurrent_dropout)
     if config.zoneout:
         cell = cells.zoneout(cell, **config.zoneout)
+    return cell
+
+
+def build_reading_cell(config: Settings) -> Cell:
+    """Build the cell of a configuration for a model that only reads, without latent variables.
+
+    Raises:
+        CellError: As :func:`build_cell`, and if the cell has latent variables.
+        EquationError: If the user's own equations are invalid.
+    """
+    cell = build_cell(config)
+    if is_latent(cell):
+        raise CellError(
+            f"The cell `{cell.name}` has latent variables, and explains steps of numbers or of yes-no questions; "
+            f"expected a cell without them for task '{config.task}'. Try --task jsb_chorales, or --cell lstm."
+        )
     return cell
 
 

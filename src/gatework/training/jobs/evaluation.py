@@ -76,6 +76,7 @@ class Question:
         beams: The number of beams of the searches for translations, or for transcripts; None for the number of the run,
             or for no search for transcripts.
         search: What a search for transcripts knows; None for what it knows by itself.
+        draws: The number of draws of latent variables for an importance-weighted estimate; None for none.
     """
 
     split: str = "valid"
@@ -85,6 +86,7 @@ class Question:
     symbols: int | None = None
     beams: int | None = None
     search: Search | None = None
+    draws: int | None = None
 
     @property
     def transcribing(self) -> Search | None:

@@ -292,7 +292,7 @@ class JobKind:
             RunError: If the models of this job do not translate.
             DataError: If something is not a sentence.
         """
-        raise RunError(_cannot(restored, "translate"))
+        raise RunError(cannot(restored, "translate"))
 
     def draw_translation(self, restored: Restored, sentence: str, choose: Choose, length: int) -> Iterator[str]:
         """Draw a translation, symbol by symbol.
@@ -310,7 +310,7 @@ class JobKind:
             RunError: If the models of this job do not translate.
             DataError: If this is not one sentence.
         """
-        raise RunError(_cannot(restored, "translate"))
+        raise RunError(cannot(restored, "translate"))
 
     def read(self, restored: Restored, given: Any, lengths: Any = None) -> Reading:
         """Turn inputs of a person's own into the form that the model reads.
@@ -324,7 +324,7 @@ class JobKind:
             RunError: If the models of this job read nothing of the kind.
             DataError: If the inputs do not fit the model.
         """
-        raise RunError(_cannot(restored, "read inputs of your own"))
+        raise RunError(cannot(restored, "read inputs of your own"))
 
     def answers(self, restored: Restored) -> Answers:
         """Return the meaning of the model's scores.
@@ -332,7 +332,7 @@ class JobKind:
         Raises:
             RunError: If its output is no scores.
         """
-        raise RunError(_cannot(restored, "score answers"))
+        raise RunError(cannot(restored, "score answers"))
 
     def vocabulary(self, restored: Restored) -> Vocabulary:
         """Return the vocabulary of the run.
@@ -340,7 +340,7 @@ class JobKind:
         Raises:
             RunError: If the job has none.
         """
-        raise RunError(_cannot(restored, "read or write text, and have no vocabulary"))
+        raise RunError(cannot(restored, "read or write text, and have no vocabulary"))
 
     def check_question(self, run: str, question: Question) -> None:
         """Refuse a measurement that makes no sense for a run of this kind, before the run is read.
@@ -391,8 +391,13 @@ class JobKind:
         raise NotImplementedError
 
 
-def _cannot(restored: Restored, what: str) -> str:
-    """Return the message that the models of a job cannot do something."""
+def cannot(restored: Restored, what: str) -> str:
+    """Return the message that the models of a job cannot do something.
+
+    Args:
+        restored: The run.
+        what: What they do not do.
+    """
     return (
         f"Run '{restored.run}' was trained on task '{restored.config.task}', and its models do not {what}. "
         "`gatework.load(run).evaluate()` measures it."

@@ -1,13 +1,17 @@
 """The recorded sequences of a task, read from the place that the settings name."""
 
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from gatework.errors import DataError
 from gatework.reading.files import read_file
 from gatework.reading.nested import parse_object
+from gatework.runs.files import digest
 from gatework.tasks.own import check_recording, is_own
-from gatework.tasks.task import Recorded, Recording, Task
+from gatework.tasks.task import Batch, Recorded, Recording, Task
 from gatework.training.jobs.place import find_data
 from gatework.training.jobs.settings import Settings
 from gatework.training.jobs.sounds import SoundSettings
@@ -41,6 +45,20 @@ def load_recording(task: Task, gap: int, config: Settings, *, as_before: bool = 
     if not examples.own or not isinstance(config, TableSettings):
         return examples.load(path, gap)
     return examples.load(path, gap, replace(config.table_options(), as_before=as_before))
+
+
+def digest_batches(about: Sequence[Any], batches: Iterable[Batch]) -> str:
+    """Return the digest of sequences, which changes whenever they change.
+
+    Args:
+        about: What else has a part in it, as plain data.
+        batches: The sequences.
+    """
+    parts = [digest(json.dumps(about).encode())]
+    for batch in batches:
+        tensors = (batch.inputs, batch.targets, batch.lengths, batch.legal, batch.groups)
+        parts += [digest(tensor.contiguous().numpy().data) for tensor in tensors if tensor is not None]
+    return digest("".join(parts).encode())
 
 
 def is_read_as_before(run: Path) -> bool:

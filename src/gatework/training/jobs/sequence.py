@@ -1,6 +1,5 @@
 """A sequence task as a job: new sequences are drawn for every step, or recorded ones are read in passes."""
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -10,21 +9,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gatework.cells import Cell
-from gatework.errors import ConfigError, DataError
-from gatework.models.sequences import Score, SequenceModel, measure_sequences
+from gatework.cells import Cell, is_latent
+from gatework.errors import ConfigError, DataError, RunError
+from gatework.models.latent import LatentModel
+from gatework.models.sequences import Score, SequenceModel
 from gatework.models.state import State
-from gatework.runs.files import digest
 from gatework.tasks.own import check_draw, find_task, is_own, is_task
 from gatework.tasks.task import NOTHING, Batch, Recorded, Recording, Split, Success, Synthetic, Task, name_predictor
 from gatework.training.jobs.batches import Batches
 from gatework.training.jobs.build import build_cell, known_cell, own_projection
 from gatework.training.jobs.evaluation import Evaluation, Question
 from gatework.training.jobs.gaps import another_gap
-from gatework.training.jobs.kind import Answers, Ending, JobKind, Kept, Reading, Restored
+from gatework.training.jobs.kind import Answers, Ending, JobKind, Kept, Reading, Restored, cannot
+from gatework.training.jobs.latent import nothing_to_draw, refuse_unless_continued
 from gatework.training.jobs.protocol import StepLoss
 from gatework.training.jobs.reading import read_sequences, remembered
-from gatework.training.jobs.recordings import is_read_as_before, load_recording
+from gatework.training.jobs.recordings import digest_batches, is_read_as_before, load_recording
 from gatework.training.jobs.sequence_model import ModelSizes, build_sequence_model, maps_input
 from gatework.training.jobs.sequence_settings import SequenceSettings
 from gatework.training.jobs.settings import Settings
@@ -81,6 +81,9 @@ class SequenceJob:
                 f"Task '{self.task.name}' has {self.recording.splits['train'].size:,} sequences to train on, and "
                 f"batch_size is {config.batch_size}; expected no more than there are."
             )
+        self.latent = is_latent(cell := build_cell(config))
+        if self.latent and not (self.recording and not self.recording.splits):
+            refuse_unless_continued(self.task, cell, self.held("valid"))
 
     @property
     def inputs(self) -> int:
@@ -96,11 +99,7 @@ class SequenceJob:
     def fingerprint(self) -> str:
         """The fingerprint of the data; for drawn sequences, that of the method of drawing them."""
         splits = self.recording.splits.values() if self.recording else [self.batches.draw("test", 4, 0)]
-        parts = [digest(json.dumps([self.task.name, self.gap]).encode())]
-        for batch in splits:
-            tensors = (batch.inputs, batch.targets, batch.lengths, batch.legal, batch.groups)
-            parts += [digest(tensor.contiguous().numpy().data) for tensor in tensors if tensor is not None]
-        return digest("".join(parts).encode())
+        return digest_batches([self.task.name, self.gap], splits)
 
     def facts(self) -> dict[str, Any]:
         """Return facts about the sequences, as plain data."""
@@ -131,10 +130,8 @@ class SequenceJob:
     def shape(self) -> SequenceShape:
         """The sizes of the model, apart from its cell and its units; the projection depends on the cell."""
         head = self.task.head(self.outputs)
-        config = self.config
-        return SequenceShape(
-            self.inputs, head, config.num_layers, self.task.symbols, self._embedding_size, wiring=config.wiring
-        )
+        config, sizes = self.config, (self.config.num_layers, self.task.symbols, self._embedding_size)
+        return SequenceShape(self.inputs, head, *sizes, wiring=config.wiring, latent_size=config.latent_size)
 
     def describe(self) -> dict[str, Any]:
         """Describe the task and its source."""
@@ -176,7 +173,7 @@ class SequenceJob:
             lines.append(f"input: a learned map from {width:,} to {units:,}, as {cell.name} reads it elementwise")
         return lines
 
-    def build(self, device: torch.device) -> SequenceModel:
+    def build(self, device: torch.device) -> SequenceModel | LatentModel:
         """Draw the model on the CPU and in float32, whatever its later device and dtype.
 
         Raises:
@@ -214,16 +211,17 @@ class SequenceJob:
             return self.recording.splits["train"].inputs.shape[0] if self.recording.splits else 1
         return self.batches.draw("valid", 1, 0).inputs.shape[0]
 
-    def train(self, model: SequenceModel, step: int, rows: slice, state: State) -> StepLoss:
+    def train(self, model: SequenceModel | LatentModel, step: int, rows: slice, state: State) -> StepLoss:
         """Draw the sequences of a step, or read the next recorded ones."""
         batch, piece = self.batches.training(step)
         steps, whole, weight = len(batch.inputs), self.batches.pieces == 1, model.head.weight
         counted = batch if whole else batch.window(piece.begin, piece.end).asked_from(piece.first - piece.begin)
         mine = counted.columns(rows).to(weight.device, weight.dtype)
+        weighed = {"kl_weight": self.config.weigh_kl(step)} if self.latent else {}
 
         def run(begin: int, end: int, state: State) -> tuple[Tensor, State]:
             part = mine if whole else mine.window(begin - piece.begin, end - piece.begin)
-            total, _, state = model.loss(part, self.task.kind, state)
+            total, _, state = model.loss(part, self.task.kind, state, **weighed)
             return total, state
 
         total, state = run_piece(piece, state, run)
@@ -256,11 +254,11 @@ class SequenceJob:
             self._held[chosen] = self.batches.draw(chosen, size, -1)
         return self._held[chosen]
 
-    def measure(self, model: SequenceModel, split: str, share: tuple[int, int]) -> Score:
+    def measure(self, model: SequenceModel | LatentModel, split: str, share: tuple[int, int]) -> Score:
         """Measure the model on the share of a process."""
         batch, (rank, size) = self.held(split), share
         mine = batch.columns(slice(batch.size * rank // size, batch.size * (rank + 1) // size))
-        return measure_sequences(model, mine, self.task)[0]
+        return model.measure(mine, self.task)[0]
 
     def put_together(self, sums: list[float]) -> Score:
         """Make one score from the sums of several."""
@@ -340,6 +338,8 @@ class SequenceKind(JobKind):
     def answers(self, restored: Restored) -> Answers:
         """Return the kind of the task, and its classes."""
         job: SequenceJob = restored.trained
+        if job.latent:
+            raise RunError(cannot(restored, "answer what comes next by one score each: they draw it"))
         named = job.recording.facts.get("classes", ()) if job.recording else ()
         return Answers(restored.model.answering(job.task.kind), tuple(map(str, named)) or job.task.classes)
 
@@ -352,9 +352,12 @@ class SequenceKind(JobKind):
     def evaluate(self, restored: Restored, question: Question) -> Evaluation:
         """Measure a model on a split of its task, at the gap of the training or at another one."""
         job: SequenceJob = restored.trained
+        if question.draws is not None and not job.latent:
+            raise ConfigError(nothing_to_draw(restored.run, question.draws))
         if question.gap is not None:
             job = _at_gap(job, question.gap)
-        score, groups = measure_sequences(restored.model, job.held(question.split), job.task)
+        draws = {} if question.draws is None else {"draws": question.draws}
+        score, groups = restored.model.measure(job.held(question.split), job.task, **draws)
         metrics, trivial = score.named(), job.trivial(question.split)
         if spells(job.task):
             facts = job.recording.facts if job.recording else {}
@@ -393,12 +396,15 @@ class SequenceKind(JobKind):
         """Report whether the criterion is met, and suggest to measure the model."""
         task = find_task(config.task)
         notes = [f"{task.success.verdict(metrics, trivial)}."] if metrics else []
-        other = another_gap(task, task.check_gap(config.gap))
+        latent = is_latent(build_cell(config))
+        other = None if latent else another_gap(task, task.check_gap(config.gap))
         wider = [] if other is None else [f"evaluate {run} --gap {other}"]
         own = [f"forecast {run} -o forecast.csv --plot forecast.png"] if self.forecasts(config) else []
         fresh = isinstance(task.examples, Recorded) and task.examples.fresh is not None
         own += [f"predict {run} {shlex.quote(config.data)} -o answers.csv"] if fresh else []
-        return Ending("sequences", ".4g", notes, [f"evaluate {run} --split test", *wider, *own])
+        return Ending(
+            "sequences", ".4g", notes, [f"evaluate {run} --split test{' --draws 50' if latent else ''}", *wider, *own]
+        )
 
 
 def _is_recorded(config: SequenceSettings) -> bool:

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 import torch
 
-from gatework.cells import Cell
+from gatework.cells import Cell, is_latent
 from gatework.errors import ConfigError
+from gatework.models.latent import LatentModel
 from gatework.models.sequences import SequenceModel, needs_projection
 from gatework.tasks.task import Task
 from gatework.training.jobs.build import DTYPES, build_cell
+from gatework.training.jobs.latent import build_latent_model, refuse_latent_settings
 from gatework.training.jobs.memory_check import Needs, check_memory, count_layers
 from gatework.training.jobs.settings import Settings
 
@@ -32,7 +34,9 @@ class ModelSizes:
     asked_last: bool = False
 
 
-def build_sequence_model(config: Settings, task: Task, sizes: ModelSizes, device: torch.device) -> SequenceModel:
+def build_sequence_model(
+    config: Settings, task: Task, sizes: ModelSizes, device: torch.device
+) -> SequenceModel | LatentModel:
     """Draw the model on the CPU and in float32, whatever its later device and dtype.
 
     Args:
@@ -41,8 +45,12 @@ def build_sequence_model(config: Settings, task: Task, sizes: ModelSizes, device
         sizes: The sizes of its data.
         device: The device of the parameters.
 
+    Returns:
+        The model, with latent variables if the cell has them.
+
     Raises:
         ConfigError: If it would not fit in memory; checked before anything is allocated.
+        CellError: If the cell cannot be part of such a model.
         SizeError: If sizes do not fit the cell.
     """
     if config.bidirectional and config.skip and sizes.asked_last:
@@ -51,6 +59,9 @@ def build_sequence_model(config: Settings, task: Task, sizes: ModelSizes, device
             "where the answer comes from the last states of the top layer alone. Leave one of the two out."
         )
     cell, learned = build_cell(config), config.embedding_size if task.symbols else None
+    if is_latent(cell):
+        return build_latent_model(config, cell, task.head(sizes.outputs), sizes.places, device)
+    refuse_latent_settings(config, cell)
     width = learned or sizes.inputs
     maps = maps_input(config, cell, width)
     layers, head = count_layers(config, cell, width, input_projection=maps), task.head(sizes.outputs)

@@ -8,13 +8,14 @@ from pydantic import Field
 from gatework.errors import ConfigError
 from gatework.tasks.own import find_task
 from gatework.tasks.task import Recorded
+from gatework.training.jobs.latent import LatentSettings
 from gatework.training.jobs.settings import Settings
 from gatework.training.jobs.sounds import SoundSettings
 from gatework.training.jobs.table import TableSettings, refuse_forecast_settings, refuse_table_settings
 from gatework.training.jobs.truncation import uncut, windows_of
 
 
-class SequenceSettings(SoundSettings, TableSettings, Settings):
+class SequenceSettings(LatentSettings, SoundSettings, TableSettings, Settings):
     """The settings of a sequence task, besides those that all jobs share."""
 
     headings: ClassVar[Mapping[str, str]] = {"shortest_gap": "Task"}

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from gatework.cells import Cell
+from gatework.cells import Cell, is_latent
 from gatework.heads import Head
+from gatework.models.latent import LatentModel
 from gatework.models.sequences import SequenceModel
 from gatework.nn import Recurrent
 from gatework.training.jobs.build import own_projection
@@ -48,6 +49,7 @@ class SequenceShape:
         embedding_size: The size of learned embeddings of symbols; None for one-hot vectors.
         proj_size: The size of a projected output; 0 for none, or for half of the units in a cell that must have one.
         wiring: Further options of the layers, such as ``bidirectional``.
+        latent_size: The number of latent numbers of a cell that has them; None for the number of units.
     """
 
     inputs: int
@@ -57,6 +59,7 @@ class SequenceShape:
     embedding_size: int | None = None
     proj_size: int = 0
     wiring: Mapping[str, Any] = field(default_factory=dict)
+    latent_size: int | None = None
 
     @property
     def width(self) -> int:
@@ -84,18 +87,23 @@ class SequenceShape:
         """
         # On the device `meta`, tensors have a shape but no data.
         with torch.device("meta"):
-            model = SequenceModel(
-                self.inputs,
-                self.outputs,
-                cell,
-                hidden_size,
-                self.num_layers,
-                symbols=self.symbols,
-                embedding_size=self.embedding_size,
-                proj_size=self.proj_size or own_projection(cell, hidden_size),
-                **self.wiring,
-            )
+            model = self._build(cell, hidden_size)
         return count_learned(model)
+
+    def _build(self, cell: Cell, hidden_size: int) -> SequenceModel | LatentModel:
+        if is_latent(cell) and isinstance(self.outputs, Head):
+            return LatentModel(self.inputs, self.outputs, cell, hidden_size, latent_size=self.latent_size)
+        return SequenceModel(
+            self.inputs,
+            self.outputs,
+            cell,
+            hidden_size,
+            self.num_layers,
+            symbols=self.symbols,
+            embedding_size=self.embedding_size,
+            proj_size=self.proj_size or own_projection(cell, hidden_size),
+            **self.wiring,
+        )
 
     def fewest(self, cell: Cell) -> int:
         """Return the smallest number of units of a cell, as a multiple of the factor that it requires."""

@@ -22,9 +22,10 @@ from gatework.models.language import LanguageModel, Metric, bits_name, count_tex
 from gatework.models.sampling import write_on
 from gatework.models.state import State
 from gatework.tasks.task import NOTHING
-from gatework.training.jobs.build import DTYPES, build_cell
+from gatework.training.jobs.build import DTYPES, build_reading_cell
 from gatework.training.jobs.evaluation import Evaluation, Question
 from gatework.training.jobs.kind import Answers, Ending, JobKind, Kept, Reading, Restored
+from gatework.training.jobs.latent import nothing_to_draw
 from gatework.training.jobs.memory_check import Needs, check_memory, count_layers
 from gatework.training.jobs.protocol import StepLoss
 from gatework.training.jobs.settings import Settings
@@ -72,7 +73,7 @@ def build_model(config: TextSettings, vocabulary_size: int, device: torch.device
         ConfigError: If it would not fit in memory; checked before anything is allocated.
         SizeError: If sizes do not fit the cell.
     """
-    cell = build_cell(config)
+    cell = build_reading_cell(config)
     parameters, places = count_parameters(config, cell, vocabulary_size), config.reach * config.batch_size
     needs = Needs(parameters, places, config.input_size, vocabulary_size)
     length = f"window ({config.window})" if config.tbptt is None else f"tbptt ({config.advance},{config.reach})"
@@ -342,12 +343,14 @@ class TextKind(JobKind):
         return restored.trained.vocabulary
 
     def check_question(self, run: str, question: Question) -> None:
-        """Refuse a gap, which a text does not have."""
+        """Refuse what is only for tasks."""
         super().check_question(run, question)
         if question.gap is not None:
             raise ConfigError(
                 f"gap is {question.gap}, and run '{run}' was trained on text, which has none. Leave it out."
             )
+        if question.draws is not None:
+            raise ConfigError(nothing_to_draw(run, question.draws))
 
     def evaluate(self, restored: Restored, question: Question) -> Evaluation:
         """Measure a language model on a split of its text or on another text, every symbol once."""

@@ -18,9 +18,10 @@ from gatework.models.translator import Translator
 from gatework.runs.seeds import mixed_seed
 from gatework.tasks.own import find_task, is_own, is_task
 from gatework.tasks.task import NOTHING, Pairs, Success
-from gatework.training.jobs.build import DTYPES, build_cell, known_cell, own_projection
+from gatework.training.jobs.build import DTYPES, build_reading_cell, known_cell, own_projection
 from gatework.training.jobs.evaluation import Evaluation, Question
 from gatework.training.jobs.kind import Choose, Ending, JobKind, Kept, Restored, Translation, Wish
+from gatework.training.jobs.latent import nothing_to_draw
 from gatework.training.jobs.memory_check import Needs, check_memory
 from gatework.training.jobs.protocol import StepLoss
 from gatework.training.jobs.settings import Settings
@@ -89,7 +90,7 @@ def build_translator(config: TranslationSettings, sizes: tuple[int, int], device
         CellError: If the cell cannot attend.
         SizeError: If sizes do not fit.
     """
-    cell, shape = build_cell(config), TranslationShape(config, sizes)
+    cell, shape = build_reading_cell(config), TranslationShape(config, sizes)
     gap = find_task(config.task).check_gap(config.gap)
     needs = Needs(shape.count(cell, config.hidden_size), gap * config.batch_size, 3 * config.hidden_size, sizes[1])
     check_memory(config, cell, needs, device, f"gap ({gap})")
@@ -321,6 +322,8 @@ class TranslationKind(JobKind):
         if question.streams is not None or question.symbols is not None:
             name = "streams" if question.streams is not None else "symbols"
             raise ConfigError(f"{name} is given, and run '{run}' was trained on pairs of sentences. Leave it out.")
+        if question.draws is not None:
+            raise ConfigError(nothing_to_draw(run, question.draws))
 
     def evaluate(self, restored: Restored, question: Question) -> Evaluation:
         """Measure a model on a split of its sentences, or on another pair of files."""
