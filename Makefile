@@ -9,6 +9,7 @@
 #   make bench    the CPU kernels beside their peers (installs the peers; BENCH="--only lstm --quick" for less)
 #   make translation  train translators of captions and hold their BLEU against bounds, in about an hour on two cores
 #                  (TRANSLATION="--only additive" for half of it); wants Multi30k in the folder that GATEWORK_DATA names
+#   make latent   models with latent variables beside LSTMs on recorded chorales, with targets (LATENT="--seeds 1" for less)
 #   make evidence  measure the essays' claims anew, and docs/evidence.md (EVIDENCE="--only vanishing" for less); two of
 #                  them need recorded data, in the folder that GATEWORK_DATA names
 #   make lock     hold the newest versions of what the targets install, with hashes, in requirements/
@@ -38,6 +39,8 @@ TEST ?=
 LOWEST ?=
 # Flags for the benchmarks, such as BENCH="--only lstm,gru".
 BENCH ?=
+# Flags for the models with latent variables, such as LATENT="--seeds 1".
+LATENT ?=
 # How long `make fuzz` and `make campaign` run.
 MINUTES ?= 30
 # Flags for the fuzzing, such as FUZZ="--seed 1".
@@ -54,7 +57,7 @@ SPEECH ?=
 CAMPAIGN ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest check docs page bench translation speech evidence campaign lock fuzz fence clean
+.PHONY: help demo test test-lowest check docs page bench latent translation speech evidence campaign lock fuzz fence clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -124,6 +127,9 @@ bench: .venv/.installed
 
 translation: .venv/.installed
 	@$(BIN)/python -m benchmarks.translation $(TRANSLATION)
+
+latent: .venv/.installed
+	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/latent.py $(LATENT)
 
 evidence: .venv/.installed
 	@OMP_NUM_THREADS=1 $(BIN)/python -m evidence $(EVIDENCE)
