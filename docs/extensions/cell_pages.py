@@ -5,7 +5,7 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from gatework.cells import CELLS, LATENT, Cell
+from gatework.cells import CELLS, LATENT, Cell, attend
 from gatework.cli.parameters import fitting_sizes, parameter_table
 from gatework.diagram import Picture, draw, notation_scene
 from gatework.language import FUNCTIONS, Function, derive, show
@@ -55,6 +55,7 @@ def pictures() -> dict[str, str]:
         }
         drawn |= {f"lstm-{kind}": draw("lstm", kind, dark=dark) for kind in ("chain", "unrolled", "memory")}
         drawn["lstm-compare"] = draw("lstm", "compare", other="peephole", dark=dark)
+        drawn["attended"] = draw(attend(CELLS["lstm"]), dark=dark)
         drawn["notation"] = Picture(notation_scene(), dark)
         found |= {f"{name}-{paper}": picture.svg() for name, picture in drawn.items()}
     return found

@@ -1,12 +1,17 @@
 """Reading and printing: the reading rule, roles and sizes, and text that survives the round trip."""
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.mathtext import MathTextParser
 from tests.language.cells_from_grammar import cells
 
-from gatework.cells import CELLS, layer_norm, zoneout
-from gatework.language import Apply, Equation, Name, Number, Product, latex, parse, show, without
+import gatework
+from gatework.cells import CELLS, attend, layer_norm, zoneout
+from gatework.cells.attending import KINDS
+from gatework.language import Apply, Equation, Name, Number, Product, latex, latex_adjoint, parse, show, without
 from gatework.language.nodes import Outer
 from gatework.language.parse import read
 from gatework.language.show import show_node
@@ -134,6 +139,29 @@ def test_latex():
         text = cell.latex()
         assert text.count("{") == text.count("}")
         assert text.count(r"\left(") == text.count(r"\right)")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_latex_of_attention(name, kind):
+    """Every line can be set, no two lines are for one name, and nothing has two superscripts, which TeX refuses."""
+    cell = attend(CELLS[name], kind)
+    lines = cell.latex().splitlines()[1:-1]
+    for line in lines:
+        MathTextParser("path").parse(f"${line.replace('&', '').removesuffix(' ' + chr(92) * 2)}$")
+    assert len({line.partition("&")[0] for line in lines}) == len(lines)
+    for text in (cell.latex(), latex_adjoint(cell.step)):
+        assert not re.search(r"\^(\w|\{[^{}]*(\{[^{}]*\})?[^{}]*\})(_(\w|\{[^{}]*\}))?\^", text)
+        assert not re.search(r"'(_(\w|\{[^{}]*\}))?\^", text)
+
+
+def test_names_with_underscores_at_their_end_are_primed():
+    cell = gatework.cell("z_ = W @ x\nc_below_ = z_ + V @ x\nh = tanh(c_below_ + U_ @ z_ + z)")
+    assert cell.latex().splitlines()[1:-1] == [
+        r"z'_t &= W x_t \\",
+        r"{c'}^{\mathrm{below}}_{t} &= z'_t + V x_t \\",
+        r"h_t &= \tanh({c'}^{\mathrm{below}}_{t} + U' z'_t + z)",
+    ]
 
 
 def test_without_drops_what_no_longer_matters():

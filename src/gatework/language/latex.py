@@ -132,11 +132,12 @@ def _bare(node: Node, spell: _Spell) -> tuple[str, Strength]:
     if isinstance(node, Name):
         return spell(node), Strength.ATOM
     if isinstance(node, Product):
-        matrix = _symbol(node.matrix, "") + (r"^{\top}" if node.transposed else "")
+        matrix = _symbol(node.matrix, "")
+        matrix = _transposed(matrix) if node.transposed else matrix
         return f"{matrix} {_text(node.operand, spell, Strength.ATOM)[0]}", Strength.TERM
     if isinstance(node, Outer):
         left, right = _text(node.left, spell, Strength.ATOM)[0], _text(node.right, spell, Strength.ATOM)[0]
-        return f"{left} {right}^{{\\top}}", Strength.TERM
+        return f"{left} {_transposed(right)}", Strength.TERM
     spelling = SPELLINGS[node.function]
     return spelling.latex.format(*_arguments(node, spell, spelling.latex_strength)), spelling.latex_strength
 
@@ -149,11 +150,17 @@ def _arguments(node: Apply, spell: _Spell, strength: Strength) -> list[str]:
     return [_text(argument, spell, least[place])[0] for place, argument in enumerate(node.arguments)]
 
 
+def _transposed(text: str) -> str:
+    """Transpose an expression. TeX takes one superscript only, and a prime is one."""
+    return f"{{{text}}}^{{\\top}}" if "^" in text or "'" in text else f"{text}^{{\\top}}"
+
+
 def _symbol(name: str, time: str) -> str:
-    """Write a name with its index and its time: ``W_f``, ``c_{t-1}``, or ``f^{below}_t`` for ``f_below``."""
-    stem, accent, index = parts_of(name)
+    """Write a name with its index and its time: ``c_{t-1}``, ``f^{below}_t`` for ``f_below``, ``z'_t`` for ``z_``."""
+    stem, accent, index = parts_of(name.rstrip("_") or name)
+    primes = "'" * (len(name) - len(name.rstrip("_")))
     stem = f"\\{stem}" if stem in GREEK else stem if len(stem) == 1 else f"\\mathit{{{stem}}}"
-    stem = f"\\{accent}{{{stem}}}" if accent else stem
+    stem = f"\\{accent}{{{stem}}}{primes}" if accent else f"{stem}{primes}"
     index = re.sub(r"_", r"\\_", index)
     if not index:
         return f"{stem}_{{{time}}}" if len(time) > 1 else f"{stem}_{time}" if time else stem
@@ -161,4 +168,5 @@ def _symbol(name: str, time: str) -> str:
         index = f"{{\\mathrm{{{index}}}}}"
     if not time:
         return f"{stem}_{index}"
+    stem = f"{{{stem}}}" if primes else stem
     return f"{stem}^{index}_{{{time}}}"

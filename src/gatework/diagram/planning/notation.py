@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from gatework.language.nodes import Apply, Equation, Name, Node, Number, Product
 from gatework.language.spelling import ACCENTS, GREEK, MINUS, SPELLINGS, Strength, number, parts_of
 
+PRIME = "'"  # for each underscore at the end of a name, which tells it from a name without
+
 Run = tuple[str, str]
 Runs = tuple[Run, ...]
 
@@ -24,11 +26,12 @@ def symbol(name: str, time: str = "") -> Runs:
         Its runs.
 
     Example:
-        >>> symbol("W_f"), plain(symbol("c_below", "t")), plain(symbol("C_tilde", "t"))
-        ((('W', 'italic'), ('f', 'sub')), 'c_below,t', 'C̃_t')
+        >>> symbol("W_f"), plain(symbol("c_below", "t")), plain(symbol("C_tilde", "t")), plain(symbol("z_", "t"))
+        ((('W', 'italic'), ('f', 'sub')), 'c_below,t', 'C̃_t', "z'_t")
     """
-    stem, accent, index = parts_of(name)
-    stem = GREEK.get(stem, stem) + ACCENTS.get(accent, "")
+    stem, accent, index = parts_of(name.rstrip("_") or name)
+    primes = PRIME * (len(name) - len(name.rstrip("_")))
+    stem = GREEK.get(stem, stem) + ACCENTS.get(accent, "") + primes
     below = ",".join(part for part in (index.strip("_"), time) if part)
     base = ((stem, "italic"),)
     return (*base, (below, "sub")) if below else base
