@@ -54,6 +54,13 @@ MEMORIES = {
         "h",
         memories="m",
     ),
+    # The gradients of numbers at positions, summed and spread without any vector among them.
+    "sums of numbers": parse(
+        "a = softmax(v @ m + w @ h)\nb = softmax(sin(a - b0) * (u @ h))\n"
+        "h = tanh(V @ total(b) + U @ weigh(a, b) + W @ x + R @ h)",
+        "h",
+        memories="m",
+    ),
     "a memory alone": parse("z = total(tanh(U @ m))\n" + READS, "h", memories="m"),
 }
 MEMORY_OF_TORCH: Any = deterministic

@@ -16,6 +16,8 @@ from gatework.language.nodes import ONE_NUMBER, Apply, Name, Node, Outer, Produc
 from gatework.language.positions import remaining
 from gatework.language.simplify import needed, substitute
 
+_POSITIONS = "positions_"  # begins the keys of what has one number at each position of a memory
+
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
@@ -172,7 +174,10 @@ class Recipe:
                 sizes.setdefault(node.operand.name, (matrix.rows if node.transposed else matrix.columns) or "")
         for line in step.equations:
             if line.target not in sizes and not isinstance(line.value, Outer):
-                sizes[line.target] = size(line.value) or "hidden_size"
+                key = size(line.value) or "hidden_size"
+                # A sum of numbers at positions is a single number, and a number spread over positions is one at each.
+                single = key == ONE_NUMBER or key.startswith(_POSITIONS)
+                sizes[line.target] = _places(step, line.target) if single else key
         return sizes
 
     @property
@@ -184,4 +189,4 @@ class Recipe:
 
 def _places(step: Step, name: str) -> str:
     """Return the size key of what has a size of 1: ``one``, or that of the positions of a memory."""
-    return f"positions_{step.positions[name]}" if name in step.positions else ONE_NUMBER
+    return f"{_POSITIONS}{step.positions[name]}" if name in step.positions else ONE_NUMBER
