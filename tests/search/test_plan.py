@@ -179,3 +179,35 @@ def test_a_projection_that_one_cell_has_to_have_is_no_other_cells(told):
 def test_data_are_for_tasks_that_are_recorded(told):
     with pytest.raises(ConfigError, match=r"^data is 'foo\.txt', and the sequences of task 'adding' are drawn"):
         ComparisonPlan(told(data="foo.txt"))
+
+
+def test_every_cell_is_tried_with_every_value_of_a_setting(told):
+    plan = ComparisonPlan(told(vary="num_layers=1,2", hidden_size=32))
+    labels = ["rnn num_layers=1", "rnn num_layers=2", "lstm num_layers=1", "lstm num_layers=2"]
+    assert sorted(plan.sizes) == sorted(labels)
+    assert plan.total == 2 * ComparisonPlan(told()).total
+    trials = {trial.cell: trial for trial in plan.waiting({})}
+    for label in labels:
+        config = plan.train_config(trials[label])
+        assert (config.cell, config.num_layers) == (label.split()[0], int(label[-1]))
+        assert config.hidden_size == plan.sizes[label].hidden_size
+    # All are as large as the reference, which has the task's own number of layers.
+    wanted = plan.sizes["lstm num_layers=1"].parameters
+    assert all(abs(plan.sizes[label].parameters - wanted) < 0.05 * wanted for label in labels)
+    assert plan.sizes["lstm num_layers=2"].hidden_size < plan.sizes["lstm num_layers=1"].hidden_size
+
+
+@pytest.mark.parametrize(
+    ("vary", "message"),
+    [
+        ("num_layers", "vary is 'num_layers'; expected a setting and different values"),
+        ("num_layers=1,1", "expected a setting and different values"),
+        ("num_leyers=1", "'num_leyers' is no setting. Did you mean 'num_layers'"),
+        ("seed=1,2", "a comparison decides seed itself"),
+        ("num_layers=1,none", "num_layers is 'none'"),
+        ("attention=none", "attention is 'none', and has no meaning"),
+    ],
+)
+def test_what_cannot_be_varied_is_refused(told, vary, message):
+    with pytest.raises(ConfigError, match=message):
+        told(vary=vary)

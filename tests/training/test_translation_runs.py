@@ -16,6 +16,7 @@ from gatework.data.sentences import Sentences
 from gatework.errors import ConfigError, DataError, GateworkError, RunError
 from gatework.heads import HEADS
 from gatework.search import compare, make_compare_config
+from gatework.search.comparing.plan import ComparisonPlan
 from gatework.tasks.registry import TASKS
 from gatework.training import evaluate, generate, make_config, train
 from gatework.training.jobs.registry import kind_of, open_job
@@ -344,6 +345,21 @@ def test_cells_are_compared_by_bleu(folder, tmp_path):
     model = job.build(torch.device("cpu"))
     counted = job.shape.count(model.encoder.cell, SMALL["hidden_size"])
     assert counted == sum(value.numel() for value in model.parameters())
+    varied = make_compare_config(
+        {
+            "task": "translation",
+            "cells": "gru",
+            "gaps": "4",
+            "learning_rates": "0.01",
+            "vary": "attention=additive,none",
+        }
+        | {"data": str(folder), "languages": "num-word", "pieces": 270, "hidden_size": 16, "batch_size": 16}
+    )
+    plan = ComparisonPlan(varied)
+    assert plan.sizes["gru attention=none"].hidden_size > plan.sizes["gru attention=additive"].hidden_size == 16
+    data = varied.model_copy(update={"vary": "pieces=270,280"})
+    with pytest.raises(ConfigError, match="would not be trained on the same data with each of its values"):
+        ComparisonPlan(data)
     with pytest.raises(ConfigError, match="attention is 'general', and has no meaning in task 'parity'"):
         make_compare_config({"task": "parity", "cells": "gru", "gaps": "3", "attention": "general"})
 

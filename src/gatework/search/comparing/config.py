@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 
 from gatework.cells import CELLS, LATENT, Cell, find_cell, is_equations, is_file, is_name, read_equations
 from gatework.errors import ConfigError
-from gatework.training.config import make_config, nearest
+from gatework.training.config import TrainConfig, make_config, nearest
 from gatework.training.jobs.settings import fault_in_words, may_name_files, refused_file
 from gatework.training.jobs.table import TABLE_SETTINGS, TableSettings
 
@@ -24,6 +24,11 @@ SHARED = (
     *("batch_size", "clip_norm", "forget_bias", "init", "schedule", "shortest_gap", "steps"),
     *("evaluate_every", "data", *OF_TABLE, *OF_STACK, *OF_PAIRS),
 )
+# Settings of a training run that every trial of a comparison has of its own, or that have no meaning in one.
+_OF_TRIALS = ("task", "cell", "gap", "seed", "learning_rate", "hidden_size", "steps", "epochs", "patience")
+_PLACES = ("run", "data", "pair", "valid_pair", "test_pair", "start_from", "device", "threads")
+_RHYTHMS = ("evaluate_every", "log_every", "checkpoint_every", "keep_checkpoints")
+DECIDED = frozenset((*_OF_TRIALS, *_PLACES, *_RHYTHMS))
 # Settings that may change when a comparison is resumed.
 MAY_CHANGE = frozenset(("run", "workers", "data"))
 
@@ -48,6 +53,9 @@ class CompareConfig(TableSettings):
     task: str = Field(description="The task's name.")
     cells: dict[str, str] = Field(min_length=1, description="Cells' names, or .txt files of equations.")
     gaps: tuple[int, ...] = Field(min_length=1, description="The gaps, such as 5,20,100,500.")
+    vary: str = Field(
+        "", description="One more setting, with values that every cell is tried with, as attention=additive,none."
+    )
     seeds: Count = Field(5, description="Runs of each cell at each gap, each from a seed of its own.")
     learning_rates: tuple[Rate, ...] = Field(
         (1e-3, 3e-3, 1e-2, 3e-2),
@@ -166,7 +174,8 @@ class CompareConfig(TableSettings):
         checked = {name: getattr(self, name) for name in ("data", *OF_TABLE, *OF_STACK, *OF_PAIRS)}
         checked = {name: value for name, value in checked.items() if value is not None}
         for gap in self.gaps:  # the job checks whether the task accepts the gap, the data and the layers
-            make_config({"task": self.task, "gap": gap, **checked})
+            for label in self.entries:
+                make_config({"task": self.task, "gap": gap, **checked, **self.varied(label)})
         if self.reference and self.reference not in self.cells and not is_name(self.reference):
             raise ValueError(
                 f"reference is '{self.reference}'; expected one of {', '.join(self.cells)}, or another cell's name. "
@@ -186,7 +195,30 @@ class CompareConfig(TableSettings):
 
     def find(self, label: str) -> Cell:
         """Return the cell of a label; a reference outside the comparison is found by its name."""
-        return find_cell(self.cells.get(label, label), name=label)
+        return find_cell(self.text_of(label), name=label)
+
+    def text_of(self, label: str) -> str:
+        """Return the name or the equations of the cell of a label."""
+        return {**self.cells, **self.entries}.get(label, label)
+
+    @property
+    def entries(self) -> dict[str, str]:
+        """What is compared: the cells by label, each with every value of the setting that is varied.
+
+        Example:
+            >>> CompareConfig(task="parity", cells="rnn", gaps=[3], vary="num_layers=1,2").entries
+            {'rnn num_layers=1': 'rnn', 'rnn num_layers=2': 'rnn'}
+        """
+        name, values = read_varied(self.vary)
+        if not name:
+            return dict(self.cells)
+        return {f"{label} {name}={value}": cell for label, cell in self.cells.items() for value in values}
+
+    def varied(self, label: str) -> dict[str, Any]:
+        """Return the settings that one entry has of its own; none for a reference outside the comparison."""
+        name, values = read_varied(self.vary)
+        own = [value for value in values for cell in self.cells if label == f"{cell} {name}={value}"]
+        return {name: own[0]} if own else {}
 
 
 def make_compare_config(values: Mapping[str, Any], where: str = "", *, files: bool = True) -> CompareConfig:
@@ -217,6 +249,47 @@ def make_compare_config(values: Mapping[str, Any], where: str = "", *, files: bo
         return CompareConfig.model_validate(dict(values), context={"files": files})
     except ValidationError as error:
         raise ConfigError(place + " ".join(fault_in_words(dict(fault)) for fault in error.errors())) from error
+
+
+def read_varied(text: str) -> tuple[str, tuple[Any, ...]]:
+    """Take the setting that is varied and its values apart.
+
+    Args:
+        text: The setting, such as ``attention=additive,none``.
+
+    Returns:
+        Its name and its values; empty if nothing is varied.
+
+    Raises:
+        ConfigError: If it is no setting, or one that a comparison decides.
+
+    Example:
+        >>> read_varied("dropout=0,0.3")
+        ('dropout', (0, 0.3))
+    """
+    name, _, rest = text.partition("=")
+    name, words = name.strip().replace("-", "_"), _words(rest)
+    if not text:
+        return "", ()
+    if not words or len(set(words)) < len(words):
+        raise ConfigError(
+            f"vary is '{text}'; expected a setting and different values, such as attention=additive,none."
+        )
+    if name not in TrainConfig.model_fields:
+        raise ConfigError(f"vary is '{text}', and '{name}' is no setting. {nearest(name, TrainConfig.model_fields)}")
+    if name in DECIDED:
+        raise ConfigError(f"vary is '{text}', and a comparison decides {name} itself. Choose another setting.")
+    return name, tuple(_value(word) for word in words)
+
+
+def _value(word: str) -> Any:
+    """Read a value as it is written on the command line."""
+    if word in ("true", "false"):
+        return word == "true"
+    try:
+        return _number(word)
+    except ValueError:
+        return word
 
 
 def _words(text: str) -> list[str]:

@@ -77,8 +77,8 @@ def _levels(comparison: Comparison) -> list[float]:
 
 def _curves(comparison: Comparison) -> list[_Curve]:
     """Collect the points of each cell; values that are not finite cannot be drawn."""
-    gaps, cells = comparison.config.gaps, tuple(comparison.config.cells)
-    styles = _styles(comparison.config.cells)
+    gaps, cells = comparison.config.gaps, tuple(comparison.config.entries)
+    styles = _styles(comparison.config.entries)
     places = _places(gaps)
     reach = places[gaps[-1]] - places[gaps[0]] or 1.0
     curves = []

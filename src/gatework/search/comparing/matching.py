@@ -1,6 +1,8 @@
 """Sizes that make cells comparable: the same number of parameters for each, or the same number of units."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from gatework.cells import Cell
 from gatework.errors import CellError, ConfigError, SizeError
@@ -25,7 +27,11 @@ class Size:
 
 
 def match_sizes(
-    config: CompareConfig, cells: dict[str, Cell], shape: Shape | None, hidden_size: int
+    config: CompareConfig,
+    cells: dict[str, Cell],
+    shape: Shape | None,
+    hidden_size: int,
+    own: Mapping[str, Shape | None] = MappingProxyType({}),
 ) -> dict[str, Size]:
     """Choose the units of every cell.
 
@@ -34,6 +40,7 @@ def match_sizes(
         cells: The cells by label, with the transformations that the task requires.
         shape: The rest of the model; None if the job cannot count its parameters.
         hidden_size: The number of units of the reference cell.
+        own: The rest of the model for entries with a setting of their own.
 
     Returns:
         The size of each model, by label.
@@ -46,14 +53,15 @@ def match_sizes(
             f"Cells cannot be compared on task '{config.task}': the numbers that its models learn cannot be counted "
             "beforehand. Expected another task; `gatework tasks` lists them."
         )
-    taking_part = {label: cells[label] for label in config.cells}
-    _refuse(taking_part, shape, hidden_size, config.match)
+    taking_part = {label: cells[label] for label in config.entries}
+    shapes = {label: own.get(label) or shape for label in taking_part}
+    _refuse(taking_part, shapes, hidden_size, config.match)
     if config.match == "size":
-        return {label: Size(hidden_size, shape.count(cell, hidden_size)) for label, cell in taking_part.items()}
+        return {label: Size(hidden_size, shapes[label].count(cell, hidden_size)) for label, cell in taking_part.items()}
     reference = config.reference_cell
-    _refuse({reference: cells[reference]}, shape, hidden_size, "size")
+    _refuse({reference: cells[reference]}, {reference: shape}, hidden_size, "size")
     wanted = shape.count(cells[reference], hidden_size)
-    return {label: nearest_size(cell, shape, wanted) for label, cell in taking_part.items()}
+    return {label: nearest_size(cell, shapes[label], wanted) for label, cell in taking_part.items()}
 
 
 def nearest_size(cell: Cell, shape: Shape, wanted: int) -> Size:
@@ -98,11 +106,11 @@ def nearest_size(cell: Cell, shape: Shape, wanted: int) -> Size:
     return min(sizes, key=lambda size: abs(size.parameters - wanted))
 
 
-def _refuse(cells: dict[str, Cell], shape: Shape, hidden_size: int, match: str) -> None:
+def _refuse(cells: dict[str, Cell], shapes: Mapping[str, Shape], hidden_size: int, match: str) -> None:
     """Refuse cells that cannot have these sizes, all in one message."""
     faults = []
     for label, cell in cells.items():
-        unit = cell.step.multiple_of
+        unit, shape = cell.step.multiple_of, shapes[label]
         size = hidden_size if match == "size" else unit * max(shape.fewest(cell), round(hidden_size / unit))
         try:
             shape.count(cell, size)

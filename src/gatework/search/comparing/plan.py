@@ -19,6 +19,7 @@ from gatework.search.comparing.matching import Size, match_sizes
 from gatework.search.running.trial import Outcome, Trial, criterion, worth
 from gatework.training.config import TrainConfig, make_config
 from gatework.training.jobs.build import build_cell
+from gatework.training.jobs.protocol import Job, Shape
 from gatework.training.jobs.registry import open_job
 
 
@@ -46,10 +47,11 @@ class ComparisonPlan:
         self.fingerprints = {gap: job.fingerprint for gap, job in jobs.items()}
         self.described = job.describe()
         self.budget = base.steps
-        cells = {label: self._built(label) for label in dict.fromkeys((*config.cells, config.reference_cell))}
-        self.sizes: dict[str, Size] = match_sizes(config, cells, job.shape, base.hidden_size)
+        cells = {label: self._built(label) for label in dict.fromkeys((*config.entries, config.reference_cell))}
+        own = {label: self._shape_of(label, job) for label in config.entries if config.varied(label)}
+        self.sizes: dict[str, Size] = match_sizes(config, cells, job.shape, base.hidden_size, own)
         # This checks that the settings fit together.
-        self._runs = {label: self._run_of(label, self.sizes[label].hidden_size) for label in config.cells}
+        self._runs = {label: self._run_of(label, self.sizes[label].hidden_size) for label in config.entries}
 
     def facts(self) -> dict[str, Any]:
         """Return facts about the task, as plain data."""
@@ -66,6 +68,16 @@ class ComparisonPlan:
         except GateworkError as error:
             raise ConfigError(f"Cell '{label}' cannot take part: {error}") from error
 
+    def _shape_of(self, label: str, job: Job) -> Shape | None:
+        """Return the sizes of the models of an entry with a setting of its own, which must not change the data."""
+        other = open_job(self._run_of(label, self.config.hidden_size))
+        if other.fingerprint != job.fingerprint:
+            raise ConfigError(
+                f"vary is '{self.config.vary}', and models would not be trained on the same data with each of its "
+                "values. Choose a setting of the model or the training."
+            )
+        return other.shape
+
     def _run_of(self, label: str, hidden_size: int | None) -> TrainConfig:
         """Configure the training run of a cell at the first gap; the task determines settings that are not given."""
         config = self.config
@@ -76,7 +88,8 @@ class ComparisonPlan:
                 settings["init"] = "torch"
         if hidden_size is not None:
             settings["hidden_size"] = hidden_size
-        settings |= {"task": config.task, "gap": config.gaps[0], "cell": config.cells.get(label, label)}
+        settings |= {"task": config.task, "gap": config.gaps[0], "cell": config.text_of(label)}
+        settings |= config.varied(label)
         return make_config(settings)
 
     def train_config(self, trial: Trial) -> TrainConfig:
@@ -101,11 +114,11 @@ class ComparisonPlan:
         """The number of all trials."""
         config = self.config
         tuning = len(config.learning_rates) * config.tuning_seeds if self.tunes else 0
-        return len(config.cells) * len(config.gaps) * (tuning + config.seeds)
+        return len(config.entries) * len(config.gaps) * (tuning + config.seeds)
 
     def places(self) -> Iterator[tuple[str, int]]:
         """Iterate over every cell at every gap."""
-        for cell in self.config.cells:
+        for cell in self.config.entries:
             for gap in self.config.gaps:
                 yield cell, gap
 
@@ -165,7 +178,7 @@ class ComparisonPlan:
             rate = self.chosen(cell, gap, done)
             ready = self.tuning(cell, gap) if rate is None else self.finals(cell, gap, rate)
             left += [trial for trial in ready if trial not in done]
-        order = list(self.config.cells)
+        order = list(self.config.entries)
         # Within a gap, tuning comes first, because other trials wait for it.
         return sorted(left, key=lambda t: (-t.gap, t.purpose != "tune", t.number, order.index(t.cell)))
 

@@ -205,7 +205,7 @@ def draw_conclusions(plan: ComparisonPlan, done: Mapping[Trial, Outcome], direct
         ordered,
         summary,
         _test_pairs(plan, summary),
-        {cell: find_crossover(cell, [summary[cell, gap] for gap in plan.config.gaps]) for cell in plan.config.cells},
+        {cell: find_crossover(cell, [summary[cell, gap] for gap in plan.config.gaps]) for cell in plan.config.entries},
         sum(outcome.seconds for outcome in ordered.values()),
     )
 
@@ -245,7 +245,7 @@ def _finite(value: float) -> float | None:
 def _test_pairs(plan: ComparisonPlan, summary: Mapping[tuple[str, int], Summary]) -> tuple[PairTest, ...]:
     """Test every pair of cells over all gaps and seeds."""
     uncorrected = []
-    for one, other in combinations(plan.config.cells, 2):
+    for one, other in combinations(plan.config.entries, 2):
         differences = []
         for gap in plan.config.gaps:
             pairs = zip(summary[one, gap].values, summary[other, gap].values, strict=True)
