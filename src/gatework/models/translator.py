@@ -22,8 +22,8 @@ Place = Literal["inside", "after"]
 NO_ATTENTION = "none"
 COMPONENTS = 10
 
-# A translation has at most so many symbols: this many for each of the source, and some more.
-_LONGER, _MORE = 2, 10
+# A translation has at most so many symbols: this many for each of the source, and some more, but never more than that.
+_LONGER, _MORE, _MOST = 2, 10, 1000
 
 
 class Read(NamedTuple):
@@ -249,7 +249,7 @@ class Translator(nn.Module):
         """
         search = Search(self, self.read(source, lengths), beams)
         first = torch.full((len(lengths),), end, device=source.device)
-        most = _LONGER * int(lengths.max()) + _MORE
+        most = min(_LONGER * int(lengths.max()) + _MORE, _MOST)
         return beam_search(search, first, search.state, end=end, width=beams, length=most, penalty=penalty)
 
     @torch.no_grad()
