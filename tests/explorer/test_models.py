@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from gatework.errors import ExplorerError, RunError
+from gatework.errors import CellError, ExplorerError, RunError
 from gatework.explorer import models
 from gatework.explorer.models import DEMO, DemoOrigin, display, open_runs
-from gatework.models.language import measure
+from gatework.models.language import LanguageModel, measure
+from gatework.models.sequences import SequenceModel
 from gatework.training import make_config, read_toml, train
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
@@ -165,3 +166,17 @@ def test_a_run_on_a_sequence_task(tmp_path):
 def test_what_cannot_be_shown_as_it_is():
     assert display(bytes([0, 10, 65, 127, 200])) == [r"\x00", "\n", "A", r"\x7f", r"\xc8"]
     assert display(["<eos>", "<unk>"]) == ["\n", "<unk>"]
+
+
+def test_a_cell_with_a_memory_is_refused_in_a_sentence(monkeypatch):
+    """No model on text has a memory to give, so such a run can be neither trained nor shown."""
+    cell = "memories: m\na = softmax(m @ h)\nh = tanh(W @ x + R @ h + C @ (a @ m))"
+    message = "reads the memory m, and a language model has none to give it. Choose a cell without a memory."
+    with pytest.raises(CellError, match=message):
+        LanguageModel(5, cell, 3, 4)
+    with pytest.raises(CellError, match="a sequence model has none to give it"):
+        SequenceModel(5, 2, cell, 4)
+    (opened,) = open_runs([], demo=True).values()
+    monkeypatch.setattr(opened.origin, "load", lambda step: LanguageModel(5, cell, 3, 4))
+    with pytest.raises(ExplorerError, match=r"^Run r0 cannot be shown: The cell .* reads the memory m, and a "):
+        opened.open()

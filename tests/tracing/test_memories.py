@@ -16,6 +16,7 @@ from gatework.errors import ConfigError, DataError, SizeError
 from gatework.language import FUNCTIONS, Name
 from gatework.language.handles import entered, overridden, parted, pushed
 from gatework.language.nodes import ONE_NUMBER, walk
+from gatework.models.translator import Translator
 from gatework.tracing import half_life, half_lives, save_trace, state_jacobian, terms, trace_chunks
 from gatework.tracing.adjoints import given_masks, sequence
 from gatework.tracing.evaluation import Values
@@ -640,3 +641,30 @@ def test_shares_of_stacks_lengths_and_of_nothing():
                 value.zero_()
     flow = gatework.gradient_flow(layer, given, **options)
     assert not any(flow[key].any() for key in flow.shares)
+
+
+def test_a_model_whose_stacks_have_other_steps():
+    """Of an encoder and a decoder, the step of the loss is one of the decoder, whose output it is taken of."""
+    model = Translator((7, 9), "gru", 4, 5).double().eval()
+    given = (torch.randint(7, (6, 2)), torch.tensor([6, 4]), torch.randint(9, (4, 2)))
+    flow = gatework.gradient_flow(model, given)
+    assert flow.at.tolist() == [3, 3]
+    assert flow["encoder.l0.h"].shape == (6, 2)
+    assert flow["recurrent.l0.m"].shape == (4, 2)
+    assert flow["encoder.l0.x"][:4].all()  # through the memory, and from the state that the decoder starts from
+    trace = gatework.trace(model, given, ["a"])
+    assert_close(trace["recurrent.l0.a"].sum(-1), torch.ones(4, 2, dtype=torch.float64))
+    assert not trace["recurrent.l0.a"][:, 1, 4:].any()
+    with gatework.clamp(model.recurrent, a=torch.eye(6)[0]):
+        assert gatework.trace(model, given, ["a"])["recurrent.l0.a"][..., 0].eq(1).all()
+
+    class Pooled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = gatework.GRU(3, 4)
+
+        def forward(self, given):
+            return self.inner(given)[0].mean(0, keepdim=True)
+
+    with pytest.raises(SizeError, match=r"they are not the same steps\. Give a loss\.$"):
+        gatework.gradient_flow(Pooled(), torch.randn(5, 2, 3))

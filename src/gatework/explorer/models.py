@@ -14,7 +14,7 @@ import torch
 
 from gatework.data.vocabulary import Symbols, Vocabulary, line_end
 from gatework.data.words import END_OF_LINE
-from gatework.errors import DataError, ExplorerError, GateworkError, RunError
+from gatework.errors import CellError, DataError, ExplorerError, GateworkError, RunError
 from gatework.explorer.messages import LATEST
 from gatework.models.language import LanguageModel
 from gatework.runs.checkpoint import list_checkpoints
@@ -216,6 +216,8 @@ class OpenRun:
             if step not in self._models:
                 try:
                     self._models[step] = Opened(self.origin.load(step), self.vocabulary, step)
+                except CellError as error:  # such as a cell with a memory, which the explorer cannot show
+                    raise ExplorerError(f"Run {self.id} cannot be shown: {error}", 404) from error
                 except GateworkError as error:
                     # The message names files, which a caller from another machine must not learn.
                     raise ExplorerError(

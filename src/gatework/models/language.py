@@ -12,6 +12,7 @@ from gatework.data.targets import IGNORED
 from gatework.data.vocabulary import Vocabulary
 from gatework.errors import SizeError
 from gatework.models.loss import LeanSurprise, surprise, widened
+from gatework.models.memories import refuse_memories
 from gatework.models.state import State
 from gatework.nn import Recurrent
 from gatework.nn.dropout import LockedDropout
@@ -45,6 +46,7 @@ class LanguageModel(nn.Module):
 
     Raises:
         SizeError: If tied weights have different sizes.
+        CellError: If the cell reads a memory.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class LanguageModel(nn.Module):
         **options: Any,
     ) -> None:
         super().__init__()
+        refuse_memories(cell, "language model")
         self.embedding = nn.Embedding(vocabulary_size, input_size)
         between = dropout if num_layers > 1 else 0.0
         self.recurrent = Recurrent(

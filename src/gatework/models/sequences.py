@@ -13,6 +13,7 @@ from gatework.cells import Cell
 from gatework.errors import SizeError
 from gatework.heads import HEADS, Head
 from gatework.models.loss import widened
+from gatework.models.memories import refuse_memories
 from gatework.models.state import State
 from gatework.nn import Recurrent, last_states
 from gatework.nn.dropout import LockedDropout
@@ -169,6 +170,7 @@ class SequenceModel(nn.Module):
 
     Raises:
         SizeError: If sizes or options do not fit, as for the layers.
+        CellError: If the cell reads a memory.
 
     Example:
         >>> SequenceModel(2, 1, "mut1", 8).recurrent
@@ -192,6 +194,7 @@ class SequenceModel(nn.Module):
         **options: Any,
     ) -> None:
         super().__init__()
+        refuse_memories(cell, "sequence model")
         self.inputs, self.asked_last = inputs, asked_last
         self.embedding = nn.Embedding(inputs, embedding_size) if symbols and embedding_size else None
         between = dropout if num_layers > 1 else 0.0

@@ -129,7 +129,7 @@ def gradient_flow(
         output = run_model(layer_or_model, input, state, lengths=lengths, reset=reset, **options)
         if isinstance(layer_or_model, Recurrent):
             output = output[0]
-        steps = _steps(at, pushes.visits[0])
+        steps = _steps(at, pushes.visits[-1])  # an encoder, which runs before, may have other steps
         total = _at(_time_major(layer_or_model, output), steps, target, seed) if loss is None else loss(output)
         if not isinstance(total, Tensor) or total.numel() != 1 or not total.requires_grad:
             raise SizeError(f"The loss gave {_said(total)}; expected one number that depends on the layers' output.")
@@ -286,6 +286,12 @@ def _time_major(model: nn.Module, output: Any) -> Tensor:
 
 def _at(output: Tensor, steps: Tensor, target: int | Tensor | None, seed: int) -> Tensor:
     """Return the loss of an output [T, B, size] at one step of each row."""
+    last = int(steps.max()) if len(steps) else 0
+    if len(steps) != output.shape[1] or last >= len(output):
+        raise SizeError(
+            f"The model returned {tuple(output.shape)}, and the layer that it runs last has {len(steps)} rows and the "
+            f"step {last}: they are not the same steps. Give a loss."
+        )
     rows = torch.arange(output.shape[1], device=output.device)
     vectors = output[steps.to(output.device), rows]
     size = vectors.shape[-1]
