@@ -668,3 +668,23 @@ def test_a_model_whose_stacks_have_other_steps():
 
     with pytest.raises(SizeError, match=r"they are not the same steps\. Give a loss\.$"):
         gatework.gradient_flow(Pooled(), torch.randn(5, 2, 3))
+
+
+@every_cell
+def test_batches_without_rows_and_memories_without_positions(name):
+    layer = layer_for(name)
+    given, options = given_for(layer)
+    empty = tuple(one[:, :0] for one in as_tuple(given))
+    none = {
+        "memories": {key: bank[:0] for key, bank in options["memories"].items()},
+        "memory_lengths": {key: [] for key in options["memory_lengths"]},
+    }
+    assert gatework.trace(layer, empty, **none)["a"].shape == (STEPS, 0, PLACES)
+    assert gatework.gradient_flow(layer, empty, **none).shares[f"l0.{layer.cell.step.banks[0]}"].shape == (STEPS, 0)
+    assert state_jacobian(layer, empty, of="h", **none).whole.shape == (STEPS, 0, 4, 4)
+    bare = tuple(one if one.shape[-1] == 3 else one[..., :0] for one in as_tuple(given))
+    gone = {"memories": {key: bank[:, :0] for key, bank in options["memories"].items()}}
+    assert gatework.trace(layer, bare, **gone)["a"].shape == (STEPS, ROWS, 0)
+    assert not any(share.any() for share in gatework.gradient_flow(layer, bare, **gone).shares.values())
+    with gatework.clamp(layer, a=1.0):
+        assert gatework.trace(layer, bare, **gone)["a"].shape == (STEPS, ROWS, 0)

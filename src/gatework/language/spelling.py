@@ -97,7 +97,7 @@ _OPERATORS = {
 
 def _spelled(row: Function) -> Spelling:
     """Spell one row of the table of functions."""
-    sign = _sign(row)
+    sign = row.name if row.name == "exists" else _sign(row)  # its LaTeX is a condition, with the argument inside
     latex_strength = Strength.TERM if row.name in ("weigh", "spread", "total") else Strength.ATOM
     ordinary = (row.name, sign or row.name, sign, Strength.ATOM, latex_strength)
     text, picture, sign, strength, latex_strength = _OPERATORS.get(row.name, ordinary)

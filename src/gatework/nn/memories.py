@@ -175,7 +175,9 @@ def _extents(name: str, lengths: Any, rows: int, count: int) -> Tensor | None:
         known = torch.as_tensor(lengths, device="cpu")
     except (TypeError, ValueError, RuntimeError):
         known = None
-    if known is None or known.shape != (rows,) or known.is_floating_point() or known.dtype == torch.bool:
+    # An empty list has no whole numbers: torch makes floats of it.
+    odd = known is not None and rows > 0 and (known.is_floating_point() or known.dtype == torch.bool)
+    if known is None or known.shape != (rows,) or odd:
         shown = lengths if known is None else f"of shape {tuple(known.shape)} and type {known.dtype}"
         raise SizeError(
             f"The lengths of the memory `{name}` are {shown}; expected a whole number for each of the {rows} rows."

@@ -21,7 +21,7 @@ PORT = 13.0  # how far beside the middle of a layer a second line enters
 FRAME_MARGIN, OUTSIDE, UPRIGHT = 24.0, 52.0, 34.0
 MARGIN = 6.0  # around a whole picture
 STATE_ABOVE = 17.0  # how far the name of a state stands above its line
-BANK_ABOVE = 12.0  # and that of a memory above its stack
+BANK_ABOVE = 14.0  # and that of a memory above its stack
 # The least distance between two neighbours along a row and along a column, by how many of them are signs.
 ROOM_ACROSS = {0: 17.0, 1: 17.0, 2: 26.0}
 ROOM_DOWN = {0: 17.0, 1: 22.0, 2: 32.0}
