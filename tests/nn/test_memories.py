@@ -414,7 +414,14 @@ def test_layers_that_differ_in_one_option_keep_apart():
     x, m = given()
     found = {}
     options: dict[str, Any]
-    for options in ({}, {"kind": "gated"}, {"sizes": {"b_a": 4}}, {"kind": "general"}, {"bias": False}, {}):
+    for options in (
+        {},
+        {"kind": "gated"},
+        {"sizes": {"b_a": 4}},
+        {"kind": "general"},
+        {"bias": False, "sizes": {}},
+        {},
+    ):
         layer = layer_of(**options)
         layer.backend = "cpu"
         output = layer(x, memories=m)[0]
@@ -600,6 +607,23 @@ def test_sizes_of_memories_that_cannot_be(size, message):
     with pytest.raises(SizeError) as caught:
         Recurrent(attend(CELLS["lstm"]), INPUT, HIDDEN, memory_size=size)
     assert message in str(caught.value)
+
+
+def test_a_size_that_a_bias_names_is_not_lost_with_the_bias():
+    for cell in (attend(CELLS["lstm"]), gatework.cell("h = tanh(V @ tanh(W @ x + b_a) + R @ h)", sizes="b_a")):
+        size = MEMORY if cell.memories else None
+        with pytest.raises(SizeError, match=r"bias=False leaves out `b_a`, by which the cell .* names the size 3 of `"):
+            Recurrent(cell, INPUT, HIDDEN, memory_size=size, sizes={"b_a": 3}, bias=False)
+        Recurrent(cell, INPUT, HIDDEN, memory_size=size, bias=False)
+
+
+def test_a_memory_that_the_first_layer_would_lose_is_told():
+    cell = gatework.cell("z = h_below * total(m)\nh = tanh(W @ x + z + R @ h)", inputs="x h_below", memories="m")
+    with pytest.raises(SizeError, match="reads the memory `m` only beside what a layer leaves out: states of the lay"):
+        Recurrent(cell, INPUT, HIDDEN, 2, memory_size=HIDDEN)
+    layer = Recurrent(cell, INPUT, HIDDEN, 2, memory_size=HIDDEN, below_projection=True, dtype=torch.float64)
+    x, m = given("dot")
+    assert layer(x, memories=m)[0].shape == (STEPS, ROWS, HIDDEN)
 
 
 def test_a_cell_without_a_memory_takes_none():

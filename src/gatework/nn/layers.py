@@ -141,6 +141,7 @@ def plan_layers(
         # Without what is left out, names may no longer be tied to the states, and their size has a key of its own.
         known = [name for name in step.sizes_of if name in cell.step.sizes_of]  # what is left out may leave constants
         all_sizes |= {step.sizes_of[name]: all_sizes[cell.step.sizes_of[name]] for name in known}
+        _check_kept(cell, step, all_sizes)
         layer = Layer(step, all_sizes, layout(step, second_bias))
         shapes = {"in": (layer.size(first), given)} if maps else {}
         if from_below:
@@ -150,6 +151,24 @@ def plan_layers(
         layers.append(replace(layer, maps=shapes))
     _check_tied(layers, wiring)
     return tuple(layers)
+
+
+def _check_kept(cell: Cell, step: Step, sizes: Mapping[str, int]) -> None:
+    """Refuse a layer that, with biases or states of a layer below, loses a memory or a size that the user chose."""
+    if lost := [name for name in cell.step.banks if name not in step.banks]:
+        raise SizeError(
+            f"The cell `{cell.name}` reads the memory `{lost[0]}` only beside what a layer leaves out: states of the "
+            "layer below in the first one, and biases with bias=False. Let another line read it."
+        )
+    before = {parameter.name: (parameter.rows, parameter.columns) for parameter in cell.step.parameters}
+    for one in step.parameters:
+        for key, had in zip((one.rows, one.columns), before[one.name], strict=True):
+            if key is not None and had is not None and had.startswith("size_") and sizes[key] != sizes[had]:
+                name = had.removeprefix("size_")
+                raise SizeError(
+                    f"bias=False leaves out `{name}`, by which the cell `{cell.name}` names the size {sizes[had]} of "
+                    f"`{one.name}`, so that it would be {sizes[key]}. Leave `{name}` out of sizes, or keep the biases."
+                )
 
 
 def _following(cell: Cell, hidden_size: int, proj_size: int, own: Mapping[str, int]) -> dict[str, int]:
