@@ -21,6 +21,7 @@ from tests.fuzz.meaning import _FUNCTIONS, Doubts, Meaning, Noise, Run, Undefine
 from tests.fuzz.shrink import _with_own_sizes, _with_text, texts
 
 from gatework.cells import changing
+from gatework.kernels.reference import memories
 from gatework.nn import recurrent, wiring
 
 ROOT = Path(__file__).parents[2]
@@ -114,12 +115,31 @@ def test_the_whole_grammar_is_drawn():
 def test_the_options_of_cells_and_layers_are_drawn():
     cases = [case for seed in range(300) for case in draw_session(Random(seed), 3)]
     counts = Counter(feature for case in cases for feature in case.features)
-    words = ("outputs", "own sizes", "ties", "maps below", "skip in", "skip out", "skip both", "residual", "highway")
+    words = (
+        "memories",
+        "outputs",
+        "own sizes",
+        "ties",
+        "maps below",
+        "skip in",
+        "skip out",
+        "skip both",
+        "residual",
+        "highway",
+    )
     assert not [word for word in words if counts[word] < 20]
     assert any(len(case.hidden_size) > 2 and case.connection for case in cases)
     assert any("=" in entry for case in cases for entry in case.own_sizes)
     assert any(set(case.own_sizes) & set(case.states or ()) for case in cases)
     assert any(case.call == "deliver" for case in cases)
+    reading = [case for case in cases if case.memories]
+    assert any(len(case.memories) == 2 for case in reading)
+    assert any("=" in entry for case in reading for entry in case.memories)
+    assert any(0 in case.positions for case in reading)
+    assert any(extents and 0 in extents for case in reading for extents in case.extents)
+    text = "\n".join(case.equations for case in reading)
+    functions = ("softmax", "match", "weigh", "total", "spread", "place", "exists", "shift")
+    assert not [one for one in functions if f"{one}(" not in text]
 
 
 def test_the_meaning_by_hand():
@@ -146,6 +166,28 @@ def test_the_meaning_by_hand():
     assert torch.where(kept, whole, 0).tolist() == [[1.0, 0.0], [0.0, 2.0]]
     with pytest.raises(Undefined, match="3 blocks do not divide a matrix of 2 by 6"):
         written_out(torch.zeros(2, 2), "block_diagonal", 3)
+
+
+def test_the_meaning_of_memories_by_hand():
+    """Two rows, of which the second has one position of two."""
+    present = {"m": torch.tensor([[True, True], [True, False]])}
+    m = torch.tensor([[[1.0, 2.0], [3.0, 4.0]], [[5.0, 6.0], [9.0, 9.0]]]).double()
+
+    def value(text: str, **weights: torch.Tensor) -> list[list[float]]:
+        meaning = Meaning(text, ["h"], ["x"], (), ["m"])
+        run = Run(meaning.sizes({"m": 2}, 2), Noise(), Doubts(1e-9, 1e200, 1e-200), present)
+        given = {"x": torch.tensor([[1.0, 2.0], [0.0, 1.0]]).double(), "m": m}
+        state = {"h": torch.zeros(2, 2).double()}
+        kept = {f"{name}.kept": torch.ones_like(one, dtype=torch.bool) for name, one in weights.items()}
+        return meaning.step(given, state, {**weights, **kept}, run)["h"].tolist()
+
+    assert value("h = total(m)") == [[4.0, 6.0], [5.0, 6.0]]
+    assert value("a = m @ x\nh = a @ m") == [[5 * 1 + 11 * 3, 5 * 2 + 11 * 4], [6 * 5, 6 * 6]]
+    assert value("h = weigh(softmax(0 * place(m)), m)") == [[2.0, 3.0], [5.0, 6.0]]
+    assert value("h = weigh(place(m) * exists(m), m + x)") == [[2 + 2 * 4, 4 + 2 * 6], [5.0, 7.0]]
+    assert value("h = total(shift(m, 1)) + total(shift(m, -1)) + 0 * x") == [[1 + 3, 2 + 4], [0.0, 0.0]]
+    assert value("h = total(spread(exists(m), x))") == [[2.0, 4.0], [0.0, 1.0]]
+    assert value("h = total(W @ m)", W=torch.tensor([[0.0, 1.0], [1.0, 0.0]]).double()) == [[6.0, 4.0], [6.0, 5.0]]
 
 
 def test_noise_reaches_a_saturated_slope_beside_an_undefined_number():
@@ -192,6 +234,29 @@ STACKS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("options", STACKS.values(), ids=STACKS)
 def test_stacks_are_judged(options):
     assert judge(Case(**_STACK | options)).what == "right"
+
+
+READING = (
+    "score = v @ tanh(U @ m + V @ h)\na = softmax(score + s)\nz = a @ k + total(m) + s @ m\nh = tanh(W @ x + C @ z)"
+)
+_MEMORIES: dict[str, Any] = {"equations": READING, "states": ["h"], "memories": ["m=k=s"], "positions": [4]}
+_MEMORIES |= {"memory_size": {"m": 3, "k": 3, "s": 1}, "extents": [[4, 0, 2]], "rows": 3}
+
+
+@pytest.mark.parametrize("call", ["train", "step", "deliver", "trace"])
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+def test_memories_are_judged(call, backend):
+    assert judge(Case(**_MEMORIES, call=call, backend=backend)).what == "right"
+    assert judge(Case(**_MEMORIES, call=call, backend=backend, dtype="float32", given="cut")).what == "right"
+
+
+@pytest.mark.parametrize("name", ["softmax", "weigh", "total"])
+def test_a_fault_at_positions_is_found(name, monkeypatch):
+    """One that a mask of the positions would have hidden from who tests without lengths."""
+    right = memories.POSITIONAL[name]
+    monkeypatch.setitem(memories.POSITIONAL, name, lambda *given: right(*given[:-1], None))
+    finding = judge(Case(**_MEMORIES, backend="reference")).finding
+    assert (finding and finding.where) == "output by train"
 
 
 _WRONG: dict[str, Callable[..., Any]] = {
