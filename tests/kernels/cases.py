@@ -61,6 +61,12 @@ MEMORIES = {
         "h",
         memories="m",
     ),
+    # One number of a row, known before the loop, meets positions.
+    "numbers of rows": parse(
+        "n = (w @ x) * (w @ x)\nz = weigh(n - sin(m @ q), m) + weigh(sigmoid(w @ x) * (m @ h), m)\n" + READS,
+        "h",
+        memories="m",
+    ),
     "a memory alone": parse("z = total(tanh(U @ m))\n" + READS, "h", memories="m"),
 }
 MEMORY_OF_TORCH: Any = deterministic

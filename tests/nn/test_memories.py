@@ -279,6 +279,40 @@ def test_forms_of_a_batch(backend):
     assert_close(last, tuple(one[:, 2] for one in state))
 
 
+@every_backend
+@pytest.mark.parametrize("before", [True, False], ids=["first without gradients", "with gradients"])
+def test_remembered_memories_are_memories(backend, before):
+    """What is computed of them once has the gradients of what is computed at every step."""
+    layer, (x, m) = layer_of(num_layers=2), given()
+    for each in (backend, "auto"):
+        layer.backend = each
+        leaf = m.clone().requires_grad_()
+        expected, last = layer(x, memories=leaf, memory_lengths=EXTENTS)
+        remembered, state, outputs = layer.remember(leaf, EXTENTS), None, []
+        if before:
+            with torch.no_grad():
+                layer.step(x[0], memories=remembered)
+        for now in x:
+            one, state = layer.step(now, state, memories=remembered)
+            outputs.append(one)
+        assert_close(torch.stack(outputs), expected)
+        assert_close(state, last)
+        found = gradients(layer, [leaf], torch.stack(outputs))
+        assert_close(found, gradients(layer, [leaf], expected), "gradients")
+        assert_close(layer(x, memories=remembered)[0], expected)
+
+
+def test_remembered_memories_that_do_not_fit_are_refused():
+    layer, (x, m) = layer_of(), given()
+    remembered = layer.remember(m)
+    with pytest.raises(SizeError, match="remembered by another layer"):
+        layer_of().step(x[0], memories=remembered)
+    with pytest.raises(SizeError, match="memory_lengths were given beside remembered memories"):
+        layer.step(x[0], memories=remembered, memory_lengths=EXTENTS)
+    with pytest.raises(SizeError, match="The remembered memories have 3 rows and the batch 2"):
+        layer.step(x[0, :2], memories=remembered)
+
+
 # --- what is given
 
 

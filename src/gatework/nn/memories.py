@@ -27,12 +27,12 @@ class Remembered:
     Args:
         banks: The checked memories, [B, L, size] each.
         extents: For each memory, the number of positions of each row.
-        layers: The number of layers.
+        layers: The layers that read them.
     """
 
-    def __init__(self, banks: tuple[Tensor, ...], extents: tuple[Tensor | None, ...], layers: int) -> None:
-        self.banks, self.extents = banks, extents
-        self.kept: Mapping[int, dict[bool, list[Any]]] = {number: {} for number in range(layers)}
+    def __init__(self, banks: tuple[Tensor, ...], extents: tuple[Tensor | None, ...], layers: Sequence[Layer]) -> None:
+        self.banks, self.extents, self.layers = banks, extents, tuple(layers)
+        self.kept: Mapping[int, dict[tuple[bool, bool], list[Any]]] = {number: {} for number in range(len(layers))}
 
 
 def with_memories(
@@ -62,7 +62,7 @@ def with_memories(
     """
     names = cell.step.banks
     if isinstance(memories, Remembered):
-        return _remembering(batch, memories)
+        return _remembering(batch, memories, layer, lengths)
     given, known = _named(cell, memories, "memories"), _named(cell, lengths, "memory_lengths")
     if missing := [name for name in names if name not in given]:
         raise SizeError(
@@ -104,10 +104,14 @@ def remembered(
     batched = given[0].dim() == 3
     empty = given[0].new_zeros(1, given[0].shape[0] if batched else 1, 0)
     batch = with_memories(SequenceBatch((empty,), None, None, 1, batched), cell, layers[0], memories, lengths, like)
-    return Remembered(batch.banks, batch.extents, len(layers))
+    return Remembered(batch.banks, batch.extents, layers)
 
 
-def _remembering(batch: SequenceBatch, memories: Remembered) -> SequenceBatch:
+def _remembering(batch: SequenceBatch, memories: Remembered, layer: Layer, lengths: Lengths) -> SequenceBatch:
+    if memories.layers[0] is not layer:
+        raise SizeError("These memories were remembered by another layer. Remember them by this one.")
+    if lengths is not None:
+        raise SizeError("memory_lengths were given beside remembered memories, which know their own. Leave them out.")
     rows = memories.banks[0].shape[0]
     if rows != batch.rows or batch.packed is not None:
         raise SizeError(

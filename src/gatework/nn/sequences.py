@@ -50,7 +50,7 @@ class SequenceBatch:
     packed: PackedSequence | None = None
     banks: tuple[Tensor, ...] = ()
     extents: tuple[Tensor | None, ...] = ()
-    kept: Mapping[int, dict[bool, list[Any]]] | None = None
+    kept: Mapping[int, dict[tuple[bool, bool], list[Any]]] | None = None
     place: Tensor | None = None
     joined: Concatenated | None = None
     index: Tensor | None = None

@@ -133,6 +133,8 @@ class _Planner:
         for name, kind in self.kinds.items():
             if kind in ("sum", "reduction", "outer", *GOING_OVER):
                 lasting |= {part.name for part in _names(self.lines[name].value)}
+            # One number for a row is not computed once more at every position.
+            lasting |= {read for read in self.reads(name) if self.sizes_of[read] != self.sizes_of.get(name)}
         return {name for name in lasting if self.kinds.get(name) == "point"}
 
     def _inlined(self, name: str) -> bool:

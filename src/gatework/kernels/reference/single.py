@@ -1,5 +1,6 @@
 """Run a single step by torch's own operations, because a call of a kernel would cost more than the step."""
 
+import torch
 from torch import Tensor
 
 from gatework.kernels.call import Call
@@ -18,7 +19,7 @@ def run_single(
     draws: dict[str, Tensor] | None = None,
     banks: tuple[Tensor, ...] = (),
     extents: tuple[Tensor | None, ...] = (),
-    kept: dict[bool, Registers] | None = None,
+    kept: dict[tuple[bool, bool], Registers] | None = None,
 ) -> tuple[Tensor, ...]:
     """Run one step: the reference without an axis for time.
 
@@ -45,9 +46,10 @@ def run_single(
     call = Call(step, weights, inputs, state, draws=draws, banks=banks, extents=extents)
     held = None
     if kept is not None:
-        held = kept.get(draws is not None)
+        key = (draws is not None, torch.is_grad_enabled())  # what was computed without gradients has none
+        held = kept.get(key)
         if held is None:
-            held = kept[draws is not None] = fixed(program, call)
+            held = kept[key] = fixed(program, call)
     registers = begun(program, call, held)
     for whole, part in (*program.sequences, *program.rows):
         registers[part] = registers[whole]
