@@ -16,8 +16,8 @@ from gatework.cli.app import VERBS, app, main, run
 from gatework.cli.output import program
 
 VERB_NAMES = (
-    "cells, show, draw, tasks, train, evaluate, predict, transcribe, forecast, generate, compare, explore, report, "
-    "doctor"
+    "cells, show, draw, tasks, train, evaluate, predict, transcribe, forecast, generate, translate, compare, explore, "
+    "report, doctor"
 )
 CELL_NAMES = ", ".join(CELLS)
 

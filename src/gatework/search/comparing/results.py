@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from gatework import __version__
-from gatework.search.comparing.config import MAY_CHANGE, OF_STACK, OF_TABLE, CompareConfig
+from gatework.search.comparing.config import MAY_CHANGE, OF_PAIRS, OF_STACK, OF_TABLE, CompareConfig
 from gatework.search.comparing.matching import Size
 from gatework.search.comparing.plan import ComparisonPlan
 from gatework.search.comparing.statistics import holm, median_interval, share_interval, sign_flip_test
@@ -149,8 +149,8 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as plain data. On one machine it is always the same, except for ``seconds``."""
-        # How a table is read and layers are stacked stands there only if it was said, for most comparisons do not.
-        sayable, fields = (*OF_TABLE, *OF_STACK), CompareConfig.model_fields
+        # How a table is read, layers are stacked and a setting varies stands there only if it was said.
+        sayable, fields = (*OF_TABLE, *OF_STACK, *OF_PAIRS, "vary"), CompareConfig.model_fields
         unsaid = {name for name in sayable if getattr(self.config, name) == fields[name].default}
         told = self.config.model_dump(mode="json")
         config = {key: value for key, value in told.items() if key not in MAY_CHANGE | unsaid}

@@ -271,7 +271,7 @@ def listed(model: type[Settings]) -> dict[str, str]:
     Example:
         >>> names = list(listed(Settings))
         >>> names[:2], listed(Settings)["seed"]
-        (['task', 'data'], 'Training')
+        (['task', 'gap'], 'Training')
     """
     heading_of: dict[str, str] = {}
     for part in reversed(model.__mro__):
