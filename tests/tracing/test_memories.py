@@ -688,3 +688,12 @@ def test_batches_without_rows_and_memories_without_positions(name):
     assert not any(share.any() for share in gatework.gradient_flow(layer, bare, **gone).shares.values())
     with gatework.clamp(layer, a=1.0):
         assert gatework.trace(layer, bare, **gone)["a"].shape == (STEPS, ROWS, 0)
+
+
+def test_a_trace_holds_what_the_cell_delivers_at_positions():
+    cell = gatework.cell("k = tanh(U @ m)\nh = tanh(x + total(k))", states="h", outputs="k", memories="m")
+    layer = gatework.Recurrent(cell, 4, 4, memory_size=3)
+    memory = torch.randn(2, 5, 3)
+    kept = gatework.trace(layer, torch.randn(6, 2, 4), memories=memory)
+    assert kept["k"].shape == (6, 2, 5, 4)
+    assert torch.equal(kept["k"][0], layer.record(torch.zeros(1, 2, 4), memories=memory)[2][0]["k"][0])

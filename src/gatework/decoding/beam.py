@@ -62,8 +62,8 @@ def beam_search(
         end: The symbol that completes a text; None if only the length does.
         width: The number of beams W of each row.
         length: The greatest number of symbols, with the end symbol.
-        penalty: The exponent α of the length penalty ((5 + |Y|) / 6)^α, where |Y| counts the end symbol; 0 for none,
-            and above it, longer texts are preferred. ``mean`` ranks by the mean log-probability of a symbol.
+        penalty: The exponent α of the length penalty ``((5 + |Y|) / 6)^α``, where ``|Y|`` counts the end symbol; 0 for
+            none, and above it, longer texts are preferred. ``mean`` ranks by the mean log-probability of a symbol.
         axis: The axis of the rows in every tensor of the state. The default is right for the states of all layers:
             ``[L, B, H]`` or ``[B, H]``.
 

@@ -159,8 +159,9 @@ class _Recorder:
         named = {name.removeprefix(f"{prefix}.") for name in self.names or ()}
         parts = [part for part in taken.parts if self.parts or part in named]
         if self.names is None:
-            # A mask that is not drawn is just its probability. Vectors at positions would keep a run from the kernels.
-            left_out = {*(() if drawn else step.draws), *(set(step.positions) - set(step.states))}
+            # A mask that is not drawn is just its probability. Vectors at positions would keep a run from the kernels,
+            # unless the cell delivers them and does so anyway.
+            left_out = {*(() if drawn else step.draws), *(set(step.positions) - {*step.states, *step.delivered})}
             return [*(name for name in own if name not in left_out or step.is_bare(name)), *parts]
         return [*(name for name in (*own, *step.inputs) if name in named), *parts]
 

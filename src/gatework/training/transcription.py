@@ -169,10 +169,6 @@ class Hearing:
     Args:
         transcriber: What transcribes.
 
-    Attributes:
-        text: The transcript so far.
-        scores: The scores of every step so far ``[T, K + 1]``.
-
     Raises:
         ConfigError: If the model reads in both directions, or standardises each recording by itself.
     """
