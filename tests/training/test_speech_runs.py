@@ -320,8 +320,9 @@ def test_the_verb_writes_transcripts(trained, tmp_path, capsys):
     assert "An n-gram or a bonus is given, and no search that it is for." in capsys.readouterr().err
 
 
-def test_the_verb_measures_error_rates(trained, capsys):
+def test_the_verb_measures_error_rates(trained, capsys, monkeypatch):
     pytest.importorskip("jiwer")
+    monkeypatch.setenv("COLUMNS", "200")  # so that no name is broken over two lines
     assert command(["evaluate", str(trained), "--split", "test", "--beams", "4"]) == 0
     told = capsys.readouterr().out
     for part in ("cer", "wer by search", "most frequent transcript", "empty transcript"):
