@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 from torch import Tensor, nn
@@ -10,13 +9,12 @@ from torch import Tensor, nn
 from gatework.errors import KernelError
 from gatework.kernels.call import Call
 from gatework.kernels.planning.lowering import Lowered, NotLowered, lower
+from gatework.kernels.recent import Recent
 from gatework.kernels.reference import arithmetic, memories
 from gatework.kernels.weights import Weights
 from gatework.language.anatomy import written_out
 from gatework.language.nodes import Apply, Name, Node, Number, Product, Step, along
 from gatework.language.show import show_node
-
-_MOST = 512
 
 
 def refusal(step: Step, record: tuple[str, ...]) -> str | None:
@@ -62,29 +60,20 @@ def _known(call: Call) -> Lowered:
     return told
 
 
-class _ByIdentity:
-    """A step as a key of a cache: hashing a step walks all its equations. The cache holds it, so its id is unique."""
-
-    def __init__(self, step: Step) -> None:
-        self.step = step
-
-    def __hash__(self) -> int:
-        return id(self.step)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _ByIdentity) and other.step is self.step
-
-
 def _lowered(step: Step, record: tuple[str, ...]) -> Lowered | str:
-    return _lowered_once(_ByIdentity(step), record)
+    """Lower a step once, or say why no kernel runs it."""
+    # The key is an identity: hashing a step walks all its equations. The cache holds the step, so its id stays unique.
+    known = _known_steps.get((id(step), record))
+    if known is None:
+        try:
+            known = step, lower(step, record)
+        except NotLowered as reason:
+            known = step, str(reason)
+        _known_steps[id(step), record] = known
+    return known[1]
 
 
-@lru_cache(maxsize=_MOST)
-def _lowered_once(key: _ByIdentity, record: tuple[str, ...]) -> Lowered | str:
-    try:
-        return lower(key.step, record)
-    except NotLowered as reason:
-        return str(reason)
+_known_steps: Recent[tuple[int, tuple[str, ...]], tuple[Step, Lowered | str]] = Recent(512)
 
 
 class _Computed:

@@ -4,12 +4,14 @@ A bank is stored as [B * L, size]: its row for a position is ``row * L + positio
 like any vector, as [rows, L]. Each row has its own number of positions, its extent, and no position beyond it is read.
 """
 
+from abc import ABC, abstractmethod
+
 from gatework.kernels.cpu.slots import Slots
 from gatework.kernels.cpu.stages import StageValues
 from gatework.kernels.llvm.code import Code
 from gatework.kernels.llvm.lanes import exponential_below, greater_of, greatest_of, sum_of, within
 from gatework.kernels.planning.plan import Plan, Sweep
-from gatework.language.nodes import Apply, Equation, Name, Node, walk
+from gatework.language.nodes import Apply, Equation, Name, Node
 
 
 def write_sweep(plan: Plan, sweep: Sweep, code: Code, slots: Slots) -> str:
@@ -75,7 +77,7 @@ class _Values(StageValues):
         return super()._load(node)
 
 
-class _Writer:
+class _Writer(ABC):
     """Write a sweep: a loop over rows, and what each kind does with a row.
 
     Args:
@@ -111,9 +113,9 @@ class _Writer:
         """Make what loads values: for numbers side by side at neighbouring positions."""
         return StageValues(self.plan, self.code, self.slots, f"positions_{self.sweep.memory}")
 
+    @abstractmethod
     def row(self, extent: str) -> None:
         """Write the work of a row with some number of positions."""
-        raise NotImplementedError
 
     def out(self, line: Equation) -> str:
         """Return the address of a result in this row."""
@@ -261,8 +263,3 @@ class _Softmax(_Writer):
 
 
 _WRITERS = {"match": _Match, "gather": _Gather, "total": _Total, "softmax": _Softmax}
-
-
-def read_by(sweep: Sweep) -> set[str]:
-    """Name everything that a sweep reads."""
-    return {node.name for line in sweep.lines for node in walk(line.value) if isinstance(node, Name)}
