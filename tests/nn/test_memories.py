@@ -680,3 +680,16 @@ def test_a_memory_cannot_be_recorded():
     layer, (x, m) = layer_of(), given()
     with pytest.raises(SizeError, match=r"`m` cannot be recorded: the cell .* has the quantities x, h, c, score, a, z"):
         layer.record(x, memories=m, names=("m",))
+
+
+def test_banks_with_the_same_positions_share_their_lengths():
+    """Lengths go by the first bank's name, as one list too; those of another bank are refused, not ignored."""
+    cell = gatework.cell("a = softmax(k @ h)\nh = tanh(W @ x + C @ (a @ m))", states="h", memories="m=k")
+    layer = gatework.Recurrent(cell, 2, 3, memory_size={"m": 4, "k": 3})
+    banks = {"m": torch.randn(2, 5, 4), "k": torch.randn(2, 5, 3)}
+    given = torch.randn(6, 2, 2)
+    output, _ = layer(given, memories=banks, memory_lengths=[5, 2])
+    assert torch.equal(output, layer(given, memories=banks, memory_lengths={"m": [5, 2]})[0])
+    assert not torch.equal(output, layer(given, memories=banks)[0])
+    with pytest.raises(SizeError, match="memory_lengths names k"):
+        layer(given, memories=banks, memory_lengths={"k": [5, 2]})

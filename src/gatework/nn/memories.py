@@ -63,7 +63,8 @@ def with_memories(
     names = cell.step.banks
     if isinstance(memories, Remembered):
         return _remembering(batch, memories, layer, lengths)
-    given, known = _named(cell, memories, "memories"), _named(cell, lengths, "memory_lengths")
+    given = _named(cell, memories, "memories", names)
+    known = _named(cell, lengths, "memory_lengths", cell.step.places)  # banks with the same positions share lengths
     if missing := [name for name in names if name not in given]:
         raise SizeError(
             f"The cell `{cell.name}` reads the memories {', '.join(names)}, and {', '.join(missing)} was not given. "
@@ -132,8 +133,8 @@ def count_of(step: Step, name: str, banks: Sequence[Tensor], own: bool = False) 
     return banks[step.banks.index(name if own else step.positions[name])].shape[1]
 
 
-def _named(cell: Cell, given: Any, what: str) -> Mapping[str, Any]:
-    names = cell.step.banks
+def _named(cell: Cell, given: Any, what: str, names: tuple[str, ...]) -> Mapping[str, Any]:
+    """Return what was given by name; ``names`` are those that it may have."""
     if given is None:
         return {}
     if not names:
