@@ -693,3 +693,15 @@ def test_banks_with_the_same_positions_share_their_lengths():
     assert not torch.equal(output, layer(given, memories=banks)[0])
     with pytest.raises(SizeError, match="memory_lengths names k"):
         layer(given, memories=banks, memory_lengths={"k": [5, 2]})
+
+
+def test_what_is_remembered_follows_the_parameters():
+    layer = gatework.Recurrent(gatework.attend(gatework.CELLS["gru"]), 2, 3, memory_size=4)
+    memory, given = torch.randn(2, 5, 4), torch.randn(2, 2)
+    remembered = layer.remember(memory)
+    before, _ = layer.step(given, memories=remembered)
+    with torch.no_grad():
+        layer.U_a_l0.mul_(-3)
+    after, _ = layer.step(given, memories=remembered)
+    assert torch.equal(after, layer.step(given, memories=memory)[0])
+    assert not torch.equal(after, before)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Union
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gatework.cells import Cell
 from gatework.errors import SizeError
@@ -21,18 +21,38 @@ Lengths = Tensor | Sequence[int] | Mapping[str, Tensor | Sequence[int]] | None
 class Remembered:
     """Memories for single steps: what the layer computes of them alone, such as ``U @ m``, is computed at the first.
 
-    Made by :meth:`gatework.nn.Recurrent.remember`, and given to ``step`` as its memories. It holds for the parameters
-    as they were at the first step; after they change, make another.
+    Made by :meth:`gatework.nn.Recurrent.remember`, and given to ``step`` as its memories. After parameters change, the
+    next step computes it again. A change that torch does not count, such as one through ``.data``, needs another one.
 
     Args:
         banks: The checked memories, [B, L, size] each.
         extents: For each memory, the number of positions of each row.
         layers: The layers that read them.
+        module: The stack of layers, whose parameters they are mapped by.
     """
 
-    def __init__(self, banks: tuple[Tensor, ...], extents: tuple[Tensor | None, ...], layers: Sequence[Layer]) -> None:
-        self.banks, self.extents, self.layers = banks, extents, tuple(layers)
+    def __init__(
+        self,
+        banks: tuple[Tensor, ...],
+        extents: tuple[Tensor | None, ...],
+        layers: Sequence[Layer],
+        module: nn.Module,
+    ) -> None:
+        self.banks, self.extents, self.layers, self._module = banks, extents, tuple(layers), module
+        self._versions = self._read_versions()
         self.kept: Mapping[int, dict[tuple[bool, bool], list[Any]]] = {number: {} for number in range(len(layers))}
+
+    def check(self) -> None:
+        """Forget what was computed if a parameter was changed or replaced since."""
+        versions = self._read_versions()
+        if versions != self._versions:
+            self._versions = versions
+            for kept in self.kept.values():
+                kept.clear()
+
+    def _read_versions(self) -> list[tuple[int, int]]:
+        # Inference tensors have no version counter.
+        return [(id(one), 0 if one.is_inference() else one._version) for one in self._module.parameters()]
 
 
 def with_memories(
@@ -93,9 +113,9 @@ def with_memories(
 
 
 def remembered(
-    cell: Cell, layers: Sequence[Layer], memories: Banks, lengths: Lengths, like: Tensor | None
+    module: nn.Module, cell: Cell, layers: Sequence[Layer], memories: Banks, lengths: Lengths, like: Tensor | None
 ) -> Remembered:
-    """Hold memories for single steps; arguments and errors as for :func:`with_memories`, with all layers."""
+    """Hold memories for single steps of a stack; the rest as for :func:`with_memories`, with all layers."""
     given = tuple(memories.values()) if isinstance(memories, Mapping) else (memories,)
     if not given or not isinstance(given[0], Tensor) or given[0].dim() not in (2, 3):
         raise SizeError(
@@ -105,7 +125,7 @@ def remembered(
     batched = given[0].dim() == 3
     empty = given[0].new_zeros(1, given[0].shape[0] if batched else 1, 0)
     batch = with_memories(SequenceBatch((empty,), None, None, 1, batched), cell, layers[0], memories, lengths, like)
-    return Remembered(batch.banks, batch.extents, layers)
+    return Remembered(batch.banks, batch.extents, layers, module)
 
 
 def _remembering(batch: SequenceBatch, memories: Remembered, layer: Layer, lengths: Lengths) -> SequenceBatch:
@@ -119,6 +139,7 @@ def _remembering(batch: SequenceBatch, memories: Remembered, layer: Layer, lengt
             f"The remembered memories have {rows} rows and the batch {batch.rows}; expected equally many, and no "
             "packed sequence. Remember memories for this batch."
         )
+    memories.check()
     return replace(batch, banks=memories.banks, extents=memories.extents, kept=memories.kept)
 
 

@@ -325,9 +325,9 @@ class Recurrent(Joinable, Streamable, OwnState):
             memory_lengths: As in :meth:`forward`.
 
         Returns:
-            What ``step`` takes as its memories, as long as the parameters do not change.
+            What ``step`` takes as its memories.
         """
-        return remembered(self.cell, self.layers, memories, memory_lengths, self._first_weight)
+        return remembered(self, self.cell, self.layers, memories, memory_lengths, self._first_weight)
 
     def _arranged(
         self,
